@@ -1,0 +1,444 @@
+"""Spin density of slowly driven electrons by origin: adiabatic, Fermi sea, Fermi surface.
+
+With B = 1 - dSigma/dE, Hd = dH/dt and Im A = (A - A^+)/2i,
+
+    rho_ad   = -(1/pi)  int f Im G
+    rho_sea  = -(1/pi)  int f Im G1,     G1 = -(i/2) [G B G Hd G - G Hd G B G]
+    rho_surf =  (1/2pi) int f' Im[G Hd G Gamma G^+]
+
+The surface term is the symmetric form (1/2pi) int f' [(G^+ Hd G^+ + G Hd G)/2 - G Hd G^+] rewritten with
+G - G^+ = -i G Gamma G^+: it needs scattering states only.  (First-order gradient expansion of the Keldysh equation, as
+in Bode et al., Phys. Rev. Lett. 107, 036804 (2011), for any slow H(t).)  For rigid precession with K = (omega/2) sigma_a
+the same total has the split of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2):
+
+    geo = (1/pi) int f Im[G K G],   sea = -(1/pi) int f Im[G K Sigma' G],   surf = (1/2pi) int f' G K Gamma G^+.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bound_states import BoundStates, bound_states
+from .device import IDENTITY, PAULI, POLE_SHARE, Contour, Device
+from .green import contour_sums, surface_terms
+from .quadrature import adaptive_nodes, fermi_derivative, thermal_gauss
+
+# Below this many site-energies a kernel call is shorter than handing it to threads.
+_THREADING_THRESHOLD = 4000
+_SURFACE_SHARE = 1 / 4
+_GAUSS_LADDER = (5, 8, 13)
+
+
+@dataclass(frozen=True)
+class SpinDensity:
+    """Tr[rho_i sigma], (n, 3), by origin, and electrons per site, (n,), by origin.
+
+    `geometric` is there for steady precession only, where `sea` is the lead term of that split.
+    """
+
+    adiabatic: NDArray[np.float64]
+    sea: NDArray[np.float64]
+    surface: NDArray[np.float64]
+    geometric: NDArray[np.float64] | None
+    density_adiabatic: NDArray[np.float64]
+    density_sea: NDArray[np.float64]
+    density_surface: NDArray[np.float64]
+    solves: int
+
+    @property
+    def nonadiabatic(self) -> NDArray[np.float64]:
+        """Everything but the adiabatic part, (n, 3)."""
+        total = self.sea + self.surface
+        return total if self.geometric is None else total + self.geometric
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Sum to first order in the velocities, (n, 3)."""
+        return self.adiabatic + self.nonadiabatic
+
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """Electrons per site to first order, (n,)."""
+        return self.density_adiabatic + self.density_sea + self.density_surface
+
+
+@lru_cache(maxsize=1)
+def _pool() -> tuple[ThreadPoolExecutor, int]:
+    workers = int(os.environ.get("LLGNEGF_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+    return ThreadPoolExecutor(workers, thread_name_prefix="energies"), workers
+
+
+def _spread(n_energies: int, n_sites: int, kernel) -> None:
+    """Call kernel(slice) so that the energies are shared by the threads; each writes its own rows."""
+    if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2:
+        kernel(slice(0, n_energies))
+        return
+    pool, workers = _pool()
+    cuts = np.linspace(0, n_energies, min(workers, n_energies) + 1).astype(int)
+    list(pool.map(kernel, [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]))
+
+
+@lru_cache(maxsize=8)
+def _no_perturbation(n_sites: int, n_energies: int) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    return np.zeros((n_sites, 2, 2), complex), np.zeros((n_energies, 2, 2, 2), complex)
+
+
+@lru_cache(maxsize=8)
+def _identity_blocks(n_sites: int) -> NDArray[np.complex128]:
+    return np.ascontiguousarray(np.broadcast_to(IDENTITY, (n_sites, 2, 2)))
+
+
+def contour_integral(
+    blocks: NDArray[np.complex128],
+    hopping: float,
+    contour: Contour,
+    order: int = 0,
+    X: NDArray[np.complex128] | None = None,
+    Y: NDArray[np.complex128] | None = None,
+    x_ends: NDArray[np.complex128] | None = None,
+    y_ends: NDArray[np.complex128] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G): (4, n, 4) and ln det per node.
+
+    The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
+    """
+    n, n_energies = len(blocks), len(contour.rule.nodes)
+    no_blocks, no_ends = _no_perturbation(n, n_energies)
+    X, Y = no_blocks if X is None else X, no_blocks if Y is None else Y
+    x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
+    out = np.empty((n_energies, 4, n, 4))
+    logdet = np.empty(n_energies, complex)
+    nodes, weights = contour.rule.nodes, contour.rule.weights
+
+    def kernel(s: slice) -> None:
+        ends = contour.sigma[0][s], contour.sigma[1][s]
+        contour_sums(nodes[s], weights[s], blocks, hopping, *ends, order, X, Y, x_ends[s], y_ends[s], out[s], logdet[s])
+
+    _spread(n_energies, n, kernel)
+    # Rows are added in the order of the nodes: the result does not depend on the number of threads.
+    return out.sum(axis=0), logdet
+
+
+def surface_integrand(
+    energies: NDArray[np.float64],
+    blocks: NDArray[np.complex128],
+    hopping: float,
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    roots: NDArray[np.complex128],
+    Y: NDArray[np.complex128],
+    K: NDArray[np.complex128],
+) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+    """The kernel `surface_terms` at real energies, spread over threads: (n_e, 4, n, 4), (n_e, 2, 2, 2, 2)."""
+    out = np.empty((len(energies), 4, len(blocks), 4))
+    scattering = np.empty((len(energies), 2, 2, 2, 2), complex)
+    z = np.asarray(energies, complex)
+
+    def kernel(s: slice) -> None:
+        surface_terms(z[s], blocks, hopping, sigma[0][s], sigma[1][s], roots[s], Y, K, out[s], scattering[s])
+
+    _spread(len(energies), len(blocks), kernel)
+    return out, scattering
+
+
+class Frozen:
+    """The electrons of a `Device` at fixed moments and gates, and their linear response to a slow motion."""
+
+    def __init__(self, device: Device, m: NDArray[np.float64], potential: NDArray[np.float64]) -> None:
+        self.device, self.m, self.potential = device, m, potential
+        self.blocks = device.hamiltonian_blocks(m, potential)
+        self.bounds = device.spectrum_bounds(m, potential)
+        self.solves = 0
+        self._surface_nodes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._equilibrium: tuple[NDArray[np.float64], float] | None = None
+
+    # --- equilibrium ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def contour(self) -> Contour:
+        """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
+        device = self.device
+        gap = 0.1 * device.tolerance * device.hopping
+        if device.temperature > 0:
+            return device.contour(self.bounds, gap)
+        for _ in range(4):
+            # Im G one gap above E_F bounds the weight of the states that the rule does not resolve:
+            # sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
+            z = np.array([device.fermi_energy + 1j * gap])
+            sigma = [s[:, None, None] * IDENTITY for s, _ in device.self_energy(z)]
+            no_blocks, no_ends = _no_perturbation(device.n_sites, 1)
+            out, logdet = np.empty((1, 4, device.n_sites, 4)), np.empty(1, complex)
+            weight = np.array([0.5j * gap])
+            contour_sums(
+                z, weight, self.blocks, device.hopping, *sigma, 0, no_blocks, no_blocks, no_ends, no_ends, out, logdet
+            )
+            self.solves += 1
+            if abs(out[0, 0]).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
+                break
+            gap *= 1e-2
+        return device.contour(self.bounds, gap)
+
+    def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
+        rule = self.contour.rule
+        charge = np.zeros(4)
+        charge[0] = 2 * rule.constant
+        omega = 2 * (rule.weights * logdet).sum().real + rule.constant * np.trace(self.blocks, axis1=1, axis2=2).sum().real
+        self._equilibrium = traced + charge, float(omega)
+
+    @property
+    def adiabatic(self) -> NDArray[np.float64]:
+        """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (n, 4)."""
+        if self._equilibrium is None:
+            sums, logdet = contour_integral(self.blocks, self.device.hopping, self.contour)
+            self.solves += len(logdet)
+            self._remember(sums[0], logdet)
+        assert self._equilibrium is not None
+        return self._equilibrium[0]
+
+    @property
+    def grand_potential(self) -> float:
+        """Grand potential of the electrons relative to the same wire with J_sd = 0 and V = 0, energy.
+
+        Omega = (1/pi) int f Im ln det G^-1, with the poles of f that give rho_ad, so that
+        J_sd s_i = -dOmega/dm_i holds to rounding whatever the tolerance.
+        """
+        _ = self.adiabatic
+        assert self._equilibrium is not None
+        return self._equilibrium[1] - self._reference
+
+    @cached_property
+    def _reference(self) -> float:
+        bare = Frozen(self.device, np.zeros_like(self.m), np.zeros_like(self.potential))
+        bare.__dict__["contour"] = self.contour
+        _ = bare.adiabatic
+        assert bare._equilibrium is not None
+        return bare._equilibrium[1]
+
+    # --- first order in the velocities ------------------------------------------------------------------------------------
+
+    def response(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]):
+        """(sea, surface) spin densities, each (n, 4), linear in the velocities (n, 3) and gate rates (n,).
+
+        The energies of the surface part are chosen in the first call and kept, so that later calls are linear maps
+        of the velocities.
+        """
+        device = self.device
+        rate = device.coupling_blocks(mdot, potential_rate)
+        contour = self.contour
+        x_ends = -np.stack(contour.derivative, axis=1)
+        sums, logdet = contour_integral(
+            self.blocks, device.hopping, contour, 2, _identity_blocks(device.n_sites), rate, x_ends
+        )
+        self.solves += len(logdet)
+        self._remember(sums[0], logdet)
+        return sums[3], self._surface(rate, thermal_states=-sums[1])
+
+    def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
+        """All parts for one motion."""
+        if mdot.any() or potential_rate.any():
+            sea, surface = self.response(mdot, potential_rate)
+        else:
+            sea = surface = np.zeros((self.device.n_sites, 4))
+        return self._pack(sea, surface, None)
+
+    def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:
+        """Geometric, lead (sea) and surface parts of steady precession about `axis` (Bajpai and Nikolic, Eq. (2)).
+
+        axis: (3,); frequency: omega (1/time), right-handed about the axis.
+        """
+        device, contour = self.device, self.contour
+        K = rotation_generator(axis, frequency)
+        K_sites = np.ascontiguousarray(np.broadcast_to(K, (device.n_sites, 2, 2)))
+        y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
+        sums, logdet = contour_integral(
+            self.blocks, device.hopping, contour, 1, K_sites, None, None, y_ends
+        )
+        self.solves += len(logdet)
+        self._remember(sums[0], logdet)
+        axis = np.asarray(axis, float) / np.linalg.norm(axis)
+        rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
+        energies, weights = self._choose_nodes(rate, None)
+        terms = self._surface_terms(energies, rate, K)[:, 2] if len(energies) else np.zeros((0, device.n_sites, 4))
+        surface = -np.einsum("e,eia->ia", weights, terms) / (2 * np.pi)
+        return self._pack(sums[2], surface, -sums[1])
+
+    def _pack(self, sea, surface, geometric) -> SpinDensity:
+        adiabatic = self.adiabatic
+        first = sea if geometric is None else sea + geometric
+        return SpinDensity(
+            adiabatic=adiabatic[:, 1:].copy(),
+            sea=sea[:, 1:].copy(),
+            surface=surface[:, 1:].copy(),
+            geometric=None if geometric is None else geometric[:, 1:].copy(),
+            density_adiabatic=adiabatic[:, 0].copy(),
+            density_sea=first[:, 0].copy(),
+            density_surface=surface[:, 0].copy(),
+            solves=self.solves,
+        )
+
+    # --- the Fermi surface ------------------------------------------------------------------------------------------------
+
+    def _surface_terms(self, energies, rate, K=None) -> NDArray[np.float64]:
+        self.solves += len(energies)
+        sigma, roots = self.device_ends(energies)
+        K = np.zeros((2, 2), complex) if K is None else K
+        return surface_integrand(energies, self.blocks, self.device.hopping, sigma, roots, rate, K)[0]
+
+    def device_ends(self, energies: NDArray[np.float64]):
+        """Self-energies ((n_e, 2, 2), (n_e, 2, 2)) and sqrt(Gamma) (n_e, 2, 2, 2) at real energies."""
+        ends = [s for s, _ in self.device.self_energy(np.asarray(energies, complex))]
+        sigma = tuple(s[:, None, None] * IDENTITY for s in ends)
+        gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in ends], axis=1)
+        return sigma, gamma[:, :, None, None] * IDENTITY
+
+    def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
+        if self._surface_nodes is None:
+            self._surface_nodes = self._choose_nodes(rate, thermal_states)
+        energies, weights = self._surface_nodes
+        surface = np.zeros((self.device.n_sites, 4))
+        if len(energies):
+            surface -= np.einsum("e,eia->ia", weights, self._surface_terms(energies, rate)[:, 1]) / (2 * np.pi)
+        if self.device.temperature > 0:
+            surface += self._levels.surface(rate)
+        return surface
+
+    @property
+    def _window(self) -> tuple[float, float]:
+        """Energies between which -df/dE matters."""
+        reach = self.device.temperature * min(45.0, 8 - np.log(self.device.tolerance))
+        return self.device.fermi_energy - reach, self.device.fermi_energy + reach
+
+    @cached_property
+    def _levels(self) -> BoundStates:
+        """Discrete levels inside the thermal window: all of a closed wire, bound states outside the lead band."""
+        return bound_states(self.device, self.blocks, *self._window)
+
+    def _choose_nodes(self, rate, thermal_states) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion."""
+        device = self.device
+        nothing = np.empty(0), np.empty(0)
+        low, high = device.band
+        mu, kT = device.fermi_energy, device.temperature
+        if device.is_closed:
+            return nothing
+        if kT == 0:
+            return (np.array([mu]), np.array([1.0])) if low < mu < high else nothing
+        size = abs(rate).max() / device.hopping
+        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
+        if target == 0:
+            return nothing
+        window = max(low, self._window[0]), min(high, self._window[1])
+        if window[0] >= window[1]:
+            return nothing
+        if (self._window[0], self._window[1]) == window:
+            chosen = self._gauss_nodes(rate, target, thermal_states)
+            if chosen is not None:
+                return chosen
+        return self._panel_nodes(rate, target, window)
+
+    def _gauss_nodes(self, rate, target, thermal_states):
+        """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
+        device = self.device
+        before = None
+        for n in _GAUSS_LADDER:
+            x, weights = thermal_gauss(n)
+            energies = device.fermi_energy + device.temperature * x
+            terms = self._surface_terms(energies, rate)[:, :2]
+            integral = np.einsum("e,ecia->cia", weights, terms)
+            if before is not None and abs(integral[1] - before[1]).max() < target:
+                # A level too sharp for either rule to see would be missing from the thermal density of states,
+                # which the poles know as -(1/pi) int f Im dG/dE without looking at the real axis.
+                known = integral[0] / (2 * np.pi) if thermal_states is None else thermal_states
+                lost = abs(known - integral[0] / (2 * np.pi)).max() * device.hopping
+                return (energies, weights) if lost < 100 * device.tolerance else None
+            before = integral
+        return None
+
+    def _panel_nodes(self, rate, target, window):
+        """Adaptive panels in k, where the self-energy has no root singularity: E = onsite - 2t cos k."""
+        device = self.device
+        t, mu, kT = device.hopping, device.fermi_energy, device.temperature
+
+        def momentum(energy):
+            return np.arccos(np.clip((device.onsite - energy) / (2 * t), -1, 1))
+
+        def energy_of(k):
+            return device.onsite - 2 * t * np.cos(k)
+
+        def density(k):
+            return -fermi_derivative(energy_of(k), mu, kT) * 2 * t * np.sin(k)
+
+        def integrand(k):
+            terms = self._surface_terms(energy_of(k), rate)[:, 1]
+            return (density(k)[:, None, None] * terms).reshape(len(k), -1)
+
+        edges = [window[0], window[1], mu - 3 * kT, mu, mu + 3 * kT]
+        if device.n_sites <= 32:
+            # Narrow resonances of a weakly coupled wire: panels start at their positions and a few widths away.
+            for level in self._resonances():
+                edges += [level.real + c * level.imag for c in (-4, 0, 4)]
+            edges_k = momentum(np.array([e for e in edges if window[0] <= e <= window[1]]))
+        else:
+            n_panels = 8 + int(device.n_sites * (window[1] - window[0]) / (4 * t))
+            edges_k = np.concatenate(
+                [momentum(np.array(edges[2:])), np.linspace(*momentum(np.array(window)), n_panels + 1)]
+            )
+            edges_k = np.clip(edges_k, *momentum(np.array(window)))
+        edges_k = np.unique(edges_k)
+        edges_k = edges_k[np.concatenate([[True], np.diff(edges_k) > 1e-12])]
+        nodes, weights, _ = adaptive_nodes(integrand, edges_k, target)
+        return energy_of(nodes), weights * density(nodes)
+
+    def _resonances(self) -> NDArray[np.complex128]:
+        """Eigenvalues of H + Sigma(E_F): where the levels of a short wire are and how wide."""
+        matrix = dense_hamiltonian(self.blocks, self.device.hopping).astype(complex)
+        energy = np.clip(self.device.fermi_energy, *self.device.band)
+        for side, (sigma, _) in zip((slice(0, 2), slice(-2, None)), self.device.self_energy(energy), strict=True):
+            matrix[side, side] += sigma * IDENTITY
+        return np.linalg.eigvals(matrix)
+
+    # --- real energies, for users -----------------------------------------------------------------------------------------
+
+    def _at_energy(self, energy: float):
+        energies = np.array([energy])
+        sigma, roots = self.device_ends(energies)
+        none = np.zeros_like(self.blocks)
+        return surface_integrand(energies, self.blocks, self.device.hopping, sigma, roots, none, none[0])
+
+    def transmission(self, energy: float) -> NDArray[np.float64]:
+        """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
+        return abs(self._at_energy(energy)[1][0, 1, 0]) ** 2
+
+    def density_of_states(self, energy: float) -> NDArray[np.float64]:
+        """(n, 4): local density of states and its spin components at a real energy in the band."""
+        return self._at_energy(energy)[0][0, 0] / (2 * np.pi)
+
+
+def dense_hamiltonian(blocks: NDArray[np.complex128], hopping: float) -> NDArray[np.complex128]:
+    """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
+    n = len(blocks)
+    matrix = np.zeros((n, 2, n, 2), complex)
+    i = np.arange(n)
+    matrix[i, :, i, :] = blocks
+    for spin in range(2):
+        matrix[i[:-1], spin, i[1:], spin] = -hopping
+        matrix[i[1:], spin, i[:-1], spin] = -hopping
+    return matrix.reshape(2 * n, 2 * n)
+
+
+def rotation_generator(axis: NDArray[np.float64], frequency: float) -> NDArray[np.complex128]:
+    """K = (omega/2) sigma.axis, (2, 2): spinors of a rigid precession turn by exp(-i K t)."""
+    axis = np.asarray(axis, dtype=float)
+    length = np.linalg.norm(axis)
+    if axis.shape != (3,) or not np.isfinite(length) or length == 0:
+        raise ValueError(f"axis = {axis.tolist()!r}: a finite vector of three components, not zero")
+    return 0.5 * frequency * np.tensordot(axis / length, PAULI, 1)
+
+
+__all__ = ["POLE_SHARE", "Frozen", "SpinDensity", "contour_integral", "dense_hamiltonian", "surface_integrand"]

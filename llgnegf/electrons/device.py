@@ -1,0 +1,205 @@
+"""The open electronic system: a tight-binding chain with local moments between semi-infinite leads.
+
+    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
+
+with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `Device` holds what does not change during a run
+and caches everything that depends on energies only; what belongs to one texture is `density.Frozen`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .leads import SIDES, Lead, chain_self_energy
+from .quadrature import FermiPoles, fermi_poles, step_poles
+
+if TYPE_CHECKING:
+    from .density import Frozen, SpinDensity
+
+PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+IDENTITY = np.eye(2, dtype=complex)
+
+# The quadrature gets this share of `tolerance`: rounding, the traces over spin and the real-axis integral take the rest.
+POLE_SHARE = 1 / 20
+
+
+@dataclass(frozen=True)
+class Contour:
+    """A pole rule with the lead self-energies at its nodes: (n, 2, 2) for each side and their energy derivatives."""
+
+    rule: FermiPoles
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+    derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+
+
+class Device:
+    """A chain of n sites between up to two leads.
+
+    shape: (n,) or n.  hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
+    tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
+    leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
+
+    Raises ValueError naming the argument, its value and what is allowed.
+    """
+
+    def __init__(
+        self,
+        shape: int | Sequence[int],
+        *,
+        hopping: float = 1.0,
+        onsite: float = 0.0,
+        sd_exchange: float,
+        fermi_energy: float = 0.0,
+        temperature: float = 0.0,
+        tolerance: float = 1e-6,
+        leads: Sequence[Lead] = (Lead("left"), Lead("right")),
+    ) -> None:
+        self.shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
+        if len(self.shape) != 1 or self.shape[0] < 1:
+            raise ValueError(f"shape = {shape!r}: electrons are available on a chain, (n,) with n >= 1")
+        for name, value, allowed, fine in [
+            ("hopping", hopping, "> 0", hopping > 0),
+            ("onsite", onsite, "finite", True),
+            ("sd_exchange", sd_exchange, "finite", True),
+            ("fermi_energy", fermi_energy, "finite", True),
+            ("temperature", temperature, ">= 0", temperature >= 0),
+            ("tolerance", tolerance, "between 1e-12 and 0.1", 1e-12 <= tolerance <= 0.1),
+        ]:
+            if not (np.isfinite(value) and fine):
+                raise ValueError(f"{name} = {value!r}: must be a number, {allowed}")
+        sides = [lead.side for lead in leads]
+        if len(set(sides)) != len(sides):
+            raise ValueError(f"leads = {sides}: at most one lead a side")
+        self.n_sites = self.shape[0]
+        self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
+        self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
+        self.leads = tuple(leads)
+        self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
+        self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
+
+    # --- Hamiltonian -------------------------------------------------------------------------------------------------
+
+    @property
+    def is_closed(self) -> bool:
+        """True when no lead is connected."""
+        return not any(self.couplings)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Edges of the lead band, energy."""
+        return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
+
+    def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
+        """`values` as finite (n, 3) floats, or a ValueError naming the argument."""
+        array = np.ascontiguousarray(values, dtype=float)
+        if array.shape != (self.n_sites, 3) or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite values of shape ({self.n_sites}, 3), got shape {array.shape}")
+        return array
+
+    def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
+        """`values` as finite (n,) floats (None: zeros), or a ValueError naming the argument."""
+        array = np.zeros(self.n_sites) if values is None else np.ascontiguousarray(values, dtype=float)
+        if array.shape != (self.n_sites,) or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite values of shape ({self.n_sites},), got shape {array.shape}")
+        return array
+
+    def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """-J_sd sigma.v_i + u_i, shape (n, 2, 2): the moments' and the gates' part of H (or of dH/dt)."""
+        jx, jy, jz = (-self.sd_exchange * vectors).T
+        blocks = np.empty((len(vectors), 2, 2), dtype=complex)
+        blocks[:, 0, 0] = scalars + jz
+        blocks[:, 1, 1] = scalars - jz
+        blocks[:, 0, 1] = jx - 1j * jy
+        blocks[:, 1, 0] = jx + 1j * jy
+        return blocks
+
+    def hamiltonian_blocks(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Diagonal blocks of H, shape (n, 2, 2)."""
+        return self.coupling_blocks(m, potential + self.onsite)
+
+    def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
+        """[(Sigma, dSigma/dE) for left, right] at `energy`; scalars in spin space."""
+        return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
+
+    # --- energies ----------------------------------------------------------------------------------------------------
+
+    def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
+        """Interval that contains the spectrum of the infinite system (Gershgorin), rounded outwards.
+
+        The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
+        """
+        reach = self.hopping + max(self.hopping, *self.couplings)
+        exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=1).max())
+        grain = self.hopping / 8
+        low = self.onsite - reach - exchange + min(potential.min(), 0.0)
+        high = self.onsite + reach + exchange + max(potential.max(), 0.0)
+        return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
+
+    def contour(self, bounds: tuple[float, float], gap: float, fermi_energy: float | None = None) -> Contour:
+        """Pole rule for the Fermi function on a spectrum, with self-energies; cached.
+
+        gap: half-width (energy) of the interval around E_F that is left unresolved at kT = 0; unused at kT > 0.
+        """
+        return self._contour(*bounds, gap, self.fermi_energy if fermi_energy is None else fermi_energy)
+
+    def _make_contour(self, low: float, high: float, gap: float, mu: float) -> Contour:
+        share = POLE_SHARE * self.tolerance
+        if self.temperature == 0:
+            reach = max(high - mu, mu - low, 2 * gap, self.hopping)
+            rule = step_poles(mu, gap, reach, share)
+        else:
+            # Discrete levels have no width that would smooth the derivative of the rule, which enters G1.
+            share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
+            rule = fermi_poles(low, high, mu, self.temperature, share)
+        ends = self.self_energy(rule.nodes)
+        sigma, derivative = zip(*[(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends])
+        return Contour(rule, sigma, derivative)
+
+    # --- what users ask ------------------------------------------------------------------------------------------------
+
+    def freeze(self, m: ArrayLike, potential: ArrayLike | None = None) -> Frozen:
+        """The electrons at one texture: everything that shares its Green's functions.
+
+        m: (n, 3) moments (unit vectors; zero = vacancy); potential: (n,) gate voltages V_i, energy.
+        """
+        from .density import Frozen
+
+        return Frozen(self, self.vectors("m", m), self.scalars("potential", potential))
+
+    def spin_density(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> SpinDensity:
+        """Spin density Tr[rho_i sigma] of moments and gates in slow motion, by origin.
+
+        m, mdot: (n, 3) moments and their velocity (1/time); potential, potential_rate: (n,) gate voltages and
+        their rates.  Returns adiabatic, sea and surface parts, each (n, 3), and the same for the charge.
+        """
+        frozen = self.freeze(m, potential)
+        return frozen.spin_density(
+            np.zeros((self.n_sites, 3)) if mdot is None else self.vectors("mdot", mdot),
+            self.scalars("potential_rate", potential_rate),
+        )
+
+    def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Spin-resolved transmission left -> right at a real energy, (2, 2) as [spin out, spin in] (up, down along z).
+
+        Landauer and Buettiker: Tr[Gamma_R G Gamma_L G^+] is the sum of the four.
+        """
+        return self.freeze(m, potential).transmission(float(energy))
+
+    def density_of_states(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Local density of states at a real energy in the lead band: (n, 4), traced with 1, sigma_x, sigma_y, sigma_z.
+
+        1/energy; discrete levels of closed or detached parts are not broadened and do not appear.
+        """
+        return self.freeze(m, potential).density_of_states(float(energy))

@@ -1,0 +1,267 @@
+"""Recursive Green's functions of a chain of spin-1/2 sites: the two sweeps that everything else is made of.
+
+The open wire is G(z) = [z - H - Sigma(z)]^-1 with 2 x 2 blocks h_i on the diagonal and hopping -t times the identity.
+
+`contour_sums`  (complex energies) carries a nilpotent algebra through the recursion: each 2 x 2 block is replaced by
+    g + gX + gY + gXY + gYX, where X and Y are block-diagonal perturbations with X^2 = Y^2 = 0 but XY != YX.  One
+    sweep from each end then yields the diagonal blocks of G, G X G, G Y G, G X G Y G and G Y G X G without a full
+    inverse: operations linear in the length.
+`surface_terms` (real energies) works with the scattering states psi = G sqrt(Gamma), four columns for two leads, and
+    with chi = G Y psi, both by block elimination.
+
+Blocks are 4-tuples (00, 01, 10, 11); numba keeps them in registers.  Every kernel releases the GIL: energies spread
+over threads (`density.py`).  cache=True kernels call only functions of this file (numba does not see edits elsewhere).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
+
+
+@njit(inline="always", **_options)
+def _mul(a, b):
+    return (
+        a[0] * b[0] + a[1] * b[2],
+        a[0] * b[1] + a[1] * b[3],
+        a[2] * b[0] + a[3] * b[2],
+        a[2] * b[1] + a[3] * b[3],
+    )
+
+
+@njit(inline="always", **_options)
+def _add(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+
+
+@njit(inline="always", **_options)
+def _inv(a):
+    r = 1.0 / (a[0] * a[3] - a[1] * a[2])
+    return r * a[3], -r * a[1], -r * a[2], r * a[0]
+
+
+@njit(inline="always", **_options)
+def _load(m, i):
+    return m[i, 0, 0], m[i, 0, 1], m[i, 1, 0], m[i, 1, 1]
+
+
+@njit(inline="always", **_options)
+def _get(store, c, i):
+    return store[c, i, 0], store[c, i, 1], store[c, i, 2], store[c, i, 3]
+
+
+@njit(inline="always", **_options)
+def _put(store, c, i, a):
+    store[c, i, 0] = a[0]
+    store[c, i, 1] = a[1]
+    store[c, i, 2] = a[2]
+    store[c, i, 3] = a[3]
+
+
+@njit(inline="always", **_options)
+def _gather(out, c, i, r, f):
+    """out -= 2 Re(r Tr sigma_a f) for a = 0 (identity), x, y, z: one pole's share of -(r F + h.c.)."""
+    out[c, i, 0] -= 2 * (r * (f[0] + f[3])).real
+    out[c, i, 1] -= 2 * (r * (f[1] + f[2])).real
+    out[c, i, 2] += 2 * (r * (f[1] - f[2])).imag
+    out[c, i, 3] -= 2 * (r * (f[0] - f[3])).real
+
+
+@njit(**_options)
+def contour_sums(z, weights, h, t, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet):
+    """Sums over complex energies of diagonal blocks, traced with (1, sigma_x, sigma_y, sigma_z).
+
+    z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian, t: hopping.
+    sigma_left, sigma_right: (n, 2, 2) lead self-energies.  X, Y: (N, 2, 2) perturbations, to which
+    x_ends, y_ends (n, 2, 2, 2) [energy, left/right] are added on the first and the last site.
+    order 0: G only; 1: also G X G and G Y G; 2: also the mixed terms.
+    out: (n, 4, N, 4) receives, per energy, -[w F + h.c.] traced, for
+    F = G, G X G, G Y G, -(i/2)(G X G Y G - G Y G X G).   logdet: (n,) receives ln det G^-1 on the sheet that
+    vanishes with the perturbation: each factor's phase lies in (0, 2 pi), because Im g^-1 is positive definite.
+    """
+    n_sites = h.shape[0]
+    t2 = t * t
+    zero = (0j, 0j, 0j, 0j)
+    left = np.empty((5, n_sites, 4), dtype=np.complex128)
+    for k in range(z.shape[0]):
+        w = weights[k]
+        o = out[k]
+        o[:] = 0.0
+        ln = 0j
+        g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
+        # Forward: left-connected blocks, stored.  Backward: right-connected blocks meet them site by site.
+        for direction in range(2):
+            if direction == 1:
+                g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
+            for j in range(n_sites):
+                i = j if direction == 0 else n_sites - 1 - j
+                hi = _load(h, i)
+                A = (z[k] - hi[0], -hi[1], -hi[2], z[k] - hi[3])
+                bX, bY = zero, zero
+                if order > 0:
+                    bX, bY = _load(X, i), _load(Y, i)
+                if i == 0:
+                    s = _load(sigma_left, k)
+                    A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
+                    if order > 0:
+                        bX = _add(bX, _load(x_ends[k], 0))
+                        bY = _add(bY, _load(y_ends[k], 0))
+                if i == n_sites - 1:
+                    s = _load(sigma_right, k)
+                    A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
+                    if order > 0:
+                        bX = _add(bX, _load(x_ends[k], 1))
+                        bY = _add(bY, _load(y_ends[k], 1))
+                A = (A[0] - t2 * g[0], A[1] - t2 * g[1], A[2] - t2 * g[2], A[3] - t2 * g[3])
+                bXY, bYX = zero, zero
+                if order > 0:
+                    bX = (bX[0] + t2 * gX[0], bX[1] + t2 * gX[1], bX[2] + t2 * gX[2], bX[3] + t2 * gX[3])
+                    bY = (bY[0] + t2 * gY[0], bY[1] + t2 * gY[1], bY[2] + t2 * gY[2], bY[3] + t2 * gY[3])
+                    if order > 1:
+                        bXY = (t2 * gXY[0], t2 * gXY[1], t2 * gXY[2], t2 * gXY[3])
+                        bYX = (t2 * gYX[0], t2 * gYX[1], t2 * gYX[2], t2 * gYX[3])
+                if direction == 0:
+                    det = A[0] * A[3] - A[1] * A[2]
+                    phase = np.arctan2(det.imag, det.real)
+                    if phase < 0:
+                        phase += 2 * np.pi
+                    ln += complex(0.5 * np.log(det.real * det.real + det.imag * det.imag), phase)
+                # One inverse in the algebra for the connected block (pass 0) and, going backward, one more for the
+                # full one, in which the stored left part of the neighbour enters as well (pass 1).
+                for full in range(direction + 1):
+                    if full == 1:
+                        if i > 0:
+                            m = _get(left, 0, i - 1)
+                            A = (A[0] - t2 * m[0], A[1] - t2 * m[1], A[2] - t2 * m[2], A[3] - t2 * m[3])
+                            if order > 0:
+                                m = _get(left, 1, i - 1)
+                                bX = (bX[0] + t2 * m[0], bX[1] + t2 * m[1], bX[2] + t2 * m[2], bX[3] + t2 * m[3])
+                                m = _get(left, 2, i - 1)
+                                bY = (bY[0] + t2 * m[0], bY[1] + t2 * m[1], bY[2] + t2 * m[2], bY[3] + t2 * m[3])
+                            if order > 1:
+                                m = _get(left, 3, i - 1)
+                                bXY = (bXY[0] + t2 * m[0], bXY[1] + t2 * m[1], bXY[2] + t2 * m[2], bXY[3] + t2 * m[3])
+                                m = _get(left, 4, i - 1)
+                                bYX = (bYX[0] + t2 * m[0], bYX[1] + t2 * m[1], bYX[2] + t2 * m[2], bYX[3] + t2 * m[3])
+                    e = _inv(A)
+                    eX, eY, eXY, eYX = zero, zero, zero, zero
+                    if order > 0:
+                        u, v = _mul(e, bX), _mul(e, bY)
+                        eX, eY = _mul(u, e), _mul(v, e)
+                        if order > 1:
+                            eXY = _mul(_add(_mul(e, bXY), _mul(u, v)), e)
+                            eYX = _mul(_add(_mul(e, bYX), _mul(v, u)), e)
+                    if full == 0:
+                        g, gX, gY, gXY, gYX = e, eX, eY, eXY, eYX
+                        if direction == 0:
+                            _put(left, 0, i, g)
+                            if order > 0:
+                                _put(left, 1, i, gX)
+                                _put(left, 2, i, gY)
+                            if order > 1:
+                                _put(left, 3, i, gXY)
+                                _put(left, 4, i, gYX)
+                    else:
+                        _gather(o, 0, i, w, e)
+                        if order > 0:
+                            _gather(o, 1, i, w, eX)
+                            _gather(o, 2, i, w, eY)
+                        if order > 1:
+                            d = (eXY[0] - eYX[0], eXY[1] - eYX[1], eXY[2] - eYX[2], eXY[3] - eYX[3])
+                            _gather(o, 3, i, -0.5j * w, d)
+        logdet[k] = ln
+
+
+@njit(inline="always", **_options)
+def _bilinear(o, c, i, a, b, scale):
+    """o[c, i] += scale Re Tr[sigma_a A B^+] for blocks A, B (a = identity, x, y, z)."""
+    p00 = a[0] * b[0].conjugate() + a[1] * b[1].conjugate()
+    p01 = a[0] * b[2].conjugate() + a[1] * b[3].conjugate()
+    p10 = a[2] * b[0].conjugate() + a[3] * b[1].conjugate()
+    p11 = a[2] * b[2].conjugate() + a[3] * b[3].conjugate()
+    o[c, i, 0] += (scale * (p00 + p11)).real
+    o[c, i, 1] += (scale * (p01 + p10)).real
+    o[c, i, 2] -= (scale * (p01 - p10)).imag
+    o[c, i, 3] += (scale * (p00 - p11)).real
+
+
+@njit(**_options)
+def surface_terms(energies, h, t, sigma_left, sigma_right, roots, Y, K, out, transmission):
+    """Real-energy terms from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
+
+    energies: (n,).  sigma_left, sigma_right: (n, 2, 2) retarded self-energies.
+    roots: (n, 2, 2, 2) Hermitian square roots of Gamma [energy, left/right].
+    Y: (N, 2, 2) perturbation dH/dt; K: (2, 2) generator of a rigid rotation.
+    out: (n, 4, N, 4) receives, traced with (1, sigma_x, sigma_y, sigma_z),
+        0: G Gamma G^+              (2 pi times the local density of states)
+        1: Im[G Y G Gamma G^+]      (general Fermi-surface response)
+        2: G K Gamma G^+            (the same for steady precession, Bajpai and Nikolic Eq. (2d))
+        3: G Gamma_left G^+         (occupation from the left lead)
+    transmission: (n, 2, 2, 2, 2) receives sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
+    """
+    n_sites = h.shape[0]
+    zero = (0j, 0j, 0j, 0j)
+    g = np.empty((1, n_sites, 4), dtype=np.complex128)
+    c = np.empty((1, n_sites, 4), dtype=np.complex128)
+    psi = np.empty((1, n_sites, 4), dtype=np.complex128)
+    kk = (K[0, 0], K[0, 1], K[1, 0], K[1, 1])
+    for k in range(energies.shape[0]):
+        o = out[k]
+        o[:] = 0.0
+        transmission[k] = 0.0
+        last = zero
+        for i in range(n_sites):
+            hi = _load(h, i)
+            A = (energies[k] - hi[0] - t * t * last[0], -hi[1] - t * t * last[1])
+            A = (A[0], A[1], -hi[2] - t * t * last[2], energies[k] - hi[3] - t * t * last[3])
+            if i == 0:
+                s = _load(sigma_left, k)
+                A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
+            if i == n_sites - 1:
+                s = _load(sigma_right, k)
+                A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
+            last = _inv(A)
+            _put(g, 0, i, last)
+        for p in range(2):
+            root = _load(roots[k], p)
+            if root[0] == 0 and root[1] == 0 and root[3] == 0:
+                continue
+            first = 0 if p == 0 else n_sites - 1
+            # Block elimination of (E - H - Sigma) psi = source: forward right-hand sides c, then back-substitution.
+            for solve in range(2):
+                carry = zero
+                for i in range(n_sites):
+                    b = zero
+                    if solve == 0:
+                        if i == first:
+                            b = root
+                    else:
+                        b = _mul(_load(Y, i), _get(psi, 0, i))
+                    if i > 0:
+                        m = _mul(_get(g, 0, i - 1), carry)
+                        b = (b[0] - t * m[0], b[1] - t * m[1], b[2] - t * m[2], b[3] - t * m[3])
+                    carry = b
+                    _put(c, 0, i, b)
+                x = zero
+                for j in range(n_sites):
+                    i = n_sites - 1 - j
+                    b = _get(c, 0, i)
+                    x = _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
+                    if solve == 0:
+                        _put(psi, 0, i, x)
+                        _bilinear(o, 0, i, x, x, 1.0 + 0j)
+                        # The lead's Gamma is a multiple of the identity, so K commutes past it to the source end.
+                        _bilinear(o, 2, i, _mul(x, kk), x, 1.0 + 0j)
+                        if p == 0:
+                            _bilinear(o, 3, i, x, x, 1.0 + 0j)
+                    else:
+                        _bilinear(o, 1, i, x, _get(psi, 0, i), -1j)
+            for q in range(2):
+                end = 0 if q == 0 else n_sites - 1
+                m = _mul(_load(roots[k], q), _get(psi, 0, end))
+                transmission[k, q, p, 0, 0] = m[0]
+                transmission[k, q, p, 0, 1] = m[1]
+                transmission[k, q, p, 1, 0] = m[2]
+                transmission[k, q, p, 1, 1] = m[3]
