@@ -7,15 +7,16 @@ With B = 1 - dSigma/dE, Hd = dH/dt and Im A = (A - A^+)/2i,
     rho_surf =  (1/2pi) int f' Im[G Hd G Gamma G^+]
 
 The surface term is the symmetric form (1/2pi) int f' [(G^+ Hd G^+ + G Hd G)/2 - G Hd G^+] rewritten with
-G - G^+ = -i G Gamma G^+: it needs scattering states only.  (First-order gradient expansion of the Keldysh equation, as
-in Bode et al., Phys. Rev. Lett. 107, 036804 (2011), for any slow H(t).)  For rigid precession with K = (omega/2) sigma_a
-the same total has the split of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2):
+G - G^+ = -i G Gamma G^+: it needs scattering states only.  (First-order gradient expansion of the Keldysh equation,
+as in Bode et al., Phys. Rev. Lett. 107, 036804 (2011), for any slow H(t).)  For rigid precession with
+K = (omega/2) sigma_a the same total has the split of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2):
 
     geo = (1/pi) int f Im[G K G],   sea = -(1/pi) int f Im[G K Sigma' G],   surf = (1/2pi) int f' G K Gamma G^+.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def _spread(n_energies: int, n_sites: int, kernel) -> None:
         return
     pool, workers = _pool()
     cuts = np.linspace(0, n_energies, min(workers, n_energies) + 1).astype(int)
-    list(pool.map(kernel, [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]))
+    list(pool.map(kernel, [slice(a, b) for a, b in itertools.pairwise(cuts)]))
 
 
 @lru_cache(maxsize=8)
@@ -157,7 +158,7 @@ class Frozen:
         self._surface_nodes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._equilibrium: tuple[NDArray[np.float64], float] | None = None
 
-    # --- equilibrium ---------------------------------------------------------------------------------------------------
+    # --- equilibrium ------------------------------------------------------------------------------
 
     @cached_property
     def contour(self) -> Contour:
@@ -187,7 +188,8 @@ class Frozen:
         rule = self.contour.rule
         charge = np.zeros(4)
         charge[0] = 2 * rule.constant
-        omega = 2 * (rule.weights * logdet).sum().real + rule.constant * np.trace(self.blocks, axis1=1, axis2=2).sum().real
+        trace = np.einsum("iaa->", self.blocks).real
+        omega = 2 * (rule.weights * logdet).sum().real + rule.constant * trace
         self._equilibrium = traced + charge, float(omega)
 
     @property
@@ -219,7 +221,7 @@ class Frozen:
         assert bare._equilibrium is not None
         return bare._equilibrium[1]
 
-    # --- first order in the velocities ------------------------------------------------------------------------------------
+    # --- first order in the velocities ------------------------------------------------------------
 
     def response(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]):
         """(sea, surface) spin densities, each (n, 4), linear in the velocities (n, 3) and gate rates (n,).
@@ -255,9 +257,7 @@ class Frozen:
         K = rotation_generator(axis, frequency)
         K_sites = np.ascontiguousarray(np.broadcast_to(K, (device.n_sites, 2, 2)))
         y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
-        sums, logdet = contour_integral(
-            self.blocks, device.hopping, contour, 1, K_sites, None, None, y_ends
-        )
+        sums, logdet = contour_integral(self.blocks, device.hopping, contour, 1, K_sites, None, None, y_ends)
         self.solves += len(logdet)
         self._remember(sums[0], logdet)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
@@ -281,7 +281,7 @@ class Frozen:
             solves=self.solves,
         )
 
-    # --- the Fermi surface ------------------------------------------------------------------------------------------------
+    # --- the Fermi surface ------------------------------------------------------------------------
 
     def _surface_terms(self, energies, rate, K=None) -> NDArray[np.float64]:
         self.solves += len(energies)
@@ -403,7 +403,7 @@ class Frozen:
             matrix[side, side] += sigma * IDENTITY
         return np.linalg.eigvals(matrix)
 
-    # --- real energies, for users -----------------------------------------------------------------------------------------
+    # --- real energies, for users -----------------------------------------------------------------
 
     def _at_energy(self, energy: float):
         energies = np.array([energy])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 IDENTITY = np.eye(2, dtype=complex)
 
-# The quadrature gets this share of `tolerance`: rounding, the traces over spin and the real-axis integral take the rest.
+# The poles get this share of `tolerance`: rounding, the trace over spin and the real-axis integral take the rest.
 POLE_SHARE = 1 / 20
 
 
@@ -83,7 +83,7 @@ class Device:
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
 
-    # --- Hamiltonian -------------------------------------------------------------------------------------------------
+    # --- Hamiltonian ------------------------------------------------------------------------------
 
     @property
     def is_closed(self) -> bool:
@@ -127,7 +127,7 @@ class Device:
         """[(Sigma, dSigma/dE) for left, right] at `energy`; scalars in spin space."""
         return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
 
-    # --- energies ----------------------------------------------------------------------------------------------------
+    # --- energies ---------------------------------------------------------------------------------
 
     def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
         """Interval that contains the spectrum of the infinite system (Gershgorin), rounded outwards.
@@ -158,10 +158,10 @@ class Device:
             share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
             rule = fermi_poles(low, high, mu, self.temperature, share)
         ends = self.self_energy(rule.nodes)
-        sigma, derivative = zip(*[(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends])
-        return Contour(rule, sigma, derivative)
+        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
+        return Contour(rule, (left, right), (d_left, d_right))
 
-    # --- what users ask ------------------------------------------------------------------------------------------------
+    # --- what users ask ---------------------------------------------------------------------------
 
     def freeze(self, m: ArrayLike, potential: ArrayLike | None = None) -> Frozen:
         """The electrons at one texture: everything that shares its Green's functions.

@@ -131,20 +131,19 @@ def contour_sums(z, weights, h, t, sigma_left, sigma_right, order, X, Y, x_ends,
                 # One inverse in the algebra for the connected block (pass 0) and, going backward, one more for the
                 # full one, in which the stored left part of the neighbour enters as well (pass 1).
                 for full in range(direction + 1):
-                    if full == 1:
-                        if i > 0:
-                            m = _get(left, 0, i - 1)
-                            A = (A[0] - t2 * m[0], A[1] - t2 * m[1], A[2] - t2 * m[2], A[3] - t2 * m[3])
-                            if order > 0:
-                                m = _get(left, 1, i - 1)
-                                bX = (bX[0] + t2 * m[0], bX[1] + t2 * m[1], bX[2] + t2 * m[2], bX[3] + t2 * m[3])
-                                m = _get(left, 2, i - 1)
-                                bY = (bY[0] + t2 * m[0], bY[1] + t2 * m[1], bY[2] + t2 * m[2], bY[3] + t2 * m[3])
-                            if order > 1:
-                                m = _get(left, 3, i - 1)
-                                bXY = (bXY[0] + t2 * m[0], bXY[1] + t2 * m[1], bXY[2] + t2 * m[2], bXY[3] + t2 * m[3])
-                                m = _get(left, 4, i - 1)
-                                bYX = (bYX[0] + t2 * m[0], bYX[1] + t2 * m[1], bYX[2] + t2 * m[2], bYX[3] + t2 * m[3])
+                    if full == 1 and i > 0:
+                        m = _get(left, 0, i - 1)
+                        A = (A[0] - t2 * m[0], A[1] - t2 * m[1], A[2] - t2 * m[2], A[3] - t2 * m[3])
+                        if order > 0:
+                            m = _get(left, 1, i - 1)
+                            bX = (bX[0] + t2 * m[0], bX[1] + t2 * m[1], bX[2] + t2 * m[2], bX[3] + t2 * m[3])
+                            m = _get(left, 2, i - 1)
+                            bY = (bY[0] + t2 * m[0], bY[1] + t2 * m[1], bY[2] + t2 * m[2], bY[3] + t2 * m[3])
+                        if order > 1:
+                            m = _get(left, 3, i - 1)
+                            bXY = (bXY[0] + t2 * m[0], bXY[1] + t2 * m[1], bXY[2] + t2 * m[2], bXY[3] + t2 * m[3])
+                            m = _get(left, 4, i - 1)
+                            bYX = (bYX[0] + t2 * m[0], bYX[1] + t2 * m[1], bYX[2] + t2 * m[2], bYX[3] + t2 * m[3])
                     e = _inv(A)
                     eX, eY, eXY, eYX = zero, zero, zero, zero
                     if order > 0:

@@ -92,8 +92,7 @@ def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
     def ends(energies):
         shifted = device.self_energy(energies + half), device.self_energy(energies - half)
         return [
-            plus[0][:, None, None] * up + minus[0][:, None, None] * down
-            for plus, minus in zip(*shifted, strict=True)
+            plus[0][:, None, None] * up + minus[0][:, None, None] * down for plus, minus in zip(*shifted, strict=True)
         ]
 
     low, high = frozen.bounds
