@@ -1,0 +1,33 @@
+"""llgnegf: classical moments and quantum transport that move together.
+
+The doors: `load_deck`, `run`, `resume`, `open_run`, and `llgnegf.electrons.Device` for the open electronic system alone.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from llgnegf._version import __version__
+
+if TYPE_CHECKING:
+    from llgnegf.deck import Deck, load_deck
+    from llgnegf.simulation import resume, run
+    from llgnegf.trajectory import Run, open_run
+
+__all__ = ["Deck", "Run", "__version__", "load_deck", "open_run", "resume", "run"]
+
+_HOMES = {
+    "Deck": "deck",
+    "load_deck": "deck",
+    "Run": "trajectory",
+    "open_run": "trajectory",
+    "resume": "simulation",
+    "run": "simulation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `llgnegf list` and a typo in a deck need no compiled kernels."""
+    import importlib
+
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"llgnegf.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'llgnegf' has no attribute {name!r}")

@@ -1,0 +1,260 @@
+"""Checkpoints: everything a run needs to go on bit for bit, in a file that shows any damage.
+
+A file is    magic | length of the header | header (JSON) | sha256 of all that | payload (npz)
+
+and the header holds length and sha256 of the payload, so that every byte is guarded.  Files are written beside the
+run as `RUN.h5.ckpt` through a temporary file, fsync, `os.replace` and fsync of the folder; the two before it stay as
+`.ckpt.1` and `.ckpt.2`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.errors import FileError
+
+FORMAT_VERSION = 1
+KEPT = 3
+_MAGIC = b"LLGNEGF checkpoint\n"
+_LENGTH = struct.Struct("<Q")
+_SHA = 32
+
+
+@dataclass(frozen=True)
+class State:
+    """All that the next step depends on.  The time is step * dt: never accumulated, so never stored.
+
+    moment, velocity: (nx[, ny], 3), unit vectors and dm/dt (the warm start of its own equation); solves: Green's
+    functions evaluated so far; held_field: the field of the electrons where a step holds it fixed; extra: whatever
+    else a coupling scheme or integrator remembers.
+    """
+
+    step: int
+    moment: NDArray[np.float64]
+    velocity: NDArray[np.float64]
+    solves: int = 0
+    held_field: NDArray[np.float64] | None = None
+    extra: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def checkpoint_paths(run_path: str | Path) -> list[Path]:
+    """Where the checkpoints of a run are, the newest first; not all need exist."""
+    newest = Path(f"{run_path}.ckpt")
+    return [newest, *(Path(f"{newest}.{k}") for k in range(1, KEPT))]
+
+
+def deck_sha256(deck_text: str) -> str:
+    return hashlib.sha256(deck_text.encode()).hexdigest()
+
+
+def save(
+    run_path: str | Path,
+    state: State,
+    deck_text: str,
+    frames_written: int,
+    info: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes the newest checkpoint of `run_path`, keeps the two before it, and returns its path.
+
+    `info` is anything JSON can hold that the resumed run should know.  When this returns the checkpoint is on the
+    disk; whenever it is cut short, an earlier one still is.  Raises FileError.
+    """
+    payload = _payload(state)
+    header = {
+        "format_version": FORMAT_VERSION,
+        "step": int(state.step),
+        "solves": int(state.solves),
+        "frames_written": int(frames_written),
+        "deck_sha256": deck_sha256(deck_text),
+        "payload_bytes": len(payload),
+        "payload_sha256": hashlib.sha256(payload).hexdigest(),
+        "environment": environment(),
+        "info": dict(info or {}),
+    }
+    text = json.dumps(header).encode()
+    head = _MAGIC + _LENGTH.pack(len(text)) + text
+    newest, *older = paths = checkpoint_paths(run_path)
+    temporary = Path(f"{newest}.tmp")
+    with disk_errors(newest, "write the checkpoint"):
+        with open(temporary, "wb") as file:
+            file.write(head + hashlib.sha256(head).digest() + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        for younger, older_path in reversed(list(zip(paths[:-1], older, strict=True))):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(younger, older_path)
+        os.replace(temporary, newest)
+        sync_folder(newest.parent)
+    return newest
+
+
+def load_newest(run_path: str | Path) -> tuple[State, dict[str, Any]]:
+    """The newest sound checkpoint and its header; header["notes"] names each newer one that was passed over, and why.
+
+    Raises FileError when there is none, or none that is sound.
+    """
+    notes: list[str] = []
+    for path in checkpoint_paths(run_path):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            notes.append(f"{path}: cannot be read: {error.strerror or error}")
+            continue
+        try:
+            state, header = _decode(data)
+        except _Damaged as damage:
+            notes.append(f"{path}: {damage}")
+            continue
+        return state, {**header, "path": str(path), "notes": notes}
+    remedy = f"run its deck again with `llgnegf run DECK -o {run_path} --overwrite`"
+    if notes:
+        raise FileError("\n".join([f"{run_path}: none of its checkpoints can be used; {remedy}", *notes]))
+    raise FileError(f"{run_path}: there is no checkpoint beside it ({run_path}.ckpt); {remedy}")
+
+
+def environment_changes(header: Mapping[str, Any]) -> list[str]:
+    """What differs between the machine that wrote a checkpoint and this one and may change the last bits of a run."""
+    then, now = header.get("environment", {}), environment()
+    keys = dict.fromkeys([*then, *now])
+    return [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in keys if then.get(key) != now.get(key)]
+
+
+def environment() -> dict[str, str]:
+    """Versions, BLAS and thread settings: what the last bits of a result depend on beside the state."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_CORETYPE")
+    return {
+        **versions(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "blas": _blas(),
+        **{name: os.environ.get(name, "unset") for name in threads},
+    }
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of this package and of the libraries that compute, without importing them."""
+    from llgnegf._version import __version__
+
+    found = {"llgnegf": __version__}
+    for name in ("numpy", "scipy", "numba", "h5py"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def _blas() -> str:
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+# --- the bytes ------------------------------------------------------------------------------------------------------
+
+
+class _Damaged(Exception):
+    """The file is not the checkpoint that was written."""
+
+
+def _payload(state: State) -> bytes:
+    arrays: dict[str, Any] = {"moment": state.moment, "velocity": state.velocity}
+    if state.held_field is not None:
+        arrays["held_field"] = state.held_field
+    arrays.update({f"extra/{name}": array for name, array in state.extra.items()})
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:  # would be pickled, and refused when read
+            raise TypeError(f"{name}: a checkpoint holds plain numbers and texts, not Python objects")
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
+    start = len(_MAGIC) + _LENGTH.size
+    if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
+        raise _Damaged("is not a checkpoint, or its first bytes are damaged")
+    end = start + _LENGTH.unpack(data[len(_MAGIC) : start])[0]
+    if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
+        raise _Damaged("its header is damaged (checksum)")
+    header = json.loads(data[start:end])
+    if header["format_version"] != FORMAT_VERSION:
+        raise _Damaged(f"has format {header['format_version']}; this version of llgnegf reads {FORMAT_VERSION}")
+    payload = data[end + _SHA :]
+    if len(payload) != header["payload_bytes"]:
+        raise _Damaged(f"holds {len(payload)} bytes of data instead of {header['payload_bytes']}")
+    if hashlib.sha256(payload).hexdigest() != header["payload_sha256"]:
+        raise _Damaged("its data are damaged (checksum)")
+    with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
+        state = State(
+            step=header["step"],
+            moment=arrays["moment"],
+            velocity=arrays["velocity"],
+            solves=header["solves"],
+            held_field=arrays.get("held_field"),
+            extra={name.removeprefix("extra/"): arrays[name] for name in arrays if name.startswith("extra/")},
+        )
+    return state, header
+
+
+# --- disk trouble, here and in the run file -------------------------------------------------------------------------
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space or choose another folder with -o",
+    errno.EDQUOT: "your quota is used up: free some space or choose another folder with -o",
+    errno.EFBIG: "the file grew beyond the limit for one file: choose another folder or a larger run.save_every",
+    errno.EACCES: "permission denied: choose a folder you may write to with -o",
+    errno.EPERM: "permission denied: choose a folder you may write to with -o",
+    errno.EROFS: "the file system is read-only: choose another folder with -o",
+    errno.ENOENT: "no such file or folder: make the folder first, or correct the path",
+    errno.EISDIR: "it is a folder: give the name of a file",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: correct the path",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
+    errno.EIO: "the disk reports an input/output error: check it, then resume from the last checkpoint",
+}
+
+
+@contextlib.contextmanager
+def disk_errors(path: str | Path, doing: str) -> Iterator[None]:
+    """Turns errors of the operating system, HDF5's included, into a FileError that names path and remedy."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # HDF5 raises RuntimeError for some failing writes
+        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+            raise  # NotImplementedError and the like: not the disk
+        code = getattr(error, "errno", None)
+        if code is None:  # HDF5 puts it into the text only
+            found = re.search(r"errno = (\d+)", str(error))
+            code = int(found[1]) if found else None
+        reason = _REMEDIES.get(code or 0) or (os.strerror(code) if code else str(error))
+        raise FileError(f"{path}: cannot {doing}: {reason}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,163 @@
+"""The velocity of moments that electrons act on and that act on the electrons.
+
+The electrons' field on the moments is B_el = back_action J_sd s (Hellmann-Feynman, s = Tr[rho sigma]).  To first
+order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, so the LLG equation is implicit in the velocity,
+
+    v = v_0 - L[back_action J_sd chi v],   L b = [m x b + alpha m x (m x b)]/[S (1 + alpha^2)],
+
+with v_0 the explicit velocity under the classical field, s_ad and the gates.  The linear system is solved (GMRES on
+the map itself) and not lagged: a fixed-point iteration diverges for strong coupling, a lag destroys the balance
+between the sea and the surface part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, gmres
+
+from llgnegf.electrons import Device, Frozen
+from llgnegf.errors import RunError
+from llgnegf.gates import Gates
+from llgnegf.magnet import Magnet
+
+Field = Callable[[float, np.ndarray], np.ndarray]
+
+# Residual of the velocity equation relative to v_0: far below the error of any step that is worth taking.
+VELOCITY_TOLERANCE = 1e-11
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed)."""
+
+    velocity: np.ndarray
+    frozen: Frozen | None
+    electron_field: np.ndarray | None
+
+
+class Coupling:
+    """The right-hand side of the self-consistent equations.
+
+    order 0: only s_ad acts; order 1: also the sea and surface terms, with `velocity_feedback` those of dm/dt as well
+    as those of dV/dt.  `field(t, m)`: a user's own effective field, energy units, shape of m.
+    """
+
+    def __init__(
+        self,
+        magnet: Magnet,
+        device: Device | None = None,
+        gates: Gates | None = None,
+        *,
+        order: int = 1,
+        velocity_feedback: bool = True,
+        back_action: float = 1.0,
+        field: Field | None = None,
+    ) -> None:
+        self.magnet, self.device, self.gates, self.field = magnet, device, gates, field
+        self.order, self.velocity_feedback = order, velocity_feedback
+        self.strength = back_action * device.sd_exchange if device else 0.0
+        self.solves = 0
+
+    def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
+        """dm/dt, packed."""
+        if self.strength == 0 and self.field is None:
+            return self.magnet.velocity(y)
+        return self.motion(t, y).velocity
+
+    def held(self, t: float, y: np.ndarray) -> Callable[[float, np.ndarray], np.ndarray]:
+        """The right-hand side of one step with the electrons' field kept as it is at (t, y)."""
+        electron_field = self.motion(t, y).electron_field
+
+        def velocity(t: float, y: np.ndarray) -> np.ndarray:
+            own = self._user_field(t, y)
+            if electron_field is not None:
+                own = electron_field if own is None else own + electron_field
+            return self.magnet.velocity(y, own)
+
+        return velocity
+
+    def motion(self, t: float, y: np.ndarray) -> Motion:
+        """Velocity, electrons and their field at (t, y); raises RunError where the velocity cannot be had."""
+        own = self._user_field(t, y)
+        if self.device is None:
+            return Motion(self.magnet.velocity(y, own), None, None)
+        potential, rate = self.gate_state(t)
+        frozen = self.device.freeze(self.magnet.unpack(y), potential)
+        if self.strength == 0:
+            return Motion(self.magnet.velocity(y, own), frozen, None)
+        spin = frozen.adiabatic[:, 1:]
+        if self.order == 1 and rate.any():
+            sea, surface = frozen.response(np.zeros_like(frozen.m), rate)
+            spin = spin + (sea + surface)[:, 1:]
+        field = self._packed_field(spin)
+        velocity = self.magnet.velocity(y, field if own is None else own + field)
+        if self.order == 1 and self.velocity_feedback:
+            velocity, feedback = self._solve(frozen, y, velocity, t)
+            field = field + feedback
+        self.solves += frozen.solves
+        frozen.solves = 0
+        return Motion(velocity, frozen, field)
+
+    def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """Gate voltages and their rates at t, each (n,)."""
+        assert self.device is not None
+        if not self.gates:
+            return np.zeros(self.device.n_sites), np.zeros(self.device.n_sites)
+        return self.gates.potential(t), self.gates.rate(t)
+
+    def _packed_field(self, spin: np.ndarray) -> np.ndarray:
+        return self.magnet.pack(self.strength * spin)
+
+    def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
+        if self.field is None:
+            return None
+        m = self.magnet.unpack(y).copy()
+        name = field_name(self.field)
+        try:
+            values = np.asarray(self.field(t, m), dtype=float)
+        except Exception as error:
+            raise RunError(f"field {name!r} raised {type(error).__name__} at t = {t:g}: {error}") from error
+        if values.shape != m.shape or not np.isfinite(values).all():
+            raise RunError(
+                f"field {name!r} returned shape {values.shape} at t = {t:g}: expected finite values of shape {m.shape}"
+            )
+        return self.magnet.pack(values)
+
+    def _solve(self, frozen: Frozen, y: np.ndarray, v0: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """v and the packed field of the moments' own motion: v + L[...] = v0."""
+        magnet = self.magnet
+        start = magnet.unpack(v0)
+        if not start.any():
+            return v0, np.zeros_like(v0)
+        no_rate = np.zeros(frozen.device.n_sites)
+
+        def feedback(velocity: np.ndarray) -> np.ndarray:
+            sea, surface = frozen.response(velocity.reshape(start.shape), no_rate)
+            return self._packed_field((sea + surface)[:, 1:])
+
+        def residual(velocity: np.ndarray) -> np.ndarray:
+            return velocity - magnet.unpack(magnet.respond(y, feedback(velocity))).ravel()
+
+        n = start.size
+        operator = LinearOperator((n, n), matvec=residual, dtype=float)
+        b = np.ascontiguousarray(start).ravel()
+        # The first application fixes the energies of the surface part; it is made with the physical motion v0.
+        solution, failed = gmres(operator, b, x0=b, rtol=VELOCITY_TOLERANCE, atol=0.0, restart=min(n, 60), maxiter=20)
+        if failed:
+            left = np.linalg.norm(b - residual(solution)) / np.linalg.norm(b)
+            raise RunError(
+                f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked "
+                f"{VELOCITY_TOLERANCE:.0e}): a resonance at the Fermi energy, perhaps; try a higher "
+                "electrons.temperature, or electrons.velocity_feedback = false to see the motion without it"
+            )
+        return magnet.pack(solution.reshape(start.shape)), feedback(solution)
+
+
+def field_name(field: Field) -> str:
+    """The name under which a user's field is recorded."""
+    module = getattr(field, "__module__", None)
+    name = getattr(field, "__qualname__", type(field).__qualname__)
+    return f"{module}.{name}" if module else name

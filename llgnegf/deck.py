@@ -1,0 +1,222 @@
+"""Decks: reading, overriding and judging the TOML description of a run.
+
+A wrong deck raises `DeckError` with every mistake at once, one line each: the dotted key, the value, what is allowed
+and, for an unknown key, the likely one.  The tables themselves are in `deck_schema.py`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from llgnegf.deck_checks import close_to, cross_problems, describe
+from llgnegf.deck_edit import edited, parse_override
+from llgnegf.deck_schema import (
+    Electrons,
+    FromFile,
+    Integrator,
+    Lattice,
+    Magnet,
+    Motion,
+    Root,
+    RunTable,
+    Skyrmion,
+    Texture,
+    Units,
+    parse_wall_time,
+)
+from llgnegf.errors import DeckError
+
+__all__ = [
+    "Deck",
+    "changes_past",
+    "load_deck",
+    "parse_deck",
+    "parse_override",
+    "parse_wall_time",
+    "shipped_decks",
+]
+
+# These may change when a run is resumed: what has been computed stays what it would have been.
+FREE_ON_RESUME = {"title", "run.duration", "run.checkpoint_every"}
+
+
+@dataclass(frozen=True)
+class Deck:
+    """A valid deck.  Tables as attributes, defaults filled in; `text` is the TOML as run, comments included."""
+
+    title: str
+    units: Units
+    lattice: Lattice
+    texture: Texture
+    magnet: Magnet
+    electrons: Electrons | None
+    motion: Motion
+    integrator: Integrator
+    run: RunTable
+    text: str
+    folder: Path
+    name: str
+
+    @cached_property
+    def n_steps(self) -> int:
+        """Steps in the whole run."""
+        return round(self.run.duration / self.integrator.step)
+
+    @cached_property
+    def save_interval_steps(self) -> int:
+        """Steps between two frames of the run file."""
+        assert self.run.save_every is not None  # filled in by parse_deck
+        return round(self.run.save_every / self.integrator.step)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the run file, the initial state included."""
+        return 1 + self.n_steps // self.save_interval_steps
+
+    @property
+    def units_energy_ev(self) -> float:
+        """The unit of energy, in eV."""
+        return self.units.energy_ev
+
+    @property
+    def texture_path(self) -> Path | None:
+        """Where the texture is read from: its `path` seen from the folder of the deck; None for other textures."""
+        return self.folder / Path(self.texture.path).expanduser() if isinstance(self.texture, FromFile) else None
+
+    def tables(self) -> dict[str, Any]:
+        """Everything the deck says, defaults included, as nested plain dictionaries."""
+        tables: dict[str, Any] = {"title": self.title}
+        for name in Root.model_fields:
+            if name != "title":
+                table = getattr(self, name)
+                tables[name] = None if table is None else table.model_dump()
+        return tables
+
+
+def load_deck(path_or_name: str | Path, overrides: Mapping[str, object] | None = None, **kw: object) -> Deck:
+    """The deck of a file, or a shipped one by name.
+
+    `overrides` maps dotted keys to values, list indices included ("electrons.lead.0.coupling"); keyword arguments say
+    the same with double underscores for dots (`electrons__temperature=0.01`).  A key that the deck does not have is
+    created, then judged like the rest.
+
+    Raises DeckError: no such deck, unreadable file, broken TOML, or any mistake in the deck (all of them at once).
+    """
+    path = _locate(path_or_name)
+    changes = {**(overrides or {}), **{key.replace("__", "."): value for key, value in kw.items()}}
+    return parse_deck(_read(path), folder=path.parent, name=path.stem, overrides=changes, source=str(path))
+
+
+def parse_deck(
+    text: str,
+    folder: str | Path = ".",
+    name: str = "deck",
+    overrides: Mapping[str, object] | None = None,
+    source: str | None = None,
+) -> Deck:
+    """The deck written in `text`; `source` names it in messages about broken TOML.  Raises DeckError."""
+    raw = _parse_toml(text, source or name)
+    if overrides:
+        text, raw = edited(text, raw, overrides)
+    try:
+        root = Root.model_validate(raw)
+    except ValidationError as error:
+        raise DeckError([*describe(raw, error), *cross_problems(raw)]) from None
+    problems = cross_problems(raw)
+    if problems:
+        raise DeckError(problems)
+    return Deck(
+        title=root.title,
+        units=root.units,
+        lattice=root.lattice,
+        texture=_centred(root.texture, root.lattice.shape),
+        magnet=root.magnet,
+        electrons=root.electrons,
+        motion=root.motion,
+        integrator=root.integrator,
+        run=root.run if root.run.save_every else root.run.model_copy(update={"save_every": root.integrator.step}),
+        text=text,
+        folder=Path(folder).resolve(),
+        name=name,
+    )
+
+
+def shipped_decks() -> dict[str, tuple[Path, str]]:
+    """Decks that come with the package: name -> (path, title), in alphabetical order."""
+    packaged = Path(__file__).parent / "_decks"  # made by setup.py; a checkout has runs/ instead
+    folder = packaged if packaged.is_dir() else Path(__file__).parent.parent / "runs"
+    decks = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            title = tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
+        except (OSError, ValueError):
+            title = "(unreadable)"  # one broken file must not hide the others
+        decks[path.stem] = (path, str(title))
+    return decks
+
+
+def changes_past(old: Deck, new: Deck) -> list[str]:
+    """Dotted keys in which `new` differs from `old` and that a resumed run may not change."""
+    before, after = _flat(old.tables()), _flat(new.tables())
+    keys = dict.fromkeys([*before, *after])
+    absent = object()
+    return [key for key in keys if before.get(key, absent) != after.get(key, absent) and key not in FREE_ON_RESUME]
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        items = [(f"{prefix}.{key}" if prefix else str(key), item) for key, item in value.items()]
+    elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+        items = [(f"{prefix}[{i}]", item) for i, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    return {key: leaf for name, item in items for key, leaf in _flat(item, name).items()}
+
+
+def _centred(texture: Texture, shape: tuple[int, ...]) -> Texture:
+    """The texture with its `center` filled in: the middle of the lattice unless the deck says otherwise."""
+    if getattr(texture, "center", 0.0) is not None:
+        return texture
+    middle = tuple((n - 1) / 2 for n in shape)
+    return texture.model_copy(update={"center": middle if isinstance(texture, Skyrmion) else middle[0]})
+
+
+def _locate(path_or_name: str | Path) -> Path:
+    """The file meant by a path or by the name of a shipped deck; a file wins over a name."""
+    path, asked = Path(path_or_name).expanduser(), str(path_or_name)
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):  # a name that no file can have
+        pass
+    shipped = shipped_decks()
+    if asked in shipped:
+        return shipped[asked][0]
+    likely = close_to(path.stem, shipped)
+    problem = "is a folder" if path.is_dir() else "no such file, and no shipped deck of that name"
+    hint = f'; did you mean "{likely}"?' if likely else "."
+    raise DeckError(f"{asked}: {problem}{hint} Shipped decks: {', '.join(shipped)}")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DeckError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise DeckError(f"{path}: is not UTF-8 text (byte {error.start}); decks are TOML files") from None
+
+
+def _parse_toml(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # tomllib names line and column; ValueError: an endless integer
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise DeckError(f"{source}: not valid TOML: {reason}") from None

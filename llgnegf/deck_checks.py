@@ -1,0 +1,338 @@
+"""What is wrong with a deck, in words: mistakes of single keys, and of keys that do not go together."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from llgnegf.deck_schema import Root, Rule
+
+MAX_STEPS = 2**53  # step numbers beyond are not exact in float64
+
+
+def describe(raw: dict[str, Any], error: ValidationError) -> list[str]:
+    """One line for each mistake that the tables found in `raw`."""
+    return [_line(raw, _without_tag(found["loc"]), found["type"], found["msg"]) for found in error.errors()]
+
+
+def cross_problems(raw: dict[str, Any]) -> list[str]:
+    """One line for each set of keys that contradict each other; keys that are wrong by themselves are left alone."""
+    deck = _Known(Root, raw)
+    problems: list[str] = []
+    for check in CHECKS:
+        try:
+            problems.extend(check(deck))
+        except _Unknown:
+            continue  # that key has its own message already
+    return problems
+
+
+def close_to(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, if any."""
+    lower = {k.lower(): k for k in known}
+    matches = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return lower[matches[0]] if matches else None
+
+
+def dotted(loc: Iterable[str | int]) -> str:
+    """("electrons", "lead", 1, "side") -> electrons.lead[1].side; keys that TOML would quote are quoted."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            bare = part and all(c.isascii() and (c.isalnum() or c in "_-") for c in part)
+            text += ("." if text else "") + (part if bare else json.dumps(part))
+    return text
+
+
+def show(value: Any) -> str:
+    """A value as TOML would write it, shortened."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, str):
+        text = json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{key} = {show(item)}" for key, item in list(value.items())[:4]) + "}"
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(show(item) for item in value[:12]) + "]"
+    elif isinstance(value, int) and value.bit_length() > 256:  # printing it may be refused, and would say nothing
+        text = f"a whole number of {value.bit_length()} bits"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# --- single keys --------------------------------------------------------------------------------------------------
+
+
+def _line(raw: dict[str, Any], loc: tuple[str | int, ...], kind: str, message: str) -> str:
+    key, value = dotted(loc), _at(raw, loc)
+    if kind == "extra_forbidden":
+        return _unknown_key(raw, loc)
+    if kind == "missing":
+        return f"{key} is missing: {_allowed(raw, loc)}"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing: must be {_kinds()}"
+    if kind == "union_tag_invalid":
+        likely = close_to(str(value["kind"]), Root.TEXTURES)
+        hint = f'; did you mean "{likely}"?' if likely else ""
+        return f"{key}.kind = {show(value['kind'])}: must be {_kinds()}{hint}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        where = f"[{key}]" if isinstance(loc[-1], str) else "[[" + dotted(loc[:-1]) + "]]"
+        return f"{key} = {show(value)}: must be a table, {where}"
+    if kind == "tuple_type":
+        return f"{key} = {show(value)}: must be a list of tables, each written [[{key}]]"
+    if kind == "rule":
+        return f"{key} = {show(value)}: {message}"
+    raise AssertionError(f"no words for a mistake of type {kind} at {key}")
+
+
+def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    word, table = str(loc[-1]), _model(raw, loc[:-1])
+    known = list(table.model_fields)
+    likely = close_to(word, known)
+    if likely is None:  # perhaps the right key under the wrong heading
+        homes = [name for name, model in _all_tables() if word in model.model_fields and model is not table]
+        hint = f"; it belongs in [{homes[0]}]" if homes else ""
+    else:
+        hint = f'; did you mean "{likely}"?'
+    kind = _at(raw, (*loc[:-1], "kind")) if loc[:-1] == ("texture",) else None
+    scope = f'a texture of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"
+    return f"{dotted(loc)} = {show(_at(raw, loc))}: unknown key{hint} ({scope} knows {', '.join(known)})"
+
+
+def _allowed(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    """What a missing key should hold."""
+    field = _model(raw, loc[:-1]).model_fields[str(loc[-1])]
+    rule = _rule(field)
+    if rule is not None:
+        return f"must be {rule.allowed}"
+    table, _ = _inner(field, None)
+    if table is None or field.discriminator:
+        return f"a table [{dotted(loc)}] with kind = {_kinds()}"
+    needed = ", ".join(name for name, inner in table.model_fields.items() if inner.is_required())
+    return f"a table [{dotted(loc)}] with at least {needed}"
+
+
+def _kinds() -> str:
+    *most, last = [f'"{kind}"' for kind in Root.TEXTURES]
+    return f"{', '.join(most)} or {last}"
+
+
+def _without_tag(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Drops the kind that pydantic puts after "texture": users write texture.width, not texture.bloch_wall.width."""
+    return loc[:1] + loc[2:] if len(loc) > 2 and loc[0] == "texture" else loc
+
+
+def _at(raw: Any, loc: tuple[str | int, ...]) -> Any:
+    for part in loc:
+        if isinstance(part, str):
+            raw = raw.get(part) if isinstance(raw, dict) else None
+        else:
+            raw = raw[part]
+    return raw
+
+
+def _rule(field: FieldInfo) -> Rule | None:
+    return next((item for item in field.metadata if isinstance(item, Rule)), None)
+
+
+def _inner(field: FieldInfo, value: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The table that `field` holds, if it holds one, and whether it holds a list of them."""
+    if field.discriminator:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        return (Root.TEXTURES.get(kind) if isinstance(kind, str) else None), False
+    candidates = (field.annotation, *get_args(field.annotation))
+    tables = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+    return (tables[0] if tables else None), get_origin(field.annotation) is tuple
+
+
+def _model(raw: dict[str, Any], loc: tuple[str | int, ...]) -> type[BaseModel]:
+    """The class of the table at `loc`."""
+    model: type[BaseModel] = Root
+    for i, part in enumerate(loc):
+        if isinstance(part, str):
+            inner, _ = _inner(model.model_fields[part], _at(raw, loc[: i + 1]))
+            assert inner is not None
+            model = inner
+    return model
+
+
+def _all_tables(model: type[BaseModel] = Root, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        inner, _ = _inner(field, None)
+        if inner is not None:
+            yield f"{prefix}{name}", inner
+            yield from _all_tables(inner, f"{prefix}{name}.")
+
+
+# --- keys that must go together -------------------------------------------------------------------------------------
+
+
+class _Unknown(Exception):
+    """The check needs a key that is itself wrong."""
+
+
+class _Known:
+    """The keys of a table that are right by themselves, defaults included; touching another one raises _Unknown."""
+
+    def __init__(self, model: type[BaseModel], raw: dict[str, Any]):
+        for name, field in model.model_fields.items():
+            if name not in raw:
+                if not field.is_required():
+                    setattr(self, name, field.default)
+                continue
+            value, rule = raw[name], _rule(field)
+            inner, many = _inner(field, value)
+            if rule is not None:
+                try:
+                    setattr(self, name, rule.parse(value))
+                except ValueError:
+                    continue
+            elif inner is None:
+                if not field.discriminator:
+                    setattr(self, name, value)  # the kind of a texture, judged already
+            elif many and isinstance(value, list) and all(isinstance(item, dict) for item in value):
+                setattr(self, name, [_Known(inner, item) for item in value])
+            elif not many and isinstance(value, dict):
+                setattr(self, name, _Known(inner, value))
+
+    def __getattr__(self, name: str) -> Any:
+        raise _Unknown(name)
+
+
+def _sides(deck: _Known) -> Iterator[str]:
+    """At most one lead on each side."""
+    if deck.electrons is None:
+        return
+    seen: dict[str, int] = {}
+    for i, lead in enumerate(deck.electrons.lead):
+        side = lead.__dict__.get("side")
+        if side in seen:
+            yield (
+                f'electrons.lead[{i}].side = "{side}": electrons.lead[{seen[side]}] is there already; '
+                "allowed: one lead on each side"
+            )
+        elif side is not None:
+            seen[side] = i
+
+
+def _gate_columns(deck: _Known) -> Iterator[str]:
+    if deck.electrons is None:
+        return
+    nx = deck.lattice.shape[0]
+    for i, gate in enumerate(deck.electrons.gate):
+        outside = [column for column in gate.__dict__.get("columns", ()) if column >= nx]
+        if outside:
+            yield (
+                f"electrons.gate[{i}].columns = {show(gate.columns)}: {show(outside)} lies outside the lattice; "
+                f"allowed: 0 to {nx - 1} (lattice.shape = {show(deck.lattice.shape)})"
+            )
+
+
+def _square_electrons(deck: _Known) -> Iterator[str]:
+    if deck.__dict__.get("electrons", 0) is not None and len(deck.lattice.shape) == 2:
+        yield (
+            f"lattice.shape = {show(deck.lattice.shape)}: electrons on a square lattice are not available in this "
+            "version; use a chain, [nx], or leave the table [electrons] out"
+        )
+
+
+def _periodic_edges(deck: _Known) -> Iterator[str]:
+    value, chain = deck.lattice.periodic, len(deck.lattice.shape) == 1
+    electrons = deck.__dict__.get("electrons", 0) is not None
+    allowed: tuple[bool | str, ...]
+    if electrons:
+        allowed = (False,) if chain else (False, "y")
+        reason = "the leads need an open x"
+    else:
+        allowed = (False, True, "x") if chain else (False, "x", "y", "xy")
+        reason = "a chain has no y" if chain else "name the periodic axes of a square lattice"
+    if value not in allowed:
+        lattice = "a chain" if chain else "a square lattice"
+        beside = "with electrons" if electrons else "without electrons"
+        yield (
+            f"lattice.periodic = {show(value)}: {reason}; allowed for {lattice} {beside}: "
+            f"{', '.join(show(option) for option in allowed)}"
+        )
+
+
+def _skyrmion_fits(deck: _Known) -> Iterator[str]:
+    if deck.texture.kind != "skyrmion":
+        return
+    shape = deck.lattice.shape
+    if len(shape) == 1:
+        yield f'texture.kind = "skyrmion": needs a square lattice; allowed: lattice.shape = [nx, ny], not {show(shape)}'
+    elif 2 * deck.texture.radius > min(shape):
+        yield (
+            f"texture.radius = {show(deck.texture.radius)}: the skyrmion is wider than the lattice {show(shape)}; "
+            f"allowed: a number > 0 and <= {show(min(shape) / 2)}"
+        )
+
+
+def _chain_has_no_y(deck: _Known) -> Iterator[str]:
+    if deck.texture.kind == "spiral" and deck.texture.axis == "y" and len(deck.lattice.shape) == 1:
+        yield 'texture.axis = "y": a chain has no y; allowed: "x"'
+
+
+def _zhang_li_on_a_chain(deck: _Known) -> Iterator[str]:
+    if deck.magnet.zhang_li is not None and len(deck.lattice.shape) == 1 and deck.magnet.zhang_li.velocity[1] != 0:
+        velocity = deck.magnet.zhang_li.velocity
+        yield f"magnet.zhang_li.velocity = {show(velocity)}: a chain has no y; allowed: [{velocity[0]}, 0]"
+
+
+def _precession_keys(deck: _Known) -> Iterator[str]:
+    """axis and frequency are needed by a precession and mean nothing otherwise."""
+    kind = deck.motion.kind
+    wanted = {"axis": "three numbers [x, y, z], not all zero", "frequency": "a finite number"}
+    for key, allowed in wanted.items():
+        value = deck.motion.__dict__.get(key, _Unknown)  # _Unknown: given, but wrong by itself
+        if kind == "precession" and value is None:
+            yield f'motion.{key} is missing: kind = "precession" needs {allowed}'
+        elif kind != "precession" and value is not None and value is not _Unknown:
+            yield (
+                f'motion.{key} = {show(value)}: means nothing with kind = "{kind}"; '
+                'allowed: leave it out, or kind = "precession"'
+            )
+
+
+def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
+    value, step = getattr(deck.run, key), deck.integrator.step
+    if value is None:
+        return
+    ratio = value / step
+    if not ratio < MAX_STEPS:
+        yield f"run.{key} = {show(value)}: too many steps; allowed: less than 2^53 of integrator.step = {show(step)}"
+    elif round(ratio) < smallest or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
+        below, above = math.floor(ratio), math.ceil(ratio)
+        near = " or ".join(f"{n * step:.12g}" for n in (below, above) if n >= smallest)
+        yield f"run.{key} = {show(value)}: must be a multiple of integrator.step = {show(step)}; nearest: {near}"
+
+
+def _duration(deck: _Known) -> Iterator[str]:
+    return _whole_steps(deck, "duration", smallest=0)
+
+
+def _save_every(deck: _Known) -> Iterator[str]:
+    return _whole_steps(deck, "save_every", smallest=1)
+
+
+CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
+    _square_electrons,
+    _periodic_edges,
+    _skyrmion_fits,
+    _chain_has_no_y,
+    _zhang_li_on_a_chain,
+    _sides,
+    _gate_columns,
+    _precession_keys,
+    _duration,
+    _save_every,
+)

@@ -1,0 +1,40 @@
+"""The packed layout of the moments: components in front, one ring of ghost sites around the lattice.
+
+Packed arrays are y[c, a, b], float64, C-contiguous, shape (3, A + 2, B + 2).  A chain of n moments is A = 1, B = n
+(x along b); a square lattice (nx, ny) is A = nx, B = ny (x along a, y along b).  Ghosts of an open edge are zero: a
+moment of length zero exerts and feels nothing, so edges and vacancies need no masks and the kernels are one flat loop.
+Ghosts of a periodic edge are copies of the sites opposite.  A direction one site long has no neighbour to wrap to and
+stays open.
+"""
+
+from numba import njit
+
+_KERNEL = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_KERNEL
+def wrap(y, wrap_a, wrap_b):
+    """Copy the edge sites of packed y into the opposite ghosts, along a and b where asked."""
+    a_last, b_last = y.shape[1] - 2, y.shape[2] - 2
+    for c in range(y.shape[0]):
+        if wrap_b:
+            for a in range(y.shape[1]):
+                y[c, a, 0] = y[c, a, b_last]
+                y[c, a, b_last + 1] = y[c, a, 1]
+        if wrap_a:
+            for b in range(y.shape[2]):
+                y[c, 0, b] = y[c, a_last, b]
+                y[c, a_last + 1, b] = y[c, 1, b]
+
+
+@_KERNEL
+def normalize(y):
+    """Set |m| = 1 in packed y, in place; moments of length zero stay zero."""
+    mx, my, mz = y[0].ravel(), y[1].ravel(), y[2].ravel()
+    for i in range(mx.size):
+        square = mx[i] * mx[i] + my[i] * my[i] + mz[i] * mz[i]
+        # A select, not a branch, so that the loop vectorises.
+        scale = 1.0 / (square if square > 0.0 else 1.0) ** 0.5
+        mx[i] *= scale
+        my[i] *= scale
+        mz[i] *= scale

@@ -1,0 +1,183 @@
+"""The class `Magnet`: the classical terms of one deck, and what they do to the moments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llgnegf.magnet import energy, grid, llg, zhang_li
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Magnet:
+    """Classical moments with energy
+
+        E = -J sum_<ij> m_i.m_j + sum_<ij> d_ij.(m_i x m_j) - K sum (m.k)^2 + K_hard sum (m.h)^2 - S sum m.B_ext
+
+    and motion S dm/dt = -m x (B + extra) + S alpha m x dm/dt + S tau, B = -dE/dm, each bond <ij> once, j = i + rhat.
+
+    shape: (nx,) chain along x or (nx, ny) square lattice.  periodic: False or "", "x", "y", "xy" (True: every axis).
+    A periodic direction one site long has no bond; one two sites long has two bonds between its pair, whose exchange
+    adds and whose DMI cancels.  d = D rhat for dmi_kind "bulk", D z x rhat for "interfacial".  Axes need not be
+    normalised.  tau is the Zhang-Li torque of zhang_li.py with u = zhang_li_velocity (a chain has no y gradient, so
+    u_y does nothing there).  Energies in units of E0, time in hbar/E0, lengths in lattice constants, `spin` in hbar.
+
+    Methods take and return packed arrays (grid.py), shape (3, A + 2, B + 2), unless they say otherwise.
+    Wrong arguments raise ValueError naming argument, value and what is allowed.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        periodic: bool | str = False,
+        spin: float = 1.0,
+        exchange: float = 0.0,
+        dmi: float = 0.0,
+        dmi_kind: str = "bulk",
+        anisotropy: float = 0.0,
+        easy_axis: Sequence[float] = (0.0, 0.0, 1.0),
+        hard_anisotropy: float = 0.0,
+        hard_axis: Sequence[float] = (1.0, 0.0, 0.0),
+        field: Sequence[float] = (0.0, 0.0, 0.0),
+        damping: float = 0.0,
+        zhang_li_velocity: Sequence[float] = (0.0, 0.0),
+        zhang_li_beta: float = 0.0,
+    ):
+        self.shape = _shape(shape)
+        chain = len(self.shape) == 1
+        self.packed_shape = (3, 3, self.shape[0] + 2) if chain else (3, self.shape[0] + 2, self.shape[1] + 2)
+        wrap_x, wrap_y = _periodic(periodic, chain)
+        lengths_a, lengths_b = self.packed_shape[1] - 2, self.packed_shape[2] - 2
+        wrap_a, wrap_b = (False, wrap_x) if chain else (wrap_x, wrap_y)
+        self._wrap_a, self._wrap_b = wrap_a and lengths_a > 1, wrap_b and lengths_b > 1
+        self._wraps = self._wrap_a or self._wrap_b
+
+        self.spin = _number("spin", spin, positive=True)
+        self.damping = _number("damping", damping, positive=None)
+        if dmi_kind not in ("bulk", "interfacial"):
+            raise ValueError(f"dmi_kind = {dmi_kind!r}: allowed are 'bulk' (D along the bond) and 'interfacial'")
+        zeeman = self.spin * _vector("field", field, 3)
+        self._energy_arguments = (
+            _number("exchange", exchange),
+            energy.bond_vectors(_number("dmi", dmi), dmi_kind, chain),
+            _number("anisotropy", anisotropy),
+            _axis("easy_axis", easy_axis),
+            _number("hard_anisotropy", hard_anisotropy),
+            _axis("hard_axis", hard_axis),
+            zeeman,
+        )
+        self._terms = llg.terms(*self._energy_arguments)
+        u_x, u_y = (float(u) for u in _vector("zhang_li_velocity", zhang_li_velocity, 2))
+        self._u_a, self._u_b = (0.0, u_x) if chain else (u_x, u_y)
+        self._zhang_li_beta = _number("zhang_li_beta", zhang_li_beta)
+        self._has_current = bool(self._u_a or self._u_b)
+
+    def pack(self, m: ArrayLike) -> Array:
+        """Packed copy of moments (or of any vector field) of shape (nx, 3) or (nx, ny, 3), ghosts filled."""
+        m = np.asarray(m, dtype=np.float64)
+        if m.shape != (*self.shape, 3):
+            raise ValueError(f"array of shape {m.shape} does not fit this lattice: pass shape {(*self.shape, 3)}")
+        y = np.zeros(self.packed_shape)
+        self.unpack(y)[...] = m
+        return self._wrapped(y)
+
+    pack_vector = pack
+
+    def unpack(self, y: Array) -> Array:
+        """View of packed y as (nx, 3) or (nx, ny, 3), without ghosts; nothing is copied."""
+        return y[:, 1, 1:-1].T if len(self.shape) == 1 else y[:, 1:-1, 1:-1].transpose(1, 2, 0)
+
+    def effective_field(self, y: Array) -> Array:
+        """B = -dE/dm of the classical terms, energy units, ghosts zero."""
+        out = np.empty_like(y)
+        llg.effective_field(y, self._terms, out)
+        return out
+
+    def energies(self, y: Array) -> dict[str, float]:
+        """Energy by term (exchange, dmi, anisotropy, zeeman) and their sum (classical), energy units."""
+        exchange, dmi, anisotropy, zeeman = energy.energies(y, *self._energy_arguments).tolist()
+        total = exchange + dmi + anisotropy + zeeman
+        return {"exchange": exchange, "dmi": dmi, "anisotropy": anisotropy, "zeeman": zeeman, "classical": total}
+
+    def velocity(self, y: Array, extra: Array | None = None) -> Array:
+        """dm/dt = (R + alpha m x R)/(1 + alpha^2), R = -m x (B + extra)/S + tau, per hbar/E0; ghosts right.
+
+        `extra`: packed field in energy units beside the classical terms (the electrons', a user's)."""
+        out = np.empty_like(y)
+        llg.velocity(y, self._terms, self.spin, self.damping, out)
+        if self._has_current:
+            zhang_li.add_zhang_li(y, self._u_a, self._u_b, self._zhang_li_beta, self.damping, out)
+        if extra is not None:
+            llg.add_response(y, extra, self.spin, self.damping, out)
+        return self._wrapped(out) if self._wraps else out
+
+    def respond(self, y: Array, b: Array) -> Array:
+        """dm/dt due to the packed field b alone: -[m x b + alpha m x (m x b)]/[S (1 + alpha^2)], linear in b."""
+        out = np.zeros_like(y)
+        llg.add_response(y, b, self.spin, self.damping, out)
+        return self._wrapped(out)
+
+    def normalize(self, y: Array) -> Array:
+        """Set |m| = 1 again, in place; zero moments stay zero, ghosts come out right.  Returns y."""
+        grid.normalize(y)
+        return self._wrapped(y) if self._wraps else y
+
+    def max_precession_rate(self, y: Array) -> float:
+        """max |B|/S over the moments, in E0/hbar: a step wants to be well below 1 over it."""
+        b, m = self.unpack(self.effective_field(y)), self.unpack(y)
+        return float(np.max(np.linalg.norm(b, axis=-1) * np.any(m != 0.0, axis=-1))) / self.spin
+
+    def _wrapped(self, y: Array) -> Array:
+        if self._wraps:
+            grid.wrap(y, self._wrap_a, self._wrap_b)
+        return y
+
+
+def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(int(n) for n in shape)
+    if len(sizes) not in (1, 2) or min(sizes) < 1 or sizes != tuple(shape):
+        raise ValueError(f"shape = {shape!r}: allowed are (nx,), a chain, and (nx, ny), a square lattice, sizes >= 1")
+    return sizes
+
+
+def _periodic(periodic: bool | str, chain: bool) -> tuple[bool, bool]:
+    """Whether x and y wrap."""
+    allowed = ("", "x") if chain else ("", "x", "y", "xy")
+    name = {True: allowed[-1], False: ""}[periodic] if isinstance(periodic, bool) else periodic
+    if name not in allowed:
+        kind = "chain" if chain else "square lattice"
+        choices = ", ".join(repr(choice) for choice in allowed[1:])
+        raise ValueError(f"periodic = {periodic!r}: allowed on a {kind} are False, True, {choices}")
+    return "x" in name, "y" in name
+
+
+def _number(name: str, value: float, positive: bool | None = False) -> float:
+    """A finite float; `positive`: True asks > 0, None asks >= 0, False asks nothing."""
+    number = float(value)
+    if not np.isfinite(number):
+        raise ValueError(f"{name} = {value!r}: a finite number is needed")
+    if positive and number <= 0.0:
+        raise ValueError(f"{name} = {value!r}: a number above 0 is needed")
+    if positive is None and number < 0.0:
+        raise ValueError(f"{name} = {value!r}: a number not below 0 is needed")
+    return number
+
+
+def _vector(name: str, value: Sequence[float], size: int) -> Array:
+    vector = np.array(value, dtype=np.float64)
+    if vector.shape != (size,) or not np.all(np.isfinite(vector)):
+        raise ValueError(f"{name} = {value!r}: {size} finite numbers are needed")
+    return vector
+
+
+def _axis(name: str, value: Sequence[float]) -> Array:
+    axis = _vector(name, value, 3)
+    length = np.linalg.norm(axis)
+    if length == 0.0:
+        raise ValueError(f"{name} = {value!r}: an axis cannot be the zero vector; give a direction such as (0, 0, 1)")
+    return axis / length

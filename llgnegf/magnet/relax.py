@@ -1,0 +1,46 @@
+"""Relaxation of a texture to a minimum of the classical energy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .magnet import Magnet
+
+
+def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int = 200_000) -> tuple[np.ndarray, float]:
+    """Moments of the nearest minimum and the torque left, max |m x B| (energy units).
+
+    Steepest descent on the sphere, dm = -h m x (m x B), with the step of Barzilai and Borwein (IMA J. Numer. Anal. 8,
+    141 (1988)); the step is cut while the energy rises above the largest of the last ten values (Grippo's rule), so
+    that a start far from the minimum cannot be thrown into another basin by one long step.
+
+    m: (nx, 3) or (nx, ny, 3).  Stops at `tolerance` or after `max_steps`, whichever comes first.
+    """
+    y = magnet.pack(m)
+
+    def slope(y):
+        b = magnet.effective_field(y)
+        g = b - (b * y).sum(axis=0) * y
+        # Vacancies and ghosts do not move.
+        return g * (y * y).sum(axis=0)
+
+    g = slope(y)
+    energies = [magnet.energies(y)["classical"]]
+    step = 1.0 / max(magnet.max_precession_rate(y) * magnet.spin, 1e-300)
+    for _ in range(max_steps):
+        torque = float(np.sqrt((g * g).sum(axis=0).max()))
+        if torque <= tolerance:
+            break
+        while True:
+            trial = magnet.normalize(y + step * g)
+            energy = magnet.energies(trial)["classical"]
+            if energy <= max(energies[-10:]) + 1e-13 * abs(energies[-1]) or step < 1e-12:
+                break
+            step *= 0.25
+        new = slope(trial)
+        dy, dg = trial - y, new - g
+        curvature = -float((dy * dg).sum())
+        step = float((dy * dy).sum()) / curvature if curvature > 0 else 2 * step
+        y, g = trial, new
+        energies.append(energy)
+    return magnet.unpack(y).copy(), float(np.sqrt((g * g).sum(axis=0).max()))

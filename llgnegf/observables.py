@@ -1,0 +1,165 @@
+"""What one frame of the run file holds: names, units, and how each value is had from the state of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import textures
+from llgnegf.coupling import Coupling
+from llgnegf.deck import Deck
+from llgnegf.electrons import Frozen
+from llgnegf.electrons.density import SpinDensity
+from llgnegf.magnet import Magnet
+from llgnegf.trajectory import Field
+
+ENERGIES = ("exchange", "dmi", "anisotropy", "zeeman", "classical")
+
+
+@dataclass(frozen=True)
+class ImposedMotion:
+    """m(t) of a run whose moments are not integrated: at rest, or turning rigidly about `axis`.
+
+    m(t) = R(axis, frequency t) m(0), dm/dt = frequency axis x m.
+    """
+
+    start: np.ndarray
+    axis: np.ndarray
+    frequency: float
+
+    def moments(self, t: float) -> np.ndarray:
+        """m(t) by Rodrigues' formula, shape of the lattice with (..., 3)."""
+        angle, a, m = self.frequency * t, self.axis, self.start
+        along = (m @ a)[..., None] * a
+        return along + np.cos(angle) * (m - along) + np.sin(angle) * np.cross(a, m)
+
+    def velocity(self, m: np.ndarray) -> np.ndarray:
+        """dm/dt, same shape."""
+        return self.frequency * np.cross(self.axis, m)
+
+
+class Observables:
+    """The variables of one run and their values, frame by frame."""
+
+    def __init__(self, deck: Deck, magnet: Magnet, coupling: Coupling, imposed: ImposedMotion | None) -> None:
+        self.deck, self.magnet, self.coupling, self.imposed = deck, magnet, coupling, imposed
+        self.lattice = ("x", "y")[: len(deck.lattice.shape)]
+        kind = deck.texture.kind
+        two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
+        self.has_wall = kind in ("bloch_wall", "neel_wall") or (kind == "file" and not two_dimensional)
+        self.has_charge = two_dimensional
+        self.has_skyrmion = two_dimensional and kind in ("skyrmion", "file", "random")
+        kishine = getattr(deck.texture, "orientation", "paper") == "kishine"
+        self.easy_axis = (1.0, 0.0, 0.0) if kishine else deck.magnet.easy_axis
+        periodic = deck.lattice.periodic_axes
+        self.periodic = "".join(name for name, wraps in zip("xy", periodic, strict=False) if wraps)
+        self.is_precession = deck.motion.kind == "precession"
+
+    def fields(self) -> dict[str, Field]:
+        """Every variable beside `time`, with dimensions, unit and meaning."""
+        energy = "eV" if self.deck.units.energy == "eV" else str(self.deck.units.energy)
+        energy = energy if isinstance(self.deck.units.energy, str) else f"{energy} eV"
+        vector, scalar = ("time", *self.lattice, "component"), ("time", *self.lattice)
+        fields = {
+            "step": Field(("time",), "1", "steps taken"),
+            "moment": Field(vector, "1", "unit vectors of the local moments"),
+            "velocity": Field(vector, f"{energy}/hbar", "dm/dt"),
+        }
+        if self.deck.electrons is not None:
+            fields["spin_adiabatic"] = Field(vector, "1", "Tr[rho sigma] of the instantaneous equilibrium")
+            if self.deck.electrons.order == 1 or self.is_precession:
+                sea = "Fermi sea (lead term)" if self.is_precession else "Fermi sea (geometric)"
+                fields["spin_sea"] = Field(vector, "1", f"Tr[rho sigma], first order, {sea}")
+                if self.is_precession:
+                    fields["spin_geometric"] = Field(vector, "1", "Tr[rho sigma], first order, geometric")
+                fields["spin_surface"] = Field(vector, "1", "Tr[rho sigma], first order, Fermi surface")
+                fields["torque"] = Field(vector, energy, "J_sd s x m without the adiabatic part")
+            fields["density"] = Field(scalar, "1", "electrons per site")
+            fields["grand_potential"] = Field(("time",), energy, "of the electrons, relative to the bare wire")
+            fields["solves"] = Field(("time",), "1", "Green's functions evaluated so far")
+            if self.deck.electrons.gate:
+                fields["potential"] = Field(scalar, energy, "gate voltage")
+        for name in ENERGIES:
+            fields[f"energy_{name}"] = Field(("time",), energy, f"{name} energy of the moments")
+        if self.has_wall:
+            fields["wall_position"] = Field(("time",), "lattice constant", "where the easy component changes sign")
+            fields["wall_tilt"] = Field(("time",), "rad", "azimuth of the wall about the easy axis")
+        if self.has_charge:
+            fields["topological_charge"] = Field(("time",), "1", "Berg-Luscher charge")
+        if self.has_skyrmion:
+            fields["skyrmion_center"] = Field(("time", "plane"), "lattice constant", "centre of the reversed core")
+        return fields
+
+    def frame(self, step: int, m: np.ndarray) -> dict[str, np.ndarray | float | int]:
+        """All variables at the given step (time = step * dt), `time` included."""
+        t = step * self.deck.integrator.step
+        y = self.magnet.pack(m)
+        values: dict[str, np.ndarray | float | int] = {"time": t, "step": step, "moment": m}
+        if self.imposed is not None:
+            velocity = self.imposed.velocity(m)
+            frozen = self._frozen(t, m)
+        else:
+            motion = self.coupling.motion(t, y)
+            velocity, frozen = self.magnet.unpack(motion.velocity), motion.frozen
+        values["velocity"] = velocity
+        if frozen is not None:
+            values |= self._electrons(t, frozen, velocity)
+        values |= {f"energy_{name}": value for name, value in self.magnet.energies(y).items()}
+        if self.has_wall:
+            values["wall_position"] = textures.wall_position(m, self.easy_axis)
+            values["wall_tilt"] = textures.wall_tilt(m, self.easy_axis)
+        if self.has_charge:
+            values["topological_charge"] = textures.topological_charge(m, self.periodic)
+        if self.has_skyrmion:
+            values["skyrmion_center"] = textures.skyrmion_center(m, periodic=self.periodic)
+        return values
+
+    def _frozen(self, t: float, m: np.ndarray) -> Frozen | None:
+        device = self.coupling.device
+        return None if device is None else device.freeze(m, self.coupling.gate_state(t)[0])
+
+    def _electrons(self, t: float, frozen: Frozen, velocity: np.ndarray) -> dict[str, np.ndarray | float | int]:
+        electrons = self.deck.electrons
+        assert electrons is not None
+        potential, rate = self.coupling.gate_state(t)
+        shape = self.deck.lattice.shape
+        if self.is_precession:
+            assert self.imposed is not None
+            spin = frozen.precession(self.imposed.axis, self.imposed.frequency)
+            if rate.any():
+                spin = _with_gates(spin, frozen.spin_density(np.zeros_like(frozen.m), rate))
+        elif electrons.order == 1:
+            moving = electrons.velocity_feedback and self.imposed is None
+            spin = frozen.spin_density(np.ascontiguousarray(velocity) if moving else np.zeros_like(frozen.m), rate)
+        else:
+            spin = frozen.spin_density(np.zeros_like(frozen.m), np.zeros_like(rate))
+        values: dict[str, np.ndarray | float | int] = {
+            "spin_adiabatic": spin.adiabatic,
+            "density": spin.density.reshape(shape),
+            "grand_potential": frozen.grand_potential,
+        }
+        if electrons.order == 1 or self.is_precession:
+            values["spin_sea"], values["spin_surface"] = spin.sea, spin.surface
+            values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
+        if spin.geometric is not None:
+            values["spin_geometric"] = spin.geometric
+        if electrons.gate:
+            values["potential"] = potential
+        self.coupling.solves += frozen.solves
+        values["solves"] = self.coupling.solves
+        return values
+
+
+def _with_gates(precession: SpinDensity, gates: SpinDensity) -> SpinDensity:
+    """Steady precession and moving gates at once: both are first order, so they add."""
+    return SpinDensity(
+        adiabatic=precession.adiabatic,
+        sea=precession.sea + gates.sea,
+        surface=precession.surface + gates.surface,
+        geometric=precession.geometric,
+        density_adiabatic=precession.density_adiabatic,
+        density_sea=precession.density_sea + gates.density_sea,
+        density_surface=precession.density_surface + gates.density_surface,
+        solves=gates.solves,
+    )

@@ -1,0 +1,350 @@
+"""The time loop: from a deck to a run file, stopping and resuming in between.
+
+`run` and `resume` are the doors; `_advance` is the only loop over time.  The loop owns time, output, checkpoints and
+interrupts; the right-hand side is `coupling.py`, one step is `integrators/`, what is saved is `observables.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+import integrators
+import textures
+from llgnegf import checkpoint
+from llgnegf.checkpoint import State
+from llgnegf.coupling import Coupling, Field, field_name
+from llgnegf.deck import Deck, load_deck, parse_deck
+from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.errors import DeckError, FileError, RunError, StoppedEarly
+from llgnegf.gates import Gates
+from llgnegf.magnet import Magnet
+from llgnegf.magnet.relax import relax
+from llgnegf.observables import ImposedMotion, Observables
+from llgnegf.progress import Progress
+from llgnegf.trajectory import Run, Writer, open_run
+
+# Between two looks at the clock and at the finiteness of the moments.
+_CHECK_SECONDS = 0.5
+
+
+# --- from a deck to its parts -----------------------------------------------------------------------------------------
+
+
+def build_magnet(deck: Deck) -> Magnet:
+    """The classical terms of a deck."""
+    table = deck.magnet
+    zhang_li = table.zhang_li
+    return Magnet(
+        deck.lattice.shape,
+        periodic=deck.lattice.periodic,
+        spin=table.spin,
+        exchange=table.exchange,
+        dmi=table.dmi,
+        dmi_kind=table.dmi_kind,
+        anisotropy=table.anisotropy,
+        easy_axis=table.easy_axis,
+        hard_anisotropy=table.hard_anisotropy,
+        hard_axis=table.hard_axis,
+        field=table.field,
+        damping=table.damping,
+        zhang_li_velocity=zhang_li.velocity if zhang_li else (0.0, 0.0),
+        zhang_li_beta=zhang_li.beta if zhang_li else 0.0,
+    )
+
+
+def build_device(deck: Deck) -> Device | None:
+    """The electrons of a deck, or None for a classical run."""
+    table = deck.electrons
+    if table is None:
+        return None
+    return Device(
+        deck.lattice.shape,
+        hopping=table.hopping,
+        onsite=table.onsite,
+        sd_exchange=table.sd_exchange,
+        fermi_energy=table.fermi_energy,
+        temperature=table.temperature,
+        tolerance=table.tolerance,
+        leads=[Lead(lead.side, lead.coupling) for lead in table.lead],
+    )
+
+
+def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
+    """m(0), shape (nx, 3) or (nx, ny, 3).  DeckError where the texture or its file does not fit."""
+    table = deck.texture
+    parameters = table.model_dump(exclude={"kind", "relax"})
+    if table.kind == "random":
+        parameters["seed"] = deck.run.seed
+    if deck.texture_path is not None:
+        parameters["path"] = deck.texture_path
+    try:
+        m = textures.TEXTURES[table.kind](deck.lattice.shape, **parameters)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"texture: {error}") from None
+    if table.relax:
+        m, torque = relax(magnet or build_magnet(deck), m)
+        if not np.isfinite(torque) or torque > 1e-6:
+            raise RunError(
+                f"texture.relax: a torque of {torque:.1e} was left; start from a texture nearer to a minimum, or relax "
+                "by a run with large magnet.damping"
+            )
+    return m
+
+
+class _Parts:
+    """What the loop needs, built once from the deck."""
+
+    def __init__(self, deck: Deck, field: Field | None) -> None:
+        self.deck = deck
+        self.magnet = build_magnet(deck)
+        device, table = build_device(deck), deck.electrons
+        self.coupling = Coupling(
+            self.magnet,
+            device,
+            Gates(table.gate, deck.lattice.shape[0]) if table else None,
+            order=table.order if table else 0,
+            velocity_feedback=bool(table and table.velocity_feedback),
+            back_action=table.back_action if table else 0.0,
+            field=field,
+        )
+        self.start = initial_moments(deck, self.magnet)
+        self.imposed = _imposed(deck, self.start)
+        self.observables = Observables(deck, self.magnet, self.coupling, self.imposed)
+        self.step = self._stepper()
+
+    def _stepper(self) -> Callable[[int, np.ndarray], np.ndarray]:
+        """One step of packed moments: (step number, y) -> y at the next step."""
+        method = integrators.get(self.deck.integrator.method).step
+        dt = self.deck.integrator.step
+        coupling, normalize = self.coupling, self.magnet.normalize
+        if self.deck.electrons is not None and self.deck.integrator.electrons == "step":
+            return lambda n, y: normalize(method(coupling.held(n * dt, y), n * dt, y, dt))
+        # A classical right-hand side has no use for the coupling's bookkeeping.
+        rhs = coupling.velocity
+        if coupling.device is None and coupling.field is None:
+            rhs = _classical(self.magnet)
+        return lambda n, y: normalize(method(rhs, n * dt, y, dt))
+
+
+def _classical(magnet: Magnet) -> Callable[[float, np.ndarray], np.ndarray]:
+    return lambda t, y: magnet.velocity(y)
+
+
+def _imposed(deck: Deck, start: np.ndarray) -> ImposedMotion | None:
+    motion = deck.motion
+    if motion.kind == "llg":
+        return None
+    if motion.kind == "frozen":
+        return ImposedMotion(start, np.array([0.0, 0.0, 1.0]), 0.0)
+    assert motion.axis is not None
+    assert motion.frequency is not None
+    axis = np.array(motion.axis)
+    return ImposedMotion(start, axis / np.linalg.norm(axis), motion.frequency)
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+class _Stop:
+    """Whether the loop shall stop at the next checkpoint: a signal came or the wall time is over."""
+
+    def __init__(self, walltime: float | None) -> None:
+        self.deadline = None if walltime is None else time.monotonic() + walltime
+        self.reason: str | None = None
+
+    def signalled(self, number: int, _frame: FrameType | None) -> None:
+        """First signal: stop after this step; a second Ctrl-C stops at once (nothing flushed is lost)."""
+        if self.reason is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.reason = signal.Signals(number).name
+
+    def __bool__(self) -> bool:
+        if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
+            self.reason = "the wall time is over"
+        return self.reason is not None
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Signals are caught inside; only the main thread may do so."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {s: signal.signal(s, self.signalled) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+# --- the doors ---------------------------------------------------------------------------------------------------------
+
+
+def run(
+    deck: Deck | str | Path,
+    path: str | Path,
+    *,
+    field: Field | None = None,
+    until: float | None = None,
+    walltime: float | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Run:
+    """Run a deck into a new run file and open it.
+
+    field: `field(t, m)` -> (..., 3), a user's own term of the effective field (energy units, shape of m).
+    until: stop at this time (a multiple of the step) instead of `run.duration`.  walltime: seconds after which to stop
+    at a checkpoint.  progress: show how far it is.
+
+    Raises DeckError (also for an existing file without `overwrite`), RunError, FileError, and StoppedEarly when a
+    signal or the wall time ended it at a checkpoint.
+    """
+    if not isinstance(deck, Deck):
+        deck = load_deck(deck)
+    deck = _until(deck, until)
+    parts = _Parts(deck, field)
+    attributes = {} if field is None else {"user_field": field_name(field)}
+    state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
+    writer = Writer.create(
+        path, deck, deck.n_frames, deck.lattice.shape, parts.observables.fields(), overwrite=overwrite, attrs=attributes
+    )
+    with _closing(writer):
+        writer.append(_recorded(parts, state))
+        _advance(parts, state, writer, _Stop(walltime), progress)
+    return open_run(path)
+
+
+def resume(
+    path: str | Path,
+    *,
+    field: Field | None = None,
+    until: float | None = None,
+    walltime: float | None = None,
+    progress: bool = False,
+) -> Run:
+    """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped.
+
+    until: extends or shortens the run to this time.  The other arguments are those of `run`; a run with a user's
+    field asks for that field again.
+    """
+    with open_run(path) as old:
+        deck, recorded = old.deck, old.attrs.get("user_field")
+        committed = old.n_frames
+    given = None if field is None else field_name(field)
+    if given != recorded:
+        wanted = f"field = {recorded}" if recorded else "no field"
+        raise DeckError(f"{path} was run with {wanted}, resume was given {given or 'none'}: pass the same one")
+    deck = _until(deck, until)
+    try:
+        state, header = checkpoint.load_newest(path)
+    except FileError:
+        if committed:
+            raise
+        raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
+    parts = _Parts(deck, field)
+    parts.coupling.solves = state.solves
+    done = 1 + state.step // deck.save_interval_steps
+    writer = Writer.reopen(path, min(done, header["frames_written"]))
+    with _closing(writer):
+        writer.extend(max(deck.n_frames, done))
+        _advance(parts, state, writer, _Stop(walltime), progress)
+    return open_run(path)
+
+
+def _until(deck: Deck, until: float | None) -> Deck:
+    if until is None:
+        return deck
+    return parse_deck(deck.text, deck.folder, deck.name, {"run.duration": float(until)})
+
+
+@contextlib.contextmanager
+def _closing(writer: Writer) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        writer.close()
+
+
+# --- the loop ------------------------------------------------------------------------------------------------------------
+
+
+def _recorded(parts: _Parts, state: State) -> dict:
+    """The frame at this state; trouble of the electrons is told with the time."""
+    try:
+        frame = parts.observables.frame(state.step, state.moment)
+    except ToleranceError as error:
+        raise RunError(f"t = {state.step * parts.deck.integrator.step:g}: {error}") from None
+    _check_finite(parts, state.moment, state.step)
+    return frame
+
+
+def _check_finite(parts: _Parts, m: np.ndarray, step: int) -> None:
+    if np.isfinite(m).all():
+        return
+    site = np.argwhere(~np.isfinite(m).all(axis=-1))[0].tolist()
+    raise RunError(
+        f"the moment of site {site} is not finite at t = {step * parts.deck.integrator.step:g}: integrator.step = "
+        f"{parts.deck.integrator.step:g} is too large, or a term of the deck is; try half the step. The last "
+        "checkpoint is kept"
+    )
+
+
+def _advance(parts: _Parts, state: State, writer: Writer, stop: _Stop, progress: bool) -> None:
+    """Step from `state` to the end of the deck, saving frames and checkpoints.  The only loop over time."""
+    deck, magnet, imposed = parts.deck, parts.magnet, parts.imposed
+    every, last, dt = deck.save_interval_steps, deck.n_steps, deck.integrator.step
+    seconds, steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
+    y = magnet.pack(state.moment)
+    n = state.step
+
+    def here() -> State:
+        moments = imposed.moments(n * dt) if imposed is not None else magnet.unpack(y).copy()
+        return State(step=n, moment=moments, velocity=np.zeros_like(moments), solves=parts.coupling.solves)
+
+    def save_checkpoint() -> None:
+        now = here()
+        _check_finite(parts, now.moment, n)
+        writer.sync()
+        checkpoint.save(writer.path, now, deck.text, writer.n_frames, {})
+
+    save_checkpoint()  # from here on a killed run can be resumed
+    saved_at = looked_at = time.monotonic()
+    with stop.listening(), Progress(deck, n, enabled=progress) as bar:
+        try:
+            while n < last and not stop:
+                # Imposed motion is known at every time: nothing happens between two frames.
+                stride = min(every - n % every, last - n) if imposed is not None else 1
+                if imposed is None:
+                    y = parts.step(n, y)
+                n += stride
+                if n % every == 0:
+                    frame = _recorded(parts, here())
+                    writer.append(frame)
+                    bar.frame(n, frame)
+                now = time.monotonic()
+                if now - looked_at > _CHECK_SECONDS:
+                    looked_at = now
+                    bar.update(n)
+                    _check_finite(parts, magnet.unpack(y), n)
+                due = n % steps == 0 if steps is not None else now - saved_at >= (seconds or np.inf)
+                if due and n < last:
+                    save_checkpoint()
+                    saved_at = now
+            bar.update(n)
+        except ToleranceError as error:
+            raise RunError(f"t = {n * dt:g}: {error}") from None
+    save_checkpoint()
+    if n < last:
+        raise StoppedEarly(
+            f"stopped at t = {n * dt:g} of {deck.run.duration:g} ({stop.reason}); continue with: "
+            f"llgnegf resume {writer.path}"
+        )
+    writer.trim()

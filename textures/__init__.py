@@ -1,0 +1,45 @@
+"""Textures of classical moments: initial states, and measures of a state. Pure geometry: numpy and scipy only.
+
+Moments are float64 arrays (nx, 3) on a chain along x and (nx, ny, 3) on a square lattice: unit vectors, or the exact
+zero vector for a vacancy. Positions are index coordinates (site 0 at 0.0), lengths are in lattice constants, angles
+in radians.
+
+`TEXTURES` maps the name of a state to its function f(shape, **parameters) -> moments.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textures.files import from_file
+from textures.measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
+from textures.simple import random, spiral, uniform
+from textures.skyrmion import skyrmion
+from textures.walls import bloch_wall, neel_wall
+
+TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "uniform": uniform,
+    "bloch_wall": bloch_wall,
+    "neel_wall": neel_wall,
+    "skyrmion": skyrmion,
+    "spiral": spiral,
+    "random": random,
+    "file": from_file,
+}
+
+__all__ = [
+    "TEXTURES",
+    "bloch_wall",
+    "from_file",
+    "neel_wall",
+    "random",
+    "skyrmion",
+    "skyrmion_center",
+    "spiral",
+    "thresholded_center",
+    "topological_charge",
+    "uniform",
+    "wall_position",
+    "wall_tilt",
+]

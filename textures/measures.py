@@ -1,0 +1,231 @@
+"""Measures of a texture: topological charge, wall position and tilt, skyrmion centre.
+
+Moments are (nx, 3) or (nx, ny, 3), unit vectors or zero (vacancy); ValueError for other shapes. Positions are index
+coordinates. What a texture does not have (no wall, no skyrmion) is NaN, not an error: a run goes on after its wall
+has left the lattice.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from textures._arguments import choice, number, vector
+from textures.frame import plane_axes
+
+PERIODIC = ("", "x", "y", "xy")
+ROUNDING = 1e-12  # a component m.k below this has no definite side of the wall
+
+
+def topological_charge(m: ArrayLike, periodic: str = "") -> float:
+    """Q = (1/4 pi) sum of the solid angles Omega of all triangles of neighbouring moments.
+
+        tan(Omega/2) = a.(b x c)/(1 + a.b + b.c + c.a)
+
+    Each plaquette is two triangles, anticlockwise in (x, y). `periodic` names the axes that close on themselves: "",
+    "x", "y" or "xy". On a torus ("xy") Q is an integer; with open edges only whole plaquettes count, and Q approaches
+    one as the edge becomes uniform. 0 without plaquettes (chains). Triangles with a vacancy do not count. Q is
+    undefined for neighbours that are exactly opposite.
+
+    Source: B. Berg and M. Luscher, Nucl. Phys. B 190, 412 (1981).
+    """
+    m = _square(m)
+    choice("periodic", periodic, PERIODIC)
+    for axis, name in enumerate("xy"):
+        if name in periodic:
+            m = np.concatenate([m, m.take([0], axis=axis)], axis=axis)
+    corner, right, across, up = m[:-1, :-1], m[1:, :-1], m[1:, 1:], m[:-1, 1:]
+    return float((_solid_angle(corner, right, across) + _solid_angle(corner, across, up)).sum() / (4.0 * np.pi))
+
+
+def _solid_angle(a: NDArray, b: NDArray, c: NDArray) -> NDArray[np.float64]:
+    volume = _dot(a, np.cross(b, c))
+    angle = 2.0 * np.arctan2(volume, 1.0 + _dot(a, b) + _dot(b, c) + _dot(c, a))
+    # A vacancy leaves volume = 0 over 1 + b.c, which rounding may turn below zero, where atan2 is pi.
+    return np.where(_present(a) & _present(b) & _present(c), angle, 0.0)
+
+
+def wall_position(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float | None = None) -> float:
+    """Position along x where m.k changes sign (k = easy axis), averaged over the rows of a square lattice.
+
+    Between the two sites u = artanh(m.k) is interpolated linearly, so that a wall m.k = ±tanh((x - X)/W) gives X
+    exactly, for any W. Of several crossings of a row the one nearest to `near` counts, or without `near` the first;
+    rows without one are left out; NaN if there is none. Vacancies are skipped. A seam of a periodic lattice is not
+    looked across.
+    """
+    positions = [position for _, position, _ in _walls(_square(m), easy_axis, near)]
+    return float(np.mean(positions)) if positions else math.nan
+
+
+def wall_tilt(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float | None = None) -> float:
+    """Azimuth (radians, in [-pi, pi]) about the easy axis k of the in-plane moment at the wall.
+
+        tilt = atan2(sum w m.e2, sum w m.e1),  w = 1 - (m.k)^2
+
+    over the sites nearer to this wall than to any other of the row. (e1, e2, k) is the right-handed frame of
+    `textures.frame.plane_axes`: for k = z, atan2(m_y, m_x); for k = x, atan2(m_z, m_y); for k = y, atan2(m_x, m_z).
+    Reversing k changes the sign. Which wall, and NaN, as in `wall_position`; NaN also if the sum vanishes, as in a
+    wall without in-plane moments.
+    """
+    m = _square(m)
+    e1, e2, k = plane_axes(easy_axis, "easy_axis")
+    total = np.zeros(3)
+    for y, _, (low, high) in _walls(m, easy_axis, near):
+        sites = m[low:high, y]
+        # A vacancy has w = 1 but adds nothing.
+        total = total + ((1.0 - (sites @ k) ** 2)[:, None] * sites).sum(axis=0)
+    along = (float(total @ e1), float(total @ e2))
+    return math.atan2(along[1], along[0]) if math.hypot(*along) > ROUNDING else math.nan
+
+
+def _walls(m: NDArray, easy_axis: Sequence[float], near: float | None) -> list[tuple[int, float, tuple[int, int]]]:
+    """(y, position, range of sites nearer to it than to another crossing) of the wall of every row that has one."""
+    target = -np.inf if near is None else number("near", near)
+    *_, k = plane_axes(easy_axis, "easy_axis")
+    present = _present(m)
+    along = m @ k
+    across = np.linalg.norm(m - along[..., None] * k, axis=-1)
+    # artanh(p) = log((1 + p)/sqrt(1 - p^2)), with the root taken from the transverse components, which keep their
+    # digits where p has rounded to 1.
+    u = np.sign(along) * (np.log1p(np.abs(along)) - np.log(np.maximum(across, 1e-150)))
+    u[np.abs(along) < ROUNDING] = 0.0
+
+    walls = []
+    for y in range(m.shape[1]):
+        sites = np.flatnonzero(present[:, y])
+        crossings = _sign_changes(sites, u[sites, y])
+        if crossings:
+            chosen = crossings[0] if near is None else min(crossings, key=lambda c: abs(c - target))
+            n = crossings.index(chosen)
+            low = 0 if n == 0 else math.ceil((crossings[n - 1] + chosen) / 2)
+            high = len(m) if n + 1 == len(crossings) else math.ceil((crossings[n + 1] + chosen) / 2)
+            walls.append((y, chosen, (low, high)))
+    return walls
+
+
+def _sign_changes(x: NDArray, u: NDArray) -> list[float]:
+    """Positions, ascending, where u(x) changes sign; zeros count where they part signs, or alone at either end."""
+    definite = np.flatnonzero(u)
+    if definite.size == 0:
+        return []
+    crossings = []
+    if definite[0] == 1:
+        crossings.append(float(x[0]))
+    for a, b in pairwise(definite):
+        if (u[a] > 0) != (u[b] > 0):
+            between = (x[a + 1] + x[b - 1]) / 2 if b - a > 1 else x[a] + (x[b] - x[a]) * u[a] / (u[a] - u[b])
+            crossings.append(float(between))
+    if definite[-1] == u.size - 2:
+        crossings.append(float(x[-1]))
+    return crossings
+
+
+def skyrmion_center(
+    m: ArrayLike, charge: int | None = None, near: Sequence[float] | None = None, periodic: str = ""
+) -> NDArray[np.float64]:
+    """Centre (x, y) of a skyrmion: the centroid of its connected reversed core; shape (2,).
+
+        R = sum_i |m_z,i| r_i / sum_i |m_z,i|   over the core
+
+    The core is the largest region (by that weight; neighbours along x and y connect) where m_z has the sign of the
+    core, or the one whose centroid is nearest to `near` = (x, y). Detached reversed spots do not count. The weight
+    vanishes at the border of the core: with one that does not, such as 1 ± m_z, the centre would jump each time a site
+    joins or leaves.
+
+    `charge` +1 or -1 is the sign of m_z in the core; None takes the sign opposite to the sum of m_z over the open
+    edges (all sites if there is no open edge). `periodic` as in `topological_charge`: the core may then lie across the
+    seam, and the centre is in [0, n). NaN for a chain and where nothing is reversed.
+
+    Source: the weights of Xu et al. (see `thresholded_center`) with threshold zero, restricted to one region.
+    """
+    choice("periodic", periodic, PERIODIC)
+    target = None if near is None else vector("near", near, 2)
+    reversed_z = _reversed(m, charge, periodic)
+    if reversed_z is None:
+        return np.full(2, np.nan)
+    weight = np.maximum(reversed_z, 0.0)
+    # Turn a periodic lattice so that no seam cuts the core.
+    shift = np.array([_to_middle(weight, axis, target) if "xy"[axis] in periodic else 0 for axis in (0, 1)])
+    weight = np.roll(weight, shift, axis=(0, 1))
+    if target is not None:
+        target = target + shift
+    regions, count = ndimage.label(weight > 0.0)
+    if count == 0:
+        return np.full(2, np.nan)
+    labels = np.arange(1, count + 1)
+    sums = ndimage.sum_labels(weight, regions, labels)
+    positions = np.indices(weight.shape)
+    centers = np.stack([ndimage.sum_labels(weight * r, regions, labels) / sums for r in positions], axis=-1)
+    chosen = np.argmax(sums) if target is None else np.argmin(np.hypot(*(centers - target).T))
+    center = centers[chosen] - shift
+    for axis, name in enumerate("xy"):
+        if name in periodic:
+            center[axis] %= weight.shape[axis]
+    return center
+
+
+def thresholded_center(m: ArrayLike, threshold: float = -0.1, charge: int | None = None) -> NDArray[np.float64]:
+    """Centre (x, y) of all reversed sites, connected or not; shape (2,).
+
+        R = sum_i (m0 - m_z,i) r_i / sum_i (m0 - m_z,i)   over the sites with m_z,i < m0 = threshold
+
+    for a core down; with m_z -> -m_z for a core up. `charge` and NaN as in `skyrmion_center`, for open edges.
+
+    Source: F. Xu, G. Li, J. Chen, Z. Yu, L. Zhang, B. Wang and J. Wang, "Unified framework of the microscopic
+    Landau-Lifshitz-Gilbert equation and its application to skyrmion dynamics", text on their Fig. 4: m0 = -0.1.
+    """
+    number("threshold", threshold, -1.0, 1.0)
+    reversed_z = _reversed(m, charge, "")
+    if reversed_z is None:
+        return np.full(2, np.nan)
+    weight = np.maximum(reversed_z + threshold, 0.0)
+    if not weight.any():
+        return np.full(2, np.nan)
+    return np.array([(weight * r).sum() for r in np.indices(weight.shape)]) / weight.sum()
+
+
+def _reversed(m: ArrayLike, charge: int | None, periodic: str) -> NDArray[np.float64] | None:
+    """m_z counted positive along the core (nx, ny); None for a chain or a background of no sign."""
+    if np.ndim(m) == 2:
+        _square(m)
+        return None
+    m_z = _square(m)[..., 2]
+    if charge is not None:
+        return m_z * choice("charge", charge, (-1, 1))
+    open_edge = np.full(m_z.shape, periodic == "xy")
+    if "x" not in periodic:
+        open_edge[[0, -1], :] = True
+    if "y" not in periodic:
+        open_edge[:, [0, -1]] = True
+    background = np.sign(m_z[open_edge].sum())
+    return None if background == 0.0 else -background * m_z
+
+
+def _to_middle(weight: NDArray, axis: int, target: NDArray | None) -> int:
+    """Sites by which to turn `axis` so that `target`, or else the circular mean of the weight, is in the middle."""
+    n = weight.shape[axis]
+    if target is None:
+        circle = np.exp(2j * np.pi * np.arange(n) / n) @ weight.sum(axis=1 - axis)
+        middle = np.angle(circle) * n / (2.0 * np.pi)
+    else:
+        middle = target[axis]
+    return round(n / 2 - middle)
+
+
+def _square(m: ArrayLike) -> NDArray[np.float64]:
+    """`m` as (nx, ny, 3), a chain as (nx, 1, 3)."""
+    m = np.asarray(m, dtype=np.float64)
+    if m.ndim not in (2, 3) or m.shape[-1] != 3 or m.size == 0:
+        raise ValueError(f"m must have shape (nx, 3) or (nx, ny, 3), got {m.shape}")
+    return m if m.ndim == 3 else m[:, None, :]
+
+
+def _dot(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+    return np.einsum("...i,...i->...", a, b)
+
+
+def _present(m: NDArray) -> NDArray[np.bool_]:
+    return np.asarray(m.any(axis=-1))

@@ -1,0 +1,66 @@
+"""Uniform, spiral and random states of a chain (nx, 3) or a square (nx, ny, 3)."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textures._arguments import choice, lattice_shape, length, number
+from textures._arguments import direction as unit
+from textures.frame import plane_axes
+
+# Mixed into the seed, so that thermal noise seeded with the same number is independent of the state it starts from.
+STREAM = 0x74657874  # "text"
+
+
+def uniform(shape: Sequence[int], direction: Sequence[float] = (0, 0, 1)) -> NDArray[np.float64]:
+    """Every moment along `direction`, which need not be normalised; ValueError if it is zero."""
+    return np.tile(unit("direction", direction), (*lattice_shape(shape), 1))
+
+
+def spiral(
+    shape: Sequence[int],
+    period: float,
+    axis: str = "x",
+    normal: Sequence[float] = (0, 0, 1),
+    phase: float = 0.0,
+) -> NDArray[np.float64]:
+    """Spiral m = e1 cos a + e2 sin a, a = 2 pi s/period + phase, s the position along `axis`.
+
+    The moments turn in the plane normal to `normal`, anticlockwise seen from its tip as s grows: a proper screw
+    (helix, bulk DMI) where `normal` is along `axis`, a cycloid (interfacial DMI) where it is across. Reverse `normal`
+    for the other handedness. (e1, e2, normal) is the right-handed frame of `textures.frame.plane_axes`: about z the
+    spiral starts along x and turns towards y.
+
+    `period` in lattice constants, `phase` in radians, `axis` "x" (along the leads) or "y" (square lattices only). On a
+    periodic lattice the period must divide the length for the spiral to close. Raises ValueError for impossible
+    arguments.
+    """
+    sizes = lattice_shape(shape)
+    e1, e2, _ = plane_axes(normal, "normal")
+    along = "xy".index(choice("axis", axis, ("x", "y")))
+    if along >= len(sizes):
+        raise ValueError(f"axis must be 'x' on a chain of shape {sizes}, got {axis!r}")
+    s = np.arange(sizes[along]) / length("period", period)
+    angle = 2.0 * np.pi * (s % 1.0) + number("phase", phase)  # whole turns dropped: a long spiral keeps its digits
+    line = np.cos(angle)[:, None] * e1 + np.sin(angle)[:, None] * e2
+    if len(sizes) == 2:
+        line = np.expand_dims(line, 1 - along)
+    return np.broadcast_to(line, (*sizes, 3)).copy()
+
+
+def random(shape: Sequence[int], seed: int = 0) -> NDArray[np.float64]:
+    """Independent moments, uniform on the sphere (m_z uniform in [-1, 1], as Archimedes showed).
+
+    The same `seed` (an integer, 0 or more) gives the same state: NumPy's counter-based Philox generator. Raises
+    ValueError for another seed.
+    """
+    sizes = lattice_shape(shape)
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed must be an integer, 0 or more, got {seed!r}")
+    stream = np.random.Generator(np.random.Philox(np.random.SeedSequence(int(seed), spawn_key=(STREAM,))))
+    z = stream.uniform(-1.0, 1.0, sizes)
+    phi = stream.uniform(0.0, 2.0 * np.pi, sizes)
+    in_plane = np.sqrt((1.0 - z) * (1.0 + z))
+    return np.stack([in_plane * np.cos(phi), in_plane * np.sin(phi), z], axis=-1)
