@@ -216,6 +216,11 @@ class Units(Table):
         """The unit of energy, in eV."""
         return {"eV": 1.0, "meV": 1e-3}[self.energy] if isinstance(self.energy, str) else self.energy
 
+    @property
+    def label(self) -> str:
+        """The unit of energy in words: "eV", "meV" or a number of eV."""
+        return self.energy if isinstance(self.energy, str) else f"({self.energy:g} eV)"
+
 
 class Lattice(Table):
     """[lattice]: a chain along x, or a square lattice; leads attach to the first and the last x."""

@@ -58,8 +58,7 @@ class Observables:
 
     def fields(self) -> dict[str, Field]:
         """Every variable beside `time`, with dimensions, unit and meaning."""
-        energy = "eV" if self.deck.units.energy == "eV" else str(self.deck.units.energy)
-        energy = energy if isinstance(self.deck.units.energy, str) else f"{energy} eV"
+        energy = self.deck.units.label
         vector, scalar = ("time", *self.lattice, "component"), ("time", *self.lattice)
         fields = {
             "step": Field(("time",), "1", "steps taken"),

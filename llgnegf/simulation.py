@@ -99,7 +99,7 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     return m
 
 
-class _Parts:
+class Parts:
     """What the loop needs, built once from the deck."""
 
     def __init__(self, deck: Deck, field: Field | None) -> None:
@@ -210,7 +210,7 @@ def run(
     if not isinstance(deck, Deck):
         deck = load_deck(deck)
     deck = _until(deck, until)
-    parts = _Parts(deck, field)
+    parts = Parts(deck, field)
     attributes = {} if field is None else {"user_field": field_name(field)}
     state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
     writer = Writer.create(
@@ -249,7 +249,7 @@ def resume(
         if committed:
             raise
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
-    parts = _Parts(deck, field)
+    parts = Parts(deck, field)
     parts.coupling.solves = state.solves
     done = 1 + state.step // deck.save_interval_steps
     writer = Writer.reopen(path, min(done, header["frames_written"]))
@@ -276,7 +276,7 @@ def _closing(writer: Writer) -> Iterator[None]:
 # --- the loop ------------------------------------------------------------------------------------------------------------
 
 
-def _recorded(parts: _Parts, state: State) -> dict:
+def _recorded(parts: Parts, state: State) -> dict:
     """The frame at this state; trouble of the electrons is told with the time."""
     try:
         frame = parts.observables.frame(state.step, state.moment)
@@ -286,7 +286,7 @@ def _recorded(parts: _Parts, state: State) -> dict:
     return frame
 
 
-def _check_finite(parts: _Parts, m: np.ndarray, step: int) -> None:
+def _check_finite(parts: Parts, m: np.ndarray, step: int) -> None:
     if np.isfinite(m).all():
         return
     site = np.argwhere(~np.isfinite(m).all(axis=-1))[0].tolist()
@@ -297,7 +297,7 @@ def _check_finite(parts: _Parts, m: np.ndarray, step: int) -> None:
     )
 
 
-def _advance(parts: _Parts, state: State, writer: Writer, stop: _Stop, progress: bool) -> None:
+def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: bool) -> None:
     """Step from `state` to the end of the deck, saving frames and checkpoints.  The only loop over time."""
     deck, magnet, imposed = parts.deck, parts.magnet, parts.imposed
     every, last, dt = deck.save_interval_steps, deck.n_steps, deck.integrator.step

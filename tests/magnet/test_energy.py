@@ -76,9 +76,7 @@ def test_field_is_minus_the_gradient_of_the_energy(lattice, terms, rng):
     m = random_moments(rng, shape)
     magnet = Magnet(shape, periodic=periodic, **terms)
     b = magnet.effective_field(magnet.pack(m))
-    np.testing.assert_allclose(
-        magnet.unpack(b), classical.field(m, periodic=periodic, **terms), rtol=1e-11, atol=1e-11
-    )
+    np.testing.assert_allclose(magnet.unpack(b), classical.field(m, periodic=periodic, **terms), rtol=1e-11, atol=1e-11)
     magnet.unpack(b)[...] = 0.0
     assert not b.any()  # ghosts
 

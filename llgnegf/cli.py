@@ -1,0 +1,211 @@
+"""The command `llgnegf`.  Exit codes: 0 done, 1 a run failed, 2 wrong deck or arguments, 74 disk or file trouble,
+75 stopped early at a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from llgnegf._version import __version__
+from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
+from llgnegf.errors import DeckError, FileError, LLGNEGFError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        code = arguments.action(arguments)
+        sys.stdout.flush()
+        return code or 0
+    except BrokenPipeError:
+        # `llgnegf show RUN | head` is not an error; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("llgnegf: stopped at once; what was saved is kept, `llgnegf resume` goes on from there", file=sys.stderr)
+        return 75
+    except (LLGNEGFError, OSError, MemoryError) as error:
+        if arguments.debug:
+            raise
+        return _tell(error)
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(f"llgnegf: {type(error).__name__}: {error} (a bug, please report it; --debug shows where)", file=sys.stderr)
+        return 1
+
+
+def _tell(error: BaseException) -> int:
+    """One message a mistake, on standard error; returns the exit code."""
+    problems = error.problems if isinstance(error, DeckError) else [str(error) or type(error).__name__]
+    for problem in problems:
+        print(f"llgnegf: {problem}", file=sys.stderr)
+    if isinstance(error, LLGNEGFError):
+        return error.exit_code
+    return FileError.exit_code if isinstance(error, OSError) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    parser = argparse.ArgumentParser(
+        prog="llgnegf",
+        description="Classical moments and quantum transport that move together (LLG + NEGF).",
+        epilog="Start with `llgnegf list` and `llgnegf run precessing_wall`.",
+    )
+    parser.add_argument("--version", action="version", version=f"llgnegf {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name, action, text):
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
+        sub.set_defaults(action=action)
+        return sub
+
+    add("list", _list, "list the shipped decks")
+
+    sub = add("new", _new, "write a shipped deck to edit")
+    sub.add_argument("name", metavar="NAME", help="a name from `llgnegf list`")
+    sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: NAME.toml)")
+
+    sub = add("check", _check, "validate a deck and say what it will cost")
+    _deck_arguments(sub)
+
+    sub = add("run", _run, "run a deck")
+    _deck_arguments(sub)
+    sub.add_argument("-o", "--output", metavar="RUN.h5", type=Path, help="run file (default: the deck's name .h5)")
+    sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
+    _loop_arguments(sub)
+
+    sub = add("resume", _resume, "continue a run from its newest checkpoint")
+    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    _loop_arguments(sub)
+
+    sub = add("show", _show, "tell what a run is, how far it is and what it conserves")
+    sub.add_argument("path", metavar="RUN.h5", type=Path)
+
+    sub = add("compare", _compare, "set a run beside the exact steady precession")
+    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
+
+    sub = add("plot", _plot, "draw a run")
+    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+    return parser
+
+
+def _deck_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("deck", metavar="DECK", help="a TOML file or the name of a shipped deck")
+    sub.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
+        help="change one key, for example --set electrons.temperature=0.01 (may be repeated)",
+    )  # fmt: skip
+
+
+def _loop_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--until", metavar="T", type=float, help="end at this time instead of run.duration")
+    sub.add_argument("--walltime", metavar="TIME", help='stop at a checkpoint after this long, for example "1h"')
+
+
+def _deck(arguments: argparse.Namespace) -> Deck:
+    return load_deck(arguments.deck, dict(parse_override(text) for text in arguments.overrides))
+
+
+def _walltime(arguments: argparse.Namespace) -> float | None:
+    if arguments.walltime is None:
+        return None
+    try:
+        return parse_wall_time(arguments.walltime)
+    except ValueError as error:
+        raise DeckError(f"--walltime: {error}") from None
+
+
+# --- the commands --------------------------------------------------------------------------------------------------------
+
+
+def _list(_arguments: argparse.Namespace) -> None:
+    decks = shipped_decks()
+    width = max(len(name) for name in decks)
+    for name, (_, title) in decks.items():
+        print(f"{name:{width}}  {title}")
+
+
+def _new(arguments: argparse.Namespace) -> None:
+    deck = load_deck(arguments.name)
+    path = arguments.path or Path(f"{deck.name}.toml")
+    if path.is_dir():
+        path = path / f"{deck.name}.toml"
+    try:
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(deck.text)
+    except FileExistsError:
+        raise DeckError(f"{path} is there already: give another PATH, or remove it first") from None
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
+    print(f"wrote {path}; try: llgnegf check {path}")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    deck = _deck(arguments)
+    from llgnegf.estimate import estimate
+
+    print(estimate(deck))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    deck, walltime = _deck(arguments), _walltime(arguments)
+    from llgnegf.simulation import run
+
+    path = arguments.output or Path(f"{deck.name}.h5")
+    with run(
+        deck, path, until=arguments.until, walltime=walltime, overwrite=arguments.overwrite, progress=True
+    ) as result:
+        print(f"done: {result.n_frames} frames in {path}; try: llgnegf show {path}")
+
+
+def _resume(arguments: argparse.Namespace) -> None:
+    walltime = _walltime(arguments)
+    from llgnegf.simulation import resume
+
+    with resume(arguments.path, until=arguments.until, walltime=walltime, progress=True) as result:
+        print(f"done: {result.n_frames} frames in {arguments.path}; try: llgnegf show {arguments.path}")
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    from llgnegf.summary import summary
+    from llgnegf.trajectory import open_run
+
+    with open_run(arguments.path) as result:
+        print(summary(result))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from llgnegf.compare import compare, report
+    from llgnegf.trajectory import open_run
+
+    with open_run(arguments.path) as result:
+        comparisons, deck = compare(result), result.deck
+    if arguments.json:
+        print(json.dumps({"run": str(arguments.path), "frames": [c.as_json() for c in comparisons]}, indent=1))
+    else:
+        print(report(comparisons, deck.units.label))
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    from llgnegf.plots import plot
+    from llgnegf.trajectory import open_run
+
+    path = arguments.output or arguments.path.with_suffix(".png")
+    with open_run(arguments.path) as result:
+        plot(result, path)
+    print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

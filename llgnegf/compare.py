@@ -1,0 +1,261 @@
+"""Frozen Green's functions of a run beside the exact steady precession.
+
+A run with imposed precession is compared site by site and contribution by contribution with the exact density matrix
+in the rotating frame.  A self-consistent run of one moment is compared frame by frame, at the rotation that carries
+the moment at that instant: the frequency about the axis of the field, and the nutation that remains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from llgnegf.deck import Deck
+from llgnegf.electrons import ToleranceError, steady_precession
+from llgnegf.errors import LLGNEGFError, RunError
+from llgnegf.simulation import build_device
+from llgnegf.torques import field_and_damping_like, torque
+from llgnegf.trajectory import Run
+
+CONTRIBUTIONS = ("geometric", "sea", "surface")
+
+
+class NothingToCompare(LLGNEGFError):
+    """The run has no exact steady precession to be compared with."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One instant: spin densities (n, 3) by contribution beside the exact one, with what turns them into torques.
+
+    parts: contribution -> Tr[rho sigma]; exact: all of the exact spin density but the adiabatic part; frequency and
+    axis of the rotation that the exact result belongs to.
+    """
+
+    time: float
+    m: np.ndarray
+    velocity: np.ndarray
+    parts: dict[str, np.ndarray]
+    exact: np.ndarray
+    frequency: float
+    axis: np.ndarray
+    sd_exchange: float
+    pumped_spin: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Sum of the contributions, (n, 3)."""
+        return np.sum(list(self.parts.values()), axis=0)
+
+    @property
+    def absolute_error(self) -> np.ndarray:
+        """|sum - exact| of the spin density, (n,)."""
+        return np.linalg.norm(self.total - self.exact, axis=1)
+
+    @property
+    def relative_error(self) -> np.ndarray:
+        """|sum - exact|/|exact|, (n,); NaN where there is nothing to compare with."""
+        size = np.linalg.norm(self.exact, axis=1)
+        return np.divide(self.absolute_error, size, out=np.full(len(size), np.nan), where=size > 0)
+
+    def torques(self) -> dict[str, np.ndarray]:
+        """Torques (n, 3), energy units: every contribution, "sum" and "exact"."""
+        spins = {**self.parts, "sum": self.total, "exact": self.exact}
+        return {name: torque(spin, self.m, self.sd_exchange) for name, spin in spins.items()}
+
+    def components(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """(field-like, damping-like) of `torques`, each (n,)."""
+        return {name: field_and_damping_like(T, self.m, self.velocity) for name, T in self.torques().items()}
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers; NaN becomes null."""
+        components, torques = self.components(), self.torques()
+        spins = {**self.parts, "sum": self.total, "exact": self.exact}
+        sites = []
+        for i in range(len(self.m)):
+            row: dict[str, Any] = {"site": i, "moment": self.m[i].tolist()}
+            for name in spins:
+                row[name] = {
+                    "spin": spins[name][i].tolist(),
+                    "torque": torques[name][i].tolist(),
+                    "field_like": _number(components[name][0][i]),
+                    "damping_like": _number(components[name][1][i]),
+                }
+            row["absolute_error"] = _number(self.absolute_error[i])
+            row["relative_error"] = _number(self.relative_error[i])
+            sites.append(row)
+        return {
+            "time": self.time,
+            "frequency": self.frequency,
+            "axis": self.axis.tolist(),
+            "sd_exchange": self.sd_exchange,
+            "contributions": list(self.parts),
+            "sites": sites,
+            "total_torque": {name: T.sum(axis=0).tolist() for name, T in torques.items()},
+            "pumped_spin_current": self.pumped_spin.tolist(),
+            "max_absolute_error": float(self.absolute_error.max()),
+            "relative_error": _number(_norm_ratio(self.total - self.exact, self.exact)),
+        }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _norm_ratio(difference: np.ndarray, reference: np.ndarray) -> float:
+    size = float(np.linalg.norm(reference))
+    return float(np.linalg.norm(difference)) / size if size else np.nan
+
+
+def compare(run: Run, max_frames: int = 25) -> list[Comparison]:
+    """One `Comparison` for a precession run (its last frame), up to `max_frames` for a single self-consistent moment.
+
+    Raises NothingToCompare where no exact result exists, RunError where its integrals do not converge.
+    """
+    deck = run.deck
+    _check_comparable(deck)
+    if not run.n_frames:
+        raise RunError(f"{run.path} holds no complete frame yet")
+    if deck.motion.kind == "precession":
+        frames = np.array([run.n_frames - 1])
+    else:
+        frames = np.unique(np.linspace(0, run.n_frames - 1, min(max_frames, run.n_frames)).astype(int))
+    try:
+        return [_at_frame(run, deck, int(i)) for i in frames]
+    except ToleranceError as error:
+        raise RunError(f"the exact result: {error}") from None
+
+
+def _check_comparable(deck: Deck) -> None:
+    electrons, motion = deck.electrons, deck.motion
+    if electrons is None:
+        raise NothingToCompare("a classical run: compare needs electrons in steady precession")
+    if any(gate.frequency != 0 for gate in electrons.gate):
+        raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")
+    if motion.kind == "precession":
+        return
+    single = np.prod(deck.lattice.shape) == 1
+    if motion.kind == "llg" and single and electrons.order == 1 and electrons.velocity_feedback:
+        return
+    raise NothingToCompare(
+        f"motion.kind = {motion.kind!r} of {int(np.prod(deck.lattice.shape))} moments has no exact result here: compare "
+        'takes motion.kind = "precession", or "llg" with one moment, electrons.order = 1 and '
+        "electrons.velocity_feedback = true"
+    )
+
+
+def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
+    electrons = deck.electrons
+    assert electrons is not None
+    device = build_device(deck)
+    assert device is not None
+    m, velocity = run["moment"][index], run["velocity"][index]
+    if deck.motion.kind == "precession":
+        assert deck.motion.axis is not None
+        assert deck.motion.frequency is not None
+        axis, frequency = np.array(deck.motion.axis, dtype=float), deck.motion.frequency
+        axis = axis / np.linalg.norm(axis)
+        names: tuple[str, ...] = CONTRIBUTIONS
+    else:
+        axis, frequency = instantaneous_rotation(m[0], velocity[0], np.array(deck.magnet.field, dtype=float))
+        names = ("sea", "surface")
+    potential = run["potential"][index] if electrons.gate else None
+    exact = steady_precession(device, m, axis, frequency, potential)
+    return Comparison(
+        time=float(run.times[index]),
+        m=m,
+        velocity=velocity,
+        parts={name: run[f"spin_{name}"][index] for name in names},
+        exact=exact.spin_nonadiabatic,
+        frequency=frequency,
+        axis=axis,
+        sd_exchange=electrons.sd_exchange,
+        pumped_spin=exact.pumped_spin,
+    )
+
+
+def instantaneous_rotation(m: np.ndarray, velocity: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, float]:
+    """Axis (3,) and frequency of the rigid rotation Omega x m = velocity that one moment is in.
+
+    Omega = omega b + nutation, with b the field's direction: precession about the field and a turn towards it about
+    b x m.  Without a field, or with the moment along it, Omega = m x velocity, the shortest rotation.
+    """
+    length = np.linalg.norm(field)
+    if length > 0:
+        b = field / length
+        side = np.cross(b, m)
+        sine = np.linalg.norm(side)
+        if sine > 1e-9:
+            e_phi = side / sine
+            omega = velocity @ e_phi / sine
+            # e_phi x m points along increasing polar angle up to sign: the rest of the velocity is a turn about e_phi.
+            turn = velocity @ np.cross(e_phi, m)
+            rotation = omega * b + turn * e_phi
+            frequency = float(np.linalg.norm(rotation))
+            if frequency > 0:
+                # The sign convention of the deck: positive means right-handed about the field.
+                sign = 1.0 if rotation @ b >= 0 else -1.0
+                return sign * rotation / frequency, sign * frequency
+    rotation = np.cross(m, velocity)
+    frequency = float(np.linalg.norm(rotation))
+    return (rotation / frequency, frequency) if frequency > 0 else (np.array([0.0, 0.0, 1.0]), 0.0)
+
+
+def report(comparisons: list[Comparison], energy_unit: str) -> str:
+    """The comparison as text: one table a component for a precession run, one line a frame for a single moment."""
+    if len(comparisons) == 1 and "geometric" in comparisons[0].parts:
+        return _site_tables(comparisons[0], energy_unit)
+    return _frame_table(comparisons, energy_unit)
+
+
+def _site_tables(c: Comparison, energy_unit: str) -> str:
+    names = [*c.parts, "sum", "exact"]
+    components = c.components()
+    axis = ", ".join(f"{a:g}" for a in c.axis)
+    lines = [
+        f"steady precession, frequency {c.frequency:g} {energy_unit}/hbar about ({axis}), t = {c.time:g}",
+        f"torque J_sd s x m without the adiabatic part, {energy_unit}; exact: rotating frame, to all orders",
+    ]
+    for k, label in enumerate(("field-like (along dm/dt)", "damping-like (along m x dm/dt)")):
+        lines += ["", label, f"{'site':>5}" + "".join(f"{name:>14}" for name in names) + f"{'sum - exact':>14}"]
+        for i in range(len(c.m)):
+            values = [components[name][k][i] for name in names]
+            lines.append(
+                f"{i:>5}" + "".join(f"{v:>14.5e}" for v in values) + f"{values[-2] - values[-1]:>14.2e}"
+            )
+    lines += ["", "spin density Tr[rho sigma]", f"{'site':>5}{'|sum|':>14}{'|exact|':>14}{'abs. error':>14}{'rel.':>10}"]
+    for i in range(len(c.m)):
+        sizes = np.linalg.norm(c.total[i]), np.linalg.norm(c.exact[i])
+        lines.append(
+            f"{i:>5}{sizes[0]:>14.5e}{sizes[1]:>14.5e}{c.absolute_error[i]:>14.2e}{c.relative_error[i]:>10.1e}"
+        )
+    lines += [
+        "",
+        f"largest error {c.absolute_error.max():.2e}, of the whole profile {_norm_ratio(c.total - c.exact, c.exact):.2e} "
+        "(the frozen result is first order in the frequency: expect its square)",
+        f"total torque along the axis {(c.torques()['exact'] @ c.axis).sum():.6e}, spin current pumped into the leads "
+        f"{c.pumped_spin.sum():.6e} (exact; equal in a steady state)",
+    ]
+    return "\n".join(lines)
+
+
+def _frame_table(comparisons: list[Comparison], energy_unit: str) -> str:
+    lines = [
+        "one self-consistent moment, each frame beside the exact precession at its instantaneous rotation",
+        f"torque J_sd s x m without the adiabatic part, {energy_unit}",
+        f"{'time':>10}{'frequency':>14}{'FL sum':>14}{'FL exact':>14}{'DL sum':>14}{'DL exact':>14}"
+        f"{'abs. error':>12}{'rel.':>10}",
+    ]
+    for c in comparisons:
+        (fl,), (dl,) = c.components()["sum"]
+        (fl_exact,), (dl_exact,) = c.components()["exact"]
+        lines.append(
+            f"{c.time:>10g}{c.frequency:>14.6e}{fl:>14.5e}{fl_exact:>14.5e}{dl:>14.5e}{dl_exact:>14.5e}"
+            f"{c.absolute_error[0]:>12.2e}{c.relative_error[0]:>10.1e}"
+        )
+    worst = max(c.absolute_error.max() for c in comparisons)
+    return "\n".join([*lines, "", f"largest error of the spin density {worst:.2e}"])

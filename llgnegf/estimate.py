@@ -1,0 +1,88 @@
+"""What a deck will cost: `llgnegf check`."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+import integrators
+from llgnegf.deck import Deck
+from llgnegf.errors import DeckError
+from llgnegf.simulation import Parts, initial_moments
+from llgnegf.units import readable_time
+
+
+def estimate(deck: Deck) -> str:
+    """Size, cost per step and memory of a valid deck, measured by evaluating its right-hand side once or twice.
+
+    Raises DeckError where the texture does not fit, so that `check` finds what `run` would find.
+    """
+    if deck.texture.relax:
+        # Relaxation may take long; its starting texture is as good for judging shape and cost.
+        unrelaxed = deck.texture.model_copy(update={"relax": False})
+        initial_moments(_with_texture(deck, unrelaxed))
+        deck = _with_texture(deck, unrelaxed)
+    parts = Parts(deck, None)
+    sites = int(np.prod(deck.lattice.shape))
+    shape = " x ".join(str(n) for n in deck.lattice.shape)
+    unit = deck.units_energy_ev
+    lines = [
+        f"{deck.name}: {deck.title}" if deck.title else deck.name,
+        f"  lattice      {shape} ({sites} moments)",
+        f"  time         {deck.n_steps} steps of {deck.integrator.step:g} = {deck.run.duration:g} hbar/{deck.units.label} "
+        f"({readable_time(deck.run.duration, unit)}), {deck.n_frames} frames",
+    ]
+    try:
+        method = integrators.get(deck.integrator.method)
+    except ValueError as error:
+        raise DeckError(f"integrator.method: {error}") from None
+    frame = parts.observables.frame(0, parts.start)  # also compiles the kernels
+    began = time.perf_counter()
+    frame = parts.observables.frame(0, parts.start)
+    seconds_frame = time.perf_counter() - began
+    bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
+    total = seconds_frame * deck.n_frames
+    if parts.imposed is None:
+        y = parts.magnet.pack(parts.start)
+        parts.step(0, y)
+        parts.coupling.solves = 0
+        began = time.perf_counter()
+        parts.step(0, y)
+        seconds_step = time.perf_counter() - began
+        total += seconds_step * deck.n_steps
+        cost = f"{seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
+    else:
+        cost = f"imposed motion, {seconds_frame:.2g} s per frame"
+    lines.append(f"  cost         {cost}, about {_duration(total)} in all on this machine")
+    if parts.coupling.device is not None:
+        device = parts.coupling.device
+        rule = device.freeze(parts.start, parts.coupling.gate_state(0.0)[0]).contour.rule
+        lines.append(
+            f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix, "
+            f"{parts.coupling.solves} Green's functions per step"
+            if parts.imposed is None
+            else f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
+        )
+    lines.append(f"  run file     {bytes_frame * deck.n_frames / 1e6:.3g} MB")
+    lines.append(f"  memory       about {_memory(deck, sites):.0f} MB")
+    return "\n".join(lines)
+
+
+def _with_texture(deck: Deck, texture) -> Deck:
+    from dataclasses import replace
+
+    return replace(deck, texture=texture)
+
+
+def _duration(seconds: float) -> str:
+    for limit, divisor, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.2g} {name}"
+    return f"{seconds / 86400:.2g} days"
+
+
+def _memory(deck: Deck, sites: int) -> float:
+    """MB: interpreter and libraries, a dozen arrays of moments, and the sums over some 40 energies."""
+    electrons = 40 * sites * 16 * 8 if deck.electrons is not None else 0
+    return 180 + (30 * sites * 3 * 8 + electrons) / 1e6

@@ -1,0 +1,260 @@
+"""Pictures of a run: the figure a person of the field expects for that kind of run.
+
+Precession with electrons: field-like and damping-like torque profile by origin (as Fig. 3 of Bajpai and Nikolic, Phys.
+Rev. Lett. 125, 187202 (2020)).  A chain or a single moment in motion: trajectory, energies, torque.  A square lattice:
+maps of the first and the last frame.  Colours are those of Okabe and Ito, which most eyes tell apart; markers and
+dashes differ as well, for print.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from llgnegf.checkpoint import disk_errors
+from llgnegf.compare import NothingToCompare, compare
+from llgnegf.errors import DeckError, RunError
+from llgnegf.torques import field_and_damping_like, torque
+from llgnegf.trajectory import Run
+
+STYLES: dict[str, dict[str, Any]] = {
+    "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
+    "sea": {"color": "#0072B2", "marker": "s", "linestyle": "--", "label": "sea"},
+    "surface": {"color": "#009E73", "marker": "^", "linestyle": "-.", "label": "surface"},
+    "sum": {"color": "black", "marker": "", "linestyle": ":", "label": "sum"},
+    "exact": {
+        "color": "black", "marker": "o", "linestyle": "", "label": "exact", "markerfacecolor": "none", "markersize": 9
+    },
+}  # fmt: skip
+COMPONENT_COLOURS = {"x": "#E69F00", "y": "#56B4E9", "z": "black"}
+SETTINGS = {
+    "font.size": 9,
+    "axes.labelsize": 10,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "axes.grid": False,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "savefig.dpi": 200,
+}
+
+
+def plot(run: Run, path: str | Path) -> None:
+    """Draw a run into `path` (.png, .pdf, .svg by its ending).  RunError without frames, FileError for disk trouble."""
+    if not run.n_frames:
+        raise RunError(f"{run.path} holds no complete frame yet: nothing to draw")
+    path = Path(path)
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in known:
+        raise DeckError(f"-o {path}: a picture ends in one of .{', .'.join(sorted(known))}")
+    with matplotlib.rc_context(SETTINGS):
+        deck = run.deck
+        two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
+        if "spin_geometric" in run.names:
+            figure = _torque_profiles(run)
+        elif two_dimensional:
+            figure = _maps(run)
+        else:
+            figure = _trajectory(run)
+        with disk_errors(path, "write the picture"):
+            figure.savefig(path)
+
+
+# --- steady precession ---------------------------------------------------------------------------------------------------
+
+
+def _torque_profiles(run: Run) -> Figure:
+    """Field-like and damping-like torque per site and contribution, with the texture on top."""
+    deck = run.deck
+    assert deck.electrons is not None
+    m, velocity = run["moment"][-1], run["velocity"][-1]
+    frequency = deck.motion.frequency or 0.0
+    spins = {name: run[f"spin_{name}"][-1] for name in ("geometric", "sea", "surface")}
+    spins["sum"] = np.sum(list(spins.values()), axis=0)
+    try:
+        spins["exact"] = compare(run)[0].exact
+    except NothingToCompare:
+        pass
+    scale = frequency if frequency else 1.0
+    sites = np.arange(len(m))
+    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"height_ratios": [1, 3.2]})
+    for k, (column, label) in enumerate(zip(axes.T, ("FL", "DL"), strict=True)):
+        _draw_texture(column[0], m, show_scale=k == 1, figure=figure)
+        ax = column[1]
+        ax.axhline(0, color="0.75", linewidth=0.8, zorder=0)
+        for name, spin in spins.items():
+            values = field_and_damping_like(torque(spin, m, deck.electrons.sd_exchange), m, velocity)[k]
+            ax.plot(sites, values / scale, **STYLES[name])
+        ax.set_xlabel(r"site $i$")
+        ax.set_ylabel(rf"$T_i^{{\mathrm{{{label}}}}} / \hbar\omega$")
+        ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+        ax.set_title("field-like" if label == "FL" else "damping-like", fontsize=9, loc="right")
+        _integer_sites(ax, len(m))
+    axes[1, 0].legend(loc="best", ncols=2, handlelength=2.4, columnspacing=1.0)
+    couplings = " and ".join(f"{deck.electrons.coupling(side):g}" for side in ("left", "right"))
+    figure.suptitle(
+        rf"$J_{{sd}}$ = {deck.electrons.sd_exchange:g}, $\gamma_c$ = {couplings}, $E_F$ = "
+        rf"{deck.electrons.fermi_energy:g}, $k_BT$ = {deck.electrons.temperature:g}, "
+        rf"$\hbar\omega$ = {frequency:g} {deck.units.label}",
+        fontsize=9,
+    )
+    return figure
+
+
+def _draw_texture(ax, m: np.ndarray, show_scale: bool, figure: Figure) -> None:
+    """The moments as arrows in the y-z plane, coloured by m_x."""
+    sites = np.arange(len(m))
+    arrows = ax.quiver(
+        sites, np.zeros(len(m)), m[:, 1], m[:, 2], m[:, 0], pivot="mid", cmap="PuOr", clim=(-1, 1), angles="uv",
+        scale=1.0, scale_units="height", units="height", width=0.05, edgecolor="0.2", linewidth=0.4,
+    )  # fmt: skip
+    ax.set_ylim(-0.7, 0.7)
+    ax.set_xlim(-0.6, len(m) - 0.4)
+    ax.set_yticks([])
+    ax.tick_params(labelbottom=False)
+    ax.set_ylabel(r"$(m_y, m_z)$", fontsize=8)
+    if show_scale:
+        bar = figure.colorbar(arrows, ax=ax, pad=0.02, aspect=6, ticks=[-1, 0, 1])
+        bar.set_label(r"$m_x$", fontsize=8)
+
+
+def _integer_sites(ax, n: int) -> None:
+    if n <= 12:
+        ax.set_xticks(range(n))
+    else:
+        ax.xaxis.get_major_locator().set_params(integer=True)
+
+
+# --- moments in motion ----------------------------------------------------------------------------------------------------
+
+
+def _trajectory(run: Run) -> Figure:
+    """A chain or one moment: moments, energies, and what the wall and the electrons do."""
+    deck = run.deck
+    unit = deck.units.label
+    time = run.times
+    m = np.asarray(run["moment"]).reshape(run.n_frames, -1, 3)
+    torques = _torque_norms(run)
+    has_wall = "wall_position" in run.names
+    panels = 2 + bool(torques) + has_wall
+    figure = Figure(figsize=(6.2, 1.0 + 1.75 * panels), layout="constrained")
+    axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
+
+    ax = axes.pop(0)
+    if m.shape[1] == 1:
+        for k, name in enumerate("xyz"):
+            ax.plot(time, m[:, 0, k], color=COMPONENT_COLOURS[name], linestyle=("-", "--", "-.")[k], label=f"$m_{name}$")
+        ax.set_ylabel(r"$\mathbf{m}$")
+        ax.set_ylim(-1.08, 1.08)
+        ax.legend(loc="best", ncols=3)
+    else:
+        picture = ax.pcolormesh(
+            time, np.arange(m.shape[1]), m[:, :, 2].T, cmap="PuOr", vmin=-1, vmax=1, shading="nearest", rasterized=True
+        )
+        figure.colorbar(picture, ax=ax, pad=0.01, label=r"$m_z$")
+        ax.set_ylabel("site $x$ ($a$)")
+    if has_wall:
+        ax = axes.pop(0)
+        ax.plot(time, np.asarray(run["wall_position"]), color="#D55E00")
+        ax.set_ylabel("wall position ($a$)", color="#D55E00")
+        twin = ax.twinx()
+        tilt = np.asarray(run["wall_tilt"])
+        known = ~np.isnan(tilt)
+        twin.plot(time[known], np.unwrap(tilt[known]), color="#0072B2", linestyle="--")
+        twin.set_ylabel("tilt (rad)", color="#0072B2")
+    ax = axes.pop(0)
+    names = [name for name in run.names if name.startswith("energy_") and name != "energy_classical"]
+    palette = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7")
+    for k, name in enumerate(names):
+        values = np.asarray(run[name])
+        if np.ptp(values) > 0:
+            label = name.removeprefix("energy_")
+            ax.plot(time, values - values[0], color=palette[k % 4], linestyle=("--", "-.", ":", "-")[k % 4], label=label)
+    classical = np.asarray(run["energy_classical"])
+    ax.plot(time, classical - classical[0], color="black", label="classical")
+    if "grand_potential" in run.names:
+        omega = np.asarray(run["grand_potential"])
+        ax.plot(time, omega - omega[0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
+    ax.set_ylabel(f"$E - E(0)$ ({unit})")
+    ax.legend(loc="best", ncols=3)
+    if torques:
+        ax = axes.pop(0)
+        for name, values in torques.items():
+            ax.plot(time, values, **{**STYLES[name], "marker": ""})
+        ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
+        ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+        ax.legend(loc="best", ncols=3)
+    ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
+    ax.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
+    figure.suptitle(deck.title or deck.name, fontsize=9)
+    return figure
+
+
+def _torque_norms(run: Run) -> dict[str, np.ndarray]:
+    """|sum over sites of the torque| by origin, where the run has first-order electrons."""
+    names = [name for name in ("sea", "surface") if f"spin_{name}" in run.names]
+    if not names:
+        return {}
+    electrons = run.deck.electrons
+    assert electrons is not None
+    m = np.asarray(run["moment"])
+    return {
+        name: np.linalg.norm(
+            torque(np.asarray(run[f"spin_{name}"]), m, electrons.sd_exchange).reshape(run.n_frames, -1, 3).sum(axis=1),
+            axis=1,
+        )
+        for name in names
+    }
+
+
+# --- square lattices ---------------------------------------------------------------------------------------------------------
+
+
+def _maps(run: Run) -> Figure:
+    """m_z of the first and the last frame with in-plane arrows; centre, charge and energy against time."""
+    deck = run.deck
+    unit = deck.units.label
+    time = run.times
+    figure = Figure(figsize=(7.2, 5.4), layout="constrained")
+    grid = figure.add_gridspec(2, 2, height_ratios=[1.6, 1])
+    for column, (index, label) in enumerate(((0, "first"), (run.n_frames - 1, "last"))):
+        ax = figure.add_subplot(grid[0, column])
+        m = run["moment"][index]
+        nx, ny = m.shape[:2]
+        picture = ax.imshow(m[..., 2].T, origin="lower", cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
+        stride = max(1, max(nx, ny) // 20)
+        x, y = np.arange(0, nx, stride), np.arange(0, ny, stride)
+        ax.quiver(
+            x, y, m[::stride, ::stride, 0].T, m[::stride, ::stride, 1].T, pivot="mid", scale=1.25 / stride,
+            scale_units="xy", angles="xy", width=0.006,
+        )  # fmt: skip
+        ax.set_title(f"{label} frame, $t$ = {time[index]:g}", fontsize=9)
+        ax.set_xlabel("$x$ ($a$)")
+        ax.set_ylabel("$y$ ($a$)")
+        if column == 1:
+            figure.colorbar(picture, ax=ax, label="$m_z$", pad=0.02)
+    left, right = figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
+    if "skyrmion_center" in run.names:
+        centre = np.asarray(run["skyrmion_center"])
+        for k, (name, style) in enumerate((("x", "-"), ("y", "--"))):
+            left.plot(time, centre[:, k] - centre[0, k], color=("#D55E00", "#0072B2")[k], linestyle=style, label=f"${name}$")
+        left.set_ylabel("centre $-$ start ($a$)")
+        left.legend(loc="best")
+    elif "topological_charge" in run.names:
+        left.plot(time, np.asarray(run["topological_charge"]), color="#D55E00")
+        left.set_ylabel("topological charge $Q$")
+    classical = np.asarray(run["energy_classical"])
+    right.plot(time, classical - classical[0], color="black")
+    right.set_ylabel(f"$E - E(0)$ ({unit})")
+    for ax in (left, right):
+        ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
+    charges = [float(run["topological_charge"][i]) for i in (0, -1)]
+    figure.suptitle(f"{deck.title or deck.name}   $Q$ = {charges[0]:.3f} $\\to$ {charges[1]:.3f}", fontsize=9)
+    return figure

@@ -1,0 +1,68 @@
+"""What a run is, how far it came, what it conserves: `llgnegf show`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llgnegf.trajectory import Run
+from llgnegf.units import readable_time
+
+
+def summary(run: Run) -> str:
+    """A page of text about a run file."""
+    deck = run.deck
+    unit = deck.units.label
+    shape = " x ".join(str(n) for n in deck.lattice.shape)
+    reached = float(run.times[-1]) if run.n_frames else 0.0
+    share = 100 * reached / deck.run.duration if deck.run.duration else 100.0
+    lines = [
+        f"{run.path}: {deck.title or deck.name}",
+        f"  written by   llgnegf {run.attrs.get('llgnegf_version', '?')}, {run.attrs.get('created', '?')}",
+        f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(run)}",
+        f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
+        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames",
+    ]
+    if "user_field" in run.attrs:
+        lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
+    if not run.n_frames:
+        return "\n".join([*lines, "  no complete frame yet"])
+    bad = [i for i in range(run.n_frames) if not run.frame_ok(i)]
+    if bad:
+        lines.append(f"  DAMAGED      frames {bad[:10]}{' ...' if len(bad) > 10 else ''}: their checksums do not hold")
+    m = np.asarray(run["moment"])
+    length = np.linalg.norm(m, axis=-1)
+    lines.append(f"  | |m| - 1 |  {np.max(np.where(length > 0, abs(length - 1), 0.0)):.1e} at most")
+    mean = m.reshape(run.n_frames, -1, 3).mean(axis=1)
+    lines.append(f"  mean moment  {_vector(mean[0])} -> {_vector(mean[-1])}")
+    scalars = [name for name in run.names if run[name].ndim == 1 and name not in ("time", "step", "solves")]
+    if scalars:
+        lines.append(f"  {'':24}{'first':>15}{'last':>15}{'average':>15}{'change':>12}")
+    for name in scalars:
+        values = np.asarray(run[name], dtype=float)
+        lines.append(_scalar_row(name, values))
+    if "grand_potential" in run.names:
+        lines.append(
+            _scalar_row("classical + grand pot.", np.asarray(run["energy_classical"]) + np.asarray(run["grand_potential"]))
+        )
+    if "solves" in run.names:
+        lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
+    return "\n".join(lines)
+
+
+def _motion(run: Run) -> str:
+    motion = run.deck.motion
+    if motion.kind == "precession":
+        return f"precession, frequency {motion.frequency:g} about {list(motion.axis or ())}"
+    return motion.kind
+
+
+def _vector(v: np.ndarray) -> str:
+    return "(" + ", ".join(f"{x:+.6f}" for x in v) + ")"
+
+
+def _scalar_row(name: str, values: np.ndarray) -> str:
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return f"  {name:24}{'none':>15}"
+    change = known[-1] - known[0]
+    return f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{known.mean():>15.8g}{change:>12.3g}"
