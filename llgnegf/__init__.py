@@ -1,6 +1,6 @@
 """llgnegf: classical moments and quantum transport that move together.
 
-The doors: `load_deck`, `run`, `resume`, `open_run`, and `llgnegf.electrons.Device` for the open electronic system alone.
+The doors: `load_deck`, `run`, `resume`, `open_run`; `llgnegf.electrons.Device` is the open electronic system alone.
 """
 
 from typing import TYPE_CHECKING, Any

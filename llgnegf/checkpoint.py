@@ -240,13 +240,12 @@ def disk_errors(path: str | Path, doing: str) -> Iterator[None]:
     """Turns errors of the operating system, HDF5's included, into a FileError that names path and remedy."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # HDF5 raises RuntimeError for some failing writes
-        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
-            raise  # NotImplementedError and the like: not the disk
-        code = getattr(error, "errno", None)
-        if code is None:  # HDF5 puts it into the text only
-            found = re.search(r"errno = (\d+)", str(error))
-            code = int(found[1]) if found else None
+    except Exception as error:
+        # HDF5 raises whatever it likes, ValueError for a full disk included, and puts errno into the text only.
+        found = re.search(r"errno = (\d+)", str(error))
+        if not isinstance(error, OSError) and found is None:
+            raise
+        code = getattr(error, "errno", None) or (int(found[1]) if found else None)
         reason = _REMEDIES.get(code or 0) or (os.strerror(code) if code else str(error))
         raise FileError(f"{path}: cannot {doing}: {reason}") from error
 

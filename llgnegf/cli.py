@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        print(f"llgnegf: {type(error).__name__}: {error} (a bug, please report it; --debug shows where)", file=sys.stderr)
+        print(f"llgnegf: {type(error).__name__}: {error} (a bug: please report it with --debug)", file=sys.stderr)
         return 1
 
 
@@ -126,7 +126,7 @@ def _walltime(arguments: argparse.Namespace) -> float | None:
         raise DeckError(f"--walltime: {error}") from None
 
 
-# --- the commands --------------------------------------------------------------------------------------------------------
+# --- the commands ---------------------------------------------------------------------------------------------------
 
 
 def _list(_arguments: argparse.Namespace) -> None:

@@ -224,10 +224,9 @@ def _site_tables(c: Comparison, energy_unit: str) -> str:
         lines += ["", label, f"{'site':>5}" + "".join(f"{name:>14}" for name in names) + f"{'sum - exact':>14}"]
         for i in range(len(c.m)):
             values = [components[name][k][i] for name in names]
-            lines.append(
-                f"{i:>5}" + "".join(f"{v:>14.5e}" for v in values) + f"{values[-2] - values[-1]:>14.2e}"
-            )
-    lines += ["", "spin density Tr[rho sigma]", f"{'site':>5}{'|sum|':>14}{'|exact|':>14}{'abs. error':>14}{'rel.':>10}"]
+            lines.append(f"{i:>5}" + "".join(f"{v:>14.5e}" for v in values) + f"{values[-2] - values[-1]:>14.2e}")
+    head = f"{'site':>5}{'|sum|':>14}{'|exact|':>14}{'abs. error':>14}{'rel.':>10}"
+    lines += ["", "spin density Tr[rho sigma]", head]
     for i in range(len(c.m)):
         sizes = np.linalg.norm(c.total[i]), np.linalg.norm(c.exact[i])
         lines.append(
@@ -235,8 +234,8 @@ def _site_tables(c: Comparison, energy_unit: str) -> str:
         )
     lines += [
         "",
-        f"largest error {c.absolute_error.max():.2e}, of the whole profile {_norm_ratio(c.total - c.exact, c.exact):.2e} "
-        "(the frozen result is first order in the frequency: expect its square)",
+        f"largest error {c.absolute_error.max():.2e}, of the whole profile "
+        f"{_norm_ratio(c.total - c.exact, c.exact):.2e} (frozen is first order in the frequency: expect its square)",
         f"total torque along the axis {(c.torques()['exact'] @ c.axis).sum():.6e}, spin current pumped into the leads "
         f"{c.pumped_spin.sum():.6e} (exact; equal in a steady state)",
     ]

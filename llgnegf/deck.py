@@ -191,16 +191,18 @@ def _centred(texture: Texture, shape: tuple[int, ...]) -> Texture:
 def _locate(path_or_name: str | Path) -> Path:
     """The file meant by a path or by the name of a shipped deck; a file wins over a name."""
     path, asked = Path(path_or_name).expanduser(), str(path_or_name)
+    is_folder = False
     try:
         if path.is_file():
             return path
+        is_folder = path.is_dir()
     except (OSError, ValueError):  # a name that no file can have
         pass
     shipped = shipped_decks()
     if asked in shipped:
         return shipped[asked][0]
     likely = close_to(path.stem, shipped)
-    problem = "is a folder" if path.is_dir() else "no such file, and no shipped deck of that name"
+    problem = "is a folder" if is_folder else "no such file, and no shipped deck of that name"
     hint = f'; did you mean "{likely}"?' if likely else "."
     raise DeckError(f"{asked}: {problem}{hint} Shipped decks: {', '.join(shipped)}")
 
@@ -218,5 +220,8 @@ def _parse_toml(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib names line and column; ValueError: an endless integer
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        lines = text.split("\n")
+        end = f"at the end, line {len(lines)}, column {len(lines[-1]) + 1}"
+        reason = reason.replace("at end of document", end)
         raise DeckError(f"{source}: not valid TOML: {reason}") from None

@@ -30,8 +30,8 @@ def estimate(deck: Deck) -> str:
     lines = [
         f"{deck.name}: {deck.title}" if deck.title else deck.name,
         f"  lattice      {shape} ({sites} moments)",
-        f"  time         {deck.n_steps} steps of {deck.integrator.step:g} = {deck.run.duration:g} hbar/{deck.units.label} "
-        f"({readable_time(deck.run.duration, unit)}), {deck.n_frames} frames",
+        f"  time         {deck.n_steps} steps of {deck.integrator.step:g} = {deck.run.duration:g} "
+        f"hbar/{deck.units.label} ({readable_time(deck.run.duration, unit)}), {deck.n_frames} frames",
     ]
     try:
         method = integrators.get(deck.integrator.method)

@@ -8,6 +8,7 @@ dashes differ as well, for print.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ STYLES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 COMPONENT_COLOURS = {"x": "#E69F00", "y": "#56B4E9", "z": "black"}
-SETTINGS = {
+SETTINGS: Any = {
     "font.size": 9,
     "axes.labelsize": 10,
     "legend.fontsize": 8,
@@ -66,7 +67,7 @@ def plot(run: Run, path: str | Path) -> None:
             figure.savefig(path)
 
 
-# --- steady precession ---------------------------------------------------------------------------------------------------
+# --- steady precession ----------------------------------------------------------------------------------------------
 
 
 def _torque_profiles(run: Run) -> Figure:
@@ -77,13 +78,11 @@ def _torque_profiles(run: Run) -> Figure:
     frequency = deck.motion.frequency or 0.0
     spins = {name: run[f"spin_{name}"][-1] for name in ("geometric", "sea", "surface")}
     spins["sum"] = np.sum(list(spins.values()), axis=0)
-    try:
+    with contextlib.suppress(NothingToCompare):
         spins["exact"] = compare(run)[0].exact
-    except NothingToCompare:
-        pass
     scale = frequency if frequency else 1.0
     sites = np.arange(len(m))
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"height_ratios": [1, 3.2]})
     for k, (column, label) in enumerate(zip(axes.T, ("FL", "DL"), strict=True)):
         _draw_texture(column[0], m, show_scale=k == 1, figure=figure)
@@ -97,7 +96,7 @@ def _torque_profiles(run: Run) -> Figure:
         ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
         ax.set_title("field-like" if label == "FL" else "damping-like", fontsize=9, loc="right")
         _integer_sites(ax, len(m))
-    axes[1, 0].legend(loc="best", ncols=2, handlelength=2.4, columnspacing=1.0)
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, handlelength=2.6)
     couplings = " and ".join(f"{deck.electrons.coupling(side):g}" for side in ("left", "right"))
     figure.suptitle(
         rf"$J_{{sd}}$ = {deck.electrons.sd_exchange:g}, $\gamma_c$ = {couplings}, $E_F$ = "
@@ -113,7 +112,7 @@ def _draw_texture(ax, m: np.ndarray, show_scale: bool, figure: Figure) -> None:
     sites = np.arange(len(m))
     arrows = ax.quiver(
         sites, np.zeros(len(m)), m[:, 1], m[:, 2], m[:, 0], pivot="mid", cmap="PuOr", clim=(-1, 1), angles="uv",
-        scale=1.0, scale_units="height", units="height", width=0.05, edgecolor="0.2", linewidth=0.4,
+        scale=1.35, scale_units="height", units="height", width=0.05, edgecolor="0.2", linewidth=0.4,
     )  # fmt: skip
     ax.set_ylim(-0.7, 0.7)
     ax.set_xlim(-0.6, len(m) - 0.4)
@@ -132,7 +131,7 @@ def _integer_sites(ax, n: int) -> None:
         ax.xaxis.get_major_locator().set_params(integer=True)
 
 
-# --- moments in motion ----------------------------------------------------------------------------------------------------
+# --- moments in motion ----------------------------------------------------------------------------------------------
 
 
 def _trajectory(run: Run) -> Figure:
@@ -150,10 +149,11 @@ def _trajectory(run: Run) -> Figure:
     ax = axes.pop(0)
     if m.shape[1] == 1:
         for k, name in enumerate("xyz"):
-            ax.plot(time, m[:, 0, k], color=COMPONENT_COLOURS[name], linestyle=("-", "--", "-.")[k], label=f"$m_{name}$")
+            style = ("-", "--", "-.")[k]
+            ax.plot(time, m[:, 0, k], color=COMPONENT_COLOURS[name], linestyle=style, label=f"$m_{name}$")
         ax.set_ylabel(r"$\mathbf{m}$")
         ax.set_ylim(-1.08, 1.08)
-        ax.legend(loc="best", ncols=3)
+        _legend_above(ax)
     else:
         picture = ax.pcolormesh(
             time, np.arange(m.shape[1]), m[:, :, 2].T, cmap="PuOr", vmin=-1, vmax=1, shading="nearest", rasterized=True
@@ -176,25 +176,31 @@ def _trajectory(run: Run) -> Figure:
         values = np.asarray(run[name])
         if np.ptp(values) > 0:
             label = name.removeprefix("energy_")
-            ax.plot(time, values - values[0], color=palette[k % 4], linestyle=("--", "-.", ":", "-")[k % 4], label=label)
+            ax.plot(
+                time, values - values[0], color=palette[k % 4], linestyle=("--", "-.", ":", "-")[k % 4], label=label
+            )
     classical = np.asarray(run["energy_classical"])
     ax.plot(time, classical - classical[0], color="black", label="classical")
     if "grand_potential" in run.names:
         omega = np.asarray(run["grand_potential"])
         ax.plot(time, omega - omega[0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
     ax.set_ylabel(f"$E - E(0)$ ({unit})")
-    ax.legend(loc="best", ncols=3)
+    _legend_above(ax)
     if torques:
         ax = axes.pop(0)
         for name, values in torques.items():
             ax.plot(time, values, **{**STYLES[name], "marker": ""})
         ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
-        ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-        ax.legend(loc="best", ncols=3)
+        _legend_above(ax)
     ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
     ax.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
     figure.suptitle(deck.title or deck.name, fontsize=9)
     return figure
+
+
+def _legend_above(ax) -> None:
+    """A legend that hides no curve."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, borderaxespad=0.2, handlelength=2.2)
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:
@@ -214,7 +220,7 @@ def _torque_norms(run: Run) -> dict[str, np.ndarray]:
     }
 
 
-# --- square lattices ---------------------------------------------------------------------------------------------------------
+# --- square lattices ------------------------------------------------------------------------------------------------
 
 
 def _maps(run: Run) -> Figure:
@@ -244,7 +250,8 @@ def _maps(run: Run) -> Figure:
     if "skyrmion_center" in run.names:
         centre = np.asarray(run["skyrmion_center"])
         for k, (name, style) in enumerate((("x", "-"), ("y", "--"))):
-            left.plot(time, centre[:, k] - centre[0, k], color=("#D55E00", "#0072B2")[k], linestyle=style, label=f"${name}$")
+            colour = ("#D55E00", "#0072B2")[k]
+            left.plot(time, centre[:, k] - centre[0, k], color=colour, linestyle=style, label=f"${name}$")
         left.set_ylabel("centre $-$ start ($a$)")
         left.legend(loc="best")
     elif "topological_charge" in run.names:

@@ -35,7 +35,7 @@ from llgnegf.trajectory import Run, Writer, open_run
 _CHECK_SECONDS = 0.5
 
 
-# --- from a deck to its parts -----------------------------------------------------------------------------------------
+# --- from a deck to its parts ---------------------------------------------------------------------------------------
 
 
 def build_magnet(deck: Deck) -> Magnet:
@@ -128,7 +128,7 @@ class Parts:
         if self.deck.electrons is not None and self.deck.integrator.electrons == "step":
             return lambda n, y: normalize(method(coupling.held(n * dt, y), n * dt, y, dt))
         # A classical right-hand side has no use for the coupling's bookkeeping.
-        rhs = coupling.velocity
+        rhs: Callable[[float, np.ndarray], np.ndarray] = coupling.velocity
         if coupling.device is None and coupling.field is None:
             rhs = _classical(self.magnet)
         return lambda n, y: normalize(method(rhs, n * dt, y, dt))
@@ -150,7 +150,7 @@ def _imposed(deck: Deck, start: np.ndarray) -> ImposedMotion | None:
     return ImposedMotion(start, axis / np.linalg.norm(axis), motion.frequency)
 
 
-# --- stopping --------------------------------------------------------------------------------------------------------
+# --- stopping -------------------------------------------------------------------------------------------------------
 
 
 class _Stop:
@@ -185,7 +185,7 @@ class _Stop:
                 signal.signal(number, handler)
 
 
-# --- the doors ---------------------------------------------------------------------------------------------------------
+# --- the doors ------------------------------------------------------------------------------------------------------
 
 
 def run(
@@ -273,7 +273,7 @@ def _closing(writer: Writer) -> Iterator[None]:
         writer.close()
 
 
-# --- the loop ------------------------------------------------------------------------------------------------------------
+# --- the loop -------------------------------------------------------------------------------------------------------
 
 
 def _recorded(parts: Parts, state: State) -> dict:

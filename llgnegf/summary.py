@@ -41,9 +41,8 @@ def summary(run: Run) -> str:
         values = np.asarray(run[name], dtype=float)
         lines.append(_scalar_row(name, values))
     if "grand_potential" in run.names:
-        lines.append(
-            _scalar_row("classical + grand pot.", np.asarray(run["energy_classical"]) + np.asarray(run["grand_potential"]))
-        )
+        total = np.asarray(run["energy_classical"]) + np.asarray(run["grand_potential"])
+        lines.append(_scalar_row("classical + grand pot.", total))
     if "solves" in run.names:
         lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
     return "\n".join(lines)

@@ -1,8 +1,9 @@
 """The run file: one HDF5 file that survives being killed at any moment.
 
 The whole file is allocated at the start (chunk = 1 frame, no chunk cache), so that later writes touch no metadata and
-a full disk is met before the run, not in it.  A frame is written as data, then the CRC-32 of its bytes, then its
-`time`: a frame whose time is NaN does not exist.  Dimension scales on every axis let xarray and ncdump open it.
+a full disk is met before the run, not in it; resizing works on a copy.  A frame is written as data, then the CRC-32 of
+its bytes, then its `time`: a frame whose time is NaN does not exist.  Dimension scales on every axis let xarray and
+ncdump open it.
 """
 
 from __future__ import annotations
@@ -56,11 +57,8 @@ class Writer:
 
     def __init__(self, path: Path, file: h5py.File, lock: _Lock):
         self.path = path
-        self._file: h5py.File = file
         self._lock = lock
-        self._time: h5py.Dataset = file[TIME]
-        self._crc: h5py.Dataset = file[CRC]
-        self._data: dict[str, h5py.Dataset] = {name: file[name] for name in _variables(file) if name != TIME}
+        self._attach(file)
         self.n_frames = 0  # frames written
         self.differences: list[int] = []  # frames computed again that came out otherwise than before
         self._survivors: dict[int, int] = {}
@@ -94,7 +92,8 @@ class Writer:
                 with disk_errors(old, "remove the old checkpoint"):
                     old.unlink(missing_ok=True)
             with disk_errors(path, "create the run file"):
-                file = _create(path, n_frames, scales, fields, {**_attributes(deck), **(attrs or {})})
+                _create(path, n_frames, scales, fields, {**_attributes(deck), **(attrs or {})})
+                file = h5py.File(path, "r+", **_OPEN)
         except BaseException:
             lock.release()
             raise
@@ -190,16 +189,19 @@ class Writer:
         self.flush()
 
     def trim(self) -> None:
-        """Cuts the unwritten frames off: the file of a finished run has none."""
-        with disk_errors(self.path, "trim"):
-            self._resize([self._time, self._crc, *self._data.values()], self.n_frames)
+        """Cuts the unwritten frames off: the file of a finished run has none.
+
+        Needs room for a copy; without it the file stays as it is, which readers do not mind.
+        """
+        if self.n_frames < self.capacity and shutil.disk_usage(self.path.parent).free > os.path.getsize(self.path):
+            self._resize(self.n_frames)
 
     def extend(self, n_frames: int) -> None:
-        """Makes room for `n_frames` frames in all; never less than there is.  Only when a checkpoint is safe."""
+        """Makes room for `n_frames` frames in all; never less than there is.  Needs room for a copy meanwhile."""
         if n_frames > self.capacity:
-            _refuse_full_disk(self.path, (n_frames - self.capacity) * self._frame_bytes)
-            with disk_errors(self.path, "extend"):
-                self._resize([*self._data.values(), self._crc, self._time], n_frames)
+            growth = (n_frames - self.capacity) * os.path.getsize(self.path) // max(self.capacity, 1)
+            _refuse_full_disk(self.path, os.path.getsize(self.path) + growth)
+            self._resize(n_frames)
 
     def close(self) -> None:
         """Closes the file and gives the lock back.  Closing twice does no harm."""
@@ -216,15 +218,29 @@ class Writer:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    @property
-    def _frame_bytes(self) -> int:
-        return sum(data.dtype.itemsize * math.prod(data.shape[1:]) for data in (self._time, *self._data.values()))
+    def _attach(self, file: h5py.File) -> None:
+        """Keeps the datasets open: looking them up for each frame is slow and can hide a failing write."""
+        self._file: h5py.File = file
+        self._time: h5py.Dataset = file[TIME]
+        self._crc: h5py.Dataset = file[CRC]
+        self._data: dict[str, h5py.Dataset] = {name: file[name] for name in _variables(file) if name != TIME}
 
-    def _resize(self, datasets: list[h5py.Dataset], n_frames: int) -> None:
-        """In this order: readers go by the length of `time`, which must never exceed that of another variable."""
-        for dataset in datasets:
-            dataset.resize(n_frames, axis=0)
-        self._file.flush()
+    def _resize(self, n_frames: int) -> None:
+        """Resizes a copy, which then takes the name: HDF5 cannot be killed safely while it moves its own indices."""
+        temporary = _temporary(self.path)
+        with disk_errors(self.path, "resize"):
+            self._file.flush()
+            try:
+                shutil.copyfile(self.path, temporary)
+                with h5py.File(temporary, "r+", **_OPEN) as file:
+                    for name in (*_variables(file), CRC):
+                        file[name].resize(n_frames, axis=0)
+                _take_name(temporary, self.path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            self._file.close()
+            self._attach(h5py.File(self.path, "r+", **_OPEN))
 
 
 class Variable:
@@ -324,7 +340,10 @@ class Run:
             raise LLGNEGFError(
                 f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
             ) from None
-        file = h5netcdf.File(self.path, "r", locking=False)
+        try:
+            file = h5netcdf.File(self.path, "r")
+        except OSError:  # as in open_run
+            file = h5netcdf.File(self.path, "r", locking=False)
         data = xarray.open_dataset(xarray.backends.H5NetCDFStore(file))
         data = data.isel(time=slice(0, self.n_frames)).drop_vars(CRC)
         labels = {name: data[name].astype(str) for name in data.coords if data[name].dtype.kind == "S"}
@@ -382,7 +401,10 @@ def open_run(path: str | Path) -> Run:
     if signature != _SIGNATURE:
         raise FileError(f"{path}: not a run file of llgnegf (not HDF5), or its first bytes are damaged")
     with disk_errors(path, "open the run file"):
-        file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
+        try:
+            file = h5py.File(path, "r", rdcc_nbytes=0)
+        except OSError:  # held by a writer of this process, or by a stranger's lock: reading does no harm
+            file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     try:
         if _text(file.attrs.get("format", "")) != FORMAT or TIME not in file:
             raise FileError(f"{path}: an HDF5 file, but not a run file of llgnegf")
@@ -437,9 +459,9 @@ def _scales(
 
 def _create(
     path: Path, n_frames: int, scales: dict[str, NDArray[Any]], fields: Mapping[str, Field], attrs: Mapping[str, Any]
-) -> h5py.File:
+) -> None:
     """The file, complete but for its frames; it takes its name only when all of it is on the disk."""
-    temporary = Path(f"{path}.new")
+    temporary = _temporary(path)
     file = h5py.File(temporary, "w", track_order=True, **_OPEN)
     try:
         for key, value in attrs.items():
@@ -461,16 +483,25 @@ def _create(
         crc = _dataset(file, CRC, (n_frames,), "<u4", 0)
         crc.dims[0].attach_scale(time)
         crc.attrs.update({"units": "1", "long_name": "CRC-32 of the frame's time and variables, in file order"})
-        file.flush()
-        os.fsync(file.id.get_vfd_handle())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
+        file.close()  # HDF5 settles its indices only now
+        _take_name(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError, RuntimeError):
+        with contextlib.suppress(Exception):  # the first error is the one to tell
             file.close()
         temporary.unlink(missing_ok=True)
         raise
-    return file
+
+
+def _temporary(path: Path) -> Path:
+    return Path(f"{path}.new")
+
+
+def _take_name(temporary: Path, path: Path) -> None:
+    """Puts `temporary` on the disk, then in the place of `path`; never a moment without a whole file."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    sync_folder(path.parent)
 
 
 def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, fill: float) -> h5py.Dataset:

@@ -535,17 +535,16 @@ def test_mutated_decks_raise_nothing_but_deck_errors(data):
             here[data.draw(st.sampled_from(KEYS))] = data.draw(VALUES)
         if not raw:
             break
-    text, _ = edited("", {}, {})
     try:
-        text, same = edited("", {}, {key: value for key, value in raw.items() if key and "." not in key})
+        text, _ = edited("", {}, {key: value for key, value in raw.items() if key})
         deck = parse_deck(text)
     except DeckError as error:
-        assert error.problems
-        assert all(line and "\n" not in line for line in error.problems)
+        lines = error.problems
+        assert lines  # noqa: PT017 - most mutations are wrong, some are not
+        assert all(line and "\n" not in line for line in lines)
     else:
         assert deck.n_frames >= 1
         assert parse_deck(deck.text).tables() == deck.tables()
-        assert same
 
 
 @settings(max_examples=100, deadline=None)
@@ -563,4 +562,4 @@ def test_any_override_raises_nothing_but_deck_errors(overrides):
     try:
         parse_deck(WIRE, overrides=overrides)
     except DeckError as error:
-        assert error.problems
+        assert error.problems  # noqa: PT017

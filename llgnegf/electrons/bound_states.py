@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoundStates:
-    """Levels as (n_levels, n, 2) states, with the matrices R_n (2n, 2n) and f'(E_n)."""
+    """Levels as (n_levels, n, 2) states, with the matrices R_n (2n, 2n) and f'(E_n).
+
+    overlaps: (n_levels, 2n) diagonal of B = 1 - dSigma/dE at E_n; v^+ B v = 1 counts the tails in the leads.
+    """
 
     energies: NDArray[np.float64]
     states: NDArray[np.complex128]
+    overlaps: NDArray[np.float64]
     resolvents: list[NDArray[np.complex128]]
     slopes: NDArray[np.float64]
 
@@ -38,15 +42,41 @@ class BoundStates:
         out = np.zeros((len(rate), 4))
         for v, resolvent, slope in zip(self.states, self.resolvents, self.slopes, strict=True):
             driven = (resolvent @ np.einsum("iab,ib->ia", rate, v).ravel()).reshape(v.shape)
-            block = driven[:, :, None] * v[:, None, :].conj()
-            traces = [
-                block[:, 0, 0] + block[:, 1, 1],
-                block[:, 0, 1] + block[:, 1, 0],
-                1j * (block[:, 0, 1] - block[:, 1, 0]),
-                block[:, 0, 0] - block[:, 1, 1],
-            ]
-            out += slope * np.imag(np.stack(traces, axis=1))
+            out += slope * np.imag(_traces(driven, v))
         return out
+
+    def unturned(self, K: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """sum_n f'(E_n) P_n K B P_n, traced likewise, (n, 4), for the generator K (2, 2) of a rigid precession.
+
+        The geometric and lead terms fill the levels as in equilibrium with the frame that turns, f(E_n - <K>).
+        The levels keep their occupation instead: this takes the difference back.
+        """
+        out = np.zeros((self.states.shape[1], 4))
+        for n, (v, overlap) in enumerate(zip(self.states, self.overlaps, strict=True)):
+            turned = overlap * (v @ K.T).ravel()
+            for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= _same(self.energies)):
+                u = self.states[m]
+                out += self.slopes[n] * np.real(_traces(u * np.vdot(u.ravel(), turned), v))
+        return out
+
+
+def _same(energies: NDArray[np.float64]) -> float:
+    """Levels closer than this are one degenerate level."""
+    return 1e-11 * max(1.0, abs(energies).max(initial=0.0))
+
+
+def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Traces of a_i b_i^+ with 1, sigma_x, sigma_y, sigma_z for spinors (n, 2): (n, 4)."""
+    block = a[:, :, None] * b[:, None, :].conj()
+    return np.stack(
+        [
+            block[:, 0, 0] + block[:, 1, 1],
+            block[:, 0, 1] + block[:, 1, 0],
+            1j * (block[:, 0, 1] - block[:, 1, 0]),
+            block[:, 0, 0] - block[:, 1, 1],
+        ],
+        axis=1,
+    )
 
 
 def bound_states(device: Device, blocks: NDArray[np.complex128], low: float, high: float) -> BoundStates:
@@ -54,7 +84,7 @@ def bound_states(device: Device, blocks: NDArray[np.complex128], low: float, hig
     from .density import dense_hamiltonian
 
     n = len(blocks)
-    none = BoundStates(np.empty(0), np.empty((0, n, 2), complex), [], np.empty(0))
+    none = BoundStates(np.empty(0), np.empty((0, n, 2), complex), np.empty((0, 2 * n)), [], np.empty(0))
     if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):
         return none
     H = dense_hamiltonian(blocks, device.hopping)
@@ -65,20 +95,20 @@ def bound_states(device: Device, blocks: NDArray[np.complex128], low: float, hig
     return BoundStates(
         energies,
         np.array([level[1].reshape(n, 2) for level in levels]),
-        [level[2] for level in levels],
+        np.array([level[2] for level in levels]),
+        [level[3] for level in levels],
         fermi_derivative(energies, device.fermi_energy, device.temperature),
     )
 
 
 def _closed(H, low, high):
     energies, vectors = np.linalg.eigh(H)
-    width = 1e-11 * max(1.0, abs(energies).max())
     found = []
     for e, v in zip(energies, vectors.T, strict=True):
         if low <= e <= high:
-            other = abs(energies - e) > width
+            other = abs(energies - e) > _same(energies)
             rest = vectors[:, other]
-            found.append((e, v, (rest / (e - energies[other])) @ rest.conj().T))
+            found.append((e, v, np.ones(len(H)), (rest / (e - energies[other])) @ rest.conj().T))
     return found
 
 
@@ -91,7 +121,7 @@ def _open(device, H, low, high):
         slope = np.zeros(len(H))
         for side, coupling in zip((slice(0, 2), slice(-2, None)), device.couplings, strict=True):
             sigma, derivative = chain_self_energy(energy, device.hopping, coupling, device.onsite)
-            matrix[side, side] += np.eye(2) * sigma.real
+            matrix[side, side] += np.eye(2) * sigma
             slope[side] -= derivative.real
         return matrix, 1 + slope
 
@@ -103,14 +133,16 @@ def _open(device, H, low, high):
         above_a = np.linalg.eigvalsh(effective(a)[0]) - a
         above_b = np.linalg.eigvalsh(effective(b)[0]) - b
         for k in np.flatnonzero((above_a > 0) & (above_b <= 0)):
-            energy = brentq(lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, a, b, xtol=1e-14)
+            energy: float = brentq(lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, a, b, xtol=1e-14)
             matrix, overlap = effective(energy)
             vectors = np.linalg.eigh(matrix)[1]
             v = vectors[:, k] / np.sqrt((overlap * abs(vectors[:, k]) ** 2).sum())
-            # Averaged over both sides of the pole the level drops out of the resolvent to second order in the offset.
-            offset = 1e-4 * device.hopping
-            resolvent = sum(
-                0.5 * np.linalg.inv((energy + s) * np.eye(len(H)) - effective(energy + s)[0]) for s in (-offset, offset)
-            )
-            found.append((energy, v, resolvent))
+            # The mean of the resolvent over a circle around the level is the resolvent without the level, up to the
+            # 12th power of the radius over the distance to the next singularity.
+            others = abs(np.linalg.eigvalsh(matrix) - energy) / overlap.max()
+            distance = min(abs(energy - device.band[0]), abs(energy - device.band[1]))
+            distance = min(distance, others[others > 1e-9 * device.hopping].min(initial=np.inf))
+            circle = 0.1 * distance * np.exp(2j * np.pi * (np.arange(12) + 0.5) / 12)
+            resolvent = sum(np.linalg.inv((energy + s) * np.eye(len(H)) - effective(energy + s)[0]) for s in circle) / 12
+            found.append((energy, v, overlap, resolvent))
     return found

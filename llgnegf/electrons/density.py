@@ -26,14 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import BoundStates, bound_states
-from .device import IDENTITY, PAULI, POLE_SHARE, Contour, Device
+from .device import IDENTITY, PAULI, POLE_SHARE, Contour, Device, RealRule
 from .green import contour_sums, surface_terms
-from .quadrature import adaptive_nodes, fermi_derivative, thermal_gauss
+from .quadrature import adaptive_nodes, fermi_derivative
 
 # Below this many site-energies a kernel call is shorter than handing it to threads.
 _THREADING_THRESHOLD = 4000
 _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
+# Up to this many sites the levels of the wire are found by a dense eigenvalue solver.
+_SHORT_WIRE = 32
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def contour_integral(
 
 
 def surface_integrand(
-    energies: NDArray[np.float64],
+    energies: np.ndarray,
     blocks: NDArray[np.complex128],
     hopping: float,
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
@@ -155,7 +157,7 @@ class Frozen:
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
         self.solves = 0
-        self._surface_nodes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._surface_rule: RealRule | None = None
         self._equilibrium: tuple[NDArray[np.float64], float] | None = None
 
     # --- equilibrium ------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ class Frozen:
         rule = self.contour.rule
         charge = np.zeros(4)
         charge[0] = 2 * rule.constant
-        trace = np.einsum("iaa->", self.blocks).real
+        trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum())
         omega = 2 * (rule.weights * logdet).sum().real + rule.constant * trace
         self._equilibrium = traced + charge, float(omega)
 
@@ -232,9 +234,9 @@ class Frozen:
         device = self.device
         rate = device.coupling_blocks(mdot, potential_rate)
         contour = self.contour
-        x_ends = -np.stack(contour.derivative, axis=1)
+        identity = _identity_blocks(device.n_sites)
         sums, logdet = contour_integral(
-            self.blocks, device.hopping, contour, 2, _identity_blocks(device.n_sites), rate, x_ends
+            self.blocks, device.hopping, contour, 2, identity, rate, contour.derivative_ends
         )
         self.solves += len(logdet)
         self._remember(sums[0], logdet)
@@ -262,9 +264,9 @@ class Frozen:
         self._remember(sums[0], logdet)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
-        energies, weights = self._choose_nodes(rate, None)
-        terms = self._surface_terms(energies, rate, K)[:, 2] if len(energies) else np.zeros((0, device.n_sites, 4))
-        surface = -np.einsum("e,eia->ia", weights, terms) / (2 * np.pi)
+        surface = -self._integrate(self._choose_rule(rate, None), rate, 2, K) / (2 * np.pi)
+        if device.temperature > 0:
+            surface += self._levels.unturned(K)
         return self._pack(sums[2], surface, -sums[1])
 
     def _pack(self, sea, surface, geometric) -> SpinDensity:
@@ -283,27 +285,22 @@ class Frozen:
 
     # --- the Fermi surface ------------------------------------------------------------------------
 
-    def _surface_terms(self, energies, rate, K=None) -> NDArray[np.float64]:
-        self.solves += len(energies)
-        sigma, roots = self.device_ends(energies)
+    def _surface_terms(self, rule: RealRule, rate, K=None) -> NDArray[np.float64]:
+        self.solves += len(rule.energies)
         K = np.zeros((2, 2), complex) if K is None else K
-        return surface_integrand(energies, self.blocks, self.device.hopping, sigma, roots, rate, K)[0]
+        ends = rule.sigma, rule.roots
+        return surface_integrand(rule.energies, self.blocks, self.device.hopping, *ends, rate, K)[0]
 
-    def device_ends(self, energies: NDArray[np.float64]):
-        """Self-energies ((n_e, 2, 2), (n_e, 2, 2)) and sqrt(Gamma) (n_e, 2, 2, 2) at real energies."""
-        ends = [s for s, _ in self.device.self_energy(np.asarray(energies, complex))]
-        sigma = tuple(s[:, None, None] * IDENTITY for s in ends)
-        gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in ends], axis=1)
-        return sigma, gamma[:, :, None, None] * IDENTITY
+    def _integrate(self, rule: RealRule, rate, term: int, K=None) -> NDArray[np.float64]:
+        if not len(rule.energies):
+            return np.zeros((self.device.n_sites, 4))
+        return np.tensordot(rule.weights, self._surface_terms(rule, rate, K)[:, term], 1)
 
     def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
         """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
-        if self._surface_nodes is None:
-            self._surface_nodes = self._choose_nodes(rate, thermal_states)
-        energies, weights = self._surface_nodes
-        surface = np.zeros((self.device.n_sites, 4))
-        if len(energies):
-            surface -= np.einsum("e,eia->ia", weights, self._surface_terms(energies, rate)[:, 1]) / (2 * np.pi)
+        if self._surface_rule is None:
+            self._surface_rule = self._choose_rule(rate, thermal_states)
+        surface = -self._integrate(self._surface_rule, rate, 1) / (2 * np.pi)
         if self.device.temperature > 0:
             surface += self._levels.surface(rate)
         return surface
@@ -319,16 +316,16 @@ class Frozen:
         """Discrete levels inside the thermal window: all of a closed wire, bound states outside the lead band."""
         return bound_states(self.device, self.blocks, *self._window)
 
-    def _choose_nodes(self, rate, thermal_states) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _choose_rule(self, rate, thermal_states) -> RealRule:
         """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion."""
         device = self.device
-        nothing = np.empty(0), np.empty(0)
+        nothing = device.real_rule(np.empty(0), np.empty(0))
         low, high = device.band
         mu, kT = device.fermi_energy, device.temperature
         if device.is_closed:
             return nothing
         if kT == 0:
-            return (np.array([mu]), np.array([1.0])) if low < mu < high else nothing
+            return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
         size = abs(rate).max() / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         if target == 0:
@@ -336,31 +333,59 @@ class Frozen:
         window = max(low, self._window[0]), min(high, self._window[1])
         if window[0] >= window[1]:
             return nothing
-        if (self._window[0], self._window[1]) == window:
-            chosen = self._gauss_nodes(rate, target, thermal_states)
+        if self._window == window:
+            chosen = self._gauss_rule(rate, target, thermal_states)
             if chosen is not None:
                 return chosen
-        return self._panel_nodes(rate, target, window)
+        return self._panel_rule(rate, target, window)
 
-    def _gauss_nodes(self, rate, target, thermal_states):
+    def _gauss_rule(self, rate, target, thermal_states) -> RealRule | None:
         """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
         device = self.device
-        before = None
-        for n in _GAUSS_LADDER:
-            x, weights = thermal_gauss(n)
-            energies = device.fermi_energy + device.temperature * x
-            terms = self._surface_terms(energies, rate)[:, :2]
-            integral = np.einsum("e,ecia->cia", weights, terms)
-            if before is not None and abs(integral[1] - before[1]).max() < target:
-                # A level too sharp for either rule to see would be missing from the thermal density of states,
-                # which the poles know as -(1/pi) int f Im dG/dE without looking at the real axis.
-                known = integral[0] / (2 * np.pi) if thermal_states is None else thermal_states
-                lost = abs(known - integral[0] / (2 * np.pi)).max() * device.hopping
-                return (energies, weights) if lost < 100 * device.tolerance else None
-            before = integral
+        sums = []
+        for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
+            both = device.thermal_rule(lengths)
+            terms = self._surface_terms(both, rate)[:, :2]
+            end = 0
+            for n in lengths:
+                start, end = end, end + n
+                sums.append(np.tensordot(both.weights[start:end], terms[start:end], 1))
+            if abs(sums[-1][1] - sums[-2][1]).max() < target:
+                rule = device.thermal_rule(lengths[-1:])
+                return rule if self._sees_all_resonances(sums[-1][0], target, thermal_states) else None
         return None
 
-    def _panel_nodes(self, rate, target, window):
+    def _sees_all_resonances(self, states, target, thermal_states) -> bool:
+        """Whether a rule that found 2 pi `states` thermal states can have missed a resonance narrower than kT.
+
+        What is missing shows in the thermal density of states, which the poles know as -(1/pi) int f Im dG/dE without
+        looking at the real axis; its share of the surface term is larger by dH/dt over the width.
+        """
+        device = self.device
+        narrowest = self._narrowest_resonance()
+        if narrowest >= device.temperature:
+            return True
+        if thermal_states is None:
+            return False
+        lost = abs(thermal_states - states / (2 * np.pi)).max() * device.hopping
+        return lost * device.hopping < target * min(narrowest, device.hopping)
+
+    def _narrowest_resonance(self) -> float:
+        """Half-width (energy) of the sharpest level in the thermal window; estimated where the wire is long."""
+        device = self.device
+        if device.n_sites <= _SHORT_WIRE:
+            levels = self._resonances()
+            near = (levels.real >= self._window[0]) & (levels.real <= self._window[1])
+            return float(-levels.imag[near].max()) if near.any() else np.inf
+        # A standing wave loses 1 - |r|^2 of itself at each end, once per 2 n/v.
+        t = device.hopping
+        k = np.arccos((device.onsite - device.fermi_energy) / (2 * t))
+        log_r = 0.0
+        for sigma, _ in device.self_energy(device.fermi_energy):
+            log_r += np.log(max(abs((sigma + t * np.exp(1j * k)) / (sigma + t * np.exp(-1j * k))), 1e-16))
+        return -log_r * t * np.sin(k) / device.n_sites
+
+    def _panel_rule(self, rate, target, window) -> RealRule:
         """Adaptive panels in k, where the self-energy has no root singularity: E = onsite - 2t cos k."""
         device = self.device
         t, mu, kT = device.hopping, device.fermi_energy, device.temperature
@@ -375,11 +400,11 @@ class Frozen:
             return -fermi_derivative(energy_of(k), mu, kT) * 2 * t * np.sin(k)
 
         def integrand(k):
-            terms = self._surface_terms(energy_of(k), rate)[:, 1]
+            terms = self._surface_terms(device.real_rule(energy_of(k), k), rate)[:, 1]
             return (density(k)[:, None, None] * terms).reshape(len(k), -1)
 
         edges = [window[0], window[1], mu - 3 * kT, mu, mu + 3 * kT]
-        if device.n_sites <= 32:
+        if device.n_sites <= _SHORT_WIRE:
             # Narrow resonances of a weakly coupled wire: panels start at their positions and a few widths away.
             for level in self._resonances():
                 edges += [level.real + c * level.imag for c in (-4, 0, 4)]
@@ -393,7 +418,7 @@ class Frozen:
         edges_k = np.unique(edges_k)
         edges_k = edges_k[np.concatenate([[True], np.diff(edges_k) > 1e-12])]
         nodes, weights, _ = adaptive_nodes(integrand, edges_k, target)
-        return energy_of(nodes), weights * density(nodes)
+        return device.real_rule(energy_of(nodes), weights * density(nodes))
 
     def _resonances(self) -> NDArray[np.complex128]:
         """Eigenvalues of H + Sigma(E_F): where the levels of a short wire are and how wide."""
@@ -406,10 +431,10 @@ class Frozen:
     # --- real energies, for users -----------------------------------------------------------------
 
     def _at_energy(self, energy: float):
-        energies = np.array([energy])
-        sigma, roots = self.device_ends(energies)
+        rule = self.device.real_rule(np.array([energy]), np.ones(1))
         none = np.zeros_like(self.blocks)
-        return surface_integrand(energies, self.blocks, self.device.hopping, sigma, roots, none, none[0])
+        ends = rule.sigma, rule.roots
+        return surface_integrand(rule.energies, self.blocks, self.device.hopping, *ends, none, none[0])
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""

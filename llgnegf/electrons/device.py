@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, Lead, chain_self_energy
-from .quadrature import FermiPoles, fermi_poles, step_poles
+from .quadrature import FermiPoles, fermi_poles, step_poles, thermal_gauss
 
 if TYPE_CHECKING:
     from .density import Frozen, SpinDensity
@@ -36,6 +36,21 @@ class Contour:
     rule: FermiPoles
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
     derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+
+    @functools.cached_property
+    def derivative_ends(self) -> NDArray[np.complex128]:
+        """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
+        return -np.stack(self.derivative, axis=1)
+
+
+@dataclass(frozen=True)
+class RealRule:
+    """Weights at real energies, (n,) each, with lead self-energies (n, 2, 2) and sqrt(Gamma) (n, 2, 2, 2) there."""
+
+    energies: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+    roots: NDArray[np.complex128]
 
 
 class Device:
@@ -82,6 +97,7 @@ class Device:
         self.leads = tuple(leads)
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
+        self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
 
     # --- Hamiltonian ------------------------------------------------------------------------------
 
@@ -160,6 +176,18 @@ class Device:
         ends = self.self_energy(rule.nodes)
         (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
         return Contour(rule, (left, right), (d_left, d_right))
+
+    def real_rule(self, energies: NDArray[np.float64], weights: NDArray[np.float64]) -> RealRule:
+        """Real energies and their weights with what the leads contribute there."""
+        left, right = (s for s, _ in self.self_energy(energies))
+        gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in (left, right)], axis=1)
+        sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
+        return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
+
+    def _make_thermal_rule(self, lengths: tuple[int, ...]) -> RealRule:
+        """Gauss rules for -df/dE of these lengths, one after the other; cached as `thermal_rule`."""
+        x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
+        return self.real_rule(self.fermi_energy + self.temperature * x, weights)
 
     # --- what users ask ---------------------------------------------------------------------------
 

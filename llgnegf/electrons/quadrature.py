@@ -33,8 +33,8 @@ class FermiPoles:
     spectrum and carries half its residue.
     """
 
-    nodes: NDArray[np.complex128]
-    weights: NDArray[np.complex128]
+    nodes: np.ndarray
+    weights: np.ndarray
     constant: float
     bound: float
 
