@@ -289,18 +289,22 @@ def _zhang_li_on_a_chain(deck: _Known) -> Iterator[str]:
 
 
 def _precession_keys(deck: _Known) -> Iterator[str]:
-    """axis and frequency are needed by a precession and mean nothing otherwise."""
-    kind = deck.motion.kind
-    wanted = {"axis": "three numbers [x, y, z], not all zero", "frequency": "a finite number"}
-    for key, allowed in wanted.items():
-        value = deck.motion.__dict__.get(key, _Unknown)  # _Unknown: given, but wrong by itself
-        if kind == "precession" and value is None:
+    """axis and frequency are needed by a precession; another motion may keep them for later and does not use them."""
+    if deck.motion.kind != "precession":
+        return
+    for key, allowed in {"axis": "three numbers [x, y, z], not all zero", "frequency": "a finite number"}.items():
+        if deck.motion.__dict__.get(key, _Unknown) is None:  # _Unknown: given, but wrong by itself
             yield f'motion.{key} is missing: kind = "precession" needs {allowed}'
-        elif kind != "precession" and value is not None and value is not _Unknown:
-            yield (
-                f'motion.{key} = {show(value)}: means nothing with kind = "{kind}"; '
-                'allowed: leave it out, or kind = "precession"'
-            )
+
+
+def _registered_method(deck: _Known) -> Iterator[str]:
+    from integrators import METHODS  # here, because it loads numba: listing decks and most mistakes need none
+
+    method = deck.integrator.method
+    if method not in METHODS:
+        likely = close_to(method, METHODS)
+        hint = f'; did you mean "{likely}"?' if likely else ""
+        yield f"integrator.method = {show(method)}: must be one of {', '.join(map(show, METHODS))}{hint}"
 
 
 def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
@@ -333,6 +337,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _sides,
     _gate_columns,
     _precession_keys,
+    _registered_method,
     _duration,
     _save_every,
 )

@@ -254,7 +254,7 @@ def resume(
     done = 1 + state.step // deck.save_interval_steps
     writer = Writer.reopen(path, min(done, header["frames_written"]))
     with _closing(writer):
-        writer.extend(max(deck.n_frames, done))
+        writer.extend(max(deck.n_frames, done), deck.text)
         _advance(parts, state, writer, _Stop(walltime), progress)
     return open_run(path)
 

@@ -196,12 +196,17 @@ class Writer:
         if self.n_frames < self.capacity and shutil.disk_usage(self.path.parent).free > os.path.getsize(self.path):
             self._resize(self.n_frames)
 
-    def extend(self, n_frames: int) -> None:
-        """Makes room for `n_frames` frames in all; never less than there is.  Needs room for a copy meanwhile."""
-        if n_frames > self.capacity:
+    def extend(self, n_frames: int, deck_text: str | None = None) -> None:
+        """Makes room for `n_frames` frames in all; never less than there is.  Needs room for a copy meanwhile.
+
+        `deck_text` replaces the deck on record: the same one with another duration.
+        """
+        changed = deck_text is not None and deck_text != _text(self._file.attrs["deck"])
+        if n_frames > self.capacity or changed:
+            n_frames = max(n_frames, self.capacity)
             growth = (n_frames - self.capacity) * os.path.getsize(self.path) // max(self.capacity, 1)
             _refuse_full_disk(self.path, os.path.getsize(self.path) + growth)
-            self._resize(n_frames)
+            self._resize(n_frames, deck_text)
 
     def close(self) -> None:
         """Closes the file and gives the lock back.  Closing twice does no harm."""
@@ -225,7 +230,7 @@ class Writer:
         self._crc: h5py.Dataset = file[CRC]
         self._data: dict[str, h5py.Dataset] = {name: file[name] for name in _variables(file) if name != TIME}
 
-    def _resize(self, n_frames: int) -> None:
+    def _resize(self, n_frames: int, deck_text: str | None = None) -> None:
         """Resizes a copy, which then takes the name: HDF5 cannot be killed safely while it moves its own indices."""
         temporary = _temporary(self.path)
         with disk_errors(self.path, "resize"):
@@ -235,6 +240,8 @@ class Writer:
                 with h5py.File(temporary, "r+", **_OPEN) as file:
                     for name in (*_variables(file), CRC):
                         file[name].resize(n_frames, axis=0)
+                    if deck_text is not None:
+                        file.attrs["deck"] = deck_text
                 _take_name(temporary, self.path)
             except BaseException:
                 temporary.unlink(missing_ok=True)

@@ -113,8 +113,8 @@ def test_indexing_is_like_numpy(path, deck):
         assert np.array_equal(np.asarray(run.moment), whole)
         keys = [
             0, -1, np.int64(2), slice(None), slice(1, 4), slice(None, None, -1), slice(4, 1, -2), slice(9, 12),
-            [0, 0, 5], [-1, 2], np.arange(6) % 2 == 0, (0, 3), (slice(None), 3, 2), (-1, slice(None, None, -1)), (..., 0),
-            (slice(1, 3), ..., 1), (2, ..., 0), (), None, [],
+            [0, 0, 5], [-1, 2], np.arange(6) % 2 == 0, (0, 3), (slice(None), 3, 2), (-1, slice(None, None, -1)),
+            (..., 0), (slice(1, 3), ..., 1), (2, ..., 0), (), None, [],
         ]  # fmt: skip
         for key in keys:
             key = np.array(key, dtype=int) if isinstance(key, list) and not key else key

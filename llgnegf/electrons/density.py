@@ -319,7 +319,7 @@ class Frozen:
     def _choose_rule(self, rate, thermal_states) -> RealRule:
         """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion."""
         device = self.device
-        nothing = device.real_rule(np.empty(0), np.empty(0))
+        nothing = device.no_rule
         low, high = device.band
         mu, kT = device.fermi_energy, device.temperature
         if device.is_closed:
@@ -363,11 +363,11 @@ class Frozen:
         """
         device = self.device
         narrowest = self._narrowest_resonance()
-        if narrowest >= device.temperature:
-            return True
         if thermal_states is None:
-            return False
+            return narrowest >= device.temperature
         lost = abs(thermal_states - states / (2 * np.pi)).max() * device.hopping
+        if narrowest >= device.temperature:
+            return lost < device.tolerance
         return lost * device.hopping < target * min(narrowest, device.hopping)
 
     def _narrowest_resonance(self) -> float:
@@ -379,9 +379,9 @@ class Frozen:
             return float(-levels.imag[near].max()) if near.any() else np.inf
         # A standing wave loses 1 - |r|^2 of itself at each end, once per 2 n/v.
         t = device.hopping
-        k = np.arccos((device.onsite - device.fermi_energy) / (2 * t))
+        k = np.arccos((device.onsite - np.clip(device.fermi_energy, *device.band)) / (2 * t))
         log_r = 0.0
-        for sigma, _ in device.self_energy(device.fermi_energy):
+        for sigma in device.sigma_at_fermi_energy:
             log_r += np.log(max(abs((sigma + t * np.exp(1j * k)) / (sigma + t * np.exp(-1j * k))), 1e-16))
         return -log_r * t * np.sin(k) / device.n_sites
 
@@ -404,7 +404,7 @@ class Frozen:
             return (density(k)[:, None, None] * terms).reshape(len(k), -1)
 
         edges = [window[0], window[1], mu - 3 * kT, mu, mu + 3 * kT]
-        if device.n_sites <= _SHORT_WIRE:
+        if device.n_sites <= 4 * _SHORT_WIRE:
             # Narrow resonances of a weakly coupled wire: panels start at their positions and a few widths away.
             for level in self._resonances():
                 edges += [level.real + c * level.imag for c in (-4, 0, 4)]
@@ -422,9 +422,8 @@ class Frozen:
 
     def _resonances(self) -> NDArray[np.complex128]:
         """Eigenvalues of H + Sigma(E_F): where the levels of a short wire are and how wide."""
-        matrix = dense_hamiltonian(self.blocks, self.device.hopping).astype(complex)
-        energy = np.clip(self.device.fermi_energy, *self.device.band)
-        for side, (sigma, _) in zip((slice(0, 2), slice(-2, None)), self.device.self_energy(energy), strict=True):
+        matrix = dense_hamiltonian(self.blocks, self.device.hopping)
+        for side, sigma in zip((slice(0, 2), slice(-2, None)), self.device.sigma_at_fermi_energy, strict=True):
             matrix[side, side] += sigma * IDENTITY
         return np.linalg.eigvals(matrix)
 

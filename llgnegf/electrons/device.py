@@ -184,6 +184,17 @@ class Device:
         sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
+    @functools.cached_property
+    def no_rule(self) -> RealRule:
+        """The rule without energies."""
+        return self.real_rule(np.empty(0), np.empty(0))
+
+    @functools.cached_property
+    def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
+        """Self-energies of left and right at E_F, or at the band edge next to it."""
+        left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
+        return left, right
+
     def _make_thermal_rule(self, lengths: tuple[int, ...]) -> RealRule:
         """Gauss rules for -df/dE of these lengths, one after the other; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
