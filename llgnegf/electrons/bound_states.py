@@ -142,7 +142,7 @@ def _open(device, H, low, high):
             others = abs(np.linalg.eigvalsh(matrix) - energy) / overlap.max()
             distance = min(abs(energy - device.band[0]), abs(energy - device.band[1]))
             distance = min(distance, others[others > 1e-9 * device.hopping].min(initial=np.inf))
-            circle = 0.1 * distance * np.exp(2j * np.pi * (np.arange(12) + 0.5) / 12)
-            resolvent = sum(np.linalg.inv((energy + s) * np.eye(len(H)) - effective(energy + s)[0]) for s in circle) / 12
+            points = energy + 0.1 * distance * np.exp(2j * np.pi * (np.arange(12) + 0.5) / 12)
+            resolvent = sum(np.linalg.inv(e * np.eye(len(H)) - effective(e)[0]) for e in points) / 12
             found.append((energy, v, overlap, resolvent))
     return found

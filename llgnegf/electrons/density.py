@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import BoundStates, bound_states
-from .device import IDENTITY, PAULI, POLE_SHARE, Contour, Device, RealRule
+from .device import IDENTITY, POLE_SHARE, Contour, Device, RealRule
 from .green import contour_sums, surface_terms
 from .quadrature import adaptive_nodes, fermi_derivative
 
@@ -172,19 +172,23 @@ class Frozen:
         for _ in range(4):
             # Im G one gap above E_F bounds the weight of the states that the rule does not resolve:
             # sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
-            z = np.array([device.fermi_energy + 1j * gap])
+            z = np.full(2, device.fermi_energy + 1j * gap)
             sigma = [s[:, None, None] * IDENTITY for s, _ in device.self_energy(z)]
-            no_blocks, no_ends = _no_perturbation(device.n_sites, 1)
-            out, logdet = np.empty((1, 4, device.n_sites, 4)), np.empty(1, complex)
-            weight = np.array([0.5j * gap])
+            no_blocks, no_ends = _no_perturbation(device.n_sites, 2)
+            out, logdet = np.empty((2, 4, device.n_sites, 4)), np.empty(2, complex)
+            factors = np.array([0.5j, 0.5])
             contour_sums(
-                z, weight, self.blocks, device.hopping, *sigma, 0, no_blocks, no_blocks, no_ends, no_ends, out, logdet
+                z, factors, self.blocks, device.hopping, *sigma, 0, no_blocks, no_blocks, no_ends, no_ends, out, logdet
             )
-            self.solves += 1
-            if abs(out[0, 0]).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
+            self.solves += 2
+            imaginary, real = abs(out[:, 0]).max(axis=(1, 2))
+            if gap * imaginary <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
                 break
             gap *= 1e-2
-        return device.contour(self.bounds, gap)
+        # The sea term holds the derivative of the rule, whose error is that of the rule over the distance of the
+        # nearest level; |G(E_F)| is one over that distance.
+        nearness = max(1.0, device.hopping * max(imaginary, real))
+        return device.contour(self.bounds, gap, sharpness=int(np.round(np.log10(nearness))))
 
     def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
         rule = self.contour.rule
@@ -294,7 +298,7 @@ class Frozen:
     def _integrate(self, rule: RealRule, rate, term: int, K=None) -> NDArray[np.float64]:
         if not len(rule.energies):
             return np.zeros((self.device.n_sites, 4))
-        return np.tensordot(rule.weights, self._surface_terms(rule, rate, K)[:, term], 1)
+        return _weighted_sum(rule.weights, self._surface_terms(rule, rate, K))[term]
 
     def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
         """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
@@ -335,6 +339,7 @@ class Frozen:
             return nothing
         if self._window == window:
             chosen = self._gauss_rule(rate, target, thermal_states)
+            chosen = chosen or self._trapezoidal_rule(rate, target, thermal_states)
             if chosen is not None:
                 return chosen
         return self._panel_rule(rate, target, window)
@@ -345,15 +350,39 @@ class Frozen:
         sums = []
         for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
             both = device.thermal_rule(lengths)
-            terms = self._surface_terms(both, rate)[:, :2]
+            terms = self._surface_terms(both, rate)
             end = 0
             for n in lengths:
                 start, end = end, end + n
-                sums.append(np.tensordot(both.weights[start:end], terms[start:end], 1))
+                sums.append(_weighted_sum(both.weights[start:end], terms[start:end]))
             if abs(sums[-1][1] - sums[-2][1]).max() < target:
                 rule = device.thermal_rule(lengths[-1:])
                 return rule if self._sees_all_resonances(sums[-1][0], target, thermal_states) else None
         return None
+
+    def _trapezoidal_rule(self, rate, target, thermal_states) -> RealRule | None:
+        """Equidistant energies whose even and odd halves agree, or None.
+
+        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(4i n E/v); with the
+        poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - 4 n/v)): the best rule for long wires.
+        """
+        device = self.device
+        velocity = 2 * device.hopping * np.sin(self._momentum(device.fermi_energy))
+        ripple = 4 * device.n_sites / velocity
+        step = 2 * np.pi / (ripple - np.log(target) / (np.pi * device.temperature))
+        half = int(np.ceil((self._window[1] - device.fermi_energy) / step))
+        energies = device.fermi_energy + step * (np.arange(-2 * half, 2 * half) / 2 + 0.25)
+        weights = -0.5 * step * fermi_derivative(energies, device.fermi_energy, device.temperature)
+        rule = device.real_rule(energies, weights)
+        terms = self._surface_terms(rule, rate)
+        even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
+        if 2 * abs(even[1] - odd[1]).max() > target:
+            return None
+        return rule if self._sees_all_resonances(even[0] + odd[0], target, thermal_states) else None
+
+    def _momentum(self, energy):
+        """k of the leads, E = onsite - 2t cos k, in [0, pi]."""
+        return np.arccos(np.clip((self.device.onsite - energy) / (2 * self.device.hopping), -1, 1))
 
     def _sees_all_resonances(self, states, target, thermal_states) -> bool:
         """Whether a rule that found 2 pi `states` thermal states can have missed a resonance narrower than kT.
@@ -374,24 +403,24 @@ class Frozen:
         """Half-width (energy) of the sharpest level in the thermal window; estimated where the wire is long."""
         device = self.device
         if device.n_sites <= _SHORT_WIRE:
+            bound = self._width_bound()
+            if bound >= device.temperature:
+                return bound
             levels = self._resonances()
             near = (levels.real >= self._window[0]) & (levels.real <= self._window[1])
             return float(-levels.imag[near].max()) if near.any() else np.inf
         # A standing wave loses 1 - |r|^2 of itself at each end, once per 2 n/v.
         t = device.hopping
-        k = np.arccos((device.onsite - np.clip(device.fermi_energy, *device.band)) / (2 * t))
+        k = self._momentum(device.fermi_energy)
         log_r = 0.0
         for sigma in device.sigma_at_fermi_energy:
             log_r += np.log(max(abs((sigma + t * np.exp(1j * k)) / (sigma + t * np.exp(-1j * k))), 1e-16))
-        return -log_r * t * np.sin(k) / device.n_sites
+        return float(-log_r * t * np.sin(k) / device.n_sites)
 
     def _panel_rule(self, rate, target, window) -> RealRule:
         """Adaptive panels in k, where the self-energy has no root singularity: E = onsite - 2t cos k."""
         device = self.device
         t, mu, kT = device.hopping, device.fermi_energy, device.temperature
-
-        def momentum(energy):
-            return np.arccos(np.clip((device.onsite - energy) / (2 * t), -1, 1))
 
         def energy_of(k):
             return device.onsite - 2 * t * np.cos(k)
@@ -408,24 +437,40 @@ class Frozen:
             # Narrow resonances of a weakly coupled wire: panels start at their positions and a few widths away.
             for level in self._resonances():
                 edges += [level.real + c * level.imag for c in (-4, 0, 4)]
-            edges_k = momentum(np.array([e for e in edges if window[0] <= e <= window[1]]))
+            edges_k = self._momentum(np.array([e for e in edges if window[0] <= e <= window[1]]))
         else:
+            k_low, k_high = (float(self._momentum(edge)) for edge in window)
             n_panels = 8 + int(device.n_sites * (window[1] - window[0]) / (4 * t))
-            edges_k = np.concatenate(
-                [momentum(np.array(edges[2:])), np.linspace(*momentum(np.array(window)), n_panels + 1)]
-            )
-            edges_k = np.clip(edges_k, *momentum(np.array(window)))
+            edges_k = np.concatenate([self._momentum(np.array(edges[2:])), np.linspace(k_low, k_high, n_panels + 1)])
+            edges_k = np.clip(edges_k, k_low, k_high)
         edges_k = np.unique(edges_k)
         edges_k = edges_k[np.concatenate([[True], np.diff(edges_k) > 1e-12])]
         nodes, weights, _ = adaptive_nodes(integrand, edges_k, target)
         return device.real_rule(energy_of(nodes), weights * density(nodes))
+
+    def _width_bound(self) -> float:
+        """A cheap lower bound for the widths of all levels in the thermal window; 0 where one side is closed.
+
+        The width of a level v is (Gamma_L |v_1|^2 + Gamma_R |v_n|^2)/2, and |v|^2 grows from an end towards the middle
+        by at most exp(d/(t sin k)) a site, where d bounds |H - onsite - (E - E_F)| on it.
+        """
+        device = self.device
+        t, k = device.hopping, self._momentum(device.fermi_energy)
+        if not 0 < k < np.pi:
+            return 0.0
+        departure = self._window[1] - device.fermi_energy
+        departure += abs(self.blocks - device.onsite * IDENTITY).sum(axis=2).max()
+        growth = np.exp(min(0.5 * device.n_sites * departure / (t * np.sin(k)), 700.0))
+        mismatch = (1 + abs(np.cos(k))) / (1 - abs(np.cos(k))) * (1 + max(device.couplings) ** 4 / t**4)
+        gamma = min(-2 * sigma.imag for sigma in device.sigma_at_fermi_energy)
+        return float(gamma / (device.n_sites * mismatch * growth))
 
     def _resonances(self) -> NDArray[np.complex128]:
         """Eigenvalues of H + Sigma(E_F): where the levels of a short wire are and how wide."""
         matrix = dense_hamiltonian(self.blocks, self.device.hopping)
         for side, sigma in zip((slice(0, 2), slice(-2, None)), self.device.sigma_at_fermi_energy, strict=True):
             matrix[side, side] += sigma * IDENTITY
-        return np.linalg.eigvals(matrix)
+        return np.asarray(np.linalg.eigvals(matrix), dtype=np.complex128)
 
     # --- real energies, for users -----------------------------------------------------------------
 
@@ -442,6 +487,11 @@ class Frozen:
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """(n, 4): local density of states and its spin components at a real energy in the band."""
         return self._at_energy(energy)[0][0, 0] / (2 * np.pi)
+
+
+def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over the first axis; a matrix product, because tensordot costs more than the kernels of a short wire."""
+    return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])
 
 
 def dense_hamiltonian(blocks: NDArray[np.complex128], hopping: float) -> NDArray[np.complex128]:
@@ -462,7 +512,8 @@ def rotation_generator(axis: NDArray[np.float64], frequency: float) -> NDArray[n
     length = np.linalg.norm(axis)
     if axis.shape != (3,) or not np.isfinite(length) or length == 0:
         raise ValueError(f"axis = {axis.tolist()!r}: a finite vector of three components, not zero")
-    return 0.5 * frequency * np.tensordot(axis / length, PAULI, 1)
+    x, y, z = 0.5 * frequency * axis / length
+    return np.array([[z, x - 1j * y], [x + 1j * y, -z]])
 
 
 __all__ = ["POLE_SHARE", "Frozen", "SpinDensity", "contour_integral", "dense_hamiltonian", "surface_integrand"]

@@ -157,15 +157,19 @@ class Device:
         high = self.onsite + reach + exchange + max(potential.max(), 0.0)
         return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
 
-    def contour(self, bounds: tuple[float, float], gap: float, fermi_energy: float | None = None) -> Contour:
+    def contour(
+        self, bounds: tuple[float, float], gap: float, fermi_energy: float | None = None, sharpness: int = 0
+    ) -> Contour:
         """Pole rule for the Fermi function on a spectrum, with self-energies; cached.
 
         gap: half-width (energy) of the interval around E_F that is left unresolved at kT = 0; unused at kT > 0.
+        sharpness: by how many powers of ten the rule is better than the tolerance, for levels close to E_F.
         """
-        return self._contour(*bounds, gap, self.fermi_energy if fermi_energy is None else fermi_energy)
+        mu = self.fermi_energy if fermi_energy is None else fermi_energy
+        return self._contour(*bounds, gap, mu, sharpness)
 
-    def _make_contour(self, low: float, high: float, gap: float, mu: float) -> Contour:
-        share = POLE_SHARE * self.tolerance
+    def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
+        share = max(1e-14, POLE_SHARE * self.tolerance * 10.0**-sharpness)
         if self.temperature == 0:
             reach = max(high - mu, mu - low, 2 * gap, self.hopping)
             rule = step_poles(mu, gap, reach, share)

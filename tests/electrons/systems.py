@@ -9,12 +9,11 @@ AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
 def wall(n=7, width=0.9, kind="bloch"):
-    """(n, 3) wall along z in the middle, tilted along y (bloch) or x (neel)."""
-    u = (np.arange(n) - (n - 1) / 2) / width
-    m = np.zeros((n, 3))
-    m[:, 1 if kind == "bloch" else 0] = 1 / np.cosh(u)
-    m[:, 2] = -np.tanh(u)
-    return m
+    """(n, 3) wall along z in the middle: in yz (bloch), xz (neel), or Bajpai and Nikolic's (twisted)."""
+    u = ((n - 1) / 2 - np.arange(n)) / width
+    sech = 1 / np.cosh(u)
+    x, y = {"bloch": (0 * u, sech), "neel": (sech, 0 * u), "twisted": (-sech * np.tanh(u), sech**2)}[kind]
+    return np.column_stack([x, y, np.tanh(u)])
 
 
 def random_motion(rng, n):

@@ -9,6 +9,7 @@ axis.  Errors are about 1e-11.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import quad_vec
@@ -102,7 +103,9 @@ class Wire:
     def _local(self, vectors, scalars):
         out = np.zeros((2 * self.n, 2 * self.n), complex)
         for i in range(self.n):
-            block = scalars[i] * SIGMA[0] - self.exchange * sum(v * s for v, s in zip(vectors[i], SIGMA[1:], strict=True))
+            block = scalars[i] * SIGMA[0] - self.exchange * sum(
+                v * s for v, s in zip(vectors[i], SIGMA[1:], strict=True)
+            )
             out[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = block
         return out
 
@@ -124,7 +127,7 @@ class Wire:
         return self.couplings[side] ** 2 * g, self.couplings[side] ** 2 * dg
 
     def at_ends(self, left, right):
-        """(ne, 2n, 2n) with the 2 x 2 blocks left, right (ne, 2, 2) on the first and the last site (added for n = 1)."""
+        """(ne, 2n, 2n) with the 2 x 2 blocks left, right (ne, 2, 2) on the end sites (added for n = 1)."""
         out = np.zeros((len(left), 2 * self.n, 2 * self.n), complex)
         out[:, :2, :2] += left
         out[:, -2:, -2:] += right
@@ -148,9 +151,14 @@ class Wire:
     @property
     def below(self):
         """An energy below the spectrum of the infinite system."""
-        return self.onsite - 3 * self.hopping - 2 * max(*self.couplings) - abs(self.exchange) * 1.8 - 1 - abs(
-            self.potential
-        ).max()
+        return (
+            self.onsite
+            - 3 * self.hopping
+            - 2 * max(*self.couplings)
+            - abs(self.exchange) * 1.8
+            - 1
+            - abs(self.potential).max()
+        )
 
     # --- integrals ----------------------------------------------------------------------------------------------
 
@@ -190,7 +198,15 @@ class Wire:
         points += [level.real + c * level.imag for level in levels for c in (-30, -5, 0, 5, 30)]
         points = np.unique(k_of(np.array([p for p in points if a < p < b])))
         value, *_ = quad_vec(
-            integrand, k_of(a), k_of(b), epsabs=2e-12, epsrel=0, norm="max", points=points, limit=40000, quadrature="gk21"
+            integrand,
+            k_of(a),
+            k_of(b),
+            epsabs=2e-12,
+            epsrel=0,
+            norm="max",
+            points=points,
+            limit=40000,
+            quadrature="gk21",
         )
         return value
 
@@ -226,12 +242,14 @@ class Wire:
         x = (energy - self.fermi_energy) / self.temperature
         return -expit(x) * expit(-x) / self.temperature
 
-    def bound_levels(self, n_lead=600):
+    def bound_levels(self, n_lead=120):
         """(E, projector P, regular part R of G at E) of discrete levels of an open wire, by circles around the poles.
 
         A long finite chain says where they are.
         """
-        if self.temperature == 0 or not any(self.couplings):
+        reach = 40 * self.temperature
+        inside = abs(self.fermi_energy - self.onsite) + reach <= 2 * self.hopping
+        if self.temperature == 0 or not any(self.couplings) or inside:
             return []
         size = self.n + 2 * n_lead
         bonds = np.full(size - 1, -self.hopping)
@@ -309,14 +327,18 @@ class Wire:
     def exact_precession(self, axis, frequency):
         """rho of the rotating frame: f(E) for all plus what f(E +- omega/2) of the two populations changes."""
         mu, kT = self.fermi_energy, self.temperature
-        equilibrium = self.fermi_sea(lambda z: self.rotating_green(z, axis, frequency)[0], low=self.below - abs(frequency))
+        equilibrium = self.fermi_sea(
+            lambda z: self.rotating_green(z, axis, frequency)[0], low=self.below - abs(frequency)
+        )
 
         def f(energy):
             return expit(-(energy - mu) / kT) if kT else np.heaviside(mu - energy, 0.5)
 
         def window(energy):
             G, gammas = self.rotating_green(energy, axis, frequency)
-            total = sum((f(energy + s * frequency / 2) - f(energy)) * g[0] for s, g in zip((1, -1), gammas, strict=True))
+            total = sum(
+                (f(energy + s * frequency / 2) - f(energy)) * g[0] for s, g in zip((1, -1), gammas, strict=True)
+            )
             return G[0] @ total @ G[0].conj().T / (2 * np.pi)
 
         half = abs(frequency) / 2
@@ -324,7 +346,7 @@ class Wire:
         edges = [mu - reach, mu - half, mu, mu + half, mu + reach]
         edges += [self.onsite + b * 2 * self.hopping + s for b in (-1, 1) for s in (-half, half)]
         edges = sorted({e for e in edges if mu - reach <= e <= mu + reach})
-        for a, b in zip(edges[:-1], edges[1:], strict=True):
+        for a, b in pairwise(edges):
             if b - a > 1e-13:
                 equilibrium = equilibrium + quad_vec(window, a, b, epsabs=1e-13, epsrel=0, norm="max", limit=2000)[0]
         return traced(equilibrium)
@@ -344,8 +366,10 @@ class Wire:
     def closed_parts(self):
         """Adiabatic density and first-order TOTAL of a closed wire whose level populations are frozen."""
         E, U = self.levels()
-        f = np.array([float(expit(-(e - self.fermi_energy) / self.temperature)) for e in E]) if self.temperature else (
-            np.heaviside(self.fermi_energy - E, 0.5)
+        f = (
+            np.array([float(expit(-(e - self.fermi_energy) / self.temperature)) for e in E])
+            if self.temperature
+            else (np.heaviside(self.fermi_energy - E, 0.5))
         )
         rate = U.conj().T @ self.Hd @ U
         gap = E[:, None] - E[None, :]
@@ -358,8 +382,10 @@ class Wire:
 
         def omega(wire):
             E = wire.levels()[0] - wire.fermi_energy
-            return -wire.temperature * np.logaddexp(0, -E / wire.temperature).sum() if wire.temperature else (
-                np.minimum(E, 0).sum()
+            return (
+                -wire.temperature * np.logaddexp(0, -E / wire.temperature).sum()
+                if wire.temperature
+                else (np.minimum(E, 0).sum())
             )
 
         return omega(self) - omega(replace(self, m=0 * self.m, potential=0 * self.potential))

@@ -43,7 +43,7 @@ def rotation(axis, angle):
 
 
 def evolve_in_rotating_frame(m, axis, frequency, exchange, times, n_lead, coupling, fermi_energy, temperature):
-    """Spin densities (n_times, n, 3) in the frame that turns with the moments, by diagonalising H(0) - (w/2) sigma_a."""
+    """Spin densities (n_times, n, 3) seen from the turning frame, by diagonalising H(0) - (w/2) sigma_a."""
     H = hamiltonian(m, exchange, n_lead, coupling)
     axis = np.asarray(axis, float) / np.linalg.norm(axis)
     E, U = np.linalg.eigh(H - np.kron(np.eye(len(H) // 2), frequency / 2 * np.tensordot(axis, SIGMA, 1)))
