@@ -173,10 +173,8 @@ def seven_moments():
     print(
         f"   dense, usual quadrature      {dense * 1e6:8.0f} us   ({len(cheapest[0])} + {order}):  {dense / ours:.1f} x"
     )
-    print(
-        nodes = f"{len(rule.nodes)} + {len(thermal.energies)}"
-        print(f"   dense, the package's nodes   {twin * 1e6:8.0f} us   ({nodes}):  {twin / ours:.1f} x")
-    )
+    nodes = f"{len(rule.nodes)} + {len(thermal.energies)}"
+    print(f"   dense, the package's nodes   {twin * 1e6:8.0f} us   ({nodes}):  {twin / ours:.1f} x")
     print("3. largest errors against a dense reference")
     print(
         f"   package {largest(package_parts(calls[0]()), reference):.1e}   usual {largest(calls[1](), reference):.1e}"
@@ -195,10 +193,9 @@ def lengths():
             calls.append(lambda device=device, m=m, mdot=mdot: device.spin_density(m, mdot))
             solves.append(calls[-1]().solves)
         short, long = medians(calls, 7)
-        print(
-            f"   kT = {temperature:<5g} 100: {short * 1e4:6.2f} us ({solves[0]})   1000: {long * 1e3:6.2f} us ({solves[1]})"
-            f"   ratio {long / short / 10:.2f}, per Green's function {long / solves[1] / short * solves[0] / 10:.2f}"
-        )
+        print(f"   kT = {temperature:<5g} 100: {short * 1e4:6.2f} us ({solves[0]} Green's functions)", end="   ")
+        print(f"1000: {long * 1e3:6.2f} us ({solves[1]})   ratio {long / short / 10:.2f}", end="   ")
+        print(f"per Green's function {long / solves[1] / short * solves[0] / 10:.2f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"   peak memory of the process {peak:.0f} MB")
 

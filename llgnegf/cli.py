@@ -97,6 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("plot", _plot, "draw a run")
     sub.add_argument("path", metavar="RUN.h5", type=Path)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+
+    sub = add("reproduce", _reproduce, "regenerate the figures of the papers: data (CSV) and picture")
+    sub.add_argument(
+        "names", metavar="NAME", nargs="*",
+        help='figures: "all" (of the papers, the default), "beyond" (what goes beyond them), or names; --list shows them',
+    )  # fmt: skip
+    sub.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("figures"), help="folder (default: figures)"
+    )
+    sub.add_argument("--list", action="store_true", help="list the figures, one line each")
     return parser
 
 
@@ -205,6 +215,18 @@ def _plot(arguments: argparse.Namespace) -> None:
     with open_run(arguments.path) as result:
         plot(result, path)
     print(f"wrote {path}")
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    from llgnegf.reproduce import TARGETS, choose, reproduce
+
+    if arguments.list:
+        width = max(len(name) for name in TARGETS)
+        for name, target in TARGETS.items():
+            print(f"{name:{width}}  {target.title}{' (beyond the paper)' if target.beyond else ''}")
+        return
+    choose(arguments.names)
+    reproduce(arguments.names, arguments.output, progress=True)
 
 
 if __name__ == "__main__":

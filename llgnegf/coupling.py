@@ -27,6 +27,8 @@ Field = Callable[[float, np.ndarray], np.ndarray]
 
 # Residual of the velocity equation relative to v_0: far below the error of any step that is worth taking.
 VELOCITY_TOLERANCE = 1e-11
+# A stage of a step may stretch moments a little; this long, the step is far too large and the electrons mean nothing.
+_LONGEST_MOMENT = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,11 @@ class Coupling:
         own = self._user_field(t, y)
         if self.device is None:
             return Motion(self.magnet.velocity(y, own), None, None)
+        if not np.abs(y).max() < _LONGEST_MOMENT:  # NaN included
+            raise RunError(
+                f"a moment grew to a length above {_LONGEST_MOMENT:g} within a step, at t = {t:g}: integrator.step is "
+                "too large, or a term of the deck is; try half the step. The last checkpoint is kept"
+            )
         potential, rate = self.gate_state(t)
         frozen = self.device.freeze(self.magnet.unpack(y), potential)
         if self.strength == 0:
@@ -120,9 +127,13 @@ class Coupling:
             values = np.asarray(self.field(t, m), dtype=float)
         except Exception as error:
             raise RunError(f"field {name!r} raised {type(error).__name__} at t = {t:g}: {error}") from error
-        if values.shape != m.shape or not np.isfinite(values).all():
+        if values.shape != m.shape:
+            raise RunError(f"field {name!r} returned shape {values.shape} at t = {t:g}: expected {m.shape}")
+        if not np.isfinite(values).all():
+            site = np.argwhere(~np.isfinite(values).all(axis=-1))[0].tolist()
             raise RunError(
-                f"field {name!r} returned shape {values.shape} at t = {t:g}: expected finite values of shape {m.shape}"
+                f"field {name!r} returned {values[tuple(site)].tolist()} for site {site} at t = {t:g}: expected finite "
+                "numbers"
             )
         return self.magnet.pack(values)
 

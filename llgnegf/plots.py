@@ -54,7 +54,9 @@ def plot(run: Run, path: str | Path) -> None:
     known = Figure().canvas.get_supported_filetypes()
     if path.suffix.lstrip(".").lower() not in known:
         raise DeckError(f"-o {path}: a picture ends in one of .{', .'.join(sorted(known))}")
-    with matplotlib.rc_context(SETTINGS):
+    # A line through one frame would be invisible.
+    markers = {"lines.marker": "o"} if run.n_frames == 1 else {}
+    with matplotlib.rc_context(SETTINGS | markers):
         deck = run.deck
         two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
         if "spin_geometric" in run.names:
@@ -155,9 +157,8 @@ def _trajectory(run: Run) -> Figure:
         ax.set_ylim(-1.08, 1.08)
         _legend_above(ax)
     else:
-        picture = ax.pcolormesh(
-            time, np.arange(m.shape[1]), m[:, :, 2].T, cmap="PuOr", vmin=-1, vmax=1, shading="nearest", rasterized=True
-        )
+        edges = _edges(time), np.arange(m.shape[1] + 1) - 0.5
+        picture = ax.pcolormesh(*edges, m[:, :, 2].T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
         figure.colorbar(picture, ax=ax, pad=0.01, label=r"$m_z$")
         ax.set_ylabel("site $x$ ($a$)")
     if has_wall:
@@ -189,18 +190,27 @@ def _trajectory(run: Run) -> Figure:
     if torques:
         ax = axes.pop(0)
         for name, values in torques.items():
-            ax.plot(time, values, **{**STYLES[name], "marker": ""})
+            ax.plot(time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
         ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
         _legend_above(ax)
     ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
-    ax.set_xlim(time[0], max(time[-1], time[0] + 1e-9))
+    ax.set_xlim(*((time[0], time[-1]) if len(time) > 1 else _edges(time)))
     figure.suptitle(deck.title or deck.name, fontsize=9)
     return figure
 
 
+def _edges(time: np.ndarray) -> np.ndarray:
+    """Times halfway between the frames, with one before and one after: a single frame gets a width too."""
+    if len(time) == 1:
+        return time[0] + np.array([-0.5, 0.5])
+    middle = (time[1:] + time[:-1]) / 2
+    return np.concatenate([[2 * time[0] - middle[0]], middle, [2 * time[-1] - middle[-1]]])
+
+
 def _legend_above(ax) -> None:
-    """A legend that hides no curve."""
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=6, borderaxespad=0.2, handlelength=2.2)
+    """A legend that hides no curve; six entries fit."""
+    place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+    ax.legend(**place, ncols=6, handlelength=1.9, columnspacing=0.9, handletextpad=0.5)
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:

@@ -37,27 +37,44 @@ class BoundStates:
     resolvents: list[NDArray[np.complex128]]
     slopes: NDArray[np.float64]
 
-    def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Their part of rho_surf, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4)."""
-        out = np.zeros((len(rate), 4))
+    def surface(self, rate: NDArray[np.complex128]) -> Shares:
+        """Their part of rho_surf for dH/dt = `rate` (n, 2, 2)."""
+        pairs = []
         for v, resolvent, slope in zip(self.states, self.resolvents, self.slopes, strict=True):
             driven = (resolvent @ np.einsum("iab,ib->ia", rate, v).ravel()).reshape(v.shape)
-            out += slope * np.imag(_traces(driven, v))
-        return out
+            pairs.append((-1j * slope * driven, v))
+        return Shares(pairs, self.states.shape[1])
 
-    def unturned(self, K: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """sum_n f'(E_n) P_n K B P_n, traced likewise, (n, 4), for the generator K (2, 2) of a rigid precession.
+    def unturned(self, K: NDArray[np.complex128]) -> Shares:
+        """sum_n f'(E_n) P_n K B P_n for the generator K (2, 2) of a rigid precession.
 
         The geometric and lead terms fill the levels as in equilibrium with the frame that turns, f(E_n - <K>).
         The levels keep their occupation instead: this takes the difference back.
         """
-        out = np.zeros((self.states.shape[1], 4))
+        pairs = []
         for n, (v, overlap) in enumerate(zip(self.states, self.overlaps, strict=True)):
             turned = overlap * (v @ K.T).ravel()
             for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= _same(self.energies)):
                 u = self.states[m]
-                out += self.slopes[n] * np.real(_traces(u * np.vdot(u.ravel(), turned), v))
-        return out
+                pairs.append((self.slopes[n] * u * np.vdot(u.ravel(), turned), v))
+        return Shares(pairs, self.states.shape[1])
+
+
+@dataclass(frozen=True)
+class Shares:
+    """A density matrix sum (a b^+ + b a^+)/2 over pairs of spinors (n, 2)."""
+
+    pairs: list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]
+    n_sites: int
+
+    def on_sites(self) -> NDArray[np.float64]:
+        """Traced with 1, sigma_x, sigma_y, sigma_z on each site: (n, 4)."""
+        return sum((np.real(_traces(a, b)) for a, b in self.pairs), np.zeros((self.n_sites, 4)))
+
+    def over_bonds(self, hops: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Flow i -> i+1 as in `green.contour_sums`: (n - 1, 4)."""
+        flows = [np.imag(_traces(a[1:], b[:-1]) + _traces(b[1:], a[:-1])) for a, b in self.pairs]
+        return hops[:, None] * sum(flows, np.zeros((self.n_sites - 1, 4)))
 
 
 def _same(energies: NDArray[np.float64]) -> float:
@@ -87,7 +104,7 @@ def bound_states(device: Device, blocks: NDArray[np.complex128], low: float, hig
     none = BoundStates(np.empty(0), np.empty((0, n, 2), complex), np.empty((0, 2 * n)), [], np.empty(0))
     if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):
         return none
-    H = dense_hamiltonian(blocks, device.hopping)
+    H = dense_hamiltonian(blocks, device.hops)
     levels = _closed(H, low, high) if device.is_closed else _open(device, H, low, high)
     if not levels:
         return none

@@ -99,15 +99,17 @@ def _identity_blocks(n_sites: int) -> NDArray[np.complex128]:
 
 def contour_integral(
     blocks: NDArray[np.complex128],
-    hopping: float,
+    hops: NDArray[np.float64],
     contour: Contour,
     order: int = 0,
     X: NDArray[np.complex128] | None = None,
     Y: NDArray[np.complex128] | None = None,
     x_ends: NDArray[np.complex128] | None = None,
     y_ends: NDArray[np.complex128] | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-    """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G): (4, n, 4) and ln det per node.
+    with_bonds: bool = False,
+) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
+    """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G): (4, n, 4); ln det per
+    node; and with `with_bonds` the flow over each bond, (4, n - 1, 4) (`green.contour_sums`).
 
     The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
     """
@@ -116,37 +118,57 @@ def contour_integral(
     X, Y = no_blocks if X is None else X, no_blocks if Y is None else Y
     x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
     out = np.empty((n_energies, 4, n, 4))
+    bonds = np.empty((n_energies if with_bonds else 0, 4, n - 1, 4))
     logdet = np.empty(n_energies, complex)
     nodes, weights = contour.rule.nodes, contour.rule.weights
 
     def kernel(s: slice) -> None:
         ends = contour.sigma[0][s], contour.sigma[1][s]
-        contour_sums(nodes[s], weights[s], blocks, hopping, *ends, order, X, Y, x_ends[s], y_ends[s], out[s], logdet[s])
+        contour_sums(
+            nodes[s], weights[s], blocks, hops, *ends, order, X, Y, x_ends[s], y_ends[s], out[s], logdet[s], bonds[s]
+        )
 
     _spread(n_energies, n, kernel)
     # Rows are added in the order of the nodes: the result does not depend on the number of threads.
-    return out.sum(axis=0), logdet
+    return out.sum(axis=0), logdet, bonds.sum(axis=0)
 
 
 def surface_integrand(
     energies: np.ndarray,
     blocks: NDArray[np.complex128],
-    hopping: float,
+    hops: NDArray[np.float64],
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
     roots: NDArray[np.complex128],
     Y: NDArray[np.complex128],
     K: NDArray[np.complex128],
-) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-    """The kernel `surface_terms` at real energies, spread over threads: (n_e, 4, n, 4), (n_e, 2, 2, 2, 2)."""
-    out = np.empty((len(energies), 4, len(blocks), 4))
+    with_bonds: bool = False,
+) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
+    """The kernel `surface_terms` at real energies, spread over threads: (n_e, 4, n, 4), (n_e, 2, 2, 2, 2) and, with
+    `with_bonds`, (n_e, 4, n - 1, 4)."""
+    # Elimination starts at the better connected end: from a closed one the partial chain has real levels, and digits
+    # are lost wherever an energy meets one.
+    if abs(sigma[0].imag).max() < abs(sigma[1].imag).max():
+        mirrored = blocks[::-1], hops[::-1], (sigma[1], sigma[0]), roots[:, ::-1], Y[::-1]
+        out, scattering, bonds = _surface_from_left(energies, *(_contiguous(a) for a in mirrored), K, with_bonds)
+        return out[:, :, ::-1], scattering[:, ::-1, ::-1], -bonds[:, :, ::-1]
+    return _surface_from_left(energies, blocks, hops, sigma, roots, Y, K, with_bonds)
+
+
+def _contiguous(array):
+    return array if isinstance(array, tuple) else np.ascontiguousarray(array)
+
+
+def _surface_from_left(energies, blocks, hops, sigma, roots, Y, K, with_bonds):
+    out = np.empty((len(energies), 3, len(blocks), 4))
+    bonds = np.empty((len(energies) if with_bonds else 0, 3, len(blocks) - 1, 4))
     scattering = np.empty((len(energies), 2, 2, 2, 2), complex)
     z = np.asarray(energies, complex)
 
     def kernel(s: slice) -> None:
-        surface_terms(z[s], blocks, hopping, sigma[0][s], sigma[1][s], roots[s], Y, K, out[s], scattering[s])
+        surface_terms(z[s], blocks, hops, *(e[s] for e in sigma), roots[s], Y, K, out[s], scattering[s], bonds[s])
 
     _spread(len(energies), len(blocks), kernel)
-    return out, scattering
+    return out, scattering, bonds
 
 
 class Frozen:
@@ -178,7 +200,19 @@ class Frozen:
             out, logdet = np.empty((2, 4, device.n_sites, 4)), np.empty(2, complex)
             factors = np.array([0.5j, 0.5])
             contour_sums(
-                z, factors, self.blocks, device.hopping, *sigma, 0, no_blocks, no_blocks, no_ends, no_ends, out, logdet
+                z,
+                factors,
+                self.blocks,
+                device.hops,
+                *sigma,
+                0,
+                no_blocks,
+                no_blocks,
+                no_ends,
+                no_ends,
+                out,
+                logdet,
+                out[:0],
             )
             self.solves += 2
             imaginary, real = abs(out[:, 0]).max(axis=(1, 2))
@@ -202,7 +236,7 @@ class Frozen:
     def adiabatic(self) -> NDArray[np.float64]:
         """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (n, 4)."""
         if self._equilibrium is None:
-            sums, logdet = contour_integral(self.blocks, self.device.hopping, self.contour)
+            sums, logdet, _ = contour_integral(self.blocks, self.device.hops, self.contour)
             self.solves += len(logdet)
             self._remember(sums[0], logdet)
         assert self._equilibrium is not None
@@ -239,8 +273,8 @@ class Frozen:
         rate = device.coupling_blocks(mdot, potential_rate)
         contour = self.contour
         identity = _identity_blocks(device.n_sites)
-        sums, logdet = contour_integral(
-            self.blocks, device.hopping, contour, 2, identity, rate, contour.derivative_ends
+        sums, logdet, _ = contour_integral(
+            self.blocks, device.hops, contour, 2, identity, rate, contour.derivative_ends
         )
         self.solves += len(logdet)
         self._remember(sums[0], logdet)
@@ -263,14 +297,14 @@ class Frozen:
         K = rotation_generator(axis, frequency)
         K_sites = np.ascontiguousarray(np.broadcast_to(K, (device.n_sites, 2, 2)))
         y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
-        sums, logdet = contour_integral(self.blocks, device.hopping, contour, 1, K_sites, None, None, y_ends)
+        sums, logdet, _ = contour_integral(self.blocks, device.hops, contour, 1, K_sites, None, None, y_ends)
         self.solves += len(logdet)
         self._remember(sums[0], logdet)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
         surface = -self._integrate(self._choose_rule(rate, None), rate, 2, K) / (2 * np.pi)
         if device.temperature > 0:
-            surface += self._levels.unturned(K)
+            surface += self._levels.unturned(K).on_sites()
         return self._pack(sums[2], surface, -sums[1])
 
     def _pack(self, sea, surface, geometric) -> SpinDensity:
@@ -289,16 +323,29 @@ class Frozen:
 
     # --- the Fermi surface ------------------------------------------------------------------------
 
-    def _surface_terms(self, rule: RealRule, rate, K=None) -> NDArray[np.float64]:
+    def _surface_terms(self, rule: RealRule, rate, K=None, with_bonds: bool = False):
         self.solves += len(rule.energies)
         K = np.zeros((2, 2), complex) if K is None else K
         ends = rule.sigma, rule.roots
-        return surface_integrand(rule.energies, self.blocks, self.device.hopping, *ends, rate, K)[0]
+        out, _, bonds = surface_integrand(rule.energies, self.blocks, self.device.hops, *ends, rate, K, with_bonds)
+        return bonds if with_bonds else out
 
-    def _integrate(self, rule: RealRule, rate, term: int, K=None) -> NDArray[np.float64]:
+    def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
         if not len(rule.energies):
-            return np.zeros((self.device.n_sites, 4))
-        return _weighted_sum(rule.weights, self._surface_terms(rule, rate, K))[term]
+            return np.zeros((self.device.n_sites - with_bonds, 4))
+        return _weighted_sum(rule.weights, self._surface_terms(rule, rate, K, with_bonds))[term]
+
+    def surface_bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None):
+        """Flow over the bonds, (n - 1, 4) as in `green.contour_sums`, of the surface part of dH/dt = `rate` (n, 2, 2).
+
+        K: generator of a rigid precession; with it the surface part is that of Bajpai and Nikolic.
+        """
+        rule = self._choose_rule(rate, None)
+        bonds = -self._integrate(rule, rate, 1 if K is None else 2, K, with_bonds=True) / (2 * np.pi)
+        if self.device.temperature > 0:
+            levels = self._levels.surface(rate) if K is None else self._levels.unturned(K)
+            bonds += levels.over_bonds(self.device.hops)
+        return bonds
 
     def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
         """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
@@ -306,7 +353,7 @@ class Frozen:
             self._surface_rule = self._choose_rule(rate, thermal_states)
         surface = -self._integrate(self._surface_rule, rate, 1) / (2 * np.pi)
         if self.device.temperature > 0:
-            surface += self._levels.surface(rate)
+            surface += self._levels.surface(rate).on_sites()
         return surface
 
     @property
@@ -467,7 +514,7 @@ class Frozen:
 
     def _resonances(self) -> NDArray[np.complex128]:
         """Eigenvalues of H + Sigma(E_F): where the levels of a short wire are and how wide."""
-        matrix = dense_hamiltonian(self.blocks, self.device.hopping)
+        matrix = dense_hamiltonian(self.blocks, self.device.hops)
         for side, sigma in zip((slice(0, 2), slice(-2, None)), self.device.sigma_at_fermi_energy, strict=True):
             matrix[side, side] += sigma * IDENTITY
         return np.asarray(np.linalg.eigvals(matrix), dtype=np.complex128)
@@ -478,7 +525,7 @@ class Frozen:
         rule = self.device.real_rule(np.array([energy]), np.ones(1))
         none = np.zeros_like(self.blocks)
         ends = rule.sigma, rule.roots
-        return surface_integrand(rule.energies, self.blocks, self.device.hopping, *ends, none, none[0])
+        return surface_integrand(rule.energies, self.blocks, self.device.hops, *ends, none, none[0])
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
@@ -494,15 +541,15 @@ def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> N
     return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])
 
 
-def dense_hamiltonian(blocks: NDArray[np.complex128], hopping: float) -> NDArray[np.complex128]:
+def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:
     """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
     n = len(blocks)
     matrix = np.zeros((n, 2, n, 2), complex)
     i = np.arange(n)
     matrix[i, :, i, :] = blocks
     for spin in range(2):
-        matrix[i[:-1], spin, i[1:], spin] = -hopping
-        matrix[i[1:], spin, i[:-1], spin] = -hopping
+        matrix[i[:-1], spin, i[1:], spin] = -hops
+        matrix[i[1:], spin, i[:-1], spin] = -hops
     return matrix.reshape(2 * n, 2 * n)
 
 

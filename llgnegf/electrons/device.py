@@ -20,6 +20,7 @@ from .leads import SIDES, Lead, chain_self_energy
 from .quadrature import FermiPoles, fermi_poles, step_poles, thermal_gauss
 
 if TYPE_CHECKING:
+    from .current import Currents
     from .density import Frozen, SpinDensity
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -95,6 +96,7 @@ class Device:
         self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
         self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
         self.leads = tuple(leads)
+        self.hops = np.full(self.n_sites - 1, self.hopping)
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
@@ -150,7 +152,7 @@ class Device:
 
         The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
         """
-        reach = self.hopping + max(self.hopping, *self.couplings)
+        reach = self.hopping + max(self.hopping, *self.couplings, *self.hops)
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=1).max())
         grain = self.hopping / 8
         low = self.onsite - reach - exchange + min(potential.min(), 0.0)
@@ -232,6 +234,18 @@ class Device:
             np.zeros((self.n_sites, 3)) if mdot is None else self.vectors("mdot", mdot),
             self.scalars("potential_rate", potential_rate),
         )
+
+    def currents(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> Currents:
+        """Particle and spin flows over all bonds and into the leads by origin; arguments as `spin_density`."""
+        from .current import currents
+
+        return currents(self, m, mdot, potential, potential_rate)
 
     def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
         """Spin-resolved transmission left -> right at a real energy, (2, 2) as [spin out, spin in] (up, down along z).

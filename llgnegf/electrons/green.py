@@ -37,6 +37,16 @@ def _add(a, b):
 
 
 @njit(inline="always", **_options)
+def _sub(a, b):
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]
+
+
+@njit(inline="always", **_options)
+def _commutator(a, b):
+    return _sub(_mul(a, b), _mul(b, a))
+
+
+@njit(inline="always", **_options)
 def _inv(a):
     r = 1.0 / (a[0] * a[3] - a[1] * a[2])
     return r * a[3], -r * a[1], -r * a[2], r * a[0]
@@ -70,25 +80,30 @@ def _gather(out, c, i, r, f):
 
 
 @njit(**_options)
-def contour_sums(z, weights, h, t, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet):
+def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds):
     """Sums over complex energies of diagonal blocks, traced with (1, sigma_x, sigma_y, sigma_z).
 
-    z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian, t: hopping.
+    z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian; hops: (N - 1,) hopping t of each bond,
+    H_(i,i+1) = -t.
     sigma_left, sigma_right: (n, 2, 2) lead self-energies.  X, Y: (N, 2, 2) perturbations, to which
     x_ends, y_ends (n, 2, 2, 2) [energy, left/right] are added on the first and the last site.
     order 0: G only; 1: also G X G and G Y G; 2: also the mixed terms.
     out: (n, 4, N, 4) receives, per energy, -[w F + h.c.] traced, for
     F = G, G X G, G Y G, -(i/2)(G X G Y G - G Y G X G).   logdet: (n,) receives ln det G^-1 on the sheet that
     vanishes with the perturbation: each factor's phase lies in (0, 2 pi), because Im g^-1 is positive definite.
+    bonds: (n, 4, N - 1, 4) receives the flow i -> i+1 of the same four parts, Tr[sigma_a j] with the current matrix
+    j = -i t (rho_(i+1,i) - rho_(i,i+1)) and rho = -[w F + h.c.]; length 0 on the first axis to leave it out.
     """
     n_sites = h.shape[0]
-    t2 = t * t
+    with_bonds = bonds.shape[0] > 0
     zero = (0j, 0j, 0j, 0j)
     left = np.empty((5, n_sites, 4), dtype=np.complex128)
     for k in range(z.shape[0]):
         w = weights[k]
         o = out[k]
         o[:] = 0.0
+        if with_bonds:
+            bonds[k] = 0.0
         ln = 0j
         g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
         # Forward: left-connected blocks, stored.  Backward: right-connected blocks meet them site by site.
@@ -97,6 +112,10 @@ def contour_sums(z, weights, h, t, sigma_left, sigma_right, order, X, Y, x_ends,
                 g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
             for j in range(n_sites):
                 i = j if direction == 0 else n_sites - 1 - j
+                left_hop = hops[i - 1] if i > 0 else 0.0
+                right_hop = hops[i] if i < n_sites - 1 else 0.0
+                t2 = left_hop * left_hop if direction == 0 else right_hop * right_hop
+                f, fX, fY, fXY, fYX = g, gX, gY, gXY, gYX
                 hi = _load(h, i)
                 A = (z[k] - hi[0], -hi[1], -hi[2], z[k] - hi[3])
                 bX, bY = zero, zero
@@ -132,6 +151,7 @@ def contour_sums(z, weights, h, t, sigma_left, sigma_right, order, X, Y, x_ends,
                 # full one, in which the stored left part of the neighbour enters as well (pass 1).
                 for full in range(direction + 1):
                     if full == 1 and i > 0:
+                        t2 = left_hop * left_hop
                         m = _get(left, 0, i - 1)
                         A = (A[0] - t2 * m[0], A[1] - t2 * m[1], A[2] - t2 * m[2], A[3] - t2 * m[3])
                         if order > 0:
@@ -168,8 +188,20 @@ def contour_sums(z, weights, h, t, sigma_left, sigma_right, order, X, Y, x_ends,
                             _gather(o, 1, i, w, eX)
                             _gather(o, 2, i, w, eY)
                         if order > 1:
-                            d = (eXY[0] - eYX[0], eXY[1] - eYX[1], eXY[2] - eYX[2], eXY[3] - eYX[3])
-                            _gather(o, 3, i, -0.5j * w, d)
+                            _gather(o, 3, i, -0.5j * w, _sub(eXY, eYX))
+                        if with_bonds and i < n_sites - 1:
+                            # G_(i+1,i) = -t f G_ii and G_(i,i+1) = -t G_ii f with f the right-connected neighbour:
+                            # the current is the commutator of the two, in the algebra.
+                            c = 1j * right_hop * right_hop * w
+                            _gather(bonds[k], 0, i, c, _commutator(f, e))
+                            if order > 0:
+                                _gather(bonds[k], 1, i, c, _add(_commutator(f, eX), _commutator(fX, e)))
+                                _gather(bonds[k], 2, i, c, _add(_commutator(f, eY), _commutator(fY, e)))
+                            if order > 1:
+                                XY = _add(_sub(_mul(fX, eY), _mul(eX, fY)), _commutator(fXY, e))
+                                YX = _add(_sub(_mul(fY, eX), _mul(eY, fX)), _commutator(fYX, e))
+                                XY, YX = _add(XY, _commutator(f, eXY)), _add(YX, _commutator(f, eYX))
+                                _gather(bonds[k], 3, i, -0.5j * c, _sub(XY, YX))
         logdet[k] = ln
 
 
@@ -187,19 +219,20 @@ def _bilinear(o, c, i, a, b, scale):
 
 
 @njit(**_options)
-def surface_terms(energies, h, t, sigma_left, sigma_right, roots, Y, K, out, transmission):
+def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, transmission, bonds):
     """Real-energy terms from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
 
     energies: (n,).  sigma_left, sigma_right: (n, 2, 2) retarded self-energies.
     roots: (n, 2, 2, 2) Hermitian square roots of Gamma [energy, left/right].
     Y: (N, 2, 2) perturbation dH/dt; K: (2, 2) generator of a rigid rotation.
-    out: (n, 4, N, 4) receives, traced with (1, sigma_x, sigma_y, sigma_z),
+    out: (n, 3, N, 4) receives, traced with (1, sigma_x, sigma_y, sigma_z),
         0: G Gamma G^+              (2 pi times the local density of states)
         1: Im[G Y G Gamma G^+]      (general Fermi-surface response)
         2: G K Gamma G^+            (the same for steady precession, Bajpai and Nikolic Eq. (2d))
-        3: G Gamma_left G^+         (occupation from the left lead)
     transmission: (n, 2, 2, 2, 2) receives sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
+    bonds: (n, 3, N - 1, 4) receives the flow i -> i+1 of parts 1 and 2 as in `contour_sums`; length 0 to leave it out.
     """
+    with_bonds = bonds.shape[0] > 0
     n_sites = h.shape[0]
     zero = (0j, 0j, 0j, 0j)
     g = np.empty((1, n_sites, 4), dtype=np.complex128)
@@ -209,12 +242,19 @@ def surface_terms(energies, h, t, sigma_left, sigma_right, roots, Y, K, out, tra
     for k in range(energies.shape[0]):
         o = out[k]
         o[:] = 0.0
+        if with_bonds:
+            bonds[k] = 0.0
         transmission[k] = 0.0
         last = zero
         for i in range(n_sites):
             hi = _load(h, i)
-            A = (energies[k] - hi[0] - t * t * last[0], -hi[1] - t * t * last[1])
-            A = (A[0], A[1], -hi[2] - t * t * last[2], energies[k] - hi[3] - t * t * last[3])
+            t2 = hops[i - 1] * hops[i - 1] if i > 0 else 0.0
+            A = (
+                energies[k] - hi[0] - t2 * last[0],
+                -hi[1] - t2 * last[1],
+                -hi[2] - t2 * last[2],
+                energies[k] - hi[3] - t2 * last[3],
+            )
             if i == 0:
                 s = _load(sigma_left, k)
                 A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
@@ -239,6 +279,7 @@ def surface_terms(energies, h, t, sigma_left, sigma_right, roots, Y, K, out, tra
                     else:
                         b = _mul(_load(Y, i), _get(psi, 0, i))
                     if i > 0:
+                        t = hops[i - 1]
                         m = _mul(_get(g, 0, i - 1), carry)
                         b = (b[0] - t * m[0], b[1] - t * m[1], b[2] - t * m[2], b[3] - t * m[3])
                     carry = b
@@ -247,16 +288,21 @@ def surface_terms(energies, h, t, sigma_left, sigma_right, roots, Y, K, out, tra
                 for j in range(n_sites):
                     i = n_sites - 1 - j
                     b = _get(c, 0, i)
+                    t = hops[i] if i < n_sites - 1 else 0.0
+                    neighbour = x
                     x = _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
                     if solve == 0:
                         _put(psi, 0, i, x)
                         _bilinear(o, 0, i, x, x, 1.0 + 0j)
                         # The lead's Gamma is a multiple of the identity, so K commutes past it to the source end.
                         _bilinear(o, 2, i, _mul(x, kk), x, 1.0 + 0j)
-                        if p == 0:
-                            _bilinear(o, 3, i, x, x, 1.0 + 0j)
+                        if with_bonds and i < n_sites - 1:
+                            _bilinear(bonds[k], 2, i, _mul(neighbour, kk), x, -2j * t)
                     else:
                         _bilinear(o, 1, i, x, _get(psi, 0, i), -1j)
+                        if with_bonds and i < n_sites - 1:
+                            _bilinear(bonds[k], 1, i, neighbour, _get(psi, 0, i), -t + 0j)
+                            _bilinear(bonds[k], 1, i, _get(psi, 0, i + 1), x, t + 0j)
             for q in range(2):
                 end = 0 if q == 0 else n_sites - 1
                 m = _mul(_load(roots[k], q), _get(psi, 0, end))

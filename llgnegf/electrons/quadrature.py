@@ -266,8 +266,12 @@ def adaptive_nodes(
             )
         values = integrand(points.ravel()).reshape(len(left), 15, -1)
         error = abs(np.einsum("pnk,n->pk", values, KRONROD_WEIGHTS - GAUSS_WEIGHTS)).max(axis=1) * half
-        # QUADPACK's observation: the Kronrod value is far better than the difference to the Gauss value.
-        good = (error <= tolerance * np.maximum(half * 2 / span, 0.02)) | (half < 1e-13 * max(1.0, span))
+        # QUADPACK's observation: the Kronrod value is far better than the difference to the Gauss value.  Below the
+        # rounding of the integrand (its Green's functions lose digits near a resonance) bisection gains nothing.
+        rounding = 1e-12 * abs(values).max(axis=(1, 2)) * half
+        good = (error <= np.maximum(tolerance * np.maximum(half * 2 / span, 0.02), rounding)) | (
+            half < 1e-13 * max(1.0, span)
+        )
         done_nodes.append(points[good].ravel())
         done_weights.append((half[good, None] * KRONROD_WEIGHTS).ravel())
         left, centre, right = left[~good], centre[~good], right[~good]

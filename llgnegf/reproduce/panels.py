@@ -1,0 +1,85 @@
+"""A figure as data: panels of named curves, written as CSV and drawn as a picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from llgnegf.checkpoint import disk_errors
+from llgnegf.plots import SETTINGS
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One named curve: x, y of equal length and how to draw it."""
+
+    name: str
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+    style: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves over one pair of axes; `key` is the paper's letter."""
+
+    key: str
+    title: str
+    xlabel: str
+    ylabel: str
+    curves: list[Curve]
+    log_x: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels in `columns` columns, row by row."""
+
+    title: str
+    panels: list[Panel]
+    columns: int
+
+    def write(self, folder: Path, name: str) -> list[Path]:
+        """NAME.csv (panel, curve, x, y) and NAME.png in `folder`; returns the paths.  FileError for disk trouble."""
+        table, picture = folder / f"{name}.csv", folder / f"{name}.png"
+        with disk_errors(table, "write the data"):
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(table, "w", newline="", encoding="utf-8") as file:
+                rows = csv.writer(file)
+                rows.writerow(["panel", "curve", "x", "y"])
+                for panel in self.panels:
+                    for curve in panel.curves:
+                        for x, y in zip(curve.x, curve.y, strict=True):
+                            rows.writerow([panel.key, curve.name, repr(float(x)), repr(float(y))])
+        with matplotlib.rc_context(SETTINGS), disk_errors(picture, "write the picture"):
+            self._draw().savefig(picture)
+        return [table, picture]
+
+    def _draw(self) -> Canvas:
+        rows = -(-len(self.panels) // self.columns)
+        canvas = Canvas(figsize=(0.6 + 2.7 * self.columns, 0.9 + 2.2 * rows), layout="constrained")
+        axes = canvas.subplots(rows, self.columns, squeeze=False).ravel()
+        handles: dict[str, Any] = {}
+        for ax, panel in zip(axes, self.panels, strict=False):
+            ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
+            for curve in panel.curves:
+                (line,) = ax.plot(curve.x, curve.y, **curve.style)
+                handles.setdefault(curve.name, line)
+            ax.set_title(f"({panel.key}) {panel.title}", fontsize=8, loc="left")
+            ax.set_xlabel(panel.xlabel)
+            ax.set_ylabel(panel.ylabel)
+            if panel.log_x:
+                ax.set_xscale("log")
+            ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+        for ax in axes[len(self.panels) :]:
+            ax.set_axis_off()
+        canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=2.6)
+        canvas.suptitle(self.title, fontsize=9)
+        return canvas
