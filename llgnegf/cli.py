@@ -101,11 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = add("reproduce", _reproduce, "regenerate the figures of the papers: data (CSV) and picture")
     sub.add_argument(
         "names", metavar="NAME", nargs="*",
-        help='figures: "all" (of the papers, the default), "beyond" (what goes beyond them), or names; --list shows them',
+        help='"all" (figures of the papers, the default), "beyond" (what goes beyond them), or names; see --list',
     )  # fmt: skip
-    sub.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, default=Path("figures"), help="folder (default: figures)"
-    )
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("figures"), help="default: figures")
     sub.add_argument("--list", action="store_true", help="list the figures, one line each")
     return parser
 

@@ -142,8 +142,8 @@ def _check_comparable(deck: Deck) -> None:
     if motion.kind == "llg" and single and electrons.order == 1 and electrons.velocity_feedback:
         return
     raise NothingToCompare(
-        f"motion.kind = {motion.kind!r} of {int(np.prod(deck.lattice.shape))} moments has no exact result here: compare "
-        'takes motion.kind = "precession", or "llg" with one moment, electrons.order = 1 and '
+        f"motion.kind = {motion.kind!r} of {int(np.prod(deck.lattice.shape))} moments has no exact result here: "
+        'compare takes motion.kind = "precession", or "llg" with one moment, electrons.order = 1 and '
         "electrons.velocity_feedback = true"
     )
 

@@ -10,6 +10,7 @@ import textures
 from llgnegf.coupling import Coupling
 from llgnegf.deck import Deck
 from llgnegf.electrons import Frozen
+from llgnegf.electrons.current import currents, precession_currents
 from llgnegf.electrons.density import SpinDensity
 from llgnegf.magnet import Magnet
 from llgnegf.trajectory import Field
@@ -74,6 +75,10 @@ class Observables:
                     fields["spin_geometric"] = Field(vector, "1", "Tr[rho sigma], first order, geometric")
                 fields["spin_surface"] = Field(vector, "1", "Tr[rho sigma], first order, Fermi surface")
                 fields["torque"] = Field(vector, energy, "J_sd s x m without the adiabatic part")
+                if any(lead.coupling for lead in self.deck.electrons.lead):
+                    rate = f"{energy}/hbar"
+                    fields["current_charge"] = Field(("time", "lead"), rate, "particles into the lead")
+                    fields["current_spin"] = Field(("time", "lead", "component"), rate, "Tr[sigma/2 ...] into the lead")
             fields["density"] = Field(scalar, "1", "electrons per site")
             fields["grand_potential"] = Field(("time",), energy, "of the electrons, relative to the bare wire")
             fields["solves"] = Field(("time",), "1", "Green's functions evaluated so far")
@@ -123,16 +128,16 @@ class Observables:
         assert electrons is not None
         potential, rate = self.coupling.gate_state(t)
         shape = self.deck.lattice.shape
+        still = np.zeros_like(frozen.m)
+        moving = electrons.order == 1 and electrons.velocity_feedback and self.imposed is None
+        motion = np.ascontiguousarray(velocity) if moving else still
         if self.is_precession:
             assert self.imposed is not None
             spin = frozen.precession(self.imposed.axis, self.imposed.frequency)
             if rate.any():
-                spin = _with_gates(spin, frozen.spin_density(np.zeros_like(frozen.m), rate))
-        elif electrons.order == 1:
-            moving = electrons.velocity_feedback and self.imposed is None
-            spin = frozen.spin_density(np.ascontiguousarray(velocity) if moving else np.zeros_like(frozen.m), rate)
+                spin = _with_gates(spin, frozen.spin_density(still, rate))
         else:
-            spin = frozen.spin_density(np.zeros_like(frozen.m), np.zeros_like(rate))
+            spin = frozen.spin_density(motion, rate if electrons.order == 1 else np.zeros_like(rate))
         values: dict[str, np.ndarray | float | int] = {
             "spin_adiabatic": spin.adiabatic,
             "density": spin.density.reshape(shape),
@@ -141,6 +146,9 @@ class Observables:
         if electrons.order == 1 or self.is_precession:
             values["spin_sea"], values["spin_surface"] = spin.sea, spin.surface
             values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
+            if any(lead.coupling for lead in electrons.lead):
+                charge, flow = self._into_leads(frozen, potential, motion, rate)
+                values["current_charge"], values["current_spin"] = charge, flow
         if spin.geometric is not None:
             values["spin_geometric"] = spin.geometric
         if electrons.gate:
@@ -148,6 +156,18 @@ class Observables:
         self.coupling.solves += frozen.solves
         values["solves"] = self.coupling.solves
         return values
+
+    def _into_leads(self, frozen: Frozen, potential, motion, rate) -> tuple[np.ndarray, np.ndarray]:
+        """Particles (2,) and spin (2, 3) that flow into the left and the right lead."""
+        device = frozen.device
+        if self.imposed is None or not self.is_precession:
+            return currents(device, frozen.m, motion, potential, rate).into_leads()
+        turning = precession_currents(device, frozen.m, self.imposed.axis, self.imposed.frequency, potential)
+        charge, spin = turning.into_leads()
+        if rate.any():
+            gates = currents(device, frozen.m, None, potential, rate)
+            charge, spin = charge + gates.into_leads("sea", "surface")[0], spin + gates.into_leads("sea", "surface")[1]
+        return charge, spin
 
 
 def _with_gates(precession: SpinDensity, gates: SpinDensity) -> SpinDensity:

@@ -3,6 +3,7 @@
 Knows nothing of the LLG, of decks or of files.
 """
 
+from .current import Currents
 from .density import Frozen, SpinDensity
 from .device import Device
 from .leads import Lead, chain_self_energy
@@ -10,6 +11,7 @@ from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
 
 __all__ = [
+    "Currents",
     "Device",
     "Frozen",
     "Lead",

@@ -40,9 +40,10 @@ class Currents:
         """Names of the parts."""
         return tuple(self.charge)
 
-    def into_leads(self) -> tuple[np.ndarray, np.ndarray]:
-        """Sum over origins of (particles (2,), spin (2, 3)) that flow into the left and the right lead."""
-        charge, spin = sum(self.charge.values()), sum(self.spin.values())
+    def into_leads(self, *origins: str) -> tuple[np.ndarray, np.ndarray]:
+        """(particles (2,), spin (2, 3)) that flow into the left and the right lead: of these origins, or of all."""
+        chosen = origins or self.origins
+        charge, spin = (np.sum([flow[o] for o in chosen], axis=0) for flow in (self.charge, self.spin))
         return np.array([-charge[0], charge[-1]]), np.array([-spin[0], spin[-1]])
 
     def divergence(self, origin: str) -> np.ndarray:
@@ -130,8 +131,8 @@ def precession_currents(
     _, _, bonds = contour_integral(
         frozen.blocks, frozen.device.hops, contour, 1, on_device, on_leads, None, y_ends, with_bonds=True
     )
-    axis = np.asarray(axis, float) / np.linalg.norm(axis)
-    rate = extended.device.coupling_blocks(frequency * np.cross(axis, frozen.m), np.zeros(n))
+    unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
+    rate = extended.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(n))
     surface = frozen.surface_bonds(rate, K)
     return _pack(extended, {"adiabatic": bonds[0], "geometric": -bonds[1], "sea": bonds[2], "surface": surface})
 

@@ -148,17 +148,15 @@ def surface_integrand(
     # Elimination starts at the better connected end: from a closed one the partial chain has real levels, and digits
     # are lost wherever an energy meets one.
     if abs(sigma[0].imag).max() < abs(sigma[1].imag).max():
-        mirrored = blocks[::-1], hops[::-1], (sigma[1], sigma[0]), roots[:, ::-1], Y[::-1]
-        out, scattering, bonds = _surface_from_left(energies, *(_contiguous(a) for a in mirrored), K, with_bonds)
+        flip = np.ascontiguousarray
+        mirrored = flip(blocks[::-1]), flip(hops[::-1]), (sigma[1], sigma[0]), flip(roots[:, ::-1]), flip(Y[::-1])
+        out, scattering, bonds = _surface_from_left(energies, mirrored, K, with_bonds)
         return out[:, :, ::-1], scattering[:, ::-1, ::-1], -bonds[:, :, ::-1]
-    return _surface_from_left(energies, blocks, hops, sigma, roots, Y, K, with_bonds)
+    return _surface_from_left(energies, (blocks, hops, sigma, roots, Y), K, with_bonds)
 
 
-def _contiguous(array):
-    return array if isinstance(array, tuple) else np.ascontiguousarray(array)
-
-
-def _surface_from_left(energies, blocks, hops, sigma, roots, Y, K, with_bonds):
+def _surface_from_left(energies, wire, K, with_bonds):
+    blocks, hops, sigma, roots, Y = wire
     out = np.empty((len(energies), 3, len(blocks), 4))
     bonds = np.empty((len(energies) if with_bonds else 0, 3, len(blocks) - 1, 4))
     scattering = np.empty((len(energies), 2, 2, 2, 2), complex)

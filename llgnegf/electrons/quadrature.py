@@ -39,7 +39,7 @@ class FermiPoles:
     bound: float
 
 
-def fermi(energy: NDArray[np.float64] | float, fermi_energy: float, temperature: float) -> NDArray[np.float64]:
+def fermi(energy: np.ndarray | float, fermi_energy: float, temperature: float) -> NDArray[np.float64]:
     """Fermi function; at kT = 0 the step with value 1/2 at the Fermi energy."""
     x = np.asarray(energy, dtype=float) - fermi_energy
     if temperature == 0:

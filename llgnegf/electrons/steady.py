@@ -109,7 +109,7 @@ def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
 
 
 def _closed(frozen: Frozen, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Site and bond traces (n, 4), (n - 1, 4) of a closed wire: the levels turn with the frame and keep their occupation.
+    """Site and bond traces (n, 4), (n - 1, 4) of a closed wire, whose levels keep their occupation.
 
     Levels of H(0) and H_RF correspond in the order of their energies.
     """
@@ -126,7 +126,7 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
     device = frozen.device
     # sigma_a points along the rotation vector, so `half` = |omega|/2 is positive whatever the sign of the frequency.
     sigma_a = K / half if half else rotation_generator(np.asarray(axis, float), 2.0)
-    up, down = (IDENTITY + sigma_a) / 2, (IDENTITY - sigma_a) / 2
+    up, down = ((IDENTITY + sign * sigma_a).astype(np.complex128) / 2 for sign in (1, -1))
 
     def ends(energies):
         shifted = device.self_energy(energies + half), device.self_energy(energies - half)

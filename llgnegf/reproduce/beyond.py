@@ -141,7 +141,7 @@ def exact_fig_s3(track: Track) -> Figure:
             changes = {"lattice.shape": [21], "texture.center": 10.0, "texture.width": float(width)}
             system = System(wall, **changes)
             flows = system.currents()
-            total = sum(flows.spin[o][:, 2] for o in ("geometric", "sea", "surface"))
+            total = np.sum([flows.spin[o][:, 2] for o in ("geometric", "sea", "surface")], axis=0)
             frozen.append((total[12], total[-1]))
             for f in FREQUENCIES:
                 steady = steady_precession(system.device, system.m, system.axis, f)

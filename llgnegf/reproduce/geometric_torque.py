@@ -118,8 +118,8 @@ def fig2(track: Track) -> Figure:
                 ("phase shift (sum)", phase_shift_torque(sd_exchange, coupling)),
                 ("wide band (geometric)", (wide_band_geometric(sd_exchange, coupling), np.nan)),
             ):
-                for kind, value in zip(("FL", "DL"), pair, strict=True):
-                    formulas.setdefault((sd_exchange, kind, name), []).append(value)
+                for kind, number in zip(("FL", "DL"), pair, strict=True):
+                    formulas.setdefault((sd_exchange, kind, name), []).append(number)
     panels = []
     for key, (kind, sd_exchange) in zip(
         _letters(4), [(kind, J) for kind in ("FL", "DL") for J in EXCHANGES], strict=True
@@ -149,7 +149,7 @@ def phase_shift_torque(sd_exchange: float, coupling: float, energy: float = 0.0)
     # A closed level lies on the real axis; it is approached from the retarded side.
     tiny = 1e-300j
     phase = np.angle(energy - sd_exchange - sigma + tiny) - np.angle(energy + sd_exchange - sigma + tiny)
-    return (2 * phase - np.sin(2 * phase)) / (4 * np.pi), (1 - np.cos(2 * phase)) / (4 * np.pi)
+    return float(2 * phase - np.sin(2 * phase)) / (4 * np.pi), float(1 - np.cos(2 * phase)) / (4 * np.pi)
 
 
 def wide_band_geometric(sd_exchange: float, coupling: float) -> float:
@@ -278,7 +278,7 @@ def fig_s3(track: Track) -> Figure:
         for width in track(widths):
             system = _wide(wall, width)
             flows = system.currents()
-            total = sum(flows.spin[o][:, 2] for o in PARTS)
+            total = np.sum([flows.spin[o][:, 2] for o in PARTS], axis=0)
             _, smf = smf_current(system)
             # Sites count from 1 in the paper: the bond 12 -> 13 is entry 12 of the flows and 11 of the formula.
             rows.append((total[12], smf[11], total[-1], smf[-1]))

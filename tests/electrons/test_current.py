@@ -30,7 +30,7 @@ def torque(spin, m):
 @pytest.mark.parametrize("couplings", COUPLINGS)
 @pytest.mark.parametrize("temperature", [0.0, 0.03])
 def test_continuity_of_every_origin_in_steady_precession(rng, couplings, axis, temperature):
-    """Torque = spin flow out - in + ds/2dt; the adiabatic spin turns rigidly and its ds/dt belongs to the geometric part."""
+    """Torque = spin flow out - in + ds/2dt; ds/dt of the turning adiabatic spin belongs to the geometric part."""
     device, m = wire(couplings, temperature), moments(rng)
     spin = device.freeze(m).precession(np.array(axis), 1.0)
     flows = precession_currents(device, m, axis, 1.0)
