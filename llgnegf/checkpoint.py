@@ -41,7 +41,7 @@ _SHA = 32
 class State:
     """All that the next step depends on.  The time is step * dt: never accumulated, so never stored.
 
-    moment, velocity: (nx[, ny], 3), unit vectors and dm/dt (the warm start of its own equation); solves: Green's
+    moment, velocity: (nx[, ny], 3), unit vectors and dm/dt where a scheme starts from it (else zero); solves: Green's
     functions evaluated so far; held_field: the field of the electrons where a step holds it fixed; extra: whatever
     else a coupling scheme or integrator remembers.
     """

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        print("llgnegf: stopped at once; what was saved is kept, `llgnegf resume` goes on from there", file=sys.stderr)
+        print("llgnegf: stopped at once; a run file that was begun is kept: `llgnegf resume` it", file=sys.stderr)
         return 75
     except (LLGNEGFError, OSError, MemoryError) as error:
         if arguments.debug:

@@ -207,7 +207,7 @@ class Table(BaseModel):
 
 
 class Units(Table):
-    """[units]: what one unit of energy is; used only to report in fs, ps and A/m^2."""
+    """[units]: what one unit of energy is; used only to report times in fs and ps."""
 
     energy: Annotated[str | float, ENERGY_UNIT] = "eV"
 

@@ -26,7 +26,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
     "sea": {"color": "#0072B2", "marker": "s", "linestyle": "--", "label": "sea"},
     "surface": {"color": "#009E73", "marker": "^", "linestyle": "-.", "label": "surface"},
-    "sum": {"color": "black", "marker": "", "linestyle": ":", "label": "sum"},
+    "sum": {"color": "black", "marker": ".", "linestyle": ":", "label": "sum"},
     "exact": {
         "color": "black", "marker": "o", "linestyle": "", "label": "exact", "markerfacecolor": "none", "markersize": 9
     },
@@ -82,7 +82,8 @@ def _torque_profiles(run: Run) -> Figure:
     spins["sum"] = np.sum(list(spins.values()), axis=0)
     with contextlib.suppress(NothingToCompare):
         spins["exact"] = compare(run)[0].exact
-    scale = frequency if frequency else 1.0
+    # Components along dm/dt are even in the frequency: its size scales them, not its sign.
+    scale = abs(frequency) if frequency else 1.0
     sites = np.arange(len(m))
     figure = Figure(figsize=(7.0, 4.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"height_ratios": [1, 3.2]})
@@ -94,7 +95,7 @@ def _torque_profiles(run: Run) -> Figure:
             values = field_and_damping_like(torque(spin, m, deck.electrons.sd_exchange), m, velocity)[k]
             ax.plot(sites, values / scale, **STYLES[name])
         ax.set_xlabel(r"site $i$")
-        ax.set_ylabel(rf"$T_i^{{\mathrm{{{label}}}}} / \hbar\omega$")
+        ax.set_ylabel(rf"$T_i^{{\mathrm{{{label}}}}} / \hbar|\omega|$")
         ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
         ax.set_title("field-like" if label == "FL" else "damping-like", fontsize=9, loc="right")
         _integer_sites(ax, len(m))
@@ -103,7 +104,7 @@ def _torque_profiles(run: Run) -> Figure:
     figure.suptitle(
         rf"$J_{{sd}}$ = {deck.electrons.sd_exchange:g}, $\gamma_c$ = {couplings}, $E_F$ = "
         rf"{deck.electrons.fermi_energy:g}, $k_BT$ = {deck.electrons.temperature:g}, "
-        rf"$\hbar\omega$ = {frequency:g} {deck.units.label}",
+        rf"$\hbar\omega$ = {frequency:g} (all in {deck.units.label})",
         fontsize=9,
     )
     return figure
@@ -111,13 +112,15 @@ def _torque_profiles(run: Run) -> Figure:
 
 def _draw_texture(ax, m: np.ndarray, show_scale: bool, figure: Figure) -> None:
     """The moments as arrows in the y-z plane, coloured by m_x."""
-    sites = np.arange(len(m))
+    # More than some two dozen arrows would hide each other.
+    sites = np.arange(0, len(m), -(-len(m) // 24))
+    n, m = len(m), m[sites]
     arrows = ax.quiver(
-        sites, np.zeros(len(m)), m[:, 1], m[:, 2], m[:, 0], pivot="mid", cmap="PuOr", clim=(-1, 1), angles="uv",
+        sites, np.zeros(len(sites)), m[:, 1], m[:, 2], m[:, 0], pivot="mid", cmap="PuOr", clim=(-1, 1), angles="uv",
         scale=1.35, scale_units="height", units="height", width=0.05, edgecolor="0.2", linewidth=0.4,
     )  # fmt: skip
     ax.set_ylim(-0.7, 0.7)
-    ax.set_xlim(-0.6, len(m) - 0.4)
+    ax.set_xlim(-0.6, n - 0.4)
     ax.set_yticks([])
     ax.tick_params(labelbottom=False)
     ax.set_ylabel(r"$(m_y, m_z)$", fontsize=8)

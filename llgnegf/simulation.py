@@ -210,15 +210,18 @@ def run(
     if not isinstance(deck, Deck):
         deck = load_deck(deck)
     deck = _until(deck, until)
-    parts = Parts(deck, field)
-    attributes = {} if field is None else {"user_field": field_name(field)}
-    state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
-    writer = Writer.create(
-        path, deck, deck.n_frames, deck.lattice.shape, parts.observables.fields(), overwrite=overwrite, attrs=attributes
-    )
-    with _closing(writer):
-        writer.append(_recorded(parts, state))
-        _advance(parts, state, writer, _Stop(walltime), progress)
+    stop = _Stop(walltime)
+    with stop.listening():
+        parts = Parts(deck, field)
+        attributes = {} if field is None else {"user_field": field_name(field)}
+        state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
+        fields = parts.observables.fields()
+        writer = Writer.create(
+            path, deck, deck.n_frames, deck.lattice.shape, fields, overwrite=overwrite, attrs=attributes
+        )
+        with _closing(writer):
+            writer.append(_recorded(parts, state))
+            _advance(parts, state, writer, stop, progress)
     return open_run(path)
 
 
@@ -251,11 +254,18 @@ def resume(
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
     parts = Parts(deck, field)
     parts.coupling.solves = state.solves
+    if deck.n_steps < state.step:
+        raise DeckError(
+            f"--until {deck.run.duration:g}: {path} has reached t = {state.step * deck.integrator.step:g} already; "
+            "allowed: a later time"
+        )
     done = 1 + state.step // deck.save_interval_steps
-    writer = Writer.reopen(path, min(done, header["frames_written"]))
-    with _closing(writer):
-        writer.extend(max(deck.n_frames, done), deck.text)
-        _advance(parts, state, writer, _Stop(walltime), progress)
+    stop = _Stop(walltime)
+    with stop.listening():
+        writer = Writer.reopen(path, min(done, header["frames_written"]))
+        with _closing(writer):
+            writer.extend(max(deck.n_frames, done), deck.text)
+            _advance(parts, state, writer, stop, progress)
     return open_run(path)
 
 
@@ -317,7 +327,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
 
     save_checkpoint()  # from here on a killed run can be resumed
     saved_at = looked_at = time.monotonic()
-    with stop.listening(), Progress(deck, n, enabled=progress) as bar:
+    with Progress(deck, n, enabled=progress) as bar:
         try:
             while n < last and not stop:
                 # Imposed motion is known at every time: nothing happens between two frames.

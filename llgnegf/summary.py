@@ -39,10 +39,17 @@ def summary(run: Run) -> str:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'average':>15}{'change':>12}")
     for name in scalars:
         values = np.asarray(run[name], dtype=float)
+        if name == "wall_tilt":
+            # The angle turns on through pi; its jumps there are not the wall's.
+            known = ~np.isnan(values)
+            values[known] = np.unwrap(values[known])
         lines.append(_scalar_row(name, values))
     if "grand_potential" in run.names:
-        total = np.asarray(run["energy_classical"]) + np.asarray(run["grand_potential"])
-        lines.append(_scalar_row("classical + grand pot.", total))
+        # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
+        share = deck.electrons.back_action if deck.electrons is not None else 1.0
+        total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
+        name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
+        lines.append(_scalar_row(name, total))
     if "solves" in run.names:
         lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
     return "\n".join(lines)

@@ -532,7 +532,7 @@ def _refuse_overwriting(path: Path, overwrite: bool) -> None:
     if there and not overwrite:
         raise DeckError(
             f"{path}: there already ({', '.join(there)}); continue it with `llgnegf resume {path}`, choose another "
-            "name with -o, or replace it with --overwrite"
+            "name with -o, or replace it with --overwrite (in Python overwrite=True)"
         )
 
 

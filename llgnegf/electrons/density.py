@@ -33,6 +33,8 @@ from .quadrature import adaptive_nodes, fermi_derivative
 # Below this many site-energies a kernel call is shorter than handing it to threads.
 _THREADING_THRESHOLD = 4000
 _SURFACE_SHARE = 1 / 4
+_NO_TURN = np.zeros((2, 2), complex)
+Drive = tuple[np.ndarray, np.ndarray]
 _GAUSS_LADDER = (5, 8, 13)
 # Up to this many sites the levels of the wire are found by a dense eigenvalue solver.
 _SHORT_WIRE = 32
@@ -300,7 +302,7 @@ class Frozen:
         self._remember(sums[0], logdet)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
-        surface = -self._integrate(self._choose_rule(rate, None), rate, 2, K) / (2 * np.pi)
+        surface = -self._integrate(self._choose_rule((rate, K), None), rate, 2, K) / (2 * np.pi)
         if device.temperature > 0:
             surface += self._levels.unturned(K).on_sites()
         return self._pack(sums[2], surface, -sums[1])
@@ -323,7 +325,7 @@ class Frozen:
 
     def _surface_terms(self, rule: RealRule, rate, K=None, with_bonds: bool = False):
         self.solves += len(rule.energies)
-        K = np.zeros((2, 2), complex) if K is None else K
+        K = _NO_TURN if K is None else K
         ends = rule.sigma, rule.roots
         out, _, bonds = surface_integrand(rule.energies, self.blocks, self.device.hops, *ends, rate, K, with_bonds)
         return bonds if with_bonds else out
@@ -338,7 +340,7 @@ class Frozen:
 
         K: generator of a rigid precession; with it the surface part is that of Bajpai and Nikolic.
         """
-        rule = self._choose_rule(rate, None)
+        rule = self._choose_rule((rate, _NO_TURN if K is None else K), None)
         bonds = -self._integrate(rule, rate, 1 if K is None else 2, K, with_bonds=True) / (2 * np.pi)
         if self.device.temperature > 0:
             levels = self._levels.surface(rate) if K is None else self._levels.unturned(K)
@@ -348,7 +350,7 @@ class Frozen:
     def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
         """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
         if self._surface_rule is None:
-            self._surface_rule = self._choose_rule(rate, thermal_states)
+            self._surface_rule = self._choose_rule((rate, _NO_TURN), thermal_states)
         surface = -self._integrate(self._surface_rule, rate, 1) / (2 * np.pi)
         if self.device.temperature > 0:
             surface += self._levels.surface(rate).on_sites()
@@ -365,8 +367,11 @@ class Frozen:
         """Discrete levels inside the thermal window: all of a closed wire, bound states outside the lead band."""
         return bound_states(self.device, self.blocks, *self._window)
 
-    def _choose_rule(self, rate, thermal_states) -> RealRule:
-        """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion."""
+    def _choose_rule(self, drive: Drive, thermal_states) -> RealRule:
+        """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion.
+
+        drive: dH/dt (n, 2, 2) and generator K (2, 2) of a rigid rotation; the terms of both are converged.
+        """
         device = self.device
         nothing = device.no_rule
         low, high = device.band
@@ -375,7 +380,7 @@ class Frozen:
             return nothing
         if kT == 0:
             return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
-        size = abs(rate).max() / device.hopping
+        size = max(abs(part).max() for part in drive) / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         if target == 0:
             return nothing
@@ -383,29 +388,29 @@ class Frozen:
         if window[0] >= window[1]:
             return nothing
         if self._window == window:
-            chosen = self._gauss_rule(rate, target, thermal_states)
-            chosen = chosen or self._trapezoidal_rule(rate, target, thermal_states)
+            chosen = self._gauss_rule(drive, target, thermal_states)
+            chosen = chosen or self._trapezoidal_rule(drive, target, thermal_states)
             if chosen is not None:
                 return chosen
-        return self._panel_rule(rate, target, window)
+        return self._panel_rule(drive, target, window)
 
-    def _gauss_rule(self, rate, target, thermal_states) -> RealRule | None:
+    def _gauss_rule(self, drive: Drive, target, thermal_states) -> RealRule | None:
         """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
         device = self.device
         sums = []
         for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
             both = device.thermal_rule(lengths)
-            terms = self._surface_terms(both, rate)
+            terms = self._surface_terms(both, *drive)
             end = 0
             for n in lengths:
                 start, end = end, end + n
                 sums.append(_weighted_sum(both.weights[start:end], terms[start:end]))
-            if abs(sums[-1][1] - sums[-2][1]).max() < target:
+            if abs(sums[-1][1:] - sums[-2][1:]).max() < target:
                 rule = device.thermal_rule(lengths[-1:])
                 return rule if self._sees_all_resonances(sums[-1][0], target, thermal_states) else None
         return None
 
-    def _trapezoidal_rule(self, rate, target, thermal_states) -> RealRule | None:
+    def _trapezoidal_rule(self, drive: Drive, target, thermal_states) -> RealRule | None:
         """Equidistant energies whose even and odd halves agree, or None.
 
         Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(4i n E/v); with the
@@ -419,9 +424,9 @@ class Frozen:
         energies = device.fermi_energy + step * (np.arange(-2 * half, 2 * half) / 2 + 0.25)
         weights = -0.5 * step * fermi_derivative(energies, device.fermi_energy, device.temperature)
         rule = device.real_rule(energies, weights)
-        terms = self._surface_terms(rule, rate)
+        terms = self._surface_terms(rule, *drive)
         even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
-        if 2 * abs(even[1] - odd[1]).max() > target:
+        if 2 * abs(even[1:] - odd[1:]).max() > target:
             return None
         return rule if self._sees_all_resonances(even[0] + odd[0], target, thermal_states) else None
 
@@ -462,7 +467,7 @@ class Frozen:
             log_r += np.log(max(abs((sigma + t * np.exp(1j * k)) / (sigma + t * np.exp(-1j * k))), 1e-16))
         return float(-log_r * t * np.sin(k) / device.n_sites)
 
-    def _panel_rule(self, rate, target, window) -> RealRule:
+    def _panel_rule(self, drive: Drive, target, window) -> RealRule:
         """Adaptive panels in k, where the self-energy has no root singularity: E = onsite - 2t cos k."""
         device = self.device
         t, mu, kT = device.hopping, device.fermi_energy, device.temperature
@@ -474,8 +479,8 @@ class Frozen:
             return -fermi_derivative(energy_of(k), mu, kT) * 2 * t * np.sin(k)
 
         def integrand(k):
-            terms = self._surface_terms(device.real_rule(energy_of(k), k), rate)[:, 1]
-            return (density(k)[:, None, None] * terms).reshape(len(k), -1)
+            terms = self._surface_terms(device.real_rule(energy_of(k), k), *drive)[:, 1:]
+            return (density(k)[:, None, None, None] * terms).reshape(len(k), -1)
 
         edges = [window[0], window[1], mu - 3 * kT, mu, mu + 3 * kT]
         if device.n_sites <= 4 * _SHORT_WIRE:

@@ -38,7 +38,8 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
                 break
             step *= 0.25
         new = slope(trial)
-        dy, dg = trial - y, new - g
+        # Ghosts of periodic edges are copies: they do not count.
+        dy, dg = magnet.unpack(trial) - magnet.unpack(y), magnet.unpack(new) - magnet.unpack(g)
         curvature = -float((dy * dg).sum())
         step = float((dy * dy).sum()) / curvature if curvature > 0 else 2 * step
         y, g = trial, new

@@ -162,3 +162,16 @@ def test_closed_end_carries_nothing_and_reports_it_as_zero(rng):
     for origin in flows.origins:
         assert flows.charge[origin][0] == 0
         assert not flows.spin[origin][0].any()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.01])
+@pytest.mark.parametrize("coupling", [0.0, 1e-9, 0.1])
+def test_precession_of_moments_along_the_axis_moves_nothing(temperature, coupling):
+    """J_sd = 0, or moments along the axis: dH/dt = 0, so the geometric, sea and surface parts cancel exactly."""
+    m = np.tile([0.0, 0.0, 1.0], (4, 1))
+    device = Device(4, sd_exchange=coupling, temperature=temperature)
+    spin = device.freeze(m).precession(np.array([0.0, 0.0, 1.0]), 0.001)
+    assert abs(spin.geometric).max() > 1e-5
+    assert abs(spin.nonadiabatic).max() < 1e-9
+    into = precession_currents(device, m, (0, 0, 1), 0.001).into_leads()[1]
+    assert abs(into).max() < 1e-9

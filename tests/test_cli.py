@@ -1,0 +1,503 @@
+"""The command: every verb, every exit code, and never a traceback."""
+
+import itertools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llgnegf import open_run, simulation
+from llgnegf.cli import main
+from llgnegf.deck import load_deck, shipped_decks
+from tests.test_simulation import BASE, CLASSICAL, assert_same
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """command(*words) -> (exit code, stdout, stderr), in the folder tmp_path; no traceback may appear."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err + out
+        assert "a bug" not in err
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def deck(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(BASE)
+    return path
+
+
+@pytest.fixture
+def bare(tmp_path):
+    path = tmp_path / "bare.toml"
+    path.write_text(CLASSICAL)
+    return path
+
+
+def shell(*words, cwd, **options):
+    """A process of its own."""
+    line = [sys.executable, "-m", "llgnegf", *map(str, words)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(line, cwd=cwd, env=ENVIRONMENT, **{**pipes, **options})
+
+
+# --- list, new, check -----------------------------------------------------------------------------------------------
+
+
+def test_list_names_every_shipped_deck_on_one_line(command):
+    code, out, err = command("list")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == sorted(shipped_decks())
+    assert all(title in line for line, (_, title) in zip(lines, shipped_decks().values(), strict=True))
+
+
+def test_new_writes_a_deck_to_edit_and_never_overwrites(command, tmp_path):
+    assert command("new", "precessing_wall")[0] == 0
+    written = tmp_path / "precessing_wall.toml"
+    assert written.read_text() == shipped_decks()["precessing_wall"][0].read_text()
+    written.write_text("mine")
+    code, out, err = command("new", "precessing_wall")
+    assert (code, out) == (2, "")
+    assert "precessing_wall.toml is there already" in err
+    assert written.read_text() == "mine"
+    assert command("new", "precessing_wall", "other.toml")[0] == 0
+    (tmp_path / "folder").mkdir()
+    assert command("new", "precessing_wall", "folder")[0] == 0
+    assert (tmp_path / "folder" / "precessing_wall.toml").is_file()
+    code, _, err = command("new", "precesing_wall", "x.toml")
+    assert code == 2
+    assert 'did you mean "precessing_wall"?' in err
+    assert command("new", "precessing_wall", "no/such/folder.toml")[0] == 74
+
+
+@pytest.mark.parametrize("name", ["precessing_wall", "wall_in_wire", "wall_classical"])
+def test_check_tells_size_cost_and_memory(command, tmp_path, name):
+    code, out, err = command("check", name)
+    assert (code, err) == (0, "")
+    known = load_deck(name)
+    assert f"{known.n_steps} steps of {known.integrator.step:g}" in out
+    assert f"{known.n_frames} frames" in out
+    assert " x ".join(map(str, known.lattice.shape)) in out
+    assert 50 < float(re.search(r"memory +about (\S+) MB", out)[1]) < 2000
+    assert 0 < float(re.search(r"run file +(\S+) MB", out)[1]) < 10
+    per = re.search(r"([\d.e-]+) s per (step|frame)", out)
+    assert 0 < float(per[1]) < 1
+    if name == "wall_in_wire":
+        assert int(re.search(r"(\d+) Green's functions per step", out)[1]) > 100
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_predicts_the_size_of_the_run_file(command, bare, tmp_path):
+    _, out, _ = command("check", bare, "--set", "run.duration=60", "--set", "run.save_every=0.1")
+    predicted = float(re.search(r"run file +(\S+) MB", out)[1]) * 1e6
+    command("run", bare, "--set", "run.duration=60", "--set", "run.save_every=0.1", "-o", "a.h5")
+    assert predicted < (tmp_path / "a.h5").stat().st_size < 6 * predicted + 1e5
+
+
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_every_mistake_at_once_and_nothing_written(command, deck, tmp_path, verb):
+    deck.write_text(BASE.replace("exchange = 0.3", "exchnge = 0.3").replace("seed = 3", "seed = -3"))
+    code, out, err = command(verb, deck, "--set", "integrator.step=0.7", "--set", "electrons.temperature=cold")
+    assert (code, out) == (2, "")
+    for text in ('magnet.exchnge = 0.3: unknown key; did you mean "exchange"?', "run.seed = -3", "electrons.temp"):
+        assert text in err
+    assert len(err.splitlines()) >= 3
+    assert list(tmp_path.iterdir()) == [deck]
+
+
+# --- run ------------------------------------------------------------------------------------------------------------
+
+
+def test_run_logs_one_line_per_save_without_a_terminal(command, deck, tmp_path):
+    code, out, err = command("run", deck)
+    assert code == 0
+    assert "llgnegf show mine.h5" in out
+    lines = err.splitlines()
+    assert len(lines) == 4
+    assert [line.split("  ")[0] for line in lines] == ["t = 0.3", "t = 0.6", "t = 0.9", "t = 1.2"]
+    assert all(re.search(r"step \d+/12  \S+ steps/s  \d+ s left  E = .*Omega = ", line) for line in lines)
+    assert (tmp_path / "mine.h5").is_file()
+    assert not (tmp_path / "mine.h5.lock").exists()
+
+
+def test_run_refuses_to_overwrite_and_names_resume(command, bare, tmp_path):
+    assert command("run", bare, "-o", "a.h5")[0] == 0
+    before = (tmp_path / "a.h5").read_bytes()
+    code, out, err = command("run", bare, "-o", "a.h5")
+    assert (code, out) == (2, "")
+    assert "llgnegf resume a.h5" in err
+    assert "--overwrite" in err
+    assert (tmp_path / "a.h5").read_bytes() == before
+    assert command("run", bare, "-o", "a.h5", "--overwrite", "--set", "run.seed=5")[0] == 0
+    assert (tmp_path / "a.h5").read_bytes() != before
+
+
+def test_set_reaches_any_key(command, deck, tmp_path):
+    words = ["electrons.lead.0.coupling=0", "electrons.lead.1.coupling=0", "magnet.field=[0, 0, 1]", "title=closed wire"]
+    sets = itertools.chain(*(("--set", word) for word in words))
+    code, _, err = command("run", deck, *sets, "--until", "0.6")
+    assert code == 0, err
+    with open_run(tmp_path / "mine.h5") as run:
+        assert [lead.coupling for lead in run.deck.electrons.lead] == [0, 0]
+        assert run.deck.magnet.field == (0, 0, 1)
+        assert run.deck.title == "closed wire"
+        assert run.times[-1] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("word", ["electrons.lead.7.coupling=0", "integrator.step", "=3", "run.duration=[1", "a.b.c=1"])
+def test_a_wrong_set_is_an_argument_error(command, deck, word):
+    code, out, err = command("run", deck, "--set", word)
+    assert (code, out) == (2, "")
+    assert err.startswith("llgnegf: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ((), "required"),
+        (("frobnicate",), "invalid choice: 'frobnicate'"),
+        (("run",), "required"),
+        (("run", "no_such_deck"), "no such file, and no shipped deck of that name"),
+        (("run", "mine.toml", "--walltime", "soon"), '"1 h"'),
+        (("run", "mine.toml", "--walltime", "-1h"), "walltime"),
+        (("run", "mine.toml", "--until", "never"), "--until"),
+        (("run", "mine.toml", "--until", "0.25"), "nearest: 0.2 or 0.3"),
+        (("run", "mine.toml", "--until", "-1"), "run.duration = -1.0"),
+    ],
+)
+def test_wrong_arguments_give_2(command, deck, tmp_path, words, text):
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert text in err
+    assert list(tmp_path.iterdir()) == [deck]
+
+
+@pytest.mark.parametrize("path", ["no/such/run.h5", "mine.toml/run.h5", "/proc/run.h5", "x" * 300 + ".h5"])
+def test_disk_trouble_gives_74(command, bare, path):
+    (bare.parent / "mine.toml").write_text("")
+    code, out, err = command("run", bare, "-o", path)
+    assert (code, out) == (74, "")
+    assert path in err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_read_only_folder_gives_74(command, bare, tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    code, _, err = command("run", bare, "-o", folder / "run.h5")
+    assert code == 74
+    assert "permission denied" in err
+
+
+@pytest.mark.parametrize("verb", ["show", "plot", "compare", "resume"])
+def test_what_is_not_a_run_gives_74(command, tmp_path, verb):
+    (tmp_path / "text.h5").write_text("not HDF5 at all")
+    for path, text in [("none.h5", "no such file"), ("text.h5", "not a run file"), (".", "is a folder")]:
+        code, out, err = command(verb, path)
+        assert (code, out) == (74, "")
+        assert text in err
+
+
+def test_a_run_that_fails_gives_1_and_says_where(command, deck):
+    words = ["integrator.step=1e30", "run.duration=1e31", "run.save_every=1e30"]
+    with np.errstate(all="ignore"):
+        code, _, err = command("run", deck, *itertools.chain(*(("--set", word) for word in words)))
+    assert code == 1
+    assert "integrator.step" in err.splitlines()[-1]
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Exception, match="no such file"):
+        main(["show", "none.h5", "--debug"])
+
+
+def test_a_bug_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("llgnegf.deck.shipped_decks", lambda: 1 / 0)
+    monkeypatch.setattr("llgnegf.cli.shipped_decks", lambda: 1 / 0)
+    assert main(["list"]) == 1
+    err = capsys.readouterr().err
+    assert err == "llgnegf: ZeroDivisionError: division by zero (a bug: please report it with --debug)\n"
+
+
+def test_an_early_stop_gives_75_and_the_way_on(command, deck, tmp_path):
+    assert command("run", deck, "-o", "whole.h5")[0] == 0
+    code, out, err = command("run", deck, "-o", "cut.h5", "--walltime", "0.000001 s")
+    assert (code, out) == (75, "")
+    assert "llgnegf resume cut.h5" in err
+    assert command("show", "cut.h5")[0] == 0
+    assert command("resume", "cut.h5", "--walltime", "1h")[0] == 0
+    assert_same(tmp_path / "whole.h5", tmp_path / "cut.h5")
+    code, _, err = command("resume", "cut.h5", "--until", "1.5")
+    assert code == 0
+    assert err.startswith("t = 1.5  step 15/15")
+
+
+# --- show, compare, plot --------------------------------------------------------------------------------------------
+
+
+def test_show_tells_what_how_far_and_what_is_conserved(command, deck):
+    command("run", deck, "--until", "0.6", "--set", "title=a wire")
+    code, out, err = command("show", "mine.h5")
+    assert (code, err) == (0, "")
+    for text in ("a wire", "t = 0.6 of 0.6", "3 frames", "random", "llg", "classical + grand pot.", "mean moment"):
+        assert text in out
+    assert float(re.search(r"\| \|m\| - 1 \| +(\S+) at most", out)[1]) < 1e-14
+    row = re.search(r"energy_classical +(\S+) +(\S+) +(\S+) +(\S+)", out)
+    first, last, mean, change = map(float, row.groups())
+    assert last - first == pytest.approx(change, abs=2e-3 * abs(change))
+    assert min(first, last) <= mean <= max(first, last)
+
+
+def test_show_points_at_damaged_frames(command, bare, tmp_path):
+    import h5py
+
+    command("run", bare)
+    with h5py.File(tmp_path / "bare.h5", "r+") as file:
+        file["moment"][2] = 0.5
+    code, out, _ = command("show", "bare.h5")
+    assert code == 0
+    assert "DAMAGED      frames [2]" in out
+
+
+def no_constants(word):
+    raise AssertionError(f"{word} is no JSON")
+
+
+def test_compare_prints_a_table_or_json(command, tmp_path):
+    assert command("run", "precessing_wall", "--until", "80", "-o", "a.h5")[0] == 0
+    code, out, err = command("compare", "a.h5")
+    assert (code, err) == (0, "")
+    for text in ("field-like", "damping-like", "geometric", "sea", "surface", "exact", "pumped into the leads"):
+        assert text in out
+    code, out, err = command("compare", "a.h5", "--json")
+    assert (code, err) == (0, "")
+    frame = json.loads(out, parse_constant=no_constants)["frames"][0]
+    assert frame["contributions"] == ["geometric", "sea", "surface"]
+    assert {"time", "frequency", "axis", "sites", "total_torque", "relative_error", "max_absolute_error"} <= set(frame)
+    assert len(frame["sites"]) == 7
+    assert {"geometric", "sea", "surface", "sum", "exact", "absolute_error", "relative_error"} <= set(frame["sites"][0])
+    assert set(frame["sites"][3]["sum"]) == {"spin", "torque", "field_like", "damping_like"}
+    assert 0 < frame["relative_error"] < 3e-3
+
+
+@pytest.mark.parametrize("words", [["motion.frequency=0"], ["electrons.sd_exchange=0"], ["texture.width=1e-3"]])
+def test_compare_where_nothing_moves_writes_null_and_not_nan(command, words):
+    sets = itertools.chain(*(("--set", word) for word in words))
+    assert command("run", "precessing_wall", "--until", "0", "-o", "a.h5", *sets)[0] == 0
+    code, out, _ = command("compare", "a.h5", "--json")
+    assert code == 0
+    json.loads(out, parse_constant=no_constants)
+    assert command("compare", "a.h5")[0] == 0
+    assert command("plot", "a.h5")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "reason"),
+    [
+        (CLASSICAL, [], "a classical run: compare needs electrons in steady precession"),
+        (BASE, [], "moving gates"),
+        (BASE, ["electrons.gate=[]"], "motion.kind = 'llg' of 3 moments has no exact result here"),
+        (BASE, ["electrons.gate=[]", "motion.kind=frozen"], "motion.kind = 'frozen'"),
+        (BASE, ["electrons.gate=[]", "lattice.shape=[1]", "electrons.order=0"], "electrons.order = 1"),
+    ],
+)
+def test_compare_without_an_exact_result_gives_2(command, tmp_path, text, words, reason):
+    (tmp_path / "d.toml").write_text(text)
+    sets = itertools.chain(*(("--set", word) for word in words))
+    assert command("run", "d.toml", "--until", "0", *sets)[0] == 0
+    for more in ([], ["--json"]):
+        code, out, err = command("compare", "d.h5", *more)
+        assert (code, out) == (2, "")
+        assert reason in err
+
+
+def test_plot_refuses_endings_it_cannot_draw(command, bare, tmp_path):
+    command("run", bare)
+    for name in ("figure.xyz", "figure", "figure.h5"):
+        code, out, err = command("plot", "bare.h5", "-o", name)
+        assert (code, out) == (2, "")
+        assert ".png" in err
+        assert not (tmp_path / name).exists()
+    assert command("plot", "bare.h5", "-o", "no/such/figure.png")[0] == 74
+    assert command("plot", "bare.h5", "-o", "figure.pdf")[0] == 0
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+# --- odd systems through every verb ---------------------------------------------------------------------------------
+
+ODD = {
+    "one site": (BASE, ["lattice.shape=[1]", "electrons.gate=[]"]),
+    "two sites": (BASE, ["lattice.shape=[2]"]),
+    "no exchange": (BASE, ["electrons.sd_exchange=0"]),
+    "closed": (BASE, ["electrons.lead.0.coupling=0", "electrons.lead.1.coupling=0"]),
+    "closed, warm": (BASE, ["electrons.lead=[]", "electrons.temperature=0.1"]),
+    "one lead": (BASE, ["electrons.lead.1.coupling=0"]),
+    "cold": (BASE, ["electrons.temperature=0"]),
+    "warm": (BASE, ["electrons.temperature=0.2"]),
+    "outside the band": (BASE, ["electrons.fermi_energy=2.5", "electrons.temperature=0.05"]),
+    "square of one": (CLASSICAL, ["lattice.shape=[1, 1]"]),
+    "square": (CLASSICAL, ["lattice.shape=[3, 2]", "lattice.periodic=xy"]),
+    "strip": (CLASSICAL, ["lattice.shape=[1, 4]"]),
+    "no time": (BASE, ["run.duration=0"]),
+    "no time, square": (CLASSICAL, ["run.duration=0", "lattice.shape=[3, 2]"]),
+    "one turning": (BASE, ["lattice.shape=[1]", "electrons.gate=[]", "motion={kind='precession',axis=[0,0,1],"
+                           "frequency=-0.1}"]),
+    "classical, turning": (CLASSICAL, ["motion={kind='precession',axis=[0,1,0],frequency=0.1}"]),
+    "saved after the end": (CLASSICAL, ["run.save_every=100"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_systems_pass_through_every_verb(command, tmp_path, name):
+    text, words = ODD[name]
+    (tmp_path / "d.toml").write_text(text)
+    sets = [*itertools.chain(*(("--set", word) for word in words)), "--set", "run.save_every=0.2"]
+    sets = sets if name != "saved after the end" else sets[:2]
+    assert command("check", "d.toml", *sets)[0] == 0
+    code, _, err = command("run", "d.toml", *sets, "-o", "d.h5")
+    assert code == 0, err
+    for verb in ("show", "resume", "plot"):
+        code, _, err = command(verb, "d.h5")
+        assert code == 0, (verb, err)
+    assert (tmp_path / "d.png").stat().st_size > 5000
+    assert command("compare", "d.h5")[0] in (0, 2)
+    assert command("resume", "d.h5", "--until", "1.4")[0] == 0
+
+
+# --- processes ------------------------------------------------------------------------------------------------------
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    process = shell("list", cwd=tmp_path)
+    process.stdout.close()
+    assert process.wait(60) in (0, 128 + signal.SIGPIPE)
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+LONG = ("--set", "run.duration=1000", "--set", "run.save_every=0.5", "--set", "electrons.order=0")
+
+
+def wait_for_line(process, seconds=60):
+    line = process.stderr.readline()
+    assert line.startswith("t = "), line + process.stderr.read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_from_outside_gives_75_and_the_way_on(deck, tmp_path, number):
+    process = shell("run", deck, *LONG, "-o", "cut.h5", cwd=tmp_path)
+    wait_for_line(process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert out == ""
+    assert "Traceback" not in err
+    assert re.search(rf"llgnegf: stopped at t = \S+ of 1000 \({number.name}\); continue with: llgnegf resume cut\.h5", err)
+    with open_run(tmp_path / "cut.h5") as run:
+        until = np.ceil(run.times[-1]) + 1
+    with shell("resume", "cut.h5", "--until", until, cwd=tmp_path) as process:
+        _, err = process.communicate(timeout=100)
+        assert process.returncode == 0, err
+    with shell("run", deck, *LONG, "--until", until, "-o", "whole.h5", cwd=tmp_path) as process:
+        process.communicate(timeout=100)
+    assert_same(tmp_path / "whole.h5", tmp_path / "cut.h5")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--set", "electrons.order=0", "--set", "run.duration=60"),
+        ("--set", "integrator.electrons=step", "--set", "run.duration=20"),
+        ("--set", "integrator.method=heun", "--set", "run.duration=15"),
+    ],
+    ids=["order 0", "step", "heun"],
+)
+def test_killed_again_and_again_and_still_the_same(deck, tmp_path, words):
+    """kill -9 at random moments; the run that goes on each time ends as the one that was never killed."""
+    words = (*words, "--set", "run.save_every=0.5", "--set", "run.checkpoint_every=3")
+    rng, kills = np.random.default_rng(7), 0
+    process = shell("run", deck, *words, "-o", "cut.h5", cwd=tmp_path)
+    while kills < 5:
+        line = process.stderr.readline()
+        if not line.startswith("t = "):
+            break
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        process = shell("resume", "cut.h5", cwd=tmp_path)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert kills >= 3
+    with shell("run", deck, *words, "-o", "whole.h5", cwd=tmp_path) as process:
+        process.communicate(timeout=200)
+    assert_same(tmp_path / "whole.h5", tmp_path / "cut.h5")
+
+
+@pytest.mark.slow
+def test_two_processes_cannot_write_one_run(deck, tmp_path):
+    process = shell("run", deck, *LONG, "-o", "a.h5", cwd=tmp_path)
+    wait_for_line(process)
+    for words in (("resume", "a.h5"), ("run", deck, "-o", "a.h5", "--overwrite")):
+        with shell(*words, cwd=tmp_path) as second:
+            _, err = second.communicate(timeout=60)
+        assert second.returncode == 74
+        assert "another process is writing this run" in err
+    with shell("show", "a.h5", cwd=tmp_path) as reader:  # reading does no harm
+        _, err = reader.communicate(timeout=60)
+        assert reader.returncode == 0, err
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 75
+
+
+# --- the decks that come with it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(shipped_decks()))
+def test_every_shipped_deck_runs_and_plots(command, tmp_path, name):
+    until = 2 * load_deck(name).run.save_every
+    assert command("check", name)[0] == 0
+    code, out, err = command("run", name, "--until", until)
+    assert code == 0, err
+    assert "done: 3 frames" in out
+    for verb in ("show", "plot"):
+        assert command(verb, f"{name}.h5")[0] == 0
+    assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+    with open_run(tmp_path / f"{name}.h5") as run:
+        for variable in run.names:
+            assert np.isfinite(np.asarray(run[variable])).all(), variable
+
+
+def test_the_loop_needs_no_terminal_and_no_stderr(tmp_path):
+    """progress = False prints nothing at all."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stderr(io.StringIO()) as err, contextlib.redirect_stdout(io.StringIO()) as out:
+        simulation.run("wall_classical", tmp_path / "a.h5", until=10.0).close()
+    assert (err.getvalue(), out.getvalue()) == ("", "")
