@@ -209,8 +209,8 @@ def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.trajectory import open_run
 
-    path = arguments.output or arguments.path.with_suffix(".png")
-    with open_run(arguments.path) as result:
+    with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
+        path = arguments.output or arguments.path.with_suffix(".png")
         plot(result, path)
     print(f"wrote {path}")
 

@@ -188,24 +188,21 @@ def instantaneous_rotation(m: np.ndarray, velocity: np.ndarray, field: np.ndarra
     b x m.  Without a field, or with the moment along it, Omega = m x velocity, the shortest rotation.
     """
     length = np.linalg.norm(field)
+    rotation = np.cross(m, velocity)
     if length > 0:
         b = field / length
         side = np.cross(b, m)
         sine = np.linalg.norm(side)
         if sine > 1e-9:
             e_phi = side / sine
-            omega = velocity @ e_phi / sine
-            # e_phi x m points along increasing polar angle up to sign: the rest of the velocity is a turn about e_phi.
-            turn = velocity @ np.cross(e_phi, m)
-            rotation = omega * b + turn * e_phi
-            frequency = float(np.linalg.norm(rotation))
-            if frequency > 0:
-                # The sign convention of the deck: positive means right-handed about the field.
-                sign = 1.0 if rotation @ b >= 0 else -1.0
-                return sign * rotation / frequency, sign * frequency
-    rotation = np.cross(m, velocity)
+            # The polar angle turns about e_phi; the rest of the velocity is precession about b.
+            rotation = (velocity @ e_phi / sine) * b + (velocity @ np.cross(e_phi, m)) * e_phi
     frequency = float(np.linalg.norm(rotation))
-    return (rotation / frequency, frequency) if frequency > 0 else (np.array([0.0, 0.0, 1.0]), 0.0)
+    if frequency == 0:
+        return np.array([0.0, 0.0, 1.0]), 0.0
+    # The sign convention of the deck: positive means right-handed about the field.
+    sign = -1.0 if rotation @ field < 0 else 1.0
+    return sign * rotation / frequency, sign * frequency
 
 
 def report(comparisons: list[Comparison], energy_unit: str) -> str:

@@ -213,7 +213,7 @@ def _edges(time: np.ndarray) -> np.ndarray:
 def _legend_above(ax) -> None:
     """A legend that hides no curve; six entries fit."""
     place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
-    ax.legend(**place, ncols=6, handlelength=1.9, columnspacing=0.9, handletextpad=0.5)
+    ax.legend(**place, ncols=6, handlelength=1.8, columnspacing=0.7, handletextpad=0.4)
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:

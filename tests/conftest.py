@@ -1,7 +1,13 @@
 """Shared settings of the suite: floating-point errors raise, so that a silent NaN is a failure."""
 
-import numpy as np
-import pytest
+import os
+
+# One BLAS thread each, before NumPy is imported: parallel tests would fight over the cores otherwise.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

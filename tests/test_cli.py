@@ -154,7 +154,12 @@ def test_run_refuses_to_overwrite_and_names_resume(command, bare, tmp_path):
 
 
 def test_set_reaches_any_key(command, deck, tmp_path):
-    words = ["electrons.lead.0.coupling=0", "electrons.lead.1.coupling=0", "magnet.field=[0, 0, 1]", "title=closed wire"]
+    words = [
+        "electrons.lead.0.coupling=0",
+        "electrons.lead.1.coupling=0",
+        "magnet.field=[0, 0, 1]",
+        "title=closed wire",
+    ]
     sets = itertools.chain(*(("--set", word) for word in words))
     code, _, err = command("run", deck, *sets, "--until", "0.6")
     assert code == 0, err
@@ -415,7 +420,9 @@ def test_a_signal_from_outside_gives_75_and_the_way_on(deck, tmp_path, number):
     assert process.returncode == 75
     assert out == ""
     assert "Traceback" not in err
-    assert re.search(rf"llgnegf: stopped at t = \S+ of 1000 \({number.name}\); continue with: llgnegf resume cut\.h5", err)
+    assert re.search(
+        rf"llgnegf: stopped at t = \S+ of 1000 \({number.name}\); continue with: llgnegf resume cut\.h5", err
+    )
     with open_run(tmp_path / "cut.h5") as run:
         until = np.ceil(run.times[-1]) + 1
     with shell("resume", "cut.h5", "--until", until, cwd=tmp_path) as process:

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
+from matplotlib.transforms import Bbox
 
 from llgnegf import load_deck, plots, run
 from llgnegf.deck import parse_deck
@@ -60,32 +62,30 @@ def test_every_kind_of_run_has_a_picture(tmp_path, monkeypatch, kind, frames):
         shown = [np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in ax.get_lines()]
         assert any(shown) or ax.images or ax.collections, ax.get_ylabel()
     # Nothing sticks out of the page.
-    renderer = figure.canvas.get_renderer()
-    width, height = figure.canvas.get_width_height()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    page = Bbox([[-1, -1], np.add(canvas.get_width_height(), 1)])
     for ax in figure.axes:
-        legend = ax.get_legend()
-        if legend is not None:
-            box = legend.get_window_extent(renderer)
-            scale = figure.dpi / renderer.dpi
-            assert box.x0 * scale >= -1
-            assert box.x1 * scale <= width + 1
-            assert box.y1 * scale <= height + 1
+        for artist in (ax.get_legend(), ax.xaxis.label, ax.yaxis.label, ax.title):
+            if artist is not None:
+                box = artist.get_window_extent(canvas.get_renderer())
+                assert Bbox.union([page, box]).bounds == page.bounds, artist
 
 
 def test_precession_shows_contributions_sum_and_exact(tmp_path, monkeypatch):
     figures = drawn(monkeypatch)
     with result_of("precession", tmp_path / "a.h5") as r:
         plots.plot(r, tmp_path / "a.pdf")
-        lower = figures[0].axes[1], figures[0].axes[3]
+        lower = figures[0].axes[2:4]
         m, v = r["moment"][-1], r["velocity"][-1]
-        for ax, direction in zip(sorted(lower, key=lambda ax: ax.get_position().x0), (v, np.cross(m, v)), strict=True):
+        for ax, direction in zip(lower, (v, np.cross(m, v)), strict=True):
             lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
             assert set(lines) >= {"geometric", "sea", "surface", "sum", "exact"}
             unit = direction / np.linalg.norm(direction, axis=1)[:, None]
             for name in ("geometric", "sea", "surface"):
                 T = 0.1 * np.cross(r[f"spin_{name}"][-1], m)
                 np.testing.assert_allclose(lines[name], (T * unit).sum(axis=1) / 0.001, atol=1e-12)
-            np.testing.assert_allclose(lines["sum"], lines["exact"], atol=2e-3 * abs(lines["geometric"]).max())
+            np.testing.assert_allclose(lines["sum"], lines["exact"], atol=5e-3 * abs(lines["sum"]).max())
 
 
 def test_macrospin_shows_its_components_and_energies_from_zero(tmp_path, monkeypatch):

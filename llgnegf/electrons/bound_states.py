@@ -37,6 +37,11 @@ class BoundStates:
     resolvents: list[NDArray[np.complex128]]
     slopes: NDArray[np.float64]
 
+    @property
+    def any(self) -> bool:
+        """Whether there are any levels at all."""
+        return len(self.energies) > 0
+
     def surface(self, rate: NDArray[np.complex128]) -> Shares:
         """Their part of rho_surf for dH/dt = `rate` (n, 2, 2)."""
         pairs = []

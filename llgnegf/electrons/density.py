@@ -180,6 +180,8 @@ class Frozen:
         self.bounds = device.spectrum_bounds(m, potential)
         self.solves = 0
         self._surface_rule: RealRule | None = None
+        # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
+        self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
         self._equilibrium: tuple[NDArray[np.float64], float] | None = None
 
     # --- equilibrium ------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ class Frozen:
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
         surface = -self._integrate(self._choose_rule((rate, K), None), rate, 2, K) / (2 * np.pi)
-        if device.temperature > 0:
+        if self._levels.any:
             surface += self._levels.unturned(K).on_sites()
         return self._pack(sums[2], surface, -sums[1])
 
@@ -333,6 +335,8 @@ class Frozen:
     def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
         if not len(rule.energies):
             return np.zeros((self.device.n_sites - with_bonds, 4))
+        if self._known is not None and self._known[0] is rule and self._known[1] is rate and not with_bonds:
+            return self._known[2][term]
         return _weighted_sum(rule.weights, self._surface_terms(rule, rate, K, with_bonds))[term]
 
     def surface_bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None):
@@ -342,7 +346,7 @@ class Frozen:
         """
         rule = self._choose_rule((rate, _NO_TURN if K is None else K), None)
         bonds = -self._integrate(rule, rate, 1 if K is None else 2, K, with_bonds=True) / (2 * np.pi)
-        if self.device.temperature > 0:
+        if self._levels.any:
             levels = self._levels.surface(rate) if K is None else self._levels.unturned(K)
             bonds += levels.over_bonds(self.device.hops)
         return bonds
@@ -352,11 +356,11 @@ class Frozen:
         if self._surface_rule is None:
             self._surface_rule = self._choose_rule((rate, _NO_TURN), thermal_states)
         surface = -self._integrate(self._surface_rule, rate, 1) / (2 * np.pi)
-        if self.device.temperature > 0:
+        if self._levels.any:
             surface += self._levels.surface(rate).on_sites()
         return surface
 
-    @property
+    @cached_property
     def _window(self) -> tuple[float, float]:
         """Energies between which -df/dE matters."""
         reach = self.device.temperature * min(45.0, 8 - np.log(self.device.tolerance))
@@ -388,7 +392,8 @@ class Frozen:
         if window[0] >= window[1]:
             return nothing
         if self._window == window:
-            chosen = self._gauss_rule(drive, target, thermal_states)
+            # A Gauss rule of a few energies follows no more than a turn or so of the integrand within kT.
+            chosen = None if self._ripple * kT > 4 else self._gauss_rule(drive, target, thermal_states)
             chosen = chosen or self._trapezoidal_rule(drive, target, thermal_states)
             if chosen is not None:
                 return chosen
@@ -407,19 +412,18 @@ class Frozen:
                 sums.append(_weighted_sum(both.weights[start:end], terms[start:end]))
             if abs(sums[-1][1:] - sums[-2][1:]).max() < target:
                 rule = device.thermal_rule(lengths[-1:])
+                self._known = rule, drive[0], sums[-1]
                 return rule if self._sees_all_resonances(sums[-1][0], target, thermal_states) else None
         return None
 
     def _trapezoidal_rule(self, drive: Drive, target, thermal_states) -> RealRule | None:
         """Equidistant energies whose even and odd halves agree, or None.
 
-        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(4i n E/v); with the
-        poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - 4 n/v)): the best rule for long wires.
+        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E); with the
+        poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - ripple)): the best rule for long wires.
         """
         device = self.device
-        velocity = 2 * device.hopping * np.sin(self._momentum(device.fermi_energy))
-        ripple = 4 * device.n_sites / velocity
-        step = 2 * np.pi / (ripple - np.log(target) / (np.pi * device.temperature))
+        step = 2 * np.pi / (self._ripple - np.log(target) / (np.pi * device.temperature))
         half = int(np.ceil((self._window[1] - device.fermi_energy) / step))
         energies = device.fermi_energy + step * (np.arange(-2 * half, 2 * half) / 2 + 0.25)
         weights = -0.5 * step * fermi_derivative(energies, device.fermi_energy, device.temperature)
@@ -428,7 +432,14 @@ class Frozen:
         even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
         if 2 * abs(even[1:] - odd[1:]).max() > target:
             return None
+        self._known = rule, drive[0], even + odd
         return rule if self._sees_all_resonances(even[0] + odd[0], target, thermal_states) else None
+
+    @property
+    def _ripple(self) -> float:
+        """4 n/v: how fast waves that run to and fro twice let the integrand oscillate with energy."""
+        device = self.device
+        return float(2 * device.n_sites / (device.hopping * np.sin(self._momentum(device.fermi_energy))))
 
     def _momentum(self, energy):
         """k of the leads, E = onsite - 2t cos k, in [0, pi]."""

@@ -66,6 +66,17 @@ def test_narrow_resonances_at_the_fermi_energy_are_not_missed(rng, temperature):
             assert max(errors.values()) <= tolerance, (offset, tolerance, errors)
 
 
+@pytest.mark.parametrize(
+    ("seed", "n", "couplings"), [(5, 3, (0.05, 0.0)), (10, 4, (0.05, 0.05)), (0, 4, (0.1, 0.0))], ids=str
+)
+def test_narrow_resonances_between_the_nodes_of_two_agreeing_rules_are_not_missed(seed, n, couplings):
+    """Wires for which the Gauss rules of 5 and 8 energies agree to 1e-4 and are both wrong by 1e-2."""
+    wire = moving(np.random.default_rng(seed), n, 0.4, couplings=couplings, temperature=0.03, fermi_energy=0.1)
+    surface = wire.surface()
+    for tolerance in TOLERANCES:
+        assert abs(parts_of(wire, tolerance)[0]["surface"] - surface).max() <= tolerance
+
+
 @pytest.mark.slow
 def test_tolerance_is_honoured_for_random_wires_with_sharp_and_broad_levels(rng):
     missed = []
