@@ -368,6 +368,11 @@ class Run:
         if name in self._file and name != CRC:
             values = self._file[name][()]
             return values.astype(str) if values.dtype.kind == "S" else values
+        if name == "spin_geometric" and "spin_sea" in self._arrays:
+            raise KeyError(
+                "spin_geometric: exists for motion.kind = 'precession' only; any other motion splits into spin_sea "
+                "(which holds the geometric part) and spin_surface"
+            )
         raise KeyError(f"{name}: not in this run; it has {', '.join(self.names)}")
 
     def __getattr__(self, name: str) -> Any:

@@ -223,17 +223,33 @@ class Device:
         mdot: ArrayLike | None = None,
         potential: ArrayLike | None = None,
         potential_rate: ArrayLike | None = None,
+        *,
+        split: str = "general",
     ) -> SpinDensity:
         """Spin density Tr[rho_i sigma] of moments and gates in slow motion, by origin.
 
         m, mdot: (n, 3) moments and their velocity (1/time); potential, potential_rate: (n,) gate voltages and
         their rates.  Returns adiabatic, sea and surface parts, each (n, 3), and the same for the charge.
+        split: "general" for any motion; "precession" for the geometric, sea and surface parts of Bajpai and Nikolic,
+        which exist where all moments turn about one axis and the gates stand still (one moment: the shortest
+        rotation).  ValueError where they do not.
         """
         frozen = self.freeze(m, potential)
-        return frozen.spin_density(
-            np.zeros((self.n_sites, 3)) if mdot is None else self.vectors("mdot", mdot),
-            self.scalars("potential_rate", potential_rate),
-        )
+        velocity = np.zeros((self.n_sites, 3)) if mdot is None else self.vectors("mdot", mdot)
+        rate = self.scalars("potential_rate", potential_rate)
+        if split == "general":
+            return frozen.spin_density(velocity, rate)
+        if split != "precession":
+            raise ValueError(f"split = {split!r}: allowed are 'general' and 'precession'")
+        rotation = _rigid_rotation(frozen.m, velocity)
+        if rotation is None or rate.any():
+            reason = "the gates move" if rate.any() else "no rotation about one axis carries all the moments"
+            raise ValueError(
+                f"split = 'precession': {reason}, so that there is no geometric part of its own; the split that "
+                "exists for this motion is 'general' (sea and surface)"
+            )
+        frequency = float(np.linalg.norm(rotation))
+        return frozen.precession(rotation if frequency else np.array([0.0, 0.0, 1.0]), frequency)
 
     def currents(
         self,
@@ -260,3 +276,14 @@ class Device:
         1/energy; discrete levels of closed or detached parts are not broadened and do not appear.
         """
         return self.freeze(m, potential).density_of_states(float(energy))
+
+
+def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The shortest Omega (3,) with Omega x m_i = velocity_i on all sites, or None."""
+    # Omega x m = -[m]_x Omega, row by row.
+    x, y, z = m.T
+    o = np.zeros(len(m))
+    rows = np.stack([np.stack([o, z, -y], 1), np.stack([-z, o, x], 1), np.stack([y, -x, o], 1)], axis=1)
+    rotation = np.linalg.lstsq(rows.reshape(-1, 3), velocity.ravel(), rcond=1e-12)[0]
+    misfit = abs(np.cross(rotation, m) - velocity).max()
+    return rotation if misfit <= 1e-9 * max(abs(velocity).max(), 1e-300) else None

@@ -175,3 +175,19 @@ def test_precession_of_moments_along_the_axis_moves_nothing(temperature, couplin
     assert abs(spin.nonadiabatic).max() < 1e-9
     into = precession_currents(device, m, (0, 0, 1), 0.001).into_leads()[1]
     assert abs(into).max() < 1e-9
+
+
+def test_the_split_of_precession_is_refused_where_there_is_none(rng):
+    device, m = wire((1.0, 1.0)), moments(rng)
+    rotation = rng.normal(size=3) * 0.1
+    turning = device.spin_density(m, np.cross(rotation, m), split="precession")
+    frequency = np.linalg.norm(rotation)
+    assert turning.geometric == pytest.approx(device.freeze(m).precession(rotation, frequency).geometric, abs=1e-12)
+    general = device.spin_density(m, np.cross(rotation, m))
+    assert turning.nonadiabatic == pytest.approx(general.nonadiabatic, abs=1e-9)
+    with pytest.raises(ValueError, match=r"no rotation about one axis .* the split that exists .* 'general'"):
+        device.spin_density(m, np.cross(rng.normal(size=(5, 3)), m), split="precession")
+    with pytest.raises(ValueError, match="the gates move"):
+        device.spin_density(m, np.cross(rotation, m), None, np.ones(5), split="precession")
+    with pytest.raises(ValueError, match="allowed are 'general' and 'precession'"):
+        device.spin_density(m, split="geo")
