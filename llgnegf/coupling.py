@@ -27,6 +27,8 @@ Field = Callable[[float, np.ndarray], np.ndarray]
 
 # Residual of the velocity equation relative to v_0: far below the error of any step that is worth taking.
 VELOCITY_TOLERANCE = 1e-11
+# Near a resonance rounding may keep GMRES from that; this is still below what a step errs by.
+ACCEPTED_RESIDUAL = 1e-8
 # A stage of a step may stretch moments a little; this long, the step is far too large and the electrons mean nothing.
 _LONGEST_MOMENT = 10.0
 
@@ -159,9 +161,10 @@ class Coupling:
         solution, failed = gmres(operator, b, x0=b, rtol=VELOCITY_TOLERANCE, atol=0.0, restart=min(n, 60), maxiter=20)
         if failed:
             left = np.linalg.norm(b - residual(solution)) / np.linalg.norm(b)
+        if failed and not left < ACCEPTED_RESIDUAL:
             raise RunError(
                 f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked "
-                f"{VELOCITY_TOLERANCE:.0e}): a resonance at the Fermi energy, perhaps; try a higher "
+                f"{ACCEPTED_RESIDUAL:.0e}): a resonance at the Fermi energy, perhaps; try a higher "
                 "electrons.temperature, or electrons.velocity_feedback = false to see the motion without it"
             )
         return magnet.pack(solution.reshape(start.shape)), feedback(solution)

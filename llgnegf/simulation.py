@@ -334,7 +334,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
                 stride = min(every - n % every, last - n) if imposed is not None else 1
                 if imposed is None:
                     y = parts.step(n, y)
-                n += stride
+                before, n = n, n + stride
                 if n % every == 0:
                     frame = _recorded(parts, here())
                     writer.append(frame)
@@ -344,7 +344,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
                     looked_at = now
                     bar.update(n)
                     _check_finite(parts, magnet.unpack(y), n)
-                due = n % steps == 0 if steps is not None else now - saved_at >= (seconds or np.inf)
+                due = n // steps > before // steps if steps is not None else now - saved_at >= (seconds or np.inf)
                 if due and n < last:
                     save_checkpoint()
                     saved_at = now

@@ -533,6 +533,8 @@ def _put(dataset: h5py.Dataset, i: int, values: Any) -> None:
 
 
 def _refuse_overwriting(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise DeckError(f"{path}: is a folder; give the name of a file with -o, such as {path / 'run.h5'}")
     there = [str(old) for old in (path, *checkpoint_paths(path)) if old.exists()]
     if there and not overwrite:
         raise DeckError(

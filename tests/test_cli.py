@@ -246,6 +246,16 @@ def test_a_bug_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     assert err == "llgnegf: ZeroDivisionError: division by zero (a bug: please report it with --debug)\n"
 
 
+def test_any_trouble_of_the_system_gives_74(command, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("llgnegf.cli.shipped_decks", full)
+    code, out, err = command("list")
+    assert (code, out) == (74, "")
+    assert "No space left on device" in err
+
+
 def test_an_early_stop_gives_75_and_the_way_on(command, deck, tmp_path):
     assert command("run", deck, "-o", "whole.h5")[0] == 0
     code, out, err = command("run", deck, "-o", "cut.h5", "--walltime", "0.000001 s")

@@ -352,6 +352,24 @@ def test_a_signal_stops_at_a_checkpoint(tmp_path, kind, number, monkeypatch):
     assert_same(whole, cut)
 
 
+@pytest.mark.parametrize(("frame", "stops"), [(12, True), (13, False)], ids=["one step before", "at"])
+def test_a_signal_next_to_the_end(path, monkeypatch, frame, stops):
+    """One step short is stopped early; at the end there is nothing left to stop."""
+    frames = simulation.Writer.append
+
+    def append(self, values):
+        frames(self, values)
+        if self.n_frames == frame:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(simulation.Writer, "append", append)
+    if stops:
+        with pytest.raises(StoppedEarly):
+            run(deck(CLASSICAL, run__save_every=0.1), path)
+    else:
+        run(deck(CLASSICAL, run__save_every=0.1), path).close()
+
+
 def test_a_second_interrupt_stops_at_once(path, monkeypatch):
     stop = simulation._Stop(None)
     stop.signalled(signal.SIGINT, None)
