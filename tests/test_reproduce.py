@@ -84,8 +84,10 @@ def test_every_other_figure_is_made(name, tmp_path):
     data = read(tmp_path / f"{name}.csv")
     assert all(np.isfinite(y).all() for _, y in data.values())
     if name.startswith("exact_") and name != "exact_figS3":
-        # At the lowest frequency the exact curve lies on the first-order one.
+        # At the lowest frequency the exact curve lies on the first-order one.  Not so in the closed Bloch wall at
+        # J_sd = 0.1, panels a and c: its levels at E_F are 0.033 apart, and first order divides by the square of that.
+        near_degenerate = ("a", "c") if name in ("exact_fig3", "exact_figS1") else ()
         for (panel, curve), (_, y) in data.items():
-            if curve.startswith("first order"):
+            if curve.startswith("first order") and panel not in near_degenerate:
                 exact = data[panel, r"exact, $\hbar\omega$ = 0.001"][1]
                 assert abs(exact - y).max() < 0.02 * max(abs(y).max(), 1e-3)
