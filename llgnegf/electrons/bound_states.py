@@ -12,16 +12,13 @@ the limit of the general formula for Gamma -> 0 off the diagonal.  It vanishes a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .device import Device, dense_hamiltonian
 from .leads import chain_self_energy
 from .quadrature import fermi_derivative
-
-if TYPE_CHECKING:
-    from .device import Device
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,6 @@ def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.
 
 def bound_states(device: Device, blocks: NDArray[np.complex128], low: float, high: float) -> BoundStates:
     """All discrete levels between `low` and `high` (energies); dense, called for the rare windows that hold any."""
-    from .density import dense_hamiltonian
-
     n = len(blocks)
     none = BoundStates(np.empty(0), np.empty((0, n, 2), complex), np.empty((0, 2 * n)), [], np.empty(0))
     if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):

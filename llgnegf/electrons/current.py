@@ -57,14 +57,8 @@ class Extended:
     def __init__(self, device: Device) -> None:
         self.original = device
         self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
-        self.device = Device(
-            device.n_sites + sum(self.pads),
-            hopping=device.hopping,
-            onsite=device.onsite,
-            sd_exchange=device.sd_exchange,
-            fermi_energy=device.fermi_energy,
-            temperature=device.temperature,
-            tolerance=device.tolerance,
+        self.device = device.changed(
+            shape=device.n_sites + sum(self.pads),
             leads=[Lead(side, device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad],
         )
         if self.pads[0]:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import BoundStates, bound_states
-from .device import IDENTITY, POLE_SHARE, Contour, Device, RealRule
+from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
 from .green import contour_sums, surface_terms
 from .quadrature import adaptive_nodes, fermi_derivative
 
@@ -555,18 +555,6 @@ def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> N
     return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])
 
 
-def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
-    n = len(blocks)
-    matrix = np.zeros((n, 2, n, 2), complex)
-    i = np.arange(n)
-    matrix[i, :, i, :] = blocks
-    for spin in range(2):
-        matrix[i[:-1], spin, i[1:], spin] = -hops
-        matrix[i[1:], spin, i[:-1], spin] = -hops
-    return matrix.reshape(2 * n, 2 * n)
-
-
 def rotation_generator(axis: NDArray[np.float64], frequency: float) -> NDArray[np.complex128]:
     """K = (omega/2) sigma.axis, (2, 2): spinors of a rigid precession turn by exp(-i K t)."""
     axis = np.asarray(axis, dtype=float)
@@ -575,6 +563,3 @@ def rotation_generator(axis: NDArray[np.float64], frequency: float) -> NDArray[n
         raise ValueError(f"axis = {axis.tolist()!r}: a finite vector of three components, not zero")
     x, y, z = 0.5 * frequency * axis / length
     return np.array([[z, x - 1j * y], [x + 1j * y, -z]])
-
-
-__all__ = ["POLE_SHARE", "Frozen", "SpinDensity", "contour_integral", "dense_hamiltonian", "surface_integrand"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,6 +100,20 @@ class Device:
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
+
+    def changed(self, **changes: Any) -> Device:
+        """The same device with some arguments of the constructor changed."""
+        arguments: dict[str, Any] = {
+            "shape": self.shape,
+            "hopping": self.hopping,
+            "onsite": self.onsite,
+            "sd_exchange": self.sd_exchange,
+            "fermi_energy": self.fermi_energy,
+            "temperature": self.temperature,
+            "tolerance": self.tolerance,
+            "leads": self.leads,
+        }
+        return Device(**(arguments | changes))
 
     # --- Hamiltonian ------------------------------------------------------------------------------
 
@@ -287,3 +301,15 @@ def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> ND
     rotation = np.linalg.lstsq(rows.reshape(-1, 3), velocity.ravel(), rcond=1e-12)[0]
     misfit = abs(np.cross(rotation, m) - velocity).max()
     return rotation if misfit <= 1e-9 * max(abs(velocity).max(), 1e-300) else None
+
+
+def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
+    n = len(blocks)
+    matrix = np.zeros((n, 2, n, 2), complex)
+    i = np.arange(n)
+    matrix[i, :, i, :] = blocks
+    for spin in range(2):
+        matrix[i[:-1], spin, i[1:], spin] = -hops
+        matrix[i[1:], spin, i[:-1], spin] = -hops
+    return matrix.reshape(2 * n, 2 * n)

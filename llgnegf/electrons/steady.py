@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .bound_states import Shares
 from .current import Extended
-from .density import Frozen, contour_integral, dense_hamiltonian, rotation_generator, surface_integrand
-from .device import IDENTITY, Contour, Device
+from .density import Frozen, contour_integral, rotation_generator, surface_integrand
+from .device import IDENTITY, Contour, Device, dense_hamiltonian
 from .quadrature import ToleranceError, adaptive_nodes, fermi
 
 
@@ -66,24 +66,11 @@ def steady_precession(
     """
     while True:
         try:
-            return _steady(_with_tolerance(device, tolerance), m, axis, frequency, potential)
+            return _steady(device.changed(tolerance=tolerance), m, axis, frequency, potential)
         except ToleranceError:
             tolerance *= 10
             if tolerance > 1e-6:
                 raise
-
-
-def _with_tolerance(device: Device, tolerance: float) -> Device:
-    return Device(
-        device.shape,
-        hopping=device.hopping,
-        onsite=device.onsite,
-        sd_exchange=device.sd_exchange,
-        fermi_energy=device.fermi_energy,
-        temperature=device.temperature,
-        tolerance=tolerance,
-        leads=device.leads,
-    )
 
 
 def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
