@@ -417,23 +417,27 @@ class Frozen:
         return None
 
     def _trapezoidal_rule(self, drive: Drive, target, thermal_states) -> RealRule | None:
-        """Equidistant energies whose even and odd halves agree, or None.
+        """Equidistant energies that hold the target, or None.
 
         Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E); with the
         poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - ripple)): the best rule for long wires.
+        In those the spacing is that of this bound, and what the wire does beyond it would show in the thermal density
+        of states.  Otherwise, and where it does show, the spacing is half as wide and even and odd halves must agree.
         """
         device = self.device
-        step = 2 * np.pi / (self._ripple - np.log(target) / (np.pi * device.temperature))
-        half = int(np.ceil((self._window[1] - device.fermi_energy) / step))
-        energies = device.fermi_energy + step * (np.arange(-2 * half, 2 * half) / 2 + 0.25)
-        weights = -0.5 * step * fermi_derivative(energies, device.fermi_energy, device.temperature)
-        rule = device.real_rule(energies, weights)
-        terms = self._surface_terms(rule, *drive)
-        even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
-        if 2 * abs(even[1:] - odd[1:]).max() > target:
-            return None
-        self._known = rule, drive[0], even + odd
-        return rule if self._sees_all_resonances(even[0] + odd[0], target, thermal_states) else None
+        bound = 2 * np.pi / (self._ripple - np.log(target) / (np.pi * device.temperature))
+        for spacing in (bound, bound / 2) if device.n_sites > 4 * _SHORT_WIRE else (bound / 2,):
+            half = int(np.ceil((self._window[1] - device.fermi_energy) / (2 * spacing)))
+            energies = device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5)
+            weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
+            rule = device.real_rule(energies, weights)
+            terms = self._surface_terms(rule, *drive)
+            even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
+            agree = 2 * abs(even[1:] - odd[1:]).max() <= target
+            if (agree or spacing == bound) and self._sees_all_resonances(even[0] + odd[0], target, thermal_states):
+                self._known = rule, drive[0], even + odd
+                return rule
+        return None
 
     @property
     def _ripple(self) -> float:
