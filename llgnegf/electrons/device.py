@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .current import Currents
     from .density import Frozen, SpinDensity
 
-PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 IDENTITY = np.eye(2, dtype=complex)
 
 # The poles get this share of `tolerance`: rounding, the trace over spin and the real-axis integral take the rest.

@@ -225,8 +225,8 @@ inside = st.tuples(st.floats(13.0, 18.0), st.floats(12.0, 25.0))
 def test_center_of_a_skyrmion_anywhere_between_sites(center, radius, helicity, charge):
     m = skyrmion((32, 38), center, radius, 1.5, helicity, charge)
     for r in (skyrmion_center(m), skyrmion_center(m, charge), skyrmion_center(m, charge, near=(0, 0))):
-        # The edge of the core runs between sites: up to 0.035 for the smallest cores.
-        np.testing.assert_allclose(r, center, rtol=0, atol=0.05)
+        # The edge of the core runs between sites: up to 0.034 seen over 6000 draws.
+        np.testing.assert_allclose(r, center, rtol=0, atol=0.035)
     np.testing.assert_allclose(thresholded_center(m), center, rtol=0, atol=0.05)
 
 
