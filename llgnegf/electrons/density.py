@@ -16,9 +16,6 @@ K = (omega/2) sigma_a the same total has the split of Bajpai and Nikolic, Phys. 
 
 from __future__ import annotations
 
-import itertools
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -29,9 +26,8 @@ from .bound_states import BoundStates, bound_states
 from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
 from .green import contour_sums, surface_terms
 from .quadrature import adaptive_nodes, fermi_derivative
+from .threads import spread
 
-# Below this many site-energies a kernel call is shorter than handing it to threads.
-_THREADING_THRESHOLD = 4000
 _SURFACE_SHARE = 1 / 4
 _NO_TURN = np.zeros((2, 2), complex)
 Drive = tuple[np.ndarray, np.ndarray]
@@ -71,22 +67,6 @@ class SpinDensity:
     def density(self) -> NDArray[np.float64]:
         """Electrons per site to first order, (n,)."""
         return self.density_adiabatic + self.density_sea + self.density_surface
-
-
-@lru_cache(maxsize=1)
-def _pool() -> tuple[ThreadPoolExecutor, int]:
-    workers = int(os.environ.get("LLGNEGF_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
-    return ThreadPoolExecutor(workers, thread_name_prefix="energies"), workers
-
-
-def _spread(n_energies: int, n_sites: int, kernel) -> None:
-    """Call kernel(slice) so that the energies are shared by the threads; each writes its own rows."""
-    if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2:
-        kernel(slice(0, n_energies))
-        return
-    pool, workers = _pool()
-    cuts = np.linspace(0, n_energies, min(workers, n_energies) + 1).astype(int)
-    list(pool.map(kernel, [slice(a, b) for a, b in itertools.pairwise(cuts)]))
 
 
 @lru_cache(maxsize=8)
@@ -130,7 +110,7 @@ def contour_integral(
             nodes[s], weights[s], blocks, hops, *ends, order, X, Y, x_ends[s], y_ends[s], out[s], logdet[s], bonds[s]
         )
 
-    _spread(n_energies, n, kernel)
+    spread(n_energies, n, kernel)
     # Rows are added in the order of the nodes: the result does not depend on the number of threads.
     return out.sum(axis=0), logdet, bonds.sum(axis=0)
 
@@ -167,7 +147,7 @@ def _surface_from_left(energies, wire, K, with_bonds):
     def kernel(s: slice) -> None:
         surface_terms(z[s], blocks, hops, *(e[s] for e in sigma), roots[s], Y, K, out[s], scattering[s], bonds[s])
 
-    _spread(len(energies), len(blocks), kernel)
+    spread(len(energies), len(blocks), kernel)
     return out, scattering, bonds
 
 

@@ -1,9 +1,10 @@
-"""The open electronic system: a tight-binding chain with local moments between semi-infinite leads.
+"""The open electronic system: a tight-binding chain or square lattice with local moments between two leads.
 
     H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
 
 with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `Device` holds what does not change during a run
-and caches everything that depends on energies only; what belongs to one texture is `density.Frozen`.
+and caches everything that depends on energies only; what belongs to one texture is `density.Frozen` (chain) or
+`lattice.FrozenLattice` (square lattice, leads of the same width along x).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, Lead, chain_self_energy
+from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, fermi_poles, step_poles, thermal_gauss
 
 if TYPE_CHECKING:
     from .current import Currents
     from .density import Frozen, SpinDensity
+    from .lattice import FrozenLattice
 
 IDENTITY = np.eye(2, dtype=complex)
 
@@ -54,9 +57,10 @@ class RealRule:
 
 
 class Device:
-    """A chain of n sites between up to two leads.
+    """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
 
-    shape: (n,) or n.  hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
+    shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well.
+    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
     tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
     leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
 
@@ -67,6 +71,7 @@ class Device:
         self,
         shape: int | Sequence[int],
         *,
+        periodic: bool | str = False,
         hopping: float = 1.0,
         onsite: float = 0.0,
         sd_exchange: float,
@@ -76,8 +81,11 @@ class Device:
         leads: Sequence[Lead] = (Lead("left"), Lead("right")),
     ) -> None:
         self.shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
-        if len(self.shape) != 1 or self.shape[0] < 1:
-            raise ValueError(f"shape = {shape!r}: electrons are available on a chain, (n,) with n >= 1")
+        if len(self.shape) not in (1, 2) or min(self.shape) < 1:
+            raise ValueError(f"shape = {shape!r}: use (n,) for a chain or (nx, ny) for a square lattice, all >= 1")
+        if periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
+            allowed = "False (a chain has no y)" if len(self.shape) == 1 else "False and 'y' (the leads need an open x)"
+            raise ValueError(f"periodic = {periodic!r}: allowed are {allowed}")
         for name, value, allowed, fine in [
             ("hopping", hopping, "> 0", hopping > 0),
             ("onsite", onsite, "finite", True),
@@ -91,19 +99,23 @@ class Device:
         sides = [lead.side for lead in leads]
         if len(set(sides)) != len(sides):
             raise ValueError(f"leads = {sides}: at most one lead a side")
-        self.n_sites = self.shape[0]
+        self.n_sites = int(np.prod(self.shape))
+        self.periodic = periodic
         self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
         self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
         self.leads = tuple(leads)
         self.hops = np.full(self.n_sites - 1, self.hopping)
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
+        self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
+        self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
 
     def changed(self, **changes: Any) -> Device:
         """The same device with some arguments of the constructor changed."""
         arguments: dict[str, Any] = {
             "shape": self.shape,
+            "periodic": self.periodic,
             "hopping": self.hopping,
             "onsite": self.onsite,
             "sd_exchange": self.sd_exchange,
@@ -122,36 +134,48 @@ class Device:
         return not any(self.couplings)
 
     @property
+    def is_lattice(self) -> bool:
+        """True for a square lattice."""
+        return len(self.shape) == 2
+
+    @functools.cached_property
+    def modes(self) -> Modes:
+        """Transverse modes of the leads of a square lattice."""
+        return transverse_modes(self.shape[-1], self.hopping, self.onsite, self.periodic == "y")
+
+    @property
     def band(self) -> tuple[float, float]:
         """Edges of the lead band, energy."""
+        if self.is_lattice:
+            return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
-        """`values` as finite (n, 3) floats, or a ValueError naming the argument."""
+        """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
         array = np.ascontiguousarray(values, dtype=float)
-        if array.shape != (self.n_sites, 3) or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite values of shape ({self.n_sites}, 3), got shape {array.shape}")
+        if array.shape != (*self.shape, 3) or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite values of shape {(*self.shape, 3)}, got shape {array.shape}")
         return array
 
     def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
-        """`values` as finite (n,) floats (None: zeros), or a ValueError naming the argument."""
-        array = np.zeros(self.n_sites) if values is None else np.ascontiguousarray(values, dtype=float)
-        if array.shape != (self.n_sites,) or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite values of shape ({self.n_sites},), got shape {array.shape}")
+        """`values` as finite floats of the lattice's shape (None: zeros), or a ValueError naming the argument."""
+        array = np.zeros(self.shape) if values is None else np.ascontiguousarray(values, dtype=float)
+        if array.shape != self.shape or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite values of shape {self.shape}, got shape {array.shape}")
         return array
 
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """-J_sd sigma.v_i + u_i, shape (n, 2, 2): the moments' and the gates' part of H (or of dH/dt)."""
-        jx, jy, jz = (-self.sd_exchange * vectors).T
-        blocks = np.empty((len(vectors), 2, 2), dtype=complex)
-        blocks[:, 0, 0] = scalars + jz
-        blocks[:, 1, 1] = scalars - jz
-        blocks[:, 0, 1] = jx - 1j * jy
-        blocks[:, 1, 0] = jx + 1j * jy
+        """-J_sd sigma.v_i + u_i, shape (..., 2, 2): the moments' and the gates' part of H (or of dH/dt)."""
+        jx, jy, jz = np.moveaxis(-self.sd_exchange * vectors, -1, 0)
+        blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
+        blocks[..., 0, 0] = scalars + jz
+        blocks[..., 1, 1] = scalars - jz
+        blocks[..., 0, 1] = jx - 1j * jy
+        blocks[..., 1, 0] = jx + 1j * jy
         return blocks
 
     def hamiltonian_blocks(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Diagonal blocks of H, shape (n, 2, 2)."""
+        """Blocks of H on the sites, shape (..., 2, 2)."""
         return self.coupling_blocks(m, potential + self.onsite)
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
@@ -165,8 +189,8 @@ class Device:
 
         The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
         """
-        reach = self.hopping + max(self.hopping, *self.couplings, *self.hops)
-        exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=1).max())
+        reach = self.hopping + max(self.hopping, *self.couplings, *self.hops) + 2 * self.hopping * self.is_lattice
+        exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
         grain = self.hopping / 8
         low = self.onsite - reach - exchange + min(potential.min(), 0.0)
         high = self.onsite + reach + exchange + max(potential.max(), 0.0)
@@ -183,18 +207,25 @@ class Device:
         mu = self.fermi_energy if fermi_energy is None else fermi_energy
         return self._contour(*bounds, gap, mu, sharpness)
 
-    def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
+    def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
         share = max(1e-14, POLE_SHARE * self.tolerance * 10.0**-sharpness)
         if self.temperature == 0:
             reach = max(high - mu, mu - low, 2 * gap, self.hopping)
-            rule = step_poles(mu, gap, reach, share)
-        else:
-            # Discrete levels have no width that would smooth the derivative of the rule, which enters G1.
-            share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
-            rule = fermi_poles(low, high, mu, self.temperature, share)
+            return step_poles(mu, gap, reach, share)
+        # Discrete levels have no width that would smooth the derivative of the rule, which enters G1.
+        share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
+        return fermi_poles(low, high, mu, self.temperature, share)
+
+    def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
+        rule = self.pole_rule(low, high, gap, mu, sharpness)
         ends = self.self_energy(rule.nodes)
         (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
         return Contour(rule, (left, right), (d_left, d_right))
+
+    def _make_lead_slices(self, energies: tuple[complex, ...]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Self-energies of the left and the right lead of a square lattice, (k, 2 ny, 2 ny); cached."""
+        left, right = (self.modes.self_energy(np.array(energies), coupling) for coupling in self.couplings)
+        return left, right
 
     def real_rule(self, energies: NDArray[np.float64], weights: NDArray[np.float64]) -> RealRule:
         """Real energies and their weights with what the leads contribute there."""
@@ -221,14 +252,16 @@ class Device:
 
     # --- what users ask ---------------------------------------------------------------------------
 
-    def freeze(self, m: ArrayLike, potential: ArrayLike | None = None) -> Frozen:
+    def freeze(self, m: ArrayLike, potential: ArrayLike | None = None) -> Frozen | FrozenLattice:
         """The electrons at one texture: everything that shares its Green's functions.
 
-        m: (n, 3) moments (unit vectors; zero = vacancy); potential: (n,) gate voltages V_i, energy.
+        m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: gate voltages V_i, energy.
         """
         from .density import Frozen
+        from .lattice import FrozenLattice
 
-        return Frozen(self, self.vectors("m", m), self.scalars("potential", potential))
+        kind = FrozenLattice if self.is_lattice else Frozen
+        return kind(self, self.vectors("m", m), self.scalars("potential", potential))
 
     def spin_density(
         self,
@@ -241,19 +274,24 @@ class Device:
     ) -> SpinDensity:
         """Spin density Tr[rho_i sigma] of moments and gates in slow motion, by origin.
 
-        m, mdot: (n, 3) moments and their velocity (1/time); potential, potential_rate: (n,) gate voltages and
-        their rates.  Returns adiabatic, sea and surface parts, each (n, 3), and the same for the charge.
+        m, mdot: (n, 3) or (nx, ny, 3) moments and their velocity (1/time); potential, potential_rate: (n,) or
+        (nx, ny) gate voltages and their rates.  Returns adiabatic, sea and surface parts, shaped as m, and the same
+        for the charge.
         split: "general" for any motion; "precession" for the geometric, sea and surface parts of Bajpai and Nikolic,
         which exist where all moments turn about one axis and the gates stand still (one moment: the shortest
         rotation).  ValueError where they do not.
         """
+        from .density import Frozen
+
         frozen = self.freeze(m, potential)
-        velocity = np.zeros((self.n_sites, 3)) if mdot is None else self.vectors("mdot", mdot)
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         rate = self.scalars("potential_rate", potential_rate)
         if split == "general":
             return frozen.spin_density(velocity, rate)
         if split != "precession":
             raise ValueError(f"split = {split!r}: allowed are 'general' and 'precession'")
+        if not isinstance(frozen, Frozen):
+            raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
         rotation = _rigid_rotation(frozen.m, velocity)
         if rotation is None or rate.any():
             reason = "the gates move" if rate.any() else "no rotation about one axis carries all the moments"

@@ -1,0 +1,535 @@
+"""Electrons of a square lattice at one texture: `density.Frozen` for slices of many sites.
+
+The formulas are those of `density.py`.  Slices run along x, the sweeps are those of `slices.py`.  Two things differ:
+
+* With G(z) B G(z) = -dG/dz the sea term needs G' Hd G - G Hd G', the derivative of G(z + s) Hd G(z - s) in s at 0.
+  It is taken by a central difference whose step is a small share of the distance Im z of each node to the spectrum:
+  the function is analytic within that distance, so the error is the second (or fourth) power of that share.
+  The two-point functions cost less than the derivatives, and are what a response at finite frequency consists of.
+* A response to gates on a few columns near one lead costs products only where the perturbation has got to: the sweep
+  starts at the far end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .density import SpinDensity
+from .device import Device
+from .modes import cross_section
+from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
+from .slices import Slices, Sweep, eliminate, solve, solve_adjoint, sweep, two_point
+from .threads import each
+
+# Elements of a stack of energies: small slices share the overhead of a call, large ones stay in the cache.
+_STACK_ELEMENTS = 6400
+# Sweeps are kept for later applications of the response up to this size (bytes); beyond it they are done again.
+_KEPT_BYTES = 1_000_000_000
+_KEPT_STATES_BYTES = 500_000_000
+_SURFACE_SHARE = 1 / 4
+_GAUSS_LADDER = (5, 8, 13)
+# A thermal window full of narrow resonances would take longer than anyone waits.
+_MOST_ENERGIES = 4000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A central difference with steps offset * step: weights of [f(s) - f(-s)]/step, and of the mean of f(+-s)."""
+
+    step: float
+    offsets: tuple[float, ...]
+    slopes: tuple[float, ...]
+    means: tuple[float, ...]
+
+
+# The step is a share of the distance to the spectrum: rounding errs by 1e-14/step, the difference by a power of it.
+_SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
+_FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
+
+
+def traced(weights: NDArray[np.complex128], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """-sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (k,), (k, nx, ny, 2, 2) -> (nx, ny, 4)."""
+    total = -2 * np.einsum("k,kxyab->xyab", weights, blocks)
+    return np.real(pauli_traces(total))
+
+
+def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Tr[sigma_a F] for a = identity, x, y, z: (..., 2, 2) -> (..., 4)."""
+    f00, f01, f10, f11 = blocks[..., 0, 0], blocks[..., 0, 1], blocks[..., 1, 0], blocks[..., 1, 1]
+    return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
+
+
+class FrozenLattice:
+    """The electrons of a `Device` on a square lattice at fixed moments and gates, and their linear response."""
+
+    def __init__(self, device: Device, m: NDArray[np.float64], potential: NDArray[np.float64]) -> None:
+        self.device, self.m, self.potential = device, m, potential
+        self.blocks = device.hamiltonian_blocks(m, potential)
+        self.bounds = device.spectrum_bounds(m, potential)
+        self.solves = 0
+        nx, ny = device.shape
+        h = np.zeros((nx, ny, 2, ny, 2), complex)
+        h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
+        y = np.arange(ny)
+        h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
+        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hopping)
+        self._equilibrium: NDArray[np.float64] | None = None
+        self._thermal_states: NDArray[np.float64] | None = None
+        self._is_split = False
+        self._first_order: _FirstOrder | None = None
+        self._surface_rule: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self._states: dict[float, RealEnergy] = {}
+
+    # --- equilibrium ------------------------------------------------------------------------------
+
+    @cached_property
+    def rule(self) -> FermiPoles:
+        """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
+        device = self.device
+        gap = 0.1 * device.tolerance * device.hopping
+        if device.temperature > 0:
+            return device.pole_rule(*self.bounds, gap, device.fermi_energy, 0)
+        for _ in range(4):
+            # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
+            z = np.array([device.fermi_energy + 1j * gap])
+            found = pauli_traces(self._sweep(z).on_sites)
+            self.solves += 1
+            if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
+                break
+            gap *= 1e-2
+        nearness = max(1.0, device.hopping * abs(found).max())
+        return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
+
+    def _sweep(self, z: NDArray[np.complex128], keep: int = 0, flipped: bool = False) -> Sweep:
+        left, right = self.device.lead_slices(tuple(z))
+        if flipped:
+            return sweep(self.slices.reversed(), z, (right, left), keep)
+        return sweep(self.slices, z, (left, right), keep)
+
+    def _chunks(self, n: int, per_node: int = 1) -> list[slice]:
+        size = max(1, _STACK_ELEMENTS // (per_node * self.slices.h.shape[-1] ** 2))
+        return [slice(a, min(a + size, n)) for a in range(0, n, size)]
+
+    @property
+    def adiabatic(self) -> NDArray[np.float64]:
+        """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (nx, ny, 4)."""
+        if self._equilibrium is None:
+            rule = self.rule
+
+            def part(chunk: slice) -> NDArray[np.float64]:
+                return traced(rule.weights[chunk], self._sweep(rule.nodes[chunk]).on_sites)
+
+            parts = each(part, self._chunks(len(rule.nodes)))
+            self.solves += len(rule.nodes)
+            self._remember(sum(parts))
+        assert self._equilibrium is not None
+        return self._equilibrium
+
+    def _remember(self, total: NDArray[np.float64]) -> None:
+        total[..., 0] += 2 * self.rule.constant
+        self._equilibrium = total
+
+    def _equilibrium_nodes(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Nodes and weights that gave `adiabatic`: those of the rule, or the pairs around them of the first order."""
+        if not self._is_split:
+            return self.rule.nodes, self.rule.weights
+        steps, d = self._steps(), self._difference
+        nodes = [self.rule.nodes + sign * offset * steps for offset in d.offsets for sign in (1, -1)]
+        weights = [self.rule.weights * mean / 2 for mean in d.means for _ in range(2)]
+        return np.concatenate(nodes), np.concatenate(weights)
+
+    @property
+    def grand_potential(self) -> float:
+        """Grand potential of the electrons relative to the same lattice with J_sd = 0 and V = 0, energy.
+
+        Omega = (1/pi) int f Im ln det G^-1 with the poles that gave rho_ad: J_sd s_i = -dOmega/dm_i to rounding.
+        """
+        _ = self.adiabatic
+        nodes, weights = self._equilibrium_nodes()
+
+        def part(chunk: slice) -> float:
+            z = nodes[chunk]
+            logdet = eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
+            return float((weights[chunk] * (logdet - self._bare_logdet(z))).sum().real)
+
+        self.solves += len(nodes)
+        trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
+        return 2 * sum(each(part, self._chunks(len(nodes)))) + self.rule.constant * trace
+
+    def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """ln det G^-1 of the lattice without moments and gates: scalar recursions, mode by mode."""
+        device, modes = self.device, self.device.modes
+        left, right = (modes.chain_self_energy(z, coupling) for coupling in device.couplings)
+        total = np.zeros(len(z), complex)
+        g = np.zeros_like(left)
+        nx = device.shape[0]
+        for i in range(nx):
+            a = z[:, None] - modes.energies - device.hopping**2 * g - (i == 0) * left - (i == nx - 1) * right
+            phase = np.angle(a)
+            total += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase)).sum(axis=1)
+            g = 1 / a
+        return total
+
+    # --- first order in the velocities ------------------------------------------------------------
+
+    @cached_property
+    def _difference(self) -> Difference:
+        device = self.device
+        return _SECOND_ORDER if device.tolerance >= 1e-6 and not device.is_closed else _FOURTH_ORDER
+
+    def _steps(self) -> NDArray[np.float64]:
+        """Steps of the difference: a share of the distance of each node to the spectrum."""
+        z, (low, high) = self.rule.nodes, self.bounds
+        outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
+        return self._difference.step * np.hypot(z.imag, outside)
+
+    def response(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(sea, surface) densities, each (nx, ny, 4), linear in velocities (nx, ny, 3) and gate rates (nx, ny).
+
+        The energies of the surface part are chosen in the first call and kept, so that later calls are linear maps
+        of the velocities.  Gates on a few columns cost a third of a motion of all moments: ask for them first.
+        """
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
+        nx = len(rate)
+        if not len(columns):
+            nothing = np.zeros((*self.device.shape, 4))
+            return nothing, nothing.copy()
+        flipped = columns[0] > nx - 1 - columns[-1]
+        moved = nx - int(columns[0]) if flipped else int(columns[-1]) + 1
+        if self._first_order is None or not self._first_order.serves(moved, flipped):
+            self._first_order = _FirstOrder(self, moved, flipped)
+        sea = self._first_order.apply(rate)
+        return sea, self.surface(rate)
+
+    def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
+        """All parts for one motion."""
+        sea, surface = self.response(mdot, potential_rate)
+        adiabatic = self.adiabatic
+        return SpinDensity(
+            adiabatic=adiabatic[..., 1:].copy(),
+            sea=sea[..., 1:].copy(),
+            surface=surface[..., 1:].copy(),
+            geometric=None,
+            density_adiabatic=adiabatic[..., 0].copy(),
+            density_sea=sea[..., 0].copy(),
+            density_surface=surface[..., 0].copy(),
+            solves=self.solves,
+        )
+
+    # --- the Fermi surface ------------------------------------------------------------------------
+
+    def at_energy(self, energy: float) -> RealEnergy:
+        """Scattering states at a real energy; kept while there is room."""
+        known = self._states.get(energy)
+        if known is not None:
+            return known
+        state = RealEnergy(self, energy)
+        if (1 + len(self._states)) * state.nbytes <= _KEPT_STATES_BYTES:
+            self._states[energy] = state
+        return state
+
+    def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """-(1/2pi) int (-f') Im[G Hd G Gamma G^+] for Hd (nx, ny, 2, 2): (nx, ny, 4)."""
+        energies, weights = self.surface_rule(rate)
+        terms = self._terms(energies, rate)
+        total = np.zeros((*self.device.shape, 4))
+        for weight, (_, term) in zip(weights, terms, strict=True):
+            total -= weight / (2 * np.pi) * term
+        return total
+
+    def _terms(self, energies: Sequence[float] | NDArray[np.float64], rate: NDArray[np.complex128]):
+        """(G Gamma G^+, Im[G Hd G Gamma G^+]) traced, at each energy."""
+
+        def both(energy: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            state = self.at_energy(energy)
+            return state.states, state.driven(rate)
+
+        self.solves += sum(1 for energy in energies if float(energy) not in self._states)
+        return each(both, [float(energy) for energy in energies])
+
+    def surface_rule(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Energies and weights of int (-f') dE that hold the tolerance for this motion; chosen once."""
+        if self._surface_rule is None:
+            self._surface_rule = self._choose_energies(rate)
+            # What served to choose only.
+            kept = set(self._surface_rule[0].tolist())
+            self._states = {energy: state for energy, state in self._states.items() if energy in kept}
+        return self._surface_rule
+
+    def _choose_energies(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        device = self.device
+        nothing = np.empty(0), np.empty(0)
+        low, high = device.band
+        mu, kT = device.fermi_energy, device.temperature
+        if device.is_closed:
+            return nothing
+        if kT == 0:
+            return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
+        size = abs(rate).max() / device.hopping
+        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
+        reach = kT * min(45.0, 8 - np.log(device.tolerance))
+        window = max(low, mu - reach), min(high, mu + reach)
+        if target == 0 or window[0] >= window[1]:
+            return nothing
+        inside = [float(e) for e in device.modes.thresholds if window[0] < e < window[1]]
+        # An opening mode makes the integrand a root: no Gauss rule for -f' follows it.
+        if not any(abs(e - mu) < 12 * kT for e in inside):
+            chosen = self._gauss_rule(rate, target)
+            if chosen is not None:
+                return chosen
+        return self._panel_rule(rate, target, np.array([window[0], *inside, window[1]]))
+
+    def _gauss_rule(self, rate: NDArray[np.complex128], target: float):
+        """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
+        device = self.device
+        before: NDArray[np.float64] | None = None
+        for n in _GAUSS_LADDER:
+            x, weights = thermal_gauss(n)
+            energies = device.fermi_energy + device.temperature * x
+            terms = self._terms(energies, rate)
+            found = sum(w * driven for w, (_, driven) in zip(weights, terms, strict=True))
+            states = sum(w * states for w, (states, _) in zip(weights, terms, strict=True))
+            if before is not None and abs(found - before).max() < target and self._sees_all_states(states):
+                return energies, weights
+            before = found
+        return None
+
+    def _sees_all_states(self, states: NDArray[np.float64]) -> bool:
+        """Whether a rule found the thermal density of states that the poles know without the real axis.
+
+        A resonance between its energies would be missing in it.
+        """
+        if self._thermal_states is None:
+            return True
+        lost = abs(self._thermal_states - states / (2 * np.pi)).max() * self.device.hopping
+        return bool(lost < max(10 * self.device.tolerance, 1e-7))
+
+    def _panel_rule(self, rate: NDArray[np.complex128], target: float, edges: NDArray[np.float64]):
+        """Adaptive panels between mode openings; E = middle - half cos(pi u) takes the roots out of both ends."""
+        device = self.device
+        mu, kT = device.fermi_energy, device.temperature
+        middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+
+        def energy_of(u: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            """E and -f' dE/du at u, panel j for j <= u <= j + 1."""
+            j = np.clip(u.astype(int), 0, len(half) - 1)
+            phase = np.pi * (u - j)
+            energy = middle[j] - half[j] * np.cos(phase)
+            return energy, -fermi_derivative(energy, mu, kT) * np.pi * half[j] * np.sin(phase)
+
+        def integrand(u: NDArray[np.float64]) -> NDArray[np.float64]:
+            energy, density = energy_of(u)
+            terms = np.array([np.stack(term) for term in self._terms(energy, rate)])
+            terms[:, 0] *= 0.1 * min(1.0, target)  # states count for finding resonances below, not for refinement
+            return (density[:, None] * terms.reshape(len(u), -1)).reshape(len(u), -1)
+
+        def starts(pieces: int) -> NDArray[np.float64]:
+            points = [np.linspace(j, j + 1, pieces + 1) for j in range(len(half))]
+            for e in (mu - 3 * kT, mu, mu + 3 * kT):
+                j = int(np.clip(np.searchsorted(edges, e) - 1, 0, len(half) - 1))
+                points.append(np.array([j + np.arccos(np.clip((middle[j] - e) / half[j], -1, 1)) / np.pi]))
+            together = np.unique(np.concatenate(points))
+            return together[np.concatenate([[True], np.diff(together) > 1e-9])]
+
+        for pieces in (1, 4, 16):
+            u, weights, _ = adaptive_nodes(integrand, starts(pieces), target, max_evaluations=_MOST_ENERGIES)
+            energy, density = energy_of(u)
+            weights = weights * density
+            states = sum(w * term[0] for w, term in zip(weights, self._terms(energy, rate), strict=True))
+            if self._sees_all_states(np.asarray(states)):
+                return energy, weights
+        raise ToleranceError(
+            f"the Fermi-surface integral at temperature = {kT:g} misses states at tolerance = {device.tolerance:g}: "
+            "resonances much narrower than kT; use a larger electrons.tolerance, another temperature or 0.0"
+        )
+
+    # --- what users ask ---------------------------------------------------------------------------
+
+    def transmission(self, energy: float) -> NDArray[np.float64]:
+        """Sum over modes of |sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
+        return self.at_energy(energy).transmission
+
+    def density_of_states(self, energy: float) -> NDArray[np.float64]:
+        """(nx, ny, 4): local density of states and its spin components at a real energy in the band."""
+        return self.at_energy(energy).states / (2 * np.pi)
+
+    def lead_currents(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Particles (2,) and spin (2, 3) that flow into the left and the right lead, first order in the motion.
+
+        (1/2pi) int (-f') Tr[(1, sigma/2) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
+        (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a
+        Gamma that lacks its i.
+        """
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        flow = np.zeros((2, 4))
+        if rate.any():
+            energies, weights = self.surface_rule(rate)
+
+            def at(energy: float) -> NDArray[np.float64]:
+                return self.at_energy(energy).into_leads(rate)
+
+            for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+                flow += weight / (2 * np.pi) * found
+        return flow[:, 0], flow[:, 1:] / 2
+
+
+class _FirstOrder:
+    """Pairs of sweeps around each node of the pole rule, for the sea term."""
+
+    def __init__(self, frozen: FrozenLattice, moved: int, flipped: bool) -> None:
+        self.frozen, self.moved, self.flipped = frozen, moved, flipped
+        nx, n, _ = frozen.slices.h.shape
+        d = frozen._difference
+        self.chunks = frozen._chunks(len(frozen.rule.nodes), 2)
+        size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (nx + 2 * moved)
+        self.keeps = size <= _KEPT_BYTES
+        self.kept: dict[int, list[tuple[Sweep, Sweep]]] = {}
+
+    def serves(self, moved: int, flipped: bool) -> bool:
+        """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
+        return moved <= self.moved and (flipped == self.flipped or self.moved == len(self.frozen.slices.h))
+
+    def _pairs(self, number: int) -> list[tuple[Sweep, Sweep]]:
+        """Sweeps at z + s and z - s for each offset."""
+        if number in self.kept:
+            return self.kept[number]
+        frozen, chunk = self.frozen, self.chunks[number]
+        z, steps = frozen.rule.nodes[chunk], frozen._steps()[chunk]
+        pairs = []
+        for offset in frozen._difference.offsets:
+            both = frozen._sweep(np.concatenate([z + offset * steps, z - offset * steps]), self.moved, self.flipped)
+            pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
+        if self.keeps:
+            self.kept[number] = pairs
+        return pairs
+
+    def apply(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """rho_sea of Hd = `rate` (nx, ny, 2, 2), traced: (nx, ny, 4)."""
+        frozen, d, t = self.frozen, self.frozen._difference, self.frozen.slices.hopping
+        Y = rate[::-1] if self.flipped else rate
+        moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
+        needs_equilibrium = frozen._thermal_states is None
+        computed = sum(1 for number in range(len(self.chunks)) if number not in self.kept)
+
+        def part(number: int) -> NDArray[np.float64]:
+            chunk = self.chunks[number]
+            weights, steps = frozen.rule.weights[chunk], frozen._steps()[chunk]
+            out = np.zeros((3, *frozen.device.shape, 4))
+            for (a, b), slope, mean in zip(self._pairs(number), d.slopes, d.means, strict=True):
+                difference = two_point(a, b, t, Y, moved) - two_point(b, a, t, Y, moved)
+                out[0] += traced(0.5j * slope * weights / steps, difference)
+                if needs_equilibrium:
+                    out[1] += traced(mean / 2 * weights, a.on_sites + b.on_sites)
+                    out[2] += traced(slope * weights / steps, a.on_sites - b.on_sites)
+            return out
+
+        total = sum(each(part, range(len(self.chunks))))
+        if computed:
+            frozen.solves += 2 * len(d.offsets) * len(frozen.rule.nodes)
+        if self.flipped:
+            total = total[:, ::-1]
+        if needs_equilibrium:
+            frozen._thermal_states = total[2]
+            if frozen._equilibrium is None:
+                frozen._is_split = True
+                frozen._remember(total[1])
+        return np.ascontiguousarray(total[0])
+
+
+class RealEnergy:
+    """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
+
+    Elimination starts at the better connected lead: from a closed end the partial lattice has real levels, and digits
+    are lost wherever the energy meets one.
+    """
+
+    def __init__(self, frozen: FrozenLattice, energy: float) -> None:
+        device = frozen.device
+        self.shape = device.shape
+        self.hopping = device.hopping
+        self.flipped = device.couplings[0] > device.couplings[1]
+        z = np.array([energy], complex)
+        sigma = tuple(device.modes.self_energy(z, coupling) for coupling in device.couplings)
+        self.ends = [device.modes.sources(energy, coupling) for coupling in device.couplings]
+        slices, (first, last) = frozen.slices, sigma
+        if self.flipped:
+            slices, first, last = slices.reversed(), last, first
+        self.g = eliminate(slices, z, (first, last))[0][0]
+        self.psi = solve(self.g, self.hopping, self._sources())
+
+    def _sources(self) -> NDArray[np.complex128]:
+        """Columns of both leads, left first, in the order of the sweep."""
+        left, right = self.ends
+        nx, n = len(self.g), self.g.shape[1]
+        out = np.zeros((nx, n, left.shape[1] + right.shape[1]), complex)
+        first, last = (-1, 0) if self.flipped else (0, -1)
+        out[first, :, : left.shape[1]] += left
+        out[last, :, left.shape[1] :] += right
+        return out
+
+    @property
+    def nbytes(self) -> int:
+        """Size, bytes."""
+        return self.g.nbytes + self.psi.nbytes
+
+    def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """From the order of the sweep to that of the lattice, or back."""
+        return values[::-1] if self.flipped else values
+
+    def _times(self, rate: NDArray[np.complex128], psi: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Hd psi in the order of the sweep."""
+        nx, ny = self.shape
+        return (self._ordered(rate) @ psi.reshape(nx, ny, 2, -1)).reshape(psi.shape)
+
+    def _site_products(self, a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Blocks (nx, ny, 2, 2) of a b^+ in the order of the lattice."""
+        nx, ny = self.shape
+        a, b = a.reshape(nx, ny, 2, -1), b.reshape(nx, ny, 2, -1)
+        return self._ordered(a @ np.conj(np.swapaxes(b, -1, -2)))
+
+    @cached_property
+    def states(self) -> NDArray[np.float64]:
+        """G Gamma G^+ traced: (nx, ny, 4)."""
+        return np.real(pauli_traces(self._site_products(self.psi, self.psi)))
+
+    def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """G Hd psi in the order of the sweep."""
+        return solve(self.g, self.hopping, self._times(rate, self.psi))
+
+    def driven(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Im[G Hd G Gamma G^+] traced: (nx, ny, 4)."""
+        return np.imag(pauli_traces(self._site_products(self.driven_states(rate), self.psi)))
+
+    @cached_property
+    def transmission(self) -> NDArray[np.float64]:
+        """From left to right, (2, 2) [spin out, spin in], summed over modes."""
+        left, right = self.ends
+        arrived = self._ordered(self.psi)[-1][:, : left.shape[1]]
+        amplitudes = right.conj().T @ arrived
+        return (abs(amplitudes.reshape(right.shape[1] // 2, 2, left.shape[1] // 2, 2)) ** 2).sum(axis=(0, 2))
+
+    @cached_property
+    def advanced(self) -> NDArray[np.complex128]:
+        """G^+ sqrt(Gamma) of both leads, in the order of the sweep."""
+        return solve_adjoint(self.g, self.hopping, self._sources())
+
+    def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""
+        phi = self.advanced
+        driven = self._times(rate, phi)
+        out = []
+        split = self.ends[0].shape[1]
+        for part in (slice(0, split), slice(split, None)):
+            a, b = (x[:, :, part].reshape(-1, x[:, :, part].shape[-1] // 2, 2) for x in (phi, driven))
+            out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
+        return np.array(out)

@@ -1,0 +1,75 @@
+"""Transverse modes of a square-lattice lead: its self-energy exactly, mode by mode.
+
+A lead as wide as the device is, per eigenmode chi_k(y) of its cross-section, a chain whose on-site energy is the
+mode's: Sigma(E) = sum_k chi_k chi_k^T Sigma_chain(E - epsilon_k), the same for both spins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .leads import chain_self_energy
+
+
+@dataclass(frozen=True)
+class Modes:
+    """Eigenmodes of one cross-section: energies (ny,) and vectors (ny, ny), one mode a column, of a hopping t."""
+
+    energies: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    hopping: float
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Lowest and highest energy of a lead."""
+        return float(self.energies[0]) - 2 * self.hopping, float(self.energies[-1]) + 2 * self.hopping
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Energies at which a mode opens or closes, increasing."""
+        return np.unique(np.concatenate([self.energies - 2 * self.hopping, self.energies + 2 * self.hopping]))
+
+    def chain_self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
+        """Sigma of each mode at energies z (k,): (k, ny)."""
+        return chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[0]
+
+    def self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
+        """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy units, index 2 y + spin."""
+        sigma = self.chain_self_energy(z, coupling)
+        space = (self.vectors * sigma[:, None, :]) @ self.vectors.T
+        ny = len(self.energies)
+        out = np.zeros((len(z), ny, 2, ny, 2), complex)
+        out[:, :, 0, :, 0] = out[:, :, 1, :, 1] = space
+        return out.reshape(len(z), 2 * ny, 2 * ny)
+
+    def sources(self, energy: float, coupling: float) -> NDArray[np.complex128]:
+        """sqrt(Gamma) of the open modes at a real energy: (2 ny, 2 p), column 2 k + spin for the k-th of p modes."""
+        sigma, _ = chain_self_energy(energy - self.energies, self.hopping, coupling)
+        gamma = np.maximum(-2 * sigma.imag, 0.0)
+        open_modes = gamma > 0
+        columns = self.vectors[:, open_modes] * np.sqrt(gamma[open_modes])
+        ny, p = columns.shape
+        out = np.zeros((ny, 2, p, 2), complex)
+        out[:, 0, :, 0] = out[:, 1, :, 1] = columns
+        return out.reshape(2 * ny, 2 * p)
+
+
+def cross_section(ny: int, hopping: float, onsite: float, periodic: bool) -> NDArray[np.float64]:
+    """Hamiltonian (ny, ny) of one slice without moments; periodic: with the bond from the last y to the first."""
+    H = onsite * np.eye(ny)
+    y = np.arange(ny - 1)
+    H[y, y + 1] -= hopping
+    H[y + 1, y] -= hopping
+    if periodic:
+        H[ny - 1, 0] -= hopping
+        H[0, ny - 1] -= hopping
+    return H
+
+
+def transverse_modes(ny: int, hopping: float, onsite: float, periodic: bool) -> Modes:
+    """The modes of a lead of width ny."""
+    energies, vectors = np.linalg.eigh(cross_section(ny, hopping, onsite, periodic))
+    return Modes(energies, vectors, hopping)

@@ -1,0 +1,268 @@
+"""Recursive Green's functions of a lattice cut into slices: block elimination from the last slice to the first.
+
+The open system is G(z) = [z - H - Sigma(z)]^-1 with blocks h_i (n x n) on the diagonal and hopping -t times the
+identity between neighbouring slices, so that no coupling matrix is ever multiplied:
+
+    g_i = (z - h_i - t^2 g_(i+1))^-1,       G_i = g_i + t^2 g_i G_(i-1) g_i        (3 n^3 multiply-adds a slice)
+
+The same recursion over the nilpotent algebra of triples (g(a), g(b), f) with the product rule
+(p q)_f = p_f q(b) + p(a) q_f gives the diagonal blocks of G(a) Y G(b) for a block-diagonal Y: `two_point`.  It is the
+off-diagonal block of the resolvent of [[H, Y], [0, H]] at two energies, 6 n^3 a slice more.
+
+The products are BLAS's, called from kernels that release the GIL: energies spread over threads (`threads.py`).
+cache=True kernels call only functions of this file (numba does not see edits elsewhere).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Stack = NDArray[np.complex128]
+
+_options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
+
+# Up to this size LAPACK's inverse is as fast as matrix products.
+_SMALL = 40
+# Beyond this growth inside an inverse that does not pivot between blocks, digits are lost: LAPACK pivots.
+_LARGEST_GROWTH = 1e5
+
+
+@njit(**_options)
+def _largest(a):
+    largest = 0.0
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            largest = max(largest, a[i, j].real ** 2 + a[i, j].imag ** 2)
+    return np.sqrt(largest)
+
+
+@njit(**_options)
+def inverse(a):
+    """Inverse of a contiguous (n, n) matrix by blocks: products, because LAPACK's own runs at a third of their rate.
+
+    There is no pivoting between the blocks.  Above the real axis none is needed (Im a > 0 makes every leading block
+    regular); on it a leading block may be singular by accident, then LAPACK does it all.
+    """
+    n = a.shape[0]
+    if n <= _SMALL:
+        return np.ascontiguousarray(np.linalg.inv(a))
+    h = n // 2
+    above, left = np.ascontiguousarray(a[:h, h:]), np.ascontiguousarray(a[h:, :h])
+    first = inverse(np.ascontiguousarray(a[:h, :h]))
+    right_of_first = np.dot(first, above)
+    last = inverse(np.ascontiguousarray(a[h:, h:]) - np.dot(left, right_of_first))
+    upper = np.dot(right_of_first, last)
+    below_first = np.dot(left, first)
+    lower = np.dot(last, below_first)
+    corner = first + np.dot(upper, below_first)
+    if _largest(first) > _LARGEST_GROWTH * max(_largest(corner), _largest(last)):
+        return np.ascontiguousarray(np.linalg.inv(a))
+    out = np.empty_like(a)
+    out[:h, :h] = corner
+    out[h:, h:] = last
+    for i in range(h):
+        for j in range(n - h):
+            out[i, h + j] = -upper[i, j]
+            out[h + j, i] = -lower[j, i]
+    return out
+
+
+@njit(**_options)
+def _log_determinant(a):
+    """ln det of (n, n) with positive definite Im a, on the sheet where each pivot's phase is in (0, pi).
+
+    (The pivots of an elimination without pivoting are Schur complements, whose imaginary parts are positive too.)
+    `a` is overwritten.
+    """
+    n = a.shape[0]
+    out = 0j
+    for i in range(n):
+        pivot = a[i, i]
+        phase = np.arctan2(pivot.imag, pivot.real)
+        if phase < 0:  # rounding, or a real energy outside the spectrum
+            phase += 2 * np.pi
+        out += complex(0.5 * np.log(pivot.real**2 + pivot.imag**2), phase)
+        for j in range(i + 1, n):
+            factor = a[j, i] / pivot
+            for c in range(i + 1, n):
+                a[j, c] -= factor * a[i, c]
+    return out
+
+
+@njit(**_options)
+def _eliminate(h, t, z, first, last, with_logdet, g, logdet):
+    """g (k, nx, n, n) and ln det G^-1 (k,) of the slices h (nx, n, n) with self-energies first, last (k, n, n)."""
+    nx, n = h.shape[0], h.shape[1]
+    a = np.empty((n, n), np.complex128)
+    for k in range(z.shape[0]):
+        logdet[k] = 0j
+        for i in range(nx - 1, -1, -1):
+            if i < nx - 1:
+                a[:] = -t * t * g[k, i + 1] - h[i]
+            else:
+                a[:] = -h[i] - last[k]
+            if i == 0:
+                a -= first[k]
+            for c in range(n):
+                a[c, c] += z[k]
+            g[k, i] = inverse(a)
+            if with_logdet:
+                logdet[k] += _log_determinant(a)
+
+
+@njit(**_options)
+def _site_blocks(a, out):
+    """The 2 x 2 blocks of each site on the diagonal of (n, n) into (n/2, 2, 2)."""
+    for y in range(a.shape[0] // 2):
+        for s in range(2):
+            for r in range(2):
+                out[y, s, r] = a[2 * y + s, 2 * y + r]
+
+
+@njit(**_options)
+def _diagonal(g, t, keep, on_sites, before, after):
+    """G_i site by site into (k, nx, n/2, 2, 2), and t^2 g_i G_(i-1), t^2 G_(i-1) g_i for 0 < i < keep."""
+    n = g.shape[2]
+    product, G = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
+    for k in range(g.shape[0]):
+        G[:] = g[k, 0]
+        _site_blocks(G, on_sites[k, 0])
+        for i in range(1, g.shape[1]):
+            G *= t * t
+            np.dot(g[k, i], G, product)
+            if i < keep:
+                before[k, i] = product
+                np.dot(G, g[k, i], after[k, i])
+            np.dot(product, g[k, i], G)
+            G += g[k, i]
+            _site_blocks(G, on_sites[k, i])
+
+
+@njit(**_options)
+def _two_point(ga, after, gb, before, t, Y, moved, out):
+    """See `two_point`; arrays (k, nx, ...)."""
+    nx, n = ga.shape[1], ga.shape[2]
+    t2 = t * t
+    D = np.empty((moved, n, n), np.complex128)
+    f, middle = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
+    for k in range(ga.shape[0]):
+        # Right-connected part: D_i = Y_i + t^2 f_(i+1), f_i = g_i(a) D_i g_i(b).
+        for i in range(moved - 1, -1, -1):
+            if i < moved - 1:
+                np.dot(ga[k, i + 1], D[i + 1], f)
+                np.dot(f, gb[k, i + 1], D[i])
+                D[i] *= t2
+            else:
+                D[i] = 0.0
+            for y in range(n // 2):
+                for s in range(2):
+                    for r in range(2):
+                        D[i, 2 * y + s, 2 * y + r] += Y[i, y, s, r]
+        # Beyond the last moved slice F_i = t^2 g_i(a) F_(i-1) g_i(b).
+        for i in range(nx):
+            if i == 0:
+                middle[:] = D[0]
+            else:
+                middle *= t2
+                if i < moved:
+                    middle += D[i]
+                    np.dot(D[i], before[k, i], f)
+                    middle += f
+                    np.dot(after[k, i], D[i], f)
+                    middle += f
+            np.dot(ga[k, i], middle, f)
+            np.dot(f, gb[k, i], middle)
+            _site_blocks(middle, out[k, i])
+
+
+@njit(**_options)
+def _solve(g, t, c, x):
+    """x (nx, n, p) with (E - H - Sigma) x = c by the g (nx, n, n) of one energy; c is overwritten."""
+    nx = g.shape[0]
+    product = np.empty_like(c[0])
+    for i in range(nx - 2, -1, -1):
+        np.dot(g[i + 1], c[i + 1], product)
+        c[i] -= t * product
+    np.dot(g[0], c[0], x[0])
+    for i in range(1, nx):
+        c[i] -= t * x[i - 1]
+        np.dot(g[i], c[i], x[i])
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and the hopping t between slices."""
+
+    h: Stack
+    hopping: float
+
+    def reversed(self) -> Slices:
+        """The mirror image in x."""
+        return Slices(np.ascontiguousarray(self.h[::-1]), self.hopping)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Diagonal blocks of G at k energies and what a first order needs of them.
+
+    g: (k, nx, n, n).  on_sites: (k, nx, n/2, 2, 2).
+    before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i.
+    """
+
+    g: Stack
+    on_sites: Stack
+    before: Stack
+    after: Stack
+
+    def of(self, energies: slice) -> Sweep:
+        """Some of the energies."""
+        return Sweep(self.g[energies], self.on_sites[energies], self.before[energies], self.after[energies])
+
+
+def eliminate(
+    slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], with_logdet: bool = False
+) -> tuple[Stack, NDArray[np.complex128]]:
+    """g_i of all slices, (k, nx, n, n), at energies z (k,), Im z >= 0; and, `with_logdet`, ln det G^-1 (k,), else 0.
+
+    sigma: self-energies (k, n, n) of the first and of the last slice.
+    """
+    nx, n, _ = slices.h.shape
+    g, logdet = np.empty((len(z), nx, n, n), complex), np.empty(len(z), complex)
+    _eliminate(slices.h, slices.hopping, z, sigma[0], sigma[1], with_logdet, g, logdet)
+    return g, logdet
+
+
+def sweep(slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], keep: int = 0) -> Sweep:
+    """Diagonal blocks of G; keep: how many slices, from the first, a first order will perturb."""
+    g, _ = eliminate(slices, z, sigma)
+    k, nx, n, _ = g.shape
+    on_sites = np.empty((k, nx, n // 2, 2, 2), complex)
+    before, after = np.empty((k, keep, n, n), complex), np.empty((k, keep, n, n), complex)
+    _diagonal(g, slices.hopping, keep, on_sites, before, after)
+    return Sweep(g, on_sites, before, after)
+
+
+def two_point(a: Sweep, b: Sweep, hopping: float, Y: Stack, moved: int) -> Stack:
+    """Site blocks (k, nx, ny, 2, 2) of G(z_a) Y G(z_b) for Y = (nx, ny, 2, 2), zero from slice `moved` on.
+
+    Beyond the last moved slice two products a slice, up to it six.
+    """
+    out = np.empty_like(a.on_sites)
+    _two_point(a.g, a.after, b.g, b.before, hopping, np.ascontiguousarray(Y), moved, out)
+    return out
+
+
+def solve(g: Stack, hopping: float, sources: Stack) -> Stack:
+    """x with (E - H - Sigma) x = source, (nx, n, p), by the g_i (nx, n, n) of one energy."""
+    x = np.empty_like(sources)
+    _solve(g, hopping, np.array(sources, order="C"), x)
+    return x
+
+
+def solve_adjoint(g: Stack, hopping: float, sources: Stack) -> Stack:
+    """x with (E - H - Sigma)^+ x = source: the advanced states."""
+    return solve(np.ascontiguousarray(np.conj(np.swapaxes(g, 1, 2))), hopping, sources)
