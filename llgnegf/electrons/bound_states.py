@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Device, dense_hamiltonian
-from .leads import chain_self_energy
+from .device import Device
 from .quadrature import fermi_derivative
 
 
@@ -25,12 +24,12 @@ from .quadrature import fermi_derivative
 class BoundStates:
     """Levels as (n_levels, n, 2) states, with the matrices R_n (2n, 2n) and f'(E_n).
 
-    overlaps: (n_levels, 2n) diagonal of B = 1 - dSigma/dE at E_n; v^+ B v = 1 counts the tails in the leads.
+    weighted: (n_levels, n, 2) B v with B = 1 - dSigma/dE at E_n; v^+ B v = 1 counts the tails in the leads.
     """
 
     energies: NDArray[np.float64]
     states: NDArray[np.complex128]
-    overlaps: NDArray[np.float64]
+    weighted: NDArray[np.complex128]
     resolvents: list[NDArray[np.complex128]]
     slopes: NDArray[np.float64]
 
@@ -54,12 +53,15 @@ class BoundStates:
         The levels keep their occupation instead: this takes the difference back.
         """
         pairs = []
-        for n, (v, overlap) in enumerate(zip(self.states, self.overlaps, strict=True)):
-            turned = overlap * (v @ K.T).ravel()
+        for n, (v, weighted) in enumerate(zip(self.states, self.weighted, strict=True)):
+            turned = (weighted @ K.T).ravel()  # B knows no spin
             for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= _same(self.energies)):
                 u = self.states[m]
                 pairs.append((self.slopes[n] * u * np.vdot(u.ravel(), turned), v))
         return Shares(pairs, self.states.shape[1])
+
+
+NO_LEVELS = BoundStates(np.empty(0), np.empty((0, 0, 2), complex), np.empty((0, 0, 2), complex), [], np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -98,21 +100,22 @@ def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.
     )
 
 
-def bound_states(device: Device, blocks: NDArray[np.complex128], low: float, high: float) -> BoundStates:
-    """All discrete levels between `low` and `high` (energies); dense, called for the rare windows that hold any."""
-    n = len(blocks)
-    none = BoundStates(np.empty(0), np.empty((0, n, 2), complex), np.empty((0, 2 * n)), [], np.empty(0))
+def bound_states(device: Device, H: NDArray[np.complex128], low: float, high: float) -> BoundStates:
+    """All discrete levels between `low` and `high` (energies) of the dense Hamiltonian H (2n, 2n) with its leads.
+
+    Called for the rare windows that hold any.
+    """
+    n = len(H) // 2
     if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):
-        return none
-    H = dense_hamiltonian(blocks, device.hops)
+        return NO_LEVELS
     levels = _closed(H, low, high) if device.is_closed else _open(device, H, low, high)
     if not levels:
-        return none
+        return NO_LEVELS
     energies = np.array([level[0] for level in levels])
     return BoundStates(
         energies,
         np.array([level[1].reshape(n, 2) for level in levels]),
-        np.array([level[2] for level in levels]),
+        np.array([level[2].reshape(n, 2) for level in levels]),
         [level[3] for level in levels],
         fermi_derivative(energies, device.fermi_energy, device.temperature),
     )
@@ -125,7 +128,7 @@ def _closed(H, low, high):
         if low <= e <= high:
             other = abs(energies - e) > _same(energies)
             rest = vectors[:, other]
-            found.append((e, v, np.ones(len(H)), (rest / (e - energies[other])) @ rest.conj().T))
+            found.append((e, v, v, (rest / (e - energies[other])) @ rest.conj().T))
     return found
 
 
@@ -134,13 +137,12 @@ def _open(device, H, low, high):
     from scipy.optimize import brentq
 
     def effective(energy):
-        matrix = H.copy()
-        slope = np.zeros(len(H))
-        for side, coupling in zip((slice(0, 2), slice(-2, None)), device.couplings, strict=True):
-            sigma, derivative = chain_self_energy(energy, device.hopping, coupling, device.onsite)
-            matrix[side, side] += np.eye(2) * sigma
-            slope[side] -= derivative.real
-        return matrix, 1 + slope
+        """H + Sigma and B = 1 - dSigma/dE."""
+        matrix, overlap = H.copy(), np.eye(len(H))
+        for end, sigma, derivative in device.end_self_energies(energy):
+            matrix[end, end] += sigma
+            overlap[end, end] -= derivative.real
+        return matrix, overlap
 
     found = []
     margin = 1e-9 * device.hopping
@@ -153,13 +155,13 @@ def _open(device, H, low, high):
             energy: float = brentq(lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, a, b, xtol=1e-14)
             matrix, overlap = effective(energy)
             vectors = np.linalg.eigh(matrix)[1]
-            v = vectors[:, k] / np.sqrt((overlap * abs(vectors[:, k]) ** 2).sum())
+            v = vectors[:, k] / np.sqrt(np.vdot(vectors[:, k], overlap @ vectors[:, k]).real)
             # The mean of the resolvent over a circle around the level is the resolvent without the level, up to the
             # 12th power of the radius over the distance to the next singularity.
-            others = abs(np.linalg.eigvalsh(matrix) - energy) / overlap.max()
+            others = abs(np.linalg.eigvalsh(matrix) - energy) / np.linalg.norm(overlap, 2)
             distance = min(abs(energy - device.band[0]), abs(energy - device.band[1]))
             distance = min(distance, others[others > 1e-9 * device.hopping].min(initial=np.inf))
             points = energy + 0.1 * distance * np.exp(2j * np.pi * (np.arange(12) + 0.5) / 12)
             resolvent = sum(np.linalg.inv(e * np.eye(len(H)) - effective(e)[0]) for e in points) / 12
-            found.append((energy, v, overlap, resolvent))
+            found.append((energy, v, overlap @ v, resolvent))
     return found

@@ -349,7 +349,7 @@ class Frozen:
     @cached_property
     def _levels(self) -> BoundStates:
         """Discrete levels inside the thermal window: all of a closed wire, bound states outside the lead band."""
-        return bound_states(self.device, self.blocks, *self._window)
+        return bound_states(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self._window)
 
     def _choose_rule(self, drive: Drive, thermal_states) -> RealRule:
         """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion.

@@ -182,6 +182,19 @@ class Device:
         """[(Sigma, dSigma/dE) for left, right] at `energy`; scalars in spin space."""
         return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
 
+    def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
+        """For both ends: orbitals (2 site + spin) of the dense Hamiltonian, Sigma and dSigma/dE on them."""
+        width = 2 * (self.shape[1] if self.is_lattice else 1)
+        z = np.array([energy], complex)
+        found = []
+        for end, coupling in zip((slice(0, width), slice(-width, None)), self.couplings, strict=True):
+            if self.is_lattice:
+                sigma, slope = self.modes.self_energy(z, coupling)[0], self.modes.self_energy_slope(z, coupling)[0]
+            else:
+                sigma, slope = (v * IDENTITY for v in chain_self_energy(energy, self.hopping, coupling, self.onsite))
+            found.append((end, sigma, slope))
+        return found
+
     # --- energies ---------------------------------------------------------------------------------
 
     def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
@@ -301,6 +314,26 @@ class Device:
             )
         frequency = float(np.linalg.norm(rotation))
         return frozen.precession(rotation if frequency else np.array([0.0, 0.0, 1.0]), frequency)
+
+    def lead_currents(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Particles (2,) and spin (2, 3) that a slow motion pumps into the left and the right lead of a square lattice.
+
+        Arguments as `spin_density`.  What arrives deep inside the leads: the flow over their first bonds (`currents`)
+        differs by what the lead stores near its end, and agrees over a cycle.
+        """
+        from .lattice import FrozenLattice
+
+        frozen = self.freeze(m, potential)
+        if not isinstance(frozen, FrozenLattice):
+            return self.currents(m, mdot, potential, potential_rate).into_leads()
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        return frozen.lead_currents(velocity, self.scalars("potential_rate", potential_rate))
 
     def currents(
         self,

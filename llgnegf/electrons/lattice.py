@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .bound_states import NO_LEVELS, BoundStates, bound_states
 from .density import SpinDensity
 from .device import Device
 from .modes import cross_section
@@ -33,8 +34,10 @@ _KEPT_BYTES = 1_000_000_000
 _KEPT_STATES_BYTES = 500_000_000
 _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
-# A thermal window full of narrow resonances would take longer than anyone waits.
-_MOST_ENERGIES = 4000
+# Up to so many sites the levels are found by a dense eigenvalue solver, beside the sweep and instead of it.
+_SMALL_LATTICE, _MOST_LEVEL_SITES = 128, 1000
+# A thermal window full of narrow resonances would take longer than anyone waits: energies times sites.
+_MOST_SITE_ENERGIES = 6_400_000
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class FrozenLattice:
         self._first_order: _FirstOrder | None = None
         self._surface_rule: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._states: dict[float, RealEnergy] = {}
+        # Largest response to the motion that chose the rule, per state: what a missed resonance may be worth.
+        self._gain = 0.0
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -186,7 +191,8 @@ class FrozenLattice:
         """Steps of the difference: a share of the distance of each node to the spectrum."""
         z, (low, high) = self.rule.nodes, self.bounds
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
-        return self._difference.step * np.hypot(z.imag, outside)
+        # Far from the spectrum the Green's function varies over its width.
+        return self._difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
 
     def response(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
@@ -243,7 +249,53 @@ class FrozenLattice:
         total = np.zeros((*self.device.shape, 4))
         for weight, (_, term) in zip(weights, terms, strict=True):
             total -= weight / (2 * np.pi) * term
+        if self._levels.any:
+            total += self._levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
         return total
+
+    @cached_property
+    def _window(self) -> tuple[float, float]:
+        """Energies between which -df/dE matters."""
+        device = self.device
+        reach = device.temperature * min(45.0, 8 - np.log(device.tolerance))
+        return device.fermi_energy - reach, device.fermi_energy + reach
+
+    @cached_property
+    def _levels(self) -> BoundStates:
+        """Discrete levels inside the thermal window: all of a closed lattice, bound states outside the lead bands."""
+        device, (low, high) = self.device, self._window
+        band = device.band
+        if device.temperature == 0 or (not device.is_closed and band[0] <= low and high <= band[1]):
+            return NO_LEVELS
+        if device.n_sites > _MOST_LEVEL_SITES:
+            raise ToleranceError(
+                f"temperature = {device.temperature:g}: the thermal window {low:g} to {high:g} reaches levels that no "
+                f"lead broadens; they are found on lattices of up to {_MOST_LEVEL_SITES} sites, not {device.n_sites}: "
+                f"use temperature = 0.0, or a lower one and a Fermi energy inside the lead band {band[0]:g} to "
+                f"{band[1]:g}"
+            )
+        return bound_states(device, self.dense_hamiltonian(), low, high)
+
+    def dense_hamiltonian(self) -> NDArray[np.complex128]:
+        """H of the lattice, (2 nx ny, 2 nx ny), index 2 (x ny + y) + spin; for small ones."""
+        nx, n, _ = self.slices.h.shape
+        H = np.zeros((nx, n, nx, n), complex)
+        x, c = np.arange(nx), np.arange(n)
+        H[x, :, x, :] = self.slices.h
+        for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
+            H[a[:, None], c, b[:, None], c] -= self.slices.hopping
+        return H.reshape(nx * n, nx * n)
+
+    @cached_property
+    def _resonances(self) -> NDArray[np.complex128]:
+        """Eigenvalues of H + Sigma(E_F) of a small lattice: where its levels are and how wide; else none."""
+        device = self.device
+        if device.n_sites > _SMALL_LATTICE:
+            return np.empty(0, complex)
+        matrix = self.dense_hamiltonian()
+        for end, sigma, _ in device.end_self_energies(np.clip(device.fermi_energy, *device.band)):
+            matrix[end, end] += sigma
+        return np.asarray(np.linalg.eigvals(matrix), dtype=np.complex128)
 
     def _terms(self, energies: Sequence[float] | NDArray[np.float64], rate: NDArray[np.complex128]):
         """(G Gamma G^+, Im[G Hd G Gamma G^+]) traced, at each energy."""
@@ -275,13 +327,14 @@ class FrozenLattice:
             return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
         size = abs(rate).max() / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
-        reach = kT * min(45.0, 8 - np.log(device.tolerance))
-        window = max(low, mu - reach), min(high, mu + reach)
+        window = max(low, self._window[0]), min(high, self._window[1])
         if target == 0 or window[0] >= window[1]:
             return nothing
         inside = [float(e) for e in device.modes.thresholds if window[0] < e < window[1]]
-        # An opening mode makes the integrand a root: no Gauss rule for -f' follows it.
-        if not any(abs(e - mu) < 12 * kT for e in inside):
+        # An opening mode makes the integrand a root, a narrow level a peak: no Gauss rule for -f' follows them.
+        near = self._resonances[(self._resonances.real > window[0]) & (self._resonances.real < window[1])]
+        whole = self._window == window and not any(abs(e - mu) < 12 * kT for e in inside)
+        if whole and (-near.imag).min(initial=np.inf) > kT:
             chosen = self._gauss_rule(rate, target)
             if chosen is not None:
                 return chosen
@@ -296,21 +349,27 @@ class FrozenLattice:
             energies = device.fermi_energy + device.temperature * x
             terms = self._terms(energies, rate)
             found = sum(w * driven for w, (_, driven) in zip(weights, terms, strict=True))
+            self._note_gain(terms)
             states = sum(w * states for w, (states, _) in zip(weights, terms, strict=True))
-            if before is not None and abs(found - before).max() < target and self._sees_all_states(states):
+            if before is not None and abs(found - before).max() < target and self._sees_all_states(states, target):
                 return energies, weights
             before = found
         return None
 
-    def _sees_all_states(self, states: NDArray[np.float64]) -> bool:
+    def _note_gain(self, terms) -> None:
+        gains = [abs(driven).max() / states.max() for states, driven in terms if states.any()]
+        self._gain = max([self._gain, *gains])
+
+    def _sees_all_states(self, states: NDArray[np.float64], target: float) -> bool:
         """Whether a rule found the thermal density of states that the poles know without the real axis.
 
-        A resonance between its energies would be missing in it.
+        A resonance between its energies would be missing in it, and would be worth so many states times their response.
         """
-        if self._thermal_states is None:
+        if self._thermal_states is None or len(self._resonances):
             return True
-        lost = abs(self._thermal_states - states / (2 * np.pi)).max() * self.device.hopping
-        return bool(lost < max(10 * self.device.tolerance, 1e-7))
+        lost = abs(2 * np.pi * self._thermal_states - states).max()
+        known_to = 2 * np.pi * self.device.tolerance / max(1.0, self.device.temperature / self.device.hopping)
+        return bool(lost * self._gain < 4 * target or lost < 0.1 * known_to)
 
     def _panel_rule(self, rate: NDArray[np.complex128], target: float, edges: NDArray[np.float64]):
         """Adaptive panels between mode openings; E = middle - half cos(pi u) takes the roots out of both ends."""
@@ -327,24 +386,27 @@ class FrozenLattice:
 
         def integrand(u: NDArray[np.float64]) -> NDArray[np.float64]:
             energy, density = energy_of(u)
-            terms = np.array([np.stack(term) for term in self._terms(energy, rate)])
-            terms[:, 0] *= 0.1 * min(1.0, target)  # states count for finding resonances below, not for refinement
-            return (density[:, None] * terms.reshape(len(u), -1)).reshape(len(u), -1)
+            terms = self._terms(energy, rate)
+            self._note_gain(terms)
+            driven = np.array([driven for _, driven in terms]).reshape(len(u), -1)
+            return np.asarray(density[:, None] * driven)
 
         def starts(pieces: int) -> NDArray[np.float64]:
             points = [np.linspace(j, j + 1, pieces + 1) for j in range(len(half))]
-            for e in (mu - 3 * kT, mu, mu + 3 * kT):
+            levels = [level.real + c * level.imag for level in self._resonances for c in (-4, 0, 4)]
+            for e in (mu - 3 * kT, mu, mu + 3 * kT, *(e for e in levels if edges[0] < e < edges[-1])):
                 j = int(np.clip(np.searchsorted(edges, e) - 1, 0, len(half) - 1))
                 points.append(np.array([j + np.arccos(np.clip((middle[j] - e) / half[j], -1, 1)) / np.pi]))
             together = np.unique(np.concatenate(points))
             return together[np.concatenate([[True], np.diff(together) > 1e-9])]
 
+        max_evaluations = max(1000, min(200_000, _MOST_SITE_ENERGIES // device.n_sites))
         for pieces in (1, 4, 16):
-            u, weights, _ = adaptive_nodes(integrand, starts(pieces), target, max_evaluations=_MOST_ENERGIES)
+            u, weights, _ = adaptive_nodes(integrand, starts(pieces), target, max_evaluations=max_evaluations)
             energy, density = energy_of(u)
             weights = weights * density
             states = sum(w * term[0] for w, term in zip(weights, self._terms(energy, rate), strict=True))
-            if self._sees_all_states(np.asarray(states)):
+            if self._sees_all_states(np.asarray(states), target):
                 return energy, weights
         raise ToleranceError(
             f"the Fermi-surface integral at temperature = {kT:g} misses states at tolerance = {device.tolerance:g}: "
@@ -530,6 +592,7 @@ class RealEnergy:
         out = []
         split = self.ends[0].shape[1]
         for part in (slice(0, split), slice(split, None)):
-            a, b = (x[:, :, part].reshape(-1, x[:, :, part].shape[-1] // 2, 2) for x in (phi, driven))
+            width = phi[:, :, part].shape[-1] // 2
+            a, b = (x[:, :, part].reshape(phi.shape[0] * phi.shape[1], width, 2) for x in (phi, driven))
             out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
         return np.array(out)

@@ -38,12 +38,18 @@ class Modes:
 
     def self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy units, index 2 y + spin."""
-        sigma = self.chain_self_energy(z, coupling)
-        space = (self.vectors * sigma[:, None, :]) @ self.vectors.T
-        ny = len(self.energies)
-        out = np.zeros((len(z), ny, 2, ny, 2), complex)
-        out[:, :, 0, :, 0] = out[:, :, 1, :, 1] = space
-        return out.reshape(len(z), 2 * ny, 2 * ny)
+        return self._in_space(self.chain_self_energy(z, coupling))
+
+    def self_energy_slope(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
+        """dSigma/dE at energies z (k,): (k, 2 ny, 2 ny)."""
+        return self._in_space(chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[1])
+
+    def _in_space(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Values of each mode (k, ny) as matrices (k, 2 ny, 2 ny), the same for both spins."""
+        k, ny = of_modes.shape
+        out = np.zeros((k, ny, 2, ny, 2), complex)
+        out[:, :, 0, :, 0] = out[:, :, 1, :, 1] = (self.vectors * of_modes[:, None, :]) @ self.vectors.T
+        return out.reshape(k, 2 * ny, 2 * ny)
 
     def sources(self, energy: float, coupling: float) -> NDArray[np.complex128]:
         """sqrt(Gamma) of the open modes at a real energy: (2 ny, 2 p), column 2 k + spin for the k-th of p modes."""
