@@ -141,7 +141,7 @@ def test_surface_and_sea_are_saved_without_the_moments_motion_when_it_is_not_fed
 
 
 @pytest.mark.parametrize("changes", [{"electrons__back_action": 0}, {"electrons__sd_exchange": 0.0}], ids=str)
-@pytest.mark.parametrize("refresh", ["stage", "step"])
+@pytest.mark.parametrize("refresh", ["stage", "step", "adaptive"])
 def test_watching_electrons_change_no_bit_of_the_trajectory(tmp_path, changes, refresh):
     with (
         run(deck(CLASSICAL), tmp_path / "a.h5") as bare,
@@ -463,7 +463,7 @@ def other(t, m):
 
 
 @pytest.mark.parametrize("text", [BASE, CLASSICAL], ids=["electrons", "classical"])
-@pytest.mark.parametrize("refresh", ["stage", "step"])
+@pytest.mark.parametrize("refresh", ["stage", "step", "adaptive"])
 def test_a_users_field_is_recorded_and_asked_for_again(tmp_path, text, refresh):
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
     one = deck(text, integrator__electrons=refresh)
@@ -523,10 +523,10 @@ def test_a_step_that_is_far_too_large_is_told(path, text):
 def test_trouble_of_the_electrons_is_told_with_its_time(path, monkeypatch):
     count = iter(range(100))
 
-    def motion(self, t, y, real=simulation.Coupling.motion):
+    def motion(self, *arguments, real=simulation.Coupling.motion):
         if next(count) > 20:
             raise ToleranceError("no poles left")
-        return real(self, t, y)
+        return real(self, *arguments)
 
     monkeypatch.setattr(simulation.Coupling, "motion", motion)
     with pytest.raises(RunError, match=r"t = 0\.\d+: no poles left"):
