@@ -282,9 +282,13 @@ def test_only_a_precession_with_electrons_has_a_geometric_part(tmp_path):
 
 # --- going on after a stop ------------------------------------------------------------------------------------------
 
+ADAPTIVE = {"integrator__electrons": "adaptive", "electrons__tolerance": 1e-3}
 KINDS = {
     "stage": {},
     "step": {"integrator__electrons": "step"},
+    "adaptive": ADAPTIVE,
+    "adaptive, order 0": ADAPTIVE | {"electrons__order": 0},
+    "adaptive, frozen": ADAPTIVE | {"motion__kind": "frozen"},
     "order 0": {"electrons__order": 0},
     "warm": {"electrons__temperature": 0.05},
     "precession": {"motion__kind": "precession", "motion__axis": [1, 1, 0], "motion__frequency": 0.3},
@@ -325,7 +329,7 @@ def test_resuming_a_finished_run_changes_nothing(path):
     assert datasets(path) == before
 
 
-@pytest.mark.parametrize("kind", ["stage", "classical", "precession"])
+@pytest.mark.parametrize("kind", ["stage", "adaptive", "classical", "precession"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_at_a_checkpoint(tmp_path, kind, number, monkeypatch):
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
@@ -401,7 +405,7 @@ def test_a_run_may_live_in_a_thread(tmp_path):
     found[0].close()
 
 
-@pytest.mark.parametrize("kind", ["stage", "classical"])
+@pytest.mark.parametrize("kind", ["stage", "adaptive", "classical"])
 def test_a_run_that_broke_down_goes_on_from_its_last_checkpoint(tmp_path, kind, monkeypatch):
     """Dies between a frame and the next checkpoint (steps 6 and 10): the frames after the checkpoint come again."""
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
