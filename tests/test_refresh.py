@@ -1,5 +1,7 @@
 """When the electrons are asked: accuracy and number of evaluations, and that nothing but the motion decides."""
 
+import itertools
+
 import h5py
 import numpy as np
 import pytest
@@ -110,7 +112,7 @@ def test_far_fewer_evaluations_for_the_same_accuracy(exact):
 def test_a_smaller_tolerance_gives_a_smaller_error(exact):
     runs = [Followed(15.8, electrons__tolerance=tolerance) for tolerance in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)]
     errors = [error(one, exact) for one in runs]
-    assert all(next_one < one / 2 for one, next_one in zip(errors, errors[1:], strict=False)), errors
+    assert all(next_one < one / 2 for one, next_one in itertools.pairwise(errors)), errors
     assert errors[-1] < 1e-5
     evaluations = [len(one.evaluated) for one in runs]
     assert evaluations == sorted(set(evaluations))
