@@ -23,14 +23,14 @@ from llgnegf.errors import RunError
 Remembered = dict[str, np.ndarray]
 
 # Evaluations through which the electrons' field is extrapolated, at most.  More gain little: 4 need 1.6 times as many
-# evaluations at a tolerance of 1e-6, 7 need 0.9 times as many.
+# evaluations at a tolerance of 1e-6, 7 need as many.
 _MOST_POINTS = 6
 # Evaluations before the first look ahead.  Until then the electrons are asked at every stage: a first step taken with
 # a polynomial of low order would spoil what comes after it.
 _STARTING_POINTS = 3
 # Steps between two evaluations, at most: all of them together are a trifle beside one evaluation of many sites.
 _LONGEST_STRIDE = 1000
-# The next stride relative to this one lies between these; _SAFETY keeps rejections below one in a hundred.
+# The next stride relative to this one lies between these; _SAFETY keeps rejections rare.
 _SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
 
 
