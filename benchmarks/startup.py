@@ -45,15 +45,17 @@ def append(self, frame):
         raise Enough
 simulation.Writer.append = append
 
-make_step = simulation.Parts._stepper
-def stepper(self):
-    step = make_step(self)
+make_stepper = simulation.refresh.stepper
+def stepper(deck, coupling):
+    made = make_stepper(deck, coupling)
+    step = made.step
     def timed(n, y):
         y = step(n, y)
         marks["first step"] = since_start()
         raise Enough
-    return timed
-simulation.Parts._stepper = stepper
+    made.step = timed
+    return made
+simulation.refresh.stepper = stepper
 try:
     simulation.run(deck, sys.argv[2])
 except Enough:

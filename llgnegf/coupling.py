@@ -25,9 +25,7 @@ from llgnegf.magnet import Magnet
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
-# Residual of the velocity equation relative to v_0: far below the error of any step that is worth taking.
-VELOCITY_TOLERANCE = 1e-11
-# Near a resonance rounding may keep GMRES from that; this is still below what a step errs by.
+# Near a resonance rounding may keep GMRES from the tolerance asked; this is still below what a step errs by.
 ACCEPTED_RESIDUAL = 1e-8
 # A stage of a step may stretch moments a little; this long, the step is far too large and the electrons mean nothing.
 _LONGEST_MOMENT = 10.0
@@ -46,7 +44,10 @@ class Coupling:
     """The right-hand side of the self-consistent equations.
 
     order 0: only s_ad acts; order 1: also the sea and surface terms, with `velocity_feedback` those of dm/dt as well
-    as those of dV/dt.  `field(t, m)`: a user's own effective field, energy units, shape of m.
+    as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to v_0.  `field(t, m)`: a
+    user's own effective field, energy units, shape of m.
+
+    It remembers nothing of one instant for the next but the count of `solves`.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class Coupling:
         order: int = 1,
         velocity_feedback: bool = True,
         back_action: float = 1.0,
+        velocity_tolerance: float = 1e-11,
         field: Field | None = None,
     ) -> None:
         self.magnet, self.device, self.gates, self.field = magnet, device, gates, field
         self.order, self.velocity_feedback = order, velocity_feedback
+        self.velocity_tolerance = velocity_tolerance
         self.strength = back_action * device.sd_exchange if device else 0.0
         self.solves = 0
 
@@ -71,20 +74,15 @@ class Coupling:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
-    def held(self, t: float, y: np.ndarray) -> Callable[[float, np.ndarray], np.ndarray]:
-        """The right-hand side of one step with the electrons' field kept as it is at (t, y)."""
-        electron_field = self.motion(t, y).electron_field
+    def velocity_in(self, electron_field: np.ndarray | None, t: float, y: np.ndarray) -> np.ndarray:
+        """dm/dt, packed, in a given field of the electrons (packed): explicit, no electron is asked."""
+        return self.magnet.velocity(y, _sum(self._user_field(t, y), electron_field))
 
-        def velocity(t: float, y: np.ndarray) -> np.ndarray:
-            own = self._user_field(t, y)
-            if electron_field is not None:
-                own = electron_field if own is None else own + electron_field
-            return self.magnet.velocity(y, own)
+    def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None) -> Motion:
+        """Velocity, electrons and their field at (t, y); raises RunError where the velocity cannot be had.
 
-        return velocity
-
-    def motion(self, t: float, y: np.ndarray) -> Motion:
-        """Velocity, electrons and their field at (t, y); raises RunError where the velocity cannot be had."""
+        near: a field of the electrons (packed) like the one to be found; the velocity equation is solved from there.
+        """
         own = self._user_field(t, y)
         if self.device is None:
             return Motion(self.magnet.velocity(y, own), None, None)
@@ -102,9 +100,10 @@ class Coupling:
             sea, surface = frozen.response(np.zeros_like(frozen.m), rate)
             spin = spin + (sea + surface)[:, 1:]
         field = self._packed_field(spin)
-        velocity = self.magnet.velocity(y, field if own is None else own + field)
+        velocity = self.magnet.velocity(y, _sum(own, field))
         if self.order == 1 and self.velocity_feedback:
-            velocity, feedback = self._solve(frozen, y, velocity, t)
+            guess = velocity if near is None else self.magnet.velocity(y, _sum(own, near))
+            velocity, feedback = self._solve(frozen, y, velocity, t, guess)
             field = field + feedback
         self.solves += frozen.solves
         frozen.solves = 0
@@ -139,12 +138,15 @@ class Coupling:
             )
         return self.magnet.pack(values)
 
-    def _solve(self, frozen: Frozen, y: np.ndarray, v0: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """v and the packed field of the moments' own motion: v + L[...] = v0."""
-        magnet = self.magnet
+    def _solve(
+        self, frozen: Frozen, y: np.ndarray, v0: np.ndarray, t: float, guess: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """v and the packed field of the moments' own motion: v + L[...] = v0, solved from `guess` (packed)."""
+        magnet, rtol = self.magnet, self.velocity_tolerance
         start = magnet.unpack(v0)
         if not start.any():
             return v0, np.zeros_like(v0)
+        accepted = max(ACCEPTED_RESIDUAL, 10 * rtol)
         no_rate = np.zeros(frozen.device.n_sites)
 
         def feedback(velocity: np.ndarray) -> np.ndarray:
@@ -157,17 +159,23 @@ class Coupling:
         n = start.size
         operator = LinearOperator((n, n), matvec=residual, dtype=float)
         b = np.ascontiguousarray(start).ravel()
-        # The first application fixes the energies of the surface part; it is made with the physical motion v0.
-        solution, failed = gmres(operator, b, x0=b, rtol=VELOCITY_TOLERANCE, atol=0.0, restart=min(n, 60), maxiter=20)
+        # The first application fixes the energies of the surface part; it is made with a physical motion, never with 0.
+        x0 = np.ascontiguousarray(magnet.unpack(guess)).ravel() if guess.any() else b
+        solution, failed = gmres(operator, b, x0=x0, rtol=rtol, atol=0.0, restart=min(n, 60), maxiter=20)
         if failed:
             left = np.linalg.norm(b - residual(solution)) / np.linalg.norm(b)
-        if failed and not left < ACCEPTED_RESIDUAL:
+        if failed and not left < accepted:
             raise RunError(
                 f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked "
-                f"{ACCEPTED_RESIDUAL:.0e}): a resonance at the Fermi energy, perhaps; try a higher "
+                f"{accepted:.0e}): a resonance at the Fermi energy, perhaps; try a higher "
                 "electrons.temperature, or electrons.velocity_feedback = false to see the motion without it"
             )
         return magnet.pack(solution.reshape(start.shape)), feedback(solution)
+
+
+def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+    """Two packed fields, each of which may not be there."""
+    return b if a is None else a if b is None else a + b
 
 
 def field_name(field: Field) -> str:

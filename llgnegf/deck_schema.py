@@ -144,12 +144,6 @@ def _voltage(value: Any) -> float:
     return 0.0
 
 
-def _refresh(value: Any) -> str:
-    if value == "adaptive":
-        raise NotAvailable('not available in this version, use "stage" or "step"')
-    return _choice("stage", "step").parse(value)
-
-
 def _energy_unit(value: Any) -> str | float:
     if isinstance(value, str):
         return _choice("eV", "meV").parse(value)
@@ -191,7 +185,7 @@ SHAPE = Rule(f"[nx] for a chain or [nx, ny] for a square lattice, whole numbers 
 COLUMNS = Rule("a non-empty list of different whole numbers >= 0", _columns)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic)
 VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage)
-REFRESH = Rule('"stage" or "step"', _refresh)
+REFRESH = _choice("stage", "step", "adaptive")
 ENERGY_UNIT = Rule('"eV", "meV" or a number > 0 of eV', _energy_unit)
 CHECKPOINT_EVERY = Rule(
     'a wall time such as "30 s", "5 min" or "1 h", or a whole number >= 1 of steps', _checkpoint_every
@@ -349,6 +343,7 @@ class Electrons(Table):
     velocity_feedback: Annotated[bool, BOOLEAN] = True
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
+    velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     gate: tuple[Gate, ...] = ()
 
@@ -366,6 +361,8 @@ class Motion(Table):
 
 
 class Integrator(Table):
+    """[integrator]: the step of the moments; `electrons`: asked at every stage, every step, or as needed."""
+
     method: Annotated[str, NAME] = "rk4"
     step: Annotated[float, POSITIVE]
     electrons: Annotated[str, REFRESH] = "stage"

@@ -9,6 +9,7 @@ import numpy as np
 import integrators
 from llgnegf.deck import Deck
 from llgnegf.errors import DeckError
+from llgnegf.refresh import Adaptive
 from llgnegf.simulation import Parts, initial_moments
 from llgnegf.units import readable_time
 
@@ -38,29 +39,33 @@ def estimate(deck: Deck) -> str:
     except ValueError as error:
         raise DeckError(f"integrator.method: {error}") from None
     frame = parts.observables.frame(0, parts.start)  # also compiles the kernels
+    parts.coupling.solves = 0
     began = time.perf_counter()
     frame = parts.observables.frame(0, parts.start)
     seconds_frame = time.perf_counter() - began
     bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
     total = seconds_frame * deck.n_frames
+    most = ""
     if parts.imposed is None:
-        y = parts.magnet.pack(parts.start)
-        parts.step(0, y)
-        parts.coupling.solves = 0
-        began = time.perf_counter()
-        parts.step(0, y)
-        seconds_step = time.perf_counter() - began
+        if isinstance(parts.stepper, Adaptive):
+            seconds_step, most = seconds_frame, "at most "  # a step asks the electrons once, as a frame does, or not
+        else:
+            y = parts.stepper.step(0, parts.magnet.pack(parts.start))
+            parts.coupling.solves = 0
+            began = time.perf_counter()
+            parts.stepper.step(1, y)
+            seconds_step = time.perf_counter() - began
         total += seconds_step * deck.n_steps
-        cost = f"{seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
+        cost = f"{most}{seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
     else:
         cost = f"imposed motion, {seconds_frame:.2g} s per frame"
-    lines.append(f"  cost         {cost}, about {_duration(total)} in all on this machine")
+    lines.append(f"  cost         {cost}, {most or 'about '}{_duration(total)} in all on this machine")
     if parts.coupling.device is not None:
         device = parts.coupling.device
         rule = device.freeze(parts.start, parts.coupling.gate_state(0.0)[0]).contour.rule
         lines.append(
             f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix, "
-            f"{parts.coupling.solves} Green's functions per step"
+            f"{most}{parts.coupling.solves} Green's functions per step"
             if parts.imposed is None
             else f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
         )

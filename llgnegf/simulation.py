@@ -1,7 +1,8 @@
 """The time loop: from a deck to a run file, stopping and resuming in between.
 
 `run` and `resume` are the doors; `_advance` is the only loop over time.  The loop owns time, output, checkpoints and
-interrupts; the right-hand side is `coupling.py`, one step is `integrators/`, what is saved is `observables.py`.
+interrupts; the right-hand side is `coupling.py`, one step is `integrators/`, when the electrons are asked is
+`refresh.py`, what is saved is `observables.py`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
-import integrators
 import textures
-from llgnegf import checkpoint
+from llgnegf import checkpoint, refresh
 from llgnegf.checkpoint import State
 from llgnegf.coupling import Coupling, Field, field_name
 from llgnegf.deck import Deck, load_deck, parse_deck
@@ -113,29 +113,13 @@ class Parts:
             order=table.order if table else 0,
             velocity_feedback=bool(table and table.velocity_feedback),
             back_action=table.back_action if table else 0.0,
+            velocity_tolerance=table.velocity_tolerance if table else 1e-11,
             field=field,
         )
         self.start = initial_moments(deck, self.magnet)
         self.imposed = _imposed(deck, self.start)
         self.observables = Observables(deck, self.magnet, self.coupling, self.imposed)
-        self.step = self._stepper()
-
-    def _stepper(self) -> Callable[[int, np.ndarray], np.ndarray]:
-        """One step of packed moments: (step number, y) -> y at the next step."""
-        method = integrators.get(self.deck.integrator.method).step
-        dt = self.deck.integrator.step
-        coupling, normalize = self.coupling, self.magnet.normalize
-        if self.deck.electrons is not None and self.deck.integrator.electrons == "step":
-            return lambda n, y: normalize(method(coupling.held(n * dt, y), n * dt, y, dt))
-        # A classical right-hand side has no use for the coupling's bookkeeping.
-        rhs: Callable[[float, np.ndarray], np.ndarray] = coupling.velocity
-        if coupling.device is None and coupling.field is None:
-            rhs = _classical(self.magnet)
-        return lambda n, y: normalize(method(rhs, n * dt, y, dt))
-
-
-def _classical(magnet: Magnet) -> Callable[[float, np.ndarray], np.ndarray]:
-    return lambda t, y: magnet.velocity(y)
+        self.stepper = refresh.stepper(deck, self.coupling)
 
 
 def _imposed(deck: Deck, start: np.ndarray) -> ImposedMotion | None:
@@ -254,6 +238,7 @@ def resume(
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
     parts = Parts(deck, field)
     parts.coupling.solves = state.solves
+    parts.stepper.restore(state.extra)
     if deck.n_steps < state.step:
         raise DeckError(
             f"--until {deck.run.duration:g}: {path} has reached t = {state.step * deck.integrator.step:g} already; "
@@ -317,7 +302,8 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
 
     def here() -> State:
         moments = imposed.moments(n * dt) if imposed is not None else magnet.unpack(y).copy()
-        return State(step=n, moment=moments, velocity=np.zeros_like(moments), solves=parts.coupling.solves)
+        still, solves = np.zeros_like(moments), parts.coupling.solves
+        return State(step=n, moment=moments, velocity=still, solves=solves, extra=parts.stepper.state())
 
     def save_checkpoint() -> None:
         now = here()
@@ -333,7 +319,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
                 # Imposed motion is known at every time: nothing happens between two frames.
                 stride = min(every - n % every, last - n) if imposed is not None else 1
                 if imposed is None:
-                    y = parts.step(n, y)
+                    y = parts.stepper.step(n, y)
                 before, n = n, n + stride
                 if n % every == 0:
                     frame = _recorded(parts, here())

@@ -175,16 +175,42 @@ def test_half_back_action_is_half_the_field():
     assert abs(found[1.0] - found[0.0]).max() > 1e-2
 
 
-def test_held_field_is_that_of_the_start_of_the_step():
+def test_a_given_field_of_the_electrons_makes_the_velocity_explicit():
     coupling = couple(3, 0.8)
-    y, other = (coupling.magnet.pack(random_moments(3, seed)) for seed in (1, 2))
-    held = coupling.held(0.0, y)
-    np.testing.assert_allclose(held(0.0, y), coupling.velocity(0.0, y), atol=1e-10)
-    expected = coupling.magnet.velocity(other, coupling.motion(0.0, y).electron_field)
-    np.testing.assert_allclose(held(0.3, other), expected, atol=1e-13)
+    y = coupling.magnet.pack(random_moments(3))
+    motion = coupling.motion(0.0, y)
     solves = coupling.solves
-    held(0.5, other)
+    np.testing.assert_allclose(coupling.velocity_in(motion.electron_field, 0.0, y), motion.velocity, atol=1e-10)
+    np.testing.assert_array_equal(coupling.velocity_in(None, 0.0, y), coupling.magnet.velocity(y))
     assert coupling.solves == solves
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.05])
+def test_a_near_field_shortens_the_solution_and_leaves_it_as_it_is(temperature):
+    coupling = couple(3, 0.8, temperature=temperature)
+    y = coupling.magnet.pack(random_moments(3))
+    cold = coupling.motion(0.0, y)
+    first = coupling.solves
+    for near, share in ((cold.electron_field, 0.7), (0 * y, 1.5), (100 * cold.electron_field, 1.5)):
+        coupling.solves = 0
+        warm = coupling.motion(0.0, y, near)
+        np.testing.assert_allclose(warm.velocity, cold.velocity, atol=1e-10)
+        np.testing.assert_allclose(warm.electron_field, cold.electron_field, atol=1e-10)
+        assert coupling.solves < share * first
+
+
+def test_velocity_tolerance_is_the_residual_of_the_velocity_equation():
+    coupling = couple(3, 0.8)
+    y = coupling.magnet.pack(random_moments(3))
+    exact = coupling.velocity(0.0, y)
+    solves, errors = [], []
+    for tolerance in (1e-2, 1e-5, 1e-8):
+        loose = couple(3, 0.8, velocity_tolerance=tolerance)
+        errors.append(np.linalg.norm(loose.velocity(0.0, y) - exact) / np.linalg.norm(exact))
+        assert errors[-1] < 5 * tolerance
+        solves.append(loose.solves)
+    assert errors[0] > 1e-4 > errors[1]
+    assert solves == sorted(set(solves))
 
 
 def test_every_greens_function_is_counted():
@@ -339,7 +365,8 @@ def test_a_users_field_is_a_zeeman_term(exchange):
         ours, reference = couple(3, exchange, terms=bare, field=user), couple(3, exchange, terms=terms)
     y = ours.magnet.pack(m)
     np.testing.assert_allclose(ours.velocity(0.0, y), reference.velocity(0.0, y), atol=1e-10)
-    np.testing.assert_allclose(ours.held(0.0, y)(0.0, y), reference.held(0.0, y)(0.0, y), atol=1e-10)
+    given = ours.magnet.pack(random_moments(3, 2))
+    np.testing.assert_allclose(ours.velocity_in(given, 0.0, y), reference.velocity_in(given, 0.0, y), atol=1e-10)
 
 
 def test_a_users_field_gets_time_and_a_copy_of_the_moments():

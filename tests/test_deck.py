@@ -85,7 +85,7 @@ def test_defaults():
     deck = parse_deck(WIRE)
     el = deck.electrons
     assert (el.hopping, el.onsite, el.fermi_energy, el.temperature, el.order) == (1.0, 0.0, 0.0, 0.0, 1)
-    assert (el.velocity_feedback, el.back_action, el.tolerance) == (True, 1.0, 1e-6)
+    assert (el.velocity_feedback, el.back_action, el.tolerance, el.velocity_tolerance) == (True, 1.0, 1e-6, 1e-11)
     assert [(lead.side, lead.coupling, lead.voltage) for lead in el.lead] == [("left", 1.0, 0.0), ("right", 1.0, 0.0)]
     assert deck.magnet.model_dump() == {
         "spin": 1.0,
@@ -156,6 +156,7 @@ NUMBERS = {
     "electrons.temperature": ([-1e-9], "a number >= 0"),
     "electrons.back_action": ([-1], "a number >= 0"),
     "electrons.tolerance": ([0, 1, 1e-13], "a number between 1e-13 and 1, both excluded"),
+    "electrons.velocity_tolerance": ([0, 1, 1e-13], "a number between 1e-13 and 1, both excluded"),
     "integrator.step": ([0, -0.1], "a number > 0"),
     "run.duration": ([-1], "a number >= 0"),
     "run.save_every": ([0, -1], "a number > 0"),
@@ -193,8 +194,7 @@ def test_numbers(key):
         ("lattice.periodic", "z", 'lattice.periodic = "z": must be false, true, "x", "y" or "xy"'),
         ("units.energy", "J", 'units.energy = "J": must be "eV", "meV" or a number > 0 of eV'),
         ("units.energy", 0, "units.energy = 0: must be"),
-        ("integrator.electrons", "adaptive", 'not available in this version, use "stage" or "step"'),
-        ("integrator.electrons", "never", 'integrator.electrons = "never": must be "stage" or "step"'),
+        ("integrator.electrons", "never", 'integrator.electrons = "never": must be "stage", "step" or "adaptive"'),
         ("integrator.method", "", 'integrator.method = "": must be a non-empty text'),
         ("integrator.method", "rk5", 'integrator.method = "rk5": must be one of "rk4", "heun"'),
         ("integrator.method", "rk5", 'did you mean "rk4"?'),
@@ -339,7 +339,7 @@ def test_all_mistakes_at_once():
         electrons__lead__1__side="left",
         lattice__periodic="x",
         texture__directon=[0, 0, 1],
-        integrator__electrons="adaptive",
+        integrator__electrons="never",
         run__duration=0.55,
         motion__axis=[0, 0, 0],
         foo=1,

@@ -141,7 +141,7 @@ def test_surface_and_sea_are_saved_without_the_moments_motion_when_it_is_not_fed
 
 
 @pytest.mark.parametrize("changes", [{"electrons__back_action": 0}, {"electrons__sd_exchange": 0.0}], ids=str)
-@pytest.mark.parametrize("refresh", ["stage", "step"])
+@pytest.mark.parametrize("refresh", ["stage", "step", "adaptive"])
 def test_watching_electrons_change_no_bit_of_the_trajectory(tmp_path, changes, refresh):
     with (
         run(deck(CLASSICAL), tmp_path / "a.h5") as bare,
@@ -282,9 +282,13 @@ def test_only_a_precession_with_electrons_has_a_geometric_part(tmp_path):
 
 # --- going on after a stop ------------------------------------------------------------------------------------------
 
+ADAPTIVE = {"integrator__electrons": "adaptive", "electrons__tolerance": 1e-3}
 KINDS = {
     "stage": {},
     "step": {"integrator__electrons": "step"},
+    "adaptive": ADAPTIVE,
+    "adaptive, order 0": ADAPTIVE | {"electrons__order": 0},
+    "adaptive, frozen": ADAPTIVE | {"motion__kind": "frozen"},
     "order 0": {"electrons__order": 0},
     "warm": {"electrons__temperature": 0.05},
     "precession": {"motion__kind": "precession", "motion__axis": [1, 1, 0], "motion__frequency": 0.3},
@@ -325,7 +329,7 @@ def test_resuming_a_finished_run_changes_nothing(path):
     assert datasets(path) == before
 
 
-@pytest.mark.parametrize("kind", ["stage", "classical", "precession"])
+@pytest.mark.parametrize("kind", ["stage", "adaptive", "classical", "precession"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_at_a_checkpoint(tmp_path, kind, number, monkeypatch):
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
@@ -401,7 +405,7 @@ def test_a_run_may_live_in_a_thread(tmp_path):
     found[0].close()
 
 
-@pytest.mark.parametrize("kind", ["stage", "classical"])
+@pytest.mark.parametrize("kind", ["stage", "adaptive", "classical"])
 def test_a_run_that_broke_down_goes_on_from_its_last_checkpoint(tmp_path, kind, monkeypatch):
     """Dies between a frame and the next checkpoint (steps 6 and 10): the frames after the checkpoint come again."""
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
@@ -463,7 +467,7 @@ def other(t, m):
 
 
 @pytest.mark.parametrize("text", [BASE, CLASSICAL], ids=["electrons", "classical"])
-@pytest.mark.parametrize("refresh", ["stage", "step"])
+@pytest.mark.parametrize("refresh", ["stage", "step", "adaptive"])
 def test_a_users_field_is_recorded_and_asked_for_again(tmp_path, text, refresh):
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
     one = deck(text, integrator__electrons=refresh)
@@ -523,10 +527,10 @@ def test_a_step_that_is_far_too_large_is_told(path, text):
 def test_trouble_of_the_electrons_is_told_with_its_time(path, monkeypatch):
     count = iter(range(100))
 
-    def motion(self, t, y, real=simulation.Coupling.motion):
+    def motion(self, *arguments, real=simulation.Coupling.motion):
         if next(count) > 20:
             raise ToleranceError("no poles left")
-        return real(self, t, y)
+        return real(self, *arguments)
 
     monkeypatch.setattr(simulation.Coupling, "motion", motion)
     with pytest.raises(RunError, match=r"t = 0\.\d+: no poles left"):

@@ -1,0 +1,219 @@
+"""When the electrons are asked: at every stage of a step, once per step, or as often as their field needs it.
+
+A stepper takes packed moments from one step to the next.  What it remembers beside the moments goes through `state`
+and `restore`, so that a resumed run has the same bits; nothing it does depends on frames, checkpoints or the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+import integrators
+from integrators.registry import RightHandSide
+from llgnegf.coupling import Coupling
+from llgnegf.deck import Deck
+from llgnegf.electrons import ToleranceError
+from llgnegf.errors import RunError
+
+Remembered = dict[str, np.ndarray]
+
+# Evaluations through which the electrons' field is extrapolated, at most.  More gain little: 4 need 1.6 times as many
+# evaluations at a tolerance of 1e-6, 7 need as many.
+_MOST_POINTS = 6
+# Evaluations before the first look ahead.  Until then the electrons are asked at every stage: a first step taken with
+# a polynomial of low order would spoil what comes after it.
+_STARTING_POINTS = 3
+# Steps between two evaluations, at most: all of them together are a trifle beside one evaluation of many sites.
+_LONGEST_STRIDE = 1000
+# The next stride relative to this one lies between these; _SAFETY keeps rejections rare.
+_SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
+
+
+class Stepper(Protocol):
+    """`step`: packed moments y at step n -> at step n + 1; `state`, `restore`: what it remembers beside them."""
+
+    def step(self, n: int, y: np.ndarray) -> np.ndarray: ...
+
+    def state(self) -> Remembered: ...
+
+    def restore(self, remembered: Remembered) -> None: ...
+
+
+def stepper(deck: Deck, coupling: Coupling) -> Stepper:
+    """The stepper that `integrator.electrons` asks for."""
+    method, dt, kind = deck.integrator.method, deck.integrator.step, deck.integrator.electrons
+    if deck.electrons is None or coupling.strength == 0:
+        return Classical(coupling, method, dt)
+    if kind == "adaptive":
+        return Adaptive(coupling, method, dt, deck.electrons.tolerance)
+    return {"stage": Stage, "step": Step}[kind](coupling, method, dt)
+
+
+class Classical:
+    """No electrons act on the moments.  Base of the others: one step of a method from `integrators`."""
+
+    def __init__(self, coupling: Coupling, method: str, dt: float) -> None:
+        self.coupling, self.method, self.dt = coupling, integrators.get(method).step, dt
+
+    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+        return self._advance(partial(self.coupling.velocity_in, None), n, y)
+
+    def state(self) -> Remembered:
+        return {}
+
+    def restore(self, remembered: Remembered) -> None:
+        pass
+
+    def _advance(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+        return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
+
+
+class Stage(Classical):
+    """Electrons at every stage of a step; each velocity equation is solved from the field before it."""
+
+    field: np.ndarray | None = None
+
+    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+        return self._advance(self._velocity, n, y)
+
+    def _velocity(self, t: float, y: np.ndarray) -> np.ndarray:
+        motion = self.coupling.motion(t, y, self.field)
+        self.field = motion.electron_field
+        return motion.velocity
+
+    def state(self) -> Remembered:
+        return {} if self.field is None else {"electron_field": self.field}
+
+    def restore(self, remembered: Remembered) -> None:
+        self.field = remembered.get("electron_field")
+
+
+class Step(Stage):
+    """Electrons once a step; their field is held as it is at the start."""
+
+    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+        self.field = self.coupling.motion(n * self.dt, y, self.field).electron_field
+        return self._advance(partial(self.coupling.velocity_in, self.field), n, y)
+
+
+class Adaptive(Classical):
+    """Electrons as often as their field, a smooth function of time along the trajectory, needs it.
+
+    The moments are carried `stride` steps ahead in the field extrapolated through the last evaluations; the electrons
+    are evaluated there, and the same steps are taken again, now in the field interpolated through the new evaluation
+    too.  The distance between extrapolated and evaluated field tells the error of the interpolation; it is kept below
+    what `tolerance` (of the spin density) lets each evaluation err by.  A stride that misses this is tried again
+    shorter, down to one step: with an evaluation at every step it is for the user to choose smaller ones.
+
+    The component of the field along each moment exerts no torque and is left out: it is the largest, turns with the
+    moment, and would make a torque where the moment is not quite where it was predicted.
+    """
+
+    def __init__(self, coupling: Coupling, method: str, dt: float, tolerance: float) -> None:
+        super().__init__(coupling, method, dt)
+        self.bound = abs(coupling.strength) * tolerance
+        self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last
+        self.fields = np.empty((0, *coupling.magnet.packed_shape))  # what was found there, energy
+        self.points, self.stride = _STARTING_POINTS, 1
+
+    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+        if len(self.nodes) < _STARTING_POINTS:
+            self._keep(n, self._evaluate(n, y, self.fields[-1] if self.nodes else None))
+            if len(self.nodes) < _STARTING_POINTS:
+                return self._advance(lambda t, y: self.coupling.motion(t, y, self.fields[-1]).velocity, n, y)
+        if n == self.nodes[-1]:
+            self._look_ahead(n, y)
+        return self._carry(n, y, self.points + 1)
+
+    def state(self) -> Remembered:
+        plan = np.array([self.points, self.stride], dtype=np.int64)
+        return {"nodes": np.array(self.nodes, dtype=np.int64), "electron_fields": self.fields, "plan": plan}
+
+    def restore(self, remembered: Remembered) -> None:
+        self.nodes, self.fields = remembered["nodes"].tolist(), remembered["electron_fields"]
+        self.points, self.stride = remembered["plan"].tolist()
+
+    def _carry(self, n: int, y: np.ndarray, points: int) -> np.ndarray:
+        """One step in the field through the last `points` evaluations."""
+
+        def velocity(t: float, y: np.ndarray) -> np.ndarray:
+            return self.coupling.velocity_in(self._field(t / self.dt, points), t, y)
+
+        return self._advance(velocity, n, y)
+
+    def _field(self, x: float, points: int) -> np.ndarray:
+        """Polynomial through the last `points` evaluations at x, a time in steps; packed, energy."""
+        # einsum, because BLAS may add in another order with another number of threads.
+        return np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
+
+    def _evaluate(self, n: int, y: np.ndarray, near: np.ndarray | None) -> np.ndarray:
+        """The field of the electrons across each moment at step n, packed."""
+        field = self.coupling.motion(n * self.dt, y, near).electron_field
+        assert field is not None
+        return field - y * (y * field).sum(axis=0)
+
+    def _keep(self, n: int, field: np.ndarray) -> None:
+        self.nodes = [*self.nodes, n][-_MOST_POINTS - 1 :]
+        self.fields = np.concatenate([self.fields, field[None]])[-_MOST_POINTS - 1 :]
+
+    def _look_ahead(self, n: int, y: np.ndarray) -> None:
+        """Evaluate the electrons ahead of step n; choose the polynomial up to there and the stride from there."""
+        stride, longest = self.stride, _LONGEST_STRIDE
+        while True:
+            try:
+                field = self._predict(n, y, n + stride)
+            except (RunError, ToleranceError):
+                # It may never come to that: a user's field may end with the run, a prediction may lead astray.
+                if stride == 1:
+                    raise
+                stride = longest = max(1, stride // 4)
+                continue
+            errors = self._errors(n + stride, field)
+            reach = {points: (self.bound / max(error, 1e-300)) ** (1 / points) for points, error in errors.items()}
+            points = max(reach, key=lambda points: reach[points])
+            if reach[points] >= 1 or stride == 1:
+                break
+            stride = longest = max(1, int(stride * max(_SHRINK, _SAFETY * reach[points])))
+        factor = min(_GROWTH, max(_SHRINK, _SAFETY * reach[points]))
+        if reach[points] < 1:
+            points = min(errors, key=lambda points: errors[points])
+        self._keep(n + stride, field)
+        self.points, self.stride = points, max(1, min(longest, int(stride * factor)))
+
+    def _predict(self, n: int, y: np.ndarray, ahead: int) -> np.ndarray:
+        """The field at the step `ahead`, where the extrapolated field leads from step n."""
+        for k in range(n, ahead):
+            y = self._carry(k, y, self.points)
+        return self._evaluate(ahead, y, self._field(ahead, self.points))
+
+    def _errors(self, ahead: int, field: np.ndarray) -> dict[int, float]:
+        """{points: error of the field up to `ahead` when `field` is added to the last `points` evaluations}, energy.
+
+        It is told by the polynomial that leaves out the oldest of them, of which it is the error: the one in use is of
+        one order more.  It grows with the stride to the power `points`.
+        """
+        return {
+            points: share(self.nodes[-points:], ahead) * float(abs(field - self._field(ahead, points)).max())
+            for points in range(1, min(len(self.nodes), _MOST_POINTS) + 1)
+        }
+
+
+def lagrange(nodes: Sequence[float], x: float) -> np.ndarray:
+    """Weights of the values at `nodes` in the value at x of the polynomial through them, (n,)."""
+    return np.array([math.prod((x - b) / (a - b) for b in nodes if b != a) for a in nodes])
+
+
+def share(nodes: Sequence[float], ahead: float) -> float:
+    """Error of an interpolation relative to that of an extrapolation, whose next derivative is the same.
+
+    The extrapolation leads from `nodes` (n) to `ahead`; the interpolation is through `ahead` and all but the first of
+    `nodes`, and its error is the largest between the last node and `ahead`.
+    """
+    x = np.linspace(nodes[-1], ahead, 33)
+    error = np.prod([abs(x - node) for node in (*nodes[1:], ahead)], axis=0)
+    return float(error.max()) / math.prod(ahead - node for node in nodes)
