@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from llgnegf.electrons import Device, Frozen
+from llgnegf.electrons import Device, Frozen, FrozenLattice
 from llgnegf.errors import RunError
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
@@ -29,6 +29,10 @@ Field = Callable[[float, np.ndarray], np.ndarray]
 ACCEPTED_RESIDUAL = 1e-8
 # A stage of a step may stretch moments a little; this long, the step is far too large and the electrons mean nothing.
 _LONGEST_MOMENT = 10.0
+# Passes of the velocity equation, at most: each direction is kept.
+_MOST_DIRECTIONS = 200
+# To what the equation without the sea part is solved in each pass: the sea part spoils more than that.
+_INNER_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Motion:
     """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed)."""
 
     velocity: np.ndarray
-    frozen: Frozen | None
+    frozen: Frozen | FrozenLattice | None
     electron_field: np.ndarray | None
 
 
@@ -95,29 +99,27 @@ class Coupling:
         frozen = self.device.freeze(self.magnet.unpack(y), potential)
         if self.strength == 0:
             return Motion(self.magnet.velocity(y, own), frozen, None)
-        spin = frozen.adiabatic[:, 1:]
-        if self.order == 1 and rate.any():
-            sea, surface = frozen.response(np.zeros_like(frozen.m), rate)
-            spin = spin + (sea + surface)[:, 1:]
-        field = self._packed_field(spin)
-        velocity = self.magnet.velocity(y, _sum(own, field))
         if self.order == 1 and self.velocity_feedback:
-            guess = velocity if near is None else self.magnet.velocity(y, _sum(own, near))
-            velocity, feedback = self._solve(frozen, y, velocity, t, guess)
-            field = field + feedback
+            velocity, field = self._solve(frozen, y, own, rate, near, t)
+        else:
+            # The response comes first: what it costs includes the adiabatic part.
+            sea, surface = frozen.response(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else (0, 0)
+            field = self._packed_field(frozen.adiabatic + sea + surface)
+            velocity = self.magnet.velocity(y, _sum(own, field))
         self.solves += frozen.solves
         frozen.solves = 0
         return Motion(velocity, frozen, field)
 
     def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """Gate voltages and their rates at t, each (n,)."""
+        """Gate voltages and their rates at t, each of the lattice's shape."""
         assert self.device is not None
         if not self.gates:
-            return np.zeros(self.device.n_sites), np.zeros(self.device.n_sites)
+            return np.zeros(self.device.shape), np.zeros(self.device.shape)
         return self.gates.potential(t), self.gates.rate(t)
 
-    def _packed_field(self, spin: np.ndarray) -> np.ndarray:
-        return self.magnet.pack(self.strength * spin)
+    def _packed_field(self, density: np.ndarray) -> np.ndarray:
+        """Field of a density (..., 4) traced with 1, sigma_x, sigma_y, sigma_z."""
+        return self.magnet.pack(self.strength * density[..., 1:])
 
     def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
         if self.field is None:
@@ -139,38 +141,85 @@ class Coupling:
         return self.magnet.pack(values)
 
     def _solve(
-        self, frozen: Frozen, y: np.ndarray, v0: np.ndarray, t: float, guess: np.ndarray
+        self,
+        frozen: Frozen | FrozenLattice,
+        y: np.ndarray,
+        own: np.ndarray | None,
+        rate: np.ndarray,
+        near: np.ndarray | None,
+        t: float,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """v and the packed field of the moments' own motion: v + L[...] = v0, solved from `guess` (packed)."""
-        magnet, rtol = self.magnet, self.velocity_tolerance
-        start = magnet.unpack(v0)
-        if not start.any():
-            return v0, np.zeros_like(v0)
-        accepted = max(ACCEPTED_RESIDUAL, 10 * rtol)
-        no_rate = np.zeros(frozen.device.n_sites)
+        """v = velocity under the field of s_ad + chi_V dV/dt + chi v, and that field; both packed.
 
-        def feedback(velocity: np.ndarray) -> np.ndarray:
-            sea, surface = frozen.response(velocity.reshape(start.shape), no_rate)
-            return self._packed_field((sea + surface)[:, 1:])
+        Minimal residuals over the directions tried so far (GCR, Eisenstat, Elman, Schultz 1983), which allows another
+        approximate inverse in every pass: on lattices that of the equation without the sea part, whose surface part
+        costs one energy where the sea part costs a whole contour.
+        """
+        magnet, tolerance = self.magnet, self.velocity_tolerance
+        shape = frozen.m.shape
 
-        def residual(velocity: np.ndarray) -> np.ndarray:
-            return velocity - magnet.unpack(magnet.respond(y, feedback(velocity))).ravel()
+        def flat(packed: np.ndarray) -> np.ndarray:
+            return np.ascontiguousarray(magnet.unpack(packed)).ravel()
 
-        n = start.size
-        operator = LinearOperator((n, n), matvec=residual, dtype=float)
-        b = np.ascontiguousarray(start).ravel()
-        # The first application fixes the energies of the surface part; it is made with a physical motion, never with 0.
-        x0 = np.ascontiguousarray(magnet.unpack(guess)).ravel() if guess.any() else b
-        solution, failed = gmres(operator, b, x0=x0, rtol=rtol, atol=0.0, restart=min(n, 60), maxiter=20)
-        if failed:
-            left = np.linalg.norm(b - residual(solution)) / np.linalg.norm(b)
-        if failed and not left < accepted:
+        def packed(vector: np.ndarray) -> np.ndarray:
+            return magnet.pack(vector.reshape(shape))
+
+        def answer(vector: np.ndarray, gates: np.ndarray) -> np.ndarray:
+            sea, surface = frozen.response(vector.reshape(shape), gates)
+            return self._packed_field(sea + surface)
+
+        # The first application fixes the energies of the surface part; it is made with a physical motion.
+        v = flat(magnet.velocity(y, _sum(own, near)))
+        if not v.any() and not rate.any():
+            v = flat(magnet.velocity(y, _sum(own, self._packed_field(frozen.adiabatic))))
+        field = answer(v, rate)
+        field += self._packed_field(frozen.adiabatic)
+        explicit = flat(magnet.velocity(y, _sum(own, field)))
+        residual = explicit - v
+        scale = max(np.linalg.norm(v), np.linalg.norm(explicit))
+        directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        still = np.zeros_like(rate)
+        while np.linalg.norm(residual) > tolerance * scale and len(directions) < min(v.size, _MOST_DIRECTIONS):
+            step = self._without_sea(frozen, y, residual)
+            reply = answer(step, still)
+            image = step - flat(magnet.respond(y, reply))
+            for _ in range(2):  # once more for what rounding left
+                for old_step, old_image, old_reply in directions:
+                    overlap = old_image @ image
+                    step, image, reply = (
+                        step - overlap * old_step,
+                        image - overlap * old_image,
+                        reply - overlap * old_reply,
+                    )
+            length = np.linalg.norm(image)
+            if not length > 1e-14 * np.linalg.norm(residual):
+                break
+            step, image, reply = step / length, image / length, reply / length
+            directions.append((step, image, reply))
+            share = image @ residual
+            v, residual, field = v + share * step, residual - share * image, field + share * reply
+        left = np.linalg.norm(residual) / max(scale, 1e-300)
+        if not left <= max(ACCEPTED_RESIDUAL, 10 * tolerance):
             raise RunError(
-                f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked "
-                f"{accepted:.0e}): a resonance at the Fermi energy, perhaps; try a higher "
-                "electrons.temperature, or electrons.velocity_feedback = false to see the motion without it"
+                f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked {tolerance:.0e}): a "
+                "resonance at the Fermi energy, perhaps; try a higher electrons.temperature, or "
+                "electrons.velocity_feedback = false to see the motion without it"
             )
-        return magnet.pack(solution.reshape(start.shape)), feedback(solution)
+        return packed(v), field
+
+    def _without_sea(self, frozen: Frozen | FrozenLattice, y: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """About the v with v - L[J_sd chi_surf v] = b on a lattice; b on a chain, where both parts cost alike."""
+        if not isinstance(frozen, FrozenLattice):
+            return b
+        magnet, shape = self.magnet, frozen.m.shape
+        no_rate = np.zeros(frozen.device.shape)
+
+        def image(vector: np.ndarray) -> np.ndarray:
+            density = frozen.surface(frozen.device.coupling_blocks(vector.reshape(shape), no_rate))
+            return vector - magnet.unpack(magnet.respond(y, self._packed_field(density))).ravel()
+
+        operator = LinearOperator((b.size, b.size), matvec=image, dtype=float)
+        return gmres(operator, b, rtol=_INNER_TOLERANCE, atol=0.0, restart=60, maxiter=1)[0]
 
 
 def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:

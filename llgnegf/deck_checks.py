@@ -237,11 +237,11 @@ def _gate_columns(deck: _Known) -> Iterator[str]:
             )
 
 
-def _square_electrons(deck: _Known) -> Iterator[str]:
-    if deck.__dict__.get("electrons", 0) is not None and len(deck.lattice.shape) == 2:
+def _lattice_precession(deck: _Known) -> Iterator[str]:
+    if deck.motion.kind == "precession" and deck.electrons is not None and len(deck.lattice.shape) == 2:
         yield (
-            f"lattice.shape = {show(deck.lattice.shape)}: electrons on a square lattice are not available in this "
-            "version; use a chain, [nx], or leave the table [electrons] out"
+            'motion.kind = "precession": the split of precession and its exact reference are those of a chain; allowed '
+            f'with electrons on lattice.shape = {show(deck.lattice.shape)}: "llg" or "frozen"'
         )
 
 
@@ -329,7 +329,7 @@ def _save_every(deck: _Known) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
-    _square_electrons,
+    _lattice_precession,
     _periodic_edges,
     _skyrmion_fits,
     _chain_has_no_y,

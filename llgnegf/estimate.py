@@ -62,7 +62,7 @@ def estimate(deck: Deck) -> str:
     lines.append(f"  cost         {cost}, {most or 'about '}{_duration(total)} in all on this machine")
     if parts.coupling.device is not None:
         device = parts.coupling.device
-        rule = device.freeze(parts.start, parts.coupling.gate_state(0.0)[0]).contour.rule
+        rule = device.freeze(parts.start, parts.coupling.gate_state(0.0)[0]).rule
         lines.append(
             f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix, "
             f"{most}{parts.coupling.solves} Green's functions per step"

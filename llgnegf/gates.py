@@ -1,4 +1,4 @@
-"""Oscillating gates: V_i(t) = sum over gates of amplitude cos(frequency t + phase) on their columns."""
+"""Oscillating gates: V_i(t) = sum over gates of amplitude cos(frequency t + phase) on their columns (first axis)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from llgnegf.deck_schema import Gate
 
 
 class Gates:
-    """Gate voltages of a chain of `n_columns` sites (energy) and their rates (energy per time)."""
+    """Gate voltages on a lattice of `shape` (energy) and their rates (energy per time)."""
 
-    def __init__(self, gates: Sequence[Gate], n_columns: int) -> None:
+    def __init__(self, gates: Sequence[Gate], shape: tuple[int, ...]) -> None:
         self._gates = [(np.array(gate.columns), gate.amplitude, gate.frequency, gate.phase) for gate in gates]
-        self.n_columns = n_columns
+        self.shape = shape
 
     def __bool__(self) -> bool:
         return bool(self._gates)
 
     def potential(self, t: float) -> np.ndarray:
-        """V_i(t), shape (n,)."""
-        values = np.zeros(self.n_columns)
+        """V_i(t), shape of the lattice."""
+        values = np.zeros(self.shape)
         for columns, amplitude, frequency, phase in self._gates:
             values[columns] += amplitude * np.cos(frequency * t + phase)
         return values
 
     def rate(self, t: float) -> np.ndarray:
-        """dV_i/dt, shape (n,)."""
-        values = np.zeros(self.n_columns)
+        """dV_i/dt, shape of the lattice."""
+        values = np.zeros(self.shape)
         for columns, amplitude, frequency, phase in self._gates:
             values[columns] -= amplitude * frequency * np.sin(frequency * t + phase)
         return values

@@ -9,7 +9,7 @@ import numpy as np
 import textures
 from llgnegf.coupling import Coupling
 from llgnegf.deck import Deck
-from llgnegf.electrons import Frozen
+from llgnegf.electrons import Frozen, FrozenLattice
 from llgnegf.electrons.current import currents, precession_currents
 from llgnegf.electrons.density import SpinDensity
 from llgnegf.magnet import Magnet
@@ -79,6 +79,13 @@ class Observables:
                     rate = f"{energy}/hbar"
                     fields["current_charge"] = Field(("time", "lead"), rate, "particles into the lead")
                     fields["current_spin"] = Field(("time", "lead", "component"), rate, "Tr[sigma/2 ...] into the lead")
+                fields["first_order_ratio"] = Field(
+                    ("time",), "1", "largest first-order over largest adiabatic spin density: should be small"
+                )
+            if any(lead.coupling for lead in self.deck.electrons.lead):
+                fields["rate_over_width"] = Field(
+                    ("time",), "1", "fastest motion over the width of the sharpest level at E_F: should be small"
+                )
             fields["density"] = Field(scalar, "1", "electrons per site")
             fields["grand_potential"] = Field(("time",), energy, "of the electrons, relative to the bare wire")
             fields["solves"] = Field(("time",), "1", "Green's functions evaluated so far")
@@ -93,10 +100,16 @@ class Observables:
             fields["topological_charge"] = Field(("time",), "1", "Berg-Luscher charge")
         if self.has_skyrmion:
             fields["skyrmion_center"] = Field(("time", "plane"), "lattice constant", "centre of the reversed core")
+            fields["skyrmion_center_thresholded"] = Field(
+                ("time", "plane"), "lattice constant", "centre of all moments with m_z < -0.1 (Xu et al.)"
+            )
         return fields
 
-    def frame(self, step: int, m: np.ndarray) -> dict[str, np.ndarray | float | int]:
-        """All variables at the given step (time = step * dt), `time` included."""
+    def frame(self, step: int, m: np.ndarray, near: np.ndarray | None = None) -> dict[str, np.ndarray | float | int]:
+        """All variables at the given step (time = step * dt), `time` included.
+
+        near: about the field of the electrons (packed), from which the velocity equation is solved.
+        """
         t = step * self.deck.integrator.step
         y = self.magnet.pack(m)
         values: dict[str, np.ndarray | float | int] = {"time": t, "step": step, "moment": m}
@@ -104,7 +117,7 @@ class Observables:
             velocity = self.imposed.velocity(m)
             frozen = self._frozen(t, m)
         else:
-            motion = self.coupling.motion(t, y)
+            motion = self.coupling.motion(t, y, near)
             velocity, frozen = self.magnet.unpack(motion.velocity), motion.frozen
         values["velocity"] = velocity
         if frozen is not None:
@@ -117,13 +130,16 @@ class Observables:
             values["topological_charge"] = textures.topological_charge(m, self.periodic)
         if self.has_skyrmion:
             values["skyrmion_center"] = textures.skyrmion_center(m, periodic=self.periodic)
+            values["skyrmion_center_thresholded"] = textures.thresholded_center(m)
         return values
 
-    def _frozen(self, t: float, m: np.ndarray) -> Frozen | None:
+    def _frozen(self, t: float, m: np.ndarray) -> Frozen | FrozenLattice | None:
         device = self.coupling.device
         return None if device is None else device.freeze(m, self.coupling.gate_state(t)[0])
 
-    def _electrons(self, t: float, frozen: Frozen, velocity: np.ndarray) -> dict[str, np.ndarray | float | int]:
+    def _electrons(
+        self, t: float, frozen: Frozen | FrozenLattice, velocity: np.ndarray
+    ) -> dict[str, np.ndarray | float | int]:
         electrons = self.deck.electrons
         assert electrons is not None
         potential, rate = self.coupling.gate_state(t)
@@ -133,6 +149,7 @@ class Observables:
         motion = np.ascontiguousarray(velocity) if moving else still
         if self.is_precession:
             assert self.imposed is not None
+            assert isinstance(frozen, Frozen)  # decks of lattices that precess are refused
             spin = frozen.precession(self.imposed.axis, self.imposed.frequency)
             if rate.any():
                 spin = _with_gates(spin, frozen.spin_density(still, rate))
@@ -146,9 +163,13 @@ class Observables:
         if electrons.order == 1 or self.is_precession:
             values["spin_sea"], values["spin_surface"] = spin.sea, spin.surface
             values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
+            values["first_order_ratio"] = _largest(spin.nonadiabatic) / max(_largest(spin.adiabatic), 1e-300)
             if any(lead.coupling for lead in electrons.lead):
                 charge, flow = self._into_leads(frozen, potential, motion, rate)
                 values["current_charge"], values["current_spin"] = charge, flow
+        if any(lead.coupling for lead in electrons.lead):
+            rates = [abs(gate.frequency) for gate in electrons.gate if gate.amplitude]
+            values["rate_over_width"] = max([_largest(velocity), *rates]) / frozen.level_width()
         if spin.geometric is not None:
             values["spin_geometric"] = spin.geometric
         if electrons.gate:
@@ -157,8 +178,10 @@ class Observables:
         values["solves"] = self.coupling.solves
         return values
 
-    def _into_leads(self, frozen: Frozen, potential, motion, rate) -> tuple[np.ndarray, np.ndarray]:
+    def _into_leads(self, frozen: Frozen | FrozenLattice, potential, motion, rate) -> tuple[np.ndarray, np.ndarray]:
         """Particles (2,) and spin (2, 3) that flow into the left and the right lead."""
+        if isinstance(frozen, FrozenLattice):
+            return frozen.lead_currents(motion, rate)
         device = frozen.device
         if self.imposed is None or not self.is_precession:
             return currents(device, frozen.m, motion, potential, rate).into_leads()
@@ -168,6 +191,11 @@ class Observables:
             gates = currents(device, frozen.m, None, potential, rate)
             charge, spin = charge + gates.into_leads("sea", "surface")[0], spin + gates.into_leads("sea", "surface")[1]
         return charge, spin
+
+
+def _largest(vectors: np.ndarray) -> float:
+    """Largest length of vectors (..., 3)."""
+    return float(np.linalg.norm(vectors, axis=-1).max())
 
 
 def _with_gates(precession: SpinDensity, gates: SpinDensity) -> SpinDensity:

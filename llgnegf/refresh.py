@@ -35,13 +35,18 @@ _SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
 
 
 class Stepper(Protocol):
-    """`step`: packed moments y at step n -> at step n + 1; `state`, `restore`: what it remembers beside them."""
+    """`step`: packed moments y at step n -> at step n + 1; `state`, `restore`: what it remembers beside them.
+
+    `field_near`: about the field of the electrons (packed) at step n, the one reached, or None: where to solve from.
+    """
 
     def step(self, n: int, y: np.ndarray) -> np.ndarray: ...
 
     def state(self) -> Remembered: ...
 
     def restore(self, remembered: Remembered) -> None: ...
+
+    def field_near(self, n: int) -> np.ndarray | None: ...
 
 
 def stepper(deck: Deck, coupling: Coupling) -> Stepper:
@@ -69,6 +74,9 @@ class Classical:
     def restore(self, remembered: Remembered) -> None:
         pass
 
+    def field_near(self, n: int) -> np.ndarray | None:
+        return None
+
     def _advance(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
 
@@ -91,6 +99,9 @@ class Stage(Classical):
 
     def restore(self, remembered: Remembered) -> None:
         self.field = remembered.get("electron_field")
+
+    def field_near(self, n: int) -> np.ndarray | None:
+        return self.field
 
 
 class Step(Stage):
@@ -137,6 +148,9 @@ class Adaptive(Classical):
     def restore(self, remembered: Remembered) -> None:
         self.nodes, self.fields = remembered["nodes"].tolist(), remembered["electron_fields"]
         self.points, self.stride = remembered["plan"].tolist()
+
+    def field_near(self, n: int) -> np.ndarray | None:
+        return self._field(n, min(self.points + 1, len(self.nodes))) if self.nodes else None
 
     def _carry(self, n: int, y: np.ndarray, points: int) -> np.ndarray:
         """One step in the field through the last `points` evaluations."""

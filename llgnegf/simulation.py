@@ -67,6 +67,7 @@ def build_device(deck: Deck) -> Device | None:
         return None
     return Device(
         deck.lattice.shape,
+        periodic=deck.lattice.periodic,
         hopping=table.hopping,
         onsite=table.onsite,
         sd_exchange=table.sd_exchange,
@@ -109,7 +110,7 @@ class Parts:
         self.coupling = Coupling(
             self.magnet,
             device,
-            Gates(table.gate, deck.lattice.shape[0]) if table else None,
+            Gates(table.gate, deck.lattice.shape) if table else None,
             order=table.order if table else 0,
             velocity_feedback=bool(table and table.velocity_feedback),
             back_action=table.back_action if table else 0.0,
@@ -274,7 +275,7 @@ def _closing(writer: Writer) -> Iterator[None]:
 def _recorded(parts: Parts, state: State) -> dict:
     """The frame at this state; trouble of the electrons is told with the time."""
     try:
-        frame = parts.observables.frame(state.step, state.moment)
+        frame = parts.observables.frame(state.step, state.moment, parts.stepper.field_near(state.step))
     except ToleranceError as error:
         raise RunError(f"t = {state.step * parts.deck.integrator.step:g}: {error}") from None
     _check_finite(parts, state.moment, state.step)

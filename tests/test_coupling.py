@@ -37,7 +37,7 @@ def couple(n, exchange, *, couplings=(1.0, 1.0), fermi_energy=0.2, temperature=0
         tolerance=1e-11,
         leads=[Lead("left", couplings[0]), Lead("right", couplings[1])],
     )
-    return Coupling(Magnet((n,), **terms), device, Gates(gates, n), **options)
+    return Coupling(Magnet((n,), **terms), device, Gates(gates, (n,)), **options)
 
 
 def oracle_wire(m, exchange, *, couplings=(1.0, 1.0), fermi_energy=0.2, temperature=0.0):
@@ -431,6 +431,6 @@ def test_a_moment_that_blows_up_is_blamed_on_the_step(length):
 
 def test_an_unsolved_velocity_equation_stops_the_run(monkeypatch):
     coupling = couple(3, 0.5)
-    monkeypatch.setattr("llgnegf.coupling.gmres", lambda A, b, x0, **_: (x0, 20))
+    monkeypatch.setattr("llgnegf.coupling._MOST_DIRECTIONS", 1)
     with pytest.raises(RunError, match=r"did not converge at t = 0 \(residual .*electrons\.velocity_feedback = false"):
         coupling.velocity(0.0, coupling.magnet.pack(random_moments(3)))

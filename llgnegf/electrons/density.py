@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from .bound_states import BoundStates, bound_states
 from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
 from .green import contour_sums, surface_terms
-from .quadrature import adaptive_nodes, fermi_derivative
+from .quadrature import FermiPoles, adaptive_nodes, fermi_derivative
 from .threads import spread
 
 _SURFACE_SHARE = 1 / 4
@@ -205,6 +205,11 @@ class Frozen:
         # nearest level; |G(E_F)| is one over that distance.
         nearness = max(1.0, device.hopping * max(imaginary, real))
         return device.contour(self.bounds, gap, sharpness=int(np.round(np.log10(nearness))))
+
+    @property
+    def rule(self) -> FermiPoles:
+        """The pole rule of this texture."""
+        return self.contour.rule
 
     def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
         rule = self.contour.rule
@@ -528,6 +533,18 @@ class Frozen:
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
         return abs(self._at_energy(energy)[1][0, 1, 0]) ** 2
+
+    def level_width(self) -> float:
+        """Width (energy) of the sharpest level at E_F, 4 over its dwell time; inf where the leads have no states there.
+
+        Dwell times as `FrozenLattice.level_width`; here from their sum, the density of states, for two equal spins.
+        """
+        device = self.device
+        low, high = device.band
+        if device.is_closed or not low < device.fermi_energy < high:
+            return np.inf
+        states = 2 * np.pi * float(self.density_of_states(device.fermi_energy)[:, 0].sum())
+        return 8 / max(states, 1e-300)
 
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """(n, 4): local density of states and its spin components at a real energy in the band."""

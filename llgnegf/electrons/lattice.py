@@ -423,6 +423,20 @@ class FrozenLattice:
         """(nx, ny, 4): local density of states and its spin components at a real energy in the band."""
         return self.at_energy(energy).states / (2 * np.pi)
 
+    def level_width(self) -> float:
+        """Width (energy) of the sharpest level at E_F, 4 over its dwell time; inf where no mode is open.
+
+        The dwell times are the eigenvalues of the overlap psi^+ psi of the scattering states in the device (Wigner and
+        Smith, without the part of the leads); a lone Breit-Wigner level of width Gamma has 4/Gamma.
+        """
+        device = self.device
+        low, high = device.band
+        if device.is_closed or not low < device.fermi_energy < high:
+            return np.inf
+        psi = self.at_energy(device.fermi_energy).psi
+        flat = psi.reshape(-1, psi.shape[-1])
+        return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
+
     def lead_currents(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
