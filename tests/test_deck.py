@@ -47,7 +47,7 @@ def test_shipped_decks_are_valid(name):
     deck = load_deck(name)
     assert deck.title
     assert deck.name == name
-    assert deck.n_frames == deck.n_steps // deck.save_interval_steps + 1 > 100 or name == "skyrmion_classical"
+    assert deck.n_frames == deck.n_steps // deck.save_interval_steps + 1 > 100 or name.startswith("skyrmion")
     assert deck.text == shipped_decks()[name][0].read_text()
 
 
@@ -62,6 +62,8 @@ def test_shipped_decks_by_name():
         "wall_in_wire",
         "wall_classical",
         "skyrmion_classical",
+        "skyrmion_pump",
+        "skyrmion_pump_small",
     }
     assert expected <= set(shipped_decks())
 
@@ -298,8 +300,9 @@ def test_periodic_axes():
 
 
 def test_keys_that_do_not_go_together():
-    assert "electrons on a square lattice are not available in this version" in only_problem(
-        WIRE, lattice__shape=[4, 4]
+    turning = {"kind": "precession", "axis": [0, 0, 1], "frequency": 0.1}
+    assert 'allowed with electrons on lattice.shape = [4, 4]: "llg" or "frozen"' in only_problem(
+        WIRE, lattice__shape=[4, 4], motion=turning
     )
     assert "electrons.lead[0] is there already; allowed: one lead on each side" in only_problem(
         WIRE, electrons__lead__1__side="left"
