@@ -341,12 +341,25 @@ def _closing(writer: Writer) -> Iterator[None]:
 # --- the loop -------------------------------------------------------------------------------------------------------
 
 
+# What numbers out of all scale end in, beside a tolerance that cannot be reached.
+TROUBLE = (ToleranceError, ArithmeticError, np.linalg.LinAlgError)
+
+
+def _at_time(t: float, error: Exception) -> RunError:
+    if isinstance(error, ToleranceError):
+        return RunError(f"t = {t:g}: {error}")
+    return RunError(
+        f"t = {t:g}: {type(error).__name__}: {error}: a number in [electrons] or [magnet] is far out of scale, or a "
+        "level lies exactly on an edge; compare them with electrons.hopping"
+    )
+
+
 def _recorded(parts: Parts, state: State, watch: EnergyWatch) -> dict:
     """The frame at this state, judged; trouble of the electrons is told with the time."""
     try:
         frame = parts.observables.frame(state.step, state.moment)
-    except ToleranceError as error:
-        raise RunError(f"t = {state.step * parts.deck.integrator.step:g}: {error}") from None
+    except TROUBLE as error:
+        raise _at_time(state.step * parts.deck.integrator.step, error) from error
     check_moments(parts, state.moment, state.step)
     watch.frame(state, frame)
     return frame
@@ -400,14 +413,14 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
                     saved = save_checkpoint()
                     saved_at = now
             bar.update(n)
-        except (ToleranceError, RunError) as error:
+        except (RunError, *TROUBLE) as error:
             # Checkpoints between two frames know nothing of the energy: it is the frame before that was good.
             if framed.step > saved.step or (isinstance(error, EnergyRises) and framed.step < saved.step):
                 with contextlib.suppress(LLGNEGFError):  # what went wrong first is the thing to tell
                     save_checkpoint(framed)
             if isinstance(error, RunError):
                 raise
-            raise RunError(f"t = {n * dt:g}: {error}") from None
+            raise _at_time(n * dt, error) from error
     save_checkpoint()
     if n < last:
         raise StoppedEarly(

@@ -237,7 +237,7 @@ class Writer:
             warnings.warn(
                 f"{self.path}: of the frames computed again, {len(self.differences)} differ from what was written "
                 f"before the interruption (frames {which}); the new ones are kept. Other libraries, another machine or "
-                "a changed user's field do that; with one installation on one machine it is a bug",
+                "a changed user's field do that; with one installation on one machine: please report it",
                 RunWarning,
                 stacklevel=3,
             )
