@@ -341,15 +341,15 @@ def _closing(writer: Writer) -> Iterator[None]:
 # --- the loop -------------------------------------------------------------------------------------------------------
 
 
-# What numbers out of all scale end in, beside a tolerance that cannot be reached.
-TROUBLE = (ToleranceError, ArithmeticError, np.linalg.LinAlgError)
+# A tolerance that cannot be reached (a ValueError), and what numbers out of all scale end in.
+TROUBLE = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
 
 def _at_time(t: float, error: Exception) -> RunError:
     if isinstance(error, ToleranceError):
         return RunError(f"t = {t:g}: {error}")
     return RunError(
-        f"t = {t:g}: {type(error).__name__}: {error}: a number in [electrons] or [magnet] is far out of scale, or a "
+        f"t = {t:g}: {type(error).__name__}: {error}; a number in [electrons] or [magnet] is far out of scale, or a "
         "level lies exactly on an edge; compare them with electrons.hopping"
     )
 
