@@ -19,23 +19,41 @@ class Method:
 
     `step(rhs, t, y, dt)` returns y(t + dt) as a new array and leaves y alone.  `rhs(t, y)` returns dy/dt as a new
     array of y's shape; y is float64 and C-contiguous, of any shape.  `order` is the global order of convergence,
-    `stages` the calls of `rhs` per step, `source` where the method comes from.
+    `stages` the calls of `rhs` per step, `stability` the rate times dt beyond which every damped motion grows, `source`
+    where the method comes from.
     """
 
     name: str
     order: int
     stages: int
     step: Step
+    stability: float
     source: str
 
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("rk4", 4, 4, rk4.step, "W. Kutta, Z. Math. Phys. 46, 435 (1901)"),
-        Method("heun", 2, 2, heun.step, "K. Heun, Z. Math. Phys. 45, 23 (1900)"),
+        Method("rk4", 4, 4, rk4.step, rk4.STABILITY, "W. Kutta, Z. Math. Phys. 46, 435 (1901)"),
+        Method("heun", 2, 2, heun.step, heun.STABILITY, "K. Heun, Z. Math. Phys. 45, 23 (1900)"),
     )
 }
+
+
+def stable_product(method: Method, damping: float, growth: float = 1.0) -> float:
+    """The largest rate * dt below which a step amplifies no damped precession by more than `growth`.
+
+    The motion is dy/dt = rate (-alpha + i)/sqrt(1 + alpha^2) y, alpha = `damping`; at most `method.stability`.
+    """
+    products = np.linspace(0.0, method.stability, 401)
+    real, imaginary = -damping / np.hypot(1.0, damping), 1.0 / np.hypot(1.0, damping)
+
+    def rhs(t: float, y: Array) -> Array:
+        return np.array([real * y[0] - imaginary * y[1], imaginary * y[0] + real * y[1]]) * products
+
+    y = method.step(rhs, 0.0, np.stack([np.ones_like(products), np.zeros_like(products)]), 1.0)
+    amplified = np.hypot(y[0], y[1]) > growth * (1 + 1e-12)
+    return float(products[np.argmax(amplified) - 1]) if amplified.any() else method.stability
 
 
 def get(name: str) -> Method:

@@ -3,6 +3,9 @@
 import numpy as np
 from numba import njit
 
+# |1 + z + z^2/2 + z^3/6 + z^4/24| <= 1 ends here on the negative real axis, z = -rate dt, and at 2.83 on the imaginary.
+STABILITY = 2.785
+
 
 def step(rhs, t, y, dt):
     """One step of the classical four-stage method, order 4.

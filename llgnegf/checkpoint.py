@@ -60,10 +60,6 @@ def checkpoint_paths(run_path: str | Path) -> list[Path]:
     return [newest, *(Path(f"{newest}.{k}") for k in range(1, KEPT))]
 
 
-def deck_sha256(deck_text: str) -> str:
-    return hashlib.sha256(deck_text.encode()).hexdigest()
-
-
 def save(
     run_path: str | Path,
     state: State,
@@ -82,7 +78,7 @@ def save(
         "step": int(state.step),
         "solves": int(state.solves),
         "frames_written": int(frames_written),
-        "deck_sha256": deck_sha256(deck_text),
+        "deck": deck_text,
         "payload_bytes": len(payload),
         "payload_sha256": hashlib.sha256(payload).hexdigest(),
         "environment": environment(),
@@ -93,10 +89,15 @@ def save(
     newest, *older = paths = checkpoint_paths(run_path)
     temporary = Path(f"{newest}.tmp")
     with disk_errors(newest, "write the checkpoint"):
-        with open(temporary, "wb") as file:
-            file.write(head + hashlib.sha256(head).digest() + payload)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(temporary, "wb") as file:
+                file.write(head + hashlib.sha256(head).digest() + payload)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # on a full disk, what was begun only takes room
+            raise
         for younger, older_path in reversed(list(zip(paths[:-1], older, strict=True))):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(younger, older_path)
@@ -139,12 +140,13 @@ def environment_changes(header: Mapping[str, Any]) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Versions, BLAS and thread settings: what the last bits of a result depend on beside the state."""
+    """Versions, BLAS, processor and thread settings: what the last bits of a result depend on beside the state."""
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_CORETYPE")
     return {
         **versions(),
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "processor": _processor(),
         "blas": _blas(),
         **{name: os.environ.get(name, "unset") for name in threads},
     }
@@ -162,6 +164,16 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+@cache
+def _processor() -> str:
+    """Its model: libraries choose their kernels by it, and other kernels round otherwise."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
 
 
 @cache

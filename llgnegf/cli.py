@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llgnegf import _threads  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
-from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
-        code = arguments.action(arguments)
+        with _warnings_as_lines():
+            code = arguments.action(arguments)
         sys.stdout.flush()
         return code or 0
     except BrokenPipeError:
@@ -41,6 +44,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"llgnegf: {type(error).__name__}: {error} (a bug: please report it with --debug)", file=sys.stderr)
         return 1
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """What a user should know about a run is one line on standard error, wherever in the code it was found."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RunWarning)
+        others = warnings.showwarning
+
+        def line(message, category, *more, **options):
+            if issubclass(category, RunWarning):
+                print(f"llgnegf: note: {message}", file=sys.stderr, flush=True)
+            else:
+                others(message, category, *more, **options)
+
+        warnings.showwarning = line
+        yield
 
 
 def _tell(error: BaseException) -> int:
@@ -86,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("resume", _resume, "continue a run from its newest checkpoint")
     sub.add_argument("path", metavar="RUN.h5", type=Path)
+    _set_argument(sub, "run.duration=500; only what leaves alone what was computed")
     _loop_arguments(sub)
 
     sub = add("show", _show, "tell what a run is, how far it is and what it conserves")
@@ -111,9 +132,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deck_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("deck", metavar="DECK", help="a TOML file or the name of a shipped deck")
+    _set_argument(sub, "electrons.temperature=0.01")
+
+
+def _set_argument(sub: argparse.ArgumentParser, example: str) -> None:
     sub.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
-        help="change one key, for example --set electrons.temperature=0.01 (may be repeated)",
+        help=f"change one key, for example --set {example} (may be repeated)",
     )  # fmt: skip
 
 
@@ -123,7 +148,11 @@ def _loop_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def _deck(arguments: argparse.Namespace) -> Deck:
-    return load_deck(arguments.deck, dict(parse_override(text) for text in arguments.overrides))
+    return load_deck(arguments.deck, _overrides(arguments))
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, object]:
+    return dict(parse_override(text) for text in arguments.overrides)
 
 
 def _walltime(arguments: argparse.Namespace) -> float | None:
@@ -179,10 +208,10 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    walltime = _walltime(arguments)
+    overrides, walltime = _overrides(arguments), _walltime(arguments)
     from llgnegf.simulation import resume
 
-    with resume(arguments.path, until=arguments.until, walltime=walltime, progress=True) as result:
+    with resume(arguments.path, overrides, until=arguments.until, walltime=walltime, progress=True) as result:
         print(f"done: {result.n_frames} frames in {arguments.path}; try: llgnegf show {arguments.path}")
 
 

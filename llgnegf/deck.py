@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llgnegf.deck_checks import close_to, cross_problems, describe
+from llgnegf.deck_checks import close_to, cross_problems, describe, show
 from llgnegf.deck_edit import edited, parse_override
 from llgnegf.deck_schema import (
     Electrons,
@@ -162,12 +162,17 @@ def shipped_decks() -> dict[str, tuple[Path, str]]:
     return decks
 
 
-def changes_past(old: Deck, new: Deck) -> list[str]:
-    """Dotted keys in which `new` differs from `old` and that a resumed run may not change."""
+def changes_past(old: Deck, new: Deck) -> dict[str, tuple[str, str]]:
+    """Dotted keys that a resumed run may not change and in which `new` differs from `old`, with both values as text."""
     before, after = _flat(old.tables()), _flat(new.tables())
-    keys = dict.fromkeys([*before, *after])
     absent = object()
-    return [key for key in keys if before.get(key, absent) != after.get(key, absent) and key not in FREE_ON_RESUME]
+    changed = {}
+    for key in dict.fromkeys([*before, *after]):
+        values = before.get(key, absent), after.get(key, absent)
+        if values[0] != values[1] and key not in FREE_ON_RESUME:
+            one, other = ("absent" if value is absent or value is None else show(value) for value in values)
+            changed[key] = one, other
+    return changed
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _checkpoint_every(value: Any) -> str | int:
 NUMBER = Rule("a finite number", number)
 POSITIVE = _number_rule("a number > 0", lambda x: x > 0)
 NON_NEGATIVE = _number_rule("a number >= 0", lambda x: x >= 0)
-TOLERANCE = _number_rule("a number between 1e-13 and 1, both excluded", lambda x: 1e-13 < x < 1)
+TOLERANCE = _number_rule("a number from 1e-12 to 0.1", lambda x: 1e-12 <= x <= 0.1)
 BOOLEAN = Rule("true or false", _boolean)
 TEXT = Rule("a text in quotes", _text)
 NAME = Rule("a non-empty text in quotes", _name)

@@ -33,3 +33,7 @@ class StoppedEarly(LLGNEGFError):
     """The run stopped at a checkpoint and can be resumed."""
 
     exit_code = 75
+
+
+class RunWarning(UserWarning):
+    """Something about a run that its user should know but that does not stop it; the command prints it as a line."""

@@ -12,6 +12,7 @@ from llgnegf.errors import DeckError
 from llgnegf.refresh import Adaptive
 from llgnegf.simulation import Parts, initial_moments
 from llgnegf.units import readable_time
+from llgnegf.watch import check_step
 
 
 def estimate(deck: Deck) -> str:
@@ -25,6 +26,7 @@ def estimate(deck: Deck) -> str:
         initial_moments(_with_texture(deck, unrelaxed))
         deck = _with_texture(deck, unrelaxed)
     parts = Parts(deck, None)
+    check_step(parts)
     sites = int(np.prod(deck.lattice.shape))
     shape = " x ".join(str(n) for n in deck.lattice.shape)
     unit = deck.units_energy_ev

@@ -32,6 +32,8 @@ class ImposedMotion:
     def moments(self, t: float) -> np.ndarray:
         """m(t) by Rodrigues' formula, shape of the lattice with (..., 3)."""
         angle, a, m = self.frequency * t, self.axis, self.start
+        if angle == 0.0:
+            return m.copy()  # bit for bit: a resumed run starts from the first frame
         along = (m @ a)[..., None] * a
         return along + np.cos(angle) * (m - along) + np.sin(angle) * np.cross(a, m)
 

@@ -11,9 +11,12 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +24,20 @@ import textures
 from llgnegf import checkpoint, refresh
 from llgnegf.checkpoint import State
 from llgnegf.coupling import Coupling, Field, field_name
-from llgnegf.deck import Deck, load_deck, parse_deck
+from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
+from llgnegf.deck_checks import show
+from llgnegf.deck_schema import FromFile
 from llgnegf.electrons import Device, Lead, ToleranceError
-from llgnegf.errors import DeckError, FileError, RunError, StoppedEarly
+from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
 from llgnegf.observables import ImposedMotion, Observables
 from llgnegf.progress import Progress
 from llgnegf.trajectory import Run, Writer, open_run
+from llgnegf.watch import EnergyRises, EnergyWatch, check_moments, check_step
 
-# Between two looks at the clock and at the finiteness of the moments.
+# Between two updates of the bar.
 _CHECK_SECONDS = 0.5
 
 
@@ -89,7 +95,8 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     try:
         m = textures.TEXTURES[table.kind](deck.lattice.shape, **parameters)
     except (ValueError, OSError) as error:
-        raise DeckError(f"texture: {error}") from None
+        key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
+        raise DeckError(f"{key}: {error}") from None
     if table.relax:
         m, torque = relax(magnet or build_magnet(deck), m)
         if not np.isfinite(torque) or torque > 1e-6:
@@ -101,9 +108,9 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
 
 
 class Parts:
-    """What the loop needs, built once from the deck."""
+    """What the loop needs, built once from the deck; `start` is m(0) where a run file knows it already."""
 
-    def __init__(self, deck: Deck, field: Field | None) -> None:
+    def __init__(self, deck: Deck, field: Field | None, start: np.ndarray | None = None) -> None:
         self.deck = deck
         self.magnet = build_magnet(deck)
         device, table = build_device(deck), deck.electrons
@@ -117,7 +124,7 @@ class Parts:
             velocity_tolerance=table.velocity_tolerance if table else 1e-11,
             field=field,
         )
-        self.start = initial_moments(deck, self.magnet)
+        self.start = initial_moments(deck, self.magnet) if start is None else start
         self.imposed = _imposed(deck, self.start)
         self.observables = Observables(deck, self.magnet, self.coupling, self.imposed)
         self.stepper = refresh.stepper(deck, self.coupling)
@@ -190,7 +197,7 @@ def run(
     at a checkpoint.  progress: show how far it is.
 
     Raises DeckError (also for an existing file without `overwrite`), RunError, FileError, and StoppedEarly when a
-    signal or the wall time ended it at a checkpoint.
+    signal or the wall time ended it at a checkpoint.  RunWarning tells what may go wrong.
     """
     if not isinstance(deck, Deck):
         deck = load_deck(deck)
@@ -198,6 +205,7 @@ def run(
     stop = _Stop(walltime)
     with stop.listening():
         parts = Parts(deck, field)
+        check_step(parts)
         attributes = {} if field is None else {"user_field": field_name(field)}
         state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
         fields = parts.observables.fields()
@@ -205,13 +213,15 @@ def run(
             path, deck, deck.n_frames, deck.lattice.shape, fields, overwrite=overwrite, attrs=attributes
         )
         with _closing(writer):
-            writer.append(_recorded(parts, state))
-            _advance(parts, state, writer, stop, progress)
+            watch = EnergyWatch(parts)
+            writer.append(_recorded(parts, state, watch))
+            _advance(parts, state, writer, stop, progress, watch)
     return open_run(path)
 
 
 def resume(
     path: str | Path,
+    overrides: Mapping[str, object] | None = None,
     *,
     field: Field | None = None,
     until: float | None = None,
@@ -220,39 +230,84 @@ def resume(
 ) -> Run:
     """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped.
 
-    until: extends or shortens the run to this time.  The other arguments are those of `run`; a run with a user's
-    field asks for that field again.
+    until: extends or shortens the run to this time.  overrides: dotted keys of the deck to change for what is to come,
+    among those that leave alone what was computed (title, run.duration, run.checkpoint_every).  The other arguments are
+    those of `run`; a run with a user's field asks for that field again.
+
+    RunWarning tells of damaged checkpoints that were passed over, of another installation or machine, and of frames
+    that came out otherwise than before the interruption.
     """
     with open_run(path) as old:
         deck, recorded = old.deck, old.attrs.get("user_field")
         committed = old.n_frames
+        # Not from the deck: its file may be gone or changed since, and relaxing takes its time.
+        start = old["moment"][0] if committed and old.frame_ok(0) else None
     given = None if field is None else field_name(field)
     if given != recorded:
         wanted = f"field = {recorded}" if recorded else "no field"
         raise DeckError(f"{path} was run with {wanted}, resume was given {given or 'none'}: pass the same one")
-    deck = _until(deck, until)
+    deck = _continued(path, deck, {**(overrides or {}), **({} if until is None else {"run.duration": float(until)})})
     try:
         state, header = checkpoint.load_newest(path)
     except FileError:
         if committed:
             raise
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
-    parts = Parts(deck, field)
+    _same_deck(path, deck, header)
+    parts = Parts(deck, field, start)
     parts.coupling.solves = state.solves
     parts.stepper.restore(state.extra)
     if deck.n_steps < state.step:
         raise DeckError(
-            f"--until {deck.run.duration:g}: {path} has reached t = {state.step * deck.integrator.step:g} already; "
-            "allowed: a later time"
+            f"run.duration = {deck.run.duration:g} (--until): {path} has reached "
+            f"t = {state.step * deck.integrator.step:g} already; allowed: a later time"
         )
+    for note in header["notes"]:
+        _warn(f"{note}; going on from the older {header['path']}, t = {state.step * deck.integrator.step:g}")
+    for change in checkpoint.environment_changes(header):
+        _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
     done = 1 + state.step // deck.save_interval_steps
     stop = _Stop(walltime)
     with stop.listening():
         writer = Writer.reopen(path, min(done, header["frames_written"]))
         with _closing(writer):
-            writer.extend(max(deck.n_frames, done), deck.text)
-            _advance(parts, state, writer, stop, progress)
+            writer.extend(max(deck.n_frames, done), {"deck": deck.text, "title": deck.title})
+            with open_run(path) as past:
+                watch = EnergyWatch(parts, past)
+            _advance(parts, state, writer, stop, progress, watch)
     return open_run(path)
+
+
+def _continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
+    """The deck of a run with `overrides`, as far as they leave alone what the run has computed."""
+    new = parse_deck(deck.text, deck.folder, deck.name, overrides)
+    problems = []
+    for key, (was, wanted) in changes_past(deck, new).items():
+        reason = "its frames lie on one grid" if key == "run.save_every" else "it would change what was computed"
+        problems.append(
+            f"{key} = {wanted}: {path} was run with {was}, and {reason}; allowed when resuming: "
+            f"{', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: --set "
+            f'texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
+        )
+    if problems:
+        raise DeckError(problems)
+    return new
+
+
+def _same_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
+    """Refuses a run file whose deck is not the one that its checkpoint was computed with."""
+    computed = parse_deck(header["deck"], deck.folder, deck.name)
+    problems = [
+        f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the run "
+        "file, or run the changed deck anew with --overwrite"
+        for key, (was, now) in changes_past(computed, deck).items()
+    ]
+    if problems:
+        raise DeckError(problems)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RunWarning, stacklevel=3)
 
 
 def _until(deck: Deck, until: float | None) -> Deck:
@@ -272,29 +327,35 @@ def _closing(writer: Writer) -> Iterator[None]:
 # --- the loop -------------------------------------------------------------------------------------------------------
 
 
-def _recorded(parts: Parts, state: State) -> dict:
-    """The frame at this state; trouble of the electrons is told with the time."""
-    try:
-        frame = parts.observables.frame(state.step, state.moment, parts.stepper.field_near(state.step))
-    except ToleranceError as error:
-        raise RunError(f"t = {state.step * parts.deck.integrator.step:g}: {error}") from None
-    _check_finite(parts, state.moment, state.step)
-    return frame
+# A tolerance that cannot be reached (a ValueError), and what numbers out of all scale end in.
+TROUBLE = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
 
-def _check_finite(parts: Parts, m: np.ndarray, step: int) -> None:
-    if np.isfinite(m).all():
-        return
-    site = np.argwhere(~np.isfinite(m).all(axis=-1))[0].tolist()
-    raise RunError(
-        f"the moment of site {site} is not finite at t = {step * parts.deck.integrator.step:g}: integrator.step = "
-        f"{parts.deck.integrator.step:g} is too large, or a term of the deck is; try half the step. The last "
-        "checkpoint is kept"
+def _at_time(t: float, error: Exception) -> RunError:
+    if isinstance(error, ToleranceError):
+        return RunError(f"t = {t:g}: {error}")
+    return RunError(
+        f"t = {t:g}: {type(error).__name__}: {error}; a number in [electrons] or [magnet] is far out of scale, or a "
+        "level lies exactly on an edge; compare them with electrons.hopping"
     )
 
 
-def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: bool) -> None:
-    """Step from `state` to the end of the deck, saving frames and checkpoints.  The only loop over time."""
+def _recorded(parts: Parts, state: State, watch: EnergyWatch) -> dict:
+    """The frame at this state, judged; trouble of the electrons is told with the time."""
+    try:
+        frame = parts.observables.frame(state.step, state.moment, parts.stepper.field_near(state.step))
+    except TROUBLE as error:
+        raise _at_time(state.step * parts.deck.integrator.step, error) from error
+    check_moments(parts, state.moment, state.step)
+    watch.frame(state, frame)
+    return frame
+
+
+def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: bool, watch: EnergyWatch) -> None:
+    """Step from `state` to the end of the deck, saving frames and checkpoints.  The only loop over time.
+
+    A run that goes wrong leaves a checkpoint of its last good state behind.
+    """
     deck, magnet, imposed = parts.deck, parts.magnet, parts.imposed
     every, last, dt = deck.save_interval_steps, deck.n_steps, deck.integrator.step
     seconds, steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
@@ -306,13 +367,13 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
         still, solves = np.zeros_like(moments), parts.coupling.solves
         return State(step=n, moment=moments, velocity=still, solves=solves, extra=parts.stepper.state())
 
-    def save_checkpoint() -> None:
-        now = here()
-        _check_finite(parts, now.moment, n)
+    def save_checkpoint(now: State | None = None) -> State:
+        now = now or here()
         writer.sync()
         checkpoint.save(writer.path, now, deck.text, writer.n_frames, {})
+        return now
 
-    save_checkpoint()  # from here on a killed run can be resumed
+    saved = framed = save_checkpoint()  # from here on a killed run can be resumed
     saved_at = looked_at = time.monotonic()
     with Progress(deck, n, enabled=progress) as bar:
         try:
@@ -321,23 +382,32 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
                 stride = min(every - n % every, last - n) if imposed is not None else 1
                 if imposed is None:
                     y = parts.stepper.step(n, y)
+                    if magnet.stretched is not None:
+                        check_moments(parts, magnet.unpack(y), n + 1, magnet.stretched)
                 before, n = n, n + stride
                 if n % every == 0:
-                    frame = _recorded(parts, here())
+                    reached = here()
+                    frame = _recorded(parts, reached, watch)
                     writer.append(frame)
                     bar.frame(n, frame)
+                    framed = replace(reached, solves=parts.coupling.solves)  # the frame's own included
                 now = time.monotonic()
                 if now - looked_at > _CHECK_SECONDS:
                     looked_at = now
                     bar.update(n)
-                    _check_finite(parts, magnet.unpack(y), n)
                 due = n // steps > before // steps if steps is not None else now - saved_at >= (seconds or np.inf)
                 if due and n < last:
-                    save_checkpoint()
+                    saved = save_checkpoint()
                     saved_at = now
             bar.update(n)
-        except ToleranceError as error:
-            raise RunError(f"t = {n * dt:g}: {error}") from None
+        except (RunError, *TROUBLE) as error:
+            # Checkpoints between two frames know nothing of the energy: it is the frame before that was good.
+            if framed.step > saved.step or (isinstance(error, EnergyRises) and framed.step < saved.step):
+                with contextlib.suppress(LLGNEGFError):  # what went wrong first is the thing to tell
+                    save_checkpoint(framed)
+            if isinstance(error, RunError):
+                raise
+            raise _at_time(n * dt, error) from error
     save_checkpoint()
     if n < last:
         raise StoppedEarly(

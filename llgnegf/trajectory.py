@@ -14,6 +14,7 @@ import fcntl
 import math
 import os
 import shutil
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.checkpoint import checkpoint_paths, disk_errors, sync_folder, versions
-from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 
 if TYPE_CHECKING:
     import xarray
@@ -62,6 +63,7 @@ class Writer:
         self.n_frames = 0  # frames written
         self.differences: list[int] = []  # frames computed again that came out otherwise than before
         self._survivors: dict[int, int] = {}
+        self._told = False
 
     @classmethod
     def create(
@@ -130,7 +132,7 @@ class Writer:
     @property
     def capacity(self) -> int:
         """Frames the file has room for."""
-        return len(self._time)
+        return self._capacity
 
     @property
     def names(self) -> list[str]:
@@ -152,19 +154,22 @@ class Writer:
         time = float(frame[TIME])
         if not math.isfinite(time):
             raise ValueError(f"frame {i}: time = {time} must be finite")
-        arrays = {name: np.asarray(frame[name], dtype=data.dtype, order="C") for name, data in self._data.items()}
+        arrays = {name: np.asarray(frame[name], dtype=kind, order="C") for name, (kind, _) in self._layout.items()}
         for name, array in arrays.items():
-            if array.shape != self._data[name].shape[1:]:
-                raise ValueError(f"frame {i}: {name} has shape {array.shape}, not {self._data[name].shape[1:]}")
+            if array.shape != self._layout[name][1]:
+                raise ValueError(f"frame {i}: {name} has shape {array.shape}, not {self._layout[name][1]}")
         crc = _crc(time, arrays.values())
         with disk_errors(self.path, f"write frame {i}"):
             for name, array in arrays.items():
                 _put(self._data[name], i, array)
-            _put(self._crc, i, np.uint32(crc))
-            _put(self._time, i, np.float64(time))
-        if self._survivors.pop(i, crc) != crc:
-            self.differences.append(i)
+            _put(self._crc, i, np.array(crc, "<u4"))
+            _put(self._time, i, np.array(time, "<f8"))
         self.n_frames = i + 1
+        if i in self._survivors:
+            if self._survivors.pop(i) != crc:
+                self.differences.append(i)
+            if not self._survivors:
+                self._tell_differences()
 
     def flush(self) -> None:
         """Hands everything to the operating system: it survives the end of this process."""
@@ -196,17 +201,17 @@ class Writer:
         if self.n_frames < self.capacity and shutil.disk_usage(self.path.parent).free > os.path.getsize(self.path):
             self._resize(self.n_frames)
 
-    def extend(self, n_frames: int, deck_text: str | None = None) -> None:
+    def extend(self, n_frames: int, attrs: Mapping[str, str] | None = None) -> None:
         """Makes room for `n_frames` frames in all; never less than there is.  Needs room for a copy meanwhile.
 
-        `deck_text` replaces the deck on record: the same one with another duration.
+        `attrs` are root attributes to replace: "deck" and "title" of a deck that differs in what is yet to come.
         """
-        changed = deck_text is not None and deck_text != _text(self._file.attrs["deck"])
+        changed = {key: text for key, text in (attrs or {}).items() if text != _text(self._file.attrs[key])}
         if n_frames > self.capacity or changed:
             n_frames = max(n_frames, self.capacity)
             growth = (n_frames - self.capacity) * os.path.getsize(self.path) // max(self.capacity, 1)
             _refuse_full_disk(self.path, os.path.getsize(self.path) + growth)
-            self._resize(n_frames, deck_text)
+            self._resize(n_frames, changed)
 
     def close(self) -> None:
         """Closes the file and gives the lock back.  Closing twice does no harm."""
@@ -216,6 +221,7 @@ class Writer:
                     self._file.close()
             finally:
                 self._lock.release()
+            self._tell_differences()  # if fewer frames came again than there had been
 
     def __enter__(self) -> Writer:
         return self
@@ -223,14 +229,29 @@ class Writer:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _tell_differences(self) -> None:
+        """Warns, once, of frames that came out otherwise than those that survived an interruption."""
+        if self.differences and not self._told:
+            self._told = True
+            which = ", ".join(map(str, self.differences[:8])) + (", ..." if len(self.differences) > 8 else "")
+            warnings.warn(
+                f"{self.path}: of the frames computed again, {len(self.differences)} differ from what was written "
+                f"before the interruption (frames {which}); the new ones are kept. Other libraries, another machine or "
+                "a changed user's field do that; with one installation on one machine: please report it",
+                RunWarning,
+                stacklevel=3,
+            )
+
     def _attach(self, file: h5py.File) -> None:
         """Keeps the datasets open: looking them up for each frame is slow and can hide a failing write."""
         self._file: h5py.File = file
         self._time: h5py.Dataset = file[TIME]
         self._crc: h5py.Dataset = file[CRC]
         self._data: dict[str, h5py.Dataset] = {name: file[name] for name in _variables(file) if name != TIME}
+        self._layout = {name: (data.dtype, data.shape[1:]) for name, data in self._data.items()}
+        self._capacity = len(self._time)
 
-    def _resize(self, n_frames: int, deck_text: str | None = None) -> None:
+    def _resize(self, n_frames: int, attrs: Mapping[str, str] | None = None) -> None:
         """Resizes a copy, which then takes the name: HDF5 cannot be killed safely while it moves its own indices."""
         temporary = _temporary(self.path)
         with disk_errors(self.path, "resize"):
@@ -240,8 +261,7 @@ class Writer:
                 with h5py.File(temporary, "r+", **_OPEN) as file:
                     for name in (*_variables(file), CRC):
                         file[name].resize(n_frames, axis=0)
-                    if deck_text is not None:
-                        file.attrs["deck"] = deck_text
+                    file.attrs.update(attrs or {})
                 _take_name(temporary, self.path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
@@ -524,12 +544,12 @@ def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, fil
     )
 
 
-def _put(dataset: h5py.Dataset, i: int, values: Any) -> None:
-    """dataset[i] = values, at a fifth of the cost: frames are many and small."""
-    shape = dataset.shape[1:]
-    place = dataset.id.get_space()
-    place.select_hyperslab((i, *(0 for _ in shape)), (1, *shape))
-    dataset.id.write(h5py.h5s.create_simple((1, *shape)), place, np.asarray(values))
+def _put(dataset: h5py.Dataset, i: int, values: NDArray[Any] | np.generic) -> None:
+    """dataset[i] = values of the dataset's own type and order of bytes, at a twentieth of the cost.
+
+    A frame is a chunk, and a chunk goes to its place in one write, past selections and conversions.
+    """
+    dataset.id.write_direct_chunk((i, *(0 for _ in range(values.ndim))), values)
 
 
 def _refuse_overwriting(path: Path, overwrite: bool) -> None:

@@ -1,5 +1,6 @@
 """The command: every verb, every exit code, and never a traceback."""
 
+import copy
 import itertools
 import json
 import os
@@ -198,6 +199,156 @@ def test_wrong_arguments_give_2(command, deck, tmp_path, words, text):
     assert list(tmp_path.iterdir()) == [deck]
 
 
+SQUARE = CLASSICAL.replace("[3]", "[6, 5]")
+LEAD = {"side": "left", "coupling": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "told"),
+    [
+        (BASE, ("electrons.lead.1.side", "left"), ['electrons.lead[1].side = "left"', "one lead on each side"]),
+        (BASE, ("electrons.gate.0.columns", "[1, 3]"), ["electrons.gate[0].columns = [1, 3]", "allowed: 0 to 2"]),
+        (BASE, ("electrons.gate.0.columns", "[-1]"), ["electrons.gate[0].columns = [-1]", "whole numbers >= 0"]),
+        (BASE, ("run.save_every", "0.25"), ["run.save_every = 0.25", "integrator.step = 0.1", "nearest: 0.2 or 0.3"]),
+        (BASE, ("run.save_every", "0.04"), ["run.save_every = 0.04", "nearest: 0.1"]),
+        (BASE, ("electrons.tolerance", "0.5"), ["electrons.tolerance = 0.5", "from 1e-12 to 0.1"]),
+        (
+            SQUARE,
+            ("texture", '{kind = "skyrmion", radius = 2.6, wall_width = 1}'),
+            ["texture.radius = 2.6", "wider than the lattice [6, 5]", "<= 2.5"],
+        ),
+        (
+            CLASSICAL,
+            ("texture", '{kind = "skyrmion", radius = 1, wall_width = 1}'),
+            ['texture.kind = "skyrmion"', "lattice.shape = [nx, ny], not [3]"],
+        ),
+        *[
+            (CLASSICAL, ("texture", f'{{kind = "file", path = "{name}"}}'), [f'texture.path = "{name}"', *words])
+            for name, words in [
+                ("shape.npy", ["expected moments of shape (3, 3), got (4, 3)", "set the lattice's shape"]),
+                ("nan.npy", ["1 of 3 moments are not unit vectors", "site (1,)", "nan"]),
+                ("inf.npy", ["1 of 3 moments are not unit vectors", "site (2,)"]),
+                (
+                    "long.npy",
+                    ["3 of 3 moments are not unit vectors", "of length 2", "divide every moment by its length"],
+                ),
+                ("text.npy", ["cannot be read as a .npy array"]),
+                ("none.npy", ["does not exist"]),
+                ("shape.txt", ["path must end in one of .npy"]),
+            ]
+        ],
+    ],
+    ids=lambda value: str(value[0]) if isinstance(value, tuple) else None,
+)
+@pytest.mark.parametrize("verb", ["check", "run"])
+def test_keys_that_contradict_each_other_give_2(command, tmp_path, text, change, told, verb):
+    """One line with the key, its value and what is allowed; nothing is written."""
+    np.save(tmp_path / "shape.npy", np.tile([0.0, 0.0, 1.0], (4, 1)))
+    good = np.eye(3)
+    for name, value in {"nan": (1, np.nan), "inf": (2, np.inf)}.items():
+        bad = good.copy()
+        bad[value[0], 0] = value[1]
+        np.save(tmp_path / f"{name}.npy", bad)
+    np.save(tmp_path / "long.npy", 2 * good)
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "shape.txt").write_text("no array")
+    (tmp_path / "d.toml").write_text(text)
+    before = sorted(tmp_path.iterdir())
+    code, out, err = command(verb, "d.toml", "--set", "=".join(change))
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith(f"llgnegf: {told[0]}")
+    for words in told:
+        assert words in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# Values that make small systems, right and wrong ones.
+NUMBER = int | float
+TAME = [
+    0, 1, 2, 3, 5, -1, 0.1, 0.2, 0.3, 0.5, 1.5, -0.4, 1e-3, 1e-9, 1e30, 1e-30, 1e308, True, "x", "y", "xy", "left",
+    "right", "heun", "step", "stage", "precession", "frozen", "llg", "uniform", "random", "spiral", "bloch_wall",
+    "file", "skyrmion", "bulk", "interfacial", "1 s", [],
+    [1], [2], [1, 0, 0], [0, 0, 1], [0.5, -0.5], [2, 2], [0, 0, 0],
+    {"kind": "bloch_wall", "width": 1.0}, {"kind": "spiral", "period": 3}, {"velocity": [0.3, 0.0]}, LEAD, [LEAD],
+]  # fmt: skip
+CROSSED = {
+    "motion": {"kind": "precession", "axis": [0, 0, 1], "frequency": 0.1},
+    "electrons": {"temperature": 0.05, "back_action": 0.5, "velocity_feedback": False, "onsite": 0.1, "hopping": 1.0},
+    "magnet": {"easy_axis": [0, 1, 0], "hard_axis": [1, 0, 0], "hard_anisotropy": 0.1, "spin": 1.0, "zhang_li": {}},
+    "texture": {"relax": False},
+    "lattice": {"periodic": False},
+}
+
+
+def leaves(value, path=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from leaves(item, (*path, key))
+    if not items:
+        yield path
+
+
+def mutated(rng, raw):
+    """A deck's tables with other keys filled in and 1 to 3 leaves changed, scaled, taken away or renamed."""
+    for table, keys in CROSSED.items():
+        if table in raw or (table == "motion" and rng.random() < 0.2):
+            given = {key: value for key, value in keys.items() if table == "motion" or rng.random() < 0.3}
+            raw.setdefault(table, {}).update(copy.deepcopy(given))
+    raw["run"]["duration"] = 0.6
+    for _ in range(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])):
+        places = list(leaves(raw))
+        *parents, last = places[rng.integers(len(places))]
+        here = raw
+        for part in parents:
+            here = here[part]
+        old, action = here[last], rng.random()
+        if action < 0.5 and isinstance(old, NUMBER):
+            here[last] = old * [0.5, 2, -1, 10, 0.01, 1e3, 1e-12, 1e12][rng.integers(8)]
+        elif action < 0.85:
+            alike = [new for new in TAME if isinstance(new, NUMBER if isinstance(old, NUMBER) else type(old))]
+            here[last] = copy.deepcopy(alike[rng.integers(len(alike))])
+        elif action < 0.9 and isinstance(here, dict):
+            here[f"{last}s"] = here.pop(last)
+        elif action < 0.95 and isinstance(here, dict):
+            del here[last]
+        else:
+            here[last] = copy.deepcopy(TAME[rng.integers(len(TAME))])
+    return raw
+
+
+@pytest.mark.slow
+def test_five_hundred_mutated_decks_run_or_are_refused(command, tmp_path):
+    """A change, a key too many or too few in 1 to 3 places of a small deck: exit 2 and the reason, or a valid run.
+
+    1 is for runs that are right as decks and cannot be computed; it has to say what to change.
+    75 is for tiny steps, 74 for files beyond any disk.
+    """
+    import tomlkit
+
+    rng, codes = np.random.default_rng(2020), []
+    for k in range(500):
+        raw = mutated(rng, tomlkit.parse(BASE if k % 2 else CLASSICAL).unwrap())
+        path = tmp_path / "d.toml"
+        path.write_text(tomlkit.dumps(raw))
+        with np.errstate(all="ignore"):
+            code, _, err = command("run", "d.toml", "-o", "d.h5", "--overwrite", "--walltime", "1 s")
+        codes.append(code)
+        assert code in (0, 1, 2, 74, 75), (path.read_text(), err)
+        if code in (1, 2):
+            last = err.splitlines()[-1]
+            assert last.startswith("llgnegf: "), (path.read_text(), err)
+            assert re.search(r"[a-z_]+(\.[a-z_]+)+|is missing|unknown key|must be", last), (path.read_text(), err)
+        if code == 0:
+            with open_run(tmp_path / "d.h5") as result:
+                assert result.n_frames == result.deck.n_frames
+                assert all(result.frame_ok(i) for i in range(result.n_frames))
+    counts = {code: codes.count(code) for code in (0, 1, 2, 74, 75)}
+    assert counts[0] > 100, counts
+    assert counts[2] > 150, counts
+    assert counts[1] + counts[74] + counts[75] < 25, counts
+
+
 @pytest.mark.parametrize("path", ["no/such/run.h5", "mine.toml/run.h5", "/proc/run.h5", "x" * 300 + ".h5"])
 def test_disk_trouble_gives_74(command, bare, path):
     (bare.parent / "mine.toml").write_text("")
@@ -224,12 +375,20 @@ def test_what_is_not_a_run_gives_74(command, tmp_path, verb):
         assert text in err
 
 
-def test_a_run_that_fails_gives_1_and_says_where(command, deck):
-    words = ["integrator.step=1e30", "run.duration=1e31", "run.save_every=1e30"]
-    with np.errstate(all="ignore"):
-        code, _, err = command("run", deck, *itertools.chain(*(("--set", word) for word in words)))
+def test_a_run_that_fails_gives_1_and_says_where(command, bare):
+    """Heun drives an almost undamped moment outwards."""
+    words = ["lattice.shape=[1]", "magnet.damping=1e-9", "integrator.method=heun", "integrator.step=1.5",
+             "run.duration=3000", "run.save_every=15"]  # fmt: skip
+    code, _, err = command("run", bare, *itertools.chain(*(("--set", word) for word in words)))
     assert code == 1
-    assert "integrator.step" in err.splitlines()[-1]
+    assert re.search(r"llgnegf: the energy rose .* site \[0\].*integrator\.step=0\.75", err.splitlines()[-1])
+
+
+def test_numbers_out_of_all_scale_are_told(command, deck):
+    with np.errstate(all="ignore"):
+        code, _, err = command("run", deck, "--set", "electrons.hopping=1e308")
+    assert code == 1
+    assert re.search(r"llgnegf: t = 0: .*; a number in \[electrons\] or \[magnet\] is far out of scale", err)
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path, monkeypatch):

@@ -157,8 +157,8 @@ NUMBERS = {
     "electrons.fermi_energy": ([], "a finite number"),
     "electrons.temperature": ([-1e-9], "a number >= 0"),
     "electrons.back_action": ([-1], "a number >= 0"),
-    "electrons.tolerance": ([0, 1, 1e-13], "a number between 1e-13 and 1, both excluded"),
-    "electrons.velocity_tolerance": ([0, 1, 1e-13], "a number between 1e-13 and 1, both excluded"),
+    "electrons.velocity_tolerance": ([0, 0.2, 9e-13], "a number from 1e-12 to 0.1"),
+    "electrons.tolerance": ([0, 0.2, 9e-13], "a number from 1e-12 to 0.1"),
     "integrator.step": ([0, -0.1], "a number > 0"),
     "run.duration": ([-1], "a number >= 0"),
     "run.save_every": ([0, -1], "a number > 0"),
@@ -482,12 +482,16 @@ def test_checkpoints_by_steps():
 def test_changes_past():
     old = parse_deck(WIRE)
     free = {"run.duration": 2.0, "run.checkpoint_every": 7, "title": "x"}
-    assert changes_past(old, parse_deck(WIRE, overrides=free)) == []
+    assert changes_past(old, parse_deck(WIRE, overrides=free)) == {}
     other = parse_deck(WIRE, overrides={"electrons.lead.0.coupling": 0.5, "run.save_every": 0.2, "magnet.spin": 2})
-    assert changes_past(old, other) == ["magnet.spin", "electrons.lead[0].coupling", "run.save_every"]
-    assert "electrons" in changes_past(parse_deck(SMALL), old)
+    assert changes_past(old, other) == {
+        "magnet.spin": ("1.0", "2.0"),
+        "electrons.lead[0].coupling": ("1.0", "0.5"),
+        "run.save_every": ("0.1", "0.2"),
+    }
+    assert changes_past(parse_deck(SMALL), old)["electrons.sd_exchange"] == ("absent", "0.1")
     # Writing a default out changes nothing.
-    assert changes_past(old, parse_deck(WIRE, overrides={"run.save_every": 0.1, "magnet.spin": 1})) == []
+    assert changes_past(old, parse_deck(WIRE, overrides={"run.save_every": 0.1, "magnet.spin": 1})) == {}
 
 
 def test_decks_are_frozen():

@@ -28,13 +28,22 @@ def wrap(y, wrap_a, wrap_b):
 
 
 @_KERNEL
-def normalize(y):
-    """Set |m| = 1 in packed y, in place; moments of length zero stay zero."""
+def normalize(y, low, high):
+    """Set |m| = 1 in packed y, in place; moments of length zero stay zero.
+
+    Returns the flat index of the first moment whose m.m was neither zero nor from `low` to `high` (NaN is not), or the
+    number of moments if there is none.
+    """
     mx, my, mz = y[0].ravel(), y[1].ravel(), y[2].ravel()
-    for i in range(mx.size):
+    size = mx.size
+    first = size
+    for i in range(size):
         square = mx[i] * mx[i] + my[i] * my[i] + mz[i] * mz[i]
-        # A select, not a branch, so that the loop vectorises.
+        # Selects, not branches, so that the loop vectorises: the look at the lengths costs nothing.
+        sound = ((square >= low) & (square <= high)) | (square == 0.0)
+        first = min(first, size if sound else i)
         scale = 1.0 / (square if square > 0.0 else 1.0) ** 0.5
         mx[i] *= scale
         my[i] *= scale
         mz[i] *= scale
+    return first

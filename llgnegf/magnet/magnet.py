@@ -28,7 +28,12 @@ class Magnet:
 
     Methods take and return packed arrays (grid.py), shape (3, A + 2, B + 2), unless they say otherwise.
     Wrong arguments raise ValueError naming argument, value and what is allowed.
+
+    `stretched`: the first site that the last `normalize` found longer or shorter than 1 by more than LARGEST_STRETCH, a
+    tuple of indices, or None.  A good step stretches moments by its own small error; this much, it is far too large.
     """
+
+    LARGEST_STRETCH = 0.1
 
     def __init__(
         self,
@@ -62,9 +67,10 @@ class Magnet:
         if dmi_kind not in ("bulk", "interfacial"):
             raise ValueError(f"dmi_kind = {dmi_kind!r}: allowed are 'bulk' (D along the bond) and 'interfacial'")
         zeeman = self.spin * _vector("field", field, 3)
+        self._dmi = _number("dmi", dmi)
         self._energy_arguments = (
             _number("exchange", exchange),
-            energy.bond_vectors(_number("dmi", dmi), dmi_kind, chain),
+            energy.bond_vectors(self._dmi, dmi_kind, chain),
             _number("anisotropy", anisotropy),
             _axis("easy_axis", easy_axis),
             _number("hard_anisotropy", hard_anisotropy),
@@ -76,6 +82,7 @@ class Magnet:
         self._u_a, self._u_b = (0.0, u_x) if chain else (u_x, u_y)
         self._zhang_li_beta = _number("zhang_li_beta", zhang_li_beta)
         self._has_current = bool(self._u_a or self._u_b)
+        self.stretched: tuple[int, ...] | None = None
 
     def pack(self, m: ArrayLike) -> Array:
         """Packed copy of moments (or of any vector field) of shape (nx, 3) or (nx, ny, 3), ghosts filled."""
@@ -123,14 +130,33 @@ class Magnet:
         return self._wrapped(out)
 
     def normalize(self, y: Array) -> Array:
-        """Set |m| = 1 again, in place; zero moments stay zero, ghosts come out right.  Returns y."""
-        grid.normalize(y)
+        """Set |m| = 1 again, in place; zero moments stay zero, ghosts come out right.  Returns y, sets `stretched`."""
+        first = grid.normalize(y, (1 - self.LARGEST_STRETCH) ** 2, (1 + self.LARGEST_STRETCH) ** 2)
+        self.stretched = None if first == y[0].size else self._site(first)
         return self._wrapped(y) if self._wraps else y
 
     def max_precession_rate(self, y: Array) -> float:
         """max |B|/S over the moments, in E0/hbar: a step wants to be well below 1 over it."""
         b, m = self.unpack(self.effective_field(y)), self.unpack(y)
         return float(np.max(np.linalg.norm(b, axis=-1) * np.any(m != 0.0, axis=-1))) / self.spin
+
+    @property
+    def fastest_rate(self) -> float:
+        """No moment and no wave of moments turns faster, whatever the texture, in E0/hbar.
+
+        The field of the bonds at its largest, once more for neighbours in antiphase, and the fields of the site."""
+        exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
+        bonds = 0
+        for length, wraps in zip(self.packed_shape[1:], (self._wrap_a, self._wrap_b), strict=True):
+            bonds += min(length - 3, 2) if not wraps else 2
+        site = 2 * abs(anisotropy) + 2 * abs(hard) + float(np.linalg.norm(zeeman))
+        return (2 * bonds * (abs(exchange) + abs(self._dmi)) + site) / self.spin
+
+    def _site(self, flat: int) -> tuple[int, ...]:
+        """The site at a flat index of a packed component; a ghost is the site that it copies."""
+        a, b = divmod(int(flat), self.packed_shape[2])
+        b = (b - 1) % (self.packed_shape[2] - 2)
+        return (b,) if len(self.shape) == 1 else ((a - 1) % (self.packed_shape[1] - 2), b)
 
     def _wrapped(self, y: Array) -> Array:
         if self._wraps:

@@ -1,0 +1,169 @@
+"""What tells that a run goes wrong: a step beyond the precession, stretched moments, an energy that rises.
+
+Every message names the time, the site where one is to blame, and what to change.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import integrators
+from llgnegf.errors import DeckError, RunError, RunWarning
+
+if TYPE_CHECKING:
+    from llgnegf.checkpoint import State
+    from llgnegf.simulation import Parts
+    from llgnegf.trajectory import Run
+
+# A rise of the energy counts from this share of the energy of the motion on (below, the motion may still be right) ...
+_SHARE_OF_MOTION = 0.1
+# ... and from these shares of the energies that it is the sum of: their rounding, and the tolerance of the electrons.
+_ROUNDING = 1e-9
+_TOLERANCES = 10.0
+
+
+class EnergyRises(RunError):
+    """The energy rose where only damping acts: states since the last frame are wrong."""
+
+
+# --- the step against the precession --------------------------------------------------------------------------------
+
+
+def check_step(parts: Parts) -> None:
+    """Sets `integrator.step` against the fastest precession at the start of a run.
+
+    DeckError where the method is unstable for certain; RunWarning where waves of moments, which turn up to twice as
+    fast as one moment in the field of the rest, currents or electrons could make it so.
+    """
+    deck, magnet = parts.deck, parts.magnet
+    if parts.imposed is not None or not deck.n_steps:
+        return
+    method = integrators.get(deck.integrator.method)
+    step, damping = deck.integrator.step, deck.magnet.damping
+    with np.errstate(all="ignore"):
+        # Damping slows: dm/dt of a field B is |m x B| / (S sqrt(1 + alpha^2)).
+        slower = math.hypot(1.0, damping)
+        rate = magnet.max_precession_rate(magnet.pack(parts.start)) / slower
+    zhang_li = deck.magnet.zhang_li
+    drift = sum(map(abs, zhang_li.velocity)) if zhang_li else 0.0
+    electrons = 2 * abs(parts.coupling.strength) / deck.magnet.spin  # |Tr rho sigma| < 2
+    fastest = max(rate, (magnet.fastest_rate + electrons) / slower + drift)
+    # A wave that grows less than tenfold in the whole run is none to warn of: Heun lets every undamped one grow.
+    stable = integrators.stable_product(method, damping, 10 ** (1 / deck.n_steps))
+    if step * fastest <= stable:
+        return
+    sensible = _rounded_down(stable / fastest) if math.isfinite(fastest) else 0.0
+    remedy = f"allowed: up to {sensible:g}" if sensible > 0 else "allowed: smaller terms in [magnet]"
+    told = f"integrator.step = {step:g}: "
+    if not step * rate <= method.stability:
+        raise DeckError(
+            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the precession "
+            f"rate, and moments start to precess at {rate:.3g}; {remedy}"
+        )
+    warnings.warn(
+        f"{told}perhaps too large for {method.name}, which makes motion grow beyond {stable:.3g} over its rate at this "
+        f"damping and duration: moments start to precess at {rate:.3g}, but waves and electrons may turn them at up to "
+        f"{fastest:.3g}; sure to be stable: {sensible:g}",
+        RunWarning,
+        stacklevel=3,
+    )
+
+
+def _rounded_down(x: float) -> float:
+    """x to two digits, never more than x."""
+    unit = 10.0 ** (math.floor(math.log10(x)) - 1)
+    return math.floor(x / unit) * unit
+
+
+# --- after every step -----------------------------------------------------------------------------------------------
+
+
+def check_moments(parts: Parts, m: np.ndarray, step: int, stretched: tuple[int, ...] | None = None) -> None:
+    """RunError where moments are no numbers, or a site was `stretched` by the step.  m: (..., 3), after the step."""
+    wrong = np.argwhere(~np.isfinite(m).all(axis=-1))
+    if stretched is None and not len(wrong):
+        return
+    site = wrong[0].tolist() if len(wrong) else list(stretched or ())
+    dt = parts.deck.integrator.step
+    what = (
+        f"the moment of site {site} is not finite at t = {step * dt:g}"
+        if len(wrong)
+        else f"the step to t = {step * dt:g} changed the length of the moment of site {site} by more than "
+        f"{100 * parts.magnet.LARGEST_STRETCH:.0f} %"
+    )
+    raise RunError(
+        f"{what}: integrator.step = {dt:g} is too large, or a term of the deck is; try half the step, --set "
+        f"integrator.step={dt / 2:g}. The last checkpoint is kept"
+    )
+
+
+# --- at every frame -------------------------------------------------------------------------------------------------
+
+
+class EnergyWatch:
+    """Whether the energy falls, where damping acts and nothing drives.
+
+    Then E = classical + back_action * grand potential cannot rise: the adiabatic electrons are its gradient, their sea
+    term does no work, their surface term takes energy out.  What rises is the error of the step.  It is set against the
+    energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating of a small texture shows within a large lattice.
+    """
+
+    def __init__(self, parts: Parts, past: Run | None = None) -> None:
+        """past: the frames before those to come, of the run that is resumed."""
+        deck = parts.deck
+        zhang_li, gates = deck.magnet.zhang_li, deck.electrons.gate if deck.electrons is not None else ()
+        driven = parts.coupling.field is not None or gates or (zhang_li is not None and any(zhang_li.velocity))
+        self.applies = parts.imposed is None and deck.magnet.damping > 0 and not driven
+        self.parts = parts
+        self.back_action = deck.electrons.back_action if deck.electrons is not None and parts.coupling.strength else 0.0
+        self.electrons = 0.0
+        if deck.electrons is not None and self.back_action:
+            table, sites = deck.electrons, math.prod(deck.lattice.shape)
+            scale = self.back_action * (table.hopping + abs(table.sd_exchange)) * sites
+            self.electrons = _TOLERANCES * table.tolerance * scale
+        self.lowest, self.at = np.inf, 0.0
+        self._moved = 0.0
+        if past is not None and self.applies and past.n_frames:
+            energies = self._energy({name: np.asarray(past[name]) for name in past.names if name in _SUMMANDS})
+            self.lowest, self.at = float(np.min(energies)), float(past.times[np.argmin(energies)])
+
+    def frame(self, state: State, frame: Mapping[str, Any]) -> None:
+        """Judges a frame before it is saved.  Raises EnergyRises."""
+        if not self.applies:
+            return
+        energy, velocity = float(self._energy(frame)), np.asarray(frame["velocity"])
+        magnet, deck = self.parts.magnet, self.parts.deck
+        rate = magnet.max_precession_rate(magnet.pack(state.moment)) + abs(self.parts.coupling.strength) / magnet.spin
+        moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
+        terms = sum(abs(float(frame[f"energy_{name}"])) for name in ("exchange", "dmi", "anisotropy", "zeeman"))
+        terms += self.back_action * abs(float(frame.get("grand_potential", 0.0)))
+        allowed = _SHARE_OF_MOTION * max(moving, self._moved) + _ROUNDING * terms + self.electrons
+        if not energy - self.lowest <= allowed:
+            speed = np.linalg.norm(velocity, axis=-1)
+            site = [int(i) for i in np.unravel_index(np.argmax(speed), speed.shape)]
+            dt, asked = deck.integrator.step, deck.integrator.electrons
+            also = ""
+            if self.back_action:
+                also = ", or a smaller electrons.tolerance"
+                also += ', or integrator.electrons = "stage"' if asked != "stage" else ""
+            raise EnergyRises(
+                f"the energy rose by {energy - self.lowest:.3g} from t = {self.at:g} to t = {float(frame['time']):g}, "
+                f"but magnet.damping = {deck.magnet.damping:g} and nothing drives the moments (the fastest is site "
+                f"{site}, |dm/dt| = {speed.max():.3g}): integrator.step = {dt:g} is too large; try half of it, --set "
+                f"integrator.step={dt / 2:g}{also}. The checkpoint stays at the last frame"
+            )
+        self._moved = moving
+        if energy < self.lowest:
+            self.lowest, self.at = energy, float(frame["time"])
+
+    def _energy(self, values: Mapping[str, Any]) -> Any:
+        energy = values["energy_classical"]
+        return energy + self.back_action * values["grand_potential"] if self.back_action else energy
+
+
+_SUMMANDS = ("energy_classical", "grand_potential")

@@ -1,0 +1,266 @@
+"""What `resume` tells and what it refuses: damaged checkpoints, other machines, changed decks, changed keys."""
+
+import re
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+
+from llgnegf import checkpoint, open_run, resume, run, simulation
+from llgnegf.cli import main
+from llgnegf.errors import DeckError, RunError, RunWarning
+from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.h5"
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """command(*words) -> (exit code, lines on standard error), in the folder tmp_path."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        code = main([str(word) for word in words])
+        err = capsys.readouterr().err
+        assert "Traceback" not in err
+        assert "a bug" not in err
+        return code, [line for line in err.splitlines() if not line.startswith("t = ")]
+
+    return call
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The run that was never interrupted."""
+    where = tmp_path / "whole.h5"
+    run(deck(CLASSICAL), where).close()
+    return where
+
+
+def stop(path, until=0.9, text=CLASSICAL, **changes):
+    run(deck(text, **changes), path, until=until).close()
+
+
+# --- what is told ---------------------------------------------------------------------------------------------------
+
+
+def test_damaged_checkpoints_are_told_one_line_each(command, path, whole):
+    stop(path)
+    newest, second, _ = checkpoint.checkpoint_paths(path)
+    newest.write_bytes(b"nothing")
+    second.write_bytes(second.read_bytes()[:-9])
+    older = checkpoint.load_newest(path)[0].step
+    code, lines = command("resume", "run.h5", "--until", "1.2")
+    assert code == 0
+    assert len(lines) == 2
+    first = (
+        rf"llgnegf: note: run\.h5\.ckpt: is not a checkpoint.*; going on from .*run\.h5\.ckpt\.2, t = {older / 10:g}"
+    )
+    assert re.fullmatch(first, lines[0])
+    assert lines[1].startswith("llgnegf: note: run.h5.ckpt.1: holds ")
+    assert_same(whole, path)
+
+
+def test_another_installation_is_told(command, path, whole, monkeypatch):
+    stop(path)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Atom")
+    monkeypatch.setattr(checkpoint, "_processor", lambda: "Turing machine")
+    code, lines = command("resume", "run.h5", "--until", "1.2")
+    assert code == 0
+    found = [re.match(r"llgnegf: note: (\w+): .* then, (.*) now: the last bits", line).groups() for line in lines]
+    assert found == [("processor", "Turing machine"), ("OPENBLAS_CORETYPE", "Atom")]
+    assert_same(whole, path)
+    assert command("resume", "run.h5") == (0, [])  # the checkpoints are of this machine now
+
+
+def test_frames_that_come_out_otherwise_are_told(command, path, monkeypatch):
+    """Frames 3 and 4 survive a crash; computed again with another rounding they are not the same."""
+    append = simulation.Writer.append
+
+    def dies(self, frame):
+        append(self, frame)
+        if self.n_frames == 5:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.Writer, "append", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            run(deck(CLASSICAL, run__checkpoint_every=7), path)
+    assert checkpoint.load_newest(path)[0].step == 7
+    with open_run(path) as left:
+        before = np.asarray(left["moment"])
+    normalize = simulation.Magnet.normalize
+
+    def otherwise(self, y):
+        y = normalize(self, y)
+        y[0, 1, 1] = np.nextafter(y[0, 1, 1], 2)
+        return y
+
+    monkeypatch.setattr(simulation.Magnet, "normalize", otherwise)
+    code, lines = command("resume", "run.h5")
+    assert code == 0
+    assert len(lines) == 1
+    assert re.search(r"note: run\.h5: of the frames computed again, 2 differ .*\(frames 3, 4\); the new ones", lines[0])
+    with open_run(path) as left:
+        np.testing.assert_array_equal(left["moment"][:3], before[:3])
+        assert (np.asarray(left["moment"])[3:] != before[3:]).any()
+
+
+def test_a_resume_with_nothing_to_tell_tells_nothing(command, path, whole):
+    stop(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resume(path, until=1.1).close()
+    assert command("resume", "run.h5", "--until", "1.2") == (0, [])
+    assert_same(whole, path)
+
+
+def test_in_python_it_is_a_warning(path):
+    stop(path)
+    checkpoint.checkpoint_paths(path)[0].write_bytes(b"")
+    with pytest.warns(RunWarning, match="going on from the older"):
+        resume(path, until=1.2).close()
+
+
+# --- other formats and other decks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["resume", "show", "plot", "compare"])
+def test_another_format_is_refused_with_both_versions(command, path, verb):
+    stop(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["format_version"] = 7
+        file.attrs["llgnegf_version"] = "9.9"
+    before = path.read_bytes()
+    code, lines = command(verb, "run.h5")
+    assert code == 74
+    versions = "has format 7; this version of llgnegf reads 1: it was written by llgnegf 9.9, which can read it"
+    assert lines == [f"llgnegf: run.h5: {versions}"]
+    assert path.read_bytes() == before
+
+
+def test_checkpoints_of_another_format_are_refused_with_both_versions(command, path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "FORMAT_VERSION", 7)
+        stop(path)
+    before = datasets(path)
+    code, lines = command("resume", "run.h5", "--until", "1.2")
+    assert code == 74
+    assert "none of its checkpoints can be used" in lines[0]
+    assert any("has format 7; this version of llgnegf reads 1" in line for line in lines)
+    assert datasets(path) == before
+
+
+def test_a_run_file_whose_deck_was_changed_is_refused_with_the_difference(command, path):
+    stop(path)
+    with h5py.File(path, "r+") as file:
+        text = file.attrs["deck"].replace("damping = 0.05", "damping = 0.5").replace("shape = [3]", "shape = [4]")
+        file.attrs["deck"] = text.replace("duration = 0.9", "duration = 3.0")  # this alone would be fine
+    before = datasets(path)
+    code, lines = command("resume", "run.h5")
+    assert code == 2
+    assert len(lines) == 2
+    assert "lattice.shape = [3] -> [4]" in lines[0]
+    assert "magnet.damping = 0.05 -> 0.5" in lines[1]
+    assert all("deck was changed since the checkpoint run.h5.ckpt" in line for line in lines)
+    assert datasets(path) == before
+
+
+def test_the_start_is_the_files_not_the_decks(tmp_path):
+    """A precession about its first frame: the texture's file may be gone when it is resumed."""
+    m = np.random.default_rng(5).normal(size=(3, 3))
+    np.save(tmp_path / "m.npy", m / np.linalg.norm(m, axis=1, keepdims=True))
+    turning = {
+        "texture": {"kind": "file", "path": str(tmp_path / "m.npy")},
+        "motion": {"kind": "precession", "axis": [1, 2, 3], "frequency": 0.7},
+    }
+    whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
+    run(deck(CLASSICAL, **turning), whole).close()
+    stop(cut, **turning)
+    np.save(tmp_path / "m.npy", np.eye(3))
+    resume(cut, until=1.2).close()
+    assert_same(whole, cut)
+
+
+# --- keys to change -------------------------------------------------------------------------------------------------
+
+
+def test_what_leaves_the_past_alone_may_be_set(command, tmp_path, path):
+    long, cut = tmp_path / "long.h5", path
+    run(deck(CLASSICAL, run__duration=2.4), long).close()
+    stop(cut, until=0.8)
+    sets = ["run.duration=2.4", "title=longer", "run.checkpoint_every=2 h"]
+    assert command("resume", "run.h5", *(word for one in sets for word in ("--set", one))) == (0, [])
+    assert_same(long, cut)
+    with open_run(cut) as result:
+        assert result.deck.run.duration == 2.4
+        assert result.deck.run.checkpoint_every == "2 h"
+        assert result.deck.title == "longer" == result.attrs["title"]
+    # --until is the same as --set run.duration, and wins.
+    assert command("resume", "run.h5", "--set", "run.duration=9", "--until", "3") == (0, [])
+    with open_run(cut) as result:
+        assert result.deck.run.duration == 3.0
+        assert result.times[-1] == pytest.approx(3.0)
+    with resume(cut, {"run.duration": 3.3}) as result:
+        assert result.times[-1] == pytest.approx(3.3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown", "reason"),
+    [
+        ("magnet.damping", "0.5", "magnet.damping = 0.5: run.h5 was run with 0.05, and it would change what", 1),
+        ("electrons.lead.0.coupling", "0.5", "electrons.lead[0].coupling = 0.5: run.h5 was run with 1.0", 1),
+        ("electrons.gate", "[]", "electrons.gate", 1),
+        ("integrator.step", "0.05", "integrator.step = 0.05: run.h5 was run with 0.1", 1),
+        ("run.seed", "4", "run.seed = 4: run.h5 was run with 3", 1),
+        ("run.save_every", "0.1", "run.save_every = 0.1: run.h5 was run with 0.3, and its frames lie on one grid", 1),
+        ("magnet.dampin", "1", 'magnet.dampin = 1: unknown key; did you mean "damping"?', 0),
+        ("run.duration", "0.1", "run.duration = 0.1 (--until): run.h5 has reached t = 0.4 already", 0),
+        ("run.duration", "0.45", "run.duration = 0.45: must be a multiple of integrator.step", 0),
+    ],
+)
+def test_what_would_change_the_past_is_refused(command, path, key, value, shown, reason):
+    stop(path, until=0.4, text=BASE)
+    before = datasets(path)
+    code, lines = command("resume", "run.h5", "--set", f"{key}={value}")
+    assert code == 2
+    assert lines[0].startswith(f"llgnegf: {shown}")
+    if reason:
+        assert "allowed when resuming: run.checkpoint_every, run.duration, title" in lines[0]
+        assert f'--set texture=\'{{kind = "file", path = "{path}"}}\'' in lines[0]
+    assert datasets(path) == before
+
+
+def test_the_remedy_works(command, path):
+    """A new run from the last frame, as the message says."""
+    (path.parent / "deck.toml").write_text(CLASSICAL)
+    stop(path)
+    _, lines = command("resume", "run.h5", "--set", "magnet.damping=0.5")
+    texture = re.search(r"--set (texture='.*')", lines[0])[1].replace("'", "")
+    assert command("run", "deck.toml", "-o", "next.h5", "--set", texture, "--set", "magnet.damping=0.5") == (0, [])
+    with open_run(path) as one, open_run(path.parent / "next.h5") as two:
+        np.testing.assert_allclose(two["moment"][0], one["moment"][-1], rtol=0, atol=1e-15)
+        assert two.deck.magnet.damping == 0.5
+
+
+def test_a_run_that_failed_resumes_and_fails_alike(path):
+    def failing(t, m):
+        if t > 0.85:
+            raise ZeroDivisionError("table ends")
+        return 0 * m
+
+    told = []
+    for again in (False, True, True):
+        with pytest.raises(RunError, match=r"raised ZeroDivisionError at t = 0\.9") as caught:
+            resume(path, field=failing) if again else run(
+                deck(CLASSICAL, integrator__method="heun"), path, field=failing
+            )
+        told.append(str(caught.value))
+        assert checkpoint.load_newest(path)[0].step == 6
+    assert len(set(told)) == 1
+    with pytest.raises(DeckError, match="pass the same one"):
+        resume(path)
