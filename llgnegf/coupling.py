@@ -200,9 +200,10 @@ class Coupling:
             v, residual, field = v + share * step, residual - share * image, field + share * reply
         left = np.linalg.norm(residual) / max(scale, 1e-300)
         if not left <= max(ACCEPTED_RESIDUAL, 10 * tolerance):
+            worst = np.unravel_index(np.argmax(abs(residual)), shape)[:-1]
             raise RunError(
-                f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked {tolerance:.0e}): a "
-                "resonance at the Fermi energy, perhaps; try a higher electrons.temperature, or "
+                f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked {tolerance:.0e}, "
+                f"largest at site {[int(i) for i in worst]}): a resonance at the Fermi energy, perhaps; try a higher electrons.temperature, or "
                 "electrons.velocity_feedback = false to see the motion without it"
             )
         return packed(v), field
