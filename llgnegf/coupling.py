@@ -199,12 +199,18 @@ class Coupling:
             share = image @ residual
             v, residual, field = v + share * step, residual - share * image, field + share * reply
         left = np.linalg.norm(residual) / max(scale, 1e-300)
-        if not left <= max(ACCEPTED_RESIDUAL, 10 * tolerance):
-            worst = np.unravel_index(np.argmax(abs(residual)), shape)[:-1]
+        worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
+        site = [int(i) for i in worst]
+        if not np.isfinite(left):
+            raise RunError(
+                f"the velocity of site {site} is beyond all bounds at t = {t:g}: integrator.step is too large, or a term "
+                "of the deck is; try half the step. The last checkpoint is kept"
+            )
+        if left > max(ACCEPTED_RESIDUAL, 10 * tolerance):
             raise RunError(
                 f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked {tolerance:.0e}, "
-                f"largest at site {[int(i) for i in worst]}): a resonance at the Fermi energy, perhaps; try a higher electrons.temperature, or "
-                "electrons.velocity_feedback = false to see the motion without it"
+                f"largest at site {site}): a resonance at the Fermi energy, perhaps; try a higher "
+                "electrons.temperature, or electrons.velocity_feedback = false to see the motion without it"
             )
         return packed(v), field
 
