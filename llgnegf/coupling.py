@@ -176,10 +176,13 @@ class Coupling:
         field += self._packed_field(frozen.adiabatic)
         explicit = flat(magnet.velocity(y, _sum(own, field)))
         residual = explicit - v
-        scale = max(np.linalg.norm(v), np.linalg.norm(explicit))
+        # The first guess may lead far astray; a solution near zero is judged by what drives it.
+        least = 1e-3 * np.linalg.norm(explicit)
         directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         still = np.zeros_like(rate)
-        while np.linalg.norm(residual) > tolerance * scale and len(directions) < min(v.size, _MOST_DIRECTIONS):
+        while np.linalg.norm(residual) > tolerance * max(np.linalg.norm(v), least) and len(directions) < min(
+            v.size, _MOST_DIRECTIONS
+        ):
             step = self._without_sea(frozen, y, residual)
             reply = answer(step, still)
             image = step - flat(magnet.respond(y, reply))
@@ -198,13 +201,13 @@ class Coupling:
             directions.append((step, image, reply))
             share = image @ residual
             v, residual, field = v + share * step, residual - share * image, field + share * reply
-        left = np.linalg.norm(residual) / max(scale, 1e-300)
+        left = np.linalg.norm(residual) / max(np.linalg.norm(v), least, 1e-300)
         worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
         site = [int(i) for i in worst]
         if not np.isfinite(left):
             raise RunError(
-                f"the velocity of site {site} is beyond all bounds at t = {t:g}: integrator.step is too large, or a term "
-                "of the deck is; try half the step. The last checkpoint is kept"
+                f"the velocity of site {site} is beyond all bounds at t = {t:g}: integrator.step is too large, or a "
+                "term of the deck is; try half the step. The last checkpoint is kept"
             )
         if left > max(ACCEPTED_RESIDUAL, 10 * tolerance):
             raise RunError(
