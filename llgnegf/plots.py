@@ -236,13 +236,38 @@ def _torque_norms(run: Run) -> dict[str, np.ndarray]:
 # --- square lattices ------------------------------------------------------------------------------------------------
 
 
+def _pumped_panels(run: Run, left, right) -> list:
+    """Currents into the leads, by spin along z, and how adiabatic the electrons are."""
+    unit = run.deck.units.label
+    time = run.times
+    charge, spin = np.asarray(run["current_charge"]), np.asarray(run["current_spin"])[..., 2]
+    for lead, colour in (("left", "#0072B2"), ("right", "#D55E00")):
+        k = ("left", "right").index(lead)
+        for sign, style, arrow in ((1, "-", r"\uparrow"), (-1, "--", r"\downarrow")):
+            label = rf"{lead} ${arrow}$"
+            left.plot(time, charge[:, k] / 2 + sign * spin[:, k], color=colour, linestyle=style, label=label)
+    left.set_ylabel(rf"into the leads ({unit}/$\hbar$)")
+    left.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=4, handlelength=1.6,
+                columnspacing=0.7, handletextpad=0.4)  # fmt: skip
+    for name, label, style in (
+        ("rate_over_width", "rate / level width", "-"),
+        ("first_order_ratio", r"$|s^{(1)}|/|s^{(0)}|$", "--"),
+    ):
+        right.semilogy(time, np.maximum(np.asarray(run[name]), 1e-16), color="black", linestyle=style, label=label)
+    right.axhline(1, color="0.7", linewidth=0.8, zorder=0)
+    right.set_ylabel("adiabatic where $\\ll$ 1")
+    right.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=2, handlelength=1.6)
+    return [left, right]
+
+
 def _maps(run: Run) -> Figure:
     """m_z of the first and the last frame with in-plane arrows; centre, charge and energy against time."""
     deck = run.deck
     unit = deck.units.label
     time = run.times
-    figure = Figure(figsize=(7.2, 5.4), layout="constrained")
-    grid = figure.add_gridspec(2, 2, height_ratios=[1.6, 1])
+    pumped = "current_charge" in run.names
+    figure = Figure(figsize=(7.2, 7.2 if pumped else 5.4), layout="constrained")
+    grid = figure.add_gridspec(2 + pumped, 2, height_ratios=[1.6, 1, 1][: 2 + pumped])
     for column, (index, label) in enumerate(((0, "first"), (run.n_frames - 1, "last"))):
         ax = figure.add_subplot(grid[0, column])
         m = run["moment"][index]
@@ -273,7 +298,10 @@ def _maps(run: Run) -> Figure:
     classical = np.asarray(run["energy_classical"])
     right.plot(time, classical - classical[0], color="black")
     right.set_ylabel(f"$E - E(0)$ ({unit})")
-    for ax in (left, right):
+    lower = [left, right]
+    if pumped:
+        lower += _pumped_panels(run, figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1]))
+    for ax in lower:
         ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
     charges = [float(run["topological_charge"][i]) for i in (0, -1)]
     figure.suptitle(f"{deck.title or deck.name}   $Q$ = {charges[0]:.3f} $\\to$ {charges[1]:.3f}", fontsize=9)

@@ -7,6 +7,9 @@ import numpy as np
 from llgnegf.trajectory import Run
 from llgnegf.units import readable_time
 
+# Above these `show` warns that the electrons do not follow adiabatically.
+MOST_RATE_OVER_WIDTH, MOST_FIRST_ORDER = 1.0, 0.3
+
 
 def summary(run: Run) -> str:
     """A page of text about a run file."""
@@ -34,6 +37,7 @@ def summary(run: Run) -> str:
     lines.append(f"  | |m| - 1 |  {np.max(np.where(length > 0, abs(length - 1), 0.0)):.1e} at most")
     mean = m.reshape(run.n_frames, -1, 3).mean(axis=1)
     lines.append(f"  mean moment  {_vector(mean[0])} -> {_vector(mean[-1])}")
+    lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
     scalars = [name for name in run.names if run[name].ndim == 1 and name not in ("time", "step", "solves")]
     if scalars:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'average':>15}{'change':>12}")
@@ -50,9 +54,32 @@ def summary(run: Run) -> str:
         total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
         name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
         lines.append(_scalar_row(name, total))
+    for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
+        if name in run.names:
+            first, last = (np.asarray(run[name][i]) for i in (0, -1))
+            lines.append(f"  {name:28}({first[0]:+.5f}, {first[1]:+.5f}) -> ({last[0]:+.5f}, {last[1]:+.5f})")
     if "solves" in run.names:
         lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
     return "\n".join(lines)
+
+
+def _adiabaticity(run: Run) -> list[str]:
+    """Where the motion is too fast for an expansion in it."""
+    found = []
+    for name, limit, words in (
+        ("rate_over_width", MOST_RATE_OVER_WIDTH, "the motion is {0:.2g} times as fast as the sharpest level is wide"),
+        ("first_order_ratio", MOST_FIRST_ORDER, "the first-order spin density is {0:.2g} times the adiabatic one"),
+    ):
+        if name in run.names:
+            values = np.asarray(run[name], dtype=float)
+            if np.nanmax(values) > limit:
+                worst = int(np.nanargmax(values))
+                share = 100 * np.mean(values > limit)
+                found.append(
+                    f"{words.format(values[worst])} at t = {run.times[worst]:g} (above {limit:g} in {share:.0f} % of "
+                    "the frames): a first order in the velocities need not hold"
+                )
+    return found
 
 
 def _motion(run: Run) -> str:
