@@ -177,7 +177,7 @@ class Coupling:
         explicit = flat(magnet.velocity(y, _sum(own, field)))
         residual = explicit - v
         # The first guess may lead far astray; a solution near zero is judged by what drives it.
-        least = 1e-3 * np.linalg.norm(explicit)
+        least = 1e-3 * float(np.linalg.norm(explicit))
         directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         still = np.zeros_like(rate)
         while np.linalg.norm(residual) > tolerance * max(np.linalg.norm(v), least) and len(directions) < min(
@@ -201,7 +201,7 @@ class Coupling:
             directions.append((step, image, reply))
             share = image @ residual
             v, residual, field = v + share * step, residual - share * image, field + share * reply
-        left = np.linalg.norm(residual) / max(np.linalg.norm(v), least, 1e-300)
+        left = float(np.linalg.norm(residual)) / max(float(np.linalg.norm(v)), least, 1e-300)
         worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
         site = [int(i) for i in worst]
         if not np.isfinite(left):

@@ -240,7 +240,7 @@ def test_level_width_is_that_of_a_lone_level(rng):
         pytest.param({"electrons__lead__0__coupling": 0.0}, id="one lead"),
         pytest.param({"electrons__lead__0__coupling": 0.0, "electrons__lead__1__coupling": 0.0}, id="closed"),
         pytest.param(
-            {"lattice__shape": [3, 2], "electrons__temperature": 0.3, "integrator__electrons": "step"}, id="warm"
+            {"lattice__shape": [3, 3], "electrons__temperature": 0.3, "integrator__electrons": "step"}, id="warm"
         ),
         pytest.param({"electrons__order": 0}, id="order 0"),
         pytest.param({"electrons__velocity_feedback": False}, id="no feedback"),

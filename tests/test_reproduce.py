@@ -69,7 +69,7 @@ def test_total_damping_is_the_pumped_spin_current(figures):
 
 
 def test_names(capsys):
-    assert choose([]) == choose(["all"]) == [name for name, target in TARGETS.items() if not target.beyond]
+    assert choose([]) == choose(["all"]) == [name for name, target in TARGETS.items() if target.group == "all"]
     with pytest.raises(DeckError, match='reproduce fig33: no such figure; did you mean "fig3"'):
         choose(["fig33"])
     assert main(["reproduce", "fig33"]) == 2

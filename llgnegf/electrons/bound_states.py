@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from .device import Device
 from .quadrature import fermi_derivative
 
+# Where the bonds of a chain start and end.
+_CHAIN = slice(None, -1), slice(1, None)
+
 
 @dataclass(frozen=True)
 class BoundStates:
@@ -75,10 +78,15 @@ class Shares:
         """Traced with 1, sigma_x, sigma_y, sigma_z on each site: (n, 4)."""
         return sum((np.real(_traces(a, b)) for a, b in self.pairs), np.zeros((self.n_sites, 4)))
 
-    def over_bonds(self, hops: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Flow i -> i+1 as in `green.contour_sums`: (n - 1, 4)."""
-        flows = [np.imag(_traces(a[1:], b[:-1]) + _traces(b[1:], a[:-1])) for a, b in self.pairs]
-        return hops[:, None] * sum(flows, np.zeros((self.n_sites - 1, 4)))
+    def over_bonds(
+        self,
+        hops: NDArray[np.float64],
+        starts: NDArray[np.intp] | slice = _CHAIN[0],
+        ends: NDArray[np.intp] | slice = _CHAIN[1],
+    ) -> NDArray[np.float64]:
+        """Flow as in `green.contour_sums` over bonds of these hoppings between these sites: (n_bonds, 4)."""
+        flows = [np.imag(_traces(a[ends], b[starts]) + _traces(b[ends], a[starts])) for a, b in self.pairs]
+        return hops[:, None] * sum(flows, np.zeros((len(hops), 4)))
 
 
 def _same(energies: NDArray[np.float64]) -> float:

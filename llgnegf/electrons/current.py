@@ -52,20 +52,20 @@ class Currents:
 
 
 class Extended:
-    """A device with one site of each connected lead attached to it."""
+    """A device with one site (lattice: one column) of each connected lead attached to it."""
 
     def __init__(self, device: Device) -> None:
         self.original = device
         self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
         self.device = device.changed(
-            shape=device.n_sites + sum(self.pads),
+            shape=(device.shape[0] + sum(self.pads), *device.shape[1:]),
             leads=[Lead(side, device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad],
         )
         if self.pads[0]:
             self.device.hops[0] = device.couplings[0]
         if self.pads[1]:
             self.device.hops[-1] = device.couplings[1]
-        self.sites = slice(self.pads[0], self.pads[0] + device.n_sites)
+        self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 
     def embed(self, values: np.ndarray) -> np.ndarray:
         """Values of the device's sites with zeros on the lead sites."""
@@ -81,9 +81,9 @@ class Extended:
         )
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(particles (n + 1,), spin (n + 1, 3)) from traced bond sums (n_bonds, 4); zeros where there is no lead."""
-        full = np.pad(bonds, [(1 - self.pads[0], 1 - self.pads[1]), (0, 0)])
-        return full[:, 0], full[:, 1:] / 2
+        """(particles (n + 1, ...), spin (n + 1, ..., 3)) from traced bond sums (n_bonds, ..., 4); zero without lead."""
+        full = np.pad(bonds, [(1 - self.pads[0], 1 - self.pads[1])] + [(0, 0)] * (bonds.ndim - 1))
+        return full[..., 0], full[..., 1:] / 2
 
 
 def currents(

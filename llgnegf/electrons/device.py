@@ -104,7 +104,7 @@ class Device:
         self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
         self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
         self.leads = tuple(leads)
-        self.hops = np.full(self.n_sites - 1, self.hopping)
+        self.hops = np.full(self.shape[0] - 1, self.hopping)
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
@@ -344,8 +344,9 @@ class Device:
     ) -> Currents:
         """Particle and spin flows over all bonds and into the leads by origin; arguments as `spin_density`."""
         from .current import currents
+        from .lattice_current import lattice_currents
 
-        return currents(self, m, mdot, potential, potential_rate)
+        return (lattice_currents if self.is_lattice else currents)(self, m, mdot, potential, potential_rate)
 
     def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
         """Spin-resolved transmission left -> right at a real energy, (2, 2) as [spin out, spin in] (up, down along z).

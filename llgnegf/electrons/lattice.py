@@ -36,6 +36,8 @@ _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
 # Up to so many sites the levels are found by a dense eigenvalue solver, beside the sweep and instead of it.
 _SMALL_LATTICE, _MOST_LEVEL_SITES = 128, 1000
+# Below this share of the hopping a contact broadens the levels of what is eliminated from it too little.
+_WEAK_CONTACT = 1 / 2
 # A thermal window full of narrow resonances would take longer than anyone waits: energies times sites.
 _MOST_SITE_ENERGIES = 6_400_000
 
@@ -55,10 +57,15 @@ _SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
 _FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
 
 
-def traced(weights: NDArray[np.complex128], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """-sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (k,), (k, nx, ny, 2, 2) -> (nx, ny, 4)."""
-    total = -2 * np.einsum("k,kxyab->xyab", weights, blocks)
-    return np.real(pauli_traces(total))
+def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (k,), `Sweep.blocks` -> (nx, ., ny, 4).
+
+    [:, 0]: on sites; with bonds [:, 1] and [:, 2]: i (rho_ab - rho_ba) to the next x and y, the flow for t = 1.
+    """
+    total = pauli_traces(-2 * np.einsum("k,k...->...", weights, blocks))
+    out = np.real(total).copy()
+    out[:, 1:] = -np.imag(total[:, 1:])
+    return out
 
 
 def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -80,7 +87,7 @@ class FrozenLattice:
         h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
         y = np.arange(ny)
         h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
-        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hopping)
+        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops)
         self._equilibrium: NDArray[np.float64] | None = None
         self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
@@ -102,7 +109,7 @@ class FrozenLattice:
         for _ in range(4):
             # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
             z = np.array([device.fermi_energy + 1j * gap])
-            found = pauli_traces(self._sweep(z).on_sites)
+            found = pauli_traces(self._sweep(z).blocks)
             self.solves += 1
             if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
                 break
@@ -110,30 +117,41 @@ class FrozenLattice:
         nearness = max(1.0, device.hopping * abs(found).max())
         return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
 
-    def _sweep(self, z: NDArray[np.complex128], keep: int = 0, flipped: bool = False) -> Sweep:
+    def _sweep(
+        self, z: NDArray[np.complex128], keep: int = 0, flipped: bool = False, with_bonds: bool = False
+    ) -> Sweep:
         left, right = self.device.lead_slices(tuple(z))
         if flipped:
-            return sweep(self.slices.reversed(), z, (right, left), keep)
-        return sweep(self.slices, z, (left, right), keep)
+            return sweep(self.slices.reversed(), z, (right, left), keep, with_bonds)
+        return sweep(self.slices, z, (left, right), keep, with_bonds)
 
     def _chunks(self, n: int, per_node: int = 1) -> list[slice]:
         size = max(1, _STACK_ELEMENTS // (per_node * self.slices.h.shape[-1] ** 2))
         return [slice(a, min(a + size, n)) for a in range(0, n, size)]
 
     @property
+    def contacts(self) -> tuple[float, float]:
+        """How well the left and the right lead are connected: the weakest hopping at that end, energy."""
+        hops, (left, right) = self.slices.hops, self.device.couplings
+        return min([left, *hops[:1]]), min([right, *hops[-1:]])
+
+    @property
     def adiabatic(self) -> NDArray[np.float64]:
         """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (nx, ny, 4)."""
         if self._equilibrium is None:
-            rule = self.rule
-
-            def part(chunk: slice) -> NDArray[np.float64]:
-                return traced(rule.weights[chunk], self._sweep(rule.nodes[chunk]).on_sites)
-
-            parts = each(part, self._chunks(len(rule.nodes)))
-            self.solves += len(rule.nodes)
-            self._remember(sum(parts))
+            self._remember(self.equilibrium_sum()[:, 0])
         assert self._equilibrium is not None
         return self._equilibrium
+
+    def equilibrium_sum(self, with_bonds: bool = False) -> NDArray[np.float64]:
+        """-(1/pi) int f Im G as `traced`, without the constant of the rule."""
+        rule = self.rule
+
+        def part(chunk: slice) -> NDArray[np.float64]:
+            return traced(rule.weights[chunk], self._sweep(rule.nodes[chunk], with_bonds=with_bonds).blocks)
+
+        self.solves += len(rule.nodes)
+        return np.asarray(sum(each(part, self._chunks(len(rule.nodes)))))
 
     def _remember(self, total: NDArray[np.float64]) -> None:
         total[..., 0] += 2 * self.rule.constant
@@ -174,7 +192,9 @@ class FrozenLattice:
         g = np.zeros_like(left)
         nx = device.shape[0]
         for i in range(nx):
-            a = z[:, None] - modes.energies - device.hopping**2 * g - (i == 0) * left - (i == nx - 1) * right
+            a = z[:, None] - modes.energies - (i == 0) * left - (i == nx - 1) * right
+            if i:
+                a -= self.slices.hops[i - 1] ** 2 * g
             phase = np.angle(a)
             total += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase)).sum(axis=1)
             g = 1 / a
@@ -185,7 +205,9 @@ class FrozenLattice:
     @cached_property
     def _difference(self) -> Difference:
         device = self.device
-        return _SECOND_ORDER if device.tolerance >= 1e-6 and not device.is_closed else _FOURTH_ORDER
+        # Where no lead broadens levels, partial lattices may have one at E_F: the larger step keeps more digits.
+        broadened = not device.is_closed and device.band[0] < device.fermi_energy < device.band[1]
+        return _SECOND_ORDER if device.tolerance >= 1e-6 and broadened else _FOURTH_ORDER
 
     def _steps(self) -> NDArray[np.float64]:
         """Steps of the difference: a share of the distance of each node to the spectrum."""
@@ -203,17 +225,24 @@ class FrozenLattice:
         of the velocities.  Gates on a few columns cost a third of a motion of all moments: ask for them first.
         """
         rate = self.device.coupling_blocks(mdot, potential_rate)
-        columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
-        nx = len(rate)
-        if not len(columns):
+        if not rate.any():
             nothing = np.zeros((*self.device.shape, 4))
             return nothing, nothing.copy()
+        sea = np.ascontiguousarray(self.sea(rate)[:, 0])
+        return sea, self.surface(rate)
+
+    def sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
+        """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
+        columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
+        nx = len(rate)
         flipped = columns[0] > nx - 1 - columns[-1]
+        left, right = self.contacts
+        if min(left, right) < _WEAK_CONTACT * self.device.hopping and left != right:
+            flipped = left > right  # see `RealEnergy`
         moved = nx - int(columns[0]) if flipped else int(columns[-1]) + 1
         if self._first_order is None or not self._first_order.serves(moved, flipped):
             self._first_order = _FirstOrder(self, moved, flipped)
-        sea = self._first_order.apply(rate)
-        return sea, self.surface(rate)
+        return self._first_order.apply(rate, with_bonds)
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
@@ -249,8 +278,8 @@ class FrozenLattice:
         total = np.zeros((*self.device.shape, 4))
         for weight, (_, term) in zip(weights, terms, strict=True):
             total -= weight / (2 * np.pi) * term
-        if self._levels.any:
-            total += self._levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
+        if self.levels.any:
+            total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
         return total
 
     @cached_property
@@ -261,7 +290,7 @@ class FrozenLattice:
         return device.fermi_energy - reach, device.fermi_energy + reach
 
     @cached_property
-    def _levels(self) -> BoundStates:
+    def levels(self) -> BoundStates:
         """Discrete levels inside the thermal window: all of a closed lattice, bound states outside the lead bands."""
         device, (low, high) = self.device, self._window
         band = device.band
@@ -283,7 +312,7 @@ class FrozenLattice:
         x, c = np.arange(nx), np.arange(n)
         H[x, :, x, :] = self.slices.h
         for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
-            H[a[:, None], c, b[:, None], c] -= self.slices.hopping
+            H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
         return H.reshape(nx * n, nx * n)
 
     @cached_property
@@ -489,37 +518,42 @@ class _FirstOrder:
             self.kept[number] = pairs
         return pairs
 
-    def apply(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """rho_sea of Hd = `rate` (nx, ny, 2, 2), traced: (nx, ny, 4)."""
-        frozen, d, t = self.frozen, self.frozen._difference, self.frozen.slices.hopping
+    def apply(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
+        """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
+        frozen, d = self.frozen, self.frozen._difference
+        hops = np.ascontiguousarray(frozen.slices.hops[::-1]) if self.flipped else frozen.slices.hops
         Y = rate[::-1] if self.flipped else rate
         moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
         needs_equilibrium = frozen._thermal_states is None
         computed = sum(1 for number in range(len(self.chunks)) if number not in self.kept)
 
-        def part(number: int) -> NDArray[np.float64]:
+        def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             chunk = self.chunks[number]
             weights, steps = frozen.rule.weights[chunk], frozen._steps()[chunk]
-            out = np.zeros((3, *frozen.device.shape, 4))
+            nx, ny = frozen.device.shape
+            sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
+            equilibrium = np.zeros((2, nx, ny, 4))
             for (a, b), slope, mean in zip(self._pairs(number), d.slopes, d.means, strict=True):
-                difference = two_point(a, b, t, Y, moved) - two_point(b, a, t, Y, moved)
-                out[0] += traced(0.5j * slope * weights / steps, difference)
+                ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
+                sea += traced(0.5j * slope * weights / steps, ahead - back)
                 if needs_equilibrium:
-                    out[1] += traced(mean / 2 * weights, a.on_sites + b.on_sites)
-                    out[2] += traced(slope * weights / steps, a.on_sites - b.on_sites)
-            return out
+                    equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
+                    equilibrium[1] += traced(slope * weights / steps, a.blocks - b.blocks)[:, 0]
+            return sea, equilibrium
 
-        total = sum(each(part, range(len(self.chunks))))
+        sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
         if computed:
             frozen.solves += 2 * len(d.offsets) * len(frozen.rule.nodes)
         if self.flipped:
-            total = total[:, ::-1]
+            sea, equilibrium = sea[::-1].copy(), equilibrium[:, ::-1].copy()
+            # The bond from a slice to its next is now that from the one before it, backwards.
+            sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
         if needs_equilibrium:
-            frozen._thermal_states = total[2]
+            frozen._thermal_states = equilibrium[1]
             if frozen._equilibrium is None:
                 frozen._is_split = True
-                frozen._remember(total[1])
-        return np.ascontiguousarray(total[0])
+                frozen._remember(equilibrium[0])
+        return np.asarray(sea)
 
 
 class RealEnergy:
@@ -532,16 +566,16 @@ class RealEnergy:
     def __init__(self, frozen: FrozenLattice, energy: float) -> None:
         device = frozen.device
         self.shape = device.shape
-        self.hopping = device.hopping
-        self.flipped = device.couplings[0] > device.couplings[1]
+        self.flipped = frozen.contacts[0] > frozen.contacts[1]
         z = np.array([energy], complex)
         sigma = tuple(device.modes.self_energy(z, coupling) for coupling in device.couplings)
         self.ends = [device.modes.sources(energy, coupling) for coupling in device.couplings]
         slices, (first, last) = frozen.slices, sigma
         if self.flipped:
             slices, first, last = slices.reversed(), last, first
+        self.hops = slices.hops
         self.g = eliminate(slices, z, (first, last))[0][0]
-        self.psi = solve(self.g, self.hopping, self._sources())
+        self.psi = solve(self.g, self.hops, self._sources())
 
     def _sources(self) -> NDArray[np.complex128]:
         """Columns of both leads, left first, in the order of the sweep."""
@@ -580,11 +614,21 @@ class RealEnergy:
 
     def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """G Hd psi in the order of the sweep."""
-        return solve(self.g, self.hopping, self._times(rate, self.psi))
+        return solve(self.g, self.hops, self._times(rate, self.psi))
 
     def driven(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Im[G Hd G Gamma G^+] traced: (nx, ny, 4)."""
         return np.imag(pauli_traces(self._site_products(self.driven_states(rate), self.psi)))
+
+    def driven_over(
+        self, rate: NDArray[np.complex128], starts: NDArray[np.intp], ends: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, bonds from sites `starts` to `ends` (x ny + y): (..., 4)."""
+        a, b = (
+            self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, -1) for x in (self.driven_states(rate), self.psi)
+        )
+        forth, back = (a[i] @ np.conj(np.swapaxes(b[j], -1, -2)) for i, j in ((starts, ends), (ends, starts)))
+        return np.real(pauli_traces(forth - back))
 
     @cached_property
     def transmission(self) -> NDArray[np.float64]:
@@ -597,7 +641,7 @@ class RealEnergy:
     @cached_property
     def advanced(self) -> NDArray[np.complex128]:
         """G^+ sqrt(Gamma) of both leads, in the order of the sweep."""
-        return solve_adjoint(self.g, self.hopping, self._sources())
+        return solve_adjoint(self.g, self.hops, self._sources())
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""

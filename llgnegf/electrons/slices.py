@@ -1,12 +1,13 @@
 """Recursive Green's functions of a lattice cut into slices: block elimination from the last slice to the first.
 
-The open system is G(z) = [z - H - Sigma(z)]^-1 with blocks h_i (n x n) on the diagonal and hopping -t times the
-identity between neighbouring slices, so that no coupling matrix is ever multiplied:
+The open system is G(z) = [z - H - Sigma(z)]^-1 with blocks h_i (n x n) on the diagonal and hopping -t (a number, its
+own between any two slices) times the identity between neighbours, so that no coupling matrix is ever multiplied:
 
     g_i = (z - h_i - t^2 g_(i+1))^-1,       G_i = g_i + t^2 g_i G_(i-1) g_i        (3 n^3 multiply-adds a slice)
 
-The same recursion over the nilpotent algebra of triples (g(a), g(b), f) with the product rule
-(p q)_f = p_f q(b) + p(a) q_f gives the diagonal blocks of G(a) Y G(b) for a block-diagonal Y: `two_point`.  It is the
+Off the diagonal G_(i-1,i) = -t G_(i-1) g_i and G_(i,i-1) = -t g_i G_(i-1); bonds need their site blocks only, n^2.  The
+same recursions over the nilpotent algebra of triples (g(a), g(b), f) with the product rule
+(p q)_f = p_f q(b) + p(a) q_f give the blocks of G(a) Y G(b) for a block-diagonal Y: `two_point`.  It is the
 off-diagonal block of the resolvent of [[H, Y], [0, H]] at two energies, 6 n^3 a slice more.
 
 The products are BLAS's, called from kernels that release the GIL: energies spread over threads (`threads.py`).
@@ -94,7 +95,7 @@ def _log_determinant(a):
 
 
 @njit(**_options)
-def _eliminate(h, t, z, first, last, with_logdet, g, logdet):
+def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
     """g (k, nx, n, n) and ln det G^-1 (k,) of the slices h (nx, n, n) with self-energies first, last (k, n, n)."""
     nx, n = h.shape[0], h.shape[1]
     a = np.empty((n, n), np.complex128)
@@ -102,7 +103,7 @@ def _eliminate(h, t, z, first, last, with_logdet, g, logdet):
         logdet[k] = 0j
         for i in range(nx - 1, -1, -1):
             if i < nx - 1:
-                a[:] = -t * t * g[k, i + 1] - h[i]
+                a[:] = -hops[i] * hops[i] * g[k, i + 1] - h[i]
             else:
                 a[:] = -h[i] - last[k]
             if i == 0:
@@ -115,38 +116,59 @@ def _eliminate(h, t, z, first, last, with_logdet, g, logdet):
 
 
 @njit(**_options)
-def _site_blocks(a, out):
-    """The 2 x 2 blocks of each site on the diagonal of (n, n) into (n/2, 2, 2)."""
-    for y in range(a.shape[0] // 2):
+def _local_blocks(a, out):
+    """2 x 2 blocks of (n, n) for its sites y, out[0, y], and, where there is room, bonds y -> y + 1, out[2, y]."""
+    ny = a.shape[0] // 2
+    for y in range(ny):
+        up = y + 1 if y + 1 < ny else 0
         for s in range(2):
             for r in range(2):
-                out[y, s, r] = a[2 * y + s, 2 * y + r]
+                out[0, y, s, r] = a[2 * y + s, 2 * y + r]
+                if out.shape[0] > 1:
+                    out[2, y, s, r] = a[2 * y + s, 2 * up + r] - a[2 * up + s, 2 * y + r]
 
 
 @njit(**_options)
-def _diagonal(g, t, keep, on_sites, before, after):
-    """G_i site by site into (k, nx, n/2, 2, 2), and t^2 g_i G_(i-1), t^2 G_(i-1) g_i for 0 < i < keep."""
+def _add_product(a, b, factor, out):
+    """out (n/2, 2, 2) += factor times the blocks of the sites of a b."""
+    for y in range(a.shape[0] // 2):
+        for s in range(2):
+            for r in range(2):
+                total = 0j
+                for c in range(a.shape[1]):
+                    total += a[2 * y + s, c] * b[c, 2 * y + r]
+                out[y, s, r] += factor * total
+
+
+@njit(**_options)
+def _diagonal(g, hops, keep, blocks, before, after):
+    """Blocks of G (k, nx, 1 or 3, n/2, 2, 2), and t^2 g_i G_(i-1), t^2 G_(i-1) g_i for 0 < i < keep."""
     n = g.shape[2]
+    with_bonds = blocks.shape[2] > 1
     product, G = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
     for k in range(g.shape[0]):
         G[:] = g[k, 0]
-        _site_blocks(G, on_sites[k, 0])
+        _local_blocks(G, blocks[k, 0])
         for i in range(1, g.shape[1]):
+            t = hops[i - 1]
             G *= t * t
             np.dot(g[k, i], G, product)
+            if with_bonds:
+                _add_product(g[k, i], G, 1 / t, blocks[k, i - 1, 1])
+                _add_product(G, g[k, i], -1 / t, blocks[k, i - 1, 1])
             if i < keep:
                 before[k, i] = product
                 np.dot(G, g[k, i], after[k, i])
             np.dot(product, g[k, i], G)
             G += g[k, i]
-            _site_blocks(G, on_sites[k, i])
+            _local_blocks(G, blocks[k, i])
 
 
 @njit(**_options)
-def _two_point(ga, after, gb, before, t, Y, moved, out):
+def _two_point(ga, after, gb, before, hops, Y, moved, out):
     """See `two_point`; arrays (k, nx, ...)."""
     nx, n = ga.shape[1], ga.shape[2]
-    t2 = t * t
+    with_bonds = out.shape[2] > 1
     D = np.empty((moved, n, n), np.complex128)
     f, middle = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
     for k in range(ga.shape[0]):
@@ -155,72 +177,82 @@ def _two_point(ga, after, gb, before, t, Y, moved, out):
             if i < moved - 1:
                 np.dot(ga[k, i + 1], D[i + 1], f)
                 np.dot(f, gb[k, i + 1], D[i])
-                D[i] *= t2
+                D[i] *= hops[i] * hops[i]
             else:
                 D[i] = 0.0
             for y in range(n // 2):
                 for s in range(2):
                     for r in range(2):
                         D[i, 2 * y + s, 2 * y + r] += Y[i, y, s, r]
-        # Beyond the last moved slice F_i = t^2 g_i(a) F_(i-1) g_i(b).
+        # F_i = g_i(a) [t^2 F_(i-1) + D_i + D_i before_i(b) + after_i(a) D_i] g_i(b), beyond the last moved slice D = 0;
+        # F_(i-1,i) = -[t^2 F_(i-1) + after_i(a) D_i] g_i(b)/t, F_(i,i-1) = -g_i(a) [t^2 F_(i-1) + D_i before_i(b)]/t.
         for i in range(nx):
             if i == 0:
                 middle[:] = D[0]
             else:
-                middle *= t2
+                t = hops[i - 1]
+                middle *= t * t
+                if with_bonds:
+                    _add_product(ga[k, i], middle, 1 / t, out[k, i - 1, 1])
+                    _add_product(middle, gb[k, i], -1 / t, out[k, i - 1, 1])
                 if i < moved:
                     middle += D[i]
                     np.dot(D[i], before[k, i], f)
                     middle += f
+                    if with_bonds:
+                        _add_product(ga[k, i], f, 1 / t, out[k, i - 1, 1])
                     np.dot(after[k, i], D[i], f)
                     middle += f
+                    if with_bonds:
+                        _add_product(f, gb[k, i], -1 / t, out[k, i - 1, 1])
             np.dot(ga[k, i], middle, f)
             np.dot(f, gb[k, i], middle)
-            _site_blocks(middle, out[k, i])
+            _local_blocks(middle, out[k, i])
 
 
 @njit(**_options)
-def _solve(g, t, c, x):
+def _solve(g, hops, c, x):
     """x (nx, n, p) with (E - H - Sigma) x = c by the g (nx, n, n) of one energy; c is overwritten."""
     nx = g.shape[0]
     product = np.empty_like(c[0])
     for i in range(nx - 2, -1, -1):
         np.dot(g[i + 1], c[i + 1], product)
-        c[i] -= t * product
+        c[i] -= hops[i] * product
     np.dot(g[0], c[0], x[0])
     for i in range(1, nx):
-        c[i] -= t * x[i - 1]
+        c[i] -= hops[i - 1] * x[i - 1]
         np.dot(g[i], c[i], x[i])
 
 
 @dataclass(frozen=True)
 class Slices:
-    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and the hopping t between slices."""
+    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and hops (nx - 1,) t between slices."""
 
     h: Stack
-    hopping: float
+    hops: NDArray[np.float64]
 
     def reversed(self) -> Slices:
         """The mirror image in x."""
-        return Slices(np.ascontiguousarray(self.h[::-1]), self.hopping)
+        return Slices(np.ascontiguousarray(self.h[::-1]), np.ascontiguousarray(self.hops[::-1]))
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Diagonal blocks of G at k energies and what a first order needs of them.
+    """Blocks of G at k energies and what a first order needs of them.
 
-    g: (k, nx, n, n).  on_sites: (k, nx, n/2, 2, 2).
+    g: (k, nx, n, n).  blocks: (k, nx, 1 or 3, ny, 2, 2), of each site, and with bonds G_ab - G_ba of each bond from it
+    to the next x, [:, :, 1] (zero at the last), and to the next y, [:, :, 2] (from the last to the first).
     before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i.
     """
 
     g: Stack
-    on_sites: Stack
+    blocks: Stack
     before: Stack
     after: Stack
 
     def of(self, energies: slice) -> Sweep:
         """Some of the energies."""
-        return Sweep(self.g[energies], self.on_sites[energies], self.before[energies], self.after[energies])
+        return Sweep(self.g[energies], self.blocks[energies], self.before[energies], self.after[energies])
 
 
 def eliminate(
@@ -232,37 +264,40 @@ def eliminate(
     """
     nx, n, _ = slices.h.shape
     g, logdet = np.empty((len(z), nx, n, n), complex), np.empty(len(z), complex)
-    _eliminate(slices.h, slices.hopping, z, sigma[0], sigma[1], with_logdet, g, logdet)
+    _eliminate(slices.h, slices.hops, z, sigma[0], sigma[1], with_logdet, g, logdet)
     return g, logdet
 
 
-def sweep(slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], keep: int = 0) -> Sweep:
-    """Diagonal blocks of G; keep: how many slices, from the first, a first order will perturb."""
+def sweep(
+    slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], keep: int = 0, with_bonds: bool = False
+) -> Sweep:
+    """Blocks of G; keep: how many slices, from the first, a first order will perturb."""
     g, _ = eliminate(slices, z, sigma)
     k, nx, n, _ = g.shape
-    on_sites = np.empty((k, nx, n // 2, 2, 2), complex)
+    blocks = np.zeros((k, nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
     before, after = np.empty((k, keep, n, n), complex), np.empty((k, keep, n, n), complex)
-    _diagonal(g, slices.hopping, keep, on_sites, before, after)
-    return Sweep(g, on_sites, before, after)
+    _diagonal(g, slices.hops, keep, blocks, before, after)
+    return Sweep(g, blocks, before, after)
 
 
-def two_point(a: Sweep, b: Sweep, hopping: float, Y: Stack, moved: int) -> Stack:
-    """Site blocks (k, nx, ny, 2, 2) of G(z_a) Y G(z_b) for Y = (nx, ny, 2, 2), zero from slice `moved` on.
+def two_point(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: int, with_bonds: bool = False) -> Stack:
+    """`Sweep.blocks` of G(z_a) Y G(z_b) for Y = (nx, ny, 2, 2), zero from slice `moved` on.
 
     Beyond the last moved slice two products a slice, up to it six.
     """
-    out = np.empty_like(a.on_sites)
-    _two_point(a.g, a.after, b.g, b.before, hopping, np.ascontiguousarray(Y), moved, out)
+    k, nx, _, ny, _, _ = a.blocks.shape
+    out = np.zeros((k, nx, 3 if with_bonds else 1, ny, 2, 2), complex)
+    _two_point(a.g, a.after, b.g, b.before, hops, np.ascontiguousarray(Y), moved, out)
     return out
 
 
-def solve(g: Stack, hopping: float, sources: Stack) -> Stack:
+def solve(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:
     """x with (E - H - Sigma) x = source, (nx, n, p), by the g_i (nx, n, n) of one energy."""
     x = np.empty_like(sources)
-    _solve(g, hopping, np.array(sources, order="C"), x)
+    _solve(g, hops, np.array(sources, order="C"), x)
     return x
 
 
-def solve_adjoint(g: Stack, hopping: float, sources: Stack) -> Stack:
+def solve_adjoint(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:
     """x with (E - H - Sigma)^+ x = source: the advanced states."""
-    return solve(np.ascontiguousarray(np.conj(np.swapaxes(g, 1, 2))), hopping, sources)
+    return solve(np.ascontiguousarray(np.conj(np.swapaxes(g, 1, 2))), hops, sources)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.deck import Deck, load_deck
-from llgnegf.electrons import Device, chain_self_energy, steady_precession
+from llgnegf.electrons import Device, Frozen, chain_self_energy, steady_precession
 from llgnegf.electrons.current import Currents, precession_currents
 from llgnegf.plots import STYLES
 from llgnegf.reproduce.panels import Curve, Figure, Panel
@@ -58,7 +58,9 @@ class System:
 
     def torques(self) -> dict[str, np.ndarray]:
         """T/omega by origin and their sum, (n, 3)."""
-        spin = self.device.freeze(self.m).precession(self.axis, 1.0)
+        frozen = self.device.freeze(self.m)
+        assert isinstance(frozen, Frozen)  # a chain
+        spin = frozen.precession(self.axis, 1.0)
         assert spin.geometric is not None
         parts = {"geometric": spin.geometric, "sea": spin.sea, "surface": spin.surface}
         parts["sum"] = spin.nonadiabatic

@@ -89,8 +89,9 @@ def test_first_order_lead_current_is_the_limit_of_the_exact_one(rng, axis):
 def dense_brouwer(m, rate, couplings, energy, potential):
     """Charge and spin pumped at kT = 0 by dH/dt = `rate` blocks from dense matrices and own self-energies.
 
-    Charge: Brouwer, I = (1/2pi) Tr[Gamma G Hd G^+]; the same trace with sigma/2 for spin is not the lead current (the
-    lead reflects), so spin comes from S: I^a = (1/4pi) Im Tr[sigma_a dS S^+ block], S = -1 + i g^+ G g.
+    From S = 1 - i W^+ G W with W W^+ = Gamma: I = (i/2pi) Tr[(1, sigma/2) dS S^+] on the block of each lead.  This is
+    (1/2pi) Tr[(1, sigma/2) W^+ G Hd G^+ W], because dS S^+ = -i W^+ G Hd G^+ W.  It is what arrives deep inside the
+    leads: instant by instant the bond at the edge differs by what the lead stores behind it.
     """
     n = len(m)
     H = np.zeros((2 * n, 2 * n), complex)

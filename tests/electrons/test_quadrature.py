@@ -127,8 +127,10 @@ def test_a_temperature_too_low_for_the_poles_says_what_to_change():
         ({"fermi_energy": np.inf}, "fermi_energy = inf: must be a number, finite"),
         ({"tolerance": 1e-13}, "tolerance = 1e-13: must be a number, between 1e-12 and 0.1"),
         ({"leads": [Lead("left"), Lead("left")]}, "leads = ['left', 'left']: at most one lead a side"),
-        ({"shape": (2, 3)}, "shape = (2, 3): electrons are available on a chain, (n,) with n >= 1"),
-        ({"shape": 0}, "shape = 0: electrons are available on a chain"),
+        ({"shape": (2, 3, 4)}, "shape = (2, 3, 4): use (n,) for a chain or (nx, ny) for a square lattice, all >= 1"),
+        ({"shape": 0}, "shape = 0: use (n,) for a chain"),
+        ({"periodic": "y"}, "periodic = 'y': allowed are False (a chain has no y)"),
+        ({"shape": (2, 3), "periodic": "x"}, "periodic = 'x': allowed are False and 'y' (the leads need an open x)"),
     ],
 )
 def test_a_device_refuses_wrong_arguments_by_name_and_value(arguments, message):
