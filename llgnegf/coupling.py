@@ -180,9 +180,8 @@ class Coupling:
         least = 1e-3 * float(np.linalg.norm(explicit))
         directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         still = np.zeros_like(rate)
-        while np.linalg.norm(residual) > tolerance * max(np.linalg.norm(v), least) and len(directions) < min(
-            v.size, _MOST_DIRECTIONS
-        ):
+        most = min(v.size, _MOST_DIRECTIONS)
+        while np.linalg.norm(residual) > tolerance * max(float(np.linalg.norm(v)), least) and len(directions) < most:
             step = self._without_sea(frozen, y, residual)
             reply = answer(step, still)
             image = step - flat(magnet.respond(y, reply))
