@@ -1,19 +1,12 @@
 """Electrons of a square lattice at one texture: `density.Frozen` for slices of many sites.
 
-The formulas are those of `density.py`.  Slices run along x, the sweeps are those of `slices.py`.  Two things differ:
-
-* With G(z) B G(z) = -dG/dz the sea term needs G' Hd G - G Hd G', the derivative of G(z + s) Hd G(z - s) in s at 0.
-  It is taken by a central difference whose step is a small share of the distance Im z of each node to the spectrum:
-  the function is analytic within that distance, so the error is the second (or fourth) power of that share.
-  The two-point functions cost less than the derivatives, and are what a response at finite frequency consists of.
-* A response to gates on a few columns near one lead costs products only where the perturbation has got to: the sweep
-  starts at the far end.
+The formulas are those of `density.py`.  Slices run along x; the sweeps are those of `slices.py`, the sea term is in
+`sea.py`, the Fermi surface in `scattering.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -24,13 +17,14 @@ from .density import SpinDensity
 from .device import Device
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
-from .slices import Slices, Sweep, eliminate, solve, solve_adjoint, sweep, two_point
+from .scattering import RealEnergy, pauli_traces
+from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, traced
+from .slices import Slices, Sweep, eliminate
+from .slices import sweep as run_sweep
 from .threads import each
 
 # Elements of a stack of energies: small slices share the overhead of a call, large ones stay in the cache.
 _STACK_ELEMENTS = 6400
-# Sweeps are kept for later applications of the response up to this size (bytes); beyond it they are done again.
-_KEPT_BYTES = 1_000_000_000
 _KEPT_STATES_BYTES = 500_000_000
 _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
@@ -40,38 +34,6 @@ _SMALL_LATTICE, _MOST_LEVEL_SITES = 128, 1000
 _WEAK_CONTACT = 1 / 2
 # A thermal window full of narrow resonances would take longer than anyone waits: energies times sites.
 _MOST_SITE_ENERGIES = 6_400_000
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A central difference with steps offset * step: weights of [f(s) - f(-s)]/step, and of the mean of f(+-s)."""
-
-    step: float
-    offsets: tuple[float, ...]
-    slopes: tuple[float, ...]
-    means: tuple[float, ...]
-
-
-# The step is a share of the distance to the spectrum: rounding errs by 1e-14/step, the difference by a power of it.
-_SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
-_FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
-
-
-def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (k,), `Sweep.blocks` -> (nx, ., ny, 4).
-
-    [:, 0]: on sites; with bonds [:, 1] and [:, 2]: i (rho_ab - rho_ba) to the next x and y, the flow for t = 1.
-    """
-    total = pauli_traces(-2 * np.einsum("k,k...->...", weights, blocks))
-    out = np.real(total).copy()
-    out[:, 1:] = -np.imag(total[:, 1:])
-    return out
-
-
-def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Tr[sigma_a F] for a = identity, x, y, z: (..., 2, 2) -> (..., 4)."""
-    f00, f01, f10, f11 = blocks[..., 0, 0], blocks[..., 0, 1], blocks[..., 1, 0], blocks[..., 1, 1]
-    return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
 
 
 class FrozenLattice:
@@ -91,7 +53,7 @@ class FrozenLattice:
         self._equilibrium: NDArray[np.float64] | None = None
         self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
-        self._first_order: _FirstOrder | None = None
+        self._first_order: FirstOrder | None = None
         self._surface_rule: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._states: dict[float, RealEnergy] = {}
         # Largest response to the motion that chose the rule, per state: what a missed resonance may be worth.
@@ -109,7 +71,7 @@ class FrozenLattice:
         for _ in range(4):
             # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
             z = np.array([device.fermi_energy + 1j * gap])
-            found = pauli_traces(self._sweep(z).blocks)
+            found = pauli_traces(self.sweep(z).blocks)
             self.solves += 1
             if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
                 break
@@ -117,15 +79,13 @@ class FrozenLattice:
         nearness = max(1.0, device.hopping * abs(found).max())
         return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
 
-    def _sweep(
-        self, z: NDArray[np.complex128], keep: int = 0, flipped: bool = False, with_bonds: bool = False
-    ) -> Sweep:
+    def sweep(self, z: NDArray[np.complex128], keep: int = 0, flipped: bool = False, with_bonds: bool = False) -> Sweep:
         left, right = self.device.lead_slices(tuple(z))
         if flipped:
-            return sweep(self.slices.reversed(), z, (right, left), keep, with_bonds)
-        return sweep(self.slices, z, (left, right), keep, with_bonds)
+            return run_sweep(self.slices.reversed(), z, (right, left), keep, with_bonds)
+        return run_sweep(self.slices, z, (left, right), keep, with_bonds)
 
-    def _chunks(self, n: int, per_node: int = 1) -> list[slice]:
+    def chunks(self, n: int, per_node: int = 1) -> list[slice]:
         size = max(1, _STACK_ELEMENTS // (per_node * self.slices.h.shape[-1] ** 2))
         return [slice(a, min(a + size, n)) for a in range(0, n, size)]
 
@@ -139,7 +99,7 @@ class FrozenLattice:
     def adiabatic(self) -> NDArray[np.float64]:
         """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (nx, ny, 4)."""
         if self._equilibrium is None:
-            self._remember(self.equilibrium_sum()[:, 0])
+            self.remember(self.equilibrium_sum()[:, 0])
         assert self._equilibrium is not None
         return self._equilibrium
 
@@ -148,12 +108,12 @@ class FrozenLattice:
         rule = self.rule
 
         def part(chunk: slice) -> NDArray[np.float64]:
-            return traced(rule.weights[chunk], self._sweep(rule.nodes[chunk], with_bonds=with_bonds).blocks)
+            return traced(rule.weights[chunk], self.sweep(rule.nodes[chunk], with_bonds=with_bonds).blocks)
 
         self.solves += len(rule.nodes)
-        return np.asarray(sum(each(part, self._chunks(len(rule.nodes)))))
+        return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
 
-    def _remember(self, total: NDArray[np.float64]) -> None:
+    def remember(self, total: NDArray[np.float64]) -> None:
         total[..., 0] += 2 * self.rule.constant
         self._equilibrium = total
 
@@ -161,7 +121,7 @@ class FrozenLattice:
         """Nodes and weights that gave `adiabatic`: those of the rule, or the pairs around them of the first order."""
         if not self._is_split:
             return self.rule.nodes, self.rule.weights
-        steps, d = self._steps(), self._difference
+        steps, d = self.steps, self.difference
         nodes = [self.rule.nodes + sign * offset * steps for offset in d.offsets for sign in (1, -1)]
         weights = [self.rule.weights * mean / 2 for mean in d.means for _ in range(2)]
         return np.concatenate(nodes), np.concatenate(weights)
@@ -182,7 +142,7 @@ class FrozenLattice:
 
         self.solves += len(nodes)
         trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
-        return 2 * sum(each(part, self._chunks(len(nodes)))) + self.rule.constant * trace
+        return 2 * sum(each(part, self.chunks(len(nodes)))) + self.rule.constant * trace
 
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """ln det G^-1 of the lattice without moments and gates: scalar recursions, mode by mode."""
@@ -203,18 +163,19 @@ class FrozenLattice:
     # --- first order in the velocities ------------------------------------------------------------
 
     @cached_property
-    def _difference(self) -> Difference:
+    def difference(self) -> Difference:
         device = self.device
         # Where no lead broadens levels, partial lattices may have one at E_F: the larger step keeps more digits.
         broadened = not device.is_closed and device.band[0] < device.fermi_energy < device.band[1]
-        return _SECOND_ORDER if device.tolerance >= 1e-6 and broadened else _FOURTH_ORDER
+        return SECOND_ORDER if device.tolerance >= 1e-6 and broadened else FOURTH_ORDER
 
-    def _steps(self) -> NDArray[np.float64]:
+    @cached_property
+    def steps(self) -> NDArray[np.float64]:
         """Steps of the difference: a share of the distance of each node to the spectrum."""
         z, (low, high) = self.rule.nodes, self.bounds
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
         # Far from the spectrum the Green's function varies over its width.
-        return self._difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
+        return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
 
     def response(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
@@ -241,7 +202,7 @@ class FrozenLattice:
             flipped = left > right  # see `RealEnergy`
         moved = nx - int(columns[0]) if flipped else int(columns[-1]) + 1
         if self._first_order is None or not self._first_order.serves(moved, flipped):
-            self._first_order = _FirstOrder(self, moved, flipped)
+            self._first_order = FirstOrder(self, moved, flipped)
         return self._first_order.apply(rate, with_bonds)
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
@@ -486,171 +447,3 @@ class FrozenLattice:
             for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
                 flow += weight / (2 * np.pi) * found
         return flow[:, 0], flow[:, 1:] / 2
-
-
-class _FirstOrder:
-    """Pairs of sweeps around each node of the pole rule, for the sea term."""
-
-    def __init__(self, frozen: FrozenLattice, moved: int, flipped: bool) -> None:
-        self.frozen, self.moved, self.flipped = frozen, moved, flipped
-        nx, n, _ = frozen.slices.h.shape
-        d = frozen._difference
-        self.chunks = frozen._chunks(len(frozen.rule.nodes), 2)
-        size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (nx + 2 * moved)
-        self.keeps = size <= _KEPT_BYTES
-        self.kept: dict[int, list[tuple[Sweep, Sweep]]] = {}
-
-    def serves(self, moved: int, flipped: bool) -> bool:
-        """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
-        return moved <= self.moved and (flipped == self.flipped or self.moved == len(self.frozen.slices.h))
-
-    def _pairs(self, number: int) -> list[tuple[Sweep, Sweep]]:
-        """Sweeps at z + s and z - s for each offset."""
-        if number in self.kept:
-            return self.kept[number]
-        frozen, chunk = self.frozen, self.chunks[number]
-        z, steps = frozen.rule.nodes[chunk], frozen._steps()[chunk]
-        pairs = []
-        for offset in frozen._difference.offsets:
-            both = frozen._sweep(np.concatenate([z + offset * steps, z - offset * steps]), self.moved, self.flipped)
-            pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
-        if self.keeps:
-            self.kept[number] = pairs
-        return pairs
-
-    def apply(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
-        """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
-        frozen, d = self.frozen, self.frozen._difference
-        hops = np.ascontiguousarray(frozen.slices.hops[::-1]) if self.flipped else frozen.slices.hops
-        Y = rate[::-1] if self.flipped else rate
-        moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
-        needs_equilibrium = frozen._thermal_states is None
-        computed = sum(1 for number in range(len(self.chunks)) if number not in self.kept)
-
-        def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            chunk = self.chunks[number]
-            weights, steps = frozen.rule.weights[chunk], frozen._steps()[chunk]
-            nx, ny = frozen.device.shape
-            sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
-            equilibrium = np.zeros((2, nx, ny, 4))
-            for (a, b), slope, mean in zip(self._pairs(number), d.slopes, d.means, strict=True):
-                ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
-                sea += traced(0.5j * slope * weights / steps, ahead - back)
-                if needs_equilibrium:
-                    equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
-                    equilibrium[1] += traced(slope * weights / steps, a.blocks - b.blocks)[:, 0]
-            return sea, equilibrium
-
-        sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
-        if computed:
-            frozen.solves += 2 * len(d.offsets) * len(frozen.rule.nodes)
-        if self.flipped:
-            sea, equilibrium = sea[::-1].copy(), equilibrium[:, ::-1].copy()
-            # The bond from a slice to its next is now that from the one before it, backwards.
-            sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
-        if needs_equilibrium:
-            frozen._thermal_states = equilibrium[1]
-            if frozen._equilibrium is None:
-                frozen._is_split = True
-                frozen._remember(equilibrium[0])
-        return np.asarray(sea)
-
-
-class RealEnergy:
-    """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
-
-    Elimination starts at the better connected lead: from a closed end the partial lattice has real levels, and digits
-    are lost wherever the energy meets one.
-    """
-
-    def __init__(self, frozen: FrozenLattice, energy: float) -> None:
-        device = frozen.device
-        self.shape = device.shape
-        self.flipped = frozen.contacts[0] > frozen.contacts[1]
-        z = np.array([energy], complex)
-        sigma = tuple(device.modes.self_energy(z, coupling) for coupling in device.couplings)
-        self.ends = [device.modes.sources(energy, coupling) for coupling in device.couplings]
-        slices, (first, last) = frozen.slices, sigma
-        if self.flipped:
-            slices, first, last = slices.reversed(), last, first
-        self.hops = slices.hops
-        self.g = eliminate(slices, z, (first, last))[0][0]
-        self.psi = solve(self.g, self.hops, self._sources())
-
-    def _sources(self) -> NDArray[np.complex128]:
-        """Columns of both leads, left first, in the order of the sweep."""
-        left, right = self.ends
-        nx, n = len(self.g), self.g.shape[1]
-        out = np.zeros((nx, n, left.shape[1] + right.shape[1]), complex)
-        first, last = (-1, 0) if self.flipped else (0, -1)
-        out[first, :, : left.shape[1]] += left
-        out[last, :, left.shape[1] :] += right
-        return out
-
-    @property
-    def nbytes(self) -> int:
-        """Size, bytes."""
-        return self.g.nbytes + self.psi.nbytes
-
-    def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """From the order of the sweep to that of the lattice, or back."""
-        return values[::-1] if self.flipped else values
-
-    def _times(self, rate: NDArray[np.complex128], psi: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Hd psi in the order of the sweep."""
-        nx, ny = self.shape
-        return (self._ordered(rate) @ psi.reshape(nx, ny, 2, -1)).reshape(psi.shape)
-
-    def _site_products(self, a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Blocks (nx, ny, 2, 2) of a b^+ in the order of the lattice."""
-        nx, ny = self.shape
-        a, b = a.reshape(nx, ny, 2, -1), b.reshape(nx, ny, 2, -1)
-        return self._ordered(a @ np.conj(np.swapaxes(b, -1, -2)))
-
-    @cached_property
-    def states(self) -> NDArray[np.float64]:
-        """G Gamma G^+ traced: (nx, ny, 4)."""
-        return np.real(pauli_traces(self._site_products(self.psi, self.psi)))
-
-    def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """G Hd psi in the order of the sweep."""
-        return solve(self.g, self.hops, self._times(rate, self.psi))
-
-    def driven(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Im[G Hd G Gamma G^+] traced: (nx, ny, 4)."""
-        return np.imag(pauli_traces(self._site_products(self.driven_states(rate), self.psi)))
-
-    def driven_over(
-        self, rate: NDArray[np.complex128], starts: NDArray[np.intp], ends: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
-        """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, bonds from sites `starts` to `ends` (x ny + y): (..., 4)."""
-        a, b = (
-            self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, -1) for x in (self.driven_states(rate), self.psi)
-        )
-        forth, back = (a[i] @ np.conj(np.swapaxes(b[j], -1, -2)) for i, j in ((starts, ends), (ends, starts)))
-        return np.real(pauli_traces(forth - back))
-
-    @cached_property
-    def transmission(self) -> NDArray[np.float64]:
-        """From left to right, (2, 2) [spin out, spin in], summed over modes."""
-        left, right = self.ends
-        arrived = self._ordered(self.psi)[-1][:, : left.shape[1]]
-        amplitudes = right.conj().T @ arrived
-        return (abs(amplitudes.reshape(right.shape[1] // 2, 2, left.shape[1] // 2, 2)) ** 2).sum(axis=(0, 2))
-
-    @cached_property
-    def advanced(self) -> NDArray[np.complex128]:
-        """G^+ sqrt(Gamma) of both leads, in the order of the sweep."""
-        return solve_adjoint(self.g, self.hops, self._sources())
-
-    def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""
-        phi = self.advanced
-        driven = self._times(rate, phi)
-        out = []
-        split = self.ends[0].shape[1]
-        for part in (slice(0, split), slice(split, None)):
-            width = phi[:, :, part].shape[-1] // 2
-            a, b = (x[:, :, part].reshape(phi.shape[0] * phi.shape[1], width, 2) for x in (phi, driven))
-            out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
-        return np.array(out)

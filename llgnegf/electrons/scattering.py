@@ -1,0 +1,120 @@
+"""Scattering states of a square lattice at one real energy: density of states, transmission, Fermi-surface terms."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .slices import eliminate, solve, solve_adjoint
+
+if TYPE_CHECKING:
+    from .lattice import FrozenLattice
+
+
+def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Tr[sigma_a F] for a = identity, x, y, z: (..., 2, 2) -> (..., 4)."""
+    f00, f01, f10, f11 = blocks[..., 0, 0], blocks[..., 0, 1], blocks[..., 1, 0], blocks[..., 1, 1]
+    return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
+
+
+class RealEnergy:
+    """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
+
+    Elimination starts at the better connected lead: from a closed end the partial lattice has real levels, and digits
+    are lost wherever the energy meets one.
+    """
+
+    def __init__(self, frozen: FrozenLattice, energy: float) -> None:
+        device = frozen.device
+        self.shape = device.shape
+        self.flipped = frozen.contacts[0] > frozen.contacts[1]
+        z = np.array([energy], complex)
+        sigma = tuple(device.modes.self_energy(z, coupling) for coupling in device.couplings)
+        self.ends = [device.modes.sources(energy, coupling) for coupling in device.couplings]
+        slices, (first, last) = frozen.slices, sigma
+        if self.flipped:
+            slices, first, last = slices.reversed(), last, first
+        self.hops = slices.hops
+        self.g = eliminate(slices, z, (first, last))[0][0]
+        self.psi = solve(self.g, self.hops, self._sources())
+
+    def _sources(self) -> NDArray[np.complex128]:
+        """Columns of both leads, left first, in the order of the sweep."""
+        left, right = self.ends
+        nx, n = len(self.g), self.g.shape[1]
+        out = np.zeros((nx, n, left.shape[1] + right.shape[1]), complex)
+        first, last = (-1, 0) if self.flipped else (0, -1)
+        out[first, :, : left.shape[1]] += left
+        out[last, :, left.shape[1] :] += right
+        return out
+
+    @property
+    def nbytes(self) -> int:
+        """Size, bytes."""
+        return self.g.nbytes + self.psi.nbytes
+
+    def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """From the order of the sweep to that of the lattice, or back."""
+        return values[::-1] if self.flipped else values
+
+    def _times(self, rate: NDArray[np.complex128], psi: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Hd psi in the order of the sweep."""
+        nx, ny = self.shape
+        return (self._ordered(rate) @ psi.reshape(nx, ny, 2, -1)).reshape(psi.shape)
+
+    def _site_products(self, a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Blocks (nx, ny, 2, 2) of a b^+ in the order of the lattice."""
+        nx, ny = self.shape
+        a, b = a.reshape(nx, ny, 2, -1), b.reshape(nx, ny, 2, -1)
+        return self._ordered(a @ np.conj(np.swapaxes(b, -1, -2)))
+
+    @cached_property
+    def states(self) -> NDArray[np.float64]:
+        """G Gamma G^+ traced: (nx, ny, 4)."""
+        return np.real(pauli_traces(self._site_products(self.psi, self.psi)))
+
+    def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """G Hd psi in the order of the sweep."""
+        return solve(self.g, self.hops, self._times(rate, self.psi))
+
+    def driven(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Im[G Hd G Gamma G^+] traced: (nx, ny, 4)."""
+        return np.imag(pauli_traces(self._site_products(self.driven_states(rate), self.psi)))
+
+    def driven_over(
+        self, rate: NDArray[np.complex128], starts: NDArray[np.intp], ends: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, bonds from sites `starts` to `ends` (x ny + y): (..., 4)."""
+        a, b = (
+            self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, -1) for x in (self.driven_states(rate), self.psi)
+        )
+        forth, back = (a[i] @ np.conj(np.swapaxes(b[j], -1, -2)) for i, j in ((starts, ends), (ends, starts)))
+        return np.real(pauli_traces(forth - back))
+
+    @cached_property
+    def transmission(self) -> NDArray[np.float64]:
+        """From left to right, (2, 2) [spin out, spin in], summed over modes."""
+        left, right = self.ends
+        arrived = self._ordered(self.psi)[-1][:, : left.shape[1]]
+        amplitudes = right.conj().T @ arrived
+        return (abs(amplitudes.reshape(right.shape[1] // 2, 2, left.shape[1] // 2, 2)) ** 2).sum(axis=(0, 2))
+
+    @cached_property
+    def advanced(self) -> NDArray[np.complex128]:
+        """G^+ sqrt(Gamma) of both leads, in the order of the sweep."""
+        return solve_adjoint(self.g, self.hops, self._sources())
+
+    def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""
+        phi = self.advanced
+        driven = self._times(rate, phi)
+        out = []
+        split = self.ends[0].shape[1]
+        for part in (slice(0, split), slice(split, None)):
+            width = phi[:, :, part].shape[-1] // 2
+            a, b = (x[:, :, part].reshape(phi.shape[0] * phi.shape[1], width, 2) for x in (phi, driven))
+            out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
+        return np.array(out)

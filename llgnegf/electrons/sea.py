@@ -1,0 +1,122 @@
+"""The Fermi-sea term of a square lattice: two-point functions at pairs of energies around each pole.
+
+With G(z) B G(z) = -dG/dz the sea term needs G' Hd G - G Hd G', the derivative of G(z + s) Hd G(z - s) in s at 0.  It is
+taken by a central difference whose step is a small share of the distance of each node to the spectrum: the function is
+analytic within that distance, so the error is the second (or fourth) power of that share.  The two-point functions cost
+less than the derivatives, and are what a response at finite frequency consists of.
+
+A response to gates on a few columns near one lead costs products only where the perturbation has got to: the sweep
+starts at the far end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scattering import pauli_traces
+from .slices import Sweep, two_point
+from .threads import each
+
+if TYPE_CHECKING:
+    from .lattice import FrozenLattice
+
+# Sweeps are kept for later applications of the response up to this size (bytes); beyond it they are done again.
+_KEPT_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A central difference with steps offset * step: weights of [f(s) - f(-s)]/step, and of the mean of f(+-s)."""
+
+    step: float
+    offsets: tuple[float, ...]
+    slopes: tuple[float, ...]
+    means: tuple[float, ...]
+
+
+# The step is a share of the distance to the spectrum: rounding errs by 1e-14/step, the difference by a power of it.
+SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
+FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
+
+
+def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (k,), `Sweep.blocks` -> (nx, ., ny, 4).
+
+    [:, 0]: on sites; with bonds [:, 1] and [:, 2]: i (rho_ab - rho_ba) to the next x and y, the flow for t = 1.
+    """
+    total = pauli_traces(-2 * np.einsum("k,k...->...", weights, blocks))
+    out = np.real(total).copy()
+    out[:, 1:] = -np.imag(total[:, 1:])
+    return out
+
+
+class FirstOrder:
+    """Pairs of sweeps around each node of the pole rule, for the sea term."""
+
+    def __init__(self, frozen: FrozenLattice, moved: int, flipped: bool) -> None:
+        self.frozen, self.moved, self.flipped = frozen, moved, flipped
+        nx, n, _ = frozen.slices.h.shape
+        d = frozen.difference
+        self.chunks = frozen.chunks(len(frozen.rule.nodes), 2)
+        size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (nx + 2 * moved)
+        self.keeps = size <= _KEPT_BYTES
+        self.kept: dict[int, list[tuple[Sweep, Sweep]]] = {}
+
+    def serves(self, moved: int, flipped: bool) -> bool:
+        """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
+        return moved <= self.moved and (flipped == self.flipped or self.moved == len(self.frozen.slices.h))
+
+    def _pairs(self, number: int) -> list[tuple[Sweep, Sweep]]:
+        """Sweeps at z + s and z - s for each offset."""
+        if number in self.kept:
+            return self.kept[number]
+        frozen, chunk = self.frozen, self.chunks[number]
+        z, steps = frozen.rule.nodes[chunk], frozen.steps[chunk]
+        pairs = []
+        for offset in frozen.difference.offsets:
+            both = frozen.sweep(np.concatenate([z + offset * steps, z - offset * steps]), self.moved, self.flipped)
+            pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
+        if self.keeps:
+            self.kept[number] = pairs
+        return pairs
+
+    def apply(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
+        """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
+        frozen, d = self.frozen, self.frozen.difference
+        hops = np.ascontiguousarray(frozen.slices.hops[::-1]) if self.flipped else frozen.slices.hops
+        Y = rate[::-1] if self.flipped else rate
+        moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
+        needs_equilibrium = frozen._thermal_states is None
+        computed = sum(1 for number in range(len(self.chunks)) if number not in self.kept)
+
+        def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            chunk = self.chunks[number]
+            weights, steps = frozen.rule.weights[chunk], frozen.steps[chunk]
+            nx, ny = frozen.device.shape
+            sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
+            equilibrium = np.zeros((2, nx, ny, 4))
+            for (a, b), slope, mean in zip(self._pairs(number), d.slopes, d.means, strict=True):
+                ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
+                sea += traced(0.5j * slope * weights / steps, ahead - back)
+                if needs_equilibrium:
+                    equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
+                    equilibrium[1] += traced(slope * weights / steps, a.blocks - b.blocks)[:, 0]
+            return sea, equilibrium
+
+        sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
+        if computed:
+            frozen.solves += 2 * len(d.offsets) * len(frozen.rule.nodes)
+        if self.flipped:
+            sea, equilibrium = sea[::-1].copy(), equilibrium[:, ::-1].copy()
+            # The bond from a slice to its next is now that from the one before it, backwards.
+            sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
+        if needs_equilibrium:
+            frozen._thermal_states = equilibrium[1]
+            if frozen._equilibrium is None:
+                frozen._is_split = True
+                frozen.remember(equilibrium[0])
+        return np.asarray(sea)
