@@ -8,6 +8,7 @@ import numpy as np
 
 import integrators
 from llgnegf.deck import Deck
+from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError
 from llgnegf.refresh import Adaptive
 from llgnegf.simulation import Parts, initial_moments
@@ -72,7 +73,7 @@ def estimate(deck: Deck) -> str:
             else f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
         )
     lines.append(f"  run file     {bytes_frame * deck.n_frames / 1e6:.3g} MB")
-    lines.append(f"  memory       about {_memory(deck, sites):.0f} MB")
+    lines.append(f"  memory       about {_memory(deck, parts):.0f} MB")
     return "\n".join(lines)
 
 
@@ -89,7 +90,12 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 86400:.2g} days"
 
 
-def _memory(deck: Deck, sites: int) -> float:
-    """MB: interpreter and libraries, a dozen arrays of moments, and the sums over some 40 energies."""
-    electrons = 40 * sites * 16 * 8 if deck.electrons is not None else 0
+def _memory(deck: Deck, parts: Parts) -> float:
+    """MB: interpreter and libraries, a dozen arrays of moments, and what the electrons keep."""
+    sites = int(np.prod(deck.lattice.shape))
+    electrons = 0
+    if deck.electrons is not None and parts.coupling.device is not None:
+        frozen = parts.coupling.device.freeze(parts.start)
+        # Chains: sums over some 40 energies.
+        electrons = 40 * sites * 16 * 8 if isinstance(frozen, Frozen) else frozen.working_bytes(deck.electrons.order)
     return 180 + (30 * sites * 3 * 8 + electrons) / 1e6

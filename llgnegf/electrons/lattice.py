@@ -205,6 +205,12 @@ class FrozenLattice:
             self._first_order = FirstOrder(self, moved, flipped)
         return self._first_order.apply(rate, with_bonds)
 
+    def working_bytes(self, order: int) -> int:
+        """Memory that evaluations of this order take beside the results."""
+        nx, n, _ = self.slices.h.shape
+        sweeps = 2 * 6 * 16 * nx * n * n  # two threads' worth, each a pair of sweeps with what a first order needs
+        return sweeps + (FirstOrder(self, nx, False).nbytes if order else 0)
+
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
         sea, surface = self.response(mdot, potential_rate)

@@ -62,9 +62,14 @@ class FirstOrder:
         nx, n, _ = frozen.slices.h.shape
         d = frozen.difference
         self.chunks = frozen.chunks(len(frozen.rule.nodes), 2)
-        size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (nx + 2 * moved)
-        self.keeps = size <= _KEPT_BYTES
+        self.size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (nx + 2 * moved)
+        self.keeps = self.size <= _KEPT_BYTES
         self.kept: dict[int, list[tuple[Sweep, Sweep]]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept from one application to the next, at most."""
+        return self.size if self.keeps else 0
 
     def serves(self, moved: int, flipped: bool) -> bool:
         """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
