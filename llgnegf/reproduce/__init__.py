@@ -4,22 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from llgnegf.errors import DeckError
-from llgnegf.reproduce import beyond, geometric_torque
+from llgnegf.reproduce import beyond, geometric_torque, skyrmion_pump
 from llgnegf.reproduce.panels import Figure
 
 
 @dataclass(frozen=True)
 class Target:
-    """A figure by name: what it shows, who makes it, and whether it goes beyond the paper."""
+    """A figure by name: what it shows, who makes it, its group, and whether it keeps run files beside the figure.
+
+    make(track), or make(track, folder, progress) where run files are kept.  Groups: "all" (the geometric-torque paper),
+    "beyond" (what goes beyond it), "xu" (the skyrmion-pump paper), "xu_short" (the same small).
+    """
 
     title: str
-    make: Callable[[Callable[[Iterable], Iterable]], Figure]
-    beyond: bool = False
+    make: Callable[..., Figure]
+    group: str = "all"
+    keeps_runs: bool = False
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it goes beyond the papers."""
+        return self.group == "beyond"
+
+
+def _pump_targets() -> dict[str, Target]:
+    targets = {}
+    for group, scale, size, simulated in (
+        ("xu", skyrmion_pump.FULL, "40 x 40", ", days"),
+        ("xu_short", skyrmion_pump.SHORT, "20 x 20", ", a quarter of an hour"),
+    ):
+        for number, title in (
+            (3, "transmission and density of states with and without skyrmion"),
+            (4, "pumped current and motion of the skyrmion"),
+            (5, "skyrmion against the amplitude of the gates"),
+            (6, "skyrmion against the frequency of the gates"),
+        ):
+            make = partial(getattr(skyrmion_pump, f"fig{number}"), scale=scale)
+            name = f"xu_fig{number}" + ("_short" if group == "xu_short" else "")
+            targets[name] = Target(f"{title} ({size}{simulated if number > 3 else ''})", make, group, True)
+    return targets
 
 
 TARGETS: dict[str, Target] = {
@@ -29,18 +58,20 @@ TARGETS: dict[str, Target] = {
     "figS1": Target("Neel wall: torque profiles by origin", geometric_torque.fig_s1),
     "figS2": Target("Neel wall: total torque and spin currents", geometric_torque.fig_s2),
     "figS3": Target("wide walls: local and outflowing spin current", geometric_torque.fig_s3),
-    "exact_fig2": Target("fig2 to all orders in the frequency", beyond.exact_fig2, True),
-    "exact_fig3": Target("fig3 to all orders in the frequency", beyond.exact_fig3, True),
-    "exact_fig4": Target("fig4 to all orders in the frequency", beyond.exact_fig4, True),
-    "exact_figS1": Target("figS1 to all orders in the frequency", beyond.exact_fig_s1, True),
-    "exact_figS2": Target("figS2 to all orders in the frequency", beyond.exact_fig_s2, True),
-    "exact_figS3": Target("figS3 to all orders in the frequency", beyond.exact_fig_s3, True),
-    "free_wall": Target("the field-driven wall, self-consistent, torque by origin", beyond.free_wall, True),
+    "exact_fig2": Target("fig2 to all orders in the frequency", beyond.exact_fig2, "beyond"),
+    "exact_fig3": Target("fig3 to all orders in the frequency", beyond.exact_fig3, "beyond"),
+    "exact_fig4": Target("fig4 to all orders in the frequency", beyond.exact_fig4, "beyond"),
+    "exact_figS1": Target("figS1 to all orders in the frequency", beyond.exact_fig_s1, "beyond"),
+    "exact_figS2": Target("figS2 to all orders in the frequency", beyond.exact_fig_s2, "beyond"),
+    "exact_figS3": Target("figS3 to all orders in the frequency", beyond.exact_fig_s3, "beyond"),
+    "free_wall": Target("the field-driven wall, self-consistent, torque by origin", beyond.free_wall, "beyond"),
+    **_pump_targets(),
 }
+GROUPS = tuple(dict.fromkeys(target.group for target in TARGETS.values()))
 
 
 def choose(names: Sequence[str]) -> list[str]:
-    """Names of targets meant by `names`: "all" is every figure of the papers, "beyond" the rest; none means all.
+    """Names of targets meant by `names`, which may be groups: "all", "beyond", "xu", "xu_short"; none means all.
 
     DeckError for an unknown name, with the nearest known one.
     """
@@ -48,14 +79,15 @@ def choose(names: Sequence[str]) -> list[str]:
 
     chosen: list[str] = []
     for name in names or ["all"]:
-        if name in ("all", "beyond"):
-            chosen += [key for key, target in TARGETS.items() if target.beyond == (name == "beyond")]
+        if name in GROUPS:
+            chosen += [key for key, target in TARGETS.items() if target.group == name]
         elif name in TARGETS:
             chosen.append(name)
         else:
-            likely = close_to(name, [*TARGETS, "all", "beyond"])
+            likely = close_to(name, [*TARGETS, *GROUPS])
             hint = f'; did you mean "{likely}"?' if likely else ""
-            raise DeckError(f"reproduce {name}: no such figure{hint}; allowed: all, beyond, {', '.join(TARGETS)}")
+            allowed = ", ".join([*GROUPS, *TARGETS])
+            raise DeckError(f"reproduce {name}: no such figure{hint}; allowed: {allowed}")
     return list(dict.fromkeys(chosen))
 
 
@@ -63,11 +95,13 @@ def reproduce(names: Sequence[str], folder: str | Path, progress: bool = False) 
     """Write data and picture of the named figures into `folder`; returns the paths."""
     written: list[Path] = []
     for name in choose(names):
+        target = TARGETS[name]
 
         def track(items: Iterable, name: str = name) -> Iterable:
             return tqdm(items, desc=name, leave=False, disable=None if progress else True)
 
-        written += TARGETS[name].make(track).write(Path(folder), name)
+        figure = target.make(track, Path(folder), progress) if target.keeps_runs else target.make(track)
+        written += figure.write(Path(folder), name)
         if progress:
-            print(f"{name}: {TARGETS[name].title} -> {written[-2]}, {written[-1].name}", flush=True)
+            print(f"{name}: {target.title} -> {written[-2]}, {written[-1].name}", flush=True)
     return written
