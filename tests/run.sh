@@ -9,4 +9,4 @@ use_environment test
 if [ $# -eq 0 ]; then
     set -- -m "not slow"
 fi
-exec python -m pytest -q -n "$(nproc)" "$@"
+exec python -m pytest -q -n auto "$@"
