@@ -115,17 +115,14 @@ def test_reversed_phase_reverses_the_pumped_charge():
     assert abs(charges[0].sum()) > 1e-3
 
 
-@pytest.fixture(scope="module")
-def short(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("xu")
-    assert main(["reproduce", "xu_short", "-o", str(folder)]) == 0
-    return folder, {k: read(folder / f"xu_fig{k}_short.csv") for k in (3, 4, 5, 6)}
-
-
 @pytest.mark.slow
-def test_static_transport_has_three_regions(short):
-    """Spin down below |J|, both up to 8 - |J|, spin up above; what is left of the other spin turns over at the rim."""
-    static = short[1][3]
+def test_short_figures(tmp_path):
+    """What the paper states and comes out: three regions of energy, currents of spin down, a core that moves."""
+    assert main(["reproduce", "xu_short", "-o", str(tmp_path)]) == 0
+    data = {k: read(tmp_path / f"xu_fig{k}_short.csv") for k in (3, 4, 5, 6)}
+    static, current = data[3], data[4]
+
+    # Spin down below |J|, both up to 8 - |J|, spin up above; what is left of the other spin turns over at the rim.
     for panel in "cd":
         energy, up = static[panel, "spin up"]
         down = static[panel, "spin down"][1]
@@ -135,12 +132,18 @@ def test_static_transport_has_three_regions(short):
             assert range_of_polarisation[0] < polarisation < range_of_polarisation[1]
     assert static["a", "spin up"][1].max() == pytest.approx(20, abs=1)
 
-
-@pytest.mark.slow
-def test_pumped_current_and_motion(short):
-    current = short[1][4]
     assert abs(current["a", "no skyrmion"][1]).max() > 0.1
     for name in (CONSISTENT, LETTER):
         up, down = (current["b", f"{s}, {name}"][1] for s in ("up", "down"))
         assert abs(down).max() > 3 * abs(up).max()
     assert abs(current["c", "x, consistent"][1]).max() > 20 * abs(current["c2", "x, letter"][1]).max()
+
+    # Fig. 5: the stronger the gates, the faster along x.
+    speeds = []
+    for V in ("0.4", "0.8", "1.2"):
+        phase, x = data[5]["a", f"$V$ = {V}"]
+        speeds.append(np.sqrt((np.gradient(x, phase) ** 2).mean()))
+    assert speeds[0] < speeds[1] < speeds[2]
+    # Fig. 6: the current of the held skyrmion is the frequency times a curve of its own.
+    held = [y for (panel, _), (_, y) in data[6].items() if panel == "a"]
+    assert held[0] == pytest.approx(held[1], rel=1e-6, abs=1e-8)
