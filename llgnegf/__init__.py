@@ -1,6 +1,7 @@
 """llgnegf: classical moments and quantum transport that move together.
 
-The doors: `load_deck`, `run`, `resume`, `open_run`; `llgnegf.electrons.Device` is the open electronic system alone.
+The doors: `load_deck`, `run`, `resume`, `open_run`; `llgnegf.electrons.Device` is the open electronic system alone,
+`build_device` and `initial_moments` give that of a deck and where its moments start.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,16 +10,18 @@ from llgnegf._version import __version__
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck, load_deck
-    from llgnegf.simulation import resume, run
+    from llgnegf.simulation import build_device, initial_moments, resume, run
     from llgnegf.trajectory import Run, open_run
 
-__all__ = ["Deck", "Run", "__version__", "load_deck", "open_run", "resume", "run"]
+__all__ = ["Deck", "Run", "__version__", "build_device", "initial_moments", "load_deck", "open_run", "resume", "run"]
 
 _HOMES = {
     "Deck": "deck",
     "load_deck": "deck",
     "Run": "trajectory",
     "open_run": "trajectory",
+    "build_device": "simulation",
+    "initial_moments": "simulation",
     "resume": "simulation",
     "run": "simulation",
 }

@@ -211,8 +211,9 @@ class Coupling:
         if left > max(ACCEPTED_RESIDUAL, 10 * tolerance):
             raise RunError(
                 f"the velocity equation did not converge at t = {t:g} (residual {left:.1e}, asked {tolerance:.0e}, "
-                f"largest at site {site}): a resonance at the Fermi energy, perhaps; try a higher "
-                "electrons.temperature, or electrons.velocity_feedback = false to see the motion without it"
+                f"largest at site {site}): a resonance at the Fermi energy, perhaps; try a larger "
+                "electrons.velocity_tolerance, another electrons.fermi_energy, a shorter integrator.step, or "
+                "electrons.velocity_feedback = false to see the motion without it. The last checkpoint is kept"
             )
         return packed(v), field
 

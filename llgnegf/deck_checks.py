@@ -275,6 +275,12 @@ def _skyrmion_fits(deck: _Known) -> Iterator[str]:
             f"texture.radius = {show(deck.texture.radius)}: the skyrmion is wider than the lattice {show(shape)}; "
             f"allowed: a number > 0 and <= {show(min(shape) / 2)}"
         )
+    center = deck.texture.center
+    if len(shape) == 2 and center and not all(0 <= c <= n - 1 for c, n in zip(center, shape, strict=True)):
+        yield (
+            f"texture.center = {show(list(center))}: the skyrmion is not on the lattice {show(shape)}; allowed: "
+            f"[x, y] with 0 <= x <= {shape[0] - 1} and 0 <= y <= {shape[1] - 1}"
+        )
 
 
 def _chain_has_no_y(deck: _Known) -> Iterator[str]:

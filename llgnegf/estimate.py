@@ -15,6 +15,9 @@ from llgnegf.simulation import Parts, initial_moments
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 
+# Seconds beside which compiling is nothing: a frame that took longer is not computed again.
+_LONG = 5.0
+
 
 def estimate(deck: Deck) -> str:
     """Size, cost per step and memory of a valid deck, measured by evaluating its right-hand side once or twice.
@@ -41,17 +44,21 @@ def estimate(deck: Deck) -> str:
         method = integrators.get(deck.integrator.method)
     except ValueError as error:
         raise DeckError(f"integrator.method: {error}") from None
-    frame = parts.observables.frame(0, parts.start)  # also compiles the kernels
-    parts.coupling.solves = 0
     began = time.perf_counter()
-    frame = parts.observables.frame(0, parts.start)
-    seconds_frame = time.perf_counter() - began
+    frame = parts.observables.frame(0, parts.start)  # also compiles the kernels
+    seconds_frame, solves = time.perf_counter() - began, parts.coupling.solves
+    parts.coupling.solves = 0
+    if seconds_frame > _LONG:
+        parts.coupling.solves = solves
+    else:
+        began = time.perf_counter()
+        frame = parts.observables.frame(0, parts.start)
+        seconds_frame = time.perf_counter() - began
     bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
     total = seconds_frame * deck.n_frames
-    most = ""
     if parts.imposed is None:
         if isinstance(parts.stepper, Adaptive):
-            seconds_step, most = seconds_frame, "at most "  # a step asks the electrons once, as a frame does, or not
+            seconds_step = seconds_frame  # a step asks the electrons once, as a frame does, or not
         else:
             y = parts.stepper.step(0, parts.magnet.pack(parts.start))
             parts.coupling.solves = 0
@@ -59,16 +66,16 @@ def estimate(deck: Deck) -> str:
             parts.stepper.step(1, y)
             seconds_step = time.perf_counter() - began
         total += seconds_step * deck.n_steps
-        cost = f"{most}{seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
+        cost = f"about {seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
     else:
         cost = f"imposed motion, {seconds_frame:.2g} s per frame"
-    lines.append(f"  cost         {cost}, {most or 'about '}{_duration(total)} in all on this machine")
+    lines.append(f"  cost         {cost}, about {_duration(total)} in all on this machine")
     if parts.coupling.device is not None:
         device = parts.coupling.device
         rule = device.freeze(parts.start, parts.coupling.gate_state(0.0)[0]).rule
         lines.append(
             f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix, "
-            f"{most}{parts.coupling.solves} Green's functions per step"
+            f"about {parts.coupling.solves} Green's functions per step"
             if parts.imposed is None
             else f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
         )

@@ -79,8 +79,11 @@ class Observables:
                 fields["torque"] = Field(vector, energy, "J_sd s x m without the adiabatic part")
                 if any(lead.coupling for lead in self.deck.electrons.lead):
                     rate = f"{energy}/hbar"
-                    fields["current_charge"] = Field(("time", "lead"), rate, "particles into the lead")
-                    fields["current_spin"] = Field(("time", "lead", "component"), rate, "Tr[sigma/2 ...] into the lead")
+                    # What a lead stores near its end comes in between; over a cycle both agree.
+                    where = "over the lead's first bond" if len(self.lattice) == 1 else "arriving deep in the lead"
+                    fields["current_charge"] = Field(("time", "lead"), rate, f"particles into the lead, {where}")
+                    text = f"Tr[sigma/2 ...] into the lead, {where}"
+                    fields["current_spin"] = Field(("time", "lead", "component"), rate, text)
                 fields["first_order_ratio"] = Field(
                     ("time",), "1", "largest first-order over largest adiabatic spin density: should be small"
                 )

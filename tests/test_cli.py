@@ -218,6 +218,11 @@ LEAD = {"side": "left", "coupling": 1.0}
             ["texture.radius = 2.6", "wider than the lattice [6, 5]", "<= 2.5"],
         ),
         (
+            SQUARE,
+            ("texture", '{kind = "skyrmion", radius = 1, wall_width = 1, center = [2, 4.5]}'),
+            ["texture.center = [2.0, 4.5]", "not on the lattice [6, 5]", "0 <= y <= 4"],
+        ),
+        (
             CLASSICAL,
             ("texture", '{kind = "skyrmion", radius = 1, wall_width = 1}'),
             ['texture.kind = "skyrmion"', "lattice.shape = [nx, ny], not [3]"],

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from .leads import SIDES, Lead, chain_self_energy
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, fermi_poles, step_poles, thermal_gauss
+from .scratch import Scratch
 
 if TYPE_CHECKING:
     from .current import Currents
@@ -137,6 +138,11 @@ class Device:
     def is_lattice(self) -> bool:
         """True for a square lattice."""
         return len(self.shape) == 2
+
+    @functools.cached_property
+    def scratch(self) -> Scratch:
+        """Large arrays of lattices, from one texture to the next."""
+        return Scratch()
 
     @functools.cached_property
     def modes(self) -> Modes:

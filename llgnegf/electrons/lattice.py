@@ -19,13 +19,15 @@ from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, traced
-from .slices import Slices, Sweep, eliminate
+from .slices import Allocator, Slices, Sweep, eliminate, new
 from .slices import sweep as run_sweep
 from .threads import each
 
 # Elements of a stack of energies: small slices share the overhead of a call, large ones stay in the cache.
 _STACK_ELEMENTS = 6400
 _KEPT_STATES_BYTES = 500_000_000
+# What a window of narrow resonances may ask for, for the estimate of memory.
+_MOST_THERMAL_ENERGIES = 1000
 _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
 # Up to so many sites the levels are found by a dense eigenvalue solver, beside the sweep and instead of it.
@@ -79,11 +81,18 @@ class FrozenLattice:
         nearness = max(1.0, device.hopping * abs(found).max())
         return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
 
-    def sweep(self, z: NDArray[np.complex128], keep: int = 0, flipped: bool = False, with_bonds: bool = False) -> Sweep:
+    def sweep(
+        self,
+        z: NDArray[np.complex128],
+        keep: int = 0,
+        flipped: bool = False,
+        with_bonds: bool = False,
+        allocate: Allocator = new,
+    ) -> Sweep:
         left, right = self.device.lead_slices(tuple(z))
         if flipped:
-            return run_sweep(self.slices.reversed(), z, (right, left), keep, with_bonds)
-        return run_sweep(self.slices, z, (left, right), keep, with_bonds)
+            return run_sweep(self.slices.reversed(), z, (right, left), keep, with_bonds, allocate)
+        return run_sweep(self.slices, z, (left, right), keep, with_bonds, allocate)
 
     def chunks(self, n: int, per_node: int = 1) -> list[slice]:
         size = max(1, _STACK_ELEMENTS // (per_node * self.slices.h.shape[-1] ** 2))
@@ -108,7 +117,9 @@ class FrozenLattice:
         rule = self.rule
 
         def part(chunk: slice) -> NDArray[np.float64]:
-            return traced(rule.weights[chunk], self.sweep(rule.nodes[chunk], with_bonds=with_bonds).blocks)
+            with self.device.scratch.lent() as allocate:
+                found = self.sweep(rule.nodes[chunk], with_bonds=with_bonds, allocate=allocate)
+                return traced(rule.weights[chunk], found.blocks)
 
         self.solves += len(rule.nodes)
         return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
@@ -203,13 +214,17 @@ class FrozenLattice:
         moved = nx - int(columns[0]) if flipped else int(columns[-1]) + 1
         if self._first_order is None or not self._first_order.serves(moved, flipped):
             self._first_order = FirstOrder(self, moved, flipped)
-        return self._first_order.apply(rate, with_bonds)
+        return self._first_order.apply(self, rate, with_bonds)
 
     def working_bytes(self, order: int) -> int:
         """Memory that evaluations of this order take beside the results."""
         nx, n, _ = self.slices.h.shape
         sweeps = 2 * 6 * 16 * nx * n * n  # two threads' worth, each a pair of sweeps with what a first order needs
-        return sweeps + (FirstOrder(self, nx, False).nbytes if order else 0)
+        if not order:
+            return sweeps
+        states = 2 * 16 * nx * n * n  # of one energy, about
+        thermal = min(_KEPT_STATES_BYTES, _MOST_THERMAL_ENERGIES * states) if self.device.temperature > 0 else states
+        return sweeps + FirstOrder(self, nx, False).nbytes + thermal
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""

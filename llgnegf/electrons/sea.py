@@ -11,6 +11,7 @@ starts at the far end.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .scattering import pauli_traces
-from .slices import Sweep, two_point
+from .scratch import KEPT_BYTES
+from .slices import Allocator, Stack, Sweep, two_point
 from .threads import each
 
 if TYPE_CHECKING:
     from .lattice import FrozenLattice
-
-# Sweeps are kept for later applications of the response up to this size (bytes); beyond it they are done again.
-_KEPT_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -55,16 +54,21 @@ def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDAr
 
 
 class FirstOrder:
-    """Pairs of sweeps around each node of the pole rule, for the sea term."""
+    """Pairs of sweeps around each node of the pole rule, for the sea term of one `FrozenLattice`.
+
+    (Which is handed to every call and not kept: each would hold the other, and their memory until a collection.)
+    """
 
     def __init__(self, frozen: FrozenLattice, moved: int, flipped: bool) -> None:
-        self.frozen, self.moved, self.flipped = frozen, moved, flipped
-        nx, n, _ = frozen.slices.h.shape
+        self.moved, self.flipped = moved, flipped
+        self.n_slices, n, _ = frozen.slices.h.shape
         d = frozen.difference
         self.chunks = frozen.chunks(len(frozen.rule.nodes), 2)
-        self.size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (nx + 2 * moved)
-        self.keeps = self.size <= _KEPT_BYTES
+        self.size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (self.n_slices + 2 * moved)
+        self.keeps = self.size <= KEPT_BYTES
         self.kept: dict[int, list[tuple[Sweep, Sweep]]] = {}
+        self._arrays: list[Stack] = []
+        weakref.finalize(self, frozen.device.scratch.take_back, self._arrays)
 
     @property
     def nbytes(self) -> int:
@@ -73,25 +77,24 @@ class FirstOrder:
 
     def serves(self, moved: int, flipped: bool) -> bool:
         """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
-        return moved <= self.moved and (flipped == self.flipped or self.moved == len(self.frozen.slices.h))
+        return moved <= self.moved and (flipped == self.flipped or self.moved == self.n_slices)
 
-    def _pairs(self, number: int) -> list[tuple[Sweep, Sweep]]:
+    def _pairs(self, frozen: FrozenLattice, number: int, allocate: Allocator) -> list[tuple[Sweep, Sweep]]:
         """Sweeps at z + s and z - s for each offset."""
-        if number in self.kept:
-            return self.kept[number]
-        frozen, chunk = self.frozen, self.chunks[number]
+        chunk = self.chunks[number]
         z, steps = frozen.rule.nodes[chunk], frozen.steps[chunk]
         pairs = []
         for offset in frozen.difference.offsets:
-            both = frozen.sweep(np.concatenate([z + offset * steps, z - offset * steps]), self.moved, self.flipped)
+            nodes = np.concatenate([z + offset * steps, z - offset * steps])
+            both = frozen.sweep(nodes, self.moved, self.flipped, allocate=allocate)
             pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
-        if self.keeps:
-            self.kept[number] = pairs
         return pairs
 
-    def apply(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
+    def apply(
+        self, frozen: FrozenLattice, rate: NDArray[np.complex128], with_bonds: bool = False
+    ) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
-        frozen, d = self.frozen, self.frozen.difference
+        d = frozen.difference
         hops = np.ascontiguousarray(frozen.slices.hops[::-1]) if self.flipped else frozen.slices.hops
         Y = rate[::-1] if self.flipped else rate
         moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
@@ -99,17 +102,24 @@ class FirstOrder:
         computed = sum(1 for number in range(len(self.chunks)) if number not in self.kept)
 
         def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            arrays: list[Stack] = []
+            pairs = self.kept.get(number) or self._pairs(frozen, number, frozen.device.scratch.lender(arrays))
             chunk = self.chunks[number]
             weights, steps = frozen.rule.weights[chunk], frozen.steps[chunk]
             nx, ny = frozen.device.shape
             sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
             equilibrium = np.zeros((2, nx, ny, 4))
-            for (a, b), slope, mean in zip(self._pairs(number), d.slopes, d.means, strict=True):
+            for (a, b), slope, mean in zip(pairs, d.slopes, d.means, strict=True):
                 ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
                 sea += traced(0.5j * slope * weights / steps, ahead - back)
                 if needs_equilibrium:
                     equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
                     equilibrium[1] += traced(slope * weights / steps, a.blocks - b.blocks)[:, 0]
+            if self.keeps:
+                self.kept[number] = pairs
+                self._arrays += arrays
+            else:
+                frozen.device.scratch.take_back(arrays)
             return sea, equilibrium
 
         sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))

@@ -16,6 +16,7 @@ cache=True kernels call only functions of this file (numba does not see edits el
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Stack = NDArray[np.complex128]
+Allocator = Callable[[tuple[int, ...]], Stack]
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
@@ -255,27 +257,41 @@ class Sweep:
         return Sweep(self.g[energies], self.blocks[energies], self.before[energies], self.after[energies])
 
 
+def new(shape: tuple[int, ...]) -> Stack:
+    """An array of its own, not initialised."""
+    return np.empty(shape, complex)
+
+
 def eliminate(
-    slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], with_logdet: bool = False
+    slices: Slices,
+    z: NDArray[np.complex128],
+    sigma: tuple[Stack, Stack],
+    with_logdet: bool = False,
+    allocate: Allocator = new,
 ) -> tuple[Stack, NDArray[np.complex128]]:
     """g_i of all slices, (k, nx, n, n), at energies z (k,), Im z >= 0; and, `with_logdet`, ln det G^-1 (k,), else 0.
 
     sigma: self-energies (k, n, n) of the first and of the last slice.
     """
     nx, n, _ = slices.h.shape
-    g, logdet = np.empty((len(z), nx, n, n), complex), np.empty(len(z), complex)
+    g, logdet = allocate((len(z), nx, n, n)), np.empty(len(z), complex)
     _eliminate(slices.h, slices.hops, z, sigma[0], sigma[1], with_logdet, g, logdet)
     return g, logdet
 
 
 def sweep(
-    slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], keep: int = 0, with_bonds: bool = False
+    slices: Slices,
+    z: NDArray[np.complex128],
+    sigma: tuple[Stack, Stack],
+    keep: int = 0,
+    with_bonds: bool = False,
+    allocate: Allocator = new,
 ) -> Sweep:
     """Blocks of G; keep: how many slices, from the first, a first order will perturb."""
-    g, _ = eliminate(slices, z, sigma)
+    g, _ = eliminate(slices, z, sigma, allocate=allocate)
     k, nx, n, _ = g.shape
     blocks = np.zeros((k, nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
-    before, after = np.empty((k, keep, n, n), complex), np.empty((k, keep, n, n), complex)
+    before, after = allocate((k, keep, n, n)), allocate((k, keep, n, n))
     _diagonal(g, slices.hops, keep, blocks, before, after)
     return Sweep(g, blocks, before, after)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -22,10 +23,22 @@ Result = TypeVar("Result")
 _THREADING_THRESHOLD = 4000
 
 
+_place = threading.local()
+
+
+def _enter() -> None:
+    _place.is_worker = True
+
+
 @lru_cache(maxsize=1)
 def _pool() -> tuple[ThreadPoolExecutor, int]:
     workers = int(os.environ.get("LLGNEGF_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
-    return ThreadPoolExecutor(workers, thread_name_prefix="energies"), workers
+    return ThreadPoolExecutor(workers, thread_name_prefix="energies", initializer=_enter), workers
+
+
+def _is_worker() -> bool:
+    """Whether this is a thread of the pool: it must not wait for others of it, who may all wait alike."""
+    return getattr(_place, "is_worker", False)
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +48,7 @@ def _blas() -> ThreadpoolController:
 
 def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> None:
     """Call kernel(slice) so that the energies are shared by the threads; each writes its own rows."""
-    if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2:
+    if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2 or _is_worker():
         kernel(slice(0, n_energies))
         return
     pool, workers = _pool()
@@ -51,6 +64,6 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     """
     pool, workers = _pool()
     with _blas().limit(limits=1, user_api="blas"):
-        if workers == 1 or len(items) < 2:
+        if workers == 1 or len(items) < 2 or _is_worker():
             return [function(item) for item in items]
         return list(pool.map(function, items))
