@@ -7,7 +7,7 @@ Their coupling +J sigma.m with J = 2 is `sd_exchange` = -2 here.  Two kinds of d
 
 Signs are those of the energy in both: its field is -dE/dm of moments and electrons together, the damping lowers it.
 Their Eq. (39) turns s_D round against their own Eqs. (8), (10) and (17); it is not followed there.  Nor is the sense of
-precession: here dm/dt = m x dE/dm, there - m x dE/dm, at order 0 the mirror image in y.
+precession: here dm/dt = m x dE/dm, there - m x dE/dm, at order 0 the mirror image in y, at order 1 another motion.
 
 Their Eq. (40) is `lead_currents` with the i and the 1/2pi it lacks in print: the gates alone pump.  Simulations go to
 run files in a folder beside the figures; those that are there already are read, and continued where they stopped.
