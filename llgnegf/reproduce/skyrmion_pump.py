@@ -5,8 +5,12 @@ Their coupling +J sigma.m with J = 2 is `sd_exchange` = -2 here.  Two kinds of d
 * "consistent": first order with the moments' own motion fed back, back-action of Hellmann and Feynman;
 * "letter": what the paper prints, the frozen Green's function alone and s_D = <sigma>/2.
 
-Their Eq. (40) is `lead_currents` with the i and the 1/2pi it lacks in print.  Simulations go to run files in a folder
-beside the figures; those that are there already are read, and continued where they stopped.
+Signs are those of the energy in both: its field is -dE/dm of moments and electrons together, the damping lowers it.
+Their Eq. (39) turns s_D round against their own Eqs. (8), (10) and (17); it is not followed there.  Nor is the sense of
+precession: here dm/dt = m x dE/dm, there - m x dE/dm, at order 0 the mirror image in y, at order 1 another motion.
+
+Their Eq. (40) is `lead_currents` with the i and the 1/2pi it lacks in print: the gates alone pump.  Simulations go to
+run files in a folder beside the figures; those that are there already are read, and continued where they stopped.
 """
 
 from __future__ import annotations
@@ -49,6 +53,7 @@ TITLES = {CONSISTENT: "consistent", LETTER: "the paper's letter"}
 BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 UP, DOWN = {"color": ORANGE}, {"color": BLUE}
 WITHOUT = {"color": "black", "linestyle": ":"}
+MOMENTS_TOO = {"color": SKY, "linewidth": 1.1, "linestyle": (0, (5, 1, 1, 1))}
 COLOURS = (SKY, GREEN, BLUE, ORANGE, RED)
 
 
@@ -128,9 +133,10 @@ class Pumped:
     """What the figures need of one run: t/T, currents into the right lead, centre of the core."""
 
     phase: Array  # t/T, (n,)
-    charge: Array  # (n,)
-    spin: Array  # along z, (n,)
+    charge: Array  # by the gates alone, Eq. (40), (n,)
+    spin: Array  # along z, (n,), by the gates alone
     centre: Array  # (n, 2)
+    whole: Array | None = None  # charge by gates and moments, if the run has it, (n,)
 
     @property
     def displacement(self) -> Array:
@@ -163,14 +169,11 @@ def pumped(folder: Path, scale: Scale, dynamics: str, progress: bool = False, **
         n = deck.n_frames
         times = np.asarray(found["time"])[:n]
         centre = np.asarray(found["skyrmion_center"])[:n]
-        if "current_charge" in found.names:
-            charge = np.asarray(found["current_charge"])[:n, 1]
-            spin = np.asarray(found["current_spin"])[:n, 1, 2]
-        else:
-            device = build_device(deck)
-            assert device is not None
-            charge, spin = right_current(device, deck, times, np.asarray(found["moment"])[:n]).T
-    return Pumped(times * gate.frequency / (2 * np.pi), charge, spin, centre)
+        whole = np.asarray(found["current_charge"])[:n, 1] if "current_charge" in found.names else None
+        device = build_device(deck)
+        assert device is not None
+        charge, spin = right_current(device, deck, times, np.asarray(found["moment"])[:n]).T
+    return Pumped(times * gate.frequency / (2 * np.pi), charge, spin, centre, whole)
 
 
 # --- Fig. 3 ----------------------------------------------------------------------------------------
@@ -225,7 +228,7 @@ def without_skyrmion(scale: Scale) -> tuple[Array, Array]:
 
 
 def fig4(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL) -> Figure:
-    """Current into the right lead, by spin, and motion of the centre; V = 0.8, w = 1, phi = pi/2."""
+    """Current into the right lead, by the gates alone unless said, and motion of the centre; V = 0.8, w = 1."""
     runs = {dynamics: pumped(folder, scale, dynamics, progress) for dynamics in track([LETTER, CONSISTENT])}
     phase, free = without_skyrmion(scale)
     current = [Curve("no skyrmion", phase, free, WITHOUT)]
@@ -233,11 +236,13 @@ def fig4(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL
     for dynamics, r in runs.items():
         dashes = {"linestyle": DASHES[dynamics]}
         current.append(Curve(dynamics, r.phase, r.charge, {"color": RED, **dashes}))
+        if r.whole is not None:
+            current.append(Curve(f"{dynamics}, moments too", r.phase, r.whole, MOMENTS_TOO))
         spin.append(Curve(f"up, {dynamics}", r.phase, r.charge / 2 + r.spin, {**UP, **dashes}))
         spin.append(Curve(f"down, {dynamics}", r.phase, r.charge / 2 - r.spin, {**DOWN, **dashes}))
     panels = [
-        Panel("a", "into the right lead", "$t/T$", r"$I_p$ ($t/\hbar$)", current),
-        Panel("b", "into the right lead, by spin", "$t/T$", r"$I_p^\sigma$ ($t/\hbar$)", spin),
+        Panel("a", "pumped by the gates to the right", "$t/T$", r"$I_p$ ($t/\hbar$)", current),
+        Panel("b", "the same by spin", "$t/T$", r"$I_p^\sigma$ ($t/\hbar$)", spin),
     ]
     for key, dynamics in (("c", CONSISTENT), ("c2", LETTER)):
         r = runs[dynamics]
