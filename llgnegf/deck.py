@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
-FREE_ON_RESUME = {"title", "run.duration", "run.checkpoint_every"}
+FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ class Deck:
     @property
     def n_frames(self) -> int:
         """Frames of the run file, the initial state included."""
-        return 1 + self.n_steps // self.save_interval_steps
+        return 1 + self.frames_after(0)
+
+    def frames_after(self, step: int) -> int:
+        """Frames yet to come after so many steps."""
+        return self.n_steps // self.save_interval_steps - step // self.save_interval_steps
 
     @property
     def units_energy_ev(self) -> float:

@@ -231,15 +231,15 @@ def resume(
     """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped.
 
     until: extends or shortens the run to this time.  overrides: dotted keys of the deck to change for what is to come,
-    among those that leave alone what was computed (title, run.duration, run.checkpoint_every).  The other arguments are
-    those of `run`; a run with a user's field asks for that field again.
+    among those that leave alone what was computed (title, run.duration, run.save_every, run.checkpoint_every).  The
+    other arguments are those of `run`; a run with a user's field asks for that field again.
 
     RunWarning tells of damaged checkpoints that were passed over, of another installation or machine, and of frames
     that came out otherwise than before the interruption.
     """
     with open_run(path) as old:
         deck, recorded = old.deck, old.attrs.get("user_field")
-        committed = old.n_frames
+        committed, times = old.n_frames, old.times
         # Not from the deck: its file may be gone or changed since, and relaxing takes its time.
         start = old["moment"][0] if committed and old.frame_ok(0) else None
     given = None if field is None else field_name(field)
@@ -266,12 +266,15 @@ def resume(
         _warn(f"{note}; going on from the older {header['path']}, t = {state.step * deck.integrator.step:g}")
     for change in checkpoint.environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
-    done = 1 + state.step // deck.save_interval_steps
+    done = header["frames_written"]
+    if committed >= done:  # else `reopen` tells that frames are missing
+        # By their times: what lies behind may have been saved more or less often.
+        done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
     stop = _Stop(walltime)
     with stop.listening():
-        writer = Writer.reopen(path, min(done, header["frames_written"]))
+        writer = Writer.reopen(path, done)
         with _closing(writer):
-            writer.extend(max(deck.n_frames, done), {"deck": deck.text, "title": deck.title})
+            writer.extend(done + deck.frames_after(state.step), {"deck": deck.text, "title": deck.title})
             with open_run(path) as past:
                 watch = EnergyWatch(parts, past)
             _advance(parts, state, writer, stop, progress, watch)
@@ -283,11 +286,10 @@ def _continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) ->
     new = parse_deck(deck.text, deck.folder, deck.name, overrides)
     problems = []
     for key, (was, wanted) in changes_past(deck, new).items():
-        reason = "its frames lie on one grid" if key == "run.save_every" else "it would change what was computed"
         problems.append(
-            f"{key} = {wanted}: {path} was run with {was}, and {reason}; allowed when resuming: "
-            f"{', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: --set "
-            f'texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
+            f"{key} = {wanted}: {path} was run with {was}, and it would change what was computed; allowed when "
+            f"resuming: {', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: "
+            f'--set texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
         )
     if problems:
         raise DeckError(problems)

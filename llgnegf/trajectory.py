@@ -62,7 +62,7 @@ class Writer:
         self._attach(file)
         self.n_frames = 0  # frames written
         self.differences: list[int] = []  # frames computed again that came out otherwise than before
-        self._survivors: dict[int, int] = {}
+        self._survivors: dict[int, tuple[int, float]] = {}  # their CRC and time
         self._told = False
 
     @classmethod
@@ -117,7 +117,8 @@ class Writer:
                         f"{path}: holds {run.n_frames} frames, but its checkpoint knows of {frames_written}: it was "
                         "changed or damaged since; run its deck again with --overwrite"
                     )
-                survivors = {i: run._crc(i) for i in range(frames_written, run.n_frames) if run.frame_ok(i)}
+                frames = range(frames_written, run.n_frames)
+                survivors = {i: (run._crc(i), float(run.times[i])) for i in frames if run.frame_ok(i)}
                 n_frames = run.n_frames
             with disk_errors(path, "open the run file for writing"):
                 writer = cls(path, h5py.File(path, "r+", **_OPEN), lock)
@@ -166,7 +167,8 @@ class Writer:
             _put(self._time, i, np.array(time, "<f8"))
         self.n_frames = i + 1
         if i in self._survivors:
-            if self._survivors.pop(i) != crc:
+            before, when = self._survivors.pop(i)
+            if time == when and crc != before:  # at another time where the run is now saved more or less often
                 self.differences.append(i)
             if not self._survivors:
                 self._tell_differences()

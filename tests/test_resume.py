@@ -209,6 +209,59 @@ def test_what_leaves_the_past_alone_may_be_set(command, tmp_path, path):
         assert result.times[-1] == pytest.approx(3.3)
 
 
+@pytest.mark.parametrize("text", [BASE, CLASSICAL], ids=["electrons", "classical"])
+@pytest.mark.parametrize(("first", "then"), [(0.3, 0.1), (0.1, 0.3), (0.2, 0.3)])
+def test_frames_may_come_more_or_less_often(command, tmp_path, path, text, first, then):
+    """From the checkpoint on, by multiples of the new interval; the moments are those of the run never stopped."""
+    every = tmp_path / "every.h5"
+    run(deck(text, run__save_every=0.1, run__duration=2.0), every).close()
+    stop(path, until=0.8, text=text, run__save_every=first)
+    assert command("resume", "run.h5", "--set", f"run.save_every={then}", "--until", "1.4") == (0, [])
+    assert command("resume", "run.h5", "--until", "2.0") == (0, [])
+    expected = [n for n in range(21) if n % round(10 * (first if n <= 8 else then)) == 0]
+    with open_run(path) as found, open_run(every) as whole:
+        assert found.deck.run.save_every == then
+        assert np.array_equal(found.times, whole.times[expected])
+        assert np.array_equal(found.moment[:], whole.moment[:][expected])
+        assert all(found.frame_ok(i) for i in range(found.n_frames))
+
+
+def test_frames_on_another_grid_survive_a_kill(command, tmp_path, path, monkeypatch):
+    """Killed after the change, before and after its checkpoint; frames written again at other times are no surprise."""
+    every = tmp_path / "every.h5"
+    run(deck(CLASSICAL, run__save_every=0.1, run__duration=2.0), every).close()
+    stop(path, until=0.8, run__save_every=0.2)
+    step, real = {"count": 0}, simulation.Parts.__init__
+
+    class Killed(BaseException):
+        pass
+
+    def slow(self, *arguments):
+        real(self, *arguments)
+        go = self.stepper.step
+
+        def counted(n, y):
+            step["count"] += 1
+            if step["count"] == 7:
+                raise Killed
+            return go(n, y)
+
+        self.stepper.step = counted
+
+    monkeypatch.setattr(simulation.Parts, "__init__", slow)
+    for interval in (0.1, 0.3):
+        step["count"] = 0
+        with pytest.raises(Killed):
+            resume(path, {"run.save_every": interval}, until=2.0)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert command("resume", "run.h5") == (0, [])
+    with open_run(path) as found, open_run(every) as whole:
+        expected = [0, 2, 4, 6, 8, 9, 10, 12, 15, 18]  # a checkpoint at step 10 has the frames until there
+        assert np.array_equal(found.times, whole.times[expected])
+        assert np.array_equal(found.moment[:], whole.moment[:][expected])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "shown", "reason"),
     [
@@ -217,7 +270,7 @@ def test_what_leaves_the_past_alone_may_be_set(command, tmp_path, path):
         ("electrons.gate", "[]", "electrons.gate", 1),
         ("integrator.step", "0.05", "integrator.step = 0.05: run.h5 was run with 0.1", 1),
         ("run.seed", "4", "run.seed = 4: run.h5 was run with 3", 1),
-        ("run.save_every", "0.1", "run.save_every = 0.1: run.h5 was run with 0.3, and its frames lie on one grid", 1),
+        ("run.save_every", "0.25", "run.save_every = 0.25: must be a multiple of integrator.step", 0),
         ("magnet.dampin", "1", 'magnet.dampin = 1: unknown key; did you mean "damping"?', 0),
         ("run.duration", "0.1", "run.duration = 0.1 (--until): run.h5 has reached t = 0.4 already", 0),
         ("run.duration", "0.45", "run.duration = 0.45: must be a multiple of integrator.step", 0),
@@ -230,7 +283,7 @@ def test_what_would_change_the_past_is_refused(command, path, key, value, shown,
     assert code == 2
     assert lines[0].startswith(f"llgnegf: {shown}")
     if reason:
-        assert "allowed when resuming: run.checkpoint_every, run.duration, title" in lines[0]
+        assert "allowed when resuming: run.checkpoint_every, run.duration, run.save_every, title" in lines[0]
         assert f'--set texture=\'{{kind = "file", path = "{path}"}}\'' in lines[0]
     assert datasets(path) == before
 
