@@ -118,7 +118,7 @@ def simulate(path: Path, deck: Deck, progress: bool = False) -> Run:
         old = open_run(path)
         changed = changes_past(old.deck, deck)
         if old.deck.run.save_every != deck.run.save_every:  # free for a run to go on with, but not these instants
-            changed["run.save_every"] = (old.deck.run.save_every, deck.run.save_every)
+            changed["run.save_every"] = str(old.deck.run.save_every), str(deck.run.save_every)
         done = old.n_frames >= deck.n_frames
         old.close()
         if changed:
