@@ -308,7 +308,7 @@ def test_trouble_with_the_electrons_leaves_a_checkpoint_to_go_on_from(tmp_path, 
 def test_a_velocity_equation_that_does_not_converge_is_told_with_its_time(path, monkeypatch):
     """Too few passes for the tolerance."""
     monkeypatch.setattr("llgnegf.coupling._MOST_DIRECTIONS", 1)
-    words = r"the velocity equation did not converge at t = 0 \(residual .*, largest at site \[\d\].*temperature"
+    words = r"the velocity equation did not converge at t = 0 \(residual .*, largest at site \[\d\].*velocity_tolerance"
     with pytest.raises(RunError, match=words):
         run(deck(), path)
 
