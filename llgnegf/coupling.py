@@ -31,8 +31,9 @@ ACCEPTED_RESIDUAL = 1e-8
 _LONGEST_MOMENT = 10.0
 # Passes of the velocity equation, at most: each direction is kept.
 _MOST_DIRECTIONS = 200
-# To what the equation without the sea part is solved in each pass: the sea part spoils more than that.
-_INNER_TOLERANCE = 1e-2
+# To what the equation without the sea part is solved in each pass, and in how many steps at most: the sea part spoils
+# more than that, and on a resonance it cancels so much of the surface part that the latter alone leads astray.
+_INNER_TOLERANCE, _MOST_INNER = 1e-1, 15
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ class Coupling:
             return vector - magnet.unpack(magnet.respond(y, self._packed_field(density))).ravel()
 
         operator = LinearOperator((b.size, b.size), matvec=image, dtype=float)
-        return gmres(operator, b, rtol=_INNER_TOLERANCE, atol=0.0, restart=60, maxiter=1)[0]
+        return gmres(operator, b, rtol=_INNER_TOLERANCE, atol=0.0, restart=_MOST_INNER, maxiter=1)[0]
 
 
 def _sum(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
