@@ -481,13 +481,13 @@ def test_checkpoints_by_steps():
 
 def test_changes_past():
     old = parse_deck(WIRE)
-    free = {"run.duration": 2.0, "run.checkpoint_every": 7, "title": "x"}
+    free = {"run.duration": 2.0, "run.save_every": 0.2, "run.checkpoint_every": 7, "title": "x"}
     assert changes_past(old, parse_deck(WIRE, overrides=free)) == {}
-    other = parse_deck(WIRE, overrides={"electrons.lead.0.coupling": 0.5, "run.save_every": 0.2, "magnet.spin": 2})
+    other = parse_deck(WIRE, overrides={"electrons.lead.0.coupling": 0.5, "integrator.step": 0.05, "magnet.spin": 2})
     assert changes_past(old, other) == {
         "magnet.spin": ("1.0", "2.0"),
         "electrons.lead[0].coupling": ("1.0", "0.5"),
-        "run.save_every": ("0.1", "0.2"),
+        "integrator.step": ("0.1", "0.05"),
     }
     assert changes_past(parse_deck(SMALL), old)["electrons.sd_exchange"] == ("absent", "0.1")
     # Writing a default out changes nothing.
