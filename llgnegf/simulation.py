@@ -272,9 +272,10 @@ def resume(
         done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
     stop = _Stop(walltime)
     with stop.listening():
-        writer = Writer.reopen(path, done)
+        writer = Writer.reopen(
+            path, done, done + deck.frames_after(state.step), {"deck": deck.text, "title": deck.title}
+        )
         with _closing(writer):
-            writer.extend(done + deck.frames_after(state.step), {"deck": deck.text, "title": deck.title})
             with open_run(path) as past:
                 watch = EnergyWatch(parts, past)
             _advance(parts, state, writer, stop, progress, watch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.integrate import trapezoid
 
 from llgnegf.trajectory import Run
 from llgnegf.units import readable_time
@@ -40,20 +41,20 @@ def summary(run: Run) -> str:
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
     scalars = [name for name in run.names if run[name].ndim == 1 and name not in ("time", "step", "solves")]
     if scalars:
-        lines.append(f"  {'':24}{'first':>15}{'last':>15}{'average':>15}{'change':>12}")
+        lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
     for name in scalars:
         values = np.asarray(run[name], dtype=float)
         if name == "wall_tilt":
             # The angle turns on through pi; its jumps there are not the wall's.
             known = ~np.isnan(values)
             values[known] = np.unwrap(values[known])
-        lines.append(_scalar_row(name, values))
+        lines.append(_scalar_row(name, run.times, values))
     if "grand_potential" in run.names:
         # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
         share = deck.electrons.back_action if deck.electrons is not None else 1.0
         total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
         name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
-        lines.append(_scalar_row(name, total))
+        lines.append(_scalar_row(name, run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
         if name in run.names:
             first, last = (np.asarray(run[name][i]) for i in (0, -1))
@@ -93,9 +94,12 @@ def _vector(v: np.ndarray) -> str:
     return "(" + ", ".join(f"{x:+.6f}" for x in v) + ")"
 
 
-def _scalar_row(name: str, values: np.ndarray) -> str:
-    known = values[~np.isnan(values)]
+def _scalar_row(name: str, times: np.ndarray, values: np.ndarray) -> str:
+    there = ~np.isnan(values)
+    known, times = values[there], times[there]
     if not len(known):
         return f"  {name:24}{'none':>15}"
+    # Over time: a resume may have changed how often frames come.
+    average = trapezoid(known, times) / np.ptp(times) if len(known) > 1 else known[0]
     change = known[-1] - known[0]
-    return f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{known.mean():>15.8g}{change:>12.3g}"
+    return f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{average:>15.8g}{change:>12.3g}"

@@ -102,11 +102,14 @@ class Writer:
         return cls(path, file, lock)
 
     @classmethod
-    def reopen(cls, path: str | Path, frames_written: int) -> Writer:
+    def reopen(
+        cls, path: str | Path, frames_written: int, n_frames: int = 0, attrs: Mapping[str, str] | None = None
+    ) -> Writer:
         """Goes on with a run file after its first `frames_written` frames, those its checkpoint knows of.
 
         Later frames become unwritten; when one of them is appended again and its bytes differ from the sound ones that
-        were there, its number is added to `differences`.  Raises FileError.
+        were there, its number is added to `differences`.  `n_frames` and `attrs` are those of `extend`, which comes
+        first: where there is no room, no frame is lost.  Raises FileError.
         """
         path = Path(path)
         lock = _Lock(path)
@@ -119,13 +122,18 @@ class Writer:
                     )
                 frames = range(frames_written, run.n_frames)
                 survivors = {i: (run._crc(i), float(run.times[i])) for i in frames if run.frame_ok(i)}
-                n_frames = run.n_frames
+                there = run.n_frames
             with disk_errors(path, "open the run file for writing"):
                 writer = cls(path, h5py.File(path, "r+", **_OPEN), lock)
-            writer.n_frames = n_frames
-            writer.truncate(frames_written)
         except BaseException:
             lock.release()
+            raise
+        try:
+            writer.n_frames = there
+            writer.extend(n_frames, attrs)
+            writer.truncate(frames_written)
+        except BaseException:
+            writer.close()
             raise
         writer._survivors = survivors
         return writer

@@ -449,6 +449,19 @@ def test_show_tells_what_how_far_and_what_is_conserved(command, deck):
     assert min(first, last) <= mean <= max(first, last)
 
 
+def test_averages_are_over_time_not_over_frames(command, deck):
+    """A resume made frames rarer."""
+    command("run", deck, "--until", "0.6", "--set", "run.save_every=0.1")
+    command("resume", "mine.h5", "--until", "1.8", "--set", "run.save_every=0.6")
+    with open_run("mine.h5") as run:
+        t, energy = run.times, run["energy_classical"][:]
+    assert len(t) == 9
+    shown = float(re.search(r"energy_classical +\S+ +\S+ +(\S+)", command("show", "mine.h5")[1])[1])
+    expected = sum((b - a) * (x + y) / 2 for a, b, x, y in zip(t, t[1:], energy, energy[1:], strict=False)) / t[-1]
+    assert shown == pytest.approx(expected, rel=1e-6)
+    assert abs(energy.mean() - expected) > 1e-4 * abs(expected)
+
+
 def test_show_points_at_damaged_frames(command, bare, tmp_path):
     import h5py
 

@@ -262,6 +262,26 @@ def test_frames_on_another_grid_survive_a_kill(command, tmp_path, path, monkeypa
         assert np.array_equal(found.moment[:], whole.moment[:][expected])
 
 
+def test_a_resume_without_room_keeps_the_frames_behind_the_checkpoint(command, path, monkeypatch):
+    """Frames come before their checkpoint: the disk is looked at before they are cut off."""
+    stop(path)
+    for newer in checkpoint.checkpoint_paths(path)[:-1]:
+        newer.unlink()
+    at = checkpoint.load_newest(path)[0].step
+    with open_run(path) as before:
+        frames = before.n_frames
+        assert before.times[-1] > (at + 0.5) * 0.1
+        moments = before.moment[:]
+    for words in (("--until", "1e9"), ("--set", "run.save_every=0.2", "--until", "1e9")):
+        code, lines = command("resume", "run.h5", *words)
+        assert code == 74
+        assert "free some space" in lines[0]
+        with open_run(path) as after:
+            assert after.n_frames == frames
+            assert np.array_equal(after.moment[:], moments)
+    assert command("resume", "run.h5", "--until", "1.2") == (0, [])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "shown", "reason"),
     [

@@ -112,9 +112,8 @@ class Device:
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
 
-    def changed(self, **changes: Any) -> Device:
-        """The same device with some arguments of the constructor changed."""
-        arguments: dict[str, Any] = {
+    def _arguments(self) -> dict[str, Any]:
+        return {
             "shape": self.shape,
             "periodic": self.periodic,
             "hopping": self.hopping,
@@ -125,7 +124,14 @@ class Device:
             "tolerance": self.tolerance,
             "leads": self.leads,
         }
-        return Device(**(arguments | changes))
+
+    def changed(self, **changes: Any) -> Device:
+        """The same device with some arguments of the constructor changed."""
+        return Device(**(self._arguments() | changes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies begin with empty caches.
+        return functools.partial(Device, **self._arguments()), ()
 
     # --- Hamiltonian ------------------------------------------------------------------------------
 

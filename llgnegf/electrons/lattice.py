@@ -21,7 +21,7 @@ from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, traced
 from .slices import Allocator, Slices, Sweep, eliminate, new
 from .slices import sweep as run_sweep
-from .threads import each
+from .threads import each, one_blas_thread
 
 # Elements of a stack of energies: small slices share the overhead of a call, large ones stay in the cache.
 _STACK_ELEMENTS = 6400
@@ -64,6 +64,7 @@ class FrozenLattice:
     # --- equilibrium ------------------------------------------------------------------------------
 
     @cached_property
+    @one_blas_thread
     def rule(self) -> FermiPoles:
         """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
         device = self.device
@@ -188,6 +189,7 @@ class FrozenLattice:
         # Far from the spectrum the Green's function varies over its width.
         return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
 
+    @one_blas_thread
     def response(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -226,6 +228,7 @@ class FrozenLattice:
         thermal = min(_KEPT_STATES_BYTES, _MOST_THERMAL_ENERGIES * states) if self.device.temperature > 0 else states
         return sweeps + FirstOrder(self, nx, False).nbytes + thermal
 
+    @one_blas_thread
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
         sea, surface = self.response(mdot, potential_rate)
@@ -243,6 +246,7 @@ class FrozenLattice:
 
     # --- the Fermi surface ------------------------------------------------------------------------
 
+    @one_blas_thread
     def at_energy(self, energy: float) -> RealEnergy:
         """Scattering states at a real energy; kept while there is room."""
         known = self._states.get(energy)
@@ -272,6 +276,7 @@ class FrozenLattice:
         return device.fermi_energy - reach, device.fermi_energy + reach
 
     @cached_property
+    @one_blas_thread
     def levels(self) -> BoundStates:
         """Discrete levels inside the thermal window: all of a closed lattice, bound states outside the lead bands."""
         device, (low, high) = self.device, self._window
@@ -298,6 +303,7 @@ class FrozenLattice:
         return H.reshape(nx * n, nx * n)
 
     @cached_property
+    @one_blas_thread
     def _resonances(self) -> NDArray[np.complex128]:
         """Eigenvalues of H + Sigma(E_F) of a small lattice: where its levels are and how wide; else none."""
         device = self.device
@@ -434,6 +440,7 @@ class FrozenLattice:
         """(nx, ny, 4): local density of states and its spin components at a real energy in the band."""
         return self.at_energy(energy).states / (2 * np.pi)
 
+    @one_blas_thread
     def level_width(self) -> float:
         """Width (energy) of the sharpest level at E_F, 4 over its dwell time; inf where no mode is open.
 

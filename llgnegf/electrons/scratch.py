@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,17 +16,29 @@ from .slices import Allocator, Stack
 KEPT_BYTES = 1_000_000_000
 
 
+# Of all of them: a garbage collection in the middle of a call may give arrays back, so it can be taken twice.
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    """Whoever held the lock is not in the child."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 class Scratch:
     """Complex arrays, by shape, that nobody needs at the moment.
 
     The pages of fresh memory cost the system a third of the time of a first order on a large lattice.  Safe between
-    threads; a garbage collection in the middle of a call may give arrays back.
+    threads.
     """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self.most_bytes, self.free_bytes = most_bytes, 0
         self._free: defaultdict[tuple[int, ...], list[Stack]] = defaultdict(list)
-        self._lock = threading.RLock()
 
     @contextmanager
     def lent(self) -> Iterator[Allocator]:
@@ -46,7 +59,7 @@ class Scratch:
         return allocate
 
     def _array(self, shape: tuple[int, ...]) -> Stack:
-        with self._lock:
+        with _lock:
             if self._free[shape]:
                 found = self._free[shape].pop()
                 self.free_bytes -= found.nbytes
@@ -55,7 +68,7 @@ class Scratch:
 
     def take_back(self, arrays: list[Stack]) -> None:
         """Arrays that nobody looks at any more; what is too much for the limit goes to the system."""
-        with self._lock:
+        with _lock:
             for one in arrays:
                 if self.free_bytes + one.nbytes <= self.most_bytes:
                     self._free[one.shape].append(one)

@@ -10,11 +10,14 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ContextDecorator
 from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
+
+from llgnegf.errors import DeckError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,7 +35,13 @@ def _enter() -> None:
 
 @lru_cache(maxsize=1)
 def _pool() -> tuple[ThreadPoolExecutor, int]:
-    workers = int(os.environ.get("LLGNEGF_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+    asked = os.environ.get("LLGNEGF_NUM_THREADS", "0").strip() or "0"
+    if not asked.isdecimal():
+        raise DeckError(
+            f"LLGNEGF_NUM_THREADS = {asked!r} (environment): allowed are whole numbers >= 1, or 0 for the cores this "
+            "process may use"
+        )
+    workers = int(asked) or len(os.sched_getaffinity(0))
     return ThreadPoolExecutor(workers, thread_name_prefix="energies", initializer=_enter), workers
 
 
@@ -44,6 +53,52 @@ def _is_worker() -> bool:
 @lru_cache(maxsize=1)
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def _let_go_of_blas(force: bool = False) -> None:
+    """Since threadpoolctl 3.8 the first thread that sets a number is the only one that may, until it lets go."""
+    if hasattr(OpenBLASController, "clear_controlling_thread"):
+        OpenBLASController.clear_controlling_thread(force=force)
+
+
+class _OneBlasThread(ContextDecorator):
+    """BLAS on one thread as long as anybody is inside: the setting is the process's, and users have threads as well."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Nobody is inside."""
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._first = threading.get_ident()
+                self._limit = _blas().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                if threading.get_ident() != self._first:
+                    _let_go_of_blas(force=True)
+                self._limit.restore_original_limits()
+                _let_go_of_blas()
+
+
+one_blas_thread = _OneBlasThread()
+
+
+def _after_fork() -> None:
+    """A child has none of the threads, and what they were about to give back never comes."""
+    _pool.cache_clear()
+    _place.is_worker = False
+    one_blas_thread.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> None:
@@ -63,7 +118,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     matrices of this size and would fight over the cores.
     """
     pool, workers = _pool()
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread:
         if workers == 1 or len(items) < 2 or _is_worker():
             return [function(item) for item in items]
         return list(pool.map(function, items))

@@ -1,15 +1,24 @@
 """Threads and memory of lattices: arrays that are used again, nothing held longer than it is needed."""
 
+import copy
 import gc
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from llgnegf.electrons import Device
+from llgnegf.electrons import Device, threads
 from llgnegf.electrons.scratch import Scratch
 from llgnegf.electrons.threads import each
+from llgnegf.errors import DeckError
 from tests.electrons.systems import random_motion
 
 SHAPE = (6, 5)
@@ -101,3 +110,117 @@ def test_threads_within_threads_end(rng):
     thread.start()
     thread.join(30)
     assert found == [[10 * i for i in range(8)]]
+
+
+# --- beside the user's own threads and processes ----------------------------------------------------------------------
+
+
+OVERLAPPING = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from threadpoolctl import threadpool_info, threadpool_limits
+from llgnegf.electrons.threads import one_blas_thread
+
+def told():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+before = told()
+entered, may_leave = threading.Event(), threading.Event()
+
+def first():
+    with one_blas_thread:
+        assert set(told()) == {1}
+        entered.set()
+        assert may_leave.wait(30)
+
+with ThreadPoolExecutor(1) as pool:
+    for _ in range(2):  # the second time nobody must be left in control
+        entered.clear(), may_leave.clear()
+        waiting = pool.submit(first)
+        assert entered.wait(30)
+        with one_blas_thread:
+            may_leave.set()
+            waiting.result(30)
+            assert set(told()) == {1}
+        assert told() == before
+    with threadpool_limits(1, user_api="blas"):  # what the user wants is kept
+        with one_blas_thread:
+            assert set(told()) == {1}
+        assert set(told()) == {1}
+    assert told() == before
+print(max(before))
+"""
+
+
+def test_blas_stays_on_one_thread_until_the_last_is_out():
+    """Calls of two threads of the user that overlap: the first out must not set it free, nor the last keep it."""
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    ran = subprocess.run([sys.executable, "-c", OVERLAPPING], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) == min(2, len(os.sched_getaffinity(0)))
+
+
+def test_bits_do_not_depend_on_the_threads_of_blas(rng):
+    """Also of what needs no energies side by side; 2 x 60 sites a slice are enough for OpenBLAS to share them out."""
+    shape = (4, 60)
+    m, velocity = (a.reshape(*shape, 3) for a in random_motion(rng, 240))
+
+    def numbers(count):
+        device = Device(shape, onsite=4.0, sd_exchange=-2.0, fermi_energy=1.9, tolerance=1e-4)
+        with threadpool_limits(count, user_api="blas"):
+            spin = device.spin_density(m, velocity)
+            found = [spin.adiabatic, spin.sea, spin.surface, *device.lead_currents(m, velocity)]
+            found += [device.transmission(1.9, m), device.density_of_states(1.7, m)]
+            found.append(np.array(device.freeze(m).level_width()))
+            return [a.tobytes() for a in found]
+
+    assert numbers(1) == numbers(2)
+
+
+def test_threads_of_the_user_find_the_same(rng, device):
+    cases = motions(rng, 6)
+    expected = [device.freeze(m).response(velocity, rate) for m, velocity, rate in cases]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda case: device.freeze(case[0]).response(*case[1:]), cases))
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_forked_process_has_threads_of_its_own(rng, device, inside):
+    """The parent's pool, its locks and who was inside do not live on in the child."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork here")
+    ((m, velocity, rate),) = motions(rng, 1)
+    expected = device.freeze(m).response(velocity, rate)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=lambda: queue.put(device.freeze(m).response(velocity, rate)), daemon=True)
+    if inside:
+        each(lambda i: child.start() if i == 0 else None, range(2))
+    else:
+        child.start()
+    child.join(60)
+    hangs = child.is_alive()
+    child.kill()
+    assert not hangs
+    assert np.array_equal(queue.get(), expected)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda device: pickle.loads(pickle.dumps(device))])
+@pytest.mark.parametrize("shape", [(6, 5), (4,)])
+def test_a_device_can_be_copied_after_use(rng, copied, shape):
+    device = Device(shape, sd_exchange=-0.7, fermi_energy=-0.4, tolerance=1e-6)
+    m, velocity = (a.reshape(*shape, 3) for a in random_motion(rng, device.n_sites))
+    expected = device.spin_density(m, velocity)
+    found = copied(device).spin_density(m, velocity)
+    for part in ("adiabatic", "sea", "surface"):
+        assert np.array_equal(getattr(found, part), getattr(expected, part))
+
+
+@pytest.mark.parametrize("value", ["two", "-1", "1.5"])
+def test_a_wrong_number_of_threads_is_told_with_its_name(monkeypatch, value):
+    monkeypatch.setenv("LLGNEGF_NUM_THREADS", value)
+    threads._pool.cache_clear()
+    with pytest.raises(DeckError, match=f"LLGNEGF_NUM_THREADS = '{value}'.*allowed are whole numbers >= 1"):
+        each(abs, range(3))
