@@ -5,9 +5,9 @@ order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, so the LLG equation is i
 
     v = v_0 - L[back_action J_sd chi v],   L b = [m x b + alpha m x (m x b)]/[S (1 + alpha^2)],
 
-with v_0 the explicit velocity under the classical field, s_ad and the gates.  The linear system is solved (GMRES on
-the map itself) and not lagged: a fixed-point iteration diverges for strong coupling, a lag destroys the balance
-between the sea and the surface part.
+with v_0 the explicit velocity under the classical field, s_ad and the gates.  The linear system is solved (minimal
+residuals) and not lagged: a fixed-point iteration diverges for strong coupling, a lag destroys the balance between the
+sea and the surface part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from llgnegf.magnet import Magnet
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
-# Near a resonance rounding may keep GMRES from the tolerance asked; this is still below what a step errs by.
+# Near a resonance rounding may keep the residual above the tolerance asked; this is still below what a step errs by.
 ACCEPTED_RESIDUAL = 1e-8
 # A stage of a step may stretch moments a little; this long, the step is far too large and the electrons mean nothing.
 _LONGEST_MOMENT = 10.0
@@ -49,8 +49,8 @@ class Coupling:
     """The right-hand side of the self-consistent equations.
 
     order 0: only s_ad acts; order 1: also the sea and surface terms, with `velocity_feedback` those of dm/dt as well
-    as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to v_0.  `field(t, m)`: a
-    user's own effective field, energy units, shape of m.
+    as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
+    `field(t, m)`: a user's own effective field, energy units, shape of m.
 
     It remembers nothing of one instant for the next but the count of `solves`.
     """

@@ -46,11 +46,9 @@ def estimate(deck: Deck) -> str:
         raise DeckError(f"integrator.method: {error}") from None
     began = time.perf_counter()
     frame = parts.observables.frame(0, parts.start)  # also compiles the kernels
-    seconds_frame, solves = time.perf_counter() - began, parts.coupling.solves
-    parts.coupling.solves = 0
-    if seconds_frame > _LONG:
-        parts.coupling.solves = solves
-    else:
+    seconds_frame = time.perf_counter() - began
+    if seconds_frame < _LONG:
+        parts.coupling.solves = 0
         began = time.perf_counter()
         frame = parts.observables.frame(0, parts.start)
         seconds_frame = time.perf_counter() - began

@@ -28,6 +28,7 @@ from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_de
 from llgnegf.deck_checks import show
 from llgnegf.deck_schema import FromFile
 from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
@@ -67,10 +68,14 @@ def build_magnet(deck: Deck) -> Magnet:
 
 
 def build_device(deck: Deck) -> Device | None:
-    """The electrons of a deck, or None for a classical run."""
+    """The electrons of a deck, or None for a classical run.  DeckError where the environment does not fit."""
     table = deck.electrons
     if table is None:
         return None
+    try:
+        worker_count()  # before anything is written
+    except ValueError as error:
+        raise DeckError(str(error)) from None
     return Device(
         deck.lattice.shape,
         periodic=deck.lattice.periodic,

@@ -449,6 +449,15 @@ def test_show_tells_what_how_far_and_what_is_conserved(command, deck):
     assert min(first, last) <= mean <= max(first, last)
 
 
+def test_a_wrong_number_of_threads_is_told_before_anything_is_written(command, deck, tmp_path, monkeypatch):
+    monkeypatch.setenv("LLGNEGF_NUM_THREADS", "all")
+    for verb in ("check", "run"):
+        code, _, err = command(verb, deck)
+        assert code == 2
+        assert err.startswith("llgnegf: LLGNEGF_NUM_THREADS = 'all' (environment): allowed are whole numbers >= 1")
+    assert not list(tmp_path.glob("*.h5*"))
+
+
 def test_averages_are_over_time_not_over_frames(command, deck):
     """A resume made frames rarer."""
     command("run", deck, "--until", "0.6", "--set", "run.save_every=0.1")

@@ -15,7 +15,6 @@ from .slices import Allocator, Stack
 # Sweeps are kept for later applications of a response up to this size (bytes); beyond it they are done again.
 KEPT_BYTES = 1_000_000_000
 
-
 # Of all of them: a garbage collection in the middle of a call may give arrays back, so it can be taken twice.
 _lock = threading.RLock()
 

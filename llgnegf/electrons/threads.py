@@ -17,14 +17,11 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
-from llgnegf.errors import DeckError
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Below this many site-energies a kernel call is shorter than handing it to threads.
 _THREADING_THRESHOLD = 4000
-
 
 _place = threading.local()
 
@@ -33,15 +30,20 @@ def _enter() -> None:
     _place.is_worker = True
 
 
-@lru_cache(maxsize=1)
-def _pool() -> tuple[ThreadPoolExecutor, int]:
+def worker_count() -> int:
+    """How many threads share the energies; ValueError where the environment says something impossible."""
     asked = os.environ.get("LLGNEGF_NUM_THREADS", "0").strip() or "0"
     if not asked.isdecimal():
-        raise DeckError(
+        raise ValueError(
             f"LLGNEGF_NUM_THREADS = {asked!r} (environment): allowed are whole numbers >= 1, or 0 for the cores this "
             "process may use"
         )
-    workers = int(asked) or len(os.sched_getaffinity(0))
+    return int(asked) or len(os.sched_getaffinity(0))
+
+
+@lru_cache(maxsize=1)
+def _pool() -> tuple[ThreadPoolExecutor, int]:
+    workers = worker_count()
     return ThreadPoolExecutor(workers, thread_name_prefix="energies", initializer=_enter), workers
 
 
@@ -94,7 +96,6 @@ one_blas_thread = _OneBlasThread()
 def _after_fork() -> None:
     """A child has none of the threads, and what they were about to give back never comes."""
     _pool.cache_clear()
-    _place.is_worker = False
     one_blas_thread.forget()
 
 

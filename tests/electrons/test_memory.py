@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from llgnegf.electrons import Device, threads
+from llgnegf.electrons import Device, scratch, threads
 from llgnegf.electrons.scratch import Scratch
 from llgnegf.electrons.threads import each
-from llgnegf.errors import DeckError
 from tests.electrons.systems import random_motion
 
 SHAPE = (6, 5)
@@ -85,18 +84,18 @@ def test_memory_of_a_texture_returns_without_a_collection(rng, device):
 
 
 def test_scratch_keeps_no_more_than_its_limit():
-    scratch = Scratch(1000)
+    store = Scratch(1000)
     arrays = []
-    allocate = scratch.lender(arrays)
+    allocate = store.lender(arrays)
     first, second = allocate((40,)), allocate((40,))
     assert first is not second
-    scratch.take_back(arrays)
-    assert scratch.free_bytes == 640
-    with scratch.lent() as again:
+    store.take_back(arrays)
+    assert store.free_bytes == 640
+    with store.lent() as again:
         assert again((40,)) is first
-        assert scratch.free_bytes == 0
+        assert store.free_bytes == 0
         assert again((30,)).shape == (30,)
-    assert scratch.free_bytes == 640
+    assert store.free_bytes == 640
 
 
 def test_threads_within_threads_end(rng):
@@ -154,7 +153,7 @@ print(max(before))
 
 def test_blas_stays_on_one_thread_until_the_last_is_out():
     """Calls of two threads of the user that overlap: the first out must not set it free, nor the last keep it."""
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
     ran = subprocess.run([sys.executable, "-c", OVERLAPPING], env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) == min(2, len(os.sched_getaffinity(0)))
@@ -186,24 +185,32 @@ def test_threads_of_the_user_find_the_same(rng, device):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("inside", [False, True])
-def test_a_forked_process_has_threads_of_its_own(rng, device, inside):
-    """The parent's pool, its locks and who was inside do not live on in the child."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("no fork here")
+@pytest.mark.parametrize("held", [None, "blas", "scratch"])
+def test_a_forked_process_has_threads_of_its_own(rng, device, held):
+    """The parent's pool, and what another of its threads held at that moment, do not live on in the child."""
     ((m, velocity, rate),) = motions(rng, 1)
     expected = device.freeze(m).response(velocity, rate)
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     child = context.Process(target=lambda: queue.put(device.freeze(m).response(velocity, rate)), daemon=True)
-    if inside:
-        each(lambda i: child.start() if i == 0 else None, range(2))
-    else:
+    lock = {None: threading.Lock(), "blas": threads.one_blas_thread._lock, "scratch": scratch._lock}[held]
+    taken, forked = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            taken.set()
+            forked.wait(30)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        assert taken.wait(30)
         child.start()
+        forked.set()
     child.join(60)
     hangs = child.is_alive()
     child.kill()
     assert not hangs
+    assert child.exitcode == 0
     assert np.array_equal(queue.get(), expected)
 
 
@@ -222,5 +229,5 @@ def test_a_device_can_be_copied_after_use(rng, copied, shape):
 def test_a_wrong_number_of_threads_is_told_with_its_name(monkeypatch, value):
     monkeypatch.setenv("LLGNEGF_NUM_THREADS", value)
     threads._pool.cache_clear()
-    with pytest.raises(DeckError, match=f"LLGNEGF_NUM_THREADS = '{value}'.*allowed are whole numbers >= 1"):
+    with pytest.raises(ValueError, match=f"LLGNEGF_NUM_THREADS = '{value}'.*allowed are whole numbers >= 1"):
         each(abs, range(3))
