@@ -155,7 +155,13 @@ def test_disk_trouble_names_path_and_remedy(tmp_path, state):
     with pytest.raises(FileError, match="no such file or folder: make the folder first") as caught:
         save(tmp_path / "none" / "r", state, "", 1)
     assert caught.value.exit_code == 74
-    for code, remedy in {errno.ENOSPC: "disk is full", errno.EROFS: "read-only", errno.EACCES: "permission"}.items():
+    remedies = {
+        errno.ENOSPC: "disk is full",
+        errno.EDQUOT: "quota is used up",
+        errno.EROFS: "read-only",
+        errno.EACCES: "permission",
+    }
+    for code, remedy in remedies.items():
         with pytest.raises(FileError, match=f"r.h5: cannot write: .*{remedy}"), disk_errors("r.h5", "write"):
             raise OSError(code, "x")
         with pytest.raises(FileError, match=remedy), disk_errors("r.h5", "write"):
