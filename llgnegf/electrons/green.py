@@ -310,3 +310,132 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                 transmission[k, q, p, 0, 1] = m[1]
                 transmission[k, q, p, 1, 0] = m[2]
                 transmission[k, q, p, 1, 1] = m[3]
+
+
+@njit(inline="always", **_options)
+def _trace(out, k, i, f):
+    """out[k, i] = Tr[sigma_a f] for a = identity, x, y, z."""
+    out[k, i, 0] = f[0] + f[3]
+    out[k, i, 1] = f[1] + f[2]
+    out[k, i, 2] = 1j * (f[1] - f[2])
+    out[k, i, 3] = f[0] - f[3]
+
+
+@njit(**_options)
+def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, bonds):
+    """Sites of A(z) and of G(z) Y A(z) for two resolvents that differ by their self-energies.
+
+    z: (n,).  h: (N, 2, 2), hops: (N - 1,), Y: (N, 2, 2) as in `contour_sums`.  retarded, advanced: (n, 2) self-energies
+    of G and A [energy, left/right], scalars in spin space.  y_ends: (n, 2, 2, 2) is added to Y on the first and the last
+    site; length 0 on the first axis to leave it out.
+    states, response: (n, N, 4) receive the traces with 1, sigma_x, sigma_y, sigma_z of A and of F = G Y A.
+    bonds: (n, N - 1, 4) receives those of F_(i+1,i) - F_(i,i+1); length 0 to leave it out.
+    """
+    n_sites = h.shape[0]
+    with_bonds = bonds.shape[0] > 0
+    with_ends = y_ends.shape[0] > 0
+    zero = (0j, 0j, 0j, 0j)
+    left = np.empty((3, n_sites, 4), dtype=np.complex128)
+    for k in range(z.shape[0]):
+        g, a, f = zero, zero, zero
+        for direction in range(2):
+            if direction == 1:
+                g, a, f = zero, zero, zero
+            for j in range(n_sites):
+                i = j if direction == 0 else n_sites - 1 - j
+                left_hop = hops[i - 1] if i > 0 else 0.0
+                right_hop = hops[i] if i < n_sites - 1 else 0.0
+                t2 = left_hop * left_hop if direction == 0 else right_hop * right_hop
+                g_next, a_next, f_next = g, a, f
+                hi = _load(h, i)
+                bare = (z[k] - hi[0], -hi[1], -hi[2], z[k] - hi[3])
+                sg, sa = 0j, 0j
+                y = _load(Y, i)
+                if i == 0:
+                    sg, sa = sg + retarded[k, 0], sa + advanced[k, 0]
+                    if with_ends:
+                        y = _add(y, _load(y_ends[k], 0))
+                if i == n_sites - 1:
+                    sg, sa = sg + retarded[k, 1], sa + advanced[k, 1]
+                    if with_ends:
+                        y = _add(y, _load(y_ends[k], 1))
+                G = (bare[0] - sg - t2 * g[0], bare[1] - t2 * g[1], bare[2] - t2 * g[2], bare[3] - sg - t2 * g[3])
+                A = (bare[0] - sa - t2 * a[0], bare[1] - t2 * a[1], bare[2] - t2 * a[2], bare[3] - sa - t2 * a[3])
+                y = (y[0] + t2 * f[0], y[1] + t2 * f[1], y[2] + t2 * f[2], y[3] + t2 * f[3])
+                for full in range(direction + 1):
+                    if full == 1 and i > 0:
+                        t2 = left_hop * left_hop
+                        m = _get(left, 0, i - 1)
+                        G = (G[0] - t2 * m[0], G[1] - t2 * m[1], G[2] - t2 * m[2], G[3] - t2 * m[3])
+                        m = _get(left, 1, i - 1)
+                        A = (A[0] - t2 * m[0], A[1] - t2 * m[1], A[2] - t2 * m[2], A[3] - t2 * m[3])
+                        m = _get(left, 2, i - 1)
+                        y = (y[0] + t2 * m[0], y[1] + t2 * m[1], y[2] + t2 * m[2], y[3] + t2 * m[3])
+                    e, b = _inv(G), _inv(A)
+                    fe = _mul(_mul(e, y), b)
+                    if full == 0:
+                        g, a, f = e, b, fe
+                        if direction == 0:
+                            _put(left, 0, i, g)
+                            _put(left, 1, i, a)
+                            _put(left, 2, i, f)
+                    else:
+                        _trace(states, k, i, b)
+                        _trace(response, k, i, fe)
+                        if with_bonds and i < n_sites - 1:
+                            # F_(i+1,i) = -t (f A_ii + g F_ii), F_(i,i+1) = -t (F_ii a + G_ii f), of the right neighbour.
+                            there = _add(_mul(f_next, b), _mul(g_next, fe))
+                            back = _add(_mul(fe, a_next), _mul(e, f_next))
+                            d = _sub(back, there)
+                            _trace(bonds, k, i, (right_hop * d[0], right_hop * d[1], right_hop * d[2], right_hop * d[3]))
+
+
+@njit(**_options)
+def smallest_widths(energies, h, hops, retarded, out):
+    """A lower bound for the half-width of any level at each real energy, from what its amplitude at the ends must be.
+
+    A level r of half-width gamma has 2 gamma |r|^2 = Gamma_L |r_0|^2 + Gamma_R |r_(N-1)|^2, and from either end the
+    equation itself tells how large it can be elsewhere, |r_i| <= |T_i| |r_0|.  With left and right bounds meeting where
+    that is best, gamma >= min(Gamma_L/sum |T|^2, Gamma_R/sum |T|^2)/2.
+    energies: (n,).  h, hops, retarded as in `between_terms`.  out: (n,) receives energies (slopes of Sigma left out).
+    """
+    n_sites = h.shape[0]
+    grown = np.empty((2, n_sites))
+    for k in range(energies.shape[0]):
+        for direction in range(2):
+            before = (0j, 0j, 0j, 0j)
+            this = (1.0 + 0j, 0j, 0j, 1.0 + 0j)
+            total = 0.0
+            for j in range(n_sites):
+                i = j if direction == 0 else n_sites - 1 - j
+                total += 0.5 * (
+                    abs(this[0]) ** 2 + abs(this[1]) ** 2 + abs(this[2]) ** 2 + abs(this[3]) ** 2
+                )
+                grown[direction, j] = total
+                if j == n_sites - 1 or not total < 1e200:
+                    for rest in range(j + 1, n_sites):
+                        grown[direction, rest] = total
+                    break
+                hi = _load(h, i)
+                e = energies[k]
+                a = (e - hi[0], -hi[1], -hi[2], e - hi[3])
+                if j == 0:
+                    s = retarded[k, direction]
+                    a = (a[0] - s, a[1], a[2], a[3] - s)
+                ahead = hops[i] if direction == 0 else hops[i - 1]
+                behind = 0.0
+                if j > 0:
+                    behind = hops[i - 1] if direction == 0 else hops[i]
+                m = _mul(a, this)
+                following = (
+                    -(m[0] + behind * before[0]) / ahead,
+                    -(m[1] + behind * before[1]) / ahead,
+                    -(m[2] + behind * before[2]) / ahead,
+                    -(m[3] + behind * before[3]) / ahead,
+                )
+                before, this = this, following
+        left, right = -2 * retarded[k, 0].imag, -2 * retarded[k, 1].imag
+        best = max(left / grown[0, n_sites - 1], right / grown[1, n_sites - 1])
+        for m in range(1, n_sites):
+            best = max(best, min(left / grown[0, m - 1], right / grown[1, n_sites - m - 1]))
+        out[k] = 0.5 * best

@@ -1,0 +1,384 @@
+"""Resonances and bound states of an open device: the zeros of K(E) = E - H - Sigma(E), with both eigenvectors.
+
+Near a zero E_p the Green's function is G(E) = r_p l_p^+/(E - E_p) + regular, with K r = 0, l^+ K = 0, l^+ K' r = 1.  Zeros
+on the real axis are discrete levels (bound states outside the lead bands, or inside them where the symmetry of the
+device keeps a level from the open modes); the others lie below it by half their width.
+
+Start values are the eigenvectors of H + Re Sigma(E_F) (Hermitian) in the energies of interest, and of what the leads make
+of these among themselves.  Two-sided inverse iteration with the Rayleigh functional of the exact self-energy makes them
+zeros to rounding; zeros closer together than the start values are good for are treated as one block.
+
+The distance to the real axis decides over the response of a narrow level, 1/width, and is had from the amplitudes at the
+ends, gamma r^+ r = -Im r^+ Sigma r, to the relative accuracy of these and not of E_p.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from .system import Factorized, OpenSystem, Segment, Vectors
+
+# Half-widths below this share of the hopping count as none: such a level would take 1e14 hopping times to empty.
+DISCRETE = 1e-14
+# Zeros this close to each other (times the hopping) are one and the same level.
+_SAME = 1e-12
+_MOST_PASSES = 8
+# The leads vary so slowly with energy that one energy of theirs is a good guess this far (times the hopping), ...
+_PIECE = 0.3
+# ... and levels this far away (times the hopping) mix through them.
+_MARGIN = 0.5
+# Up to this many orbitals all levels are taken into account.
+_FEW = 64
+# Of the residual |K r| over the hopping: rounding.
+_CONVERGED = 1e-12
+# Up to this bandwidth the band solver for eigenvalues is faster than the dense one.
+_NARROW_BAND = 8
+
+
+@dataclass(frozen=True)
+class Resonances:
+    """Zeros of K on one segment that are treated together: E_p (k,), right and left eigenvectors (N, k)."""
+
+    segment: Segment
+    energies: Vectors
+    right: Vectors
+    left: Vectors
+
+    @property
+    def half_widths(self) -> NDArray[np.float64]:
+        """gamma_p = -Im E_p, (k,), energy."""
+        return -self.energies.imag
+
+    def of(self, chosen: Sequence[int] | NDArray[np.intp]) -> Resonances:
+        """Some of them."""
+        return Resonances(self.segment, self.energies[chosen], self.right[:, chosen], self.left[:, chosen])
+
+
+@dataclass(frozen=True)
+class FirstGuess:
+    """Guesses of zeros near one segment: E_p (k,), right and left vectors (N, k), how wrong the energies may be (k,)."""
+
+    segment: Segment
+    energies: Vectors
+    right: Vectors
+    left: Vectors
+    errors: NDArray[np.float64]
+
+
+class ResonanceSearch:
+    """All zeros of K(E) near a piece of the real axis.
+
+    low, high: where to look, energy; reference: the energy at which the leads enter the Hermitian levels.
+    """
+
+    def __init__(self, system: OpenSystem, low: float, high: float, reference: float) -> None:
+        self.system, self.reference = system, reference
+        margin = _MARGIN * system.modes.hopping if system.size > _FEW else np.inf
+        self.levels, self.states = _hermitian_levels(system, low - margin, high + margin, reference)
+        self.ends = system.amplitudes(self.states)
+        self.margin = margin
+
+    def first_guesses(self, segment: Segment, low: float, high: float) -> list[FirstGuess]:
+        """Eigenvectors of H + Sigma among the Hermitian levels, for energies of a segment between `low` and `high`.
+
+        In pieces, in each of which Sigma is taken in the middle; every eigenvector goes to the piece of its energy.
+        """
+        a, b = max(low, segment.low), min(high, segment.high)
+        if a >= b:
+            return []
+        cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / (_PIECE * self.system.modes.hopping))))
+        return [self._first_guess(segment, *piece) for piece in zip(cuts[:-1], cuts[1:], strict=True)]
+
+    def _first_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
+        system = self.system
+        middle = 0.5 * (low + high)
+        there = system.self_energy(middle, segment.open_modes)
+        change = there - system.real_self_energy(self.reference)
+        near = (self.levels > low - self.margin) & (self.levels < high + self.margin)
+        ends, states = self.ends[:, near], self.states[:, near]
+        energies, y = np.linalg.eig(np.diag(self.levels[near]) + ends.conj().T @ (change[:, None] * ends))
+        left = np.linalg.pinv(y, rcond=1e-13).conj().T
+        # To each its own energy.
+        weights = (ends @ left).conj() * (ends @ y) / (left.conj() * y).sum(axis=0)
+        base = energies.copy()
+        for _ in range(3):
+            shifts = [system.self_energy(_near(e, segment), segment.open_modes) - there for e in energies]
+            energies = base + (np.array(shifts).reshape(len(base), -1).T * weights).sum(axis=0)
+        errors = abs(energies - base) + 1e-6 * system.modes.hopping
+        width = np.clip(-energies.imag, 0.05 * system.modes.hopping, None)
+        mine = (energies.real > low - width) & (energies.real < high + width)
+        return FirstGuess(segment, energies[mine], states @ y[:, mine], states @ left[:, mine], errors[mine])
+
+    def zeros(self, guesses: list[FirstGuess], chosen: list[NDArray[np.bool_]]) -> list[Resonances]:
+        """The zeros to which the chosen first guesses lead on the sheet of their segment, each once."""
+        found: list[Resonances] = []
+        for guess, mine in zip(guesses, chosen, strict=True):
+            index = np.flatnonzero(mine)
+            for group in _groups(guess.energies[index], guess.errors[index]):
+                g = index[group]
+                block = _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g])
+                if block is not None:
+                    found.append(block)
+        return _each_once(found, _SAME * self.system.modes.hopping)
+
+
+def _near(energy: complex, segment: Segment) -> complex:
+    """The energy, or the point of the segment's neighbourhood next to it."""
+    width = segment.high - segment.low
+    return complex(np.clip(energy.real, segment.low - 0.1 * width, segment.high + 0.1 * width), energy.imag)
+
+
+def _hermitian_levels(system: OpenSystem, low: float, high: float, reference: float):
+    """Eigenvalues (k,) of H + Re Sigma(reference) between `low` and `high`, and eigenvectors (N, k)."""
+    if system.h.shape[1] <= _NARROW_BAND and system.size > 4 * _NARROW_BAND:
+        band = system.hermitian_band(reference)
+        return scipy.linalg.eig_banded(band, lower=True, select="v", select_range=(low, high), check_finite=False)
+    H = system.hermitian(reference)
+    if system.size <= 200:
+        energies, states = np.linalg.eigh(H)
+        inside = (energies > low) & (energies <= high)
+        return energies[inside], np.ascontiguousarray(states[:, inside])
+    return scipy.linalg.eigh(H, subset_by_value=(low, high), overwrite_a=True, check_finite=False)
+
+
+def _groups(energies: Vectors, errors: NDArray[np.float64]) -> list[NDArray[np.intp]]:
+    """Indices of energies (k,) that may be mistaken for each other."""
+    order = np.argsort(energies.real)
+    groups: list[list[int]] = []
+    for i in order:
+        near = [g for g in groups if any(abs(energies[i] - energies[j]) < errors[i] + errors[j] for j in g)]
+        merged = [int(i), *(j for g in near for j in g)]
+        groups = [g for g in groups if g not in near] + [merged]
+    return [np.array(sorted(g)) for g in groups]
+
+
+def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vectors, W: Vectors) -> Resonances | None:
+    """Zeros of K near `energies` (k,) from first guesses of their eigenvectors (N, k); None where there are none."""
+    t, open_modes = system.modes.hopping, segment.open_modes
+    size = len(energies)
+    limit = _CONVERGED * t * max(1.0, float(abs(system.h).max()) / t)
+    best: tuple[float, Vectors, Vectors, Vectors] | None = None
+    for _ in range(_MOST_PASSES):
+        factors = system.factorized(complex(energies.mean()), open_modes)
+        V, W = (_orthonormal(factors.solve(x, adjoint=adjoint)) for x, adjoint in ((V, False), (W, True)))
+        if not (np.isfinite(V).all() and np.isfinite(W).all()):
+            return None
+        small = _Projection(system, segment, V, W)
+        found = small.zeros(complex(energies.mean()), size, energies)
+        if found is None:
+            return None
+        energies, right, left = found[0], V @ found[1], W @ found[2]
+        left_over = max(
+            float(np.linalg.norm(system.residual(e, open_modes, r[:, None]))) / max(float(np.linalg.norm(r)), 1e-300)
+            for e, r in zip(energies, right.T, strict=True)
+        )
+        if best is None or left_over < best[0]:
+            best = left_over, energies, right, left
+        if left_over < limit:
+            break
+        V, W = right, left
+    assert best is not None
+    left_over, energies, right, left = best
+    if left_over > 1e3 * limit:
+        return None
+    energies = np.array([_with_width(system, segment, e, r) for e, r in zip(energies, right.T, strict=True)])
+    return Resonances(segment, energies, right, left)
+
+
+def _orthonormal(vectors: Vectors) -> Vectors:
+    """A basis of what vectors (N, k) span."""
+    if vectors.shape[1] == 1:
+        return vectors / np.linalg.norm(vectors)
+    return np.asarray(np.linalg.qr(vectors)[0])
+
+
+def _with_width(system: OpenSystem, segment: Segment, energy: complex, right: Vectors) -> complex:
+    """E_p whose imaginary part is -gamma = Im r^+ Sigma(E_p) r/r^+ r, by Newton; real where gamma is next to nothing."""
+    weight = abs(system.amplitudes(right[:, None])[:, 0]) ** 2 / np.vdot(right, right).real
+    gamma = max(-energy.imag, 0.0)
+    if -energy.imag > 1e-3 * system.modes.hopping:
+        return energy
+    for _ in range(50):
+        at = complex(energy.real, -gamma)
+        excess = gamma + float((weight * system.self_energy(at, segment.open_modes).imag).sum())
+        slope = 1 - float((weight * system.slope(at, segment.open_modes).real).sum())
+        step = excess / slope
+        gamma -= step
+        if abs(step) <= 1e-16 * abs(gamma):
+            break
+    if gamma < DISCRETE * system.modes.hopping:
+        return complex(energy.real, 0.0)
+    return complex(energy.real, -gamma)
+
+
+class _Projection:
+    """W^+ K(E) V for V, W (N, k): the leads are exact, so its zeros are those of K once V and W hold the vectors."""
+
+    def __init__(self, system: OpenSystem, segment: Segment, V: Vectors, W: Vectors) -> None:
+        self.system, self.segment = system, segment
+        self.overlap, self.hamiltonian = W.conj().T @ V, W.conj().T @ system.apply(V)
+        self.right, self.left = system.amplitudes(V), system.amplitudes(W).conj().T
+
+    def value(self, energy: complex) -> Vectors:
+        sigma = self.system.self_energy(energy, self.segment.open_modes)
+        return energy * self.overlap - self.hamiltonian - self.left @ (sigma[:, None] * self.right)
+
+    def slope(self, energy: complex) -> Vectors:
+        slope = self.system.slope(energy, self.segment.open_modes)
+        return np.asarray(self.overlap - self.left @ (slope[:, None] * self.right))
+
+    def _steps(self, energy: complex) -> tuple[Vectors, Vectors]:
+        """What the zeros seen from `energy` are away from it, (k,), and their right vectors (k, k)."""
+        away, y = np.linalg.eig(np.linalg.solve(self.slope(energy), self.value(energy)))
+        return away, y
+
+    def zeros(self, mean: complex, size: int, guesses: Vectors) -> tuple[Vectors, Vectors, Vectors] | None:
+        """Energies (k,), right and left vectors (k, k) with l^+ K' r = 1; None where Newton's method fails."""
+        if size == 1:
+            return self._zero(complex(guesses[0]))
+        try:
+            energies = mean - self._steps(mean)[0] if size > 1 else guesses.copy()
+            for p in range(size):
+                e = complex(energies[p])
+                for _ in range(30):
+                    away = self._steps(e)[0]
+                    step = away[np.argmin(abs(away))]
+                    e -= step
+                    if abs(step) <= 1e-16 * max(abs(e), self.system.modes.hopping):
+                        break
+                energies[p] = e
+            right, left = np.empty((size, size), complex), np.empty((size, size), complex)
+            order = np.lexsort((energies.imag, energies.real))
+            taken: list[int] = []
+            for p in order:
+                if p in taken:
+                    continue
+                same = [q for q in order if q not in taken and abs(energies[q] - energies[p]) <= self._same]
+                e = complex(np.mean(energies[same]))
+                away, y = self._steps(e)
+                chosen = np.argsort(abs(away))[: len(same)]
+                left_all = np.linalg.inv(self.slope(e) @ y).conj().T
+                energies[same], right[:, same], left[:, same] = e, y[:, chosen], left_all[:, chosen]
+                taken += same
+        except np.linalg.LinAlgError:
+            return None
+        if not (np.isfinite(energies).all() and np.isfinite(right).all() and np.isfinite(left).all()):
+            return None
+        return energies, right, left
+
+    def _zero(self, energy: complex) -> tuple[Vectors, Vectors, Vectors] | None:
+        """The same for one vector: a number's zero."""
+        system, open_modes = self.system, self.segment.open_modes
+        weights = self.left[0] * self.right[:, 0]
+        overlap, hamiltonian = self.overlap[0, 0], self.hamiltonian[0, 0]
+        slope = overlap
+        for _ in range(30):
+            value = energy * overlap - hamiltonian - weights @ system.self_energy(energy, open_modes)
+            slope = overlap - weights @ system.slope(energy, open_modes)
+            if slope == 0 or not np.isfinite(value):
+                return None
+            step = value / slope
+            energy -= step
+            if abs(step) <= 1e-15 * max(abs(energy), system.modes.hopping):
+                break
+        one = np.ones((1, 1), complex)
+        return np.array([energy]), one, one / np.conj(slope)
+
+    @property
+    def _same(self) -> float:
+        return _SAME * self.system.modes.hopping
+
+
+def _each_once(found: list[Resonances], same: float) -> list[Resonances]:
+    """Without zeros that two first guesses led to."""
+    kept: list[Resonances] = []
+    for block in found:
+        new = []
+        for p, (energy, right) in enumerate(zip(block.energies, block.right.T, strict=True)):
+            twins = [
+                other.right[:, q] for other in kept for q in np.flatnonzero(abs(other.energies - energy) <= 100 * same)
+            ]
+            if twins:
+                basis = np.linalg.qr(np.array(twins).T)[0]
+                rest = right - basis @ (basis.conj().T @ right)
+                if np.linalg.norm(rest) < 1e-5 * np.linalg.norm(right):
+                    continue
+            new.append(p)
+        if new:
+            kept.append(block.of(np.array(new)))
+    return kept
+
+
+class Residue:
+    """-i f'(z) G(z) Y l r^+ at the conjugates z of the zeros of one block, for any perturbation Y.
+
+    The pole of the advanced function lies at z = E_p^*, 2 gamma above the zeros of K: what G(z) has of the block itself is
+    taken out and added analytically, so that neither a narrow width nor neighbours in the block cost digits.
+    """
+
+    def __init__(self, system: OpenSystem, block: Resonances) -> None:
+        self.system, self.block = system, block
+        self._factors: list[Factorized] | None = None
+
+    @property
+    def factors(self) -> list[Factorized]:
+        """LU factors of K(E_p^*); kept."""
+        if self._factors is None:
+            open_modes = self.block.segment.open_modes
+            self._factors = [self.system.factorized(complex(np.conj(e)), open_modes) for e in self.block.energies]
+        return self._factors
+
+    def response(self, p: int, source: Vectors) -> tuple[Vectors, complex]:
+        """G(z) b at z = E_p^* for a source b (N,): without r_p (l_p^+ b)/(z - E_p), and l_p^+ b.
+
+        Of discrete levels, everything that is degenerate with level p is left out.
+        """
+        system, block, open_modes = self.system, self.block, self.block.segment.open_modes
+        z = complex(np.conj(block.energies[p]))
+        shares = block.left.conj().T @ source
+        right, left = system.amplitudes(block.right), system.amplitudes(block.left)
+        rest, wanted = source.copy(), np.zeros(len(shares), complex)
+        overlap = np.empty((len(shares), len(shares)), complex)
+        for q, e in enumerate(block.energies):
+            # b = sum_q c_q [1 - Sigma(z, E_q)] r_q + rest:  G takes the sum to sum_q c_q r_q/(z - E_q).
+            slope = system.slope(z, open_modes, complex(e))
+            rest -= shares[q] * self._without(slope, block.right[:, q])
+            overlap[q] = block.left[:, q].conj() @ block.right - (left[:, q].conj() * slope) @ right
+            for s, other in enumerate(block.energies):
+                bend = system.curvature(z, complex(e), complex(other), open_modes)
+                wanted[s] += shares[q] * (left[:, s].conj() * bend * right[:, q]).sum()
+        found = self.factors[p].solve(rest[:, None])[:, 0]
+        # What is left of the block in G(z) rest is known exactly; the solution holds it times the rounding over gamma.
+        is_at = np.array(
+            [block.left[:, q].conj() @ found for q in range(len(shares))]
+        ) - self._slope_products(left, z, found)
+        found = found + block.right @ np.linalg.solve(overlap, wanted - is_at)
+        for q, e in enumerate(block.energies):
+            if q != p and not (block.half_widths[p] == 0 and abs(e - block.energies[p]) <= self._same):
+                found = found + block.right[:, q] * (shares[q] / (z - e))
+        return found, complex(shares[p])
+
+    @property
+    def _same(self) -> float:
+        return 1e4 * _SAME * self.system.modes.hopping
+
+    def _without(self, slope: Vectors, vector: Vectors) -> Vectors:
+        """[1 - Sigma(z, E_q)] v for v (N,), the slope by channel."""
+        system = self.system
+        nx, n, _ = system.h.shape
+        out = vector.copy().reshape(nx, n // 2, 2)
+        ends = (slope * system.amplitudes(vector[:, None])[:, 0]).reshape(2, n // 2, 2)
+        for end, part in zip((0, -1), ends, strict=True):
+            out[end] -= system.modes.vectors @ part
+        return out.ravel()
+
+    def _slope_products(self, left: Vectors, z: complex, found: Vectors) -> Vectors:
+        """l_q^+ Sigma(z, E_q) x for each q."""
+        at_ends = self.system.amplitudes(found[:, None])[:, 0]
+        slopes = [self.system.slope(z, self.block.segment.open_modes, complex(e)) for e in self.block.energies]
+        return np.array([(left[:, q].conj() * slope * at_ends).sum() for q, slope in enumerate(slopes)])

@@ -1,0 +1,507 @@
+"""The Fermi-surface term of an open device at kT > 0, whatever its resonances.
+
+    rho_surf = (1/2pi) int f' [ (G Y G + h.c.)/2 - G Y G^+ ] dE,        Y = dH/dt.
+
+The first part is analytic above the real axis and is integrated there, halfway to the first pole of f.  In the second each
+resonance of half-width gamma makes a peak of height 1/gamma^2.  With A(z), the continuation of G^+ from a segment of the
+real axis between two thresholds into the upper half plane, the integral over G Y A is taken along an arc above that
+segment, where it is smooth, and the poles of A between the arc and the axis enter by their residues,
+
+    int f' G Y G^+ dE = int_arc f' G Y A dz + 2 pi i sum_p f'(z_p) G(z_p) Y l_p r_p^+,        z_p = E_p^*
+
+(`resonances.py`).  A discrete level is a pole on the axis itself: it keeps its occupation while it is dragged along, so
+its diagonal response is left out.  Where all modes are closed A is G itself and both parts cancel but for such levels.
+
+What may be missed shows in the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which the poles of f know
+without any of this: where it does not agree, the arcs come down; in the end ToleranceError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .quadrature import ToleranceError
+from .resonances import Residue, Resonances, ResonanceSearch
+from .system import OpenSystem, Segment, Vectors, segments
+
+# Points of a panel; the error is told by the last coefficients of its polynomial.
+_POINTS = 16
+_GAUSS_X, _GAUSS_W = np.polynomial.legendre.leggauss(_POINTS)
+_TO_LEGENDRE = (
+    (np.arange(_POINTS)[:, None] + 0.5) * np.polynomial.legendre.legvander(_GAUSS_X, _POINTS - 1).T * _GAUSS_W
+)
+# Points on a circle for the residue of a pole of f, whose radius is this share of the distance to the next pole.
+_CIRCLE, _RADIUS = 8, 0.04
+# Resonances are searched for up to this many arc heights, because first guesses of widths err.
+_SEARCHED_HEIGHTS = 3.0
+# -f' below exp(-_FAR) is nothing even for a level of the smallest width.
+_FAR = 60.0
+# How often the arcs come down, and by what.
+_ATTEMPTS, _LOWER = 4, 0.3
+_MOST_PANELS = 2000
+# What rounding leaves uncertain of a width had from the amplitudes at the ends, relatively.
+_WIDTH_ROUNDING = 4e-15
+
+
+def complex_fermi_derivative(z: Vectors, fermi_energy: float, temperature: float) -> Vectors:
+    """df/dE at complex energies (1/energy), |Im z| < pi kT; without overflow."""
+    x = (np.asarray(z, complex) - fermi_energy) / temperature
+    decayed = np.exp(-np.where(x.real >= 0, x, -x))
+    return np.asarray(-decayed / (1 + decayed) ** 2 / temperature)
+
+
+@dataclass(frozen=True)
+class Arcs:
+    """Nodes z (k,) above the real axis with weights f'(z) dz (k,), dimensionless, and the segment of each (k,)."""
+
+    nodes: Vectors
+    weights: Vectors
+    owners: NDArray[np.intp]
+
+    def parts(self) -> list[tuple[int, NDArray[np.intp]]]:
+        """(segment, its nodes)."""
+        return [(int(s), np.flatnonzero(self.owners == s)) for s in np.unique(self.owners)]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """z(s) = c0 + c1 s + c2 s^2 for -1 < s < 1 above segment `owner`."""
+
+    owner: int
+    c0: complex
+    c1: complex
+    c2: complex = 0j
+
+    def halves(self) -> tuple[_Panel, _Panel]:
+        left, right = (
+            _Panel(
+                self.owner,
+                self.c0 + self.c1 * m + self.c2 * m * m,
+                (self.c1 + 2 * self.c2 * m) / 2,
+                self.c2 / 4,
+            )
+            for m in (-0.5, 0.5)
+        )
+        return left, right
+
+    def points(self) -> tuple[Vectors, Vectors]:
+        s = _GAUSS_X
+        return self.c0 + self.c1 * s + self.c2 * s * s, self.c1 + 2 * self.c2 * s
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """The path above one segment: from its lower to its upper end at a constant height, down to a threshold at 45 degrees.
+
+    (At a threshold the integrand is a root; the ends of the path are parabolas in the panels' variable.)
+    crosses: whether the first pole of f lies below it.
+    """
+
+    segment: Segment
+    height: float
+    crosses: bool = False
+
+    def encloses(self, z: Vectors) -> NDArray[np.bool_]:
+        """Which energies lie between the path and the real axis."""
+        low, high = self.segment.low, self.segment.high
+        ceiling = np.full(len(z), self.height)
+        for edge, distance in zip(self.segment.at_threshold, (z.real - low, high - z.real), strict=True):
+            if edge:
+                ceiling = np.minimum(ceiling, distance)
+        return (z.real > low) & (z.real <= high) & (z.imag < ceiling)
+
+    def panels(self, owner: int, length: Callable[[float], float]) -> list[_Panel]:
+        """The path in pieces; length(E): how long a piece may be there."""
+        a, b, eta = self.segment.low, self.segment.high, self.height
+        left, right = (a + eta if self.segment.at_threshold[0] else a), (b - eta if self.segment.at_threshold[1] else b)
+        cuts = [left]
+        while cuts[-1] < right:
+            cuts.append(min(right, cuts[-1] + length(cuts[-1])))
+        found = [
+            _Panel(owner, complex((x + y) / 2, eta), complex((y - x) / 2))
+            for x, y in zip(cuts[:-1], cuts[1:], strict=True)
+        ]
+        # E = threshold + u^2 with u = root (1 + s)/2, and its mirror image.
+        if self.segment.at_threshold[0]:
+            square = complex(eta, eta) / 4
+            found.append(_Panel(owner, a + square, 2 * square, square))
+        if self.segment.at_threshold[1]:
+            square = complex(-eta, eta) / 4
+            found.append(_Panel(owner, b + square, -2 * square, square))
+        return found
+
+
+@dataclass(frozen=True)
+class _Done:
+    """Nodes (k,) of one owner with their weights, and traces of the states and of the response there."""
+
+    owner: int
+    nodes: Vectors
+    weights: Vectors
+    states: Vectors
+    response: Vectors
+
+
+class Backend(Protocol):
+    """What evaluates Green's functions: a chain or a lattice."""
+
+    @property
+    def open_system(self) -> OpenSystem: ...
+
+    def between(
+        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
+    ) -> tuple[Vectors, Vectors, Vectors]:
+        """Traces with 1, sigma_x, sigma_y, sigma_z at energies z (k,) of the sites of A and of G Y A, and of the bonds
+        of G Y A, F_(next, this) - F_(this, next).
+
+        `rate`: Y on the sites; ends (k, 2, 2, 2): what is added to it on the first and the last site.
+        """
+        ...
+
+    def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
+        """The same traces of the bonds of a b^+, for states (N,)."""
+        ...
+
+
+@dataclass
+class ThermalSurface:
+    """Nodes and resonances that hold the tolerance for one texture; everything else is linear in dH/dt.
+
+    temperature kT > 0, fermi_energy: energies; tolerance: of the density; thermal_states: what the poles of f know of
+    -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).
+    Raises ToleranceError naming the level or the remedy.
+    """
+
+    backend: Backend
+    fermi_energy: float
+    temperature: float
+    tolerance: float
+    thermal_states: NDArray[np.float64]
+    known_to: float
+    rate: Vectors
+    ends: Callable[[Vectors, Segment], Vectors] | None = None
+    arcs: Arcs = field(init=False)
+    residues: list[tuple[Residue, int, complex]] = field(init=False)
+    missed: float = field(init=False)
+
+    _known: dict[int, tuple[Vectors, Vectors]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.system = self.backend.open_system
+        self.hopping = self.system.modes.hopping
+        self.size = float(abs(self.rate).max()) / self.hopping
+        height = self._highest
+        for _ in range(_ATTEMPTS):
+            self._search(height)
+            self._lay_arcs(min(1.0, self.size) * self.tolerance)
+            self.missed = float(abs(self.states() - self.thermal_states).max())
+            if self.missed <= self._states_target + self.known_to:
+                self._check_widths(self.rate)
+                return
+            height *= _LOWER
+        raise ToleranceError(
+            f"the Fermi-surface term at temperature = {self.temperature:g} finds other thermal states than the poles of "
+            f"the Fermi function do ({self.missed:.1e} a site and unit of energy, {self.known_to:.1e} are allowed) at "
+            f"tolerance = {self.tolerance:g}: use a larger electrons.tolerance, another temperature or 0.0"
+        )
+
+    # --- where ----------------------------------------------------------------------------------------
+
+    @property
+    def _highest(self) -> float:
+        """Arcs lie halfway to the poles of f, and no higher than waves can go to and fro in the device unharmed."""
+        return min(0.5 * np.pi * self.temperature, self._harmless)
+
+    @property
+    def _harmless(self) -> float:
+        return 6 * self.hopping / len(self.system.h)
+
+    @property
+    def _states_target(self) -> float:
+        """What the arcs may err by in the thermal density of states, 1/energy."""
+        return max(1e-2 * self.tolerance, 1e-12) / self.hopping
+
+    @property
+    def _core(self) -> tuple[float, float]:
+        """Energies between which the arcs matter."""
+        smooth = self.hopping / self._highest
+        reach = self.temperature * (4 - np.log(self.tolerance) + 2 * np.log(max(smooth, 1.0)))
+        return self.fermi_energy - reach, self.fermi_energy + reach
+
+    @cached_property
+    def segments(self) -> list[Segment]:
+        """Pieces of the real axis as far as any level matters."""
+        far = _FAR * self.temperature
+        return segments(self.system.modes, self.fermi_energy - far, self.fermi_energy + far)
+
+    def _crossing(self, segment: Segment, highest: float) -> bool:
+        """Whether a path above the first pole of f is possible: far from thresholds, and not too high."""
+        low, high = self._core
+        raised = 2 * np.pi * self.temperature
+        alone = segment.low < low and high < segment.high
+        clear = min(self.fermi_energy - segment.low, segment.high - self.fermi_energy) > 4 * raised
+        return alone and clear and raised <= highest
+
+    def _search(self, height: float) -> None:
+        """Find the resonances, and the height at which the arcs keep away from them."""
+        mu, kT, t = self.fermi_energy, self.temperature, self.hopping
+        low, high = self._core
+        pieces = self.segments
+        far = pieces[0].low, pieces[-1].high
+        search = self._searched(far)
+        raised = height == self._highest and any(self._crossing(piece, self._harmless) for piece in pieces)
+        height = 2 * np.pi * kT if raised else height
+        found: list[tuple[int, Resonances]] = []
+        for number, segment in enumerate(pieces):
+            guesses = search.first_guesses(segment, *far)
+            chosen = []
+            for guess in guesses:
+                positions, widths = guess.energies.real, -guess.energies.imag
+                slopes = abs(complex_fermi_derivative(positions.astype(complex), mu, kT))
+                # Far from E_F only what a narrow width makes large is of interest.
+                large = slopes * t * t > 1e-3 * self.tolerance * np.clip(widths, 1e-14 * t, None)
+                inside = (positions > low) & (positions < high)
+                chosen.append((inside | large) & (widths < _SEARCHED_HEIGHTS * height))
+            found += [(number, block) for block in search.zeros(guesses, chosen)]
+        zeros = np.concatenate([block.energies for _, block in found]) if found else np.empty(0, complex)
+        near_pole = abs(zeros.conj() - (mu + 1j * np.pi * kT)).min(initial=np.inf)
+        if raised and near_pole < 0.3 * kT:  # two poles that all but coincide: each residue would be huge
+            raised, height = False, self._highest
+        self.gates: list[_Gate] = []
+        for segment in pieces:
+            crosses = raised and self._crossing(segment, self._harmless)
+            clear = _clear_height(-zeros.imag, height, 0.75 if crosses else 1 / 3)
+            self.gates.append(_Gate(segment, min(clear, 0.25 * (segment.high - segment.low)), crosses))
+        self._near_pole = min(near_pole, np.pi * kT)
+        self.residues = []
+        for number, block in found:
+            inside = np.flatnonzero(self.gates[number].encloses(block.energies.conj()))
+            if len(inside):
+                residue = Residue(self.system, block)
+                for p in inside:
+                    z = np.array([np.conj(block.energies[p])])
+                    self.residues.append((residue, int(p), complex(complex_fermi_derivative(z, mu, kT)[0])))
+
+    def _searched(self, far: tuple[float, float]) -> ResonanceSearch:
+        if not hasattr(self, "_found_by"):
+            self._found_by = ResonanceSearch(self.system, *far, self.fermi_energy)
+        return self._found_by
+
+    def _paths(self) -> list[tuple[int, _Gate]]:
+        """(owner, the part of the path where f' matters); the owner after the last segment is `_analytic_gate`."""
+        low, high = self._core
+        paths = []
+        for number, gate in enumerate([*self.gates, *([] if self.ends else [self._analytic_gate])]):
+            a, b = max(gate.segment.low, low), min(gate.segment.high, high)
+            if a >= b or not (number == len(self.gates) or gate.segment.open_modes.any()):
+                continue
+            ends = gate.segment.at_threshold[0] and a > low, gate.segment.at_threshold[1] and b < high
+            height = min(gate.height, 0.25 * (b - a)) if any(ends) else gate.height
+            paths.append((number, _Gate(Segment(a, b, gate.segment.open_modes, ends), height, gate.crosses)))
+        return paths
+
+    def _lay_arcs(self, tolerance: float) -> None:
+        """Panels on which the integral of this motion, and of the thermal states, converges."""
+        mu, kT = self.fermi_energy, self.temperature
+        paths = self._paths()
+        panels = []
+        for number, gate in paths:
+            above = np.pi * kT * (3 if gate.crosses else 1) - gate.height
+            distance = min(above, gate.height - np.pi * kT) if gate.crosses else min(above, gate.height)
+            digits = 3 - np.log(tolerance) + 2 * np.log(max(self.hopping / distance, 1.0))
+
+            def length(energy: float, distance: float = distance, digits: float = digits) -> float:
+                # Gauss' rule converges with the ellipse that fits between its ends and the next singularity.
+                asked = max(digits - abs(energy - mu) / kT, 3.0)
+                return min(2 * distance / np.sinh(asked / (2 * _POINTS)), 12 * kT)
+
+            panels += gate.panels(number, length)
+        done: list[_Done] = []
+        target = 0.5 * np.pi * tolerance / np.sqrt(max(len(panels), 1))
+        states_target = 0.5 * np.pi * self._states_target / np.sqrt(max(len(panels), 1))
+        while panels:
+            if len(panels) + len(done) > _MOST_PANELS:
+                raise ToleranceError(
+                    f"the Fermi-surface term at temperature = {kT:g} did not converge to tolerance = "
+                    f"{self.tolerance:g} within {_MOST_PANELS * _POINTS} energies: use a larger electrons.tolerance, a "
+                    "higher temperature or a stronger coupling to the leads"
+                )
+            coarse = []
+            for panel, one in zip(panels, self._evaluated(panels), strict=True):
+                jacobian = (one.weights / _GAUSS_W)[:, None]
+                states, response = (jacobian * v.reshape(_POINTS, -1) for v in (one.states, one.response))
+                fine = _error(states) <= states_target and _error(response) <= target
+                if fine or abs(panel.c1) < 1e-13 * self.hopping:
+                    done.append(one)
+                else:
+                    coarse.append(panel)
+            panels = [half for panel in coarse for half in panel.halves()]
+        done += [self._circle(owner) for owner, gate in paths if gate.crosses]
+        done.sort(key=lambda one: (one.owner, one.nodes[0].real))
+        self.arcs = Arcs(
+            nodes=np.concatenate([np.empty(0, complex), *(one.nodes for one in done)]),
+            weights=np.concatenate([np.empty(0, complex), *(one.weights for one in done)]),
+            owners=np.concatenate([np.empty(0, int), *(np.full(len(one.nodes), one.owner) for one in done)]),
+        )
+        # What was evaluated on the way: (states, response) at the nodes of each owner.
+        self._known = {}
+        for owner in sorted({one.owner for one in done}):
+            mine = [one for one in done if one.owner == owner]
+            both = np.concatenate([one.states for one in mine]), np.concatenate([one.response for one in mine])
+            self._known[owner] = both
+
+    @cached_property
+    def _analytic_gate(self) -> _Gate:
+        """Over all bands at once, for G Y G: on the sheet of closed modes A is G."""
+        modes, kT = self.system.modes, self.temperature
+        low, high = modes.band
+        segment = Segment(low, high, np.zeros(len(modes.energies), bool), (True, True))
+        crosses = self._crossing(segment, 0.25 * (high - low))
+        return _Gate(segment, min((2 if crosses else 0.5) * np.pi * kT, 0.25 * (high - low)), crosses)
+
+    def _evaluated(self, panels: list[_Panel]) -> list[_Done]:
+        """What the panels' points give."""
+        points = [panel.points() for panel in panels]
+        out: dict[int, _Done] = {}
+        for owner in sorted({panel.owner for panel in panels}):
+            mine = [i for i, panel in enumerate(panels) if panel.owner == owner]
+            states, response, _ = self._between(np.concatenate([points[i][0] for i in mine]), owner, self.rate)
+            for j, i in enumerate(mine):
+                z, dz = points[i]
+                weights = complex_fermi_derivative(z, self.fermi_energy, self.temperature) * dz * _GAUSS_W
+                part = slice(j * _POINTS, (j + 1) * _POINTS)
+                out[i] = _Done(owner, z, weights, states[part], response[part])
+        return [out[i] for i in range(len(panels))]
+
+    def _circle(self, owner: int) -> _Done:
+        """2 pi i times the residue at the first pole of f, where f' = kT/(z - z_0)^2: a derivative, from a circle."""
+        radius = _RADIUS * self._near_pole
+        turns = np.exp(2j * np.pi * np.arange(_CIRCLE) / _CIRCLE)
+        z = self.fermi_energy + 1j * np.pi * self.temperature + radius * turns
+        states, response, _ = self._between(z, owner, self.rate)
+        return _Done(owner, z, 2j * np.pi * self.temperature / (_CIRCLE * radius * turns), states, response)
+
+    def _between(self, z: Vectors, owner: int, rate: Vectors, with_bonds: bool = False):
+        segment = (self.gates[owner] if owner < len(self.gates) else self._analytic_gate).segment
+        ends = None if self.ends is None else self.ends(z, segment)
+        return self.backend.between(z, segment, rate, ends, with_bonds)
+
+    # --- what -----------------------------------------------------------------------------------------
+
+    def states(self) -> NDArray[np.float64]:
+        """-(1/2pi) int f' i (G - G^+) on the sites, traced: twice the part of -i G^+ that is Hermitian."""
+        total: Vectors | float = 0.0
+        for owner, part in self.arcs.parts():
+            if owner == len(self.gates):
+                continue
+            states, _ = self._known[owner]
+            total = total + np.tensordot(1j * self.arcs.weights[part] / np.pi, states, axes=1)
+        out = np.zeros(self.thermal_states.shape)
+        out += np.real(total)
+        for residue, p, slope in self.residues:
+            block = residue.block
+            share = 2 if block.segment.open_modes.any() else 1
+            out -= np.real(share * slope * _site_traces(block.left[:, p], block.right[:, p])).reshape(out.shape)
+        return out
+
+    def _sign(self, owner: int) -> int:
+        return -1 if owner == len(self.gates) else 1
+
+    def density(self, rate: Vectors) -> NDArray[np.float64]:
+        """rho_surf on the sites, traced, for Y = `rate` of the sites."""
+        total: Vectors | float = 0.0
+        for owner, part in self.arcs.parts():
+            known = rate is self.rate
+            response = self._known[owner][1] if known else self._between(self.arcs.nodes[part], owner, rate)[1]
+            total = total - self._sign(owner) * np.tensordot(self.arcs.weights[part] / (2 * np.pi), response, axes=1)
+        out = np.zeros(self.thermal_states.shape)
+        out += np.real(total)
+        for a, b in self._pairs(rate):
+            out += np.real(_site_traces(a, b)).reshape(out.shape)
+        return out
+
+    def bonds(self, rate: Vectors) -> NDArray[np.float64]:
+        """The same over bonds: Tr[sigma_a i (rho_this,next - rho_next,this)], the flow for a hopping of 1."""
+        total: Vectors | float = 0.0
+        for owner, part in self.arcs.parts():
+            _, _, bonds = self._between(self.arcs.nodes[part], owner, rate, with_bonds=True)
+            total = total - self._sign(owner) * np.tensordot(self.arcs.weights[part] / (2 * np.pi), bonds, axes=1)
+        for a, b in self._pairs(rate):
+            total = total + self.backend.over_bonds(a, b)
+        return np.imag(total)
+
+    def _pairs(self, rate: Vectors) -> list[tuple[Vectors, Vectors]]:
+        """States (a, b), (N,) each: the residues' share of the density matrix is the Hermitian part of sum a b^+."""
+        self._check_widths(rate)
+        pairs = []
+        for residue, p, slope in self.residues:
+            block = residue.block
+            response, share = residue.response(p, self._driven(residue, p, rate))
+            if block.half_widths[p] > 0:
+                response = response + block.right[:, p] * (share / (2j * block.half_widths[p]))
+            pairs.append((-1j * slope * response, block.right[:, p]))
+        return pairs
+
+    def _driven(self, residue: Residue, p: int, rate: Vectors) -> Vectors:
+        """Y l_p, (N,)."""
+        left = residue.block.left[:, p]
+        spinors = left.reshape(-1, 2)
+        out = np.matmul(rate.reshape(-1, 2, 2), spinors[:, :, None])[:, :, 0]
+        if self.ends is not None:
+            z = np.array([np.conj(residue.block.energies[p])])
+            on_ends = self.ends(z, residue.block.segment)[0]
+            out = out.copy()
+            out[0] += on_ends[0] @ spinors[0]
+            out[-1] += on_ends[1] @ spinors[-1]
+        return out.ravel()
+
+    def _check_widths(self, rate: Vectors) -> None:
+        """Raise where rounding decides over the response of a narrow level."""
+        allowed = self.tolerance * min(1.0, float(abs(rate).max()) / self.hopping)
+        for residue, p, slope in self.residues:
+            block = residue.block
+            gamma = block.half_widths[p]
+            if gamma == 0:
+                continue
+            share = abs(np.vdot(block.left[:, p], self._driven(residue, p, rate)))
+            largest = abs(block.right[:, p].reshape(-1, 2) ** 2).sum(axis=1).max()
+            response = abs(slope) * share * largest / (2 * gamma)
+            if response * _WIDTH_ROUNDING > allowed:
+                raise ToleranceError(
+                    f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from the "
+                    f"Fermi energy, has a half-width of {gamma:.1e}: its Fermi-surface response is {response:.1e} and "
+                    f"cannot be had to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a stronger "
+                    "coupling to the leads, or temperature = 0.0"
+                )
+
+
+def _error(values: Vectors) -> float:
+    """Estimated error of the integral of values (16, m) over a panel: Gauss' rule errs by the square of what its
+    polynomial errs by, relative to the function."""
+    coefficients = abs(_TO_LEGENDRE @ values)
+    largest = coefficients.max(axis=0)
+    tail = coefficients[-2:].max(axis=0)
+    return float((tail**2 / np.maximum(largest, 1e-300)).max()) if values.size else 0.0
+
+
+def _clear_height(heights: NDArray[np.float64], highest: float, least: float) -> float:
+    """A height (energy) between `least` times `highest` and `highest`, in proportion as far as can be from `heights`."""
+    candidates = highest * np.geomspace(1.0, least, 25)
+    near = heights[(heights > highest / 12) & (heights < 4 * highest)]
+    if not len(near):
+        return highest
+    clearance = abs(np.log(candidates[:, None] / near)).min(axis=1)
+    return float(candidates[np.argmax(np.minimum(clearance, 0.7) * candidates**0.25)])
+
+
+def _site_traces(a: Vectors, b: Vectors) -> Vectors:
+    """Traces of a_i b_i^+ with 1, sigma_x, sigma_y, sigma_z for states (N,): (N/2, 4)."""
+    a, b = a.reshape(-1, 2), b.reshape(-1, 2).conj()
+    p00, p01, p10, p11 = a[:, 0] * b[:, 0], a[:, 0] * b[:, 1], a[:, 1] * b[:, 0], a[:, 1] * b[:, 1]
+    return np.stack([p00 + p11, p01 + p10, 1j * (p01 - p10), p00 - p11], axis=1)
