@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
+from .counter import Counter
 from .density import SpinDensity
 from .device import Device
 from .modes import cross_section
@@ -41,17 +42,23 @@ _MOST_SITE_ENERGIES = 6_400_000
 class FrozenLattice:
     """The electrons of a `Device` on a square lattice at fixed moments and gates, and their linear response."""
 
-    def __init__(self, device: Device, m: NDArray[np.float64], potential: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        m: NDArray[np.float64],
+        potential: NDArray[np.float64],
+        counter: Counter | None = None,
+    ) -> None:
         self.device, self.m, self.potential = device, m, potential
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
-        self.solves = 0
+        self.counter = Counter(counter)
         nx, ny = device.shape
         h = np.zeros((nx, ny, 2, ny, 2), complex)
         h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
         y = np.arange(ny)
         h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
-        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops)
+        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops, self.counter)
         self._equilibrium: NDArray[np.float64] | None = None
         self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
@@ -60,6 +67,11 @@ class FrozenLattice:
         self._states: dict[float, RealEnergy] = {}
         # Largest response to the motion that chose the rule, per state: what a missed resonance may be worth.
         self._gain = 0.0
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self.counter.count
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -75,7 +87,6 @@ class FrozenLattice:
             # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
             z = np.array([device.fermi_energy + 1j * gap])
             found = pauli_traces(self.sweep(z).blocks)
-            self.solves += 1
             if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
                 break
             gap *= 1e-2
@@ -122,7 +133,6 @@ class FrozenLattice:
                 found = self.sweep(rule.nodes[chunk], with_bonds=with_bonds, allocate=allocate)
                 return traced(rule.weights[chunk], found.blocks)
 
-        self.solves += len(rule.nodes)
         return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
 
     def remember(self, total: NDArray[np.float64]) -> None:
@@ -152,7 +162,6 @@ class FrozenLattice:
             logdet = eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
             return float((weights[chunk] * (logdet - self._bare_logdet(z))).sum().real)
 
-        self.solves += len(nodes)
         trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
         return 2 * sum(each(part, self.chunks(len(nodes)))) + self.rule.constant * trace
 
@@ -321,7 +330,6 @@ class FrozenLattice:
             state = self.at_energy(energy)
             return state.states, state.driven(rate)
 
-        self.solves += sum(1 for energy in energies if float(energy) not in self._states)
         return each(both, [float(energy) for energy in energies])
 
     def surface_rule(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
