@@ -12,13 +12,16 @@ sea and the surface part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from llgnegf.electrons import Device, Frozen, FrozenLattice
+from llgnegf.electrons.counter import Counter
+from llgnegf.electrons.density import Response
 from llgnegf.errors import RunError
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
@@ -38,11 +41,29 @@ _INNER_TOLERANCE, _MOST_INNER = 1e-1, 15
 
 @dataclass(frozen=True)
 class Motion:
-    """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed)."""
+    """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed).
+
+    responses: of the electrons to the motions that were tried; shares (as many): how much of each makes up this one.
+    """
 
     velocity: np.ndarray
     frozen: Frozen | FrozenLattice | None
     electron_field: np.ndarray | None
+    responses: Sequence[Response] = ()
+    shares: Sequence[float] | np.ndarray = ()
+
+    @cached_property
+    def response(self) -> Response | None:
+        """Of the electrons to this motion and to the gates, linear in both; None where none was needed."""
+        if not self.responses:
+            return None
+        sea, surface, flow = (
+            None if parts[0] is None else np.einsum("i,i...->...", self.shares, np.array(parts))
+            for parts in zip(*self.responses, strict=True)
+        )
+        assert sea is not None
+        assert surface is not None
+        return Response(sea, surface, flow)
 
 
 class Coupling:
@@ -52,7 +73,8 @@ class Coupling:
     as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
     `field(t, m)`: a user's own effective field, energy units, shape of m.
 
-    It remembers nothing of one instant for the next but the count of `solves`.
+    It remembers nothing of one instant for the next but the count of `solves`, the Green's functions evaluated by all
+    electrons that it froze.
     """
 
     def __init__(
@@ -71,7 +93,21 @@ class Coupling:
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.strength = back_action * device.sd_exchange if device else 0.0
-        self.solves = 0
+        self._counter = Counter()
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self._counter.count
+
+    @solves.setter
+    def solves(self, count: int) -> None:
+        self._counter.count = count
+
+    def freeze(self, t: float, m: np.ndarray) -> Frozen | FrozenLattice:
+        """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
+        assert self.device is not None
+        return self.device.freeze(m, self.gate_state(t)[0], self._counter)
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
@@ -96,20 +132,20 @@ class Coupling:
                 f"a moment grew to a length above {_LONGEST_MOMENT:g} within a step, at t = {t:g}: integrator.step is "
                 "too large, or a term of the deck is; try half the step. The last checkpoint is kept"
             )
-        potential, rate = self.gate_state(t)
-        frozen = self.device.freeze(self.magnet.unpack(y), potential)
+        rate = self.gate_state(t)[1]
+        frozen = self.freeze(t, self.magnet.unpack(y))
         if self.strength == 0:
             return Motion(self.magnet.velocity(y, own), frozen, None)
         if self.order == 1 and self.velocity_feedback:
-            velocity, field = self._solve(frozen, y, own, rate, near, t)
-        else:
-            # The response comes first: what it costs includes the adiabatic part.
-            sea, surface = frozen.response(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else (0, 0)
-            field = self._packed_field(frozen.adiabatic + sea + surface)
-            velocity = self.magnet.velocity(y, _sum(own, field))
-        self.solves += frozen.solves
-        frozen.solves = 0
-        return Motion(velocity, frozen, field)
+            return self._solve(frozen, y, own, rate, near, t)
+        # The response comes first: what it costs includes the adiabatic part.
+        response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
+        sea, surface = (0, 0) if response is None else (response.sea, response.surface)
+        field = self._packed_field(frozen.adiabatic + sea + surface)
+        velocity = self.magnet.velocity(y, _sum(own, field))
+        return (
+            Motion(velocity, frozen, field) if response is None else Motion(velocity, frozen, field, [response], [1.0])
+        )
 
     def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """Gate voltages and their rates at t, each of the lattice's shape."""
@@ -149,8 +185,8 @@ class Coupling:
         rate: np.ndarray,
         near: np.ndarray | None,
         t: float,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """v = velocity under the field of s_ad + chi_V dV/dt + chi v, and that field; both packed.
+    ) -> Motion:
+        """v = velocity under the field of s_ad + chi_V dV/dt + chi v, with that field and that response.
 
         Minimal residuals over the directions tried so far (GCR, Eisenstat, Elman, Schultz 1983), which allows another
         approximate inverse in every pass: on lattices that of the equation without the sea part, whose surface part
@@ -165,30 +201,38 @@ class Coupling:
         def packed(vector: np.ndarray) -> np.ndarray:
             return magnet.pack(vector.reshape(shape))
 
-        def answer(vector: np.ndarray, gates: np.ndarray) -> np.ndarray:
-            sea, surface = frozen.response(vector.reshape(shape), gates)
-            return self._packed_field(sea + surface)
+        def answer(vector: np.ndarray, gates: np.ndarray) -> tuple[np.ndarray, Response]:
+            response = frozen.respond(vector.reshape(shape), gates)
+            return self._packed_field(response.sea + response.surface), response
 
         # The first application fixes the energies of the surface part; it is made with a physical motion.
         v = flat(magnet.velocity(y, _sum(own, near)))
         if not v.any() and not rate.any():
             v = flat(magnet.velocity(y, _sum(own, self._packed_field(frozen.adiabatic))))
-        field = answer(v, rate)
+        field, response = answer(v, rate)
         field += self._packed_field(frozen.adiabatic)
         explicit = flat(magnet.velocity(y, _sum(own, field)))
         residual = explicit - v
         # The first guess may lead far astray; a solution near zero is judged by what drives it.
         least = 1e-3 * float(np.linalg.norm(explicit))
         directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        # Responses to the steps tried, and the shares of each in the directions and in the solution.
+        responses = [response]
+        makeup: list[np.ndarray] = []
+        taken = np.ones(1)
         still = np.zeros_like(rate)
         most = min(v.size, _MOST_DIRECTIONS)
         while np.linalg.norm(residual) > tolerance * max(float(np.linalg.norm(v)), least) and len(directions) < most:
             step = self._without_sea(frozen, y, residual)
-            reply = answer(step, still)
+            reply, response = answer(step, still)
+            responses.append(response)
+            parts = np.zeros(len(responses))
+            parts[-1] = 1.0
             image = step - flat(magnet.respond(y, reply))
             for _ in range(2):  # once more for what rounding left
-                for old_step, old_image, old_reply in directions:
+                for (old_step, old_image, old_reply), old_parts in zip(directions, makeup, strict=True):
                     overlap = old_image @ image
+                    parts[: len(old_parts)] -= overlap * old_parts
                     step, image, reply = (
                         step - overlap * old_step,
                         image - overlap * old_image,
@@ -199,7 +243,9 @@ class Coupling:
                 break
             step, image, reply = step / length, image / length, reply / length
             directions.append((step, image, reply))
+            makeup.append(parts / length)
             share = image @ residual
+            taken = np.append(taken, 0.0) + share * makeup[-1]
             v, residual, field = v + share * step, residual - share * image, field + share * reply
         left = float(np.linalg.norm(residual)) / max(float(np.linalg.norm(v)), least, 1e-300)
         worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
@@ -216,7 +262,7 @@ class Coupling:
                 "electrons.velocity_tolerance, another electrons.fermi_energy, a shorter integrator.step, or "
                 "electrons.velocity_feedback = false to see the motion without it. The last checkpoint is kept"
             )
-        return packed(v), field
+        return Motion(packed(v), frozen, field, responses[: len(taken)], taken)
 
     def _without_sea(self, frozen: Frozen | FrozenLattice, y: np.ndarray, b: np.ndarray) -> np.ndarray:
         """About the v with v - L[J_sd chi_surf v] = b on a lattice; b on a chain, where both parts cost alike."""

@@ -94,8 +94,11 @@ def _identity_blocks(n_sites: int) -> NDArray[np.complex128]:
 
 @dataclass(frozen=True)
 class ContourRows:
-    """What `green.contour_sums` gives at n energies: rows (n, 4, N, 4), ln det (n,), flows over the bonds (n, 4, N - 1, 4)
-    or (0, ...), and blocks of G and G Y G at both ends (n, 2, 2, 2, 2) [energy, G or G Y G, left/right]."""
+    """What `green.contour_sums` gives at n energies.
+
+    rows (n, 4, N, 4); ln det (n,); flows over the bonds (n, 4, N - 1, 4), or (0, ...) where they were not asked; blocks
+    of G and G Y G at both ends (n, 2, 2, 2, 2) [energy, G or G Y G, left or right].
+    """
 
     rows: NDArray[np.float64]
     logdet: NDArray[np.complex128]
@@ -165,8 +168,11 @@ def contour_integral(
 
 @dataclass(frozen=True)
 class SurfaceRows:
-    """What `green.surface_terms` gives at n real energies: rows (n, 3, N, 4), scattering amplitudes (n, 2, 2, 2, 2), flows
-    over the bonds (n, 3, N - 1, 4) or (0, ...), and the driven reflection of each lead (n, 2, 2, 2)."""
+    """What `green.surface_terms` gives at n real energies.
+
+    rows (n, 3, N, 4); scattering amplitudes (n, 2, 2, 2, 2); flows over the bonds (n, 3, N - 1, 4), or (0, ...) where
+    they were not asked; how the reflection into either lead answers to Y (n, 2, 2, 2).
+    """
 
     rows: NDArray[np.float64]
     amplitudes: NDArray[np.complex128]

@@ -113,8 +113,8 @@ class Device:
         hops = np.full(n_bonds, self.hopping) if bond_hoppings is None else np.array(bond_hoppings, dtype=float)
         if hops.shape != (n_bonds,) or not (np.isfinite(hops).all() and (hops > 0).all()):
             raise ValueError(
-                f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of a device "
-                f"of shape {self.shape}, or None"
+                f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of shape "
+                f"{self.shape}, or None"
             )
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)

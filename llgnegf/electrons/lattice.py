@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
 from .counter import Counter
-from .density import SpinDensity
+from .density import Response, SpinDensity
 from .device import Device
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
@@ -214,6 +214,10 @@ class FrozenLattice:
         sea = np.ascontiguousarray(self.sea(rate)[:, 0])
         return sea, self.surface(rate)
 
+    def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
+        """`response` in the form of `density.Frozen.respond`."""
+        return Response(*self.response(mdot, potential_rate), None)
+
     def sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
@@ -240,7 +244,13 @@ class FrozenLattice:
     @one_blas_thread
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
-        sea, surface = self.response(mdot, potential_rate)
+        return self.parts(self.respond(mdot, potential_rate))
+
+    @one_blas_thread
+    def parts(self, response: Response | None) -> SpinDensity:
+        """All parts of the spin density with this response; None: nothing moves."""
+        nothing = np.zeros((*self.device.shape, 4))
+        sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
         adiabatic = self.adiabatic
         return SpinDensity(
             adiabatic=adiabatic[..., 1:].copy(),
@@ -464,9 +474,11 @@ class FrozenLattice:
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
     def lead_currents(
-        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particles (2,) and spin (2, 3) that flow into the left and the right lead, first order in the motion.
+
+        response: as for a chain; here scattering states are enough.
 
         (1/2pi) int (-f') Tr[(1, sigma/2) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
         (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a
