@@ -12,8 +12,9 @@ sea and the surface part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as made_by
 from functools import cached_property
 
 import numpy as np
@@ -39,31 +40,57 @@ _MOST_DIRECTIONS = 200
 _INNER_TOLERANCE, _MOST_INNER = 1e-1, 15
 
 
+@dataclass
+class Tried:
+    """Responses to the motions tried on the way to a velocity, and how the velocity is made of them.
+
+    The first is taken as it is.  Of each later one the overlaps with the directions before it are taken away, in turn;
+    over its length it is the next direction, of which the solution takes a share.
+    """
+
+    responses: list[Response]
+    overlaps: list[list[float]] = made_by(default_factory=list)
+    lengths: list[float] = made_by(default_factory=list)
+    shares: list[float] = made_by(default_factory=list)
+
+    def together(self) -> Response:
+        """The response to the velocity: linear in the motions, so nothing is evaluated again."""
+        n = len(self.shares)
+        taken = np.zeros(n + 1)
+        taken[0] = 1.0
+        directions = np.zeros((n, n + 1))
+        for k, (overlaps, length, share) in enumerate(zip(self.overlaps, self.lengths, self.shares, strict=True)):
+            directions[k, k + 1] = 1.0
+            for j, overlap in enumerate(overlaps):
+                directions[k] -= overlap * directions[j % k]
+            directions[k] /= length
+            taken += share * directions[k]
+
+        def sum_of(parts: list[np.ndarray]) -> np.ndarray:
+            return np.asarray(np.einsum("i,i...->...", taken, np.array(parts)))
+
+        used = self.responses[: n + 1]
+        ends = [one.driven_ends for one in used if one.driven_ends is not None]
+        sea, surface = sum_of([one.sea for one in used]), sum_of([one.surface for one in used])
+        return Response(sea, surface, sum_of(ends) if ends else None)
+
+
 @dataclass(frozen=True)
 class Motion:
     """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed).
 
-    responses: of the electrons to the motions that were tried; shares (as many): how much of each makes up this one.
+    tried: responses of the electrons that make up that to this motion, where any were needed.
     """
 
     velocity: np.ndarray
     frozen: Frozen | FrozenLattice | None
     electron_field: np.ndarray | None
-    responses: Sequence[Response] = ()
-    shares: Sequence[float] | np.ndarray = ()
+    tried: Tried | None = None
 
     @cached_property
     def response(self) -> Response | None:
-        """Of the electrons to this motion and to the gates, linear in both; None where none was needed."""
-        if not self.responses:
-            return None
-        sea, surface, flow = (
-            None if parts[0] is None else np.einsum("i,i...->...", self.shares, np.array(parts))
-            for parts in zip(*self.responses, strict=True)
-        )
-        assert sea is not None
-        assert surface is not None
-        return Response(sea, surface, flow)
+        """Of the electrons to this motion and to that of the gates."""
+        return None if self.tried is None else self.tried.together()
 
 
 class Coupling:
@@ -143,9 +170,7 @@ class Coupling:
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
         field = self._packed_field(frozen.adiabatic + sea + surface)
         velocity = self.magnet.velocity(y, _sum(own, field))
-        return (
-            Motion(velocity, frozen, field) if response is None else Motion(velocity, frozen, field, [response], [1.0])
-        )
+        return Motion(velocity, frozen, field, None if response is None else Tried([response]))
 
     def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """Gate voltages and their rates at t, each of the lattice's shape."""
@@ -216,23 +241,19 @@ class Coupling:
         # The first guess may lead far astray; a solution near zero is judged by what drives it.
         least = 1e-3 * float(np.linalg.norm(explicit))
         directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        # Responses to the steps tried, and the shares of each in the directions and in the solution.
-        responses = [response]
-        makeup: list[np.ndarray] = []
-        taken = np.ones(1)
+        tried = Tried([response])
         still = np.zeros_like(rate)
         most = min(v.size, _MOST_DIRECTIONS)
         while np.linalg.norm(residual) > tolerance * max(float(np.linalg.norm(v)), least) and len(directions) < most:
             step = self._without_sea(frozen, y, residual)
             reply, response = answer(step, still)
-            responses.append(response)
-            parts = np.zeros(len(responses))
-            parts[-1] = 1.0
+            tried.responses.append(response)
+            overlaps = []
             image = step - flat(magnet.respond(y, reply))
             for _ in range(2):  # once more for what rounding left
-                for (old_step, old_image, old_reply), old_parts in zip(directions, makeup, strict=True):
+                for old_step, old_image, old_reply in directions:
                     overlap = old_image @ image
-                    parts[: len(old_parts)] -= overlap * old_parts
+                    overlaps.append(float(overlap))
                     step, image, reply = (
                         step - overlap * old_step,
                         image - overlap * old_image,
@@ -243,9 +264,10 @@ class Coupling:
                 break
             step, image, reply = step / length, image / length, reply / length
             directions.append((step, image, reply))
-            makeup.append(parts / length)
             share = image @ residual
-            taken = np.append(taken, 0.0) + share * makeup[-1]
+            tried.overlaps.append(overlaps)
+            tried.lengths.append(float(length))
+            tried.shares.append(float(share))
             v, residual, field = v + share * step, residual - share * image, field + share * reply
         left = float(np.linalg.norm(residual)) / max(float(np.linalg.norm(v)), least, 1e-300)
         worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
@@ -262,7 +284,7 @@ class Coupling:
                 "electrons.velocity_tolerance, another electrons.fermi_energy, a shorter integrator.step, or "
                 "electrons.velocity_feedback = false to see the motion without it. The last checkpoint is kept"
             )
-        return Motion(packed(v), frozen, field, responses[: len(taken)], taken)
+        return Motion(packed(v), frozen, field, tried)
 
     def _without_sea(self, frozen: Frozen | FrozenLattice, y: np.ndarray, b: np.ndarray) -> np.ndarray:
         """About the v with v - L[J_sd chi_surf v] = b on a lattice; b on a chain, where both parts cost alike."""

@@ -74,12 +74,15 @@ class SpinDensity:
 
 
 class Response(NamedTuple):
-    """Densities (..., 4) of the sea and the surface part, traced with 1 and sigma, and what the sea part lets flow into
-    the left and the right lead, (2, 4), of a chain; None on lattices, whose currents are those deep in the leads."""
+    """Densities (..., 4) of the sea and the surface part, traced with 1 and sigma, linear in dH/dt.
+
+    driven_ends: (n_nodes, 2, 2, 2) [node, left or right, spin, spin], G Hd G of both end sites of a chain at the nodes
+    of the contour, for what the sea part lets flow into the leads.  None on lattices.
+    """
 
     sea: NDArray[np.float64]
     surface: NDArray[np.float64]
-    sea_flow: NDArray[np.float64] | None
+    driven_ends: NDArray[np.complex128] | None
 
 
 @lru_cache(maxsize=8)
@@ -331,28 +334,22 @@ class Frozen:
         return found.sea, found.surface
 
     def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
-        """`response` with what the sea part lets flow into the leads, from the same sweeps."""
+        """`response` with what tells the currents of this motion, from the same sweeps."""
         device = self.device
         rate = device.coupling_blocks(mdot, potential_rate)
         contour = self.contour
         identity = _identity_blocks(device.n_sites)
-        found = self._over_contour(2, identity, rate, contour.derivative_ends)
-        sums = found.rows.sum(axis=0)
-        # A perturbation reaches into a lead through the derivative of Sigma alone: G B G Hd G flows over the bond to it
-        # as -dSigma/dE (G Hd G) of the end site, `flow_of`.
-        slopes = np.stack([d[:, 0, 0] for d in contour.derivative], axis=1)
-        driven = np.einsum("k,kp,kpab->pab", contour.rule.weights, slopes, found.ends[:, 1])
-        flow = 2 * np.real(pauli_traces(driven))
-        return Response(sums[3], self._surface(rate, thermal_states=-sums[1]), flow)
+        sums, ends = self._over_contour(2, identity, rate, contour.derivative_ends)
+        return Response(sums[3], self._surface(rate, thermal_states=-sums[1]), ends[:, 1])
 
-    def _over_contour(self, *perturbed: Any) -> ContourRows:
-        """`contour_rows` on the contour; what it tells about the equilibrium is remembered."""
+    def _over_contour(self, *perturbed: Any) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+        """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
         rule, sigma = self.contour.rule, self.contour.sigma
-        found = contour_rows(
-            rule.nodes, rule.weights, self.blocks, self.device.hops, sigma, *perturbed, counter=self.counter
-        )
-        self._remember(found.rows[:, 0].sum(axis=0), found.logdet)
-        return found
+        wire = self.blocks, self.device.hops
+        found = contour_rows(rule.nodes, rule.weights, *wire, sigma, *perturbed, counter=self.counter)
+        sums = found.rows.sum(axis=0)
+        self._remember(sums[0], found.logdet)
+        return sums, found.ends
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
@@ -376,7 +373,12 @@ class Frozen:
         if not (mdot.any() or potential_rate.any()):
             return np.zeros(2), np.zeros((2, 3))
         response = response or self.respond(mdot, potential_rate)
-        return _as_flow(response.sea_flow + self._surface_flow(self.device.coupling_blocks(mdot, potential_rate)))
+        assert response.driven_ends is not None
+        # A perturbation reaches into a lead through the derivative of Sigma alone: G B G Hd G flows over the bond to it
+        # as -dSigma/dE (G Hd G) on the end site.
+        rule, slopes = self.contour.rule, np.stack([d[:, 0, 0] for d in self.contour.derivative], axis=1)
+        sea = 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, response.driven_ends)))
+        return _as_flow(sea + self._surface_flow(self.device.coupling_blocks(mdot, potential_rate)))
 
     def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:
         """Geometric, lead (sea) and surface parts of steady precession about `axis` (Bajpai and Nikolic, Eq. (2)).
@@ -397,10 +399,9 @@ class Frozen:
         K = rotation_generator(axis, frequency)
         K_sites = np.ascontiguousarray(np.broadcast_to(K, (device.n_sites, 2, 2)))
         y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
-        found = self._over_contour(1, K_sites, None, None, y_ends)
-        sums = found.rows.sum(axis=0)
+        sums, ends = self._over_contour(1, K_sites, None, None, y_ends)
         # Over the bond to a lead flows [dSigma/dE K, G]; the geometric part, [Sigma, G K G], does not get there.
-        turned = y_ends @ found.ends[:, 0] - found.ends[:, 0] @ y_ends
+        turned = y_ends @ ends[:, 0] - ends[:, 0] @ y_ends
         flow = 2 * np.imag(pauli_traces(np.einsum("k,kpab->pab", contour.rule.weights, turned)))
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))

@@ -182,6 +182,14 @@ class Device:
         """Transverse modes of the leads of a square lattice."""
         return transverse_modes(self.shape[-1], self.hopping, self.onsite, self.periodic == "y")
 
+    @functools.cached_property
+    def _reach(self) -> float:
+        """Largest sum of the hoppings of one site, in the leads too, energy."""
+        left, right = self.couplings
+        along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
+        along_y = 2 * self.hopping * self.is_lattice
+        return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
+
     @property
     def band(self) -> tuple[float, float]:
         """Edges of the lead band, energy."""
@@ -241,9 +249,7 @@ class Device:
 
         The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
         """
-        left, right = self.couplings
-        along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
-        reach = max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max()) + 2 * self.hopping * self.is_lattice
+        reach = self._reach
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
         grain = self.hopping / 8
         low = self.onsite - reach - exchange + min(potential.min(), 0.0)
