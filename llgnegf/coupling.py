@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as made_by
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from llgnegf.electrons import Device, Frozen, FrozenLattice
+from llgnegf.electrons.counter import Counter
+from llgnegf.electrons.density import Response
 from llgnegf.errors import RunError
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
@@ -36,13 +40,57 @@ _MOST_DIRECTIONS = 200
 _INNER_TOLERANCE, _MOST_INNER = 1e-1, 15
 
 
+@dataclass
+class Tried:
+    """Responses to the motions tried on the way to a velocity, and how the velocity is made of them.
+
+    The first is taken as it is.  Of each later one the overlaps with the directions before it are taken away, in turn;
+    over its length it is the next direction, of which the solution takes a share.
+    """
+
+    responses: list[Response]
+    overlaps: list[list[float]] = made_by(default_factory=list)
+    lengths: list[float] = made_by(default_factory=list)
+    shares: list[float] = made_by(default_factory=list)
+
+    def together(self) -> Response:
+        """The response to the velocity: linear in the motions, so nothing is evaluated again."""
+        n = len(self.shares)
+        taken = np.zeros(n + 1)
+        taken[0] = 1.0
+        directions = np.zeros((n, n + 1))
+        for k, (overlaps, length, share) in enumerate(zip(self.overlaps, self.lengths, self.shares, strict=True)):
+            directions[k, k + 1] = 1.0
+            for j, overlap in enumerate(overlaps):
+                directions[k] -= overlap * directions[j % k]
+            directions[k] /= length
+            taken += share * directions[k]
+
+        def sum_of(parts: list[np.ndarray]) -> np.ndarray:
+            return np.asarray(np.einsum("i,i...->...", taken, np.array(parts)))
+
+        used = self.responses[: n + 1]
+        ends = [one.driven_ends for one in used if one.driven_ends is not None]
+        sea, surface = sum_of([one.sea for one in used]), sum_of([one.surface for one in used])
+        return Response(sea, surface, sum_of(ends) if ends else None)
+
+
 @dataclass(frozen=True)
 class Motion:
-    """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed)."""
+    """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed).
+
+    tried: responses of the electrons that make up that to this motion, where any were needed.
+    """
 
     velocity: np.ndarray
     frozen: Frozen | FrozenLattice | None
     electron_field: np.ndarray | None
+    tried: Tried | None = None
+
+    @cached_property
+    def response(self) -> Response | None:
+        """Of the electrons to this motion and to that of the gates."""
+        return None if self.tried is None else self.tried.together()
 
 
 class Coupling:
@@ -52,7 +100,8 @@ class Coupling:
     as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
     `field(t, m)`: a user's own effective field, energy units, shape of m.
 
-    It remembers nothing of one instant for the next but the count of `solves`.
+    It remembers nothing of one instant for the next but the count of `solves`, the Green's functions evaluated by all
+    electrons that it froze.
     """
 
     def __init__(
@@ -71,7 +120,21 @@ class Coupling:
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.strength = back_action * device.sd_exchange if device else 0.0
-        self.solves = 0
+        self._counter = Counter()
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self._counter.count
+
+    @solves.setter
+    def solves(self, count: int) -> None:
+        self._counter.count = count
+
+    def freeze(self, t: float, m: np.ndarray) -> Frozen | FrozenLattice:
+        """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
+        assert self.device is not None
+        return self.device.freeze(m, self.gate_state(t)[0], self._counter)
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
@@ -96,20 +159,18 @@ class Coupling:
                 f"a moment grew to a length above {_LONGEST_MOMENT:g} within a step, at t = {t:g}: integrator.step is "
                 "too large, or a term of the deck is; try half the step. The last checkpoint is kept"
             )
-        potential, rate = self.gate_state(t)
-        frozen = self.device.freeze(self.magnet.unpack(y), potential)
+        rate = self.gate_state(t)[1]
+        frozen = self.freeze(t, self.magnet.unpack(y))
         if self.strength == 0:
             return Motion(self.magnet.velocity(y, own), frozen, None)
         if self.order == 1 and self.velocity_feedback:
-            velocity, field = self._solve(frozen, y, own, rate, near, t)
-        else:
-            # The response comes first: what it costs includes the adiabatic part.
-            sea, surface = frozen.response(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else (0, 0)
-            field = self._packed_field(frozen.adiabatic + sea + surface)
-            velocity = self.magnet.velocity(y, _sum(own, field))
-        self.solves += frozen.solves
-        frozen.solves = 0
-        return Motion(velocity, frozen, field)
+            return self._solve(frozen, y, own, rate, near, t)
+        # The response comes first: what it costs includes the adiabatic part.
+        response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
+        sea, surface = (0, 0) if response is None else (response.sea, response.surface)
+        field = self._packed_field(frozen.adiabatic + sea + surface)
+        velocity = self.magnet.velocity(y, _sum(own, field))
+        return Motion(velocity, frozen, field, None if response is None else Tried([response]))
 
     def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         """Gate voltages and their rates at t, each of the lattice's shape."""
@@ -149,8 +210,8 @@ class Coupling:
         rate: np.ndarray,
         near: np.ndarray | None,
         t: float,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """v = velocity under the field of s_ad + chi_V dV/dt + chi v, and that field; both packed.
+    ) -> Motion:
+        """v = velocity under the field of s_ad + chi_V dV/dt + chi v, with that field and that response.
 
         Minimal residuals over the directions tried so far (GCR, Eisenstat, Elman, Schultz 1983), which allows another
         approximate inverse in every pass: on lattices that of the equation without the sea part, whose surface part
@@ -165,30 +226,34 @@ class Coupling:
         def packed(vector: np.ndarray) -> np.ndarray:
             return magnet.pack(vector.reshape(shape))
 
-        def answer(vector: np.ndarray, gates: np.ndarray) -> np.ndarray:
-            sea, surface = frozen.response(vector.reshape(shape), gates)
-            return self._packed_field(sea + surface)
+        def answer(vector: np.ndarray, gates: np.ndarray) -> tuple[np.ndarray, Response]:
+            response = frozen.respond(vector.reshape(shape), gates)
+            return self._packed_field(response.sea + response.surface), response
 
         # The first application fixes the energies of the surface part; it is made with a physical motion.
         v = flat(magnet.velocity(y, _sum(own, near)))
         if not v.any() and not rate.any():
             v = flat(magnet.velocity(y, _sum(own, self._packed_field(frozen.adiabatic))))
-        field = answer(v, rate)
+        field, response = answer(v, rate)
         field += self._packed_field(frozen.adiabatic)
         explicit = flat(magnet.velocity(y, _sum(own, field)))
         residual = explicit - v
         # The first guess may lead far astray; a solution near zero is judged by what drives it.
         least = 1e-3 * float(np.linalg.norm(explicit))
         directions: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        tried = Tried([response])
         still = np.zeros_like(rate)
         most = min(v.size, _MOST_DIRECTIONS)
         while np.linalg.norm(residual) > tolerance * max(float(np.linalg.norm(v)), least) and len(directions) < most:
             step = self._without_sea(frozen, y, residual)
-            reply = answer(step, still)
+            reply, response = answer(step, still)
+            tried.responses.append(response)
+            overlaps = []
             image = step - flat(magnet.respond(y, reply))
             for _ in range(2):  # once more for what rounding left
                 for old_step, old_image, old_reply in directions:
                     overlap = old_image @ image
+                    overlaps.append(float(overlap))
                     step, image, reply = (
                         step - overlap * old_step,
                         image - overlap * old_image,
@@ -200,6 +265,9 @@ class Coupling:
             step, image, reply = step / length, image / length, reply / length
             directions.append((step, image, reply))
             share = image @ residual
+            tried.overlaps.append(overlaps)
+            tried.lengths.append(float(length))
+            tried.shares.append(float(share))
             v, residual, field = v + share * step, residual - share * image, field + share * reply
         left = float(np.linalg.norm(residual)) / max(float(np.linalg.norm(v)), least, 1e-300)
         worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
@@ -216,7 +284,7 @@ class Coupling:
                 "electrons.velocity_tolerance, another electrons.fermi_energy, a shorter integrator.step, or "
                 "electrons.velocity_feedback = false to see the motion without it. The last checkpoint is kept"
             )
-        return packed(v), field
+        return Motion(packed(v), frozen, field, tried)
 
     def _without_sea(self, frozen: Frozen | FrozenLattice, y: np.ndarray, b: np.ndarray) -> np.ndarray:
         """About the v with v - L[J_sd chi_surf v] = b on a lattice; b on a chain, where both parts cost alike."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import textures
-from llgnegf.coupling import Coupling
+from llgnegf.coupling import Coupling, Motion
 from llgnegf.deck import Deck
 from llgnegf.electrons import Frozen, FrozenLattice
-from llgnegf.electrons.current import currents, precession_currents
-from llgnegf.electrons.density import SpinDensity
+from llgnegf.electrons.density import Response, SpinDensity
 from llgnegf.magnet import Magnet
 from llgnegf.trajectory import Field
 
@@ -110,23 +109,24 @@ class Observables:
             )
         return fields
 
-    def frame(self, step: int, m: np.ndarray, near: np.ndarray | None = None) -> dict[str, np.ndarray | float | int]:
+    def frame(self, step: int, m: np.ndarray, motion: Motion | None = None) -> dict[str, np.ndarray | float | int]:
         """All variables at the given step (time = step * dt), `time` included.
 
-        near: about the field of the electrons (packed), from which the velocity equation is solved.
+        motion: of these moments at this step, where it is not imposed; evaluated here if it is not known.
         """
         t = step * self.deck.integrator.step
         y = self.magnet.pack(m)
         values: dict[str, np.ndarray | float | int] = {"time": t, "step": step, "moment": m}
         if self.imposed is not None:
             velocity = self.imposed.velocity(m)
-            frozen = self._frozen(t, m)
+            frozen = None if self.coupling.device is None else self.coupling.freeze(t, m)
+            response = None
         else:
-            motion = self.coupling.motion(t, y, near)
-            velocity, frozen = self.magnet.unpack(motion.velocity), motion.frozen
+            motion = motion or self.coupling.motion(t, y)
+            velocity, frozen, response = self.magnet.unpack(motion.velocity), motion.frozen, motion.response
         values["velocity"] = velocity
         if frozen is not None:
-            values |= self._electrons(t, frozen, velocity)
+            values |= self._electrons(t, frozen, velocity, response)
         values |= {f"energy_{name}": value for name, value in self.magnet.energies(y).items()}
         if self.has_wall:
             values["wall_position"] = textures.wall_position(m, self.easy_axis)
@@ -138,13 +138,10 @@ class Observables:
             values["skyrmion_center_thresholded"] = textures.thresholded_center(m)
         return values
 
-    def _frozen(self, t: float, m: np.ndarray) -> Frozen | FrozenLattice | None:
-        device = self.coupling.device
-        return None if device is None else device.freeze(m, self.coupling.gate_state(t)[0])
-
     def _electrons(
-        self, t: float, frozen: Frozen | FrozenLattice, velocity: np.ndarray
+        self, t: float, frozen: Frozen | FrozenLattice, velocity: np.ndarray, response: Response | None
     ) -> dict[str, np.ndarray | float | int]:
+        """Of electrons frozen at t.  response: to the motion that acts on them, where the velocity came with it."""
         electrons = self.deck.electrons
         assert electrons is not None
         potential, rate = self.coupling.gate_state(t)
@@ -152,50 +149,41 @@ class Observables:
         still = np.zeros_like(frozen.m)
         moving = electrons.order == 1 and electrons.velocity_feedback and self.imposed is None
         motion = np.ascontiguousarray(velocity) if moving else still
+        is_first_order = electrons.order == 1 or self.is_precession
+        has_leads = any(lead.coupling for lead in electrons.lead)
+        if response is None and is_first_order and (motion.any() or rate.any()):
+            response = frozen.respond(motion, rate)
         if self.is_precession:
             assert self.imposed is not None
             assert isinstance(frozen, Frozen)  # decks of lattices that precess are refused
-            spin = frozen.precession(self.imposed.axis, self.imposed.frequency)
-            if rate.any():
-                spin = _with_gates(spin, frozen.spin_density(still, rate))
+            spin, *turned = frozen.precession_with_currents(self.imposed.axis, self.imposed.frequency)
+            if response is not None:
+                spin = _with_gates(spin, frozen.parts(response))
         else:
-            spin = frozen.spin_density(motion, rate if electrons.order == 1 else np.zeros_like(rate))
+            spin = frozen.parts(response)
         values: dict[str, np.ndarray | float | int] = {
             "spin_adiabatic": spin.adiabatic,
             "density": spin.density.reshape(shape),
             "grand_potential": frozen.grand_potential,
         }
-        if electrons.order == 1 or self.is_precession:
+        if is_first_order:
             values["spin_sea"], values["spin_surface"] = spin.sea, spin.surface
             values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
             values["first_order_ratio"] = _largest(spin.nonadiabatic) / max(_largest(spin.adiabatic), 1e-300)
-            if any(lead.coupling for lead in electrons.lead):
-                charge, flow = self._into_leads(frozen, potential, motion, rate)
+            if has_leads:
+                charge, flow = frozen.lead_currents(motion, rate, response)
+                if self.is_precession:
+                    charge, flow = charge + turned[0], flow + turned[1]
                 values["current_charge"], values["current_spin"] = charge, flow
-        if any(lead.coupling for lead in electrons.lead):
+        if has_leads:
             rates = [abs(gate.frequency) for gate in electrons.gate if gate.amplitude]
             values["rate_over_width"] = max([_largest(velocity), *rates]) / frozen.level_width()
         if spin.geometric is not None:
             values["spin_geometric"] = spin.geometric
         if electrons.gate:
             values["potential"] = potential
-        self.coupling.solves += frozen.solves
         values["solves"] = self.coupling.solves
         return values
-
-    def _into_leads(self, frozen: Frozen | FrozenLattice, potential, motion, rate) -> tuple[np.ndarray, np.ndarray]:
-        """Particles (2,) and spin (2, 3) that flow into the left and the right lead."""
-        if isinstance(frozen, FrozenLattice):
-            return frozen.lead_currents(motion, rate)
-        device = frozen.device
-        if self.imposed is None or not self.is_precession:
-            return currents(device, frozen.m, motion, potential, rate).into_leads()
-        turning = precession_currents(device, frozen.m, self.imposed.axis, self.imposed.frequency, potential)
-        charge, spin = turning.into_leads()
-        if rate.any():
-            gates = currents(device, frozen.m, None, potential, rate)
-            charge, spin = charge + gates.into_leads("sea", "surface")[0], spin + gates.into_leads("sea", "surface")[1]
-        return charge, spin
 
 
 def _largest(vectors: np.ndarray) -> float:

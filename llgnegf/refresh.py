@@ -2,6 +2,7 @@
 
 A stepper takes packed moments from one step to the next.  What it remembers beside the moments goes through `state`
 and `restore`, so that a resumed run has the same bits; nothing it does depends on frames, checkpoints or the end.
+Electrons evaluated for a frame are those with which the next step begins: each instant is evaluated once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 import integrators
 from integrators.registry import RightHandSide
-from llgnegf.coupling import Coupling
+from llgnegf.coupling import Coupling, Motion
 from llgnegf.deck import Deck
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
@@ -37,16 +38,17 @@ _SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
 class Stepper(Protocol):
     """`step`: packed moments y at step n -> at step n + 1; `state`, `restore`: what it remembers beside them.
 
-    `field_near`: about the field of the electrons (packed) at step n, the one reached, or None: where to solve from.
+    `instant`: velocity and electrons at step n, where the moments are y, for a frame; evaluated as `step` would, which
+    goes on from it.
     """
 
     def step(self, n: int, y: np.ndarray) -> np.ndarray: ...
 
+    def instant(self, n: int, y: np.ndarray) -> Motion: ...
+
     def state(self) -> Remembered: ...
 
     def restore(self, remembered: Remembered) -> None: ...
-
-    def field_near(self, n: int) -> np.ndarray | None: ...
 
 
 def stepper(deck: Deck, coupling: Coupling) -> Stepper:
@@ -68,51 +70,100 @@ class Classical:
     def step(self, n: int, y: np.ndarray) -> np.ndarray:
         return self._advance(partial(self.coupling.velocity_in, None), n, y)
 
+    def instant(self, n: int, y: np.ndarray) -> Motion:
+        return self.coupling.motion(n * self.dt, y)
+
     def state(self) -> Remembered:
         return {}
 
     def restore(self, remembered: Remembered) -> None:
         pass
 
-    def field_near(self, n: int) -> np.ndarray | None:
-        return None
-
     def _advance(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
 
 
-class Stage(Classical):
+class Coupled(Classical):
+    """Electrons act on the moments.  What was evaluated for a frame is kept until the step that begins there."""
+
+    _begun: tuple[int, Motion] | None = None
+
+    def instant(self, n: int, y: np.ndarray) -> Motion:
+        motion = self.coupling.motion(n * self.dt, y, self._near(n))
+        # Without the electrons, whose sweeps may be large.
+        self._begun = n, Motion(motion.velocity, None, motion.electron_field)
+        return motion
+
+    def _near(self, n: int) -> np.ndarray | None:
+        """About the field of the electrons (packed) at step n, the one reached: where to solve from."""
+        raise NotImplementedError
+
+    def _beginning(self, n: int, y: np.ndarray) -> Motion:
+        """Velocity and field at the beginning of step n, evaluated now unless a frame has done so."""
+        begun, self._begun = self._begun, None
+        return begun[1] if begun is not None and begun[0] == n else self.coupling.motion(n * self.dt, y, self._near(n))
+
+    def state(self) -> Remembered:
+        if self._begun is None:
+            return {}
+        n, motion = self._begun
+        assert motion.electron_field is not None
+        return {
+            "begun_step": np.array(n, dtype=np.int64),
+            "begun_velocity": motion.velocity,
+            "begun_field": motion.electron_field,
+        }
+
+    def restore(self, remembered: Remembered) -> None:
+        self._begun = None
+        if "begun_step" in remembered:  # not in checkpoints between frames, or of versions that evaluated twice
+            motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
+            self._begun = int(remembered["begun_step"]), motion
+
+    def _advance_from(self, first: np.ndarray, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+        """One step whose velocity at its beginning is known."""
+
+        def velocity(t: float, stage: np.ndarray) -> np.ndarray:
+            return first.copy() if stage is y and t == n * self.dt else rhs(t, stage)
+
+        return self._advance(velocity, n, y)
+
+
+class Stage(Coupled):
     """Electrons at every stage of a step; each velocity equation is solved from the field before it."""
 
     field: np.ndarray | None = None
 
     def step(self, n: int, y: np.ndarray) -> np.ndarray:
-        return self._advance(self._velocity, n, y)
+        first = self._beginning(n, y)
+        self.field = first.electron_field
+        return self._advance_from(first.velocity, self._velocity, n, y)
 
     def _velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         motion = self.coupling.motion(t, y, self.field)
         self.field = motion.electron_field
         return motion.velocity
 
+    def _near(self, n: int) -> np.ndarray | None:
+        return self.field
+
     def state(self) -> Remembered:
-        return {} if self.field is None else {"electron_field": self.field}
+        return super().state() | ({} if self.field is None else {"electron_field": self.field})
 
     def restore(self, remembered: Remembered) -> None:
+        super().restore(remembered)
         self.field = remembered.get("electron_field")
-
-    def field_near(self, n: int) -> np.ndarray | None:
-        return self.field
 
 
 class Step(Stage):
     """Electrons once a step; their field is held as it is at the start."""
 
     def step(self, n: int, y: np.ndarray) -> np.ndarray:
-        self.field = self.coupling.motion(n * self.dt, y, self.field).electron_field
+        self.field = self._beginning(n, y).electron_field
         return self._advance(partial(self.coupling.velocity_in, self.field), n, y)
 
 
-class Adaptive(Classical):
+class Adaptive(Coupled):
     """Electrons as often as their field, a smooth function of time along the trajectory, needs it.
 
     The moments are carried `stride` steps ahead in the field extrapolated through the last evaluations; the electrons
@@ -133,23 +184,38 @@ class Adaptive(Classical):
         self.points, self.stride = _STARTING_POINTS, 1
 
     def step(self, n: int, y: np.ndarray) -> np.ndarray:
-        if len(self.nodes) < _STARTING_POINTS:
-            self._keep(n, self._evaluate(n, y, self.fields[-1] if self.nodes else None))
-            if len(self.nodes) < _STARTING_POINTS:
-                return self._advance(lambda t, y: self.coupling.motion(t, y, self.fields[-1]).velocity, n, y)
+        if self._is_starting:
+            first = self._beginning(n, y)
+            self._keep(n, self._across(y, first.electron_field))
+            if self._is_starting:
+                here = self.fields[-1]
+                return self._advance_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
         if n == self.nodes[-1]:
             self._look_ahead(n, y)
         return self._carry(n, y, self.points + 1)
 
+    def instant(self, n: int, y: np.ndarray) -> Motion:
+        motion = super().instant(n, y)
+        if not self._is_starting:
+            self._begun = None  # this step asks no electrons where it begins
+        return motion
+
+    @property
+    def _is_starting(self) -> bool:
+        """Whether the electrons are asked at every stage of this step."""
+        return len(self.nodes) < _STARTING_POINTS
+
     def state(self) -> Remembered:
         plan = np.array([self.points, self.stride], dtype=np.int64)
-        return {"nodes": np.array(self.nodes, dtype=np.int64), "electron_fields": self.fields, "plan": plan}
+        nodes = np.array(self.nodes, dtype=np.int64)
+        return super().state() | {"nodes": nodes, "electron_fields": self.fields, "plan": plan}
 
     def restore(self, remembered: Remembered) -> None:
+        super().restore(remembered)
         self.nodes, self.fields = remembered["nodes"].tolist(), remembered["electron_fields"]
         self.points, self.stride = remembered["plan"].tolist()
 
-    def field_near(self, n: int) -> np.ndarray | None:
+    def _near(self, n: int) -> np.ndarray | None:
         return self._field(n, min(self.points + 1, len(self.nodes))) if self.nodes else None
 
     def _carry(self, n: int, y: np.ndarray, points: int) -> np.ndarray:
@@ -165,9 +231,8 @@ class Adaptive(Classical):
         # einsum, because BLAS may add in another order with another number of threads.
         return np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
 
-    def _evaluate(self, n: int, y: np.ndarray, near: np.ndarray | None) -> np.ndarray:
-        """The field of the electrons across each moment at step n, packed."""
-        field = self.coupling.motion(n * self.dt, y, near).electron_field
+    def _across(self, y: np.ndarray, field: np.ndarray | None) -> np.ndarray:
+        """The part of a field (packed) across each moment."""
         assert field is not None
         return field - y * (y * field).sum(axis=0)
 
@@ -203,7 +268,8 @@ class Adaptive(Classical):
         """The field at the step `ahead`, where the extrapolated field leads from step n."""
         for k in range(n, ahead):
             y = self._carry(k, y, self.points)
-        return self._evaluate(ahead, y, self._field(ahead, self.points))
+        motion = self.coupling.motion(ahead * self.dt, y, self._field(ahead, self.points))
+        return self._across(y, motion.electron_field)
 
     def _errors(self, ahead: int, field: np.ndarray) -> dict[int, float]:
         """{points: error of the field up to `ahead` when `field` is added to the last `points` evaluations}, energy.

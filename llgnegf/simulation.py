@@ -13,7 +13,6 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -351,7 +350,10 @@ def _at_time(t: float, error: Exception) -> RunError:
 def _recorded(parts: Parts, state: State, watch: EnergyWatch) -> dict:
     """The frame at this state, judged; trouble of the electrons is told with the time."""
     try:
-        frame = parts.observables.frame(state.step, state.moment, parts.stepper.field_near(state.step))
+        # (Imposed motion has no steps.)  What is evaluated here is where the next step begins.
+        y = parts.magnet.pack(state.moment)
+        motion = None if parts.imposed is not None else parts.stepper.instant(state.step, y)
+        frame = parts.observables.frame(state.step, state.moment, motion)
     except TROUBLE as error:
         raise _at_time(state.step * parts.deck.integrator.step, error) from error
     check_moments(parts, state.moment, state.step)
@@ -398,7 +400,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
                     frame = _recorded(parts, reached, watch)
                     writer.append(frame)
                     bar.frame(n, frame)
-                    framed = replace(reached, solves=parts.coupling.solves)  # the frame's own included
+                    framed = here()  # with what the frame has evaluated for the next step
                 now = time.monotonic()
                 if now - looked_at > _CHECK_SECONDS:
                     looked_at = now

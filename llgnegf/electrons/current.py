@@ -57,14 +57,12 @@ class Extended:
     def __init__(self, device: Device) -> None:
         self.original = device
         self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
+        (left, right), hops = device.couplings, device.hops
         self.device = device.changed(
             shape=(device.shape[0] + sum(self.pads), *device.shape[1:]),
             leads=[Lead(side, device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad],
+            bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
         )
-        if self.pads[0]:
-            self.device.hops[0] = device.couplings[0]
-        if self.pads[1]:
-            self.device.hops[-1] = device.couplings[1]
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 
     def embed(self, values: np.ndarray) -> np.ndarray:
@@ -103,7 +101,9 @@ def currents(
     contour = frozen.contour
     identity = np.ascontiguousarray(np.broadcast_to(IDENTITY, rate.shape))
     _, _, bonds = contour_integral(
-        frozen.blocks, frozen.device.hops, contour, 2, identity, rate, contour.derivative_ends, with_bonds=True
+        *(frozen.blocks, frozen.device.hops, contour, 2, identity, rate, contour.derivative_ends),
+        with_bonds=True,
+        counter=frozen.counter,
     )
     parts = {"adiabatic": bonds[0], "sea": bonds[3], "surface": frozen.surface_bonds(rate)}
     return _pack(extended, parts)
@@ -123,7 +123,9 @@ def precession_currents(
     on_leads = on_device - K
     y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
     _, _, bonds = contour_integral(
-        frozen.blocks, frozen.device.hops, contour, 1, on_device, on_leads, None, y_ends, with_bonds=True
+        *(frozen.blocks, frozen.device.hops, contour, 1, on_device, on_leads, None, y_ends),
+        with_bonds=True,
+        counter=frozen.counter,
     )
     unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
     rate = extended.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(n))

@@ -18,14 +18,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import BoundStates, bound_states
+from .counter import Counter
 from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
 from .green import contour_sums, surface_terms
 from .quadrature import FermiPoles, adaptive_nodes, fermi_derivative
+from .scattering import pauli_traces
+from .slices import backwards
 from .threads import spread
 
 _SURFACE_SHARE = 1 / 4
@@ -69,6 +73,18 @@ class SpinDensity:
         return self.density_adiabatic + self.density_sea + self.density_surface
 
 
+class Response(NamedTuple):
+    """Densities (..., 4) of the sea and the surface part, traced with 1 and sigma, linear in dH/dt.
+
+    driven_ends: (n_nodes, 2, 2, 2) [node, left or right, spin, spin], G Hd G of both end sites of a chain at the nodes
+    of the contour, for what the sea part lets flow into the leads.  None on lattices.
+    """
+
+    sea: NDArray[np.float64]
+    surface: NDArray[np.float64]
+    driven_ends: NDArray[np.complex128] | None
+
+
 @lru_cache(maxsize=8)
 def _no_perturbation(n_sites: int, n_energies: int) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     return np.zeros((n_sites, 2, 2), complex), np.zeros((n_energies, 2, 2, 2), complex)
@@ -77,6 +93,56 @@ def _no_perturbation(n_sites: int, n_energies: int) -> tuple[NDArray[np.complex1
 @lru_cache(maxsize=8)
 def _identity_blocks(n_sites: int) -> NDArray[np.complex128]:
     return np.ascontiguousarray(np.broadcast_to(IDENTITY, (n_sites, 2, 2)))
+
+
+@dataclass(frozen=True)
+class ContourRows:
+    """What `green.contour_sums` gives at n energies.
+
+    rows (n, 4, N, 4); ln det (n,); flows over the bonds (n, 4, N - 1, 4), or (0, ...) where they were not asked; blocks
+    of G and G Y G at both ends (n, 2, 2, 2, 2) [energy, G or G Y G, left or right].
+    """
+
+    rows: NDArray[np.float64]
+    logdet: NDArray[np.complex128]
+    bonds: NDArray[np.float64]
+    ends: NDArray[np.complex128]
+
+
+def contour_rows(
+    z: NDArray[np.complex128],
+    weights: NDArray[np.complex128],
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    order: int = 0,
+    X: NDArray[np.complex128] | None = None,
+    Y: NDArray[np.complex128] | None = None,
+    x_ends: NDArray[np.complex128] | None = None,
+    y_ends: NDArray[np.complex128] | None = None,
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+) -> ContourRows:
+    """The kernel `contour_sums` at complex energies z (n,), spread over threads.  Its only call."""
+    n, n_energies = len(blocks), len(z)
+    no_blocks, no_ends = _no_perturbation(n, n_energies)
+    X, Y = no_blocks if X is None else X, no_blocks if Y is None else Y
+    x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
+    out = np.empty((n_energies, 4, n, 4))
+    bonds = np.empty((n_energies if with_bonds else 0, 4, n - 1, 4))
+    logdet = np.empty(n_energies, complex)
+    ends = np.empty((n_energies, 2, 2, 4), complex)
+
+    def kernel(s: slice) -> None:
+        perturbed = order, X, Y, x_ends[s], y_ends[s]
+        contour_sums(
+            z[s], weights[s], blocks, hops, sigma[0][s], sigma[1][s], *perturbed, out[s], logdet[s], bonds[s], ends[s]
+        )
+
+    counter.add(n_energies)
+    spread(n_energies, n, kernel)
+    return ContourRows(out, logdet, bonds, ends.reshape(n_energies, 2, 2, 2, 2))
 
 
 def contour_integral(
@@ -89,30 +155,70 @@ def contour_integral(
     x_ends: NDArray[np.complex128] | None = None,
     y_ends: NDArray[np.complex128] | None = None,
     with_bonds: bool = False,
+    *,
+    counter: Counter,
 ) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
     """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G): (4, n, 4); ln det per
     node; and with `with_bonds` the flow over each bond, (4, n - 1, 4) (`green.contour_sums`).
 
     The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
     """
-    n, n_energies = len(blocks), len(contour.rule.nodes)
-    no_blocks, no_ends = _no_perturbation(n, n_energies)
-    X, Y = no_blocks if X is None else X, no_blocks if Y is None else Y
-    x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
-    out = np.empty((n_energies, 4, n, 4))
-    bonds = np.empty((n_energies if with_bonds else 0, 4, n - 1, 4))
-    logdet = np.empty(n_energies, complex)
-    nodes, weights = contour.rule.nodes, contour.rule.weights
+    rule, perturbed = contour.rule, (order, X, Y, x_ends, y_ends, with_bonds)
+    found = contour_rows(rule.nodes, rule.weights, blocks, hops, contour.sigma, *perturbed, counter=counter)
+    # Rows are added in the order of the nodes: the result does not depend on the number of threads.
+    return found.rows.sum(axis=0), found.logdet, found.bonds.sum(axis=0)
+
+
+@dataclass(frozen=True)
+class SurfaceRows:
+    """What `green.surface_terms` gives at n real energies.
+
+    rows (n, 3, N, 4); scattering amplitudes (n, 2, 2, 2, 2); flows over the bonds (n, 3, N - 1, 4), or (0, ...) where
+    they were not asked; how the reflection into either lead answers to Y (n, 2, 2, 2).
+    """
+
+    rows: NDArray[np.float64]
+    amplitudes: NDArray[np.complex128]
+    bonds: NDArray[np.float64]
+    driven: NDArray[np.complex128]
+
+
+def surface_rows(
+    energies: np.ndarray,
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    roots: NDArray[np.complex128],
+    Y: NDArray[np.complex128],
+    K: NDArray[np.complex128],
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+) -> SurfaceRows:
+    """The kernel `surface_terms` at real energies, spread over threads.  Its only call."""
+    # Elimination starts at the better connected end: from a closed one the partial chain has real levels, and digits
+    # are lost wherever an energy meets one.
+    mirrored = abs(sigma[0].imag).max() < abs(sigma[1].imag).max()
+    if mirrored:
+        flip = np.ascontiguousarray
+        blocks, hops, Y = flip(blocks[::-1]), backwards(hops), flip(Y[::-1])
+        sigma, roots = (sigma[1], sigma[0]), flip(roots[:, ::-1])
+    n, n_energies = len(blocks), len(energies)
+    out = np.empty((n_energies, 3, n, 4))
+    bonds = np.empty((n_energies if with_bonds else 0, 3, n - 1, 4))
+    amplitudes = np.empty((n_energies, 2, 2, 2, 2), complex)
+    driven = np.empty((n_energies, 2, 2, 2), complex)
+    z = np.asarray(energies, complex)
 
     def kernel(s: slice) -> None:
-        ends = contour.sigma[0][s], contour.sigma[1][s]
-        contour_sums(
-            nodes[s], weights[s], blocks, hops, *ends, order, X, Y, x_ends[s], y_ends[s], out[s], logdet[s], bonds[s]
-        )
+        received = out[s], amplitudes[s], bonds[s], driven[s]
+        surface_terms(z[s], blocks, hops, sigma[0][s], sigma[1][s], roots[s], Y, K, *received)
 
+    counter.add(n_energies)
     spread(n_energies, n, kernel)
-    # Rows are added in the order of the nodes: the result does not depend on the number of threads.
-    return out.sum(axis=0), logdet, bonds.sum(axis=0)
+    if mirrored:
+        return SurfaceRows(out[:, :, ::-1], amplitudes[:, ::-1, ::-1], -bonds[:, :, ::-1], driven[:, ::-1])
+    return SurfaceRows(out, amplitudes, bonds, driven)
 
 
 def surface_integrand(
@@ -124,45 +230,39 @@ def surface_integrand(
     Y: NDArray[np.complex128],
     K: NDArray[np.complex128],
     with_bonds: bool = False,
+    *,
+    counter: Counter,
 ) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
-    """The kernel `surface_terms` at real energies, spread over threads: (n_e, 4, n, 4), (n_e, 2, 2, 2, 2) and, with
-    `with_bonds`, (n_e, 4, n - 1, 4)."""
-    # Elimination starts at the better connected end: from a closed one the partial chain has real levels, and digits
-    # are lost wherever an energy meets one.
-    if abs(sigma[0].imag).max() < abs(sigma[1].imag).max():
-        flip = np.ascontiguousarray
-        mirrored = flip(blocks[::-1]), flip(hops[::-1]), (sigma[1], sigma[0]), flip(roots[:, ::-1]), flip(Y[::-1])
-        out, scattering, bonds = _surface_from_left(energies, mirrored, K, with_bonds)
-        return out[:, :, ::-1], scattering[:, ::-1, ::-1], -bonds[:, :, ::-1]
-    return _surface_from_left(energies, (blocks, hops, sigma, roots, Y), K, with_bonds)
-
-
-def _surface_from_left(energies, wire, K, with_bonds):
-    blocks, hops, sigma, roots, Y = wire
-    out = np.empty((len(energies), 3, len(blocks), 4))
-    bonds = np.empty((len(energies) if with_bonds else 0, 3, len(blocks) - 1, 4))
-    scattering = np.empty((len(energies), 2, 2, 2, 2), complex)
-    z = np.asarray(energies, complex)
-
-    def kernel(s: slice) -> None:
-        surface_terms(z[s], blocks, hops, *(e[s] for e in sigma), roots[s], Y, K, out[s], scattering[s], bonds[s])
-
-    spread(len(energies), len(blocks), kernel)
-    return out, scattering, bonds
+    """Rows (n_e, 3, n, 4), amplitudes (n_e, 2, 2, 2, 2) and, with `with_bonds`, flows (n_e, 3, n - 1, 4)."""
+    found = surface_rows(energies, blocks, hops, sigma, roots, Y, K, with_bonds, counter=counter)
+    return found.rows, found.amplitudes, found.bonds
 
 
 class Frozen:
     """The electrons of a `Device` at fixed moments and gates, and their linear response to a slow motion."""
 
-    def __init__(self, device: Device, m: NDArray[np.float64], potential: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        m: NDArray[np.float64],
+        potential: NDArray[np.float64],
+        counter: Counter | None = None,
+    ) -> None:
         self.device, self.m, self.potential = device, m, potential
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
-        self.solves = 0
+        self.counter = Counter(counter)
         self._surface_rule: RealRule | None = None
         # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
         self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
         self._equilibrium: tuple[NDArray[np.float64], float] | None = None
+        # Density of states at the Fermi energy, (n, 4) times 2 pi, where a surface term came across it.
+        self._states_at_fermi_energy: NDArray[np.float64] | None = None
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self.counter.count
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -178,25 +278,8 @@ class Frozen:
             # sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
             z = np.full(2, device.fermi_energy + 1j * gap)
             sigma = [s[:, None, None] * IDENTITY for s, _ in device.self_energy(z)]
-            no_blocks, no_ends = _no_perturbation(device.n_sites, 2)
-            out, logdet = np.empty((2, 4, device.n_sites, 4)), np.empty(2, complex)
             factors = np.array([0.5j, 0.5])
-            contour_sums(
-                z,
-                factors,
-                self.blocks,
-                device.hops,
-                *sigma,
-                0,
-                no_blocks,
-                no_blocks,
-                no_ends,
-                no_ends,
-                out,
-                logdet,
-                out[:0],
-            )
-            self.solves += 2
+            out = contour_rows(z, factors, self.blocks, device.hops, (sigma[0], sigma[1]), counter=self.counter).rows
             imaginary, real = abs(out[:, 0]).max(axis=(1, 2))
             if gap * imaginary <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
                 break
@@ -223,8 +306,7 @@ class Frozen:
     def adiabatic(self) -> NDArray[np.float64]:
         """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (n, 4)."""
         if self._equilibrium is None:
-            sums, logdet, _ = contour_integral(self.blocks, self.device.hops, self.contour)
-            self.solves += len(logdet)
+            sums, logdet, _ = contour_integral(self.blocks, self.device.hops, self.contour, counter=self.counter)
             self._remember(sums[0], logdet)
         assert self._equilibrium is not None
         return self._equilibrium[0]
@@ -238,15 +320,7 @@ class Frozen:
         """
         _ = self.adiabatic
         assert self._equilibrium is not None
-        return self._equilibrium[1] - self._reference
-
-    @cached_property
-    def _reference(self) -> float:
-        bare = Frozen(self.device, np.zeros_like(self.m), np.zeros_like(self.potential))
-        bare.__dict__["contour"] = self.contour
-        _ = bare.adiabatic
-        assert bare._equilibrium is not None
-        return bare._equilibrium[1]
+        return self._equilibrium[1] - self.device.bare_grand_potential(self.contour)
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -256,43 +330,86 @@ class Frozen:
         The energies of the surface part are chosen in the first call and kept, so that later calls are linear maps
         of the velocities.
         """
+        found = self.respond(mdot, potential_rate)
+        return found.sea, found.surface
+
+    def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
+        """`response` with what tells the currents of this motion, from the same sweeps."""
         device = self.device
         rate = device.coupling_blocks(mdot, potential_rate)
         contour = self.contour
         identity = _identity_blocks(device.n_sites)
-        sums, logdet, _ = contour_integral(
-            self.blocks, device.hops, contour, 2, identity, rate, contour.derivative_ends
-        )
-        self.solves += len(logdet)
-        self._remember(sums[0], logdet)
-        return sums[3], self._surface(rate, thermal_states=-sums[1])
+        sums, ends = self._over_contour(2, identity, rate, contour.derivative_ends)
+        return Response(sums[3], self._surface(rate, thermal_states=-sums[1]), ends[:, 1])
+
+    def _over_contour(self, *perturbed: Any) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+        """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
+        rule, sigma = self.contour.rule, self.contour.sigma
+        wire = self.blocks, self.device.hops
+        found = contour_rows(rule.nodes, rule.weights, *wire, sigma, *perturbed, counter=self.counter)
+        sums = found.rows.sum(axis=0)
+        self._remember(sums[0], found.logdet)
+        return sums, found.ends
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
         if mdot.any() or potential_rate.any():
-            sea, surface = self.response(mdot, potential_rate)
-        else:
-            sea = surface = np.zeros((self.device.n_sites, 4))
+            return self.parts(self.respond(mdot, potential_rate))
+        return self.parts(None)
+
+    def parts(self, response: Response | None) -> SpinDensity:
+        """All parts of the spin density with this response; None: nothing moves."""
+        nothing = np.zeros((self.device.n_sites, 4))
+        sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
         return self._pack(sea, surface, None)
+
+    def lead_currents(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Particles (2,) and spin (2, 3) that flow over the first bonds of the left and the right lead, first order.
+
+        response: that to this motion, where it is known.
+        """
+        if not (mdot.any() or potential_rate.any()):
+            return np.zeros(2), np.zeros((2, 3))
+        response = response or self.respond(mdot, potential_rate)
+        assert response.driven_ends is not None
+        # A perturbation reaches into a lead through the derivative of Sigma alone: G B G Hd G flows over the bond to it
+        # as -dSigma/dE (G Hd G) on the end site.
+        rule, slopes = self.contour.rule, np.stack([d[:, 0, 0] for d in self.contour.derivative], axis=1)
+        sea = 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, response.driven_ends)))
+        return _as_flow(sea + self._surface_flow(self.device.coupling_blocks(mdot, potential_rate)))
 
     def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:
         """Geometric, lead (sea) and surface parts of steady precession about `axis` (Bajpai and Nikolic, Eq. (2)).
 
         axis: (3,); frequency: omega (1/time), right-handed about the axis.
         """
+        return self._precession(axis, frequency)[0]
+
+    def precession_with_currents(
+        self, axis: NDArray[np.float64], frequency: float
+    ) -> tuple[SpinDensity, NDArray[np.float64], NDArray[np.float64]]:
+        """`precession`, with particles (2,) and spin (2, 3) that flow over the first bonds of both leads."""
+        spin, sea_flow, (rule, rate, K) = self._precession(axis, frequency)
+        return spin, *_as_flow(sea_flow + self._surface_flow(rate, K, rule))
+
+    def _precession(self, axis, frequency):
         device, contour = self.device, self.contour
         K = rotation_generator(axis, frequency)
         K_sites = np.ascontiguousarray(np.broadcast_to(K, (device.n_sites, 2, 2)))
         y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
-        sums, logdet, _ = contour_integral(self.blocks, device.hops, contour, 1, K_sites, None, None, y_ends)
-        self.solves += len(logdet)
-        self._remember(sums[0], logdet)
+        sums, ends = self._over_contour(1, K_sites, None, None, y_ends)
+        # Over the bond to a lead flows [dSigma/dE K, G]; the geometric part, [Sigma, G K G], does not get there.
+        turned = y_ends @ ends[:, 0] - ends[:, 0] @ y_ends
+        flow = 2 * np.imag(pauli_traces(np.einsum("k,kpab->pab", contour.rule.weights, turned)))
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
-        surface = -self._integrate(self._choose_rule((rate, K), None), rate, 2, K) / (2 * np.pi)
+        rule = self._choose_rule((rate, K), None)
+        surface = -self._integrate(rule, rate, 2, K) / (2 * np.pi)
         if self._levels.any:
             surface += self._levels.unturned(K).on_sites()
-        return self._pack(sums[2], surface, -sums[1])
+        return self._pack(sums[2], surface, -sums[1]), flow, (rule, rate, K)
 
     def _pack(self, sea, surface, geometric) -> SpinDensity:
         adiabatic = self.adiabatic
@@ -311,11 +428,15 @@ class Frozen:
     # --- the Fermi surface ------------------------------------------------------------------------
 
     def _surface_terms(self, rule: RealRule, rate, K=None, with_bonds: bool = False):
-        self.solves += len(rule.energies)
-        K = _NO_TURN if K is None else K
-        ends = rule.sigma, rule.roots
-        out, _, bonds = surface_integrand(rule.energies, self.blocks, self.device.hops, *ends, rate, K, with_bonds)
-        return bonds if with_bonds else out
+        found = self._surface_rows(rule, rate, K, with_bonds)
+        return found.bonds if with_bonds else found.rows
+
+    def _surface_rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
+        wire, leads, K = (self.blocks, self.device.hops), (rule.sigma, rule.roots), _NO_TURN if K is None else K
+        found = surface_rows(rule.energies, *wire, *leads, rate, K, with_bonds, counter=self.counter)
+        if len(rule.energies) == 1 and rule.energies[0] == self.device.fermi_energy:
+            self._states_at_fermi_energy = found.rows[0, 0]
+        return found
 
     def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
         if not len(rule.energies):
@@ -335,6 +456,35 @@ class Frozen:
             levels = self._levels.surface(rate) if K is None else self._levels.unturned(K)
             bonds += levels.over_bonds(self.device.hops)
         return bonds
+
+    def _surface_flow(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None, rule=None):
+        """Flow into the left and the right lead, (2, 4), of the surface part of dH/dt = `rate`; K as `surface_bonds`.
+
+        With A = G Hd G Gamma G^+ (or G K Gamma G^+) on the end site and sqrt(Gamma) (G Hd G) sqrt(Gamma) (or
+        K sqrt(Gamma) G^+ sqrt(Gamma)) for the wave that comes from the lead itself.
+        """
+        rule = rule or self._surface_rule or self._choose_rule((rate, _NO_TURN if K is None else K), None)
+        flow = np.zeros((2, 4))
+        if len(rule.energies):
+            found = self._surface_rows(rule, rate, K)
+            gamma = np.real(rule.roots[:, :, 0, 0] ** 2)[..., None]
+            ends = found.rows[:, 1 if K is None else 2][:, [0, -1]]
+            if K is None:
+                own = np.real(pauli_traces(found.driven))
+            else:
+                reflected = np.stack([found.amplitudes[:, p, p] for p in range(2)], axis=1)
+                own = 2 * np.imag(pauli_traces(K @ np.conj(np.swapaxes(reflected, -1, -2))))
+            flow -= _weighted_sum(rule.weights, gamma * ends - own) / (2 * np.pi)
+        if self._levels.any:
+            # Their tails in the leads: those of the wire with one site of each lead attached to it.
+            from .current import Extended
+
+            extended = Extended(self.device)
+            longer = extended.freeze(self.m, self.potential)
+            shares = longer._levels.surface(extended.embed(rate)) if K is None else longer._levels.unturned(K)
+            charge, spin = extended.flows(shares.over_bonds(longer.device.hops))
+            flow += [[-charge[0], *(-2 * spin[0])], [charge[-1], *(2 * spin[-1])]]
+        return flow
 
     def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
         """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
@@ -526,13 +676,11 @@ class Frozen:
 
     def _at_energy(self, energy: float):
         rule = self.device.real_rule(np.array([energy]), np.ones(1))
-        none = np.zeros_like(self.blocks)
-        ends = rule.sigma, rule.roots
-        return surface_integrand(rule.energies, self.blocks, self.device.hops, *ends, none, none[0])
+        return self._surface_rows(rule, np.zeros_like(self.blocks))
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
-        return abs(self._at_energy(energy)[1][0, 1, 0]) ** 2
+        return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
 
     def level_width(self) -> float:
         """Width (energy) of the sharpest level at E_F, 4 over its dwell time; inf where the leads have no states there.
@@ -543,17 +691,24 @@ class Frozen:
         low, high = device.band
         if device.is_closed or not low < device.fermi_energy < high:
             return np.inf
-        states = 2 * np.pi * float(self.density_of_states(device.fermi_energy)[:, 0].sum())
-        return 8 / max(states, 1e-300)
+        if self._states_at_fermi_energy is None:
+            self._at_energy(device.fermi_energy)
+        assert self._states_at_fermi_energy is not None
+        return 8 / max(float(self._states_at_fermi_energy[:, 0].sum()), 1e-300)
 
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """(n, 4): local density of states and its spin components at a real energy in the band."""
-        return self._at_energy(energy)[0][0, 0] / (2 * np.pi)
+        return self._at_energy(energy).rows[0, 0] / (2 * np.pi)
 
 
 def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over the first axis; a matrix product, because tensordot costs more than the kernels of a short wire."""
     return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])
+
+
+def _as_flow(traced: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Particles (2,) and spin (2, 3) from (2, 4), traced with 1 and sigma."""
+    return traced[:, 0], traced[:, 1:] / 2
 
 
 def rotation_generator(axis: NDArray[np.float64], frequency: float) -> NDArray[np.complex128]:

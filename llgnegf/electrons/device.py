@@ -23,6 +23,7 @@ from .quadrature import FermiPoles, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
 
 if TYPE_CHECKING:
+    from .counter import Counter
     from .current import Currents
     from .density import Frozen, SpinDensity
     from .lattice import FrozenLattice
@@ -33,7 +34,7 @@ IDENTITY = np.eye(2, dtype=complex)
 POLE_SHARE = 1 / 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contour:
     """A pole rule with the lead self-energies at its nodes: (n, 2, 2) for each side and their energy derivatives."""
 
@@ -64,8 +65,10 @@ class Device:
     hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
     tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
     leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
+    bond_hoppings: (nx - 1,) hopping > 0 of each bond along x, where it is not the same everywhere (None).
 
-    Raises ValueError naming the argument, its value and what is allowed.
+    A device does not change: `changed` makes another one.
+    Raises ValueError naming the argument, its value and what is allowed; AttributeError where an attribute is set.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Device:
         temperature: float = 0.0,
         tolerance: float = 1e-6,
         leads: Sequence[Lead] = (Lead("left"), Lead("right")),
+        bond_hoppings: ArrayLike | None = None,
     ) -> None:
         self.shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
         if len(self.shape) not in (1, 2) or min(self.shape) < 1:
@@ -105,12 +109,34 @@ class Device:
         self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
         self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
         self.leads = tuple(leads)
-        self.hops = np.full(self.shape[0] - 1, self.hopping)
+        n_bonds = self.shape[0] - 1
+        hops = np.full(n_bonds, self.hopping) if bond_hoppings is None else np.array(bond_hoppings, dtype=float)
+        if hops.shape != (n_bonds,) or not (np.isfinite(hops).all() and (hops > 0).all()):
+            raise ValueError(
+                f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of shape "
+                f"{self.shape}, or None"
+            )
+        self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
+        self.hops = read_only(hops)
         self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
+        self.bare_grand_potential = functools.lru_cache(maxsize=8)(self._make_bare_grand_potential)
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # (Cached properties write past this, into __dict__.)
+        if "_is_made" in self.__dict__:
+            raise AttributeError(
+                f"{name} of a Device cannot be set: copies and everything cached would belong to another system; "
+                f"make the other one with `changed({name}=...)`, whose arguments are those of the constructor"
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name} of a Device cannot be deleted: make another device with `changed(...)`")
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -123,6 +149,7 @@ class Device:
             "temperature": self.temperature,
             "tolerance": self.tolerance,
             "leads": self.leads,
+            "bond_hoppings": self.bond_hoppings,
         }
 
     def changed(self, **changes: Any) -> Device:
@@ -154,6 +181,14 @@ class Device:
     def modes(self) -> Modes:
         """Transverse modes of the leads of a square lattice."""
         return transverse_modes(self.shape[-1], self.hopping, self.onsite, self.periodic == "y")
+
+    @functools.cached_property
+    def _reach(self) -> float:
+        """Largest sum of the hoppings of one site, in the leads too, energy."""
+        left, right = self.couplings
+        along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
+        along_y = 2 * self.hopping * self.is_lattice
+        return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
 
     @property
     def band(self) -> tuple[float, float]:
@@ -214,7 +249,7 @@ class Device:
 
         The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
         """
-        reach = self.hopping + max(self.hopping, *self.couplings, *self.hops) + 2 * self.hopping * self.is_lattice
+        reach = self._reach
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
         grain = self.hopping / 8
         low = self.onsite - reach - exchange + min(potential.min(), 0.0)
@@ -259,6 +294,22 @@ class Device:
         sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
+    def _make_bare_grand_potential(self, contour: Contour) -> float:
+        """Grand potential of the chain without moments and gates by the poles of `contour`, energy; cached.
+
+        ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
+        """
+        z, n = contour.rule.nodes, self.shape[0]
+        left, right = (sigma[:, 0, 0] for sigma in contour.sigma)
+        logdet = np.zeros(len(z), complex)
+        a = np.ones(len(z), complex)
+        for i in range(n):
+            before = self.hops[i - 1] ** 2 / a if i else left
+            a = z - self.onsite - before - (i == n - 1) * right
+            phase = np.angle(a)
+            logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
+        return float(2 * (contour.rule.weights * logdet).sum().real + contour.rule.constant * 2 * n * self.onsite)
+
     @functools.cached_property
     def no_rule(self) -> RealRule:
         """The rule without energies."""
@@ -277,16 +328,19 @@ class Device:
 
     # --- what users ask ---------------------------------------------------------------------------
 
-    def freeze(self, m: ArrayLike, potential: ArrayLike | None = None) -> Frozen | FrozenLattice:
+    def freeze(
+        self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None
+    ) -> Frozen | FrozenLattice:
         """The electrons at one texture: everything that shares its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: gate voltages V_i, energy.
+        counter: is told of every Green's function evaluated, beside the `solves` of what is returned.
         """
         from .density import Frozen
         from .lattice import FrozenLattice
 
         kind = FrozenLattice if self.is_lattice else Frozen
-        return kind(self, self.vectors("m", m), self.scalars("potential", potential))
+        return kind(self, self.vectors("m", m), self.scalars("potential", potential), counter)
 
     def spin_density(
         self,
@@ -373,6 +427,12 @@ class Device:
         1/energy; discrete levels of closed or detached parts are not broadened and do not appear.
         """
         return self.freeze(m, potential).density_of_states(float(energy))
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, which nobody can write to any more."""
+    array.flags.writeable = False
+    return array
 
 
 def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -80,7 +80,7 @@ def _gather(out, c, i, r, f):
 
 
 @njit(**_options)
-def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds):
+def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds, ends):
     """Sums over complex energies of diagonal blocks, traced with (1, sigma_x, sigma_y, sigma_z).
 
     z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian; hops: (N - 1,) hopping t of each bond,
@@ -93,6 +93,7 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
     vanishes with the perturbation: each factor's phase lies in (0, 2 pi), because Im g^-1 is positive definite.
     bonds: (n, 4, N - 1, 4) receives the flow i -> i+1 of the same four parts, Tr[sigma_a j] with the current matrix
     j = -i t (rho_(i+1,i) - rho_(i,i+1)) and rho = -[w F + h.c.]; length 0 on the first axis to leave it out.
+    ends: (n, 2, 2, 4) receives the blocks of G and of G Y G (order > 0) on the first and the last site.
     """
     n_sites = h.shape[0]
     with_bonds = bonds.shape[0] > 0
@@ -183,6 +184,12 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
                                 _put(left, 3, i, gXY)
                                 _put(left, 4, i, gYX)
                     else:
+                        if i == 0:
+                            _put(ends[k], 0, 0, e)
+                            _put(ends[k], 1, 0, eY)
+                        if i == n_sites - 1:
+                            _put(ends[k], 0, 1, e)
+                            _put(ends[k], 1, 1, eY)
                         _gather(o, 0, i, w, e)
                         if order > 0:
                             _gather(o, 1, i, w, eX)
@@ -219,7 +226,7 @@ def _bilinear(o, c, i, a, b, scale):
 
 
 @njit(**_options)
-def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, transmission, bonds):
+def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, transmission, bonds, driven):
     """Real-energy terms from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
 
     energies: (n,).  sigma_left, sigma_right: (n, 2, 2) retarded self-energies.
@@ -231,6 +238,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
         2: G K Gamma G^+            (the same for steady precession, Bajpai and Nikolic Eq. (2d))
     transmission: (n, 2, 2, 2, 2) receives sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
     bonds: (n, 3, N - 1, 4) receives the flow i -> i+1 of parts 1 and 2 as in `contour_sums`; length 0 to leave it out.
+    driven: (n, 2, 2, 2) receives sqrt(Gamma_p) (G Y G)_pp sqrt(Gamma_p) as [p, spin, spin].
     """
     with_bonds = bonds.shape[0] > 0
     n_sites = h.shape[0]
@@ -245,6 +253,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
         if with_bonds:
             bonds[k] = 0.0
         transmission[k] = 0.0
+        driven[k] = 0.0
         last = zero
         for i in range(n_sites):
             hi = _load(h, i)
@@ -300,6 +309,10 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                             _bilinear(bonds[k], 2, i, _mul(neighbour, kk), x, -2j * t)
                     else:
                         _bilinear(o, 1, i, x, _get(psi, 0, i), -1j)
+                        if i == first:
+                            m = _mul(root, x)
+                            driven[k, p, 0, 0], driven[k, p, 0, 1] = m[0], m[1]
+                            driven[k, p, 1, 0], driven[k, p, 1, 1] = m[2], m[3]
                         if with_bonds and i < n_sites - 1:
                             _bilinear(bonds[k], 1, i, neighbour, _get(psi, 0, i), -t + 0j)
                             _bilinear(bonds[k], 1, i, _get(psi, 0, i + 1), x, t + 0j)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
-from .density import SpinDensity
+from .counter import Counter
+from .density import Response, SpinDensity
 from .device import Device
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
@@ -41,17 +42,23 @@ _MOST_SITE_ENERGIES = 6_400_000
 class FrozenLattice:
     """The electrons of a `Device` on a square lattice at fixed moments and gates, and their linear response."""
 
-    def __init__(self, device: Device, m: NDArray[np.float64], potential: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        m: NDArray[np.float64],
+        potential: NDArray[np.float64],
+        counter: Counter | None = None,
+    ) -> None:
         self.device, self.m, self.potential = device, m, potential
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
-        self.solves = 0
+        self.counter = Counter(counter)
         nx, ny = device.shape
         h = np.zeros((nx, ny, 2, ny, 2), complex)
         h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
         y = np.arange(ny)
         h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
-        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops)
+        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops, self.counter)
         self._equilibrium: NDArray[np.float64] | None = None
         self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
@@ -60,6 +67,11 @@ class FrozenLattice:
         self._states: dict[float, RealEnergy] = {}
         # Largest response to the motion that chose the rule, per state: what a missed resonance may be worth.
         self._gain = 0.0
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self.counter.count
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -75,7 +87,6 @@ class FrozenLattice:
             # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
             z = np.array([device.fermi_energy + 1j * gap])
             found = pauli_traces(self.sweep(z).blocks)
-            self.solves += 1
             if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
                 break
             gap *= 1e-2
@@ -122,7 +133,6 @@ class FrozenLattice:
                 found = self.sweep(rule.nodes[chunk], with_bonds=with_bonds, allocate=allocate)
                 return traced(rule.weights[chunk], found.blocks)
 
-        self.solves += len(rule.nodes)
         return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
 
     def remember(self, total: NDArray[np.float64]) -> None:
@@ -152,7 +162,6 @@ class FrozenLattice:
             logdet = eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
             return float((weights[chunk] * (logdet - self._bare_logdet(z))).sum().real)
 
-        self.solves += len(nodes)
         trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
         return 2 * sum(each(part, self.chunks(len(nodes)))) + self.rule.constant * trace
 
@@ -205,6 +214,10 @@ class FrozenLattice:
         sea = np.ascontiguousarray(self.sea(rate)[:, 0])
         return sea, self.surface(rate)
 
+    def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
+        """`response` in the form of `density.Frozen.respond`."""
+        return Response(*self.response(mdot, potential_rate), None)
+
     def sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
@@ -231,7 +244,13 @@ class FrozenLattice:
     @one_blas_thread
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
-        sea, surface = self.response(mdot, potential_rate)
+        return self.parts(self.respond(mdot, potential_rate))
+
+    @one_blas_thread
+    def parts(self, response: Response | None) -> SpinDensity:
+        """All parts of the spin density with this response; None: nothing moves."""
+        nothing = np.zeros((*self.device.shape, 4))
+        sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
         adiabatic = self.adiabatic
         return SpinDensity(
             adiabatic=adiabatic[..., 1:].copy(),
@@ -321,7 +340,6 @@ class FrozenLattice:
             state = self.at_energy(energy)
             return state.states, state.driven(rate)
 
-        self.solves += sum(1 for energy in energies if float(energy) not in self._states)
         return each(both, [float(energy) for energy in energies])
 
     def surface_rule(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -456,9 +474,11 @@ class FrozenLattice:
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
     def lead_currents(
-        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particles (2,) and spin (2, 3) that flow into the left and the right lead, first order in the motion.
+
+        response: as for a chain; here scattering states are enough.
 
         (1/2pi) int (-f') Tr[(1, sigma/2) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
         (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a

@@ -78,4 +78,6 @@ def cross_section(ny: int, hopping: float, onsite: float, periodic: bool) -> NDA
 def transverse_modes(ny: int, hopping: float, onsite: float, periodic: bool) -> Modes:
     """The modes of a lead of width ny."""
     energies, vectors = np.linalg.eigh(cross_section(ny, hopping, onsite, periodic))
+    for array in (energies, vectors):
+        array.flags.writeable = False
     return Modes(energies, vectors, hopping)

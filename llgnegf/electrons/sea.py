@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
-from .slices import Allocator, Stack, Sweep, two_point
+from .slices import Allocator, Stack, Sweep, backwards, two_point
 from .threads import each
 
 if TYPE_CHECKING:
@@ -95,11 +95,10 @@ class FirstOrder:
     ) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
         d = frozen.difference
-        hops = np.ascontiguousarray(frozen.slices.hops[::-1]) if self.flipped else frozen.slices.hops
+        hops = backwards(frozen.slices.hops) if self.flipped else frozen.slices.hops
         Y = rate[::-1] if self.flipped else rate
         moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
         needs_equilibrium = frozen._thermal_states is None
-        computed = sum(1 for number in range(len(self.chunks)) if number not in self.kept)
 
         def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             arrays: list[Stack] = []
@@ -123,8 +122,6 @@ class FirstOrder:
             return sea, equilibrium
 
         sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
-        if computed:
-            frozen.solves += 2 * len(d.offsets) * len(frozen.rule.nodes)
         if self.flipped:
             sea, equilibrium = sea[::-1].copy(), equilibrium[:, ::-1].copy()
             # The bond from a slice to its next is now that from the one before it, backwards.

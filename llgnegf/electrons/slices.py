@@ -23,6 +23,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .counter import Counter
+
 Stack = NDArray[np.complex128]
 Allocator = Callable[[tuple[int, ...]], Stack]
 
@@ -228,14 +230,18 @@ def _solve(g, hops, c, x):
 
 @dataclass(frozen=True)
 class Slices:
-    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and hops (nx - 1,) t between slices."""
+    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and hops (nx - 1,) t between slices.
+
+    counter: is told of every energy at which they are eliminated.
+    """
 
     h: Stack
     hops: NDArray[np.float64]
+    counter: Counter
 
     def reversed(self) -> Slices:
         """The mirror image in x."""
-        return Slices(np.ascontiguousarray(self.h[::-1]), np.ascontiguousarray(self.hops[::-1]))
+        return Slices(np.ascontiguousarray(self.h[::-1]), backwards(self.hops), self.counter)
 
 
 @dataclass(frozen=True)
@@ -257,6 +263,13 @@ class Sweep:
         return Sweep(self.g[energies], self.blocks[energies], self.before[energies], self.after[energies])
 
 
+def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The hoppings from the other end; read-only, as those of a device are, because kernels compile for either kind."""
+    mirrored = hops[::-1].copy()
+    mirrored.flags.writeable = False
+    return mirrored
+
+
 def new(shape: tuple[int, ...]) -> Stack:
     """An array of its own, not initialised."""
     return np.empty(shape, complex)
@@ -275,6 +288,7 @@ def eliminate(
     """
     nx, n, _ = slices.h.shape
     g, logdet = allocate((len(z), nx, n, n)), np.empty(len(z), complex)
+    slices.counter.add(len(z))
     _eliminate(slices.h, slices.hops, z, sigma[0], sigma[1], with_logdet, g, logdet)
     return g, logdet
 

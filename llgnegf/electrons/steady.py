@@ -126,7 +126,8 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
     rule = device.contour((low - half, high + half), gap, device.fermi_energy - half).rule
     left, right = ends(rule.nodes)
     zero = np.zeros_like(left)
-    sums, _, flows = contour_integral(blocks, device.hops, Contour(rule, (left, right), (zero, zero)), with_bonds=True)
+    contour, counter = Contour(rule, (left, right), (zero, zero)), frozen.counter
+    sums, _, flows = contour_integral(blocks, device.hops, contour, with_bonds=True, counter=counter)
     traced, bonds = sums[0].copy(), flows[0].copy()
     traced[:, 0] += 2 * rule.constant
 
@@ -140,7 +141,8 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
             roots.append(gamma_up[:, None, None] * up + gamma_down[:, None, None] * down)
         sigma = ends(energies)
         out, amplitudes, window_bonds = surface_integrand(
-            energies.real, blocks, device.hops, (sigma[0], sigma[1]), np.stack(roots, axis=1), none, down, True
+            *(energies.real, blocks, device.hops, (sigma[0], sigma[1]), np.stack(roots, axis=1), none, down, True),
+            counter=counter,
         )
         flip_up = np.einsum("ab,eqpbc,cd,eqpad->eq", up, amplitudes, down, amplitudes.conj()).real
         flip_down = np.einsum("ab,eqpbc,cd,eqpad->eq", down, amplitudes, up, amplitudes.conj()).real
