@@ -16,6 +16,7 @@ K = (omega/2) sigma_a the same total has the split of Bajpai and Nikolic, Phys. 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -23,21 +24,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .bound_states import BoundStates, bound_states
+from .chain_surface import ChainSurface
 from .counter import Counter
-from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
+from .device import IDENTITY, POLE_SHARE, Contour, Device, RealRule
 from .green import contour_sums, surface_terms
-from .quadrature import FermiPoles, adaptive_nodes, fermi_derivative
+from .quadrature import FermiPoles, ToleranceError
 from .scattering import pauli_traces
 from .slices import backwards
 from .threads import spread
 
-_SURFACE_SHARE = 1 / 4
 _NO_TURN = np.zeros((2, 2), complex)
-Drive = tuple[np.ndarray, np.ndarray]
-_GAUSS_LADDER = (5, 8, 13)
-# Up to this many sites the levels of the wire are found by a dense eigenvalue solver.
-_SHORT_WIRE = 32
+# The derivative of a rule errs by about so much times its own error over kT.
+_DERIVATIVE_ERROR = 30.0
 
 
 @dataclass(frozen=True)
@@ -252,9 +250,6 @@ class Frozen:
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
         self.counter = Counter(counter)
-        self._surface_rule: RealRule | None = None
-        # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
-        self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
         self._equilibrium: tuple[NDArray[np.float64], float] | None = None
         # Density of states at the Fermi energy, (n, 4) times 2 pi, where a surface term came across it.
         self._states_at_fermi_energy: NDArray[np.float64] | None = None
@@ -272,7 +267,7 @@ class Frozen:
         device = self.device
         gap = 0.1 * device.tolerance * device.hopping
         if device.temperature > 0:
-            return device.contour(self.bounds, gap)
+            return self._sharp_contour if self.surface.needs_arcs else device.contour(self.bounds, gap)
         for _ in range(4):
             # Im G one gap above E_F bounds the weight of the states that the rule does not resolve:
             # sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
@@ -340,7 +335,7 @@ class Frozen:
         contour = self.contour
         identity = _identity_blocks(device.n_sites)
         sums, ends = self._over_contour(2, identity, rate, contour.derivative_ends)
-        return Response(sums[3], self._surface(rate, thermal_states=-sums[1]), ends[:, 1])
+        return Response(sums[3], self.surface.density(rate, -sums[1]), ends[:, 1])
 
     def _over_contour(self, *perturbed: Any) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
         """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
@@ -378,7 +373,7 @@ class Frozen:
         # as -dSigma/dE (G Hd G) on the end site.
         rule, slopes = self.contour.rule, np.stack([d[:, 0, 0] for d in self.contour.derivative], axis=1)
         sea = 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, response.driven_ends)))
-        return _as_flow(sea + self._surface_flow(self.device.coupling_blocks(mdot, potential_rate)))
+        return _as_flow(sea + self.surface.into_leads(self.device.coupling_blocks(mdot, potential_rate)))
 
     def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:
         """Geometric, lead (sea) and surface parts of steady precession about `axis` (Bajpai and Nikolic, Eq. (2)).
@@ -391,8 +386,8 @@ class Frozen:
         self, axis: NDArray[np.float64], frequency: float
     ) -> tuple[SpinDensity, NDArray[np.float64], NDArray[np.float64]]:
         """`precession`, with particles (2,) and spin (2, 3) that flow over the first bonds of both leads."""
-        spin, sea_flow, (rule, rate, K) = self._precession(axis, frequency)
-        return spin, *_as_flow(sea_flow + self._surface_flow(rate, K, rule))
+        spin, sea_flow, (rate, K) = self._precession(axis, frequency)
+        return spin, *_as_flow(sea_flow + self.surface.into_leads(rate, K))
 
     def _precession(self, axis, frequency):
         device, contour = self.device, self.contour
@@ -405,11 +400,7 @@ class Frozen:
         flow = 2 * np.imag(pauli_traces(np.einsum("k,kpab->pab", contour.rule.weights, turned)))
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
-        rule = self._choose_rule((rate, K), None)
-        surface = -self._integrate(rule, rate, 2, K) / (2 * np.pi)
-        if self._levels.any:
-            surface += self._levels.unturned(K).on_sites()
-        return self._pack(sums[2], surface, -sums[1]), flow, (rule, rate, K)
+        return self._pack(sums[2], self.surface.turned(rate, K), -sums[1]), flow, (rate, K)
 
     def _pack(self, sea, surface, geometric) -> SpinDensity:
         adiabatic = self.adiabatic
@@ -427,256 +418,51 @@ class Frozen:
 
     # --- the Fermi surface ------------------------------------------------------------------------
 
-    def _surface_terms(self, rule: RealRule, rate, K=None, with_bonds: bool = False):
-        found = self._surface_rows(rule, rate, K, with_bonds)
-        return found.bonds if with_bonds else found.rows
+    @cached_property
+    def surface(self) -> ChainSurface:
+        """The Fermi-surface term of this texture."""
+        return ChainSurface(self)
 
-    def _surface_rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
-        wire, leads, K = (self.blocks, self.device.hops), (rule.sigma, rule.roots), _NO_TURN if K is None else K
+    def thermal_states(self) -> tuple[NDArray[np.float64], float]:
+        """-(1/pi) int f Im dG/dE, (n, 4) as traces, at kT > 0, and to what it is known; both 1/energy.
+
+        The number of thermal states of each site, from the poles of f: without any look at the real axis.
+        """
+        device, contour = self.device, self._sharp_contour
+        X, x_ends = _identity_blocks(device.n_sites), contour.derivative_ends
+        sums, _, _ = contour_integral(
+            self.blocks, device.hops, contour, 1, X, None, x_ends, None, counter=self.counter
+        )
+        return -sums[1], _DERIVATIVE_ERROR * contour.rule.bound / device.temperature
+
+    @property
+    def _sharp_contour(self) -> Contour:
+        """A pole rule whose derivative is as good as the tolerance: levels that are sharp see the derivative."""
+        device = self.device
+        share = POLE_SHARE * device.tolerance
+        asked = max(1e-13, 0.1 * share * device.temperature / device.hopping / _DERIVATIVE_ERROR)
+        for sharpness in range(int(np.ceil(np.log10(share / asked))), 0, -1):
+            with contextlib.suppress(ToleranceError):
+                return device.contour(self.bounds, 0.1 * device.tolerance * device.hopping, sharpness=sharpness)
+        return device.contour(self.bounds, 0.1 * device.tolerance * device.hopping)
+
+    def surface_bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None):
+        """Flow over the bonds, (n - 1, 4), of the surface part: see `ChainSurface.bonds`."""
+        return self.surface.bonds(rate, K)
+
+    def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
+        """What scattering states at the energies of a rule give."""
+        wire, leads = (self.blocks, self.device.hops), (rule.sigma, rule.roots)
         found = surface_rows(rule.energies, *wire, *leads, rate, K, with_bonds, counter=self.counter)
         if len(rule.energies) == 1 and rule.energies[0] == self.device.fermi_energy:
             self._states_at_fermi_energy = found.rows[0, 0]
         return found
 
-    def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
-        if not len(rule.energies):
-            return np.zeros((self.device.n_sites - with_bonds, 4))
-        if self._known is not None and self._known[0] is rule and self._known[1] is rate and not with_bonds:
-            return self._known[2][term]
-        return _weighted_sum(rule.weights, self._surface_terms(rule, rate, K, with_bonds))[term]
-
-    def surface_bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None):
-        """Flow over the bonds, (n - 1, 4) as in `green.contour_sums`, of the surface part of dH/dt = `rate` (n, 2, 2).
-
-        K: generator of a rigid precession; with it the surface part is that of Bajpai and Nikolic.
-        """
-        rule = self._choose_rule((rate, _NO_TURN if K is None else K), None)
-        bonds = -self._integrate(rule, rate, 1 if K is None else 2, K, with_bonds=True) / (2 * np.pi)
-        if self._levels.any:
-            levels = self._levels.surface(rate) if K is None else self._levels.unturned(K)
-            bonds += levels.over_bonds(self.device.hops)
-        return bonds
-
-    def _surface_flow(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None, rule=None):
-        """Flow into the left and the right lead, (2, 4), of the surface part of dH/dt = `rate`; K as `surface_bonds`.
-
-        With A = G Hd G Gamma G^+ (or G K Gamma G^+) on the end site and sqrt(Gamma) (G Hd G) sqrt(Gamma) (or
-        K sqrt(Gamma) G^+ sqrt(Gamma)) for the wave that comes from the lead itself.
-        """
-        rule = rule or self._surface_rule or self._choose_rule((rate, _NO_TURN if K is None else K), None)
-        flow = np.zeros((2, 4))
-        if len(rule.energies):
-            found = self._surface_rows(rule, rate, K)
-            gamma = np.real(rule.roots[:, :, 0, 0] ** 2)[..., None]
-            ends = found.rows[:, 1 if K is None else 2][:, [0, -1]]
-            if K is None:
-                own = np.real(pauli_traces(found.driven))
-            else:
-                reflected = np.stack([found.amplitudes[:, p, p] for p in range(2)], axis=1)
-                own = 2 * np.imag(pauli_traces(K @ np.conj(np.swapaxes(reflected, -1, -2))))
-            flow -= _weighted_sum(rule.weights, gamma * ends - own) / (2 * np.pi)
-        if self._levels.any:
-            # Their tails in the leads: those of the wire with one site of each lead attached to it.
-            from .current import Extended
-
-            extended = Extended(self.device)
-            longer = extended.freeze(self.m, self.potential)
-            shares = longer._levels.surface(extended.embed(rate)) if K is None else longer._levels.unturned(K)
-            charge, spin = extended.flows(shares.over_bonds(longer.device.hops))
-            flow += [[-charge[0], *(-2 * spin[0])], [charge[-1], *(2 * spin[-1])]]
-        return flow
-
-    def _surface(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(1/2pi) int f' Im[G Hd G Gamma G^+], with the discrete levels in the thermal window: (n, 4)."""
-        if self._surface_rule is None:
-            self._surface_rule = self._choose_rule((rate, _NO_TURN), thermal_states)
-        surface = -self._integrate(self._surface_rule, rate, 1) / (2 * np.pi)
-        if self._levels.any:
-            surface += self._levels.surface(rate).on_sites()
-        return surface
-
-    @cached_property
-    def _window(self) -> tuple[float, float]:
-        """Energies between which -df/dE matters."""
-        reach = self.device.temperature * min(45.0, 8 - np.log(self.device.tolerance))
-        return self.device.fermi_energy - reach, self.device.fermi_energy + reach
-
-    @cached_property
-    def _levels(self) -> BoundStates:
-        """Discrete levels inside the thermal window: all of a closed wire, bound states outside the lead band."""
-        return bound_states(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self._window)
-
-    def _choose_rule(self, drive: Drive, thermal_states) -> RealRule:
-        """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion.
-
-        drive: dH/dt (n, 2, 2) and generator K (2, 2) of a rigid rotation; the terms of both are converged.
-        """
-        device = self.device
-        nothing = device.no_rule
-        low, high = device.band
-        mu, kT = device.fermi_energy, device.temperature
-        if device.is_closed:
-            return nothing
-        if kT == 0:
-            return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
-        size = max(abs(part).max() for part in drive) / device.hopping
-        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
-        if target == 0:
-            return nothing
-        window = max(low, self._window[0]), min(high, self._window[1])
-        if window[0] >= window[1]:
-            return nothing
-        if self._window == window:
-            # A Gauss rule of a few energies follows no more than a turn or so of the integrand within kT.
-            chosen = None if self._ripple * kT > 4 else self._gauss_rule(drive, target, thermal_states)
-            chosen = chosen or self._trapezoidal_rule(drive, target, thermal_states)
-            if chosen is not None:
-                return chosen
-        return self._panel_rule(drive, target, window)
-
-    def _gauss_rule(self, drive: Drive, target, thermal_states) -> RealRule | None:
-        """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
-        device = self.device
-        sums = []
-        for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
-            both = device.thermal_rule(lengths)
-            terms = self._surface_terms(both, *drive)
-            end = 0
-            for n in lengths:
-                start, end = end, end + n
-                sums.append(_weighted_sum(both.weights[start:end], terms[start:end]))
-            if abs(sums[-1][1:] - sums[-2][1:]).max() < target:
-                rule = device.thermal_rule(lengths[-1:])
-                self._known = rule, drive[0], sums[-1]
-                return rule if self._sees_all_resonances(sums[-1][0], target, thermal_states) else None
-        return None
-
-    def _trapezoidal_rule(self, drive: Drive, target, thermal_states) -> RealRule | None:
-        """Equidistant energies that hold the target, or None.
-
-        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E); with the
-        poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - ripple)): the best rule for long wires.
-        In those the spacing is that of this bound, and what the wire does beyond it would show in the thermal density
-        of states.  Otherwise, and where it does show, the spacing is half as wide and even and odd halves must agree.
-        """
-        device = self.device
-        bound = 2 * np.pi / (self._ripple - np.log(target) / (np.pi * device.temperature))
-        for spacing in (bound, bound / 2) if device.n_sites > 4 * _SHORT_WIRE else (bound / 2,):
-            half = int(np.ceil((self._window[1] - device.fermi_energy) / (2 * spacing)))
-            energies = device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5)
-            weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
-            rule = device.real_rule(energies, weights)
-            terms = self._surface_terms(rule, *drive)
-            even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
-            agree = 2 * abs(even[1:] - odd[1:]).max() <= target
-            if (agree or spacing == bound) and self._sees_all_resonances(even[0] + odd[0], target, thermal_states):
-                self._known = rule, drive[0], even + odd
-                return rule
-        return None
-
-    @property
-    def _ripple(self) -> float:
-        """4 n/v: how fast waves that run to and fro twice let the integrand oscillate with energy."""
-        device = self.device
-        return float(2 * device.n_sites / (device.hopping * np.sin(self._momentum(device.fermi_energy))))
-
-    def _momentum(self, energy):
-        """k of the leads, E = onsite - 2t cos k, in [0, pi]."""
-        return np.arccos(np.clip((self.device.onsite - energy) / (2 * self.device.hopping), -1, 1))
-
-    def _sees_all_resonances(self, states, target, thermal_states) -> bool:
-        """Whether a rule that found 2 pi `states` thermal states can have missed a resonance narrower than kT.
-
-        What is missing shows in the thermal density of states, which the poles know as -(1/pi) int f Im dG/dE without
-        looking at the real axis; its share of the surface term is larger by dH/dt over the width.
-        """
-        device = self.device
-        narrowest = self._narrowest_resonance()
-        if thermal_states is None:
-            return narrowest >= device.temperature
-        lost = abs(thermal_states - states / (2 * np.pi)).max() * device.hopping
-        if narrowest >= device.temperature:
-            return lost < device.tolerance
-        return lost * device.hopping < target * min(narrowest, device.hopping)
-
-    def _narrowest_resonance(self) -> float:
-        """Half-width (energy) of the sharpest level in the thermal window; estimated where the wire is long."""
-        device = self.device
-        if device.n_sites <= _SHORT_WIRE:
-            bound = self._width_bound()
-            if bound >= device.temperature:
-                return bound
-            levels = self._resonances()
-            near = (levels.real >= self._window[0]) & (levels.real <= self._window[1])
-            return float(-levels.imag[near].max()) if near.any() else np.inf
-        # A standing wave loses 1 - |r|^2 of itself at each end, once per 2 n/v.
-        t = device.hopping
-        k = self._momentum(device.fermi_energy)
-        log_r = 0.0
-        for sigma in device.sigma_at_fermi_energy:
-            log_r += np.log(max(abs((sigma + t * np.exp(1j * k)) / (sigma + t * np.exp(-1j * k))), 1e-16))
-        return float(-log_r * t * np.sin(k) / device.n_sites)
-
-    def _panel_rule(self, drive: Drive, target, window) -> RealRule:
-        """Adaptive panels in k, where the self-energy has no root singularity: E = onsite - 2t cos k."""
-        device = self.device
-        t, mu, kT = device.hopping, device.fermi_energy, device.temperature
-
-        def energy_of(k):
-            return device.onsite - 2 * t * np.cos(k)
-
-        def density(k):
-            return -fermi_derivative(energy_of(k), mu, kT) * 2 * t * np.sin(k)
-
-        def integrand(k):
-            terms = self._surface_terms(device.real_rule(energy_of(k), k), *drive)[:, 1:]
-            return (density(k)[:, None, None, None] * terms).reshape(len(k), -1)
-
-        edges = [window[0], window[1], mu - 3 * kT, mu, mu + 3 * kT]
-        if device.n_sites <= 4 * _SHORT_WIRE:
-            # Narrow resonances of a weakly coupled wire: panels start at their positions and a few widths away.
-            for level in self._resonances():
-                edges += [level.real + c * level.imag for c in (-4, 0, 4)]
-            edges_k = self._momentum(np.array([e for e in edges if window[0] <= e <= window[1]]))
-        else:
-            k_low, k_high = (float(self._momentum(edge)) for edge in window)
-            n_panels = 8 + int(device.n_sites * (window[1] - window[0]) / (4 * t))
-            edges_k = np.concatenate([self._momentum(np.array(edges[2:])), np.linspace(k_low, k_high, n_panels + 1)])
-            edges_k = np.clip(edges_k, k_low, k_high)
-        edges_k = np.unique(edges_k)
-        edges_k = edges_k[np.concatenate([[True], np.diff(edges_k) > 1e-12])]
-        nodes, weights, _ = adaptive_nodes(integrand, edges_k, target)
-        return device.real_rule(energy_of(nodes), weights * density(nodes))
-
-    def _width_bound(self) -> float:
-        """A cheap lower bound for the widths of all levels in the thermal window; 0 where one side is closed.
-
-        The width of a level v is (Gamma_L |v_1|^2 + Gamma_R |v_n|^2)/2, and |v|^2 grows from an end towards the middle
-        by at most exp(d/(t sin k)) a site, where d bounds |H - onsite - (E - E_F)| on it.
-        """
-        device = self.device
-        t, k = device.hopping, self._momentum(device.fermi_energy)
-        if not 0 < k < np.pi:
-            return 0.0
-        departure = self._window[1] - device.fermi_energy
-        departure += abs(self.blocks - device.onsite * IDENTITY).sum(axis=2).max()
-        growth = np.exp(min(0.5 * device.n_sites * departure / (t * np.sin(k)), 700.0))
-        mismatch = (1 + abs(np.cos(k))) / (1 - abs(np.cos(k))) * (1 + max(device.couplings) ** 4 / t**4)
-        gamma = min(-2 * sigma.imag for sigma in device.sigma_at_fermi_energy)
-        return float(gamma / (device.n_sites * mismatch * growth))
-
-    def _resonances(self) -> NDArray[np.complex128]:
-        """Eigenvalues of H + Sigma(E_F): where the levels of a short wire are and how wide."""
-        matrix = dense_hamiltonian(self.blocks, self.device.hops)
-        for side, sigma in zip((slice(0, 2), slice(-2, None)), self.device.sigma_at_fermi_energy, strict=True):
-            matrix[side, side] += sigma * IDENTITY
-        return np.asarray(np.linalg.eigvals(matrix), dtype=np.complex128)
-
     # --- real energies, for users -----------------------------------------------------------------
 
     def _at_energy(self, energy: float):
         rule = self.device.real_rule(np.array([energy]), np.ones(1))
-        return self._surface_rows(rule, np.zeros_like(self.blocks))
+        return self.real_rows(rule, np.zeros_like(self.blocks))
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
@@ -699,11 +485,6 @@ class Frozen:
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """(n, 4): local density of states and its spin components at a real energy in the band."""
         return self._at_energy(energy).rows[0, 0] / (2 * np.pi)
-
-
-def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum over the first axis; a matrix product, because tensordot costs more than the kernels of a short wire."""
-    return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])
 
 
 def _as_flow(traced: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

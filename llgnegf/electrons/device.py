@@ -179,8 +179,9 @@ class Device:
 
     @functools.cached_property
     def modes(self) -> Modes:
-        """Transverse modes of the leads of a square lattice."""
-        return transverse_modes(self.shape[-1], self.hopping, self.onsite, self.periodic == "y")
+        """Transverse modes of the leads; one of a chain."""
+        width = self.shape[1] if self.is_lattice else 1
+        return transverse_modes(width, self.hopping, self.onsite, self.periodic == "y")
 
     @functools.cached_property
     def _reach(self) -> float:

@@ -333,10 +333,10 @@ class Residue:
             self._factors = [self.system.factorized(complex(np.conj(e)), open_modes) for e in self.block.energies]
         return self._factors
 
-    def response(self, p: int, source: Vectors) -> tuple[Vectors, complex]:
-        """G(z) b at z = E_p^* for a source b (N,): without r_p (l_p^+ b)/(z - E_p), and l_p^+ b.
+    def response(self, p: int, source: Vectors) -> tuple[Vectors, Vectors]:
+        """G(z) b at z = E_p^* for a source b (N,) without sum_q r_q c_q/(z - E_q), and c (k,).
 
-        Of discrete levels, everything that is degenerate with level p is left out.
+        c_q = l_q^+ b for level p itself and, of discrete levels, for all that are degenerate with it; else 0.
         """
         system, block, open_modes = self.system, self.block, self.block.segment.open_modes
         z = complex(np.conj(block.energies[p]))
@@ -358,13 +358,30 @@ class Residue:
             [block.left[:, q].conj() @ found for q in range(len(shares))]
         ) - self._slope_products(left, z, found)
         found = found + block.right @ np.linalg.solve(overlap, wanted - is_at)
+        left_out = np.zeros_like(shares)
         for q, e in enumerate(block.energies):
-            if q != p and not (block.half_widths[p] == 0 and abs(e - block.energies[p]) <= self._same):
+            if q == p or (block.half_widths[p] == 0 and abs(e - block.energies[p]) <= self.same):
+                left_out[q] = shares[q]
+            else:
                 found = found + block.right[:, q] * (shares[q] / (z - e))
-        return found, complex(shares[p])
+        return found, left_out
+
+    def orthonormal(self, p: int) -> Vectors:
+        """Discrete levels degenerate with level p, (N, k), with v^+ B v = 1 and B = 1 - dSigma/dE."""
+        block = self.block
+        group = np.flatnonzero((abs(block.energies - block.energies[p]) <= self.same) & (block.half_widths == 0))
+        V = block.right[:, group]
+        values, turned = np.linalg.eigh(V.conj().T @ self.overlapping(p, V))
+        return np.asarray(V @ (turned / np.sqrt(values)))
+
+    def overlapping(self, p: int, vectors: Vectors) -> Vectors:
+        """B v at the energy of a discrete level p, for states (N, k)."""
+        slope = self.system.slope(complex(self.block.energies[p]), self.block.segment.open_modes)
+        return np.stack([self._without(slope, v) for v in vectors.T], axis=1)
 
     @property
-    def _same(self) -> float:
+    def same(self) -> float:
+        """Discrete levels this close to each other (energy) count as degenerate."""
         return 1e4 * _SAME * self.system.modes.hopping
 
     def _without(self, slope: Vectors, vector: Vectors) -> Vectors:

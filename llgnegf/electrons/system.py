@@ -105,6 +105,12 @@ class OpenSystem:
         above = p * q + q * r + r * p - x * y - y * z - z * x - 1
         return self._by_channel(-above / ((p + q) * (q + r) * (r + p)) / (2 * t))
 
+    def widths(self, z: Vectors, open_modes: Mask) -> Vectors:
+        """Gamma = i (Sigma - Sigma^+) of the modes of both leads, continued to energies z (k,): (k, 2, ny), energy."""
+        retarded, advanced = (mode_self_energies(z, self.modes, open_modes, side) for side in (False, True))
+        strengths = np.array(self.couplings) ** 2 / self.modes.hopping
+        return np.asarray(1j * (retarded - advanced)[:, None, :] * strengths[:, None])
+
     # --- the device ---------------------------------------------------------------------------------
 
     def apply(self, vectors: Vectors) -> Vectors:

@@ -26,9 +26,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .bound_states import NO_LEVELS, BoundStates
 from .quadrature import ToleranceError
 from .resonances import Residue, Resonances, ResonanceSearch
 from .system import OpenSystem, Segment, Vectors, segments
+
+PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 # Points of a panel; the error is told by the last coefficients of its polynomial.
 _POINTS = 16
@@ -174,7 +177,8 @@ class ThermalSurface:
     """Nodes and resonances that hold the tolerance for one texture; everything else is linear in dH/dt.
 
     temperature kT > 0, fermi_energy: energies; tolerance: of the density; thermal_states: what the poles of f know of
-    -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).
+    -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).  rate: the motion for which the tolerance is
+    held, of about `size` times the hopping; ends: see `Backend.between`.
     Raises ToleranceError naming the level or the remedy.
     """
 
@@ -186,6 +190,7 @@ class ThermalSurface:
     known_to: float
     rate: Vectors
     ends: Callable[[Vectors, Segment], Vectors] | None = None
+    size: float = 1.0
     arcs: Arcs = field(init=False)
     residues: list[tuple[Residue, int, complex]] = field(init=False)
     missed: float = field(init=False)
@@ -195,7 +200,6 @@ class ThermalSurface:
     def __post_init__(self) -> None:
         self.system = self.backend.open_system
         self.hopping = self.system.modes.hopping
-        self.size = float(abs(self.rate).max()) / self.hopping
         height = self._highest
         for _ in range(_ATTEMPTS):
             self._search(height)
@@ -436,15 +440,68 @@ class ThermalSurface:
             total = total + self.backend.over_bonds(a, b)
         return np.imag(total)
 
+    def into_leads(self, rate: Vectors, K: Vectors | None = None) -> NDArray[np.float64]:
+        """Flow over the first bonds of the leads of a chain, traced: (2, 4); K: of `TurningLeads`, if that is `ends`.
+
+        The bond to a lead carries i [(Sigma^+ - Sigma) rho] of the end site, Gamma times rho_surf; where K turns the
+        leads, less 2 Im[K Gamma G^+] for the wave that comes from the lead itself.
+        """
+        flow = np.zeros((2, 4))
+        for owner, part in self.arcs.parts():
+            if owner == len(self.gates):
+                continue
+            z, weights = self.arcs.nodes[part], self.arcs.weights[part]
+            widths = self.system.widths(z, self.gates[owner].segment.open_modes)[:, :, 0]
+            known = rate is self.rate
+            response = self._known[owner][1] if known else self._between(z, owner, rate)[1]
+            flow -= np.real(np.einsum("k,kp,kpa->pa", weights, widths, response[:, [0, -1]])) / (2 * np.pi)
+            if K is not None:
+                states = self._known[owner][0][:, [0, -1]]
+                flow -= np.imag(np.einsum("k,kp,kpa,ba->pb", weights, widths, states, _turned(K))) / np.pi
+        for (residue, p, slope), (a, b) in zip(self.residues, self._pairs(rate), strict=True):
+            block = residue.block
+            z = np.array([np.conj(block.energies[p])])
+            widths = self.system.widths(z, block.segment.open_modes)[0]
+            flow += np.real(widths * _site_traces(a, b)[[0, -1]])
+            if K is not None:
+                states = _site_traces(block.left[:, p], block.right[:, p])[[0, -1]]
+                flow -= np.imag(2j * slope * widths * (states @ _turned(K).T))
+            elif block.half_widths[p] == 0:
+                # Its own response is left out, but its tail changes with its energy.
+                left_out = residue.response(p, self._driven(residue, p, rate))[1]
+                change = self.system.slope(z[0], block.segment.open_modes)[::2].reshape(2, 1)
+                flow += np.real(slope * change * _site_traces(block.right @ left_out, block.right[:, p])[[0, -1]])
+        return flow
+
+    def discrete(self) -> BoundStates:
+        """The discrete levels, without their resolvents."""
+        levels = [(residue, p, slope.real) for residue, p, slope in self.residues if residue.block.half_widths[p] == 0]
+        states, weighted, energies = [], [], []
+        done: list[tuple[int, float]] = []
+        for residue, p, _ in levels:
+            energy = float(residue.block.energies[p].real)
+            if any(key == id(residue) and abs(e - energy) <= residue.same for key, e in done):
+                continue
+            done.append((id(residue), energy))
+            basis = residue.orthonormal(p)
+            for v, w in zip(basis.T, residue.overlapping(p, basis).T, strict=True):
+                states.append(v.reshape(-1, 2))
+                weighted.append(w.reshape(-1, 2))
+                energies.append(energy)
+        if not energies:
+            return NO_LEVELS
+        slopes = np.real(complex_fermi_derivative(np.array(energies, complex), self.fermi_energy, self.temperature))
+        return BoundStates(np.array(energies), np.array(states), np.array(weighted), [], slopes)
+
     def _pairs(self, rate: Vectors) -> list[tuple[Vectors, Vectors]]:
         """States (a, b), (N,) each: the residues' share of the density matrix is the Hermitian part of sum a b^+."""
         self._check_widths(rate)
         pairs = []
         for residue, p, slope in self.residues:
             block = residue.block
-            response, share = residue.response(p, self._driven(residue, p, rate))
+            response, left_out = residue.response(p, self._driven(residue, p, rate))
             if block.half_widths[p] > 0:
-                response = response + block.right[:, p] * (share / (2j * block.half_widths[p]))
+                response = response + block.right[:, p] * (left_out[p] / (2j * block.half_widths[p]))
             pairs.append((-1j * slope * response, block.right[:, p]))
         return pairs
 
@@ -463,7 +520,8 @@ class ThermalSurface:
 
     def _check_widths(self, rate: Vectors) -> None:
         """Raise where rounding decides over the response of a narrow level."""
-        allowed = self.tolerance * min(1.0, float(abs(rate).max()) / self.hopping)
+        size = float(abs(rate).max()) / self.hopping if self.ends is None else self.size
+        allowed = self.tolerance * min(1.0, size)
         for residue, p, slope in self.residues:
             block = residue.block
             gamma = block.half_widths[p]
@@ -498,6 +556,11 @@ def _clear_height(heights: NDArray[np.float64], highest: float, least: float) ->
         return highest
     clearance = abs(np.log(candidates[:, None] / near)).min(axis=1)
     return float(candidates[np.argmax(np.minimum(clearance, 0.7) * candidates**0.25)])
+
+
+def _turned(K: Vectors) -> Vectors:
+    """Matrix (4, 4) from the traces of a 2 x 2 block B with 1, sigma_x, sigma_y, sigma_z to those of K B."""
+    return np.einsum("bij,jk,aki->ba", PAULI, K, PAULI) / 2
 
 
 def _site_traces(a: Vectors, b: Vectors) -> Vectors:
