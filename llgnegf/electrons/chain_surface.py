@@ -1,0 +1,367 @@
+"""The Fermi-surface term of a chain: one energy at kT = 0, a rule on the real axis or arcs above it at kT > 0.
+
+    rho_surf = (1/2pi) int f' Im[G Hd G Gamma G^+]
+
+Where no level in the thermal window can be narrow, a few energies on the real axis do.  Otherwise, and where the window
+holds levels that no lead broadens, `thermal_surface.py` takes the resonances out.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bound_states import NO_LEVELS, BoundStates, bound_states
+from .device import IDENTITY, RealRule, dense_hamiltonian
+from .green import between_terms, smallest_widths
+from .quadrature import fermi_derivative
+from .scattering import pauli_traces
+from .system import OpenSystem, Segment, Vectors, mode_self_energies
+from .thermal_surface import ThermalSurface
+from .threads import spread
+
+if TYPE_CHECKING:
+    from .density import Frozen, SurfaceRows
+
+_SURFACE_SHARE = 1 / 4
+_NO_TURN = np.zeros((2, 2), complex)
+_NO_ENDS = np.empty((0, 2, 2, 2), complex)
+Drive = tuple[np.ndarray, np.ndarray]
+_GAUSS_LADDER = (5, 8, 13)
+# Up to this many sites the levels of the wire are found by a dense eigenvalue solver.
+_SHORT_WIRE = 32
+# At how many energies of the window the smallest width is estimated.
+_WIDTH_SAMPLES = 7
+
+
+class ChainSurface:
+    """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
+
+    def __init__(self, frozen: Frozen) -> None:
+        self.frozen, self.device, self.blocks = frozen, frozen.device, frozen.blocks
+        self._rule: RealRule | None = None
+        self._arcs: ThermalSurface | None = None
+        # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
+        self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
+        self._turned: dict[bytes, RealRule | ThermalSurface] = {}
+        self._thermal_states: NDArray[np.float64] | None = None
+
+    # --- what ---------------------------------------------------------------------------------------
+
+    def density(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
+        """rho_surf on the sites, (n, 4), for dH/dt = `rate` (n, 2, 2), with the discrete levels in the thermal window.
+
+        thermal_states: what the poles know of -(1/pi) int f Im dG/dE, (n, 4).
+        """
+        self._thermal_states = thermal_states
+        chosen = self._for_motion(rate)
+        if isinstance(chosen, ThermalSurface):
+            return chosen.density(rate)
+        surface = -self._integrate(chosen, rate, 1) / (2 * np.pi)
+        if self.levels.any:
+            surface += self.levels.surface(rate).on_sites()
+        return surface
+
+    def turned(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """The surface part of Bajpai and Nikolic for the rigid precession K with dH/dt = `rate`: (n, 4)."""
+        chosen = self._for_turn(rate, K)
+        if isinstance(chosen, ThermalSurface):
+            out = chosen.density(chosen.rate)
+        else:
+            out = -self._integrate(chosen, rate, 2, K) / (2 * np.pi)
+        levels = self._discrete(chosen)
+        return out + levels.unturned(K).on_sites() if levels.any else out
+
+    def bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
+        """Flow over the bonds, (n - 1, 4) as in `green.contour_sums`, of the surface part of dH/dt = `rate` (n, 2, 2).
+
+        K: generator of a rigid precession; with it the surface part is that of Bajpai and Nikolic.
+        """
+        hops = self.device.hops[:, None]
+        chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
+        if isinstance(chosen, ThermalSurface):
+            bonds = hops * chosen.bonds(rate if K is None else chosen.rate)
+            levels = NO_LEVELS if K is None else self._discrete(chosen)
+        else:
+            bonds = -self._integrate(chosen, rate, 1 if K is None else 2, K, with_bonds=True) / (2 * np.pi)
+            levels = self.levels
+        if levels.any:
+            shares = levels.surface(rate) if K is None else levels.unturned(K)
+            bonds = bonds + shares.over_bonds(self.device.hops)
+        return bonds
+
+    def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
+        """Flow over the first bonds of the left and the right lead, (2, 4), of the surface part; K as `bonds`.
+
+        On the real axis with A = G Hd G Gamma G^+ (or G K Gamma G^+) on the end site and
+        sqrt(Gamma) (G Hd G) sqrt(Gamma) (or K sqrt(Gamma) G^+ sqrt(Gamma)) for the wave that comes from the lead itself.
+        """
+        chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
+        if isinstance(chosen, ThermalSurface):
+            # Of a level that is filled otherwise nothing flows over the bond to a lead: it decays there as it is.
+            return chosen.into_leads(rate if K is None else chosen.rate, K)
+        flow = np.zeros((2, 4))
+        if len(chosen.energies):
+            found = self._rows(chosen, rate, K)
+            gamma = np.real(chosen.roots[:, :, 0, 0] ** 2)[..., None]
+            ends = found.rows[:, 1 if K is None else 2][:, [0, -1]]
+            if K is None:
+                own = np.real(pauli_traces(found.driven))
+            else:
+                reflected = np.stack([found.amplitudes[:, p, p] for p in range(2)], axis=1)
+                own = 2 * np.imag(pauli_traces(K @ np.conj(np.swapaxes(reflected, -1, -2))))
+            flow -= _weighted_sum(chosen.weights, gamma * ends - own) / (2 * np.pi)
+        return flow
+
+    # --- where --------------------------------------------------------------------------------------
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """Energies between which -df/dE matters."""
+        reach = self.device.temperature * min(45.0, 8 - np.log(self.device.tolerance))
+        return self.device.fermi_energy - reach, self.device.fermi_energy + reach
+
+    @cached_property
+    def levels(self) -> BoundStates:
+        """Discrete levels of a closed wire inside the thermal window."""
+        if not self.device.is_closed:
+            return NO_LEVELS
+        return bound_states(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.window)
+
+    def _discrete(self, chosen: RealRule | ThermalSurface) -> BoundStates:
+        return chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
+
+    def _for_motion(self, rate: NDArray[np.complex128]) -> RealRule | ThermalSurface:
+        """Where to integrate; chosen for the first motion."""
+        if self._arcs is None and self._rule is None:
+            self._rule = self._real_axis((rate, _NO_TURN))
+            if self._rule is None:
+                self._arcs = self._along_arcs(rate)
+        chosen = self._arcs or self._rule
+        assert chosen is not None
+        return chosen
+
+    def _for_turn(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> RealRule | ThermalSurface:
+        chosen = self._turned.get(K.tobytes())
+        if chosen is None:
+            chosen = self._real_axis((rate, K))
+            if chosen is None:
+                chosen = self._along_arcs(np.zeros_like(rate), K)
+            self._turned[K.tobytes()] = chosen
+        return chosen
+
+    def _along_arcs(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> ThermalSurface:
+        device = self.device
+        states, known_to = self.frozen.thermal_states()
+        return ThermalSurface(
+            self,
+            device.fermi_energy,
+            device.temperature,
+            device.tolerance,
+            states,
+            known_to,
+            rate,
+            None if K is None else TurningLeads(self.open_system, K),
+            size=float(abs(rate).max() if K is None else abs(K).max()) / device.hopping,
+        )
+
+    @cached_property
+    def needs_arcs(self) -> bool:
+        """Whether levels in the thermal window may be narrower than what energies on the real axis resolve."""
+        device = self.device
+        low, high = device.band
+        if device.is_closed or device.temperature == 0:
+            return False
+        if not (low < self.window[0] and self.window[1] < high):
+            return True
+        if device.n_sites <= _SHORT_WIRE:
+            return self.narrowest < device.temperature
+        spacing = self._longest_spacing * (1.0 if device.n_sites > 4 * _SHORT_WIRE else 0.5)
+        return self.narrowest < min(0.1 * spacing, device.temperature)
+
+    @cached_property
+    def narrowest(self) -> float:
+        """A half-width (energy) that no level in the thermal window falls below; inside the band."""
+        device = self.device
+        short = device.n_sites <= _SHORT_WIRE
+        bound = self._width_bound() if short else 0.0
+        if bound >= device.temperature:
+            return bound
+        energies = np.linspace(*self.window, _WIDTH_SAMPLES)
+        retarded = np.stack([sigma for sigma, _ in device.self_energy(energies)], axis=1)
+        widths = np.empty(_WIDTH_SAMPLES)
+        smallest_widths(energies, self.blocks, device.hops, retarded, widths)
+        return float(widths.min())
+
+    def _real_axis(self, drive: Drive) -> RealRule | None:
+        """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion, or None.
+
+        drive: dH/dt (n, 2, 2) and generator K (2, 2) of a rigid rotation; the terms of both are converged.
+        """
+        device = self.device
+        nothing = device.no_rule
+        low, high = device.band
+        mu, kT = device.fermi_energy, device.temperature
+        if device.is_closed:
+            return nothing
+        if kT == 0:
+            return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
+        size = max(abs(part).max() for part in drive) / device.hopping
+        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
+        if target == 0:
+            return nothing
+        if self.needs_arcs:
+            return None
+        # A Gauss rule of a few energies follows no more than a turn or so of the integrand within kT.
+        chosen = None if self._ripple * kT > 4 else self._gauss_rule(drive, target)
+        return chosen or self._trapezoidal_rule(drive, target)
+
+    def _gauss_rule(self, drive: Drive, target: float) -> RealRule | None:
+        """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
+        device = self.device
+        sums = []
+        for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
+            both = device.thermal_rule(lengths)
+            terms = self._rows(both, *drive).rows
+            end = 0
+            for n in lengths:
+                start, end = end, end + n
+                sums.append(_weighted_sum(both.weights[start:end], terms[start:end]))
+            if abs(sums[-1][1:] - sums[-2][1:]).max() < target:
+                rule = device.thermal_rule(lengths[-1:])
+                self._known = rule, drive[0], sums[-1]
+                return rule if self._sees_all_states(sums[-1][0]) else None
+        return None
+
+    def _trapezoidal_rule(self, drive: Drive, target: float) -> RealRule | None:
+        """Equidistant energies that hold the target, or None.
+
+        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E); with the
+        poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - ripple)): the best rule for long wires.
+        In those the spacing is that of this bound, and what the wire does beyond it would show in the thermal density
+        of states.  Otherwise, and where it does show, the spacing is half as wide and even and odd halves must agree.
+        """
+        device = self.device
+        bound = self._longest_spacing_for(target)
+        for spacing in (bound, bound / 2) if device.n_sites > 4 * _SHORT_WIRE else (bound / 2,):
+            half = int(np.ceil((self.window[1] - device.fermi_energy) / (2 * spacing)))
+            energies = device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5)
+            weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
+            rule = device.real_rule(energies, weights)
+            terms = self._rows(rule, *drive).rows
+            even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
+            agree = 2 * abs(even[1:] - odd[1:]).max() <= target
+            if (agree or spacing == bound) and self._sees_all_states(even[0] + odd[0]):
+                self._known = rule, drive[0], even + odd
+                return rule
+        return None
+
+    @property
+    def _longest_spacing(self) -> float:
+        return self._longest_spacing_for(_SURFACE_SHARE * self.device.tolerance * 2 * np.pi)
+
+    def _longest_spacing_for(self, target: float) -> float:
+        return float(2 * np.pi / (self._ripple - np.log(target) / (np.pi * self.device.temperature)))
+
+    @property
+    def _ripple(self) -> float:
+        """4 n/v: how fast waves that run to and fro twice let the integrand oscillate with energy."""
+        device = self.device
+        return float(2 * device.n_sites / (device.hopping * np.sin(self._momentum(device.fermi_energy))))
+
+    def _momentum(self, energy):
+        """k of the leads, E = onsite - 2t cos k, in [0, pi]."""
+        return np.arccos(np.clip((self.device.onsite - energy) / (2 * self.device.hopping), -1, 1))
+
+    def _sees_all_states(self, states: NDArray[np.float64]) -> bool:
+        """Whether a rule that found 2 pi `states` found the thermal density of states that the poles of f know without
+        looking at the real axis."""
+        if self._thermal_states is None:
+            if self.narrowest >= self.device.temperature:
+                return True
+            self._thermal_states = self.frozen.thermal_states()[0]
+        lost = abs(self._thermal_states - states / (2 * np.pi)).max() * self.device.hopping
+        return bool(lost < self.device.tolerance)
+
+    def _width_bound(self) -> float:
+        """A cheap lower bound for the widths of all levels in the thermal window; 0 where one side is closed.
+
+        The width of a level v is (Gamma_L |v_1|^2 + Gamma_R |v_n|^2)/2, and |v|^2 grows from an end towards the middle
+        by at most exp(d/(t sin k)) a site, where d bounds |H - onsite - (E - E_F)| on it.
+        """
+        device = self.device
+        t, k = device.hopping, self._momentum(device.fermi_energy)
+        if not 0 < k < np.pi:
+            return 0.0
+        departure = self.window[1] - device.fermi_energy
+        departure += abs(self.blocks - device.onsite * IDENTITY).sum(axis=2).max()
+        growth = np.exp(min(0.5 * device.n_sites * departure / (t * np.sin(k)), 700.0))
+        mismatch = (1 + abs(np.cos(k))) / (1 - abs(np.cos(k))) * (1 + max(device.couplings) ** 4 / t**4)
+        gamma = min(-2 * sigma.imag for sigma in device.sigma_at_fermi_energy)
+        return float(gamma / (device.n_sites * mismatch * growth))
+
+    # --- Green's functions --------------------------------------------------------------------------
+
+    def _rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
+        return self.frozen.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
+
+    def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
+        if not len(rule.energies):
+            return np.zeros((self.device.n_sites - with_bonds, 4))
+        if self._known is not None and self._known[0] is rule and self._known[1] is rate and not with_bonds:
+            return self._known[2][term]
+        found = self._rows(rule, rate, K, with_bonds)
+        return _weighted_sum(rule.weights, found.bonds if with_bonds else found.rows)[term]
+
+    @cached_property
+    def open_system(self) -> OpenSystem:
+        """The wire as slices of one site."""
+        return OpenSystem(self.blocks, self.device.hops, self.device.modes, self.device.couplings)
+
+    def between(
+        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
+    ) -> tuple[Vectors, Vectors, Vectors]:
+        """See `thermal_surface.Backend`."""
+        device, n, k = self.device, self.device.n_sites, len(z)
+        strengths = np.array(device.couplings) ** 2 / device.hopping
+        z = np.ascontiguousarray(z)
+        retarded, advanced = (
+            np.ascontiguousarray(strengths * mode_self_energies(z, device.modes, segment.open_modes, side))
+            for side in (False, True)
+        )
+        states, response = np.empty((k, n, 4), complex), np.empty((k, n, 4), complex)
+        bonds = np.empty((k if with_bonds else 0, n - 1, 4), complex)
+        y_ends = _NO_ENDS if ends is None else np.ascontiguousarray(ends)
+
+        def kernel(s: slice) -> None:
+            given = z[s], self.blocks, device.hops, retarded[s], advanced[s], rate, y_ends[s]
+            between_terms(*given, states[s], response[s], bonds[s])
+
+        self.frozen.counter.add(k * (2 if segment.open_modes.any() else 1))
+        spread(k, 2 * n, kernel)
+        return states, response, bonds
+
+    def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
+        """See `thermal_surface.Backend`."""
+        a, b = a.reshape(-1, 2), b.reshape(-1, 2).conj()
+        blocks = a[1:, :, None] * b[:-1, None, :] - a[:-1, :, None] * b[1:, None, :]
+        return np.asarray(pauli_traces(blocks))
+
+
+class TurningLeads:
+    """-K Gamma on the end sites: with it G Y A is the surface term of Bajpai and Nikolic's split."""
+
+    def __init__(self, system: OpenSystem, K: NDArray[np.complex128]) -> None:
+        self.system, self.K = system, K
+
+    def __call__(self, z: Vectors, segment: Segment) -> Vectors:
+        """(k, 2, 2, 2) at energies z (k,) above a segment."""
+        return np.asarray(-self.system.widths(z, segment.open_modes)[:, :, 0, None, None] * self.K)
+
+
+def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over the first axis; a matrix product, because tensordot costs more than the kernels of a short wire."""
+    return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])
