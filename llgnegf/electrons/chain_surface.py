@@ -18,6 +18,7 @@ from .bound_states import NO_LEVELS, BoundStates, bound_states
 from .device import IDENTITY, RealRule, dense_hamiltonian
 from .green import between_terms, smallest_widths
 from .quadrature import fermi_derivative
+from .resonances import ResonanceSearch
 from .scattering import pauli_traces
 from .system import OpenSystem, Segment, Vectors, mode_self_energies
 from .thermal_surface import ThermalSurface
@@ -102,7 +103,8 @@ class ChainSurface:
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
             # Of a level that is filled otherwise nothing flows over the bond to a lead: it decays there as it is.
-            return chosen.into_leads(rate if K is None else chosen.rate, K)
+            flow = chosen.into_leads(rate if K is None else chosen.rate, K)
+            return flow + chosen.tails(rate) if K is None else flow
         flow = np.zeros((2, 4))
         if len(chosen.energies):
             found = self._rows(chosen, rate, K)
@@ -343,6 +345,17 @@ class ChainSurface:
         self.frozen.counter.add(k * (2 if segment.open_modes.any() else 1))
         spread(k, 2 * n, kernel)
         return states, response, bonds
+
+    def at_ends(
+        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
+    ) -> Vectors:
+        """See `thermal_surface.Backend`."""
+        found = self.between(z, segment, rate, ends)[1] if response is None else response
+        return found[:, [0, -1], None]
+
+    def search(self, low: float, high: float) -> ResonanceSearch:
+        """Levels between two energies."""
+        return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""

@@ -16,7 +16,6 @@ K = (omega/2) sigma_a the same total has the split of Bajpai and Nikolic, Phys. 
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -26,16 +25,14 @@ from numpy.typing import NDArray
 
 from .chain_surface import ChainSurface
 from .counter import Counter
-from .device import IDENTITY, POLE_SHARE, Contour, Device, RealRule
+from .device import DERIVATIVE_ERROR, IDENTITY, Contour, Device, RealRule
 from .green import contour_sums, surface_terms
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles
 from .scattering import pauli_traces
 from .slices import backwards
 from .threads import spread
 
 _NO_TURN = np.zeros((2, 2), complex)
-# The derivative of a rule errs by about so much times its own error over kT.
-_DERIVATIVE_ERROR = 30.0
 
 
 @dataclass(frozen=True)
@@ -433,18 +430,12 @@ class Frozen:
         sums, _, _ = contour_integral(
             self.blocks, device.hops, contour, 1, X, None, x_ends, None, counter=self.counter
         )
-        return -sums[1], _DERIVATIVE_ERROR * contour.rule.bound / device.temperature
+        return -sums[1], DERIVATIVE_ERROR * contour.rule.bound / device.temperature
 
     @property
     def _sharp_contour(self) -> Contour:
-        """A pole rule whose derivative is as good as the tolerance: levels that are sharp see the derivative."""
         device = self.device
-        share = POLE_SHARE * device.tolerance
-        asked = max(1e-13, 0.1 * share * device.temperature / device.hopping / _DERIVATIVE_ERROR)
-        for sharpness in range(int(np.ceil(np.log10(share / asked))), 0, -1):
-            with contextlib.suppress(ToleranceError):
-                return device.contour(self.bounds, 0.1 * device.tolerance * device.hopping, sharpness=sharpness)
-        return device.contour(self.bounds, 0.1 * device.tolerance * device.hopping)
+        return device.contour(self.bounds, device.hopping, sharpness=device.sharpness(self.bounds))
 
     def surface_bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None):
         """Flow over the bonds, (n - 1, 4), of the surface part: see `ChainSurface.bonds`."""

@@ -9,7 +9,9 @@ and caches everything that depends on energies only; what belongs to one texture
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, Lead, chain_self_energy
 from .modes import Modes, transverse_modes
-from .quadrature import FermiPoles, fermi_poles, step_poles, thermal_gauss
+from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ IDENTITY = np.eye(2, dtype=complex)
 
 # The poles get this share of `tolerance`: rounding, the trace over spin and the real-axis integral take the rest.
 POLE_SHARE = 1 / 20
+# The derivative of a pole rule errs by about so much times its own error over kT.
+DERIVATIVE_ERROR = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +271,23 @@ class Device:
         """
         mu = self.fermi_energy if fermi_energy is None else fermi_energy
         return self._contour(*bounds, gap, mu, sharpness)
+
+    def sharpness(self, bounds: tuple[float, float]) -> int:
+        """`sharpness` of the rule at kT > 0 whose derivative is as good as the tolerance, or the best there is.
+
+        Sharp levels see the derivative of the rule.
+        """
+        share = POLE_SHARE * self.tolerance
+        asked = max(1e-13, 0.1 * share * min(1.0, self.temperature / self.hopping) / DERIVATIVE_ERROR)
+        for sharpness in range(max(0, math.ceil(math.log10(share / asked))), 0, -1):
+            with contextlib.suppress(ToleranceError):
+                self.pole_rule(*bounds, self.hopping, self.fermi_energy, sharpness)
+                return sharpness
+        return 0
+
+    def sharp_pole_rule(self, bounds: tuple[float, float]) -> FermiPoles:
+        """The pole rule with that sharpness."""
+        return self.pole_rule(*bounds, self.hopping, self.fermi_energy, self.sharpness(bounds))
 
     def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
         share = max(1e-14, POLE_SHARE * self.tolerance * 10.0**-sharpness)

@@ -6,18 +6,17 @@ The formulas are those of `density.py`.  Slices run along x; the sweeps are thos
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bound_states import NO_LEVELS, BoundStates, bound_states
 from .counter import Counter
 from .density import Response, SpinDensity
-from .device import Device
+from .device import DERIVATIVE_ERROR, Device
+from .lattice_surface import LatticeSurface
 from .modes import cross_section
-from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
+from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, traced
 from .slices import Allocator, Slices, Sweep, eliminate, new
@@ -29,14 +28,8 @@ _STACK_ELEMENTS = 6400
 _KEPT_STATES_BYTES = 500_000_000
 # What a window of narrow resonances may ask for, for the estimate of memory.
 _MOST_THERMAL_ENERGIES = 1000
-_SURFACE_SHARE = 1 / 4
-_GAUSS_LADDER = (5, 8, 13)
-# Up to so many sites the levels are found by a dense eigenvalue solver, beside the sweep and instead of it.
-_SMALL_LATTICE, _MOST_LEVEL_SITES = 128, 1000
 # Below this share of the hopping a contact broadens the levels of what is eliminated from it too little.
 _WEAK_CONTACT = 1 / 2
-# A thermal window full of narrow resonances would take longer than anyone waits: energies times sites.
-_MOST_SITE_ENERGIES = 6_400_000
 
 
 class FrozenLattice:
@@ -63,10 +56,7 @@ class FrozenLattice:
         self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
-        self._surface_rule: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._states: dict[float, RealEnergy] = {}
-        # Largest response to the motion that chose the rule, per state: what a missed resonance may be worth.
-        self._gain = 0.0
 
     @property
     def solves(self) -> int:
@@ -193,7 +183,10 @@ class FrozenLattice:
     @cached_property
     def steps(self) -> NDArray[np.float64]:
         """Steps of the difference: a share of the distance of each node to the spectrum."""
-        z, (low, high) = self.rule.nodes, self.bounds
+        return self._steps(self.rule)
+
+    def _steps(self, rule: FermiPoles) -> NDArray[np.float64]:
+        z, (low, high) = rule.nodes, self.bounds
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
         # Far from the spectrum the Green's function varies over its width.
         return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
@@ -276,40 +269,42 @@ class FrozenLattice:
             self._states[energy] = state
         return state
 
+    @cached_property
+    def fermi_surface(self) -> LatticeSurface:
+        """The Fermi-surface term of this texture."""
+        return LatticeSurface(self)
+
+    @one_blas_thread
     def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """-(1/2pi) int (-f') Im[G Hd G Gamma G^+] for Hd (nx, ny, 2, 2): (nx, ny, 4)."""
-        energies, weights = self.surface_rule(rate)
-        terms = self._terms(energies, rate)
-        total = np.zeros((*self.device.shape, 4))
-        for weight, (_, term) in zip(weights, terms, strict=True):
-            total -= weight / (2 * np.pi) * term
-        if self.levels.any:
-            total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
-        return total
+        return self.fermi_surface.density(rate)
 
-    @cached_property
-    def _window(self) -> tuple[float, float]:
-        """Energies between which -df/dE matters."""
-        device = self.device
-        reach = device.temperature * min(45.0, 8 - np.log(device.tolerance))
-        return device.fermi_energy - reach, device.fermi_energy + reach
+    def keep_states(self, energies: NDArray[np.float64]) -> None:
+        """Forget the scattering states at all other energies."""
+        kept = set(energies.tolist())
+        self._states = {energy: state for energy, state in self._states.items() if energy in kept}
 
-    @cached_property
     @one_blas_thread
-    def levels(self) -> BoundStates:
-        """Discrete levels inside the thermal window: all of a closed lattice, bound states outside the lead bands."""
-        device, (low, high) = self.device, self._window
-        band = device.band
-        if device.temperature == 0 or (not device.is_closed and band[0] <= low and high <= band[1]):
-            return NO_LEVELS
-        if device.n_sites > _MOST_LEVEL_SITES:
-            raise ToleranceError(
-                f"temperature = {device.temperature:g}: the thermal window {low:g} to {high:g} reaches levels that no "
-                f"lead broadens; they are found on lattices of up to {_MOST_LEVEL_SITES} sites, not {device.n_sites}: "
-                f"use temperature = 0.0, or a lower one and a Fermi energy inside the lead band {band[0]:g} to "
-                f"{band[1]:g}"
-            )
-        return bound_states(device, self.dense_hamiltonian(), low, high)
+    def thermal_states(self) -> tuple[NDArray[np.float64], float]:
+        """-(1/pi) int f Im dG/dE, (nx, ny, 4) as traces, at kT > 0, and to what it is known; both 1/energy.
+
+        The number of thermal states of each site, from the poles of f: without any look at the real axis.
+        """
+        device, d = self.device, self.difference
+        rule = device.sharp_pole_rule(self.bounds)
+        steps = self._steps(rule)
+
+        def part(chunk: slice) -> NDArray[np.float64]:
+            z, s, weights = rule.nodes[chunk], steps[chunk], rule.weights[chunk]
+            total = np.zeros((*device.shape, 4))
+            for offset, slope in zip(d.offsets, d.slopes, strict=True):
+                ahead, back = (self.sweep(z + sign * offset * s).blocks for sign in (1, -1))
+                total += traced(slope * weights / s, ahead - back)[:, 0]
+            return total
+
+        found = sum(each(part, self.chunks(len(rule.nodes))))
+        rounding = 1e-8 if d is SECOND_ORDER else 1e-9
+        return np.asarray(found), DERIVATIVE_ERROR * rule.bound / device.temperature + rounding / device.hopping
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
         """H of the lattice, (2 nx ny, 2 nx ny), index 2 (x ny + y) + spin; for small ones."""
@@ -320,133 +315,6 @@ class FrozenLattice:
         for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
             H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
         return H.reshape(nx * n, nx * n)
-
-    @cached_property
-    @one_blas_thread
-    def _resonances(self) -> NDArray[np.complex128]:
-        """Eigenvalues of H + Sigma(E_F) of a small lattice: where its levels are and how wide; else none."""
-        device = self.device
-        if device.n_sites > _SMALL_LATTICE:
-            return np.empty(0, complex)
-        matrix = self.dense_hamiltonian()
-        for end, sigma, _ in device.end_self_energies(np.clip(device.fermi_energy, *device.band)):
-            matrix[end, end] += sigma
-        return np.asarray(np.linalg.eigvals(matrix), dtype=np.complex128)
-
-    def _terms(self, energies: Sequence[float] | NDArray[np.float64], rate: NDArray[np.complex128]):
-        """(G Gamma G^+, Im[G Hd G Gamma G^+]) traced, at each energy."""
-
-        def both(energy: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            state = self.at_energy(energy)
-            return state.states, state.driven(rate)
-
-        return each(both, [float(energy) for energy in energies])
-
-    def surface_rule(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Energies and weights of int (-f') dE that hold the tolerance for this motion; chosen once."""
-        if self._surface_rule is None:
-            self._surface_rule = self._choose_energies(rate)
-            # What served to choose only.
-            kept = set(self._surface_rule[0].tolist())
-            self._states = {energy: state for energy, state in self._states.items() if energy in kept}
-        return self._surface_rule
-
-    def _choose_energies(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        device = self.device
-        nothing = np.empty(0), np.empty(0)
-        low, high = device.band
-        mu, kT = device.fermi_energy, device.temperature
-        if device.is_closed:
-            return nothing
-        if kT == 0:
-            return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
-        size = abs(rate).max() / device.hopping
-        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
-        window = max(low, self._window[0]), min(high, self._window[1])
-        if target == 0 or window[0] >= window[1]:
-            return nothing
-        inside = [float(e) for e in device.modes.thresholds if window[0] < e < window[1]]
-        # An opening mode makes the integrand a root, a narrow level a peak: no Gauss rule for -f' follows them.
-        near = self._resonances[(self._resonances.real > window[0]) & (self._resonances.real < window[1])]
-        whole = self._window == window and not any(abs(e - mu) < 12 * kT for e in inside)
-        if whole and (-near.imag).min(initial=np.inf) > kT:
-            chosen = self._gauss_rule(rate, target)
-            if chosen is not None:
-                return chosen
-        return self._panel_rule(rate, target, np.array([window[0], *inside, window[1]]))
-
-    def _gauss_rule(self, rate: NDArray[np.complex128], target: float):
-        """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
-        device = self.device
-        before: NDArray[np.float64] | None = None
-        for n in _GAUSS_LADDER:
-            x, weights = thermal_gauss(n)
-            energies = device.fermi_energy + device.temperature * x
-            terms = self._terms(energies, rate)
-            found = sum(w * driven for w, (_, driven) in zip(weights, terms, strict=True))
-            self._note_gain(terms)
-            states = sum(w * states for w, (states, _) in zip(weights, terms, strict=True))
-            if before is not None and abs(found - before).max() < target and self._sees_all_states(states, target):
-                return energies, weights
-            before = found
-        return None
-
-    def _note_gain(self, terms) -> None:
-        gains = [abs(driven).max() / states.max() for states, driven in terms if states.any()]
-        self._gain = max([self._gain, *gains])
-
-    def _sees_all_states(self, states: NDArray[np.float64], target: float) -> bool:
-        """Whether a rule found the thermal density of states that the poles know without the real axis.
-
-        A resonance between its energies would be missing in it, and would be worth so many states times their response.
-        """
-        if self._thermal_states is None or len(self._resonances):
-            return True
-        lost = abs(2 * np.pi * self._thermal_states - states).max()
-        known_to = 2 * np.pi * self.device.tolerance / max(1.0, self.device.temperature / self.device.hopping)
-        return bool(lost * self._gain < 4 * target or lost < 0.1 * known_to)
-
-    def _panel_rule(self, rate: NDArray[np.complex128], target: float, edges: NDArray[np.float64]):
-        """Adaptive panels between mode openings; E = middle - half cos(pi u) takes the roots out of both ends."""
-        device = self.device
-        mu, kT = device.fermi_energy, device.temperature
-        middle, half = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-
-        def energy_of(u: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            """E and -f' dE/du at u, panel j for j <= u <= j + 1."""
-            j = np.clip(u.astype(int), 0, len(half) - 1)
-            phase = np.pi * (u - j)
-            energy = middle[j] - half[j] * np.cos(phase)
-            return energy, -fermi_derivative(energy, mu, kT) * np.pi * half[j] * np.sin(phase)
-
-        def integrand(u: NDArray[np.float64]) -> NDArray[np.float64]:
-            energy, density = energy_of(u)
-            terms = self._terms(energy, rate)
-            self._note_gain(terms)
-            driven = np.array([driven for _, driven in terms]).reshape(len(u), -1)
-            return np.asarray(density[:, None] * driven)
-
-        def starts(pieces: int) -> NDArray[np.float64]:
-            points = [np.linspace(j, j + 1, pieces + 1) for j in range(len(half))]
-            levels = [level.real + c * level.imag for level in self._resonances for c in (-4, 0, 4)]
-            for e in (mu - 3 * kT, mu, mu + 3 * kT, *(e for e in levels if edges[0] < e < edges[-1])):
-                j = int(np.clip(np.searchsorted(edges, e) - 1, 0, len(half) - 1))
-                points.append(np.array([j + np.arccos(np.clip((middle[j] - e) / half[j], -1, 1)) / np.pi]))
-            together = np.unique(np.concatenate(points))
-            return together[np.concatenate([[True], np.diff(together) > 1e-9])]
-
-        max_evaluations = max(1000, min(200_000, _MOST_SITE_ENERGIES // device.n_sites))
-        for pieces in (1, 4, 16):
-            u, weights, _ = adaptive_nodes(integrand, starts(pieces), target, max_evaluations=max_evaluations)
-            energy, density = energy_of(u)
-            weights = weights * density
-            states = sum(w * term[0] for w, term in zip(weights, self._terms(energy, rate), strict=True))
-            if self._sees_all_states(np.asarray(states), target):
-                return energy, weights
-        raise ToleranceError(
-            f"the Fermi-surface integral at temperature = {kT:g} misses states at tolerance = {device.tolerance:g}: "
-            "resonances much narrower than kT; use a larger electrons.tolerance, another temperature or 0.0"
-        )
 
     # --- what users ask ---------------------------------------------------------------------------
 
@@ -487,11 +355,5 @@ class FrozenLattice:
         rate = self.device.coupling_blocks(mdot, potential_rate)
         flow = np.zeros((2, 4))
         if rate.any():
-            energies, weights = self.surface_rule(rate)
-
-            def at(energy: float) -> NDArray[np.float64]:
-                return self.at_energy(energy).into_leads(rate)
-
-            for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
-                flow += weight / (2 * np.pi) * found
+            flow = self.fermi_surface.into_leads(rate)
         return flow[:, 0], flow[:, 1:] / 2

@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from .current import Currents, Extended
 from .device import Device
 from .lattice import FrozenLattice
-from .threads import each
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def lattice_currents(
     if rate.any():
         # The sea first: it tells the surface how many states there are at the Fermi energy.
         parts["sea"] = bonds.hops[..., None] * frozen.sea(rate, with_bonds=True)[:, 1:]
-        parts["surface"] = _surface_flows(frozen, rate, bonds)
+        parts["surface"] = frozen.fermi_surface.flows(rate, bonds.starts, bonds.ends, bonds.hops)
     else:
         parts["sea"] = parts["surface"] = np.zeros((*bonds.hops.shape, 4))
     along_x = {origin: extended.flows(part[:-1, 0]) for origin, part in parts.items()}
@@ -94,20 +93,3 @@ def lattice_currents(
         charge_y={origin: flow[..., 0].copy() for origin, flow in along_y.items()},
         spin_y={origin: flow[..., 1:] / 2 for origin, flow in along_y.items()},
     )
-
-
-def _surface_flows(frozen: FrozenLattice, rate: NDArray[np.complex128], bonds: _Bonds) -> NDArray[np.float64]:
-    """Of -(1/2pi) int (-f') Im[G Hd G Gamma G^+]: (nx, 2, ny, 4)."""
-    energies, weights = frozen.surface_rule(rate)
-
-    def at(energy: float) -> NDArray[np.float64]:
-        return frozen.at_energy(energy).driven_over(rate, bonds.starts, bonds.ends)
-
-    total = np.zeros((*bonds.hops.shape, 4))
-    for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
-        total -= weight / (2 * np.pi) * found
-    total *= bonds.hops[..., None]
-    if frozen.levels.any:
-        shares = frozen.levels.surface(rate.reshape(-1, 2, 2))
-        total += shares.over_bonds(bonds.hops.ravel(), bonds.starts.ravel(), bonds.ends.ravel()).reshape(total.shape)
-    return total

@@ -14,14 +14,18 @@ ends, gamma r^+ r = -Im r^+ Sigma r, to the relative accuracy of these and not o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from .system import Factorized, OpenSystem, Segment, Vectors
+from .system import Factorized, Mask, OpenSystem, Segment, Vectors
+
+Floats = NDArray[np.float64]
 
 # Half-widths below this share of the hopping count as none: such a level would take 1e14 hopping times to empty.
 DISCRETE = 1e-14
@@ -83,16 +87,33 @@ class ResonanceSearch:
         self.ends = system.amplitudes(self.states)
         self.margin = margin
 
-    def first_guesses(self, segment: Segment, low: float, high: float) -> list[FirstGuess]:
+    def first_guesses(
+        self, segment: Segment, low: float, high: float, wanted: Callable[[Floats, Floats], Mask] | None = None
+    ) -> list[FirstGuess]:
         """Eigenvectors of H + Sigma among the Hermitian levels, for energies of a segment between `low` and `high`.
 
         In pieces, in each of which Sigma is taken in the middle; every eigenvector goes to the piece of its energy.
+        wanted(energies, half-widths): which are asked for; pieces without any such Hermitian level are left out.
         """
         a, b = max(low, segment.low), min(high, segment.high)
         if a >= b:
             return []
-        cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / (_PIECE * self.system.modes.hopping))))
-        return [self._first_guess(segment, *piece) for piece in zip(cuts[:-1], cuts[1:], strict=True)]
+        hopping = self.system.modes.hopping
+        # What first-order widths of Hermitian levels err by.
+        promising = np.ones(len(self.levels), bool) if wanted is None else wanted(self.levels, 0.03 * self.level_widths)
+        cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / (_PIECE * hopping))))
+        found = []
+        for start, stop in itertools.pairwise(cuts):
+            near = (self.levels > start - 0.2 * hopping) & (self.levels < stop + 0.2 * hopping)
+            if (near & promising).any():
+                found.append(self._first_guess(segment, start, stop))
+        return found
+
+    @cached_property
+    def level_widths(self) -> Floats:
+        """Half-widths of the Hermitian levels to first order in Im Sigma, (k,)."""
+        widths = [self.system.imaginary_self_energy(float(e)) for e in self.levels]
+        return -(np.array(widths).reshape(len(self.levels), -1).T * abs(self.ends) ** 2).sum(axis=0)
 
     def _first_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
         system = self.system
@@ -135,7 +156,7 @@ def _near(energy: complex, segment: Segment) -> complex:
 
 def _hermitian_levels(system: OpenSystem, low: float, high: float, reference: float):
     """Eigenvalues (k,) of H + Re Sigma(reference) between `low` and `high`, and eigenvectors (N, k)."""
-    if system.h.shape[1] <= _NARROW_BAND and system.size > 4 * _NARROW_BAND:
+    if np.isfinite(low + high) and system.h.shape[1] <= _NARROW_BAND and system.size > 4 * _NARROW_BAND:
         band = system.hermitian_band(reference)
         return scipy.linalg.eig_banded(band, lower=True, select="v", select_range=(low, high), check_finite=False)
     H = system.hermitian(reference)

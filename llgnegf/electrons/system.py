@@ -88,6 +88,10 @@ class OpenSystem:
         """Re Sigma(E) on the real axis by channel, (4 ny,), energy."""
         return np.real(self.self_energy(energy, self._open_modes(energy)))
 
+    def imaginary_self_energy(self, energy: float) -> NDArray[np.float64]:
+        """Im Sigma(E) on the real axis by channel, (4 ny,), energy."""
+        return np.imag(self.self_energy(energy, self._open_modes(energy)))
+
     def _open_modes(self, energy: float) -> Mask:
         return np.asarray(abs(energy - self.modes.energies) < 2 * self.modes.hopping)
 

@@ -167,8 +167,18 @@ class Backend(Protocol):
         """
         ...
 
+    def at_ends(
+        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
+    ) -> Vectors:
+        """Traces of the modes of both ends of G Y A, (k, 2, ny, 4); response: of `between`, where it is known."""
+        ...
+
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """The same traces of the bonds of a b^+, for states (N,)."""
+        ...
+
+    def search(self, low: float, high: float) -> ResonanceSearch:
+        """Levels between two energies at least."""
         ...
 
 
@@ -258,20 +268,21 @@ class ThermalSurface:
         low, high = self._core
         pieces = self.segments
         far = pieces[0].low, pieces[-1].high
-        search = self._searched(far)
+        search = self._searched
         raised = height == self._highest and any(self._crossing(piece, self._harmless) for piece in pieces)
         height = 2 * np.pi * kT if raised else height
+
+        def wanted(positions: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
+            slopes = abs(complex_fermi_derivative(positions.astype(complex), mu, kT))
+            # Far from E_F only what a narrow width makes large is of interest.
+            large = slopes * t * t > 1e-3 * self.tolerance * np.clip(widths, 1e-14 * t, None)
+            inside = (positions > low) & (positions < high)
+            return np.asarray((inside | large) & (widths < _SEARCHED_HEIGHTS * height))
+
         found: list[tuple[int, Resonances]] = []
         for number, segment in enumerate(pieces):
-            guesses = search.first_guesses(segment, *far)
-            chosen = []
-            for guess in guesses:
-                positions, widths = guess.energies.real, -guess.energies.imag
-                slopes = abs(complex_fermi_derivative(positions.astype(complex), mu, kT))
-                # Far from E_F only what a narrow width makes large is of interest.
-                large = slopes * t * t > 1e-3 * self.tolerance * np.clip(widths, 1e-14 * t, None)
-                inside = (positions > low) & (positions < high)
-                chosen.append((inside | large) & (widths < _SEARCHED_HEIGHTS * height))
+            guesses = search.first_guesses(segment, *far, wanted)
+            chosen = [wanted(guess.energies.real, -guess.energies.imag) for guess in guesses]
             found += [(number, block) for block in search.zeros(guesses, chosen)]
         zeros = np.concatenate([block.energies for _, block in found]) if found else np.empty(0, complex)
         near_pole = abs(zeros.conj() - (mu + 1j * np.pi * kT)).min(initial=np.inf)
@@ -292,10 +303,9 @@ class ThermalSurface:
                     z = np.array([np.conj(block.energies[p])])
                     self.residues.append((residue, int(p), complex(complex_fermi_derivative(z, mu, kT)[0])))
 
-    def _searched(self, far: tuple[float, float]) -> ResonanceSearch:
-        if not hasattr(self, "_found_by"):
-            self._found_by = ResonanceSearch(self.system, *far, self.fermi_energy)
-        return self._found_by
+    @cached_property
+    def _searched(self) -> ResonanceSearch:
+        return self.backend.search(self.segments[0].low, self.segments[-1].high)
 
     def _paths(self) -> list[tuple[int, _Gate]]:
         """(owner, the part of the path where f' matters); the owner after the last segment is `_analytic_gate`."""
@@ -441,36 +451,52 @@ class ThermalSurface:
         return np.imag(total)
 
     def into_leads(self, rate: Vectors, K: Vectors | None = None) -> NDArray[np.float64]:
-        """Flow over the first bonds of the leads of a chain, traced: (2, 4); K: of `TurningLeads`, if that is `ends`.
+        """Tr[sigma_a Gamma rho_surf] of both ends, what the leads take up: (2, 4).
 
-        The bond to a lead carries i [(Sigma^+ - Sigma) rho] of the end site, Gamma times rho_surf; where K turns the
-        leads, less 2 Im[K Gamma G^+] for the wave that comes from the lead itself.
+        K: of `TurningLeads` of a chain, if that is `ends`; less 2 Im[K Gamma G^+] for the wave that comes from the lead
+        itself.
         """
         flow = np.zeros((2, 4))
         for owner, part in self.arcs.parts():
             if owner == len(self.gates):
                 continue
-            z, weights = self.arcs.nodes[part], self.arcs.weights[part]
-            widths = self.system.widths(z, self.gates[owner].segment.open_modes)[:, :, 0]
-            known = rate is self.rate
-            response = self._known[owner][1] if known else self._between(z, owner, rate)[1]
-            flow -= np.real(np.einsum("k,kp,kpa->pa", weights, widths, response[:, [0, -1]])) / (2 * np.pi)
+            z, weights, segment = self.arcs.nodes[part], self.arcs.weights[part], self.gates[owner].segment
+            widths = self.system.widths(z, segment.open_modes)
+            ends = None if self.ends is None else self.ends(z, segment)
+            known = self._known[owner][1] if rate is self.rate else None
+            taken = self.backend.at_ends(z, segment, rate, ends, known)
+            flow -= np.real(np.einsum("k,kpm,kpma->pa", weights, widths, taken)) / (2 * np.pi)
             if K is not None:
                 states = self._known[owner][0][:, [0, -1]]
-                flow -= np.imag(np.einsum("k,kp,kpa,ba->pb", weights, widths, states, _turned(K))) / np.pi
+                flow -= np.imag(np.einsum("k,kp,kpa,ba->pb", weights, widths[..., 0], states, _turned(K))) / np.pi
         for (residue, p, slope), (a, b) in zip(self.residues, self._pairs(rate), strict=True):
             block = residue.block
             z = np.array([np.conj(block.energies[p])])
             widths = self.system.widths(z, block.segment.open_modes)[0]
-            flow += np.real(widths * _site_traces(a, b)[[0, -1]])
+            flow += np.real(np.einsum("pm,pma->pa", widths, self._end_traces(a, b)))
             if K is not None:
-                states = _site_traces(block.left[:, p], block.right[:, p])[[0, -1]]
+                states = self._end_traces(block.left[:, p], block.right[:, p])[:, 0]
                 flow -= np.imag(2j * slope * widths * (states @ _turned(K).T))
-            elif block.half_widths[p] == 0:
-                # Its own response is left out, but its tail changes with its energy.
+        return flow
+
+    def _end_traces(self, a: Vectors, b: Vectors) -> Vectors:
+        """Traces of a b^+ by mode and end, for states (N,): (2, ny, 4)."""
+        at_ends = [self.system.amplitudes(v[:, None])[:, 0] for v in (a, b)]
+        return _site_traces(*at_ends).reshape(2, -1, 4)
+
+    def tails(self, rate: Vectors) -> NDArray[np.float64]:
+        """What flows over the first bonds of the leads because the tails of discrete levels change with their energy.
+
+        (2, 4); beyond these bonds it is a displacement that dies away in the lead.
+        """
+        flow = np.zeros((2, 4))
+        for residue, p, slope in self.residues:
+            block = residue.block
+            if block.half_widths[p] == 0:
                 left_out = residue.response(p, self._driven(residue, p, rate))[1]
-                change = self.system.slope(z[0], block.segment.open_modes)[::2].reshape(2, 1)
-                flow += np.real(slope * change * _site_traces(block.right @ left_out, block.right[:, p])[[0, -1]])
+                change = self.system.slope(complex(block.energies[p]), block.segment.open_modes)[::2].reshape(2, -1)
+                traces = self._end_traces(block.right @ left_out, block.right[:, p])
+                flow += np.real(slope * np.einsum("pm,pma->pa", change, traces))
         return flow
 
     def discrete(self) -> BoundStates:

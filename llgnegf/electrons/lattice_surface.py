@@ -1,0 +1,285 @@
+"""The Fermi-surface term of a square lattice: one energy at kT = 0, Gauss' rule or arcs above the axis at kT > 0.
+
+    rho_surf = (1/2pi) int f' Im[G Hd G Gamma G^+]
+
+A thermal window of a lattice is full of narrow levels, and modes open in it: `thermal_surface.py` takes the resonances
+out.  Only where all levels are broader than kT a few energies on the real axis do.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bound_states import NO_LEVELS, BoundStates, bound_states
+from .quadrature import ToleranceError, thermal_gauss
+from .resonances import ResonanceSearch
+from .scattering import pauli_traces
+from .slices import Stack, Sweep, two_point, two_point_ends
+from .slices import sweep as run_sweep
+from .system import OpenSystem, Segment, Vectors, mode_self_energies, segments
+from .thermal_surface import ThermalSurface
+from .threads import each
+
+if TYPE_CHECKING:
+    from .lattice import FrozenLattice
+
+_SURFACE_SHARE = 1 / 4
+_GAUSS_LADDER = (5, 8, 13)
+# Levels are found by dense eigenvalue solvers up to so many sites.
+MOST_LEVEL_SITES = 2500
+
+
+class LatticeSurface:
+    """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
+
+    def __init__(self, frozen: FrozenLattice) -> None:
+        self.frozen, self.device = frozen, frozen.device
+        self._chosen: tuple[NDArray[np.float64], NDArray[np.float64]] | ThermalSurface | None = None
+
+    # --- what ---------------------------------------------------------------------------------------
+
+    def density(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """rho_surf on the sites, (nx, ny, 4), for Hd = `rate` (nx, ny, 2, 2)."""
+        chosen = self._for_motion(rate)
+        if isinstance(chosen, ThermalSurface):
+            return chosen.density(rate)
+        energies, weights = chosen
+        total = np.zeros((*self.device.shape, 4))
+        for weight, (_, term) in zip(weights, self._terms(energies, rate), strict=True):
+            total -= weight / (2 * np.pi) * term
+        if self.levels.any:
+            total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
+        return total
+
+    def flows(
+        self,
+        rate: NDArray[np.complex128],
+        starts: NDArray[np.intp],
+        ends: NDArray[np.intp],
+        hops: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Flow over the bonds from each site to the next x, [:, 0], and the next y, [:, 1]: (nx, 2, ny, 4).
+
+        starts, ends: sites x ny + y of the bonds (nx, 2, ny); hops: their hopping, energy.
+        """
+        chosen = self._for_motion(rate)
+        if isinstance(chosen, ThermalSurface):
+            return hops[..., None] * chosen.bonds(rate)
+        energies, weights = chosen
+
+        def at(energy: float) -> NDArray[np.float64]:
+            return self.frozen.at_energy(energy).driven_over(rate, starts, ends)
+
+        total = np.zeros((*hops.shape, 4))
+        for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+            total -= weight / (2 * np.pi) * found
+        total *= hops[..., None]
+        if self.levels.any:
+            shares = self.levels.surface(rate.reshape(-1, 2, 2))
+            total += shares.over_bonds(hops.ravel(), starts.ravel(), ends.ravel()).reshape(total.shape)
+        return total
+
+    def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """(1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: what arrives deep in the left and right lead, (2, 4)."""
+        chosen = self._for_motion(rate)
+        if isinstance(chosen, ThermalSurface):
+            return chosen.into_leads(rate)
+        energies, weights = chosen
+
+        def at(energy: float) -> NDArray[np.float64]:
+            return self.frozen.at_energy(energy).into_leads(rate)
+
+        flow = np.zeros((2, 4))
+        for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+            flow += weight / (2 * np.pi) * found
+        return flow
+
+    # --- where --------------------------------------------------------------------------------------
+
+    @cached_property
+    def window(self) -> tuple[float, float]:
+        """Energies between which -df/dE matters."""
+        device = self.device
+        reach = device.temperature * min(45.0, 8 - np.log(device.tolerance))
+        return device.fermi_energy - reach, device.fermi_energy + reach
+
+    @cached_property
+    def levels(self) -> BoundStates:
+        """Discrete levels of a closed lattice inside the thermal window."""
+        if self.device.temperature == 0 or not self.device.is_closed:
+            return NO_LEVELS
+        self._check_size()
+        return bound_states(self.device, self.frozen.dense_hamiltonian(), *self.window)
+
+    def _check_size(self) -> None:
+        device = self.device
+        if device.n_sites > MOST_LEVEL_SITES:
+            raise ToleranceError(
+                f"temperature = {device.temperature:g}: the first order at kT > 0 needs the levels of the lattice, which "
+                f"are found on lattices of up to {MOST_LEVEL_SITES} sites, not {device.n_sites}: use temperature = 0.0, "
+                "order = 0 or a smaller lattice"
+            )
+
+    def _for_motion(self, rate: NDArray[np.complex128]):
+        """Where to integrate; chosen for the first motion."""
+        if self._chosen is None:
+            self._chosen = self._real_axis(rate)
+            if self._chosen is None:
+                self._chosen = self._along_arcs(rate)
+            else:
+                # What served to choose only.
+                self.frozen.keep_states(self._chosen[0])
+        return self._chosen
+
+    def _along_arcs(self, rate: NDArray[np.complex128]) -> ThermalSurface:
+        device = self.device
+        states, known_to = self.frozen.thermal_states()
+        return ThermalSurface(
+            self,
+            device.fermi_energy,
+            device.temperature,
+            device.tolerance,
+            states,
+            known_to,
+            rate,
+            size=float(abs(rate).max()) / device.hopping,
+        )
+
+    def _real_axis(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Energies and weights of int (-f') dE that hold the tolerance for this motion, or None."""
+        device = self.device
+        nothing = np.empty(0), np.empty(0)
+        low, high = device.band
+        mu, kT = device.fermi_energy, device.temperature
+        if device.is_closed or not rate.any():
+            return nothing
+        if kT == 0:
+            return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
+        self._check_size()
+        pieces = segments(device.modes, *self.window)
+        # An opening mode makes the integrand a root, a narrow level a peak: no Gauss rule for -f' follows them.
+        if len(pieces) > 1 or not pieces[0].open_modes.any():
+            return None
+        guesses = self.search(pieces[0].low, pieces[0].high).first_guesses(pieces[0], *self.window)
+        narrowest = min((float((-guess.energies.imag).min(initial=np.inf)) for guess in guesses), default=np.inf)
+        if narrowest < 1.5 * kT:
+            return None
+        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, abs(rate).max() / device.hopping)
+        return self._gauss_rule(rate, target)
+
+    def _gauss_rule(self, rate: NDArray[np.complex128], target: float):
+        """The shortest Gauss rule for -f' whose successor agrees with it and that finds all thermal states, or None."""
+        device = self.device
+        before: NDArray[np.float64] | None = None
+        thermal = self.frozen.thermal_states()[0]
+        for n in _GAUSS_LADDER:
+            x, weights = thermal_gauss(n)
+            energies = device.fermi_energy + device.temperature * x
+            terms = self._terms(energies, rate)
+            found = sum(w * driven for w, (_, driven) in zip(weights, terms, strict=True))
+            states = sum(w * states for w, (states, _) in zip(weights, terms, strict=True))
+            lost = abs(thermal - states / (2 * np.pi)).max() * device.hopping
+            if before is not None and abs(found - before).max() < target and lost < device.tolerance:
+                return energies, weights
+            before = found
+        return None
+
+    def search(self, low: float, high: float) -> ResonanceSearch:
+        """The levels of the lattice; all of them, once."""
+        if self._search is None:
+            self._search = ResonanceSearch(self.open_system, -np.inf, np.inf, self.device.fermi_energy)
+        return self._search
+
+    _search: ResonanceSearch | None = None
+
+    # --- Green's functions --------------------------------------------------------------------------
+
+    def _terms(self, energies: NDArray[np.float64], rate: NDArray[np.complex128]):
+        """(G Gamma G^+, Im[G Hd G Gamma G^+]) traced, at each energy."""
+
+        def both(energy: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            state = self.frozen.at_energy(energy)
+            return state.states, state.driven(rate)
+
+        return each(both, [float(energy) for energy in energies])
+
+    @cached_property
+    def open_system(self) -> OpenSystem:
+        """The slices with their leads."""
+        slices = self.frozen.slices
+        return OpenSystem(slices.h, slices.hops, self.device.modes, self.device.couplings)
+
+    def between(
+        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
+    ) -> tuple[Vectors, Vectors, Vectors]:
+        """See `thermal_surface.Backend`."""
+        motion = _Motion(self.frozen, rate)
+
+        def part(chunk: slice) -> tuple[Stack, Stack, Stack]:
+            G, A = self._sweeps(z[chunk], segment, motion)
+            found = two_point(G, A, motion.slices.hops, motion.rate, motion.moved, with_bonds)
+            states, response = pauli_traces(A.blocks[:, :, 0]), pauli_traces(found[:, :, 0])
+            over_bonds = pauli_traces(-found[:, :, 1:])
+            if motion.flipped:
+                states, response, over_bonds = states[:, ::-1], response[:, ::-1], over_bonds[:, ::-1].copy()
+                # The bond from a slice to its next is now that from the one before it, backwards.
+                over_bonds[:, :, :1] = -np.roll(over_bonds[:, :, :1], -1, axis=1)
+            return states, response, over_bonds
+
+        parts = each(part, self.frozen.chunks(len(z), 2))
+        states, response, bonds = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return states, response, bonds
+
+    def _sweeps(self, z: Vectors, segment: Segment, motion: _Motion) -> tuple[Sweep, Sweep]:
+        """G and A at energies above a segment."""
+        system = self.open_system
+        sweeps = []
+        for advanced in (False, True) if segment.open_modes.any() else (False,):
+            of_modes = mode_self_energies(z, system.modes, segment.open_modes, advanced)
+            sigma = [np.array([system.end_block(s, c) for s in of_modes]) for c in system.couplings]
+            first, last = (sigma[1], sigma[0]) if motion.flipped else (sigma[0], sigma[1])
+            sweeps.append(run_sweep(motion.slices, z, (first, last), motion.moved))
+        return sweeps[0], sweeps[-1]
+
+    def at_ends(
+        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
+    ) -> Vectors:
+        """See `thermal_surface.Backend`."""
+        motion, vectors = _Motion(self.frozen, rate), self.device.modes.vectors
+        ny = len(vectors)
+
+        def part(chunk: slice) -> Vectors:
+            found = two_point_ends(
+                *self._sweeps(z[chunk], segment, motion), motion.slices.hops, motion.rate, motion.moved
+            )
+            blocks = found.reshape(-1, 2, ny, 2, ny, 2)
+            of_modes = np.einsum("ym,kpysxr,xm->kpmsr", vectors, blocks, vectors, optimize=True)
+            return pauli_traces(of_modes[:, ::-1] if motion.flipped else of_modes)
+
+        return np.concatenate(each(part, self.frozen.chunks(len(z), 2)))
+
+    def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
+        """See `thermal_surface.Backend`."""
+        a, b = a.reshape(*self.device.shape, 2), b.reshape(*self.device.shape, 2).conj()
+        both = []
+        for axis in (0, 1):
+            next_a, next_b = np.roll(a, -1, axis=axis), np.roll(b, -1, axis=axis)
+            both.append(pauli_traces(next_a[..., :, None] * b[..., None, :] - a[..., :, None] * next_b[..., None, :]))
+        return np.stack(both, axis=1)
+
+
+class _Motion:
+    """dH/dt seen from the end from which it reaches the fewest slices."""
+
+    def __init__(self, frozen: FrozenLattice, rate: Vectors) -> None:
+        nx = len(rate)
+        columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
+        first, last = (int(columns[0]), int(columns[-1])) if len(columns) else (0, 0)
+        self.flipped = first > nx - 1 - last
+        self.moved = nx - first if self.flipped else last + 1
+        self.slices = frozen.slices.reversed() if self.flipped else frozen.slices
+        self.rate = np.ascontiguousarray(rate[::-1]) if self.flipped else rate
