@@ -33,9 +33,9 @@ DISCRETE = 1e-14
 _SAME = 1e-12
 _MOST_PASSES = 8
 # The leads vary so slowly with energy that one energy of theirs is a good guess this far (times the hopping), ...
-_PIECE = 0.3
+_PIECE = 0.1
 # ... and levels this far away (times the hopping) mix through them.
-_MARGIN = 0.5
+_MARGIN = 1.0
 # Up to this many orbitals all levels are taken into account.
 _FEW = 64
 # Of the residual |K r| over the hopping: rounding.
@@ -139,13 +139,20 @@ class ResonanceSearch:
         """The zeros to which the chosen first guesses lead on the sheet of their segment, each once."""
         found: list[Resonances] = []
         for guess, mine in zip(guesses, chosen, strict=True):
-            index = np.flatnonzero(mine)
-            for group in _groups(guess.energies[index], guess.errors[index]):
-                g = index[group]
-                block = _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g])
-                if block is not None:
-                    found.append(block)
-        return _each_once(found, _SAME * self.system.modes.hopping)
+            found += self._followed(guess, np.flatnonzero(mine))
+        return [block for _, block in _each_once(list(enumerate(found)), self._same)]
+
+    @property
+    def _same(self) -> float:
+        return _SAME * self.system.modes.hopping
+
+    def _followed(self, guess: FirstGuess, index: NDArray[np.intp]) -> list[Resonances]:
+        """The zeros to which first guesses lead."""
+        groups = [index[g] for g in _groups(guess.energies[index], guess.errors[index])]
+        found = [
+            _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g]) for g in groups
+        ]
+        return [block for block in found if block is not None]
 
 
 def _near(energy: complex, segment: Segment) -> complex:
@@ -315,14 +322,16 @@ class _Projection:
         return _SAME * self.system.modes.hopping
 
 
-def _each_once(found: list[Resonances], same: float) -> list[Resonances]:
-    """Without zeros that two first guesses led to."""
-    kept: list[Resonances] = []
-    for block in found:
+def _each_once(found: list[tuple[int, Resonances]], same: float) -> list[tuple[int, Resonances]]:
+    """Numbered blocks without the zeros that blocks before them have."""
+    kept: list[tuple[int, Resonances]] = []
+    for number, block in found:
         new = []
         for p, (energy, right) in enumerate(zip(block.energies, block.right.T, strict=True)):
             twins = [
-                other.right[:, q] for other in kept for q in np.flatnonzero(abs(other.energies - energy) <= 100 * same)
+                other.right[:, q]
+                for _, other in kept
+                for q in np.flatnonzero(abs(other.energies - energy) <= 100 * same)
             ]
             if twins:
                 basis = np.linalg.qr(np.array(twins).T)[0]
@@ -331,7 +340,7 @@ def _each_once(found: list[Resonances], same: float) -> list[Resonances]:
                     continue
             new.append(p)
         if new:
-            kept.append(block.of(np.array(new)))
+            kept.append((number, block.of(np.array(new))))
     return kept
 
 
