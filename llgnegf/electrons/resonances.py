@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
+import scipy.optimize
 from numpy.typing import NDArray
 
 from .system import Factorized, Mask, OpenSystem, Segment, Vectors
@@ -142,6 +143,51 @@ class ResonanceSearch:
             found += self._followed(guess, np.flatnonzero(mine))
         return [block for _, block in _each_once(list(enumerate(found)), self._same)]
 
+    def bound_states(self, segment: Segment, low: float, high: float) -> list[Resonances]:
+        """All levels of a segment where no mode is open, between `low` and `high` (energies), counted.
+
+        Each eigenvalue e_k of H + Sigma(E) falls with E there, so that e_k(E) = E once if e_k - E changes its sign.
+        """
+        t = self.system.modes.hopping
+        a = max(low, segment.low + 1e-12 * t * segment.at_threshold[0])
+        b = min(high, segment.high - 1e-12 * t * segment.at_threshold[1])
+        if a >= b:
+            return []
+        above, below = (self._eigenvalues(e) for e in (a, b))
+        asked = np.flatnonzero((above > a) & (below <= b))
+        if not len(asked):
+            return []
+        guesses = self.first_guesses(segment, a, b)
+        everything = [np.ones(len(guess.energies), bool) for guess in guesses]
+        found = [block.of(np.flatnonzero(_between(block, a, b))) for block in self.zeros(guesses, everything)]
+        if sum(len(block.energies) for block in found) == len(asked):
+            return [block for block in found if len(block.energies)]
+        energies = [
+            float(scipy.optimize.brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14))
+            for k in asked
+        ]
+        groups: list[list[float]] = []
+        for energy in energies:
+            if groups and energy - groups[-1][-1] < 1e-7 * t:
+                groups[-1].append(energy)
+            else:
+                groups.append([energy])
+        found = []
+        for group in groups:
+            values, vectors = np.linalg.eigh(self.system.hermitian(group[0]))
+            near = vectors[:, np.argsort(abs(values - group[0]))[: len(group)]]
+            block = _polished(self.system, segment, np.array(group, complex), near, near)
+            if block is not None:
+                found.append(block)
+        return found
+
+    def _eigenvalues(self, energy: float) -> Floats:
+        """All eigenvalues of H + Re Sigma(E), in order."""
+        if self.system.h.shape[1] <= _NARROW_BAND and self.system.size > 4 * _NARROW_BAND:
+            band = self.system.hermitian_band(energy)
+            return np.asarray(scipy.linalg.eigvals_banded(band, lower=True, check_finite=False))
+        return np.linalg.eigvalsh(self.system.hermitian(energy))
+
     @property
     def _same(self) -> float:
         return _SAME * self.system.modes.hopping
@@ -153,6 +199,10 @@ class ResonanceSearch:
             _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g]) for g in groups
         ]
         return [block for block in found if block is not None]
+
+
+def _between(block: Resonances, low: float, high: float) -> Mask:
+    return np.asarray((block.energies.real > low) & (block.energies.real <= high))
 
 
 def _near(energy: complex, segment: Segment) -> complex:

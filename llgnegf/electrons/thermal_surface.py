@@ -45,6 +45,8 @@ _CIRCLE, _RADIUS = 8, 0.04
 _SEARCHED_HEIGHTS = 3.0
 # -f' below exp(-_FAR) is nothing even for a level of the smallest width.
 _FAR = 60.0
+# Beyond so many kT levels outside all bands, whose response does not grow with a width, are of no interest.
+_BOUND = 45.0
 # How often the arcs come down, and by what.
 _ATTEMPTS, _LOWER = 4, 0.3
 _MOST_PANELS = 2000
@@ -281,6 +283,10 @@ class ThermalSurface:
 
         found: list[tuple[int, Resonances]] = []
         for number, segment in enumerate(pieces):
+            if not segment.open_modes.any():
+                reach = mu - _BOUND * kT, mu + _BOUND * kT
+                found += [(number, block) for block in search.bound_states(segment, *reach)]
+                continue
             guesses = search.first_guesses(segment, *far, wanted)
             chosen = [wanted(guess.energies.real, -guess.energies.imag) for guess in guesses]
             found += [(number, block) for block in search.zeros(guesses, chosen)]
