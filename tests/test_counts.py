@@ -204,6 +204,15 @@ def test_saving_every_step_costs_no_second_evaluation(tmp_path, watch, order, te
     assert watch.frozen == evaluated
 
 
+def test_saving_every_step_of_a_lattice_costs_nothing_more(tmp_path):
+    """kT = 0: currents, width and grand potential come from the sweeps and scattering states of the velocity."""
+    solves = []
+    for every in (0.1, 0.3):
+        with run(deck(**LATTICE, run__save_every=every), tmp_path / f"{every}.h5") as result:
+            solves.append(result["solves"][-1])
+    assert solves[0] == solves[1]
+
+
 def test_adaptive_frames_share_the_evaluations_of_the_start(watch, tmp_path):
     changes = {"integrator__electrons": "adaptive", "run__duration": 0.2}
     run(deck(**changes), tmp_path / "run.h5").close()
