@@ -219,9 +219,11 @@ def test_every_greens_function_is_counted():
     frozen = coupling.motion(0.0, y).frozen
     first = coupling.solves
     assert first > 30
-    assert frozen.solves == 0  # handed over
+    assert frozen.solves == first  # its own, and told to the run's
+    frozen.density_of_states(0.1)
+    assert (frozen.solves, coupling.solves) == (first + 1, first + 1)
     coupling.velocity(0.0, y)
-    assert coupling.solves == 2 * first
+    assert (frozen.solves, coupling.solves) == (first + 1, 2 * first + 1)
 
 
 # --- conservation ---------------------------------------------------------------------------------------------------

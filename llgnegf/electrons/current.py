@@ -9,7 +9,8 @@ to first order in the velocities for the sum of the parts, where ds/dt is that o
 precession it belongs to the geometric part, and the lead (sea) and surface part balance by themselves.
 
 The device is extended by one site of each connected lead: the bond to it carries the lead current, and the same sweep
-gives all bonds.  What the leads contribute to the split (their part of K) stays with the sea term.
+gives all bonds.  What the leads contribute to the split (their part of K) stays with the sea term.  The currents into
+the leads alone need no longer wire: `density.Frozen.lead_currents`.
 """
 
 from __future__ import annotations

@@ -410,18 +410,14 @@ class Device:
         potential: ArrayLike | None = None,
         potential_rate: ArrayLike | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Particles (2,) and spin (2, 3) that a slow motion pumps into the left and the right lead of a square lattice.
+        """Particles (2,) and spin (2, 3) that a slow motion pumps into the left and the right lead.
 
-        Arguments as `spin_density`.  What arrives deep inside the leads: the flow over their first bonds (`currents`)
-        differs by what the lead stores near its end, and agrees over a cycle.
+        Arguments as `spin_density`.  On a square lattice what arrives deep inside the leads: the flow over their first
+        bonds (`currents`) differs by what the lead stores near its end, and agrees over a cycle.  On a chain that flow,
+        without the other bonds.
         """
-        from .lattice import FrozenLattice
-
-        frozen = self.freeze(m, potential)
-        if not isinstance(frozen, FrozenLattice):
-            return self.currents(m, mdot, potential, potential_rate).into_leads()
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
-        return frozen.lead_currents(velocity, self.scalars("potential_rate", potential_rate))
+        return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
 
     def currents(
         self,

@@ -6,7 +6,7 @@ The formulas are those of `density.py`.  Slices run along x; the sweeps are thos
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from .lattice_surface import LatticeSurface
 from .modes import cross_section
 from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
-from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, traced
+from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, WeightedLogarithms, traced
 from .slices import Allocator, Slices, Sweep, eliminate, new
 from .slices import sweep as run_sweep
 from .threads import each, one_blas_thread
@@ -145,15 +145,21 @@ class FrozenLattice:
         Omega = (1/pi) int f Im ln det G^-1 with the poles that gave rho_ad: J_sd s_i = -dOmega/dm_i to rounding.
         """
         _ = self.adiabatic
-        nodes, weights = self._equilibrium_nodes()
+        known = self._first_order.log_determinants(self) if self._is_split and self._first_order else None
+        if known is None:
+            nodes, weights = self._equilibrium_nodes()
 
-        def part(chunk: slice) -> float:
-            z = nodes[chunk]
-            logdet = eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
-            return float((weights[chunk] * (logdet - self._bare_logdet(z))).sum().real)
+            def logdet(z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+                return eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
+
+            known = [(nodes[c], weights[c], partial(logdet, nodes[c])) for c in self.chunks(len(nodes))]
+
+        def part(one: WeightedLogarithms) -> float:
+            z, weight, logdet = one
+            return float((weight * (logdet() - self._bare_logdet(z))).sum().real)
 
         trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
-        return 2 * sum(each(part, self.chunks(len(nodes)))) + self.rule.constant * trace
+        return 2 * sum(each(part, known)) + self.rule.constant * trace
 
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """ln det G^-1 of the lattice without moments and gates: scalar recursions, mode by mode."""

@@ -12,19 +12,25 @@ starts at the far end.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
-from .slices import Allocator, Stack, Sweep, backwards, two_point
+from .slices import Allocator, Stack, Sweep, backwards, log_determinant, two_point
 from .threads import each
 
 if TYPE_CHECKING:
     from .lattice import FrozenLattice
+
+
+# Energies and weights of some nodes, (k,), and a function that gives ln det G^-1 there.
+WeightedLogarithms = tuple[NDArray[Any], NDArray[Any], Callable[[], NDArray[np.complex128]]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,19 @@ class FirstOrder:
     def serves(self, moved: int, flipped: bool) -> bool:
         """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
         return moved <= self.moved and (flipped == self.flipped or self.moved == self.n_slices)
+
+    def log_determinants(self, frozen: FrozenLattice) -> list[WeightedLogarithms] | None:
+        """ln det G^-1 at all nodes around which the sweeps were made, with their weights; None if they are not kept."""
+        if len(self.kept) < len(self.chunks):
+            return None
+        found: list[WeightedLogarithms] = []
+        d = frozen.difference
+        for number, chunk in enumerate(self.chunks):
+            z, weights, steps = frozen.rule.nodes[chunk], frozen.rule.weights[chunk], frozen.steps[chunk]
+            for pair, offset, mean in zip(self.kept[number], d.offsets, d.means, strict=True):
+                for one, sign in zip(pair, (1, -1), strict=True):
+                    found.append((z + sign * offset * steps, mean / 2 * weights, partial(log_determinant, one.g)))
+        return found
 
     def _pairs(self, frozen: FrozenLattice, number: int, allocate: Allocator) -> list[tuple[Sweep, Sweep]]:
         """Sweeps at z + s and z - s for each offset."""

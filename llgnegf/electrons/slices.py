@@ -120,6 +120,21 @@ def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
 
 
 @njit(**_options)
+def _add_log_determinants(g, out):
+    """out (k,) += ln det G^-1 of k systems by their g (k, nx, n, n): the product of det g_i^-1.
+
+    Im g is negative definite, so that the pivots' phases lie in (-pi, 0): the sheet of `_log_determinant`.
+    """
+    n = g.shape[2]
+    a = np.empty((n, n), np.complex128)
+    for k in range(g.shape[0]):
+        for i in range(g.shape[1]):
+            a[:] = -g[k, i]
+            # -1 = exp(i pi) at each of the n pivots.
+            out[k] += complex(0, n * np.pi) - _log_determinant(a)
+
+
+@njit(**_options)
 def _local_blocks(a, out):
     """2 x 2 blocks of (n, n) for its sites y, out[0, y], and, where there is room, bonds y -> y + 1, out[2, y]."""
     ny = a.shape[0] // 2
@@ -295,6 +310,13 @@ def eliminate(
     slices.counter.add(len(z))
     _eliminate(slices.h, slices.hops, z, sigma[0], sigma[1], with_logdet, g, logdet)
     return g, logdet
+
+
+def log_determinant(g: Stack) -> NDArray[np.complex128]:
+    """ln det G^-1 (k,) as `eliminate` gives it, by the g (k, nx, n, n) of a sweep from either side."""
+    out = np.zeros(len(g), complex)
+    _add_log_determinants(g, out)
+    return out
 
 
 def sweep(

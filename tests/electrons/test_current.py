@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead, steady_precession
+from llgnegf.electrons.bound_states import NO_LEVELS
 from llgnegf.electrons.current import currents, precession_currents
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -84,6 +85,44 @@ def test_first_order_lead_current_is_the_limit_of_the_exact_one(rng, axis):
     slope = [steady_precession(device, m, AXES[axis], w).pumped_spin / w for w in (0.01, -0.01)]
     assert max(errors) < 0.02
     assert np.mean(slope, axis=0) == pytest.approx(first, abs=2e-4)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("couplings", COUPLINGS)
+@pytest.mark.parametrize(("temperature", "exchange"), [(0.0, 0.7), (0.03, 0.7), (0.03, 3.0)])
+def test_currents_from_the_end_sites_are_those_over_the_bonds_to_the_leads(rng, n, couplings, temperature, exchange):
+    """A strong exchange has levels outside the band; one of them in the thermal window."""
+    energy = 0.3 if exchange == J else 2.9
+    leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True)]
+    device = Device(n, sd_exchange=exchange, fermi_energy=energy, temperature=temperature, tolerance=1e-10, leads=leads)
+    m = moments(rng, n)
+    mdot, (potential, rate) = np.cross(rng.normal(size=m.shape), m), rng.normal(size=(2, n)) * 0.2
+    frozen = device.freeze(m, potential)
+    found = frozen.lead_currents(mdot, rate)
+    expected = currents(device, m, mdot, potential, rate).into_leads()
+    np.testing.assert_allclose(np.column_stack(found), np.column_stack(expected), rtol=0, atol=1e-10)
+    assert (abs(found[0]).max() > 1e-4) == any(couplings)
+    assert not np.column_stack(found)[np.array(couplings) == 0].any()
+    assert not np.column_stack(frozen.lead_currents(0 * mdot, 0 * rate)).any()
+    axis = np.array(AXES["oblique"])
+    spin, *found = device.freeze(m, potential).precession_with_currents(axis, 1.0)
+    expected = precession_currents(device, m, axis, 1.0, potential).into_leads()
+    np.testing.assert_allclose(np.column_stack(found), np.column_stack(expected), rtol=0, atol=1e-10)
+    assert (abs(found[1]).max() > 1e-4) == any(couplings)
+    np.testing.assert_array_equal(spin.geometric, device.freeze(m, potential).precession(axis, 1.0).geometric)
+
+
+def test_bound_levels_carry_their_share_into_the_leads(rng):
+    """The case above has some in the thermal window, and they matter."""
+    device, m = Device(5, sd_exchange=3.0, fermi_energy=2.9, temperature=0.03, tolerance=1e-10), moments(rng)
+    mdot, still = np.cross(rng.normal(size=m.shape), m), np.zeros(5)
+    frozen, without = device.freeze(m), device.freeze(m)
+    without.__dict__["_levels"] = NO_LEVELS
+    difference = np.column_stack(frozen.lead_currents(mdot, still)) - np.column_stack(
+        without.lead_currents(mdot, still)
+    )
+    assert frozen._levels.any
+    assert abs(difference).max() > 1e-6
 
 
 def dense_brouwer(m, rate, couplings, energy, potential):
