@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from llgnegf.errors import DeckError
-from llgnegf.reproduce import beyond, geometric_torque, skyrmion_pump
+from llgnegf.reproduce import beyond, geometric_torque, pump_readings, skyrmion_pump
 from llgnegf.reproduce.panels import Figure
 
 
@@ -19,7 +19,8 @@ class Target:
     """A figure by name: what it shows, who makes it, its group, and whether it keeps run files beside the figure.
 
     make(track), or make(track, folder, progress) where run files are kept.  Groups: "all" (the geometric-torque paper),
-    "beyond" (what goes beyond it), "xu" (the skyrmion-pump paper), "xu_short" (the same small).
+    "beyond" (what goes beyond it), "xu" (the skyrmion-pump paper), "xu_short" (the same small),
+    "xu_readings" (other readings of it).
     """
 
     title: str
@@ -66,12 +67,21 @@ TARGETS: dict[str, Target] = {
     "exact_figS3": Target("figS3 to all orders in the frequency", beyond.exact_fig_s3, "beyond"),
     "free_wall": Target("the field-driven wall, self-consistent, torque by origin", beyond.free_wall, "beyond"),
     **_pump_targets(),
+    "xu_transfer_torque": Target(
+        "skyrmion driven by the transfer torque of the pumped spin current alone (20 x 20, minutes)",
+        pump_readings.transfer_torque,
+        "xu_readings",
+    ),
+    "xu_single_energy": Target(
+        "skyrmion driven by s_D at one energy (40 x 40, a minute)", pump_readings.single_energy, "xu_readings"
+    ),
 }
 GROUPS = tuple(dict.fromkeys(target.group for target in TARGETS.values()))
 
 
 def choose(names: Sequence[str]) -> list[str]:
-    """Names of targets meant by `names`, which may be groups: "all", "beyond", "xu", "xu_short"; none means all.
+    """Names of targets meant by `names`, which may be groups: "all", "beyond", "xu", "xu_short", "xu_readings"; none
+    means all.
 
     DeckError for an unknown name, with the nearest known one.
     """
@@ -104,4 +114,6 @@ def reproduce(names: Sequence[str], folder: str | Path, progress: bool = False) 
         written += figure.write(Path(folder), name)
         if progress:
             print(f"{name}: {target.title} -> {written[-2]}, {written[-1].name}", flush=True)
+            for line in figure.findings:
+                print(f"  {line}", flush=True)
     return written

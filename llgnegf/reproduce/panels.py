@@ -40,11 +40,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels in `columns` columns, row by row."""
+    """Panels in `columns` columns, row by row; `findings`: what to tell beside the picture, a line each."""
 
     title: str
     panels: list[Panel]
     columns: int
+    findings: tuple[str, ...] = ()
 
     def write(self, folder: Path, name: str) -> list[Path]:
         """NAME.csv (panel, curve, x, y) and NAME.png in `folder`; returns the paths.  FileError for disk trouble."""
