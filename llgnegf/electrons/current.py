@@ -106,6 +106,7 @@ def currents(
         frozen.blocks, frozen.device.hops, contour, 2, identity, rate, contour.derivative_ends, with_bonds=True
     )
     parts = {"adiabatic": bonds[0], "sea": bonds[3], "surface": frozen.surface_bonds(rate)}
+    frozen.check_first_order(rate, parts["sea"] + parts["surface"])
     return _pack(extended, parts)
 
 
@@ -128,6 +129,7 @@ def precession_currents(
     unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
     rate = extended.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(n))
     surface = frozen.surface_bonds(rate, K)
+    frozen.check_first_order(rate, surface + bonds[2] - bonds[1])
     return _pack(extended, {"adiabatic": bonds[0], "geometric": -bonds[1], "sea": bonds[2], "surface": surface})
 
 

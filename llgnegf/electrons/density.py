@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from .bound_states import BoundStates, bound_states
 from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
+from .fermi_step import Distances, Step, choose_step
 from .green import contour_sums, surface_terms
 from .quadrature import FermiPoles, adaptive_nodes, fermi_derivative
 from .threads import spread
@@ -168,43 +169,46 @@ class Frozen:
 
     @cached_property
     def contour(self) -> Contour:
-        """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
-        device = self.device
-        gap = 0.1 * device.tolerance * device.hopping
-        if device.temperature > 0:
-            return device.contour(self.bounds, gap)
-        for _ in range(4):
-            # Im G one gap above E_F bounds the weight of the states that the rule does not resolve:
-            # sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
-            z = np.full(2, device.fermi_energy + 1j * gap)
-            sigma = [s[:, None, None] * IDENTITY for s, _ in device.self_energy(z)]
-            no_blocks, no_ends = _no_perturbation(device.n_sites, 2)
-            out, logdet = np.empty((2, 4, device.n_sites, 4)), np.empty(2, complex)
-            factors = np.array([0.5j, 0.5])
-            contour_sums(
-                z,
-                factors,
-                self.blocks,
-                device.hops,
-                *sigma,
-                0,
-                no_blocks,
-                no_blocks,
-                no_ends,
-                no_ends,
-                out,
-                logdet,
-                out[:0],
-            )
-            self.solves += 2
-            imaginary, real = abs(out[:, 0]).max(axis=(1, 2))
-            if gap * imaginary <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
-                break
-            gap *= 1e-2
-        # The sea term holds the derivative of the rule, whose error is that of the rule over the distance of the
-        # nearest level; |G(E_F)| is one over that distance.
-        nearness = max(1.0, device.hopping * max(imaginary, real))
-        return device.contour(self.bounds, gap, sharpness=int(np.round(np.log10(nearness))))
+        """The pole rule of this texture."""
+        device, step = self.device, self.step
+        if step is None:
+            return device.contour(self.bounds, 0.1 * device.tolerance * device.hopping)
+        if step.places == (device.fermi_energy,):
+            return device.contour(self.bounds, step.gap, sharpness=step.sharpness)
+        return device.contour_of(step.rule(device, self.bounds))
+
+    @cached_property
+    def step(self) -> Step | None:
+        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        return choose_step(self) if self.device.temperature == 0 else None
+
+    def probe(self, z: complex) -> NDArray[np.complex128]:
+        """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
+        n, hops = self.device.n_sites, self.device.hops
+        both = np.full(2, z)
+        sigma = [s[:, None, None] * IDENTITY for s, _ in self.device.self_energy(both)]
+        nothing = *_no_perturbation(n, 2), np.empty((2, 4, n, 4))
+        blocks, ends, out = nothing
+        # The kernel keeps the real part of -2 w Tr[sigma G].
+        weights = np.array([-0.5, 0.5j])
+        contour_sums(
+            both, weights, self.blocks, hops, *sigma, 0, blocks, blocks, ends, ends, out, np.empty(2, complex), out[:0]
+        )
+        self.solves += 2
+        return np.asarray(out[0, 0] + 1j * out[1, 0])
+
+    @property
+    def distances(self) -> Distances:
+        """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands."""
+        H = dense_hamiltonian(self.blocks, self.device.hops)
+
+        def at(energy: float) -> NDArray[np.float64]:
+            matrix = H.copy()
+            for end, sigma, _ in self.device.end_self_energies(energy):
+                matrix[end, end] += sigma.real
+            return np.asarray(np.linalg.eigvalsh(matrix) - energy)
+
+        return at
 
     @property
     def rule(self) -> FermiPoles:
@@ -238,15 +242,29 @@ class Frozen:
         """
         _ = self.adiabatic
         assert self._equilibrium is not None
+        if self.step is not None and self.step.places != (self.device.fermi_energy,):
+            # The potential itself is smooth where a level crosses the Fermi energy; it depends on where that is.
+            return self._at_fermi_energy()._equilibrium_potential - self._reference
         return self._equilibrium[1] - self._reference
+
+    def _at_fermi_energy(self) -> Frozen:
+        """The same electrons with the step at the Fermi energy, whatever lies there."""
+        other = Frozen(self.device, self.m, self.potential)
+        other.__dict__["step"] = None
+        return other
+
+    @property
+    def _equilibrium_potential(self) -> float:
+        _ = self.adiabatic
+        assert self._equilibrium is not None
+        return self._equilibrium[1]
 
     @cached_property
     def _reference(self) -> float:
         bare = Frozen(self.device, np.zeros_like(self.m), np.zeros_like(self.potential))
-        bare.__dict__["contour"] = self.contour
-        _ = bare.adiabatic
-        assert bare._equilibrium is not None
-        return bare._equilibrium[1]
+        shifted = self.step is not None and self.step.places != (self.device.fermi_energy,)
+        bare.__dict__["contour"] = self._at_fermi_energy().contour if shifted else self.contour
+        return bare._equilibrium_potential
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -265,7 +283,14 @@ class Frozen:
         )
         self.solves += len(logdet)
         self._remember(sums[0], logdet)
-        return sums[3], self._surface(rate, thermal_states=-sums[1])
+        surface = self._surface(rate, thermal_states=-sums[1])
+        self.check_first_order(rate, sums[3] + surface)
+        return sums[3], surface
+
+    def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
+        """ToleranceError where the response to dH/dt = `rate` (n, 2, 2) hangs on the last digits of E_F at kT = 0."""
+        if self.step is not None and self.step.is_delicate(self.device.tolerance):
+            self.step.check_first_order(self.device, rate, response)
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
@@ -292,6 +317,7 @@ class Frozen:
         surface = -self._integrate(self._choose_rule((rate, K), None), rate, 2, K) / (2 * np.pi)
         if self._levels.any:
             surface += self._levels.unturned(K).on_sites()
+        self.check_first_order(rate, sums[2] + surface - sums[1])
         return self._pack(sums[2], surface, -sums[1])
 
     def _pack(self, sea, surface, geometric) -> SpinDensity:

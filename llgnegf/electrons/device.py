@@ -162,6 +162,13 @@ class Device:
             return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
+    @functools.cached_property
+    def band_roots(self) -> NDArray[np.float64]:
+        """Energies at which a mode of the leads opens or closes and Sigma has a root: none of a closed device."""
+        if self.is_closed:
+            return np.empty(0)
+        return self.modes.thresholds if self.is_lattice else np.array(self.band)
+
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
         array = np.ascontiguousarray(values, dtype=float)
@@ -232,6 +239,12 @@ class Device:
         mu = self.fermi_energy if fermi_energy is None else fermi_energy
         return self._contour(*bounds, gap, mu, sharpness)
 
+    def contour_of(self, rule: FermiPoles) -> Contour:
+        """A pole rule with the self-energies at its nodes."""
+        ends = self.self_energy(rule.nodes)
+        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
+        return Contour(rule, (left, right), (d_left, d_right))
+
     def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
         share = max(1e-14, POLE_SHARE * self.tolerance * 10.0**-sharpness)
         if self.temperature == 0:
@@ -242,10 +255,7 @@ class Device:
         return fermi_poles(low, high, mu, self.temperature, share)
 
     def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
-        rule = self.pole_rule(low, high, gap, mu, sharpness)
-        ends = self.self_energy(rule.nodes)
-        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
-        return Contour(rule, (left, right), (d_left, d_right))
+        return self.contour_of(self.pole_rule(low, high, gap, mu, sharpness))
 
     def _make_lead_slices(self, energies: tuple[complex, ...]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Self-energies of the left and the right lead of a square lattice, (k, 2 ny, 2 ny); cached."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .bound_states import NO_LEVELS, BoundStates, bound_states
 from .density import SpinDensity
 from .device import Device
+from .fermi_step import Distances, Step, choose_step
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
 from .scattering import RealEnergy, pauli_traces
@@ -66,21 +67,37 @@ class FrozenLattice:
     @cached_property
     @one_blas_thread
     def rule(self) -> FermiPoles:
-        """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
-        device = self.device
-        gap = 0.1 * device.tolerance * device.hopping
-        if device.temperature > 0:
-            return device.pole_rule(*self.bounds, gap, device.fermi_energy, 0)
-        for _ in range(4):
-            # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
-            z = np.array([device.fermi_energy + 1j * gap])
-            found = pauli_traces(self.sweep(z).blocks)
-            self.solves += 1
-            if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
-                break
-            gap *= 1e-2
-        nearness = max(1.0, device.hopping * abs(found).max())
-        return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
+        """The pole rule of this texture."""
+        device, step = self.device, self.step
+        if step is None:
+            return device.pole_rule(*self.bounds, 0.1 * device.tolerance * device.hopping, device.fermi_energy, 0)
+        return step.rule(device, self.bounds)
+
+    @cached_property
+    @one_blas_thread
+    def step(self) -> Step | None:
+        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        return choose_step(self) if self.device.temperature == 0 else None
+
+    def probe(self, z: complex) -> NDArray[np.complex128]:
+        """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
+        self.solves += 1
+        return pauli_traces(self.sweep(np.array([z])).blocks)
+
+    @property
+    def distances(self) -> Distances | None:
+        """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands; None for large lattices."""
+        if self.device.n_sites > _MOST_LEVEL_SITES:
+            return None
+        H = self.dense_hamiltonian()
+
+        def at(energy: float) -> NDArray[np.float64]:
+            matrix = H.copy()
+            for end, sigma, _ in self.device.end_self_energies(energy):
+                matrix[end, end] += sigma.real
+            return np.asarray(np.linalg.eigvalsh(matrix) - energy)
+
+        return at
 
     def sweep(
         self,
@@ -144,6 +161,11 @@ class FrozenLattice:
 
         Omega = (1/pi) int f Im ln det G^-1 with the poles that gave rho_ad: J_sd s_i = -dOmega/dm_i to rounding.
         """
+        if self.step is not None and self.step.places != (self.device.fermi_energy,):
+            # The potential itself is smooth where a level crosses the Fermi energy; it depends on where that is.
+            other = FrozenLattice(self.device, self.m, self.potential)
+            other.__dict__["step"] = None
+            return other.grand_potential
         _ = self.adiabatic
         nodes, weights = self._equilibrium_nodes()
 
@@ -203,7 +225,14 @@ class FrozenLattice:
             nothing = np.zeros((*self.device.shape, 4))
             return nothing, nothing.copy()
         sea = np.ascontiguousarray(self.sea(rate)[:, 0])
-        return sea, self.surface(rate)
+        surface = self.surface(rate)
+        self.check_first_order(rate, sea + surface)
+        return sea, surface
+
+    def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
+        """ToleranceError where the response to dH/dt = `rate` hangs on the last digits of E_F at kT = 0."""
+        if self.step is not None and self.step.is_delicate(self.device.tolerance):
+            self.step.check_first_order(self.device, rate, response)
 
     def sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
