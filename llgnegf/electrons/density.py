@@ -182,6 +182,11 @@ class Frozen:
         """What stands for the Fermi function at kT = 0; None at kT > 0."""
         return choose_step(self) if self.device.temperature == 0 else None
 
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        return 1.0
+
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
         n, hops = self.device.n_sites, self.device.hops

@@ -33,9 +33,9 @@ _NEAR_ROOT = 0.015
 _ROUNDING = 16 * np.finfo(float).eps
 
 
-def _lost(nearness: float) -> float:
-    """What the sea term has lost next to a level: digits of the rule, and those of products that cancel in it."""
-    return max(SHARPEST * nearness, np.finfo(float).eps * nearness**2)
+def _lost(frozen: Probed, nearness: float) -> float:
+    """What the sea of |dH/dt| = t^2 has lost: digits of the rule, and of the products that cancel in it."""
+    return max(SHARPEST * nearness, frozen.cancellation * np.finfo(float).eps * nearness**2)
 
 
 class Probed(Protocol):
@@ -43,6 +43,10 @@ class Probed(Protocol):
 
     device: Device
     bounds: tuple[float, float]
+
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z (1/energy)."""
@@ -57,34 +61,35 @@ class Step:
     """Where the steps stand at kT = 0; the occupation is their mean.
 
     places: energies; gap: half-width left unresolved, energy; sharpness: powers of ten better than the tolerance.
-    nearness: largest |G| t at the steps; blur: what the rounding of E_F makes of the sea of |dH/dt| = t^2 at an edge.
+    nearness: largest |G| t at the steps; lost: about the error of the response to |dH/dt| = t^2 beyond the tolerance.
+    edge_blur: rounding of E_F over its distance to an edge.
     sharp: what is next to the Fermi energy, for messages.
     """
 
     places: tuple[float, ...]
     gap: float
     nearness: float
-    blur: float
+    lost: float
     sharp: str
+    edge_blur: float = 0.0
 
     @property
     def sharpness(self) -> int:
         """The sea term holds the derivative of the rule: its error is that of the rule over the nearest distance."""
-        return int(np.ceil(np.log10(self.nearness))) if self.nearness > np.sqrt(10) else 0
-
-    @property
-    def lost(self) -> float:
-        """About the error of the response to |dH/dt| = t^2, but for what the tolerance allows."""
-        return max(_lost(self.nearness), self.blur)
+        powers = int(np.ceil(np.log10(self.nearness))) if self.nearness > np.sqrt(10) else 0
+        return powers + (self.edge_blur > 0)
 
     def is_delicate(self, tolerance: float) -> bool:
         """Whether `check_first_order` could fail for motions of a sensible speed."""
-        return 1e3 * self.lost > tolerance
+        return self.edge_blur > 0 or 1e3 * self.lost > tolerance
 
     def check_first_order(self, device: Device, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
         """ToleranceError where the response to dH/dt = `rate` (energy/time) has lost its digits."""
+        size = abs(response).max(initial=0.0)
         lost = self.lost * abs(rate).max() / device.hopping**2
-        if lost > device.tolerance * max(1.0, abs(response).max(initial=0.0)):
+        # As large as that it diverges at the edge.
+        lost = max(lost, size * self.edge_blur) if size > 100 else lost
+        if lost > device.tolerance * max(1.0, size):
             raise ToleranceError(
                 f"at temperature = 0 the first order is known to {lost:.1e} only, electrons.tolerance is "
                 f"{device.tolerance:.1e}: {self.sharp}; change electrons.fermi_energy, or use a temperature > 0 or a "
@@ -104,13 +109,18 @@ class Step:
         )
 
 
+def rounding_of(device: Device, bounds: tuple[float, float]) -> float:
+    """Distance (energy) within which a level and the Fermi energy cannot be told apart."""
+    return float(_ROUNDING * max(abs(device.fermi_energy), *map(abs, bounds)))
+
+
 def choose_step(frozen: Probed) -> Step:
     """The step(s) of one texture at kT = 0 that hold the tolerance of its device.
 
     Raises ToleranceError where a level lies at the Fermi energy inside a band: how full it is, no rule can tell.
     """
     device, mu, t = frozen.device, frozen.device.fermi_energy, frozen.device.hopping
-    rounding = _ROUNDING * max(abs(mu), *map(abs, frozen.bounds))
+    rounding = rounding_of(device, frozen.bounds)
     roots = device.band_roots
     root = roots[np.argmin(abs(roots - mu))] if len(roots) else np.inf
     near_root = abs(root - mu) < _NEAR_ROOT * t
@@ -119,7 +129,7 @@ def choose_step(frozen: Probed) -> Step:
     gap, G = _narrowed(frozen, mu, asked, 1e-13 * t)
     nearness = max(1.0, t * abs(G.real).max(), t * abs(G.imag).max())
     unresolved = gap * abs(G.imag).max() > 0.5 * device.tolerance
-    blur, sharp = 0.0, ""
+    blur, edge_blur, sharp = 0.0, 0.0, ""
     if near_root:
         sharp = (
             f"the Fermi energy {mu:.16g} lies {abs(mu - root):.1e} from {root:.16g}, where a band of the leads begins "
@@ -127,17 +137,17 @@ def choose_step(frozen: Probed) -> Step:
         )
         # Outside, where nothing depends on the Fermi energy, only a response without limit at the edge is in doubt.
         last_digit = 4 * np.finfo(float).eps * max(abs(mu), t)
-        blur = _sea_within(frozen, mu, last_digit)
+        blur, edge_blur = _sea_within(frozen, mu, last_digit), last_digit / max(abs(mu - root), last_digit)
         if outside and (abs(mu - root) > last_digit or blur < _sea_within(frozen, mu, 1e4 * last_digit)):
             blur = 0.0
-    if outside and (unresolved or near_root or _lost(nearness) > 0.1 * device.tolerance):
+    if outside and (unresolved or near_root or _lost(frozen, nearness) > 0.1 * device.tolerance):
         levels = frozen.distances
         if levels is not None:
             return _in_the_gap(frozen, levels, mu, asked, rounding, blur, sharp)
     if near_root:
         while gap > 1e-3 * rounding and _sea_within(frozen, mu, gap) > 0.2 * device.tolerance:
             gap *= 1e-2
-    elif unresolved or _lost(nearness) > 0.1 * device.tolerance:
+    elif unresolved or _lost(frozen, nearness) > 0.1 * device.tolerance:
         level = _nearest_level(frozen, mu, gap)
         sharp = f"a level at {level:.16g} lies {abs(level - mu):.1e} from the Fermi energy {mu:.16g}"
     if unresolved and not near_root:
@@ -145,7 +155,7 @@ def choose_step(frozen: Probed) -> Step:
             f"{sharp} at temperature = 0, so that its occupation hangs on the last digits: change "
             "electrons.fermi_energy, or use a temperature > 0"
         )
-    return Step((mu,), gap, nearness, blur, sharp)
+    return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur)
 
 
 def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, NDArray[np.complex128]]:
@@ -171,7 +181,9 @@ def _sea_within(frozen: Probed, energy: float, width: float) -> float:
     """About how much of the sea term of |dH/dt| = t^2 comes from energies within `width`."""
     z = energy + 1j * width
     scale = max(frozen.device.hopping, abs(frozen.device.sd_exchange)) * frozen.device.hopping
-    return float(width * scale * abs(_slope(frozen, z)).max() * abs(frozen.probe(z)).max())
+    # Of two factors that one level dominates only one counts: what is diagonal in the level cancels.
+    others = min(abs(frozen.probe(z)).max(), 3 / frozen.device.hopping)
+    return float(width * scale * abs(_slope(frozen, z)).max() * others)
 
 
 def _nearest_level(frozen: Probed, energy: float, gap: float) -> float:
@@ -191,7 +203,8 @@ def _in_the_gap(
     if not device.is_closed:
         limits[0 if mu >= device.band[1] else 1] = device.band[1 if mu >= device.band[1] else 0]
     here = distances(mu)
-    half_filled = bool((abs(here) <= rounding).any())
+    # A wave that just fits at an edge is no level: it has no weight.
+    half_filled = bool((abs(here) <= rounding).any()) and min(abs(mu - e) for e in limits) > rounding
     above = _neighbour(distances, mu, np.flatnonzero(here > rounding)[:1], limits[1], rounding)
     below = _neighbour(distances, mu, np.flatnonzero(here < -rounding)[-1:], limits[0], rounding)
     places = ((below + mu) / 2, (mu + above) / 2) if half_filled else ((below + above) / 2,)
@@ -211,7 +224,7 @@ def _in_the_gap(
         )
     gap = min(asked, 1e-3 * room)
     nearness = max(1.0, *(t * abs(part).max() for place in places for part in _parts(frozen.probe(place + 1j * gap))))
-    return Step(places, gap, nearness, blur, sharp)
+    return Step(places, gap, nearness, max(blur, _lost(frozen, nearness)), sharp)
 
 
 def _parts(G: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -79,6 +79,11 @@ class FrozenLattice:
         """What stands for the Fermi function at kT = 0; None at kT > 0."""
         return choose_step(self) if self.device.temperature == 0 else None
 
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        return 1 / self.difference.step
+
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
         self.solves += 1
@@ -204,9 +209,12 @@ class FrozenLattice:
         return SECOND_ORDER if device.tolerance >= 1e-6 and broadened else FOURTH_ORDER
 
     @cached_property
-    def steps(self) -> NDArray[np.float64]:
+    def steps(self) -> NDArray[np.inexact]:
         """Steps of the difference: a share of the distance of each node to the spectrum."""
         z, (low, high) = self.rule.nodes, self.bounds
+        if self.device.temperature == 0:
+            # Along the line of the nodes: beside an opening mode they come nearer to E_F than its last digit.
+            return 1j * self.difference.step * np.minimum(z.imag, high - low)
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
         # Far from the spectrum the Green's function varies over its width.
         return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)

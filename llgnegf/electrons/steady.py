@@ -28,6 +28,7 @@ from .current import Extended
 from .density import Frozen, contour_integral, rotation_generator, surface_integrand
 from .device import IDENTITY, Contour, Device, dense_hamiltonian
 from .dragged_levels import Levels, discrete_levels, partners
+from .fermi_step import rounding_of
 from .quadrature import ToleranceError, adaptive_nodes, fermi
 
 
@@ -104,8 +105,17 @@ def _closed(frozen: Frozen, blocks: np.ndarray, frequency: float) -> tuple[np.nd
     device = frozen.device
     at_rest, moving = (_all_levels(dense_hamiltonian(h, device.hops)) for h in (frozen.blocks, blocks))
     rest, motion = partners(at_rest, moving, frequency)
-    filling = fermi(at_rest.energies[rest], device.fermi_energy, device.temperature)
+    filling = _occupation(frozen, at_rest.energies[rest])
     return _filled(device, filling, moving.states[motion])
+
+
+def _occupation(frozen: Frozen, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """f of levels at rest; at kT = 0 those at the Fermi energy, but for rounding, are half filled."""
+    device = frozen.device
+    mu = device.fermi_energy
+    if device.temperature == 0:
+        energies = np.where(abs(energies - mu) <= rounding_of(device, frozen.bounds), mu, energies)
+    return fermi(energies, mu, device.temperature)
 
 
 def _all_levels(H: NDArray[np.complex128]) -> Levels:
@@ -157,7 +167,7 @@ def _kept_occupation(frozen: Frozen, blocks: np.ndarray, up: np.ndarray, down: n
     rest, motion = partners(at_rest, moving, 2 * half)
     energies = moving.energies[motion, None]
     given = rule.constant + 2 * (rule.weights / (energies - rule.nodes)).real.sum(axis=1)
-    kept = fermi(at_rest.energies[rest], device.fermi_energy, device.temperature)
+    kept = _occupation(frozen, at_rest.energies[rest])
     return _filled(device, kept - given, moving.states[motion])
 
 

@@ -1,58 +1,85 @@
-"""First order of an open or closed wire at kT = 0, however near the Fermi energy is to a band edge or a level.
+"""First order at kT = 0, however near the Fermi energy is to the opening of a mode, a band edge or a level.
 
-The Fermi sea as one integral down the vertical line z = E_F + iy, graded to y = 2^-140, with a self-energy written in
-terms of the distance to the edges, so that no digit of it is lost.
+The Fermi sea is one integral down the vertical line z = E_F + iy, in panels that halve down to y = 2^-140, with
+self-energies written in terms of the distances to the edges of their band, so that no digit of those is lost.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tests.oracles.electrons_dense import SIGMA, hermitian_imaginary, panels, traced
+from tests.oracles.electrons_dense import hermitian_imaginary, panels, traced
 
 
-def chain_end(z_from_edges, hopping):
-    """g and dg/dE of a semi-infinite chain from E - (bottom, top) of its band, Im E >= 0."""
-    bottom, top = z_from_edges
-    middle = (bottom + top) / 2
-    root = np.sqrt(bottom) * np.sqrt(top)
-    g = (middle - root) / (2 * hopping**2)
-    small = abs(middle) > 10 * hopping
-    g = np.where(small, 2 / (middle + root), g)
-    return g, -g / root
+def chain_end(bottom, top, hopping):
+    """g and dg/dE of a semi-infinite chain; bottom, top: E minus the edges of its band, Im E >= 0."""
+    middle, root = (bottom + top) / 2, np.sqrt(bottom) * np.sqrt(top)
+    g = np.where(abs(middle) > 10 * hopping, 2 / (middle + root), (middle - root) / (2 * hopping**2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return g, -g / root
 
 
-def wire_parts(wire, first=-140, last=60):
-    """{"adiabatic", "sea", "surface"} (n, 4) of an oracle `Wire`."""
-    mu, t, n = wire.fermi_energy, wire.hopping, wire.n
-    y, w = panels(2.0 ** np.arange(first, last + 1), 16)
+def first_order(mu, H, Hd, lead, is_open):
+    """{"adiabatic", "sea", "surface"}: density matrices, all (2n, 2n).
+
+    lead: y (k,) -> Sigma and dSigma/dE of all leads at mu + iy, (k, 2n, 2n); is_open: whether any mode is, at mu.
+    """
+    y, w = panels(2.0 ** np.arange(-140, 61), 16)
+    one = np.eye(len(H))
 
     def green(height):
-        height = np.asarray(height, float)
-        edges = [(mu - wire.onsite - s * 2 * t) + 1j * height for s in (-1, 1)]
-        g, dg = chain_end(edges, t)
-        sigma = np.zeros((len(height), 2 * n, 2 * n), complex)
-        slope = np.zeros_like(sigma)
-        for end, coupling in zip((slice(0, 2), slice(-2, None)), wire.couplings, strict=True):
-            sigma[:, end, end] += coupling**2 * g[:, None, None] * np.eye(2)
-            slope[:, end, end] += coupling**2 * dg[:, None, None] * np.eye(2)
-        energy = mu + 1j * height
-        G = np.linalg.inv(energy[:, None, None] * np.eye(2 * n) - wire.H - sigma)
-        return G, np.eye(2 * n) - slope
+        sigma, slope = lead(height)
+        return np.linalg.inv((mu + 1j * height)[:, None, None] * one - H - sigma), one - slope
 
-    G, B = green(y)
-    G1 = -0.5j * (G @ B @ G @ wire.Hd @ G - G @ wire.Hd @ G @ B @ G)
-    # int_-inf^mu F dE = -i int_0^inf F(mu + iy) dy for F that falls off as 1/z^2; G itself has half of a circle more.
-    sea = -hermitian_imaginary(-1j * np.einsum("k,kab->ab", w, G1)) / np.pi
-    top = y[-1]
-    adiabatic = -hermitian_imaginary(-1j * np.einsum("k,kab->ab", w, G)) / np.pi + np.eye(2 * n) / 2
-    surface = np.zeros((2 * n, 2 * n), complex)
-    if any(wire.couplings) and abs(mu - wire.onsite) < 2 * t:
-        G = green([0.0])[0][0]
+    # int_-inf^mu F dE = -i int_0^inf F(mu + iy) dy for F that falls off as 1/z^2; G has a quarter of a circle more.
+    sea, adiabatic = np.zeros((2, *H.shape), complex)
+    for part in np.array_split(np.arange(len(y)), 1 + len(y) * len(H) ** 2 // 10**6):
+        G, B = green(y[part])
+        adiabatic += np.einsum("k,kab->ab", w[part], G)
+        ahead = G @ Hd @ G
+        sea += np.einsum("k,kab->ab", w[part], -0.5j * (G @ B @ ahead - ahead @ B @ G))
+    surface = np.zeros_like(sea)
+    if is_open:
+        G = green(np.zeros(1))[0][0]
         Gd = G.conj().T
-        surface = -((Gd @ wire.Hd @ Gd + G @ wire.Hd @ G) / 2 - G @ wire.Hd @ Gd) / (2 * np.pi)
-    assert top > 1e15
-    return {"adiabatic": traced(adiabatic), "sea": traced(sea), "surface": traced(surface)}
+        surface = -((Gd @ Hd @ Gd + G @ Hd @ G) / 2 - G @ Hd @ Gd) / (2 * np.pi)
+    return {
+        "adiabatic": -hermitian_imaginary(-1j * adiabatic) / np.pi + one / 2,
+        "sea": -hermitian_imaginary(-1j * sea) / np.pi,
+        "surface": surface,
+    }
 
 
-assert SIGMA.shape == (4, 2, 2)
+def wire_parts(wire):
+    """(n, 4) by origin of an oracle `Wire`."""
+    mu, t, size = wire.fermi_energy, wire.hopping, 2 * wire.n
+
+    def lead(y):
+        pair = chain_end(*((mu - wire.onsite + edge) + 1j * y for edge in (2 * t, -2 * t)), t)
+        out = np.zeros((2, len(y), size, size), complex)
+        for end, coupling in zip((slice(0, 2), slice(-2, None)), wire.couplings, strict=True):
+            for matrix, value in zip(out, pair, strict=True):
+                matrix[:, end, end] += coupling**2 * value[:, None, None] * np.eye(2)
+        return out
+
+    is_open = any(wire.couplings) and abs(mu - wire.onsite) < 2 * t
+    return {name: traced(rho) for name, rho in first_order(mu, wire.H, wire.Hd, lead, is_open).items()}
+
+
+def lattice_parts(lattice):
+    """(nx, ny, 4) by origin of an oracle `Lattice`."""
+    mu, t, ny = lattice.fermi_energy, lattice.hopping, lattice.ny
+    energies, vectors = np.linalg.eigh(lattice.column)
+
+    def lead(y):
+        pair = chain_end(*((mu - energies + edge) + 1j * y[:, None] for edge in (2 * t, -2 * t)), t)
+        out = np.zeros((2, len(y), *lattice.H.shape), complex)
+        for end, coupling in zip((slice(0, 2 * ny), slice(-2 * ny, None)), lattice.couplings, strict=True):
+            for matrix, value in zip(out, pair, strict=True):
+                in_space = np.einsum("ym,km,zm->kyz", vectors, value, vectors)
+                matrix[:, end, end] += coupling**2 * np.kron(in_space, np.eye(2))
+        return out
+
+    is_open = any(lattice.couplings) and (abs(mu - energies) < 2 * t).any()
+    parts = first_order(mu, lattice.H, lattice.Hd, lead, is_open)
+    return {name: lattice.on_sites(rho) for name, rho in parts.items()}
