@@ -163,11 +163,12 @@ class Device:
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
     @functools.cached_property
-    def band_roots(self) -> NDArray[np.float64]:
-        """Energies at which a mode of the leads opens or closes and Sigma has a root: none of a closed device."""
+    def nearest_opening(self) -> float:
+        """The energy next to E_F at which a mode of the leads opens or closes and Sigma has a root; inf if closed."""
         if self.is_closed:
-            return np.empty(0)
-        return self.modes.thresholds if self.is_lattice else np.array(self.band)
+            return np.inf
+        openings = self.modes.thresholds if self.is_lattice else np.array(self.band)
+        return float(openings[np.argmin(abs(openings - self.fermi_energy))])
 
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""

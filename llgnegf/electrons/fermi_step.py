@@ -120,15 +120,16 @@ def choose_step(frozen: Probed) -> Step:
     Raises ToleranceError where a level lies at the Fermi energy inside a band: how full it is, no rule can tell.
     """
     device, mu, t = frozen.device, frozen.device.fermi_energy, frozen.device.hopping
-    rounding = rounding_of(device, frozen.bounds)
-    roots = device.band_roots
-    root = roots[np.argmin(abs(roots - mu))] if len(roots) else np.inf
+    root = device.nearest_opening
     near_root = abs(root - mu) < _NEAR_ROOT * t
     outside = device.is_closed or not device.band[0] < mu < device.band[1]
     asked = 0.1 * device.tolerance * t
-    gap, G = _narrowed(frozen, mu, asked, 1e-13 * t)
-    nearness = max(1.0, t * abs(G.real).max(), t * abs(G.imag).max())
-    unresolved = gap * abs(G.imag).max() > 0.5 * device.tolerance
+    gap, real, imaginary = _narrowed(frozen, mu, asked, 1e-13 * t)
+    nearness = max(1.0, t * real, t * imaginary)
+    unresolved = gap * imaginary > 0.5 * device.tolerance
+    if not near_root and not unresolved and _lost(frozen, nearness) <= 0.1 * device.tolerance:
+        return Step((mu,), gap, nearness, _lost(frozen, nearness), "")
+    rounding = rounding_of(device, frozen.bounds)
     blur, edge_blur, sharp = 0.0, 0.0, ""
     if near_root:
         sharp = (
@@ -140,14 +141,14 @@ def choose_step(frozen: Probed) -> Step:
         blur, edge_blur = _sea_within(frozen, mu, last_digit), last_digit / max(abs(mu - root), last_digit)
         if outside and (abs(mu - root) > last_digit or blur < _sea_within(frozen, mu, 1e4 * last_digit)):
             blur = 0.0
-    if outside and (unresolved or near_root or _lost(frozen, nearness) > 0.1 * device.tolerance):
+    if outside:
         levels = frozen.distances
         if levels is not None:
             return _in_the_gap(frozen, levels, mu, asked, rounding, blur, sharp)
     if near_root:
         while gap > 1e-3 * rounding and _sea_within(frozen, mu, gap) > 0.2 * device.tolerance:
             gap *= 1e-2
-    elif unresolved or _lost(frozen, nearness) > 0.1 * device.tolerance:
+    else:
         level = _nearest_level(frozen, mu, gap)
         sharp = f"a level at {level:.16g} lies {abs(level - mu):.1e} from the Fermi energy {mu:.16g}"
     if unresolved and not near_root:
@@ -158,16 +159,17 @@ def choose_step(frozen: Probed) -> Step:
     return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur)
 
 
-def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, NDArray[np.complex128]]:
-    """A gap within which the states do not matter, where there is one above `least`, and G at that height.
+def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float]:
+    """A gap within which the states do not matter, where there is one above `least`; largest Re G, Im G at that height.
 
     Im G one gap above the step bounds the weight of the states that the rule does not resolve:
     sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
     """
     while True:
         G = frozen.probe(energy + 1j * gap)
-        if gap * abs(G.imag).max() <= 0.5 * frozen.device.tolerance or gap < least:
-            return gap, G
+        imaginary = float(abs(G.imag).max())
+        if gap * imaginary <= 0.5 * frozen.device.tolerance or gap < least:
+            return gap, float(abs(G.real).max()), imaginary
         gap *= 1e-2
 
 
