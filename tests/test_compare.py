@@ -41,6 +41,21 @@ def test_the_error_is_of_second_order_in_the_frequency(tmp_path, name, axis):
     assert slope == pytest.approx(2, abs=0.2), errors
 
 
+@pytest.mark.parametrize("axis", [[0, 0, 1], [0, 1, 0], [1, 0, 0]])
+def test_the_error_is_of_second_order_with_a_bound_level_in_the_thermal_window(tmp_path, axis):
+    """J_sd = 3 binds a level at -3.2104 below the lead band; filled by a Fermi function of the turning frame, the
+    error was 0.4 of the result and of first order."""
+    errors = {}
+    for frequency in (0.02, 0.01):
+        changes = {"run__duration": 0, "motion__frequency": frequency, "motion__axis": axis}
+        changes |= {"electrons__fermi_energy": -3.2104, "electrons__sd_exchange": 3.0, "electrons__temperature": 0.05}
+        with result_of(tmp_path / f"{frequency}.h5", "precessing_wall", electrons__tolerance=1e-10, **changes) as r:
+            (c,) = compare(r)
+        errors[frequency] = c.absolute_error.max()
+        assert errors[frequency] < 0.01 * np.linalg.norm(c.exact)
+    assert np.log2(errors[0.02] / errors[0.01]) == pytest.approx(2, abs=0.05), errors
+
+
 def test_only_the_surface_part_pumps(tmp_path):
     """Known number: (sum T_surface)_z/omega = 2.718e-3 for the Bloch wall, and the geometric part sums to zero."""
     with result_of(tmp_path / "a.h5", "precessing_wall", run__duration=0) as r:

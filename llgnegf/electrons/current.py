@@ -107,6 +107,7 @@ def currents(
         counter=frozen.counter,
     )
     parts = {"adiabatic": bonds[0], "sea": bonds[3], "surface": frozen.surface_bonds(rate)}
+    frozen.check_first_order(rate, parts["sea"] + parts["surface"])
     return _pack(extended, parts)
 
 
@@ -131,6 +132,7 @@ def precession_currents(
     unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
     rate = extended.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(n))
     surface = frozen.surface_bonds(rate, K)
+    frozen.check_first_order(rate, surface + bonds[2] - bonds[1])
     return _pack(extended, {"adiabatic": bonds[0], "geometric": -bonds[1], "sea": bonds[2], "surface": surface})
 
 

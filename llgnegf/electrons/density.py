@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from .chain_surface import ChainSurface
 from .counter import Counter
-from .device import DERIVATIVE_ERROR, IDENTITY, Contour, Device, RealRule
+from .device import DERIVATIVE_ERROR, IDENTITY, Contour, Device, RealRule, dense_hamiltonian
+from .fermi_step import Distances, Step, choose_step
 from .green import contour_sums, surface_terms
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
@@ -260,26 +261,46 @@ class Frozen:
 
     @cached_property
     def contour(self) -> Contour:
-        """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
-        device = self.device
-        gap = 0.1 * device.tolerance * device.hopping
-        if device.temperature > 0:
+        """The pole rule of this texture."""
+        device, step = self.device, self.step
+        if step is None:
+            gap = 0.1 * device.tolerance * device.hopping
             return self._sharp_contour if self.surface.needs_arcs else device.contour(self.bounds, gap)
-        for _ in range(4):
-            # Im G one gap above E_F bounds the weight of the states that the rule does not resolve:
-            # sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
-            z = np.full(2, device.fermi_energy + 1j * gap)
-            sigma = [s[:, None, None] * IDENTITY for s, _ in device.self_energy(z)]
-            factors = np.array([0.5j, 0.5])
-            out = contour_rows(z, factors, self.blocks, device.hops, (sigma[0], sigma[1]), counter=self.counter).rows
-            imaginary, real = abs(out[:, 0]).max(axis=(1, 2))
-            if gap * imaginary <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
-                break
-            gap *= 1e-2
-        # The sea term holds the derivative of the rule, whose error is that of the rule over the distance of the
-        # nearest level; |G(E_F)| is one over that distance.
-        nearness = max(1.0, device.hopping * max(imaginary, real))
-        return device.contour(self.bounds, gap, sharpness=int(np.round(np.log10(nearness))))
+        if step.places == (device.fermi_energy,):
+            return device.contour(self.bounds, step.gap, sharpness=step.sharpness)
+        return device.contour_of(step.rule(device, self.bounds))
+
+    @cached_property
+    def step(self) -> Step | None:
+        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        return choose_step(self) if self.device.temperature == 0 else None
+
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        return 1.0
+
+    def probe(self, z: complex) -> NDArray[np.complex128]:
+        """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
+        both = np.full(2, z)
+        left, right = (s[:, None, None] * IDENTITY for s, _ in self.device.self_energy(both))
+        # The kernel keeps the real part of -2 w Tr[sigma G].
+        weights = np.array([-0.5, 0.5j])
+        found = contour_rows(both, weights, self.blocks, self.device.hops, (left, right), counter=self.counter).rows
+        return np.asarray(found[0, 0] + 1j * found[1, 0])
+
+    @property
+    def distances(self) -> Distances:
+        """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands."""
+        H = dense_hamiltonian(self.blocks, self.device.hops)
+
+        def at(energy: float) -> NDArray[np.float64]:
+            matrix = H.copy()
+            for end, sigma, _ in self.device.end_self_energies(energy):
+                matrix[end, end] += sigma.real
+            return np.asarray(np.linalg.eigvalsh(matrix) - energy)
+
+        return at
 
     @property
     def rule(self) -> FermiPoles:
@@ -312,7 +333,17 @@ class Frozen:
         """
         _ = self.adiabatic
         assert self._equilibrium is not None
+        if self.step is not None and self.step.places != (self.device.fermi_energy,):
+            # The potential itself is smooth where a level crosses the Fermi energy; it depends on where that is.
+            return self._at_fermi_energy().grand_potential
         return self._equilibrium[1] - self.device.bare_grand_potential(self.contour)
+
+    def _at_fermi_energy(self) -> Frozen:
+        """The same electrons with the step at the Fermi energy, whatever lies there."""
+        other = Frozen(self.device, self.m, self.potential, self.counter)
+        other.__dict__["step"] = None
+        other.__dict__["contour"] = self.device.contour(self.bounds, 0.1 * self.device.tolerance * self.device.hopping)
+        return other
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -332,7 +363,9 @@ class Frozen:
         contour = self.contour
         identity = _identity_blocks(device.n_sites)
         sums, ends = self._over_contour(2, identity, rate, contour.derivative_ends)
-        return Response(sums[3], self.surface.density(rate, -sums[1]), ends[:, 1])
+        surface = self.surface.density(rate, -sums[1])
+        self.check_first_order(rate, sums[3] + surface)
+        return Response(sums[3], surface, ends[:, 1])
 
     def _over_contour(self, *perturbed: Any) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
         """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
@@ -342,6 +375,11 @@ class Frozen:
         sums = found.rows.sum(axis=0)
         self._remember(sums[0], found.logdet)
         return sums, found.ends
+
+    def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
+        """ToleranceError where the response to dH/dt = `rate` (n, 2, 2) hangs on the last digits of E_F at kT = 0."""
+        if self.step is not None and self.step.is_delicate(self.device.tolerance):
+            self.step.check_first_order(self.device, rate, response)
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
         """All parts for one motion."""
@@ -397,7 +435,9 @@ class Frozen:
         flow = 2 * np.imag(pauli_traces(np.einsum("k,kpab->pab", contour.rule.weights, turned)))
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         rate = device.coupling_blocks(frequency * np.cross(axis, self.m), np.zeros(device.n_sites))
-        return self._pack(sums[2], self.surface.turned(rate, K), -sums[1]), flow, (rate, K)
+        surface = self.surface.turned(rate, K)
+        self.check_first_order(rate, sums[2] + surface - sums[1])
+        return self._pack(sums[2], surface, -sums[1]), flow, (rate, K)
 
     def _pack(self, sea, surface, geometric) -> SpinDensity:
         adiabatic = self.adiabatic

@@ -202,6 +202,14 @@ class Device:
             return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
+    @functools.cached_property
+    def nearest_opening(self) -> float:
+        """The energy next to E_F at which a mode of the leads opens or closes and Sigma has a root; inf if closed."""
+        if self.is_closed:
+            return np.inf
+        openings = self.modes.thresholds if self.is_lattice else np.array(self.band)
+        return float(openings[np.argmin(abs(openings - self.fermi_energy))])
+
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
         array = np.ascontiguousarray(values, dtype=float)
@@ -289,6 +297,12 @@ class Device:
         """The pole rule with that sharpness."""
         return self.pole_rule(*bounds, self.hopping, self.fermi_energy, self.sharpness(bounds))
 
+    def contour_of(self, rule: FermiPoles) -> Contour:
+        """A pole rule with the self-energies at its nodes."""
+        ends = self.self_energy(rule.nodes)
+        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
+        return Contour(rule, (left, right), (d_left, d_right))
+
     def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
         share = max(1e-14, POLE_SHARE * self.tolerance * 10.0**-sharpness)
         if self.temperature == 0:
@@ -299,10 +313,7 @@ class Device:
         return fermi_poles(low, high, mu, self.temperature, share)
 
     def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
-        rule = self.pole_rule(low, high, gap, mu, sharpness)
-        ends = self.self_energy(rule.nodes)
-        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
-        return Contour(rule, (left, right), (d_left, d_right))
+        return self.contour_of(self.pole_rule(low, high, gap, mu, sharpness))
 
     def _make_lead_slices(self, energies: tuple[complex, ...]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Self-energies of the left and the right lead of a square lattice, (k, 2 ny, 2 ny); cached."""

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from .counter import Counter
 from .density import Response, SpinDensity
 from .device import DERIVATIVE_ERROR, Device
-from .lattice_surface import LatticeSurface
+from .fermi_step import Distances, Step, choose_step
+from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
 from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
@@ -68,20 +69,41 @@ class FrozenLattice:
     @cached_property
     @one_blas_thread
     def rule(self) -> FermiPoles:
-        """The pole rule of this texture.  At kT = 0 the gap is narrowed until the states inside it do not matter."""
-        device = self.device
-        gap = 0.1 * device.tolerance * device.hopping
-        if device.temperature > 0:
-            return device.pole_rule(*self.bounds, gap, device.fermi_energy, 0)
-        for _ in range(4):
-            # As for chains: Im G one gap above E_F bounds the weight of the states that the rule does not resolve.
-            z = np.array([device.fermi_energy + 1j * gap])
-            found = pauli_traces(self.sweep(z).blocks)
-            if gap * abs(found.imag).max() <= 0.5 * device.tolerance or gap < 1e-13 * device.hopping:
-                break
-            gap *= 1e-2
-        nearness = max(1.0, device.hopping * abs(found).max())
-        return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
+        """The pole rule of this texture."""
+        device, step = self.device, self.step
+        if step is None:
+            return device.pole_rule(*self.bounds, 0.1 * device.tolerance * device.hopping, device.fermi_energy, 0)
+        return step.rule(device, self.bounds)
+
+    @cached_property
+    @one_blas_thread
+    def step(self) -> Step | None:
+        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        return choose_step(self) if self.device.temperature == 0 else None
+
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        return 1 / self.difference.step
+
+    def probe(self, z: complex) -> NDArray[np.complex128]:
+        """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
+        return pauli_traces(self.sweep(np.array([z])).blocks)
+
+    @property
+    def distances(self) -> Distances | None:
+        """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands; None for large lattices."""
+        if self.device.n_sites > MOST_LEVEL_SITES:
+            return None
+        H = self.dense_hamiltonian()
+
+        def at(energy: float) -> NDArray[np.float64]:
+            matrix = H.copy()
+            for end, sigma, _ in self.device.end_self_energies(energy):
+                matrix[end, end] += sigma.real
+            return np.asarray(np.linalg.eigvalsh(matrix) - energy)
+
+        return at
 
     def sweep(
         self,
@@ -144,6 +166,11 @@ class FrozenLattice:
 
         Omega = (1/pi) int f Im ln det G^-1 with the poles that gave rho_ad: J_sd s_i = -dOmega/dm_i to rounding.
         """
+        if self.step is not None and self.step.places != (self.device.fermi_energy,):
+            # The potential itself is smooth where a level crosses the Fermi energy; it depends on where that is.
+            other = FrozenLattice(self.device, self.m, self.potential, self.counter)
+            other.__dict__["step"] = None
+            return other.grand_potential
         _ = self.adiabatic
         known = self._first_order.log_determinants(self) if self._is_split and self._first_order else None
         if known is None:
@@ -187,12 +214,15 @@ class FrozenLattice:
         return SECOND_ORDER if device.tolerance >= 1e-6 and broadened else FOURTH_ORDER
 
     @cached_property
-    def steps(self) -> NDArray[np.float64]:
+    def steps(self) -> NDArray[np.inexact]:
         """Steps of the difference: a share of the distance of each node to the spectrum."""
         return self._steps(self.rule)
 
-    def _steps(self, rule: FermiPoles) -> NDArray[np.float64]:
+    def _steps(self, rule: FermiPoles) -> NDArray[np.inexact]:
         z, (low, high) = rule.nodes, self.bounds
+        if self.device.temperature == 0:
+            # Along the line of the nodes: beside an opening mode they come nearer to E_F than its last digit.
+            return 1j * self.difference.step * np.minimum(z.imag, high - low)
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
         # Far from the spectrum the Green's function varies over its width.
         return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
@@ -211,7 +241,14 @@ class FrozenLattice:
             nothing = np.zeros((*self.device.shape, 4))
             return nothing, nothing.copy()
         sea = np.ascontiguousarray(self.sea(rate)[:, 0])
-        return sea, self.surface(rate)
+        surface = self.surface(rate)
+        self.check_first_order(rate, sea + surface)
+        return sea, surface
+
+    def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
+        """ToleranceError where the response to dH/dt = `rate` hangs on the last digits of E_F at kT = 0."""
+        if self.step is not None and self.step.is_delicate(self.device.tolerance):
+            self.step.check_first_order(self.device, rate, response)
 
     def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
         """`response` in the form of `density.Frozen.respond`."""

@@ -83,6 +83,7 @@ def lattice_currents(
         # The sea first: it tells the surface how many states there are at the Fermi energy.
         parts["sea"] = bonds.hops[..., None] * frozen.sea(rate, with_bonds=True)[:, 1:]
         parts["surface"] = frozen.fermi_surface.flows(rate, bonds.starts, bonds.ends, bonds.hops)
+        frozen.check_first_order(rate, parts["sea"] + parts["surface"])
     else:
         parts["sea"] = parts["surface"] = np.zeros((*bonds.hops.shape, 4))
     along_x = {origin: extended.flows(part[:-1, 0]) for origin, part in parts.items()}

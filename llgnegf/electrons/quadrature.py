@@ -20,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ellipkm1, expit
 
+# Double precision holds no better approximation of the step function.
+SHARPEST = 5e-14
+
 
 class ToleranceError(ValueError):
     """An integral cannot be had at the accuracy asked; the message says what to change."""
@@ -171,7 +174,9 @@ def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) 
     caller bounds the spectral weight.  The count grows as ln(1/gap) ln(1/tolerance)/pi^2.  The line needs no band
     bottom, so no bound state can be missed.
     """
-    n = max(2, int(np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2 * 0.5))
+    tolerance = max(tolerance, SHARPEST)
+    n_expected = np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2
+    n = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85)))
     while True:
         y, a, error = _zolotarev(n, gap / reach)
         if error <= 2 * tolerance:

@@ -5,12 +5,15 @@ In the frame that turns with the moments the problem is stationary (Bajpai and N
 
     H_RF = H(0) - (omega/2) sigma_a,   Sigma(E + omega/2) and f(E + omega/2) for up, E - omega/2 for down.
 
-The density matrix is the equilibrium one of the up population, summed over poles of its Fermi function (this also
-fills states bound outside the lead band), plus a window on the real axis in which the down population differs,
+The density matrix is the equilibrium one of the up population, summed over poles of its Fermi function, plus a window
+on the real axis in which the down population differs,
 
     rho = -(1/pi) int f(E + w/2) Im G + (1/2pi) int [f(E - w/2) - f(E + w/2)] G Gamma_down G^+.
 
-In a closed wire the levels turn with the frame and keep the occupation they have at rest.
+Discrete levels (all of a closed wire, states bound outside the lead band) turn with the frame and keep the occupation
+f(E_n) they have at rest.  The first term fills those of an open wire by f(E + w/2) instead, which is put right:
+
+    rho += sum_n P_n [ f(E_n at rest) - f(E_n in motion + w/2) ].
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from .bound_states import Shares
 from .current import Extended
 from .density import Frozen, contour_integral, rotation_generator, surface_integrand
 from .device import IDENTITY, Contour, Device, dense_hamiltonian
+from .dragged_levels import Levels, discrete_levels, partners
+from .fermi_step import rounding_of
 from .quadrature import ToleranceError, adaptive_nodes, fermi
 
 
@@ -80,7 +85,7 @@ def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
     K = rotation_generator(np.asarray(axis, float), frequency)
     blocks = frozen.blocks - K
     if device.is_closed:
-        traced, bonds = _closed(frozen, blocks)
+        traced, bonds = _closed(frozen, blocks, abs(frequency))
         into_up = into_down = np.zeros(2)
     else:
         traced, bonds, into_up, into_down = _open(frozen, blocks, K, abs(frequency) / 2, axis)
@@ -95,17 +100,75 @@ def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
     )
 
 
-def _closed(frozen: Frozen, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Site and bond traces (n, 4), (n - 1, 4) of a closed wire, whose levels keep their occupation.
+def _closed(frozen: Frozen, blocks: np.ndarray, frequency: float) -> tuple[np.ndarray, np.ndarray]:
+    """Site and bond traces (n, 4), (n - 1, 4) of a closed wire, whose levels keep their occupation."""
+    device = frozen.device
+    at_rest, moving = (_all_levels(dense_hamiltonian(h, device.hops)) for h in (frozen.blocks, blocks))
+    rest, motion = partners(at_rest, moving, frequency)
+    filling = _occupation(frozen, at_rest.energies[rest])
+    return _filled(device, filling, moving.states[motion])
 
-    Levels of H(0) and H_RF correspond in the order of their energies.
+
+def _occupation(frozen: Frozen, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """f of levels at rest; at kT = 0 those at the Fermi energy, but for rounding, are half filled."""
+    device = frozen.device
+    mu = device.fermi_energy
+    if device.temperature == 0:
+        energies = np.where(abs(energies - mu) <= rounding_of(device, frozen.bounds), mu, energies)
+    return fermi(energies, mu, device.temperature)
+
+
+def _all_levels(H: NDArray[np.complex128]) -> Levels:
+    energies, vectors = np.linalg.eigh(H)
+    return Levels(energies, vectors.T, vectors.T)
+
+
+def _filled(device: Device, filling: NDArray[np.float64], states: NDArray[np.complex128]):
+    """sum_n filling_n v_n v_n^+ on sites (n, 4) and over bonds (n - 1, 4), for states (k, 2n)."""
+    spinors = states.reshape(-1, device.n_sites, 2)
+    shares = Shares([(f * v, v) for f, v in zip(filling, spinors, strict=True)], device.n_sites)
+    return shares.on_sites(), shares.over_bonds(device.hops)
+
+
+def _kept_occupation(frozen: Frozen, blocks: np.ndarray, up: np.ndarray, down: np.ndarray, half: float, rule):
+    """What levels bound outside the lead band add by keeping their occupation: site and bond traces, or None.
+
+    up, down: (2, 2) projectors; rule: the poles that filled the levels in motion.
     """
     device = frozen.device
-    energies = np.linalg.eigvalsh(dense_hamiltonian(frozen.blocks, device.hops))
-    states = np.linalg.eigh(dense_hamiltonian(blocks, device.hops))[1].T.reshape(-1, device.n_sites, 2)
-    filling = fermi(energies, device.fermi_energy, device.temperature)
-    shares = Shares([(f * state, state) for f, state in zip(filling, states, strict=True)], device.n_sites)
-    return shares.on_sites(), shares.over_bonds(device.hops)
+    # A level moves by omega/2 at most, so these are all whose two occupations differ by more than the tolerance.
+    reach = device.temperature * np.log(10 / device.tolerance)
+    low, high = device.fermi_energy - reach - 2 * half, device.fermi_energy + reach + 2 * half
+    margin = 1e-9 * device.hopping
+    band = device.band[0] - margin, device.band[1] + margin
+    if half == 0 or (low >= band[0] and high <= band[1]):
+        return None
+    hop = device.hopping
+
+    def effective_of(site_blocks, shift):
+        H = dense_hamiltonian(site_blocks, device.hops)
+
+        def effective(energy):
+            matrix, overlap = H.copy(), np.eye(len(H), dtype=complex)
+            populations = zip(device.self_energy(energy + shift), device.self_energy(energy - shift), strict=True)
+            for end, (plus, minus) in zip((slice(0, 2), slice(-2, None)), populations, strict=True):
+                matrix[end, end] += plus[0].real * up + minus[0].real * down
+                overlap[end, end] -= plus[1].real * up + minus[1].real * down
+            return matrix, overlap
+
+        return effective
+
+    at_rest = discrete_levels(
+        effective_of(frozen.blocks, 0.0), [(low, min(high, band[0])), (max(low, band[1]), high)], hop
+    )
+    # In motion the bands of the two spins lie omega apart; a level between their edges leaks into one of them.
+    gaps = [(low - half, min(high + half, band[0] - half)), (max(low - half, band[1] + half), high + half)]
+    moving = discrete_levels(effective_of(blocks, half), gaps, hop)
+    rest, motion = partners(at_rest, moving, 2 * half)
+    energies = moving.energies[motion, None]
+    given = rule.constant + 2 * (rule.weights / (energies - rule.nodes)).real.sum(axis=1)
+    kept = _occupation(frozen, at_rest.energies[rest])
+    return _filled(device, kept - given, moving.states[motion])
 
 
 def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
@@ -130,6 +193,10 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
     sums, _, flows = contour_integral(blocks, device.hops, contour, with_bonds=True, counter=counter)
     traced, bonds = sums[0].copy(), flows[0].copy()
     traced[:, 0] += 2 * rule.constant
+    kept = _kept_occupation(frozen, blocks, up, down, half, rule)
+    if kept is not None:
+        traced += kept[0]
+        bonds += kept[1]
 
     none = np.zeros_like(blocks)
 

@@ -68,3 +68,26 @@ def evolve_in_laboratory(m, axis, frequency, exchange, time, steps, n_lead, coup
         U = np.linalg.solve(one + 0.5j * dt * H, one - 0.5j * dt * H)
         rho = U @ rho @ U.conj().T
     return spin(rho, range(n_lead, n_lead + len(m)))
+
+
+def evolve_from_rest(m, axis, frequency, exchange, rise, time, n_lead, coupling, fermi_energy, temperature, step=0.1):
+    """Spin density (n, 3) seen from the turning frame after a start from rest within `rise`, frequency * sin^2.
+
+    The device's rows of the evolution operator, backwards in time: Taylor series of the midpoint Hamiltonian.
+    """
+    from scipy.sparse import csr_array
+
+    H = hamiltonian(m, exchange, n_lead, coupling)
+    axis = np.asarray(axis, float) / np.linalg.norm(axis)
+    K = np.kron(np.eye(len(H) // 2), np.tensordot(axis, SIGMA, 1) / 2)
+    still, turning = csr_array(H), csr_array(K)
+    rows = np.eye(len(H), dtype=complex)[:, 2 * n_lead : 2 * (n_lead + len(m))]
+    for k in reversed(range(round(time / step))):
+        now = (k + 0.5) * step
+        w = frequency * (np.sin(np.pi / 2 * now / rise) ** 2 if now < rise else 1.0)
+        now_H = still - w * turning
+        term = rows
+        for order in range(1, 13):
+            term = (1j * step / order) * (now_H @ term)
+            rows = rows + term
+    return spin(rows.conj().T @ thermal_state(H, fermi_energy, temperature) @ rows, range(len(m)))

@@ -1,0 +1,252 @@
+"""Where the poles of the step function stand at kT = 0, and when a result would hang on the last digits of E_F.
+
+Three things go wrong when the Fermi energy meets something sharp, and each has its own cure.
+
+* A discrete level next to E_F (closed wires, states bound outside the lead bands).  Occupations are all that matters
+  there, so the step stands in the middle of the gap of the spectrum that E_F lies in.  A level at E_F itself is half
+  filled, the limit kT -> 0: the mean of two steps, in the gaps below and above it.  The same mean gives the response to
+  a motion, because what goes with df/dE cancels between the Fermi sea and the Fermi surface.
+* An edge of the lead band or the opening of a transverse mode.  Sigma has a root there, so that the sea term has an
+  integrable singularity; the part of the spectrum that the poles leave out is narrowed until it does not matter.
+* Anything as near as the rounding of the energies: a level at E_F inside a band, a response that diverges at an edge.
+  That is refused, with the energy and its distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .device import Device
+from .quadrature import SHARPEST, FermiPoles, ToleranceError
+
+# Eigenvalues of H + Sigma(E) - E, increasing, at a real energy E at which Sigma is real (energy).
+Distances = Callable[[float], NDArray[np.float64]]
+
+# A root of the self-energy this near (share of the hopping) is looked at.
+_NEAR_ROOT = 0.015
+# Rounding of the energies, in units of the largest one: E_F and a level closer than this cannot be told apart.
+_ROUNDING = 16 * np.finfo(float).eps
+
+
+def _lost(frozen: Probed, nearness: float) -> float:
+    """What the sea of |dH/dt| = t^2 has lost: digits of the rule, and of the products that cancel in it."""
+    return max(SHARPEST * nearness, frozen.cancellation * np.finfo(float).eps * nearness**2)
+
+
+class Probed(Protocol):
+    """The electrons of one texture as seen from here (`density.Frozen`, `lattice.FrozenLattice`)."""
+
+    device: Device
+    bounds: tuple[float, float]
+
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+
+    def probe(self, z: complex) -> NDArray[np.complex128]:
+        """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z (1/energy)."""
+
+    @property
+    def distances(self) -> Distances | None:
+        """Distances of the levels, or None where they are too many to be found."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where the steps stand at kT = 0; the occupation is their mean.
+
+    places: energies; gap: half-width left unresolved, energy; sharpness: powers of ten better than the tolerance.
+    nearness: largest |G| t at the steps; lost: about the error of the response to |dH/dt| = t^2 beyond the tolerance.
+    edge_blur: rounding of E_F over its distance to an edge.
+    sharp: what is next to the Fermi energy, for messages.
+    """
+
+    places: tuple[float, ...]
+    gap: float
+    nearness: float
+    lost: float
+    sharp: str
+    edge_blur: float = 0.0
+
+    @property
+    def sharpness(self) -> int:
+        """The sea term holds the derivative of the rule: its error is that of the rule over the nearest distance."""
+        powers = int(np.ceil(np.log10(self.nearness))) if self.nearness > np.sqrt(10) else 0
+        return powers + (self.edge_blur > 0)
+
+    def is_delicate(self, tolerance: float) -> bool:
+        """Whether `check_first_order` could fail for motions of a sensible speed."""
+        return self.edge_blur > 0 or 1e3 * self.lost > tolerance
+
+    def check_first_order(self, device: Device, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
+        """ToleranceError where the response to dH/dt = `rate` (energy/time) has lost its digits."""
+        size = abs(response).max(initial=0.0)
+        lost = self.lost * abs(rate).max() / device.hopping**2
+        # As large as that it diverges at the edge.
+        lost = max(lost, size * self.edge_blur) if size > 100 else lost
+        if lost > device.tolerance * max(1.0, size):
+            raise ToleranceError(
+                f"at temperature = 0 the first order is known to {lost:.1e} only, electrons.tolerance is "
+                f"{device.tolerance:.1e}: {self.sharp}; change electrons.fermi_energy, or use a temperature > 0 or a "
+                "larger tolerance"
+            )
+
+    def rule(self, device: Device, bounds: tuple[float, float]) -> FermiPoles:
+        """The poles: of one step, or of two, each with half its weight."""
+        rules = [device.pole_rule(*bounds, self.gap, place, self.sharpness) for place in self.places]
+        if len(rules) == 1:
+            return rules[0]
+        return FermiPoles(
+            nodes=np.concatenate([rule.nodes for rule in rules]),
+            weights=np.concatenate([rule.weights for rule in rules]) / len(rules),
+            constant=float(np.mean([rule.constant for rule in rules])),
+            bound=max(rule.bound for rule in rules),
+        )
+
+
+def rounding_of(device: Device, bounds: tuple[float, float]) -> float:
+    """Distance (energy) within which a level and the Fermi energy cannot be told apart."""
+    return float(_ROUNDING * max(abs(device.fermi_energy), *map(abs, bounds)))
+
+
+def choose_step(frozen: Probed) -> Step:
+    """The step(s) of one texture at kT = 0 that hold the tolerance of its device.
+
+    Raises ToleranceError where a level lies at the Fermi energy inside a band: how full it is, no rule can tell.
+    """
+    device, mu, t = frozen.device, frozen.device.fermi_energy, frozen.device.hopping
+    root = device.nearest_opening
+    near_root = abs(root - mu) < _NEAR_ROOT * t
+    outside = device.is_closed or not device.band[0] < mu < device.band[1]
+    asked = 0.1 * device.tolerance * t
+    gap, real, imaginary = _narrowed(frozen, mu, asked, 1e-13 * t)
+    nearness = max(1.0, t * real, t * imaginary)
+    unresolved = gap * imaginary > 0.5 * device.tolerance
+    if not near_root and not unresolved and _lost(frozen, nearness) <= 0.1 * device.tolerance:
+        return Step((mu,), gap, nearness, _lost(frozen, nearness), "")
+    rounding = rounding_of(device, frozen.bounds)
+    blur, edge_blur, sharp = 0.0, 0.0, ""
+    if near_root:
+        sharp = (
+            f"the Fermi energy {mu:.16g} lies {abs(mu - root):.1e} from {root:.16g}, where a band of the leads begins "
+            "or ends"
+        )
+        # Outside, where nothing depends on the Fermi energy, only a response without limit at the edge is in doubt.
+        last_digit = 4 * np.finfo(float).eps * max(abs(mu), t)
+        blur, edge_blur = _sea_within(frozen, mu, last_digit), last_digit / max(abs(mu - root), last_digit)
+        if outside and (abs(mu - root) > last_digit or blur < _sea_within(frozen, mu, 1e4 * last_digit)):
+            blur = 0.0
+    if outside:
+        levels = frozen.distances
+        if levels is not None:
+            return _in_the_gap(frozen, levels, mu, asked, rounding, blur, sharp)
+    if near_root:
+        while gap > 1e-3 * rounding and _sea_within(frozen, mu, gap) > 0.2 * device.tolerance:
+            gap *= 1e-2
+    else:
+        level = _nearest_level(frozen, mu, gap)
+        sharp = f"a level at {level:.16g} lies {abs(level - mu):.1e} from the Fermi energy {mu:.16g}"
+    if unresolved and not near_root:
+        raise ToleranceError(
+            f"{sharp} at temperature = 0, so that its occupation hangs on the last digits: change "
+            "electrons.fermi_energy, or use a temperature > 0"
+        )
+    return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur)
+
+
+def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float]:
+    """A gap within which the states do not matter, where there is one above `least`; largest Re G, Im G at that height.
+
+    Im G one gap above the step bounds the weight of the states that the rule does not resolve:
+    sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
+    """
+    while True:
+        G = frozen.probe(energy + 1j * gap)
+        imaginary = float(abs(G.imag).max())
+        if gap * imaginary <= 0.5 * frozen.device.tolerance or gap < least:
+            return gap, float(abs(G.real).max()), imaginary
+        gap *= 1e-2
+
+
+def _slope(frozen: Probed, z: complex) -> NDArray[np.complex128]:
+    """dG/dE traced, by a difference."""
+    step = 0.1j * z.imag
+    return np.asarray((frozen.probe(z + step) - frozen.probe(z - step)) / (2 * step))
+
+
+def _sea_within(frozen: Probed, energy: float, width: float) -> float:
+    """About how much of the sea term of |dH/dt| = t^2 comes from energies within `width`."""
+    z = energy + 1j * width
+    scale = max(frozen.device.hopping, abs(frozen.device.sd_exchange)) * frozen.device.hopping
+    # Of two factors that one level dominates only one counts: what is diagonal in the level cancels.
+    others = min(abs(frozen.probe(z)).max(), 3 / frozen.device.hopping)
+    return float(width * scale * abs(_slope(frozen, z)).max() * others)
+
+
+def _nearest_level(frozen: Probed, energy: float, gap: float) -> float:
+    """Where the level is that dominates G: w/(E - E_n) over minus its slope is E - E_n."""
+    z = energy + 1j * gap
+    G = frozen.probe(z)
+    k = np.unravel_index(np.argmax(abs(G)), G.shape)
+    return float((z + G[k] / _slope(frozen, z)[k]).real)
+
+
+def _in_the_gap(
+    frozen: Probed, distances: Distances, mu: float, asked: float, rounding: float, blur: float, sharp: str
+) -> Step:
+    """Steps in the middle of the gap of the spectrum around mu, or of those on both sides of a level at mu."""
+    device, t = frozen.device, frozen.device.hopping
+    limits = [frozen.bounds[0] - t, frozen.bounds[1] + t]
+    if not device.is_closed:
+        limits[0 if mu >= device.band[1] else 1] = device.band[1 if mu >= device.band[1] else 0]
+    here = distances(mu)
+    # A wave that just fits at an edge is no level: it has no weight.
+    half_filled = bool((abs(here) <= rounding).any()) and min(abs(mu - e) for e in limits) > rounding
+    above = _neighbour(distances, mu, np.flatnonzero(here > rounding)[:1], limits[1], rounding)
+    below = _neighbour(distances, mu, np.flatnonzero(here < -rounding)[-1:], limits[0], rounding)
+    places = ((below + mu) / 2, (mu + above) / 2) if half_filled else ((below + above) / 2,)
+    room = min(mu - below, above - mu) / 2 if half_filled else (above - below) / 2
+    if not sharp or room < 1e-3 * t:
+        ends = [f"{e:.16g}, {abs(e - mu):.1e} away" for e in (below, above) if e not in limits]
+        at = [f"{mu:.16g} itself"] if half_filled else []
+        sharp = (
+            f"next to the Fermi energy {mu:.16g} lie levels at "
+            + " and ".join(at + ends)
+            + ("; " + sharp) * bool(sharp)
+        )
+    if room <= rounding:
+        raise ToleranceError(
+            f"{sharp}: at temperature = 0 their occupation hangs on the last digits; change electrons.fermi_energy, or "
+            "use a temperature > 0"
+        )
+    gap = min(asked, 1e-3 * room)
+    nearness = max(1.0, *(t * abs(part).max() for place in places for part in _parts(frozen.probe(place + 1j * gap))))
+    return Step(places, gap, nearness, max(blur, _lost(frozen, nearness)), sharp)
+
+
+def _parts(G: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return G.real, G.imag
+
+
+def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: float, rounding: float) -> float:
+    """The level next to mu that eigenvalue `index` (none or one) leads to, or the limit it would lie beyond.
+
+    The eigenvalue falls with the energy at a rate of at least 1: the level is no farther than its distance at mu.
+    """
+    from scipy.optimize import brentq
+
+    if not len(index):
+        return limit
+    k, first = int(index[0]), float(distances(mu)[index[0]])
+    end = min(mu + first, limit) if first > 0 else max(mu + first, limit)
+    last = float(distances(end)[k])
+    if abs(last) <= rounding:
+        return end
+    if last * first > 0:
+        return limit
+    return float(brentq(lambda e: distances(e)[k], mu, end, xtol=0.1 * rounding))
