@@ -369,7 +369,7 @@ class Frozen:
             return nothing
         if kT == 0:
             return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
-        size = max(abs(part).max() for part in drive) / device.hopping
+        size = max(abs(drive[0]).max() / device.hopping, abs(drive[1]).max()) / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         if target == 0:
             return nothing
@@ -544,7 +544,7 @@ class Frozen:
         if device.is_closed or not low < device.fermi_energy < high:
             return np.inf
         states = 2 * np.pi * float(self.density_of_states(device.fermi_energy)[:, 0].sum())
-        return 8 / max(states, 1e-300)
+        return 8 / states if states > 0 else np.inf
 
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """(n, 4): local density of states and its spin components at a real energy in the band."""

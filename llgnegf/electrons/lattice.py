@@ -342,7 +342,7 @@ class FrozenLattice:
             return nothing
         if kT == 0:
             return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
-        size = abs(rate).max() / device.hopping
+        size = abs(rate).max() / device.hopping**2
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         window = max(low, self._window[0]), min(high, self._window[1])
         if target == 0 or window[0] >= window[1]:
@@ -385,7 +385,7 @@ class FrozenLattice:
         if self._thermal_states is None or len(self._resonances):
             return True
         lost = abs(2 * np.pi * self._thermal_states - states).max()
-        known_to = 2 * np.pi * self.device.tolerance / max(1.0, self.device.temperature / self.device.hopping)
+        known_to = 2 * np.pi * self.device.tolerance / max(self.device.hopping, self.device.temperature)
         return bool(lost * self._gain < 4 * target or lost < 0.1 * known_to)
 
     def _panel_rule(self, rate: NDArray[np.complex128], target: float, edges: NDArray[np.float64]):
@@ -452,6 +452,8 @@ class FrozenLattice:
         if device.is_closed or not low < device.fermi_energy < high:
             return np.inf
         psi = self.at_energy(device.fermi_energy).psi
+        if not psi.size:
+            return np.inf
         flat = psi.reshape(-1, psi.shape[-1])
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
