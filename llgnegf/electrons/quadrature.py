@@ -140,6 +140,10 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
         )
     upper, real, coefficients = kept
     n = len(upper)
+    if not n and not len(real):  # f is constant on the spectrum: one pole without weight, so that no sum is empty
+        return FermiPoles(
+            np.array([fermi_energy + 1j * np.pi * temperature]), np.zeros(1, complex), float(coefficients[0]), best
+        )
     pairs = coefficients[1 : 1 + 2 * n].reshape(n, 2) @ np.array([1, 1j])
     return FermiPoles(
         nodes=fermi_energy + temperature * np.concatenate([upper, real.astype(complex)]),
