@@ -72,8 +72,8 @@ _NEARLY_LINEAR = 6.0
 def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """y, R and error of f(x) ~ 1/2 - sum_k R_k [1/(x - iy_k) + 1/(x + iy_k)] on |x| <= reach, or None.
 
-    The continued fraction of tanh, cut off (Ozaki, Phys. Rev. B 75, 035123 (2007)): the error vanishes as x^(4n + 1), so
-    that a few poles give even a small f - 1/2 to all digits.  The error is below `tolerance` times the largest |f - 1/2|.
+    The continued fraction of tanh, cut off (Ozaki, Phys. Rev. B 75, 035123 (2007)): the error vanishes as x^(4n + 1),
+    so that a few poles give even a small f - 1/2 to all digits.  It is below `tolerance` times the largest |f - 1/2|.
     """
     from scipy.linalg import eigh_tridiagonal
 

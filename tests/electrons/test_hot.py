@@ -14,9 +14,7 @@ LEADS = {"open": (Lead("left", 1.0), Lead("right", 0.6)), "closed": ()}
 
 
 def device(shape, leads, temperature, **options):
-    return Device(
-        shape, sd_exchange=0.4, fermi_energy=0.3, temperature=temperature, leads=LEADS[leads], **options
-    )
+    return Device(shape, sd_exchange=0.4, fermi_energy=0.3, temperature=temperature, leads=LEADS[leads], **options)
 
 
 @pytest.mark.parametrize("tolerance", [5e-3, 5e-8, 1e-13])
