@@ -269,7 +269,8 @@ class Coupling:
             tried.lengths.append(float(length))
             tried.shares.append(float(share))
             v, residual, field = v + share * step, residual - share * image, field + share * reply
-        left = float(np.linalg.norm(residual)) / max(float(np.linalg.norm(v)), least, 1e-300)
+        size = max(float(np.linalg.norm(v)), least)
+        left = float(np.linalg.norm(residual)) / size if size else 0.0  # nothing moves and nothing drives
         worst = np.unravel_index(np.argmax(np.where(np.isfinite(residual), abs(residual), np.inf)), shape)[:-1]
         site = [int(i) for i in worst]
         if not np.isfinite(left):

@@ -217,7 +217,11 @@ class Units(Table):
 
 
 class Lattice(Table):
-    """[lattice]: a chain along x, or a square lattice; leads attach to the first and the last x."""
+    """[lattice]: a chain along x, or a square lattice; leads attach to the first and the last x.
+
+    A periodic axis of two sites has two bonds between them (exchange and hopping count twice, DMI cancels), one of one
+    site has none; for moments and electrons alike.
+    """
 
     shape: Annotated[tuple[int, ...], SHAPE]
     periodic: Annotated[bool | str, PERIODIC] = False

@@ -253,7 +253,9 @@ class Adaptive(Coupled):
                 stride = longest = max(1, stride // 4)
                 continue
             errors = self._errors(n + stride, field)
-            reach = {points: (self.bound / max(error, 1e-300)) ** (1 / points) for points, error in errors.items()}
+            reach = {
+                points: (self.bound / error if error else math.inf) ** (1 / points) for points, error in errors.items()
+            }
             points = max(reach, key=lambda points: reach[points])
             if reach[points] >= 1 or stride == 1:
                 break

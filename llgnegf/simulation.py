@@ -102,8 +102,9 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
         key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
         raise DeckError(f"{key}: {error}") from None
     if table.relax:
-        m, torque = relax(magnet or build_magnet(deck), m)
-        if not np.isfinite(torque) or torque > 1e-6:
+        magnet = magnet or build_magnet(deck)
+        m, torque = relax(magnet, m)
+        if not np.isfinite(torque) or torque > 1e-6 * magnet.largest_energy:
             raise RunError(
                 f"texture.relax: a torque of {torque:.1e} was left; start from a texture nearer to a minimum, or relax "
                 "by a run with large magnet.damping"

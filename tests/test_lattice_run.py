@@ -235,6 +235,20 @@ def test_level_width_is_that_of_a_lone_level(rng):
         pytest.param({"lattice__shape": [3, 1], "texture": {"kind": "random"}}, id="3 x 1"),
         pytest.param({"lattice__shape": [3, 7], "texture": {"kind": "random"}}, id="3 x 7"),
         pytest.param({"lattice__periodic": "y"}, id="ring"),
+        pytest.param({"lattice__periodic": "y", "lattice__shape": [5, 1], "texture": {"kind": "random"}}, id="one row"),
+        pytest.param(
+            {
+                "lattice__periodic": "y",
+                "lattice__shape": [5, 2],
+                "texture": {"kind": "random"},
+                "electrons__onsite": 0.0,
+                "electrons__fermi_energy": 0.0,
+            },
+            id="two rows, no open mode",
+        ),
+        pytest.param(
+            {"lattice__shape": [2, 2], "electrons__temperature": 50.0, "integrator__electrons": "step"}, id="hot"
+        ),
         pytest.param({"electrons__sd_exchange": 0.0}, id="J_sd = 0"),
         pytest.param({"electrons__back_action": 0.0}, id="watching"),
         pytest.param({"electrons__lead__0__coupling": 0.0}, id="one lead"),

@@ -27,6 +27,7 @@ _CHAIN = slice(None, -1), slice(1, None)
 class BoundStates:
     """Levels as (n_levels, n, 2) states, with the matrices R_n (2n, 2n) and f'(E_n).
 
+    same: levels closer than this (energy) are one degenerate level.
     weighted: (n_levels, n, 2) B v with B = 1 - dSigma/dE at E_n; v^+ B v = 1 counts the tails in the leads.
     """
 
@@ -35,6 +36,7 @@ class BoundStates:
     weighted: NDArray[np.complex128]
     resolvents: list[NDArray[np.complex128]]
     slopes: NDArray[np.float64]
+    same: float
 
     @property
     def any(self) -> bool:
@@ -58,13 +60,13 @@ class BoundStates:
         pairs = []
         for n, (v, weighted) in enumerate(zip(self.states, self.weighted, strict=True)):
             turned = (weighted @ K.T).ravel()  # B knows no spin
-            for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= _same(self.energies)):
+            for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= self.same):
                 u = self.states[m]
                 pairs.append((self.slopes[n] * u * np.vdot(u.ravel(), turned), v))
         return Shares(pairs, self.states.shape[1])
 
 
-NO_LEVELS = BoundStates(np.empty(0), np.empty((0, 0, 2), complex), np.empty((0, 0, 2), complex), [], np.empty(0))
+NO_LEVELS = BoundStates(np.empty(0), np.empty((0, 0, 2), complex), np.empty((0, 0, 2), complex), [], np.empty(0), 0.0)
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,9 @@ class Shares:
         return hops[:, None] * sum(flows, np.zeros((len(hops), 4)))
 
 
-def _same(energies: NDArray[np.float64]) -> float:
-    """Levels closer than this are one degenerate level."""
-    return 1e-11 * max(1.0, abs(energies).max(initial=0.0))
+def _same(device: Device, H: NDArray[np.complex128]) -> float:
+    """Levels closer than this (energy) are one degenerate level: far above the rounding of H."""
+    return 1e-11 * max(device.hopping, float(abs(H).sum(axis=0).max()))
 
 
 def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -116,7 +118,8 @@ def bound_states(device: Device, H: NDArray[np.complex128], low: float, high: fl
     n = len(H) // 2
     if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):
         return NO_LEVELS
-    levels = _closed(H, low, high) if device.is_closed else _open(device, H, low, high)
+    same = _same(device, H)
+    levels = _closed(H, low, high, same) if device.is_closed else _open(device, H, low, high)
     if not levels:
         return NO_LEVELS
     energies = np.array([level[0] for level in levels])
@@ -126,15 +129,16 @@ def bound_states(device: Device, H: NDArray[np.complex128], low: float, high: fl
         np.array([level[2].reshape(n, 2) for level in levels]),
         [level[3] for level in levels],
         fermi_derivative(energies, device.fermi_energy, device.temperature),
+        same,
     )
 
 
-def _closed(H, low, high):
+def _closed(H, low, high, same):
     energies, vectors = np.linalg.eigh(H)
     found = []
     for e, v in zip(energies, vectors.T, strict=True):
         if low <= e <= high:
-            other = abs(energies - e) > _same(energies)
+            other = abs(energies - e) > same
             rest = vectors[:, other]
             found.append((e, v, v, (rest / (e - energies[other])) @ rest.conj().T))
     return found
@@ -153,14 +157,14 @@ def _open(device, H, low, high):
         return matrix, overlap
 
     found = []
-    margin = 1e-9 * device.hopping
+    margin, xtol = 1e-9 * device.hopping, 1e-14 * device.hopping
     for a, b in [(low, min(high, device.band[0] - margin)), (max(low, device.band[1] + margin), high)]:
         if a >= b:
             continue
         above_a = np.linalg.eigvalsh(effective(a)[0]) - a
         above_b = np.linalg.eigvalsh(effective(b)[0]) - b
         for k in np.flatnonzero((above_a > 0) & (above_b <= 0)):
-            energy: float = brentq(lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, a, b, xtol=1e-14)
+            energy: float = brentq(lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, a, b, xtol=xtol)
             matrix, overlap = effective(energy)
             vectors = np.linalg.eigh(matrix)[1]
             v = vectors[:, k] / np.sqrt(np.vdot(vectors[:, k], overlap @ vectors[:, k]).real)

@@ -167,7 +167,7 @@ class ChainSurface:
             known_to,
             rate,
             None if K is None else TurningLeads(self.open_system, K),
-            size=float(abs(rate).max() if K is None else abs(K).max()) / device.hopping,
+            size=float(abs(rate).max() / device.hopping if K is None else abs(K).max()) / device.hopping,
         )
 
     @cached_property
@@ -211,7 +211,7 @@ class ChainSurface:
             return nothing
         if kT == 0:
             return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
-        size = max(abs(part).max() for part in drive) / device.hopping
+        size = max(abs(drive[0]).max() / device.hopping, abs(drive[1]).max()) / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         if target == 0:
             return nothing

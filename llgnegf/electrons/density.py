@@ -511,7 +511,8 @@ class Frozen:
         if self._states_at_fermi_energy is None:
             self._at_energy(device.fermi_energy)
         assert self._states_at_fermi_energy is not None
-        return 8 / max(float(self._states_at_fermi_energy[:, 0].sum()), 1e-300)
+        states = float(self._states_at_fermi_energy[:, 0].sum())
+        return 8 / states if states > 0 else np.inf
 
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """(n, 4): local density of states and its spin components at a real energy in the band."""

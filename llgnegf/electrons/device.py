@@ -65,7 +65,8 @@ class RealRule:
 class Device:
     """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
 
-    shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well.
+    shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well; two rows then
+    have two bonds between them (hopping 2t), one row has none, as the moments (`magnet.Magnet`).
     hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
     tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
     leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
@@ -472,7 +473,7 @@ def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> ND
     rows = np.stack([np.stack([o, z, -y], 1), np.stack([-z, o, x], 1), np.stack([y, -x, o], 1)], axis=1)
     rotation = np.linalg.lstsq(rows.reshape(-1, 3), velocity.ravel(), rcond=1e-12)[0]
     misfit = abs(np.cross(rotation, m) - velocity).max()
-    return rotation if misfit <= 1e-9 * max(abs(velocity).max(), 1e-300) else None
+    return rotation if misfit <= 1e-9 * abs(velocity).max() else None
 
 
 def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:

@@ -381,6 +381,8 @@ class FrozenLattice:
         if device.is_closed or not low < device.fermi_energy < high:
             return np.inf
         psi = self.at_energy(device.fermi_energy).psi
+        if not psi.size:
+            return np.inf
         flat = psi.reshape(-1, psi.shape[-1])
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 

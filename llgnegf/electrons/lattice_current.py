@@ -57,7 +57,7 @@ def _bonds(device: Device) -> _Bonds:
     site = np.arange(nx * ny).reshape(nx, ny)
     hops = np.zeros((nx, 2, ny))
     hops[:-1, 0] = device.hops[:, None]
-    hops[:, 1, : ny if device.periodic else ny - 1] = device.hopping
+    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = device.hopping
     ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
     return _Bonds(np.stack([site, site], axis=1), ends, hops)
 

@@ -146,7 +146,7 @@ class LatticeSurface:
             states,
             known_to,
             rate,
-            size=float(abs(rate).max()) / device.hopping,
+            size=float(abs(rate).max()) / device.hopping**2,
         )
 
     def _real_axis(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -168,7 +168,7 @@ class LatticeSurface:
         narrowest = min((float((-guess.energies.imag).min(initial=np.inf)) for guess in guesses), default=np.inf)
         if narrowest < 1.5 * kT:
             return None
-        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, abs(rate).max() / device.hopping)
+        target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, abs(rate).max() / device.hopping**2)
         return self._gauss_rule(rate, target)
 
     def _gauss_rule(self, rate: NDArray[np.complex128], target: float):

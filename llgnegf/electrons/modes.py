@@ -64,12 +64,16 @@ class Modes:
 
 
 def cross_section(ny: int, hopping: float, onsite: float, periodic: bool) -> NDArray[np.float64]:
-    """Hamiltonian (ny, ny) of one slice without moments; periodic: with the bond from the last y to the first."""
+    """Hamiltonian (ny, ny) of one slice without moments; periodic: with the bond from the last y to the first.
+
+    As for the moments (`magnet.Magnet`), each bond counts once: a ring of two rows has two bonds between them, hence
+    the hopping 2t, and a single row has no neighbour to close on.
+    """
     H = onsite * np.eye(ny)
     y = np.arange(ny - 1)
     H[y, y + 1] -= hopping
     H[y + 1, y] -= hopping
-    if periodic:
+    if periodic and ny > 1:
         H[ny - 1, 0] -= hopping
         H[0, ny - 1] -= hopping
     return H

@@ -68,22 +68,53 @@ def _partial_fractions(x: NDArray[np.float64], upper: NDArray[np.complex128], re
     return np.array(columns).T
 
 
+# Up to this distance from E_F, in kT, the Pade poles are as few as those of AAA.
+_NEARLY_LINEAR = 6.0
+
+
+def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+    """y, R and error of f(x) ~ 1/2 - sum_k R_k [1/(x - iy_k) + 1/(x + iy_k)] on |x| <= reach, or None.
+
+    The continued fraction of tanh, cut off (Ozaki, Phys. Rev. B 75, 035123 (2007)): the error vanishes as x^(4n + 1),
+    so that a few poles give even a small f - 1/2 to all digits.  It is below `tolerance` times the largest |f - 1/2|.
+    """
+    from scipy.linalg import eigh_tridiagonal
+
+    x = np.linspace(0.0, reach, 2001)
+    exact = 0.5 * np.tanh(x / 2)
+    for n in range(1, 21):
+        k = np.arange(1, 2 * n)
+        b, vectors = eigh_tridiagonal(np.zeros(2 * n), 0.5 / np.sqrt(4.0 * k**2 - 1))
+        y, residues = 1 / b[n:], vectors[0, n:] ** 2 / (4 * b[n:] ** 2)
+        error = float(abs((2 * residues * x[:, None] / (x[:, None] ** 2 + y**2)).sum(axis=1) - exact).max())
+        # Below the second limit it is the rounding of this comparison that speaks.
+        if error <= max(tolerance, 1e-15) * exact[-1]:
+            return y, residues, error
+    return None
+
+
 @lru_cache(maxsize=256)
 def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float) -> FermiPoles:
     """Near-optimal poles of the Fermi function at kT > 0 on the spectrum [lowest, highest] (energies).
 
     The poles come from the AAA algorithm (Nakatsukasa, Sete, Trefethen 2018), the residues from a least-squares fit
     at those poles; `bound` is then measured on a grid ten times finer than the one that was fitted.  The optimum falls
-    geometrically with the number of poles, with a rate set by ln((highest - lowest)/kT).
+    geometrically with the number of poles, with a rate set by ln((highest - lowest)/kT).  Where kT is so high that f is
+    nearly linear they are those of `_pade_poles`, and the bound is `tolerance` times the largest |f - 1/2|.
 
     Raises ToleranceError where double precision cannot hold the approximation (kT below about 1e-6 of the spectrum).
     """
     from scipy.interpolate import AAA  # heavy import, needed once per rule
 
     low, high = (lowest - fermi_energy) / temperature, (highest - fermi_energy) / temperature
+    reach = max(abs(low), abs(high))
+    pade = _pade_poles(reach, tolerance) if reach <= _NEARLY_LINEAR else None
+    if pade is not None:
+        y, residues, error = pade
+        return FermiPoles(fermi_energy + 1j * temperature * y, (-temperature * residues).astype(complex), 0.5, error)
 
     def grid(n_core: int, n_far: int) -> NDArray[np.float64]:
-        far = np.geomspace(60.0, max(abs(low), abs(high), 61.0), n_far)
+        far = np.geomspace(60.0, max(reach, 61.0), n_far)
         return np.unique(np.clip(np.concatenate([np.linspace(-60, 60, n_core), far, -far]), low, high))
 
     x, check = grid(1601, 400), grid(16007, 4001)
@@ -112,6 +143,10 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
         )
     upper, real, coefficients = kept
     n = len(upper)
+    if not n and not len(real):  # f is constant on the spectrum: one pole without weight, so that no sum is empty
+        return FermiPoles(
+            np.array([fermi_energy + 1j * np.pi * temperature]), np.zeros(1, complex), float(coefficients[0]), best
+        )
     pairs = coefficients[1 : 1 + 2 * n].reshape(n, 2) @ np.array([1, 1j])
     return FermiPoles(
         nodes=fermi_energy + temperature * np.concatenate([upper, real.astype(complex)]),
@@ -250,11 +285,13 @@ def adaptive_nodes(
     breakpoints: NDArray[np.float64],
     tolerance: float,
     max_evaluations: int = 200_000,
+    unit: float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Nodes and weights on which int integrand(x) dx converges to `tolerance` (largest component), by bisection.
 
     integrand: (n,) points -> (n, k) values; all panels that are still too coarse are evaluated in one call.
-    breakpoints: (p,) increasing, where to start.  Returns nodes, weights, number of evaluations.
+    breakpoints: (p,) increasing, where to start.  unit: what x is measured in (an energy of the system, or 1); panels
+    shorter than the rounding of that are not halved.  Returns nodes, weights, number of evaluations.
     Raises ToleranceError after `max_evaluations`.
     """
     left, right = np.asarray(breakpoints[:-1], float), np.asarray(breakpoints[1:], float)
@@ -275,7 +312,7 @@ def adaptive_nodes(
         # rounding of the integrand (its Green's functions lose digits near a resonance) bisection gains nothing.
         rounding = 1e-12 * abs(values).max(axis=(1, 2)) * half
         good = (error <= np.maximum(tolerance * np.maximum(half * 2 / span, 0.02), rounding)) | (
-            half < 1e-13 * max(1.0, span)
+            half < 1e-13 * max(unit, span)
         )
         done_nodes.append(points[good].ravel())
         done_weights.append((half[good, None] * KRONROD_WEIGHTS).ravel())

@@ -63,12 +63,13 @@ class RealEnergy:
     def _times(self, rate: NDArray[np.complex128], psi: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Hd psi in the order of the sweep."""
         nx, ny = self.shape
-        return (self._ordered(rate) @ psi.reshape(nx, ny, 2, -1)).reshape(psi.shape)
+        return (self._ordered(rate) @ psi.reshape(nx, ny, 2, psi.shape[-1])).reshape(psi.shape)
 
     def _site_products(self, a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Blocks (nx, ny, 2, 2) of a b^+ in the order of the lattice."""
         nx, ny = self.shape
-        a, b = a.reshape(nx, ny, 2, -1), b.reshape(nx, ny, 2, -1)
+        # Explicit sizes, here and below: without an open mode there are no columns, and -1 would mean nothing.
+        a, b = (x.reshape(nx, ny, 2, x.shape[-1]) for x in (a, b))
         return self._ordered(a @ np.conj(np.swapaxes(b, -1, -2)))
 
     @cached_property
@@ -89,7 +90,8 @@ class RealEnergy:
     ) -> NDArray[np.float64]:
         """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, bonds from sites `starts` to `ends` (x ny + y): (..., 4)."""
         a, b = (
-            self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, -1) for x in (self.driven_states(rate), self.psi)
+            self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, x.shape[-1])
+            for x in (self.driven_states(rate), self.psi)
         )
         forth, back = (a[i] @ np.conj(np.swapaxes(b[j], -1, -2)) for i, j in ((starts, ends), (ends, starts)))
         return np.real(pauli_traces(forth - back))

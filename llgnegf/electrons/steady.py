@@ -215,7 +215,10 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
         flip_down = np.einsum("ab,eqpbc,cd,eqpad->eq", down, amplitudes, up, amplitudes.conj()).real
         weight = fermi(energies.real - half, device.fermi_energy, device.temperature)
         weight = weight - fermi(energies.real + half, device.fermi_energy, device.temperature)
-        rows = out[:, 2].reshape(len(energies), -1), window_bonds[:, 2].reshape(len(energies), -1), flip_up, flip_down
+        # Flows are energies; in units of the hopping the tolerance of the densities serves for them too.
+        t = device.hopping
+        flow = window_bonds[:, 2].reshape(len(energies), -1) / t
+        rows = out[:, 2].reshape(len(energies), -1), flow, flip_up / t, flip_down / t
         return weight[:, None] * np.concatenate(rows, axis=1) / (2 * np.pi)
 
     reach = half + device.temperature * 40.0
@@ -225,10 +228,10 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
     if limits[0] >= limits[1] or half == 0:
         return traced, bonds, np.zeros(2), np.zeros(2)
     points = np.unique([e for e in (*edges, *limits) if limits[0] <= e <= limits[1]])
-    points = points[np.concatenate([[True], np.diff(points) > 1e-14])]
-    nodes, weights, _ = adaptive_nodes(window_terms, points, device.tolerance / 4)
+    points = points[np.concatenate([[True], np.diff(points) > 1e-14 * device.hopping])]
+    nodes, weights, _ = adaptive_nodes(window_terms, points, device.tolerance / 4, unit=device.hopping)
     integral = weights @ window_terms(nodes)
-    split = traced.size
-    traced += integral[:split].reshape(traced.shape)
-    bonds += integral[split:-4].reshape(bonds.shape)
-    return traced, bonds, integral[-4:-2], -integral[-2:]
+    traced += integral[: traced.size].reshape(traced.shape)
+    flows = device.hopping * integral[traced.size :]
+    bonds += flows[:-4].reshape(bonds.shape)
+    return traced, bonds, flows[-4:-2], -flows[-2:]

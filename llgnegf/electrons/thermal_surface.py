@@ -190,7 +190,7 @@ class ThermalSurface:
 
     temperature kT > 0, fermi_energy: energies; tolerance: of the density; thermal_states: what the poles of f know of
     -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).  rate: the motion for which the tolerance is
-    held, of about `size` times the hopping; ends: see `Backend.between`.
+    held, of about `size` in units of the hopping; ends: see `Backend.between`.
     Raises ToleranceError naming the level or the remedy.
     """
 
@@ -552,7 +552,7 @@ class ThermalSurface:
 
     def _check_widths(self, rate: Vectors) -> None:
         """Raise where rounding decides over the response of a narrow level."""
-        size = float(abs(rate).max()) / self.hopping if self.ends is None else self.size
+        size = float(abs(rate).max()) / self.hopping**2 if self.ends is None else self.size
         allowed = self.tolerance * min(1.0, size)
         for residue, p, slope in self.residues:
             block = residue.block

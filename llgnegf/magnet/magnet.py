@@ -141,6 +141,12 @@ class Magnet:
         return float(np.max(np.linalg.norm(b, axis=-1) * np.any(m != 0.0, axis=-1))) / self.spin
 
     @property
+    def largest_energy(self) -> float:
+        """The largest of the terms, |J|, |D|, |K|, |K_hard| and S |B_ext|: what torques are small against, energy."""
+        exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
+        return max(*map(abs, (exchange, self._dmi, anisotropy, hard)), float(np.linalg.norm(zeeman)))
+
+    @property
     def fastest_rate(self) -> float:
         """No moment and no wave of moments turns faster, whatever the texture, in E0/hbar.
 

@@ -14,9 +14,11 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
     141 (1988)); the step is cut while the energy rises above the largest of the last ten values (Grippo's rule), so
     that a start far from the minimum cannot be thrown into another basin by one long step.
 
-    m: (nx, 3) or (nx, ny, 3).  Stops at `tolerance` or after `max_steps`, whichever comes first.
+    m: (nx, 3) or (nx, ny, 3).  Stops at a torque of `tolerance` times the largest term of the energy or after
+    `max_steps`, whichever comes first.
     """
     y = magnet.pack(m)
+    unit = magnet.largest_energy
 
     def slope(y):
         b = magnet.effective_field(y)
@@ -26,15 +28,16 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
 
     g = slope(y)
     energies = [magnet.energies(y)["classical"]]
-    step = 1.0 / max(magnet.max_precession_rate(y) * magnet.spin, 1e-300)
+    largest_field = magnet.max_precession_rate(y) * magnet.spin
+    step = 1.0 / largest_field if largest_field else 0.0  # without a field there is no torque to follow
     for _ in range(max_steps):
         torque = float(np.sqrt((g * g).sum(axis=0).max()))
-        if torque <= tolerance:
+        if torque <= tolerance * unit:
             break
         while True:
             trial = magnet.normalize(y + step * g)
             energy = magnet.energies(trial)["classical"]
-            if energy <= max(energies[-10:]) + 1e-13 * abs(energies[-1]) or step < 1e-12:
+            if energy <= max(energies[-10:]) + 1e-13 * abs(energies[-1]) or step * unit < 1e-12:
                 break
             step *= 0.25
         new = slope(trial)

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.lattice_current import _bonds as lattice_bonds
+from llgnegf.electrons.modes import cross_section
+from llgnegf.magnet import Magnet
 from tests.electrons.systems import largest_error, random_motion
 from tests.oracles.electrons_dense import Wire
 from tests.oracles.finite_chain import rotation
@@ -280,7 +283,8 @@ def test_flows_of_width_one_are_those_of_the_chain(rng, couplings, temperature):
 
 def open_modes(width, energy, periodic, onsite=0.0):
     n = np.arange(1, width + 1)
-    k = 2 * np.pi * n / width if periodic else np.pi * n / (width + 1)
+    # A single row has no neighbour to close on: it is a chain, ring or not.
+    k = 2 * np.pi * n / width if periodic and width > 1 else np.pi * n / (width + 1)
     return int((abs(energy - onsite + 2 * np.cos(k)) < 2).sum())
 
 
@@ -295,6 +299,63 @@ def test_clean_lattice_transmits_one_per_open_mode_and_spin(width, periodic):
         assert frozen.transmission(energy) == pytest.approx(count * np.eye(2), abs=1e-10)
         counts.add(count)
     assert len(counts) >= (2 if width < 3 else 3)
+
+
+# --- rings of one and two rows: what the electrons have is what the moments have ----------------
+
+
+def pair_energy(Vector, rows, periodic):
+    """Exchange energy of a column of two moments along `Vector`, per J."""
+    magnet = Magnet((1, rows), exchange=1.0, periodic=periodic)
+    return magnet.energies(magnet.pack(np.tile(Vector, (1, rows, 1))))["exchange"]
+
+
+@pytest.mark.parametrize(("rows", "bonds"), [(1, 0), (2, 2), (3, 3), (4, 4)])
+def test_a_ring_has_as_many_bonds_for_the_electrons_as_for_the_moments(rows, bonds):
+    assert pair_energy([0.0, 0.6, 0.8], rows, "y") == pytest.approx(-bonds, abs=1e-14)
+    # The sum of all elements counts each bond from both of its ends.
+    for energies in (
+        -cross_section(rows, 1.0, 0.0, True).sum() / 2,
+        lattice_bonds(device_of(clean(1, rows, periodic=True))).hops[:, 1].sum(),
+    ):
+        assert energies == pytest.approx(bonds, abs=1e-14)
+    assert not np.diag(cross_section(rows, 1.0, 0.0, True)).any()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.05])
+def test_one_row_is_the_same_with_either_edge(rng, temperature):
+    ring = moving(rng, 3, 1, couplings=(1.0, 0.8), fermi_energy=0.35, temperature=temperature, periodic=True)
+    line = replace(ring, periodic=False)
+    parts, flows = (parts_of(ring), parts_of(line)), (flows_of(ring), flows_of(line))
+    for name in PART_NAMES:
+        np.testing.assert_array_equal(parts[0][name], parts[1][name])
+        for x, y in zip(flows[0][name], flows[1][name], strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.05])
+def test_no_mode_is_open_where_the_bands_of_two_rows_touch(rng, temperature):
+    """Two rows in a ring have modes from -4t to 0 and from 0 to 4t."""
+    lattice = moving(rng, 3, 2, couplings=(1.0, 0.8), temperature=temperature, periodic=True)
+    device = device_of(lattice, 1e-8)
+    m, mdot, potential, rate = motion(lattice)
+    frozen = device.freeze(m, potential)
+    assert frozen.level_width() == np.inf
+    assert not device.transmission(0.0, m, potential).any()
+    assert not device.density_of_states(0.0, m, potential).any()
+    found, expected = stacked(device.spin_density(*motion(lattice))), lattice.parts()
+    names = PART_NAMES if temperature else ("adiabatic", "surface")
+    for name in names:
+        assert abs(found[name] - expected[name]).max() < 1e-7, name
+    charge, spin = device.lead_currents(m, mdot, potential, rate)
+    flows = device.currents(m, mdot, potential, rate)
+    if temperature:
+        assert abs(charge).max() > 1e-3
+    else:
+        assert not found["surface"].any()
+        assert not charge.any()
+        assert not spin.any()
+        assert not flows.charge["surface"].any()
 
 
 def test_wide_wire_of_forty_sites_has_nineteen_modes():

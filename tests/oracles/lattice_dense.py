@@ -21,9 +21,9 @@ PART_NAMES = ("adiabatic", "sea", "surface")
 
 
 def ring_or_line(n, hopping, periodic):
-    """(n, n) hopping matrix of one column, each bond once: a ring of two sites has two bonds, of one site a loop."""
+    """(n, n) hopping matrix of one column, each bond once: a ring of two sites has two bonds, of one site none."""
     matrix = np.zeros((n, n))
-    for a in range(n if periodic else n - 1):
+    for a in range(n if periodic and n > 1 else n - 1):
         b = (a + 1) % n
         matrix[a, b] -= hopping
         matrix[b, a] -= hopping
