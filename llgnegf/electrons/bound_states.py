@@ -57,12 +57,19 @@ class BoundStates:
         The geometric and lead terms fill the levels as in equilibrium with the frame that turns, f(E_n - <K>).
         The levels keep their occupation instead: this takes the difference back.
         """
+        return self._among_themselves([w @ K.T for w in self.weighted])  # B knows no spin
+
+    def kept(self, rate: NDArray[np.complex128]) -> Shares:
+        """sum_n f'(E_n) P_n Hd P_n of dH/dt = `rate` (n, 2, 2): what the instantaneous equilibrium fills otherwise."""
+        return self._among_themselves([np.einsum("iab,ib->ia", rate, v) for v in self.states])
+
+    def _among_themselves(self, images: list[NDArray[np.complex128]]) -> Shares:
+        """sum f'(E_n) |u><u|X|v><v| over degenerate levels u, v with the images X v (n, 2)."""
         pairs = []
-        for n, (v, weighted) in enumerate(zip(self.states, self.weighted, strict=True)):
-            turned = (weighted @ K.T).ravel()  # B knows no spin
+        for n, (v, image) in enumerate(zip(self.states, images, strict=True)):
             for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= self.same):
                 u = self.states[m]
-                pairs.append((self.slopes[n] * u * np.vdot(u.ravel(), turned), v))
+                pairs.append((self.slopes[n] * u * np.vdot(u, image), v))
         return Shares(pairs, self.states.shape[1])
 
 
@@ -119,7 +126,7 @@ def bound_states(device: Device, H: NDArray[np.complex128], low: float, high: fl
     if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):
         return NO_LEVELS
     same = _same(device, H)
-    levels = _closed(H, low, high, same) if device.is_closed else _open(device, H, low, high)
+    levels = _closed(H, low, high, same)
     if not levels:
         return NO_LEVELS
     energies = np.array([level[0] for level in levels])
@@ -141,39 +148,4 @@ def _closed(H, low, high, same):
             other = abs(energies - e) > same
             rest = vectors[:, other]
             found.append((e, v, v, (rest / (e - energies[other])) @ rest.conj().T))
-    return found
-
-
-def _open(device, H, low, high):
-    """Roots of eigenvalue_k(H + Sigma(E)) = E outside the band: each is unique, because dSigma/dE < 0 there."""
-    from scipy.optimize import brentq
-
-    def effective(energy):
-        """H + Sigma and B = 1 - dSigma/dE."""
-        matrix, overlap = H.copy(), np.eye(len(H))
-        for end, sigma, derivative in device.end_self_energies(energy):
-            matrix[end, end] += sigma
-            overlap[end, end] -= derivative.real
-        return matrix, overlap
-
-    found = []
-    margin, xtol = 1e-9 * device.hopping, 1e-14 * device.hopping
-    for a, b in [(low, min(high, device.band[0] - margin)), (max(low, device.band[1] + margin), high)]:
-        if a >= b:
-            continue
-        above_a = np.linalg.eigvalsh(effective(a)[0]) - a
-        above_b = np.linalg.eigvalsh(effective(b)[0]) - b
-        for k in np.flatnonzero((above_a > 0) & (above_b <= 0)):
-            energy: float = brentq(lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, a, b, xtol=xtol)
-            matrix, overlap = effective(energy)
-            vectors = np.linalg.eigh(matrix)[1]
-            v = vectors[:, k] / np.sqrt(np.vdot(vectors[:, k], overlap @ vectors[:, k]).real)
-            # The mean of the resolvent over a circle around the level is the resolvent without the level, up to the
-            # 12th power of the radius over the distance to the next singularity.
-            others = abs(np.linalg.eigvalsh(matrix) - energy) / np.linalg.norm(overlap, 2)
-            distance = min(abs(energy - device.band[0]), abs(energy - device.band[1]))
-            distance = min(distance, others[others > 1e-9 * device.hopping].min(initial=np.inf))
-            points = energy + 0.1 * distance * np.exp(2j * np.pi * (np.arange(12) + 0.5) / 12)
-            resolvent = sum(np.linalg.inv(e * np.eye(len(H)) - effective(e)[0]) for e in points) / 12
-            found.append((energy, v, overlap @ v, resolvent))
     return found

@@ -76,6 +76,11 @@ class ChainSurface:
         levels = self._discrete(chosen)
         return out + levels.unturned(K).on_sites() if levels.any else out
 
+    def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """What discrete levels keep of their occupation while the instantaneous equilibrium changes it, (n, 4), 1/time."""
+        levels = self._discrete(self._for_motion(rate))
+        return levels.kept(rate).on_sites() if levels.any else np.zeros((self.device.n_sites, 4))
+
     def bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
         """Flow over the bonds, (n - 1, 4) as in `green.contour_sums`, of the surface part of dH/dt = `rate` (n, 2, 2).
 

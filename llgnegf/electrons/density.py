@@ -376,6 +376,14 @@ class Frozen:
         self._remember(sums[0], found.logdet)
         return sums, found.ends
 
+    def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] of dH/dt = `rate` (n, 2, 2), traced: (n, 4), 1/time.
+
+        Without what discrete levels would have to change their occupation by.
+        """
+        found = contour_integral(self.blocks, self.device.hops, self.contour, 1, None, rate, counter=self.counter)
+        return found[0][2] - self.surface.kept(rate)
+
     def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
         """ToleranceError where the response to dH/dt = `rate` (n, 2, 2) hangs on the last digits of E_F at kT = 0."""
         if self.step is not None and self.step.is_delicate(self.device.tolerance):

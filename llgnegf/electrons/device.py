@@ -444,6 +444,18 @@ class Device:
 
         return (lattice_currents if self.is_lattice else currents)(self, m, mdot, potential, potential_rate)
 
+    def spin_balance(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """By how much the spin does not balance on each site, an error estimate of all parts: see `balance`."""
+        from .balance import spin_balance
+
+        return spin_balance(self, m, mdot, potential, potential_rate)
+
     def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
         """Spin-resolved transmission left -> right at a real energy, (2, 2) as [spin out, spin in] (up, down along z).
 

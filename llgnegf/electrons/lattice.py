@@ -20,7 +20,7 @@ from .modes import cross_section
 from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, WeightedLogarithms, traced
-from .slices import Allocator, Slices, Sweep, eliminate, new
+from .slices import Allocator, Slices, Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
 from .threads import each, one_blas_thread
 
@@ -244,6 +244,20 @@ class FrozenLattice:
         surface = self.surface(rate)
         self.check_first_order(rate, sea + surface)
         return sea, surface
+
+    @one_blas_thread
+    def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] of dH/dt = `rate` (nx, ny, 2, 2), traced: (nx, ny, 4), 1/time.
+
+        Without what discrete levels would have to change their occupation by.
+        """
+        rule, nx = self.rule, self.device.shape[0]
+
+        def part(chunk: slice) -> NDArray[np.float64]:
+            G = self.sweep(rule.nodes[chunk], nx)
+            return traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
+
+        return np.asarray(sum(each(part, self.chunks(len(rule.nodes))))) - self.fermi_surface.kept(rate)
 
     def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
         """ToleranceError where the response to dH/dt = `rate` hangs on the last digits of E_F at kT = 0."""

@@ -55,6 +55,14 @@ class LatticeSurface:
             total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
         return total
 
+    def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """What discrete levels keep of their occupation while the instantaneous equilibrium changes it: (nx, ny, 4)."""
+        chosen = self._for_motion(rate)
+        levels = chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
+        if not levels.any:
+            return np.zeros((*self.device.shape, 4))
+        return levels.kept(rate.reshape(-1, 2, 2)).on_sites().reshape(*self.device.shape, 4)
+
     def flows(
         self,
         rate: NDArray[np.complex128],

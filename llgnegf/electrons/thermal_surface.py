@@ -523,7 +523,8 @@ class ThermalSurface:
         if not energies:
             return NO_LEVELS
         slopes = np.real(complex_fermi_derivative(np.array(energies, complex), self.fermi_energy, self.temperature))
-        return BoundStates(np.array(energies), np.array(states), np.array(weighted), [], slopes)
+        same = 1e-8 * self.hopping
+        return BoundStates(np.array(energies), np.array(states), np.array(weighted), [], slopes, same)
 
     def _pairs(self, rate: Vectors) -> list[tuple[Vectors, Vectors]]:
         """States (a, b), (N,) each: the residues' share of the density matrix is the Hermitian part of sum a b^+."""
