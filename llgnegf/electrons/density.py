@@ -475,9 +475,7 @@ class Frozen:
         """
         device, contour = self.device, self._sharp_contour
         X, x_ends = _identity_blocks(device.n_sites), contour.derivative_ends
-        sums, _, _ = contour_integral(
-            self.blocks, device.hops, contour, 1, X, None, x_ends, None, counter=self.counter
-        )
+        sums, _, _ = contour_integral(self.blocks, device.hops, contour, 1, X, None, x_ends, None, counter=self.counter)
         return -sums[1], DERIVATIVE_ERROR * contour.rule.bound / device.temperature
 
     @property

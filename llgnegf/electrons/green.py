@@ -400,7 +400,9 @@ def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, b
                             there = _add(_mul(f_next, b), _mul(g_next, fe))
                             back = _add(_mul(fe, a_next), _mul(e, f_next))
                             d = _sub(back, there)
-                            _trace(bonds, k, i, (right_hop * d[0], right_hop * d[1], right_hop * d[2], right_hop * d[3]))
+                            _trace(
+                                bonds, k, i, (right_hop * d[0], right_hop * d[1], right_hop * d[2], right_hop * d[3])
+                            )
 
 
 @njit(**_options)
@@ -421,9 +423,7 @@ def smallest_widths(energies, h, hops, retarded, out):
             total = 0.0
             for j in range(n_sites):
                 i = j if direction == 0 else n_sites - 1 - j
-                total += 0.5 * (
-                    abs(this[0]) ** 2 + abs(this[1]) ** 2 + abs(this[2]) ** 2 + abs(this[3]) ** 2
-                )
+                total += 0.5 * (abs(this[0]) ** 2 + abs(this[1]) ** 2 + abs(this[2]) ** 2 + abs(this[3]) ** 2)
                 grown[direction, j] = total
                 if j == n_sites - 1 or not total < 1e200:
                     for rest in range(j + 1, n_sites):

@@ -196,7 +196,8 @@ class ResonanceSearch:
         """The zeros to which first guesses lead."""
         groups = [index[g] for g in _groups(guess.energies[index], guess.errors[index])]
         found = [
-            _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g]) for g in groups
+            _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g])
+            for g in groups
         ]
         return [block for block in found if block is not None]
 
@@ -434,9 +435,9 @@ class Residue:
                 wanted[s] += shares[q] * (left[:, s].conj() * bend * right[:, q]).sum()
         found = self.factors[p].solve(rest[:, None])[:, 0]
         # What is left of the block in G(z) rest is known exactly; the solution holds it times the rounding over gamma.
-        is_at = np.array(
-            [block.left[:, q].conj() @ found for q in range(len(shares))]
-        ) - self._slope_products(left, z, found)
+        is_at = np.array([block.left[:, q].conj() @ found for q in range(len(shares))]) - self._slope_products(
+            left, z, found
+        )
         found = found + block.right @ np.linalg.solve(overlap, wanted - is_at)
         left_out = np.zeros_like(shares)
         for q, e in enumerate(block.energies):

@@ -1,0 +1,288 @@
+"""The Fermi surface at kT > 0 with narrow levels, bound levels and opening modes: the tolerance holds or is refused."""
+
+import numpy as np
+import pytest
+
+import textures
+from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import thermal_surface as arcs
+from llgnegf.electrons.resonances import ResonanceSearch
+from tests.oracles.electrons_dense import Wire, hermitian_imaginary, traced
+from tests.oracles.lattice_dense import Lattice
+from tests.oracles.thermal_surface import resonances, surface_and_states
+
+
+def random_unit(rng, shape):
+    m = rng.normal(size=(*shape, 3))
+    return m / np.linalg.norm(m, axis=-1, keepdims=True)
+
+
+def of_wire(wire, tolerance):
+    leads = [Lead(side, c) for side, c in zip(("left", "right"), wire.couplings, strict=True)]
+    device = Device(
+        wire.n,
+        sd_exchange=wire.exchange,
+        fermi_energy=wire.fermi_energy,
+        temperature=wire.temperature,
+        tolerance=tolerance,
+        leads=leads,
+    )
+    spin = device.spin_density(wire.m, wire.mdot, wire.potential, wire.potential_rate)
+    return np.concatenate([spin.density_surface[:, None], spin.surface], axis=1)
+
+
+def reference(wire):
+    """Surface term with the discrete levels outside the band, and its own error."""
+    surface, _, error = surface_and_states(wire)
+    for energy, P, R in wire.bound_levels():
+        surface = surface + traced(wire.slope(energy) * hermitian_imaginary(R @ wire.Hd @ P))
+    return surface, error
+
+
+def random_wire(seed, longest=19):
+    """Couplings 0 ... 1 (some closed, many weak), kT up to 0.3, levels inside and outside the band, any motion."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, longest + 1))
+    draws = rng.random((2, 2))
+    couplings = [0.0 if a < 0.12 else 1.0 if b < 0.25 else float(10 ** rng.uniform(-3, 0)) for a, b in draws]
+    if not any(couplings):
+        couplings[0] = 0.3
+    m = random_unit(rng, (n,))
+    kind = rng.integers(4)
+    if kind == 1:
+        m[:] = m[0]
+    if kind == 2:
+        m[:] = [0, 0, 1]
+    mdot, rate = np.cross(rng.normal(size=(n, 3)), m), rng.normal(size=n) * rng.choice([0, 1])
+    if kind == 3:
+        mdot, rate = np.zeros((n, 3)), np.eye(n)[0]
+    wire = Wire(
+        m=m,
+        mdot=mdot,
+        potential=rng.normal(size=n) * rng.choice([0, 0.5, 1.5]),
+        potential_rate=rate,
+        exchange=float(rng.choice([0, 0.1, 0.5, 1, 2, 3])),
+        couplings=tuple(couplings),
+        fermi_energy=float(rng.uniform(-3, 3)),
+        temperature=float(rng.choice([0.01, 0.03, 0.05, 0.1, 0.3]) * rng.uniform(0.7, 1)),
+    )
+    return wire, float(10 ** rng.uniform(-8, -3))
+
+
+def holds(wire, tolerance):
+    """Whether the tolerance holds; None for a ToleranceError."""
+    try:
+        found = of_wire(wire, tolerance)
+    except ToleranceError:
+        return None
+    expected, error = reference(wire)
+    size = max(abs(wire.exchange * wire.mdot).max(), abs(wire.potential_rate).max())
+    allowed = tolerance * min(1.0, size) + error * size + 1e-10 * abs(expected).max()
+    assert abs(found - expected).max() <= allowed, (abs(found - expected).max(), allowed)
+    return True
+
+
+def test_a_narrow_level_of_a_weakly_coupled_wire():
+    """Two sites, one lead with coupling 0.003: a half-width of 2e-6 and a response of more than a hundred."""
+    wire = Wire(
+        m=np.tile([0.6, 0.0, 0.8], (2, 1)),
+        mdot=np.zeros((2, 3)),
+        potential=np.array([1.0, 0.0]),
+        potential_rate=np.array([1.0, 0.0]),
+        exchange=0.5,
+        couplings=(0.003, 0.0),
+        fermi_energy=0.3,
+        temperature=0.05,
+    )
+    assert -resonances(wire).imag.max() < 1e-5
+    assert abs(reference(wire)[0]).max() > 100
+    assert holds(wire, 1e-4)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_wires_hold_the_tolerance_or_refuse(seed):
+    holds(*random_wire(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(15))
+def test_many_random_wires_hold_the_tolerance_and_hardly_any_refuses(block):
+    answers = [holds(*random_wire(1000 + 20 * block + i)) for i in range(20)]
+    assert answers.count(None) <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_long_random_textures_between_good_leads(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(44, 62))
+    m = random_unit(rng, (n,))
+    wire = Wire(
+        m=m,
+        mdot=np.cross(rng.normal(size=(n, 3)), m),
+        potential=np.zeros(n),
+        potential_rate=np.zeros(n),
+        exchange=float(rng.choice([0.5, 1.0])),
+        fermi_energy=float(rng.uniform(-1, 1)),
+        temperature=0.01,
+    )
+    assert holds(wire, 1e-6) in (True, None)
+
+
+def spin_is_balanced(device, rng, m, limit=10.0):
+    mdot = np.cross(rng.normal(size=m.shape), m)
+    missing = device.spin_balance(m, mdot, rng.normal(size=device.shape), rng.normal(size=device.shape))
+    size = max(1.0, device.sd_exchange) * max(1.0, abs(device.sd_exchange) * abs(mdot).max())
+    assert abs(missing).max() <= limit * device.tolerance * size
+    return True
+
+
+def test_levels_bound_in_one_mode_and_inside_the_band_of_another():
+    """A wall that does not depend on y: the modes know nothing of each other, and some have levels below their band."""
+    device = Device((7, 4), sd_exchange=1.0, onsite=4.0, fermi_energy=3.0, temperature=0.05, tolerance=1e-8)
+    m = textures.TEXTURES["bloch_wall"]((7, 4), center=3.0, width=1.5)
+    missing = device.spin_balance(m, np.cross([0.0, 0.0, 1.0], m))
+    assert abs(missing).max() < 1e-8
+    levels = device.freeze(m)
+    levels.surface(device.coupling_blocks(np.cross([0.0, 0.0, 1.0], m), np.zeros((7, 4))))
+    inside = levels.fermi_surface._chosen.discrete().energies
+    assert len(inside)
+    assert device.band[0] < inside.min()
+
+
+def random_lattice(seed):
+    rng = np.random.default_rng(seed)
+    shape = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+    periodic = "y" if rng.random() < 0.3 else False
+    couplings = [float(rng.choice([0.0, 1.0, 10 ** rng.uniform(-2, 0)])) for _ in range(2)]
+    if not any(couplings):
+        couplings[1] = 1.0
+    m = random_unit(rng, shape)
+    kind = rng.integers(3)
+    if kind == 1:  # independent of y
+        m[:] = m[:, :1]
+    if kind == 2:
+        m[:] = [0, 0, 1]
+    device = Device(
+        shape,
+        periodic=periodic,
+        sd_exchange=float(rng.choice([0.1, 1.0, 2.0])),
+        onsite=4.0,
+        fermi_energy=float(rng.uniform(0, 8)),
+        temperature=float(rng.choice([0.02, 0.05, 0.3])),
+        tolerance=float(10 ** rng.uniform(-7, -4)),
+        leads=[Lead("left", couplings[0]), Lead("right", couplings[1])],
+    )
+    return device, m, rng
+
+
+def lattice_holds(seed):
+    device, m, rng = random_lattice(seed)
+    try:
+        return spin_is_balanced(device, rng, m)
+    except ToleranceError:
+        return None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_lattices_balance_their_spin_or_refuse(seed):
+    lattice_holds(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(7))
+def test_many_random_lattices_balance_their_spin_and_hardly_any_refuses(block):
+    answers = [lattice_holds(100 + 10 * block + i) for i in range(10)]
+    assert answers.count(None) <= 2
+
+
+@pytest.mark.parametrize("kT", [0.05, 0.3])
+def test_a_small_lattice_equals_its_dense_calculation(kT):
+    rng = np.random.default_rng(4)
+    m = random_unit(rng, (3, 2))
+    mdot, rate = np.cross(rng.normal(size=(3, 2, 3)), m), rng.normal(size=(3, 2))
+    couplings = (0.4, 1.0)
+    dense = Lattice(
+        m=m,
+        mdot=mdot,
+        potential=np.zeros((3, 2)),
+        potential_rate=rate,
+        exchange=1.0,
+        couplings=couplings,
+        onsite=4.0,
+        fermi_energy=2.6,
+        temperature=kT,
+    )
+    device = Device(
+        (3, 2),
+        sd_exchange=1.0,
+        onsite=4.0,
+        fermi_energy=2.6,
+        temperature=kT,
+        tolerance=1e-7,
+        leads=[Lead("left", couplings[0]), Lead("right", couplings[1])],
+    )
+    spin = device.spin_density(m, mdot, np.zeros((3, 2)), rate)
+    _, _, surface = dense.parts()
+    assert abs(spin.surface - surface[..., 1:]).max() < 1e-7
+
+
+# --- the checks themselves can fail ---------------------------------------------------------------------------------
+
+
+def narrow_wire():
+    rng = np.random.default_rng(3)
+    m = random_unit(rng, (12,))
+    device = Device(12, sd_exchange=1.0, fermi_energy=0.3, temperature=0.05, tolerance=1e-6)
+    return device, m, np.cross(rng.normal(size=(12, 3)), m)
+
+
+def test_a_missed_resonance_shows_in_the_thermal_states(monkeypatch):
+    device, m, mdot = narrow_wire()
+    device.spin_density(m, mdot)
+    found = ResonanceSearch.zeros
+
+    def without_the_narrowest(self, guesses, chosen):
+        blocks = found(self, guesses, chosen)
+        return sorted(blocks, key=lambda block: block.half_widths.min())[1:]
+
+    monkeypatch.setattr(ResonanceSearch, "zeros", without_the_narrowest)
+    with pytest.raises(ToleranceError, match="other thermal states"):
+        device.spin_density(m, mdot)
+
+
+def test_a_missed_resonance_breaks_the_spin_balance(monkeypatch):
+    device, m, mdot = narrow_wire()
+    assert abs(device.spin_balance(m, mdot)).max() < 1e-6
+    monkeypatch.setattr(arcs.ThermalSurface, "states", lambda self: self.thermal_states)  # the other check sleeps
+    found = ResonanceSearch.zeros
+    monkeypatch.setattr(
+        ResonanceSearch,
+        "zeros",
+        lambda *a: sorted(found(*a), key=lambda block: block.half_widths.min())[1:],
+    )
+    assert abs(device.spin_balance(m, mdot)).max() > 1e-4
+
+
+def test_a_width_that_rounding_decides_is_refused_by_name():
+    """A level behind 30 sites of a barrier: its width is 1e-13, its response beyond any digit."""
+    n = 41
+    m = np.tile([0.0, 0.0, 1.0], (n, 1))
+    barrier = np.full(n, 2.9)
+    barrier[20] = 0.0
+    device = Device(n, sd_exchange=0.1, fermi_energy=0.3, temperature=0.1, tolerance=1e-6)
+    rate = np.zeros(n)
+    rate[20] = 1.0
+    with pytest.raises(ToleranceError, match="half-width"):
+        device.spin_density(m, None, barrier / 2.9 * 1.2, rate)
+
+
+def test_currents_into_the_leads_agree_with_the_bonds_where_levels_are_narrow():
+    device, m, mdot = narrow_wire()
+    weak = device.changed(leads=[Lead("left", 0.2), Lead("right", 0.05)])
+    frozen = weak.freeze(m)
+    charge, spin = frozen.lead_currents(mdot, np.zeros(12))
+    flows = weak.currents(m, mdot)
+    into = flows.into_leads("sea", "surface")
+    assert abs(charge - into[0]).max() < 1e-6
+    assert abs(spin - into[1]).max() < 1e-6
