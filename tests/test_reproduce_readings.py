@@ -9,6 +9,7 @@ import pytest
 from integrators import METHODS
 from llgnegf.cli import main
 from llgnegf.deck import load_deck
+from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from llgnegf.reproduce import TARGETS, choose, pump_readings, skyrmion_pump
@@ -140,6 +141,15 @@ def test_means_of_a_cycle_are_its_integral_and_reverse_with_the_phase():
     )
 
 
+def test_a_level_that_passes_the_fermi_energy_unseen_is_told(monkeypatch):
+    """In a uniform magnet levels bound in closed modes pass E_F without any current: the electrons do not add up."""
+    deck = pump_deck(TINY, LETTER)
+    m = np.tile([0.0, 0.0, 1.0], (6, 5, 1))
+    monkeypatch.setattr(pump_readings, "_HALVINGS", 4)
+    with pytest.raises(ToleranceError, match="passes the Fermi energy"):
+        held_cycle(build_device(deck), deck, m, 3)
+
+
 def test_local_current_carries_what_arrives_in_the_lead():
     """A uniform magnet conserves s_z: over a cycle every column passes on what the right lead gets."""
     # No level of a closed mode passes E_F: at kT = 0 it would change the occupation in a jump.
@@ -178,6 +188,16 @@ def test_both_figures_of_a_tiny_lattice(tmp_path, monkeypatch, capsys):
     # The slower gates pump the same charge per cycle.
     assert torque["f", r"$\hbar\omega_p$ = 0.5"][1][-1] == pytest.approx(x[-1], rel=0.2)
     assert abs(one["a", "$V$ = 0.8"][1][-1]) > 1e-6
+
+
+@pytest.mark.slow
+def test_a_narrow_spike_is_found(monkeypatch):
+    """V = 1.2: one of length 3e-5 carries 0.43 particles; 211 parts find it by chance, 48 by counting the electrons."""
+    deck, m = pump_deck(SHORT, LETTER, amplitude=1.2), skyrmion_pump.initial_moments(SHORT.system())
+    device = build_device(deck)
+    assert held_cycle(device, deck, m, 48).pumped == pytest.approx(2.7107, abs=0.01)
+    monkeypatch.setattr(pump_readings, "_LOST_ELECTRONS", 2.0)
+    assert held_cycle(device, deck, m, 48).pumped == pytest.approx(2.28, abs=0.02)
 
 
 @pytest.mark.slow

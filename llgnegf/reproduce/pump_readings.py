@@ -26,7 +26,8 @@ from integrators import get
 from llgnegf.deck import Deck
 from llgnegf.electrons import Device
 from llgnegf.electrons.lattice_current import LatticeCurrents
-from llgnegf.electrons.quadrature import adaptive_nodes
+from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
+from llgnegf.electrons.threads import each
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from llgnegf.reproduce.panels import Curve, Figure, Panel
@@ -53,6 +54,10 @@ Array = NDArray[np.float64]
 
 # Of the particles pumped per cycle: levels that pass E_F are spikes in time, far narrower than any fixed step.
 _CHARGE_TOLERANCE = 0.02
+# Electrons that may be missing in one part of it: a level that passes E_F between two instants leaves nearly one.
+_LOST_ELECTRONS = 0.2
+# How often a part is halved in search of them.
+_HALVINGS = 24
 # Longest step of the moments, hbar/E0.
 _STEP = 0.1
 _DASHED = {"linestyle": (0, (3.5, 1.5))}
@@ -90,20 +95,44 @@ class Cycle:
 
 
 def held_cycle(device: Device, deck: Deck, m: Array, parts: int, tolerance: float = _CHARGE_TOLERANCE) -> Cycle:
-    """A cycle of the gates of `deck` around the moments m in `parts` parts; `tolerance` in particles."""
+    """A cycle of the gates of `deck` around the moments m in `parts` parts; `tolerance` in particles.
+
+    A narrow level that passes E_F pumps in a spike that no instant may come near.  But the device then holds one
+    electron less or more, which the poles of the Fermi function see whatever its width: parts of the cycle over which
+    the electrons that left do not account for those held are halved.  (The leads' ends store some too, smoothly.)
+    Raises ToleranceError where that does not end.
+    """
     assert deck.electrons is not None
+    gates = Gates(deck.electrons.gate, deck.lattice.shape)
     period = 2 * np.pi / deck.electrons.gate[0].frequency
     found: dict[float, Array] = {}
+    held: dict[float, float] = {}
+
+    def at(t: float) -> Array:
+        charge, spin = device.lead_currents(m, None, gates.potential(t), gates.rate(t))
+        return np.array([charge[1], spin[1, 2], charge.sum()])
 
     def integrand(times: Array) -> Array:
-        values: Array = right_current(device, deck, times, [m] * len(times))
-        found.update(zip(times.tolist(), values, strict=True))
-        return values
+        new = [t for t in times.tolist() if t not in found]
+        found.update(zip(new, each(at, new), strict=True))
+        return np.array([found[t] for t in times.tolist()])
 
-    times, weights, _ = adaptive_nodes(integrand, np.linspace(0, period, parts + 1), tolerance)
-    order = np.argsort(times)
-    charge, spin = np.array([found[t] for t in times[order].tolist()]).T
-    return Cycle(times[order] / period, weights[order] / period, charge, spin, parts)
+    edges = np.linspace(0, period, parts + 1)
+    for _ in range(_HALVINGS):
+        times, weights, _ = adaptive_nodes(integrand, edges, tolerance)
+        order = np.argsort(times)
+        times, weights = times[order], weights[order]
+        values = integrand(times)
+        left = np.zeros(len(edges) - 1)
+        np.add.at(left, np.searchsorted(edges, times) - 1, weights * values[:, 2])
+        for t in edges.tolist():
+            if t not in held:
+                held[t] = float(device.spin_density(m, None, gates.potential(t)).density_adiabatic.sum())
+        lost = abs(left + np.diff([held[t] for t in edges.tolist()])) > _LOST_ELECTRONS
+        if not lost.any():
+            return Cycle(times / period, weights / period, values[:, 0], values[:, 1], parts)
+        edges = np.sort(np.concatenate([edges, (edges[:-1] + edges[1:])[lost] / 2]))
+    raise ToleranceError(f"a level passes the Fermi energy in less than {period / parts / 2**_HALVINGS:.0e} hbar/E0")
 
 
 @dataclass(frozen=True)
