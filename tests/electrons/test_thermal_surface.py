@@ -223,8 +223,7 @@ def test_a_small_lattice_equals_its_dense_calculation(kT):
         leads=[Lead("left", couplings[0]), Lead("right", couplings[1])],
     )
     spin = device.spin_density(m, mdot, np.zeros((3, 2)), rate)
-    _, _, surface = dense.parts()
-    assert abs(spin.surface - surface[..., 1:]).max() < 1e-7
+    assert abs(spin.surface - dense.parts()["surface"][..., 1:]).max() < 1e-7
 
 
 # --- the checks themselves can fail ---------------------------------------------------------------------------------
@@ -233,7 +232,8 @@ def test_a_small_lattice_equals_its_dense_calculation(kT):
 def narrow_wire():
     rng = np.random.default_rng(3)
     m = random_unit(rng, (12,))
-    device = Device(12, sd_exchange=1.0, fermi_energy=0.3, temperature=0.05, tolerance=1e-6)
+    weak = [Lead("left", 0.02), Lead("right", 0.01)]
+    device = Device(12, sd_exchange=1.0, fermi_energy=0.3, temperature=0.05, tolerance=1e-6, leads=weak)
     return device, m, np.cross(rng.normal(size=(12, 3)), m)
 
 
@@ -265,16 +265,13 @@ def test_a_missed_resonance_breaks_the_spin_balance(monkeypatch):
 
 
 def test_a_width_that_rounding_decides_is_refused_by_name():
-    """A level behind 30 sites of a barrier: its width is 1e-13, its response beyond any digit."""
-    n = 41
-    m = np.tile([0.0, 0.0, 1.0], (n, 1))
-    barrier = np.full(n, 2.9)
-    barrier[20] = 0.0
-    device = Device(n, sd_exchange=0.1, fermi_energy=0.3, temperature=0.1, tolerance=1e-6)
-    rate = np.zeros(n)
-    rate[20] = 1.0
+    """A level behind twelve sites of a barrier: its half-width is 1e-12, its response beyond any digit."""
+    n = 25
+    barrier = np.full(n, 3.0)
+    barrier[12] = 0.0
+    device = Device(n, sd_exchange=0.1, fermi_energy=-0.5, temperature=0.1, tolerance=1e-6)
     with pytest.raises(ToleranceError, match="half-width"):
-        device.spin_density(m, None, barrier / 2.9 * 1.2, rate)
+        device.spin_density(np.tile([0.0, 0.0, 1.0], (n, 1)), None, barrier, np.eye(n)[12])
 
 
 def test_currents_into_the_leads_agree_with_the_bonds_where_levels_are_narrow():
