@@ -360,7 +360,7 @@ class ChainSurface:
 
     def search(self, low: float, high: float) -> ResonanceSearch:
         """Levels between two energies."""
-        return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
+        return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy, 1e-4 * self.device.tolerance)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""

@@ -199,7 +199,8 @@ class LatticeSurface:
     def search(self, low: float, high: float) -> ResonanceSearch:
         """The levels of the lattice; all of them, once."""
         if self._search is None:
-            self._search = ResonanceSearch(self.open_system, -np.inf, np.inf, self.device.fermi_energy)
+            accuracy = 1e-3 * self.device.tolerance
+            self._search = ResonanceSearch(self.open_system, -np.inf, np.inf, self.device.fermi_energy, accuracy)
         return self._search
 
     _search: ResonanceSearch | None = None

@@ -33,10 +33,12 @@ DISCRETE = 1e-14
 # Zeros this close to each other (times the hopping) are one and the same level.
 _SAME = 1e-12
 _MOST_PASSES = 8
-# The leads vary so slowly with energy that one energy of theirs is a good guess this far (times the hopping), ...
-_PIECE = 0.1
+# The leads are linear in the energy, about, over pieces this long (times the hopping), ...
+_PIECE = 0.2
 # ... and levels this far away (times the hopping) mix through them.
-_MARGIN = 1.0
+_MARGIN = 0.4
+# How often the subspace is iterated, and how far around a piece it reaches (times the hopping).
+_SUBSPACE_PASSES, _KEPT = 2, 0.3
 # Up to this many orbitals all levels are taken into account.
 _FEW = 64
 # Of the residual |K r| over the hopping: rounding.
@@ -78,11 +80,14 @@ class FirstGuess:
 class ResonanceSearch:
     """All zeros of K(E) near a piece of the real axis.
 
-    low, high: where to look, energy; reference: the energy at which the leads enter the Hermitian levels.
+    low, high: where to look, energy; reference: the energy at which the leads enter the Hermitian levels; accuracy: of
+    the eigenvectors (their energies are as good as its square).
     """
 
-    def __init__(self, system: OpenSystem, low: float, high: float, reference: float) -> None:
-        self.system, self.reference = system, reference
+    def __init__(
+        self, system: OpenSystem, low: float, high: float, reference: float, accuracy: float = 0.0
+    ) -> None:
+        self.system, self.reference, self.accuracy = system, reference, accuracy
         margin = _MARGIN * system.modes.hopping if system.size > _FEW else np.inf
         self.levels, self.states = _hermitian_levels(system, low - margin, high + margin, reference)
         self.ends = system.amplitudes(self.states)
@@ -117,24 +122,39 @@ class ResonanceSearch:
         return -(np.array(widths).reshape(len(self.levels), -1).T * abs(self.ends) ** 2).sum(axis=0)
 
     def _first_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
-        system = self.system
+        """Eigenvectors with Sigma linear in the energy between `low` and `high`.
+
+        First among the Hermitian levels nearby; what these leave out comes in by iterations of the whole subspace.
+        """
+        system, t = self.system, self.system.modes.hopping
         middle = 0.5 * (low + high)
-        there = system.self_energy(middle, segment.open_modes)
-        change = there - system.real_self_energy(self.reference)
+        slope = system.slope(middle, segment.open_modes)
+        sigma = system.self_energy(middle, segment.open_modes)
         near = (self.levels > low - self.margin) & (self.levels < high + self.margin)
-        ends, states = self.ends[:, near], self.states[:, near]
-        energies, y = np.linalg.eig(np.diag(self.levels[near]) + ends.conj().T @ (change[:, None] * ends))
-        left = np.linalg.pinv(y, rcond=1e-13).conj().T
-        # To each its own energy.
-        weights = (ends @ left).conj() * (ends @ y) / (left.conj() * y).sum(axis=0)
-        base = energies.copy()
-        for _ in range(3):
-            shifts = [system.self_energy(_near(e, segment), segment.open_modes) - there for e in energies]
-            energies = base + (np.array(shifts).reshape(len(base), -1).T * weights).sum(axis=0)
-        errors = abs(energies - base) + 1e-6 * system.modes.hopping
-        width = np.clip(-energies.imag, 0.05 * system.modes.hopping, None)
-        mine = (energies.real > low - width) & (energies.real < high + width)
-        return FirstGuess(segment, energies[mine], states @ y[:, mine], states @ left[:, mine], errors[mine])
+        V = W = self.states[:, near]
+        whole = len(V) == V.shape[1]
+        factors = None if whole else system.factorized(middle, segment.open_modes)
+        for number in range(1 if whole else 1 + _SUBSPACE_PASSES):
+            if number:
+                assert factors is not None
+                kept = abs(energies - middle) < 0.5 * (high - low) + _KEPT * t
+                V, W = V @ right[:, kept], W @ left[:, kept]
+                V = _orthonormal(factors.solve(system.overlapping(V, slope)))
+                W = _orthonormal(factors.solve(system.overlapping(W, slope.conj()), adjoint=True))
+            ends, left_ends = system.amplitudes(V), system.amplitudes(W).conj().T
+            overlap = W.conj().T @ V - left_ends @ (slope[:, None] * ends)
+            matrix = W.conj().T @ system.apply(V) + left_ends @ ((sigma - middle * slope)[:, None] * ends)
+            energies, right = np.linalg.eig(np.linalg.solve(overlap, matrix))
+            left = np.linalg.solve(overlap.conj().T, np.linalg.pinv(right, rcond=1e-13).conj().T)
+        width = np.clip(-energies.imag, 0.05 * t, None)
+        mine = np.flatnonzero((energies.real > low - width) & (energies.real < high + width))
+        # Linear as it was taken, Sigma errs by about this.
+        bend = system.curvature(middle, middle, middle, segment.open_modes)
+        left, right = left[:, mine], right[:, mine]
+        weights = abs((left_ends.T.conj() @ left).conj() * (ends @ right))
+        weights = weights / abs((left.conj() * (overlap @ right)).sum(axis=0))
+        errors = (abs(bend) @ weights) * abs(energies[mine] - middle) ** 2 + 1e-6 * t
+        return FirstGuess(segment, energies[mine], V @ right, W @ left, errors)
 
     def zeros(self, guesses: list[FirstGuess], chosen: list[NDArray[np.bool_]]) -> list[Resonances]:
         """The zeros to which the chosen first guesses lead on the sheet of their segment, each once."""
@@ -201,15 +221,13 @@ class ResonanceSearch:
         ]
         return [block for block in found if block is not None]
 
+    def _polished(self, guess: FirstGuess, group: NDArray[np.intp]) -> Resonances | None:
+        vectors = guess.right[:, group], guess.left[:, group]
+        return _polished(self.system, guess.segment, guess.energies[group], *vectors, self.accuracy)
+
 
 def _between(block: Resonances, low: float, high: float) -> Mask:
     return np.asarray((block.energies.real > low) & (block.energies.real <= high))
-
-
-def _near(energy: complex, segment: Segment) -> complex:
-    """The energy, or the point of the segment's neighbourhood next to it."""
-    width = segment.high - segment.low
-    return complex(np.clip(energy.real, segment.low - 0.1 * width, segment.high + 0.1 * width), energy.imag)
 
 
 def _hermitian_levels(system: OpenSystem, low: float, high: float, reference: float):
@@ -236,11 +254,13 @@ def _groups(energies: Vectors, errors: NDArray[np.float64]) -> list[NDArray[np.i
     return [np.array(sorted(g)) for g in groups]
 
 
-def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vectors, W: Vectors) -> Resonances | None:
+def _polished(
+    system: OpenSystem, segment: Segment, energies: Vectors, V: Vectors, W: Vectors, accuracy: float = 0.0
+) -> Resonances | None:
     """Zeros of K near `energies` (k,) from first guesses of their eigenvectors (N, k); None where there are none."""
     t, open_modes = system.modes.hopping, segment.open_modes
     size = len(energies)
-    limit = _CONVERGED * t * max(1.0, float(abs(system.h).max()) / t)
+    limit = max(_CONVERGED * max(1.0, float(abs(system.h).max()) / t), accuracy) * t
     best: tuple[float, Vectors, Vectors, Vectors] | None = None
     for _ in range(_MOST_PASSES):
         factors = system.factorized(complex(energies.mean()), open_modes)
@@ -263,7 +283,7 @@ def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vector
         V, W = right, left
     assert best is not None
     left_over, energies, right, left = best
-    if left_over > 1e3 * limit:
+    if left_over > max(1e3 * _CONVERGED * t, 10 * limit):
         return None
     energies = np.array([_with_width(system, segment, e, r) for e, r in zip(energies, right.T, strict=True)])
     return Resonances(segment, energies, right, left)
@@ -428,7 +448,7 @@ class Residue:
         for q, e in enumerate(block.energies):
             # b = sum_q c_q [1 - Sigma(z, E_q)] r_q + rest:  G takes the sum to sum_q c_q r_q/(z - E_q).
             slope = system.slope(z, open_modes, complex(e))
-            rest -= shares[q] * self._without(slope, block.right[:, q])
+            rest -= shares[q] * system.overlapping(block.right[:, q : q + 1], slope)[:, 0]
             overlap[q] = block.left[:, q].conj() @ block.right - (left[:, q].conj() * slope) @ right
             for s, other in enumerate(block.energies):
                 bend = system.curvature(z, complex(e), complex(other), open_modes)
@@ -458,22 +478,12 @@ class Residue:
     def overlapping(self, p: int, vectors: Vectors) -> Vectors:
         """B v at the energy of a discrete level p, for states (N, k)."""
         slope = self.system.slope(complex(self.block.energies[p]), self.block.segment.open_modes)
-        return np.stack([self._without(slope, v) for v in vectors.T], axis=1)
+        return self.system.overlapping(vectors, slope)
 
     @property
     def same(self) -> float:
         """Discrete levels this close to each other (energy) count as degenerate."""
         return 1e4 * _SAME * self.system.modes.hopping
-
-    def _without(self, slope: Vectors, vector: Vectors) -> Vectors:
-        """[1 - Sigma(z, E_q)] v for v (N,), the slope by channel."""
-        system = self.system
-        nx, n, _ = system.h.shape
-        out = vector.copy().reshape(nx, n // 2, 2)
-        ends = (slope * system.amplitudes(vector[:, None])[:, 0]).reshape(2, n // 2, 2)
-        for end, part in zip((0, -1), ends, strict=True):
-            out[end] -= system.modes.vectors @ part
-        return out.ravel()
 
     def _slope_products(self, left: Vectors, z: complex, found: Vectors) -> Vectors:
         """l_q^+ Sigma(z, E_q) x for each q."""

@@ -126,6 +126,15 @@ class OpenSystem:
         out[1:] -= self.hops[:, None, None] * v[:-1]
         return out.reshape(vectors.shape)
 
+    def overlapping(self, vectors: Vectors, slope: Vectors) -> Vectors:
+        """(1 - dSigma/dE) v for states (N, k) with the slope by channel (4 ny,)."""
+        nx, n, _ = self.h.shape
+        out = vectors.reshape(nx, n // 2, -1).copy()
+        ends = (slope[:, None] * self.amplitudes(vectors)).reshape(2, n // 2, -1)
+        for end, part in zip((0, -1), ends, strict=True):
+            out[end] -= self.modes.vectors @ part
+        return out.reshape(vectors.shape)
+
     def end_block(self, of_modes: Vectors, coupling: float) -> Vectors:
         """A function of the modes (ny,) as self-energy (n, n) of a lead: c^2/t times it."""
         ny = len(of_modes)

@@ -18,6 +18,7 @@ without any of this: where it does not agree, the arcs come down; in the end Tol
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +35,7 @@ from .system import OpenSystem, Segment, Vectors, segments
 PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 # Points of a panel; the error is told by the last coefficients of its polynomial.
-_POINTS = 16
+_POINTS = 12
 _GAUSS_X, _GAUSS_W = np.polynomial.legendre.leggauss(_POINTS)
 _TO_LEGENDRE = (
     (np.arange(_POINTS)[:, None] + 0.5) * np.polynomial.legendre.legvander(_GAUSS_X, _POINTS - 1).T * _GAUSS_W
@@ -45,13 +46,14 @@ _CIRCLE, _RADIUS = 8, 0.04
 _SEARCHED_HEIGHTS = 3.0
 # -f' below exp(-_FAR) is nothing even for a level of the smallest width.
 _FAR = 60.0
-# Beyond so many kT levels outside all bands, whose response does not grow with a width, are of no interest.
+# Beyond so many kT levels outside all bands, whose response does not grow with a width, are of no interest; less at
+# larger tolerances.
 _BOUND = 45.0
 # How often the arcs come down, and by what.
 _ATTEMPTS, _LOWER = 4, 0.3
 _MOST_PANELS = 2000
 # What rounding leaves uncertain of a width had from the amplitudes at the ends, relatively.
-_WIDTH_ROUNDING = 4e-15
+_WIDTH_ROUNDING = 1e-14
 
 
 def complex_fermi_derivative(z: Vectors, fermi_energy: float, temperature: float) -> Vectors:
@@ -82,6 +84,18 @@ class _Panel:
     c0: complex
     c1: complex
     c2: complex = 0j
+
+    def digits(self, singularities: Vectors) -> NDArray[np.float64]:
+        """ln of what Gauss' rule gains on each of these singularities (energies), by the ellipse through them."""
+        if self.c2 == 0:
+            s = (singularities - self.c0) / self.c1
+        else:
+            middle = self.c1 / (2 * self.c2)
+            root = np.sqrt((singularities - self.c0) / self.c2 + middle**2)
+            s = np.stack([root - middle, -root - middle])
+        radius = abs(s + np.sqrt(s - 1) * np.sqrt(s + 1))
+        gained = 2 * _POINTS * np.log(np.maximum(radius, 1 / np.maximum(radius, 1e-300)))
+        return gained if self.c2 == 0 else gained.min(axis=0)
 
     def halves(self) -> tuple[_Panel, _Panel]:
         left, right = (
@@ -121,16 +135,13 @@ class _Gate:
                 ceiling = np.minimum(ceiling, distance)
         return (z.real > low) & (z.real <= high) & (z.imag < ceiling)
 
-    def panels(self, owner: int, length: Callable[[float], float]) -> list[_Panel]:
-        """The path in pieces; length(E): how long a piece may be there."""
+    def panels(self, owner: int, length: float) -> list[_Panel]:
+        """The path in pieces no longer than `length` (energy) but for the ends at thresholds."""
         a, b, eta = self.segment.low, self.segment.high, self.height
         left, right = (a + eta if self.segment.at_threshold[0] else a), (b - eta if self.segment.at_threshold[1] else b)
-        cuts = [left]
-        while cuts[-1] < right:
-            cuts.append(min(right, cuts[-1] + length(cuts[-1])))
+        cuts = np.linspace(left, right, 1 + int(np.ceil((right - left) / length)))
         found = [
-            _Panel(owner, complex((x + y) / 2, eta), complex((y - x) / 2))
-            for x, y in zip(cuts[:-1], cuts[1:], strict=True)
+            _Panel(owner, complex((x + y) / 2, eta), complex((y - x) / 2)) for x, y in itertools.pairwise(cuts.tolist())
         ]
         # E = threshold + u^2 with u = root (1 + s)/2, and its mirror image.
         if self.segment.at_threshold[0]:
@@ -284,12 +295,16 @@ class ThermalSurface:
         found: list[tuple[int, Resonances]] = []
         for number, segment in enumerate(pieces):
             if not segment.open_modes.any():
-                reach = mu - _BOUND * kT, mu + _BOUND * kT
+                away = kT * min(_BOUND, 14 - np.log(self.tolerance))
+                reach = mu - away, mu + away
                 found += [(number, block) for block in search.bound_states(segment, *reach)]
                 continue
             guesses = search.first_guesses(segment, *far, wanted)
             chosen = [wanted(guess.energies.real, -guess.energies.imag) for guess in guesses]
             found += [(number, block) for block in search.zeros(guesses, chosen)]
+        self._zeros_of: dict[int, Vectors] = {}
+        for number, block in found:
+            self._zeros_of[number] = np.append(self._zeros_of.get(number, np.empty(0, complex)), block.energies)
         zeros = np.concatenate([block.energies for _, block in found]) if found else np.empty(0, complex)
         near_pole = abs(zeros.conj() - (mu + 1j * np.pi * kT)).min(initial=np.inf)
         if raised and near_pole < 0.3 * kT:  # two poles that all but coincide: each residue would be huge
@@ -297,7 +312,8 @@ class ThermalSurface:
         self.gates: list[_Gate] = []
         for segment in pieces:
             crosses = raised and self._crossing(segment, self._harmless)
-            clear = _clear_height(-zeros.imag, height, 0.75 if crosses else 1 / 3)
+            nearby = zeros[(zeros.real > segment.low - height) & (zeros.real < segment.high + height)]
+            clear = _clear_height(-nearby.imag, height, 0.75 if crosses else 1 / 3)
             self.gates.append(_Gate(segment, min(clear, 0.25 * (segment.high - segment.low)), crosses))
         self._near_pole = min(near_pole, np.pi * kT)
         self.residues = []
@@ -332,16 +348,7 @@ class ThermalSurface:
         paths = self._paths()
         panels = []
         for number, gate in paths:
-            above = np.pi * kT * (3 if gate.crosses else 1) - gate.height
-            distance = min(above, gate.height - np.pi * kT) if gate.crosses else min(above, gate.height)
-            digits = 3 - np.log(tolerance) + 2 * np.log(max(self.hopping / distance, 1.0))
-
-            def length(energy: float, distance: float = distance, digits: float = digits) -> float:
-                # Gauss' rule converges with the ellipse that fits between its ends and the next singularity.
-                asked = max(digits - abs(energy - mu) / kT, 3.0)
-                return min(2 * distance / np.sinh(asked / (2 * _POINTS)), 12 * kT)
-
-            panels += gate.panels(number, length)
+            panels += self._resolving(gate.panels(number, 12 * kT), number, tolerance)
         done: list[_Done] = []
         target = 0.5 * np.pi * tolerance / np.sqrt(max(len(panels), 1))
         states_target = 0.5 * np.pi * self._states_target / np.sqrt(max(len(panels), 1))
@@ -375,6 +382,30 @@ class ThermalSurface:
             mine = [one for one in done if one.owner == owner]
             both = np.concatenate([one.states for one in mine]), np.concatenate([one.response for one in mine])
             self._known[owner] = both
+
+    def _resolving(self, panels: list[_Panel], owner: int, tolerance: float) -> list[_Panel]:
+        """The panels, halved until Gauss' rule resolves what is known to lie near them: resonances and the poles of f."""
+        mu, kT, t = self.fermi_energy, self.temperature, self.hopping
+        known = mu + 1j * np.pi * kT * np.array([-1, 1, 3])
+        if owner < len(self.gates):
+            known = np.concatenate([known, self._zeros_of.get(owner, np.empty(0, complex)).conj()])
+        thresholds = self.system.modes.thresholds
+        resolved, open_ones = [], panels
+        while open_ones:
+            halves = []
+            for panel in open_ones:
+                ends = panel.c0 + panel.c2 - panel.c1, panel.c0 + panel.c2 + panel.c1
+                # A panel that begins at a threshold is a parabola there and knows no root.
+                others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
+                singular = np.concatenate([known, others])
+                asked = 2 - np.log(tolerance) + np.log(max(1.0, t / self._highest))
+                asked = np.maximum(asked - abs(singular.real - mu) / kT, 2.0)
+                if (panel.digits(singular) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
+                    resolved.append(panel)
+                else:
+                    halves += panel.halves()
+            open_ones = halves
+        return resolved
 
     @cached_property
     def _analytic_gate(self) -> _Gate:
@@ -573,7 +604,7 @@ class ThermalSurface:
 
 
 def _error(values: Vectors) -> float:
-    """Estimated error of the integral of values (16, m) over a panel: Gauss' rule errs by the square of what its
+    """Estimated error of the integral of values (_POINTS, m) over a panel: Gauss' rule errs by the square of what its
     polynomial errs by, relative to the function."""
     coefficients = abs(_TO_LEGENDRE @ values)
     largest = coefficients.max(axis=0)
