@@ -199,7 +199,7 @@ class LatticeSurface:
     def search(self, low: float, high: float) -> ResonanceSearch:
         """The levels of the lattice; all of them, once."""
         if self._search is None:
-            accuracy = 1e-3 * self.device.tolerance
+            accuracy = 1e-2 * self.device.tolerance
             self._search = ResonanceSearch(self.open_system, -np.inf, np.inf, self.device.fermi_energy, accuracy)
         return self._search
 

@@ -39,6 +39,7 @@ _PIECE = 0.2
 _MARGIN = 0.4
 # How often the subspace is iterated, and how far around a piece it reaches (times the hopping).
 _SUBSPACE_PASSES, _KEPT = 2, 0.3
+_OVERLAP = 0.01
 # Up to this many orbitals all levels are taken into account.
 _FEW = 64
 # Of the residual |K r| over the hopping: rounding.
@@ -132,6 +133,7 @@ class ResonanceSearch:
         sigma = system.self_energy(middle, segment.open_modes)
         near = (self.levels > low - self.margin) & (self.levels < high + self.margin)
         V = W = self.states[:, near]
+        energies, right, left = np.empty(0, complex), np.empty((0, 0), complex), np.empty((0, 0), complex)
         whole = len(V) == V.shape[1]
         factors = None if whole else system.factorized(middle, segment.open_modes)
         for number in range(1 if whole else 1 + _SUBSPACE_PASSES):
@@ -146,8 +148,8 @@ class ResonanceSearch:
             matrix = W.conj().T @ system.apply(V) + left_ends @ ((sigma - middle * slope)[:, None] * ends)
             energies, right = np.linalg.eig(np.linalg.solve(overlap, matrix))
             left = np.linalg.solve(overlap.conj().T, np.linalg.pinv(right, rcond=1e-13).conj().T)
-        width = np.clip(-energies.imag, 0.05 * t, None)
-        mine = np.flatnonzero((energies.real > low - width) & (energies.real < high + width))
+        # Neighbouring pieces overlap a little, because guesses err.
+        mine = np.flatnonzero((energies.real > low - _OVERLAP * t) & (energies.real < high + _OVERLAP * t))
         # Linear as it was taken, Sigma errs by about this.
         bend = system.curvature(middle, middle, middle, segment.open_modes)
         left, right = left[:, mine], right[:, mine]

@@ -194,8 +194,8 @@ class OpenSystem:
             if coupling:
                 band[2 * n + row - column, start + column] -= self.end_block(of_modes, coupling)
         lu, pivots, info = zgbtrf(band, n, n, overwrite_ab=True)
-        if info > 0:  # a pivot is zero to the last digit
-            lu[2 * n, info - 1] = 1e-17 * (abs(energy) + self.modes.hopping)
+        if info > 0:  # pivots that are zero to the last digit, as those of degenerate levels
+            lu[2 * n, lu[2 * n] == 0] = 1e-17 * (abs(energy) + self.modes.hopping)
         return Factorized(lu, pivots, n)
 
     def residual(self, energy: complex, open_modes: Mask, vectors: Vectors) -> Vectors:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates
 from .quadrature import ToleranceError
-from .resonances import Residue, Resonances, ResonanceSearch
+from .resonances import Residue, ResonanceSearch
 from .system import OpenSystem, Segment, Vectors, segments
 
 PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -42,8 +42,8 @@ _TO_LEGENDRE = (
 )
 # Points on a circle for the residue of a pole of f, whose radius is this share of the distance to the next pole.
 _CIRCLE, _RADIUS = 8, 0.04
-# Resonances are searched for up to this many arc heights, because first guesses of widths err.
-_SEARCHED_HEIGHTS = 3.0
+# Resonances are followed up to this many arc heights, because first guesses of widths err.
+_SEARCHED_HEIGHTS = 1.3
 # -f' below exp(-_FAR) is nothing even for a level of the smallest width.
 _FAR = 60.0
 # Beyond so many kT levels outside all bands, whose response does not grow with a width, are of no interest; less at
@@ -228,7 +228,7 @@ class ThermalSurface:
             self._search(height)
             self._lay_arcs(min(1.0, self.size) * self.tolerance)
             self.missed = float(abs(self.states() - self.thermal_states).max())
-            if self.missed <= self._states_target + self.known_to:
+            if self.missed <= self._states_target + self.known_to:  # not so where it is not a number
                 self._check_widths(self.rate)
                 return
             height *= _LOWER
@@ -276,54 +276,59 @@ class ThermalSurface:
         return alone and clear and raised <= highest
 
     def _search(self, height: float) -> None:
-        """Find the resonances, and the height at which the arcs keep away from them."""
-        mu, kT, t = self.fermi_energy, self.temperature, self.hopping
-        low, high = self._core
-        pieces = self.segments
+        """Find the resonances below the arcs, which lie at about this height (energy) and keep away from them."""
+        mu, kT = self.fermi_energy, self.temperature
+        pieces, search = self.segments, self._searched
         far = pieces[0].low, pieces[-1].high
-        search = self._searched
         raised = height == self._highest and any(self._crossing(piece, self._harmless) for piece in pieces)
         height = 2 * np.pi * kT if raised else height
-
-        def wanted(positions: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
-            slopes = abs(complex_fermi_derivative(positions.astype(complex), mu, kT))
-            # Far from E_F only what a narrow width makes large is of interest.
-            large = slopes * t * t > 1e-3 * self.tolerance * np.clip(widths, 1e-14 * t, None)
-            inside = (positions > low) & (positions < high)
-            return np.asarray((inside | large) & (widths < _SEARCHED_HEIGHTS * height))
-
-        found: list[tuple[int, Resonances]] = []
-        for number, segment in enumerate(pieces):
-            if not segment.open_modes.any():
-                away = kT * min(_BOUND, 14 - np.log(self.tolerance))
-                reach = mu - away, mu + away
-                found += [(number, block) for block in search.bound_states(segment, *reach)]
-                continue
-            guesses = search.first_guesses(segment, *far, wanted)
-            chosen = [wanted(guess.energies.real, -guess.energies.imag) for guess in guesses]
-            found += [(number, block) for block in search.zeros(guesses, chosen)]
-        self._zeros_of: dict[int, Vectors] = {}
-        for number, block in found:
-            self._zeros_of[number] = np.append(self._zeros_of.get(number, np.empty(0, complex)), block.energies)
-        zeros = np.concatenate([block.energies for _, block in found]) if found else np.empty(0, complex)
-        near_pole = abs(zeros.conj() - (mu + 1j * np.pi * kT)).min(initial=np.inf)
+        guesses = [
+            search.first_guesses(piece, *far, partial(self._wanted, height)) if piece.open_modes.any() else []
+            for piece in pieces
+        ]
+        energies = [np.concatenate([np.empty(0, complex), *(g.energies for g in one)]) for one in guesses]
+        first_pole = mu + 1j * np.pi * kT
+        near_pole = min((abs(e.conj() - first_pole).min(initial=np.inf) for e in energies), default=np.inf)
         if raised and near_pole < 0.3 * kT:  # two poles that all but coincide: each residue would be huge
             raised, height = False, self._highest
-        self.gates: list[_Gate] = []
-        for segment in pieces:
-            crosses = raised and self._crossing(segment, self._harmless)
-            nearby = zeros[(zeros.real > segment.low - height) & (zeros.real < segment.high + height)]
-            clear = _clear_height(-nearby.imag, height, 0.75 if crosses else 1 / 3)
-            self.gates.append(_Gate(segment, min(clear, 0.25 * (segment.high - segment.low)), crosses))
         self._near_pole = min(near_pole, np.pi * kT)
+        self.gates: list[_Gate] = []
         self.residues = []
-        for number, block in found:
-            inside = np.flatnonzero(self.gates[number].encloses(block.energies.conj()))
-            if len(inside):
+        self._zeros_of: dict[int, Vectors] = {}
+        for number, (piece, guessed) in enumerate(zip(pieces, guesses, strict=True)):
+            crosses = raised and self._crossing(piece, self._harmless)
+            clear = _clear_height(-energies[number].imag, height, 0.75 if crosses else 1 / 3)
+            gate = _Gate(piece, min(clear, 0.25 * (piece.high - piece.low)), crosses)
+            self.gates.append(gate)
+            if piece.open_modes.any():
+                found = search.zeros(guessed, [self._followed(gate, g.energies) for g in guessed])
+            else:
+                away = kT * min(_BOUND, 14 - np.log(self.tolerance))
+                found = search.bound_states(piece, mu - away, mu + away)
+            # The paths keep away from all of them; guesses are enough for those that lie above.
+            above = energies[number][-energies[number].imag > _SEARCHED_HEIGHTS * gate.height]
+            self._zeros_of[number] = np.concatenate([above, *(block.energies for block in found)])
+            for block in found:
                 residue = Residue(self.system, block)
-                for p in inside:
+                for p in np.flatnonzero(gate.encloses(block.energies.conj())):
                     z = np.array([np.conj(block.energies[p])])
                     self.residues.append((residue, int(p), complex(complex_fermi_derivative(z, mu, kT)[0])))
+
+    def _wanted(self, height: float, positions: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which levels at these positions with these half-widths (energies) matter for arcs at this height."""
+        t, (low, high) = self.hopping, self._core
+        slopes = abs(complex_fermi_derivative(positions.astype(complex), self.fermi_energy, self.temperature))
+        # Far from E_F only what a narrow width makes large is of interest.
+        large = slopes * t * t > 1e-3 * self.tolerance * np.clip(widths, 1e-14 * t, None)
+        inside = (positions > low) & (positions < high)
+        return np.asarray((inside | large) & (widths < _SEARCHED_HEIGHTS * height))
+
+    def _followed(self, gate: _Gate, guesses: Vectors) -> NDArray[np.bool_]:
+        """Which first guesses may belong to a zero below this gate."""
+        low, high = gate.segment.low, gate.segment.high
+        margin = min(0.05 * self.hopping, 0.3 * (high - low))
+        inside = (guesses.real > low - margin) & (guesses.real < high + margin)
+        return np.asarray(inside & self._wanted(gate.height, guesses.real, -guesses.imag))
 
     @cached_property
     def _searched(self) -> ResonanceSearch:
@@ -344,7 +349,7 @@ class ThermalSurface:
 
     def _lay_arcs(self, tolerance: float) -> None:
         """Panels on which the integral of this motion, and of the thermal states, converges."""
-        mu, kT = self.fermi_energy, self.temperature
+        kT = self.temperature
         paths = self._paths()
         panels = []
         for number, gate in paths:
@@ -398,7 +403,7 @@ class ThermalSurface:
                 # A panel that begins at a threshold is a parabola there and knows no root.
                 others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
                 singular = np.concatenate([known, others])
-                asked = 2 - np.log(tolerance) + np.log(max(1.0, t / self._highest))
+                asked = np.log(max(1.0, t / self._highest)) - 2 - np.log(tolerance)
                 asked = np.maximum(asked - abs(singular.real - mu) / kT, 2.0)
                 if (panel.digits(singular) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
                     resolved.append(panel)
@@ -475,6 +480,11 @@ class ThermalSurface:
         out += np.real(total)
         for a, b in self._pairs(rate):
             out += np.real(_site_traces(a, b)).reshape(out.shape)
+        if not np.isfinite(out).all():
+            raise ToleranceError(
+                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: energies out of all scale "
+                "or a level exactly at a band edge; change electrons.fermi_energy or electrons.temperature a little"
+            )
         return out
 
     def bonds(self, rate: Vectors) -> NDArray[np.float64]:
