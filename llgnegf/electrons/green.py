@@ -18,6 +18,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+# Partial chains respond to their own levels; beyond this many times 1/hopping digits are lost by elimination in order.
+_LARGEST_GROWTH = 1e3
+
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
 
 
@@ -50,6 +53,21 @@ def _commutator(a, b):
 def _inv(a):
     r = 1.0 / (a[0] * a[3] - a[1] * a[2])
     return r * a[3], -r * a[1], -r * a[2], r * a[0]
+
+
+@njit(inline="always", **_options)
+def _size2(a):
+    """Sum of the squared elements."""
+    return (
+        a[0].real * a[0].real
+        + a[0].imag * a[0].imag
+        + a[1].real * a[1].real
+        + a[1].imag * a[1].imag
+        + a[2].real * a[2].real
+        + a[2].imag * a[2].imag
+        + a[3].real * a[3].real
+        + a[3].imag * a[3].imag
+    )
 
 
 @njit(inline="always", **_options)
@@ -219,6 +237,68 @@ def _bilinear(o, c, i, a, b, scale):
 
 
 @njit(**_options)
+def _band_factors(energy, h, hops, sigma_left, sigma_right, band, pivots):
+    """LU factors with exchanged rows of E - H - Sigma, whose elements join orbitals at most two apart.
+
+    h: (N, 2, 2); sigma_left, sigma_right: (2, 2).  band: (2N, 7) receives row r at columns r - 2 ... r + 4, multipliers
+    left of the diagonal; pivots: (2N,) receives the row that was exchanged with each.
+    """
+    n_sites = h.shape[0]
+    n = 2 * n_sites
+    band[:] = 0.0
+    for i in range(n_sites):
+        for a in range(2):
+            r = 2 * i + a
+            for b in range(2):
+                band[r, 2 + b - a] = -h[i, a, b]
+                if i == 0:
+                    band[r, 2 + b - a] -= sigma_left[a, b]
+                if i == n_sites - 1:
+                    band[r, 2 + b - a] -= sigma_right[a, b]
+            band[r, 2] += energy
+            if i > 0:
+                band[r, 0] = hops[i - 1]
+            if i < n_sites - 1:
+                band[r, 4] = hops[i]
+    for k in range(n):
+        last_row, last_column = min(k + 2, n - 1), min(k + 4, n - 1)
+        pivot = k
+        for r in range(k + 1, last_row + 1):
+            if abs(band[r, k - r + 2]) > abs(band[pivot, k - pivot + 2]):
+                pivot = r
+        pivots[k] = pivot
+        if pivot != k:
+            for c in range(k, last_column + 1):
+                kept = band[k, c - k + 2]
+                band[k, c - k + 2] = band[pivot, c - pivot + 2]
+                band[pivot, c - pivot + 2] = kept
+        for r in range(k + 1, last_row + 1):
+            factor = band[r, k - r + 2] / band[k, 2]
+            band[r, k - r + 2] = factor
+            for c in range(k + 1, last_column + 1):
+                band[r, c - r + 2] -= factor * band[k, c - k + 2]
+
+
+@njit(**_options)
+def _band_solve(band, pivots, x):
+    """(E - H - Sigma)^-1 x takes the place of x, (N, 4): a 2 x 2 block on each site.  By `_band_factors`."""
+    n = len(pivots)
+    for spin in range(2):
+        for k in range(n):
+            p = pivots[k]
+            value = x[p // 2, 2 * (p % 2) + spin]
+            x[p // 2, 2 * (p % 2) + spin] = x[k // 2, 2 * (k % 2) + spin]
+            x[k // 2, 2 * (k % 2) + spin] = value
+            for r in range(k + 1, min(k + 3, n)):
+                x[r // 2, 2 * (r % 2) + spin] -= band[r, k - r + 2] * value
+        for k in range(n - 1, -1, -1):
+            value = x[k // 2, 2 * (k % 2) + spin]
+            for c in range(k + 1, min(k + 5, n)):
+                value -= band[k, c - k + 2] * x[c // 2, 2 * (c % 2) + spin]
+            x[k // 2, 2 * (k % 2) + spin] = value / band[k, 2]
+
+
+@njit(**_options)
 def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, transmission, bonds):
     """Real-energy terms from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
 
@@ -231,6 +311,9 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
         2: G K Gamma G^+            (the same for steady precession, Bajpai and Nikolic Eq. (2d))
     transmission: (n, 2, 2, 2, 2) receives sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
     bonds: (n, 3, N - 1, 4) receives the flow i -> i+1 of parts 1 and 2 as in `contour_sums`; length 0 to leave it out.
+
+    The error is that of a Hamiltonian wrong by rounding, whatever the coupling to the leads: where a level of a partial
+    chain meets the energy, elimination site by site loses digits, and rows are exchanged instead.
     """
     with_bonds = bonds.shape[0] > 0
     n_sites = h.shape[0]
@@ -238,7 +321,14 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
     g = np.empty((1, n_sites, 4), dtype=np.complex128)
     c = np.empty((1, n_sites, 4), dtype=np.complex128)
     psi = np.empty((1, n_sites, 4), dtype=np.complex128)
+    # Factors with exchanged rows, for the rare energies that need them.
+    band = np.empty((0, 7), dtype=np.complex128)
+    pivots = np.empty(0, dtype=np.int64)
     kk = (K[0, 0], K[0, 1], K[1, 0], K[1, 1])
+    strongest = 0.0
+    for i in range(n_sites - 1):
+        strongest = max(strongest, abs(hops[i]))
+    limit = (_LARGEST_GROWTH / strongest) ** 2 if strongest > 0 else np.inf
     for k in range(energies.shape[0]):
         o = out[k]
         o[:] = 0.0
@@ -246,6 +336,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
             bonds[k] = 0.0
         transmission[k] = 0.0
         last = zero
+        exchange = False
         for i in range(n_sites):
             hi = _load(h, i)
             t2 = hops[i - 1] * hops[i - 1] if i > 0 else 0.0
@@ -263,6 +354,13 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                 A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
             last = _inv(A)
             _put(g, 0, i, last)
+            # Put this way, a singular block (not a number) counts.
+            if i < n_sites - 1 and not _size2(last) <= limit:
+                exchange = True
+        if exchange:
+            if len(band) == 0:
+                band, pivots = np.empty((2 * n_sites, 7), dtype=np.complex128), np.empty(2 * n_sites, dtype=np.int64)
+            _band_factors(energies[k], h, hops, sigma_left[k], sigma_right[k], band, pivots)
         for p in range(2):
             root = _load(roots[k], p)
             if root[0] == 0 and root[1] == 0 and root[3] == 0:
@@ -278,19 +376,25 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                             b = root
                     else:
                         b = _mul(_load(Y, i), _get(psi, 0, i))
-                    if i > 0:
+                    if i > 0 and not exchange:
                         t = hops[i - 1]
                         m = _mul(_get(g, 0, i - 1), carry)
                         b = (b[0] - t * m[0], b[1] - t * m[1], b[2] - t * m[2], b[3] - t * m[3])
                     carry = b
                     _put(c, 0, i, b)
+                if exchange:
+                    _band_solve(band, pivots, c[0])
                 x = zero
                 for j in range(n_sites):
                     i = n_sites - 1 - j
                     b = _get(c, 0, i)
                     t = hops[i] if i < n_sites - 1 else 0.0
                     neighbour = x
-                    x = _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
+                    x = (
+                        b
+                        if exchange
+                        else _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
+                    )
                     if solve == 0:
                         _put(psi, 0, i, x)
                         _bilinear(o, 0, i, x, x, 1.0 + 0j)
