@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 
 from .bound_states import BoundStates, bound_states
 from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
-from .green import contour_sums, surface_terms
+from .green import contour_sums, contour_sums_near_levels, surface_terms
 from .quadrature import FermiPoles, adaptive_nodes, fermi_derivative
 from .threads import spread
 
 _SURFACE_SHARE = 1 / 4
+# What a few operations on blocks of 2 x 2 lose.
+_ROUNDING = 16 * float(np.finfo(float).eps)
 _NO_TURN = np.zeros((2, 2), complex)
 Drive = tuple[np.ndarray, np.ndarray]
 _GAUSS_LADDER = (5, 8, 13)
@@ -101,18 +103,40 @@ def contour_integral(
     x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
     out = np.empty((n_energies, 4, n, 4))
     bonds = np.empty((n_energies if with_bonds else 0, 4, n - 1, 4))
-    logdet = np.empty(n_energies, complex)
+    logdet, growth = np.empty(n_energies, complex), np.empty(n_energies)
     nodes, weights = contour.rule.nodes, contour.rule.weights
 
     def kernel(s: slice) -> None:
-        ends = contour.sigma[0][s], contour.sigma[1][s]
-        contour_sums(
-            nodes[s], weights[s], blocks, hops, *ends, order, X, Y, x_ends[s], y_ends[s], out[s], logdet[s], bonds[s]
-        )
+        given = blocks, hops, contour.sigma[0][s], contour.sigma[1][s], order, X, Y, x_ends[s], y_ends[s]
+        contour_sums(nodes[s], weights[s], *given, out[s], logdet[s], bonds[s], growth[s])
 
     spread(n_energies, n, kernel)
+    if order > 0 and n > 1:
+        hopping = float(hops.max())
+        redo = np.flatnonzero(_lost_digits(abs(weights), hopping, growth, order) > contour.rule.bound)
+        if len(redo):
+            z, w, again, bonds_again = nodes[redo], weights[redo], out[redo], bonds[redo if with_bonds else slice(0)]
+            ends = [e[redo] for e in (*contour.sigma, x_ends, y_ends)]
+
+            def careful_kernel(s: slice) -> None:
+                left, right, x, y = (e[s] for e in ends)
+                given = z[s], w[s], blocks, hops, left, right, order, X, Y, x, y, hopping
+                contour_sums_near_levels(*given, again[s], bonds_again[s])
+
+            spread(len(redo), n, careful_kernel)
+            out[redo] = again
+            if with_bonds:
+                bonds[redo] = bonds_again
     # Rows are added in the order of the nodes: the result does not depend on the number of threads.
     return out.sum(axis=0), logdet, bonds.sum(axis=0)
+
+
+def _lost_digits(weights, hopping, growth, order):
+    """About what rounding makes of a sum over poles of these weights in `contour_sums` of `order` 1 or 2.
+
+    Growth of the partial chains enters once for each factor of g in the algebra.
+    """
+    return _ROUNDING * weights / hopping * (hopping * growth) ** (order + 1)
 
 
 def surface_integrand(
@@ -195,6 +219,7 @@ class Frozen:
                 out,
                 logdet,
                 out[:0],
+                np.empty(2),
             )
             self.solves += 2
             imaginary, real = abs(out[:, 0]).max(axis=(1, 2))

@@ -98,7 +98,7 @@ def _gather(out, c, i, r, f):
 
 
 @njit(**_options)
-def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds):
+def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds, growth):
     """Sums over complex energies of diagonal blocks, traced with (1, sigma_x, sigma_y, sigma_z).
 
     z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian; hops: (N - 1,) hopping t of each bond,
@@ -111,6 +111,8 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
     vanishes with the perturbation: each factor's phase lies in (0, 2 pi), because Im g^-1 is positive definite.
     bonds: (n, 4, N - 1, 4) receives the flow i -> i+1 of the same four parts, Tr[sigma_a j] with the current matrix
     j = -i t (rho_(i+1,i) - rho_(i,i+1)) and rho = -[w F + h.c.]; length 0 on the first axis to leave it out.
+    growth: (n,) receives, for order > 0, the largest |g| of a partial chain, 1/energy: near its levels each further
+    factor of g in the algebra costs as many digits again, and `contour_sums_near_levels` does better.
     """
     n_sites = h.shape[0]
     with_bonds = bonds.shape[0] > 0
@@ -123,6 +125,7 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
         if with_bonds:
             bonds[k] = 0.0
         ln = 0j
+        largest = 0.0
         g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
         # Forward: left-connected blocks, stored.  Backward: right-connected blocks meet them site by site.
         for direction in range(2):
@@ -192,6 +195,8 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
                             eYX = _mul(_add(_mul(e, bYX), _mul(v, u)), e)
                     if full == 0:
                         g, gX, gY, gXY, gYX = e, eX, eY, eXY, eYX
+                        if order > 0 and j < n_sites - 1:
+                            largest = max(largest, _size2(g))
                         if direction == 0:
                             _put(left, 0, i, g)
                             if order > 0:
@@ -221,6 +226,175 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
                                 XY, YX = _add(XY, _commutator(f, eXY)), _add(YX, _commutator(f, eYX))
                                 _gather(bonds[k], 3, i, -0.5j * c, _sub(XY, YX))
         logdet[k] = ln
+        growth[k] = np.sqrt(largest)
+
+
+# Elements of the nilpotent algebra as tuples (g, gX, gY, gXY, gYX) of blocks, for kernels that are called rarely.
+
+
+@njit(**_options)
+def _minus_element(p, q, factor):
+    """p - factor q."""
+    return (
+        (
+            p[0][0] - factor * q[0][0],
+            p[0][1] - factor * q[0][1],
+            p[0][2] - factor * q[0][2],
+            p[0][3] - factor * q[0][3],
+        ),
+        (
+            p[1][0] - factor * q[1][0],
+            p[1][1] - factor * q[1][1],
+            p[1][2] - factor * q[1][2],
+            p[1][3] - factor * q[1][3],
+        ),
+        (
+            p[2][0] - factor * q[2][0],
+            p[2][1] - factor * q[2][1],
+            p[2][2] - factor * q[2][2],
+            p[2][3] - factor * q[2][3],
+        ),
+        (
+            p[3][0] - factor * q[3][0],
+            p[3][1] - factor * q[3][1],
+            p[3][2] - factor * q[3][2],
+            p[3][3] - factor * q[3][3],
+        ),
+        (
+            p[4][0] - factor * q[4][0],
+            p[4][1] - factor * q[4][1],
+            p[4][2] - factor * q[4][2],
+            p[4][3] - factor * q[4][3],
+        ),
+    )
+
+
+@njit(**_options)
+def _mul_elements(p, q):
+    return (
+        _mul(p[0], q[0]),
+        _add(_mul(p[1], q[0]), _mul(p[0], q[1])),
+        _add(_mul(p[2], q[0]), _mul(p[0], q[2])),
+        _add(_add(_mul(p[3], q[0]), _mul(p[1], q[2])), _mul(p[0], q[3])),
+        _add(_add(_mul(p[4], q[0]), _mul(p[2], q[1])), _mul(p[0], q[4])),
+    )
+
+
+@njit(**_options)
+def _inv_exchanging(a):
+    """Inverse of a 2 x 2 block by elimination with the largest element of its first column: errors stay where it is
+    nearly singular."""
+    a00, a01, a10, a11 = a
+    exchange = abs(a10) > abs(a00)
+    if exchange:
+        a00, a01, a10, a11 = a10, a11, a00, a01
+    f = a10 / a00
+    d = 1.0 / (a11 - f * a01)
+    r = 1.0 / a00
+    b00, b01, b10, b11 = r * (1.0 + a01 * d * f), -r * a01 * d, -d * f, d
+    if exchange:
+        return b01, b00, b11, b10
+    return b00, b01, b10, b11
+
+
+@njit(**_options)
+def _inv_element(p):
+    zero = (0j, 0j, 0j, 0j)
+    e = _inv_exchanging(p[0])
+    eX = _sub(zero, _mul(_mul(e, p[1]), e))
+    eY = _sub(zero, _mul(_mul(e, p[2]), e))
+    eXY = _sub(zero, _mul(e, _add(_mul(p[3], e), _mul(p[1], eY))))
+    eYX = _sub(zero, _mul(e, _add(_mul(p[4], e), _mul(p[2], eX))))
+    return e, eX, eY, eXY, eYX
+
+
+@njit(**_options)
+def _gather_element(out, order, i, w, f):
+    _gather(out, 0, i, w, f[0])
+    if order > 0:
+        _gather(out, 1, i, w, f[1])
+        _gather(out, 2, i, w, f[2])
+    if order > 1:
+        _gather(out, 3, i, -0.5j * w, _sub(f[3], f[4]))
+
+
+@njit(**_options)
+def contour_sums_near_levels(
+    z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, broadening, out, bonds
+):
+    """The sums of `contour_sums` where a level of a partial chain is close to z; four times slower.
+
+    Partial chains get one more lead at their growing end, of self-energy -i broadening (energy, about the hopping):
+    n = (1/g + i broadening)^-1 is then never larger than 1/broadening, whatever their levels are.  With
+    d = 1 - i broadening n they stand for g = n/d (n and d commute), and nothing that is needed divides by d:
+
+        n_(i+1) = d [(A + i broadening) d - t^2 n]^-1,
+        G_ii    = dL [dR A dL - tL^2 dR nL - tR^2 nR dL]^-1 dR,      L, R: parts left and right of the site,
+        G_(i+1,i) = -t nR [dL dR - t^2 nL nR]^-1 nL,                 L, R: parts left and right of the bond.
+    """
+    n_sites = h.shape[0]
+    with_bonds = bonds.shape[0] > 0
+    zero = (0j, 0j, 0j, 0j)
+    none = (zero, zero, zero, zero, zero)
+    one = ((1.0 + 0j, 0j, 0j, 1.0 + 0j), zero, zero, zero, zero)
+    left = np.empty((5, n_sites, 4), dtype=np.complex128)
+    ib = 1j * broadening
+    for k in range(z.shape[0]):
+        w = weights[k]
+        out[k] = 0.0
+        if with_bonds:
+            bonds[k] = 0.0
+        n, d = none, one
+        for direction in range(2):
+            if direction == 1:
+                n, d = none, one
+            for j in range(n_sites):
+                i = j if direction == 0 else n_sites - 1 - j
+                left_hop = hops[i - 1] if i > 0 else 0.0
+                right_hop = hops[i] if i < n_sites - 1 else 0.0
+                hi, bX, bY = _load(h, i), _load(X, i), _load(Y, i)
+                A = (z[k] - hi[0], -hi[1], -hi[2], z[k] - hi[3])
+                if i == 0:
+                    A = _sub(A, _load(sigma_left, k))
+                    bX = _add(bX, _load(x_ends[k], 0))
+                    bY = _add(bY, _load(y_ends[k], 0))
+                if i == n_sites - 1:
+                    A = _sub(A, _load(sigma_right, k))
+                    bX = _add(bX, _load(x_ends[k], 1))
+                    bY = _add(bY, _load(y_ends[k], 1))
+                a = (A, _sub(zero, bX), _sub(zero, bY), zero, zero)
+                hop = left_hop if direction == 0 else right_hop
+                if direction == 1:
+                    # n, d: the part right of this site; nl, dl: the part left of it.
+                    nl, dl = none, one
+                    if i > 0:
+                        nl = (
+                            _get(left, 0, i - 1),
+                            _get(left, 1, i - 1),
+                            _get(left, 2, i - 1),
+                            _get(left, 3, i - 1),
+                            _get(left, 4, i - 1),
+                        )
+                        dl = _minus_element(one, nl, ib)
+                    middle = _minus_element(_mul_elements(a, dl), nl, left_hop * left_hop)
+                    middle = _minus_element(_mul_elements(d, middle), _mul_elements(n, dl), right_hop * right_hop)
+                    G = _mul_elements(_mul_elements(dl, _inv_element(middle)), d)
+                    _gather_element(out[k], order, i, w, G)
+                    if with_bonds and i < n_sites - 1:
+                        nl = (_get(left, 0, i), _get(left, 1, i), _get(left, 2, i), _get(left, 3, i), _get(left, 4, i))
+                        dl = _minus_element(one, nl, ib)
+                        t2 = right_hop * right_hop
+                        forth = _inv_element(_minus_element(_mul_elements(dl, d), _mul_elements(nl, n), t2))
+                        forth = _mul_elements(_mul_elements(n, forth), nl)
+                        back = _inv_element(_minus_element(_mul_elements(d, dl), _mul_elements(n, nl), t2))
+                        back = _mul_elements(_mul_elements(nl, back), n)
+                        _gather_element(bonds[k], order, i, 1j * t2 * w, _minus_element(forth, back, 1.0))
+                grown = _minus_element(_mul_elements(a, d), n, hop * hop)
+                n = _mul_elements(d, _inv_element(_minus_element(grown, d, -ib)))
+                d = _minus_element(one, n, ib)
+                if direction == 0:
+                    for c in range(5):
+                        _put(left, c, i, n[c])
 
 
 @njit(inline="always", **_options)
