@@ -23,6 +23,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .slices_near_levels import blocks_near_levels, growth
+
 Stack = NDArray[np.complex128]
 Allocator = Callable[[tuple[int, ...]], Stack]
 
@@ -32,6 +34,8 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck":
 _SMALL = 40
 # Beyond this growth inside an inverse that does not pivot between blocks, digits are lost: LAPACK pivots.
 _LARGEST_GROWTH = 1e5
+# Beyond this growth of partial lattices, in units of 1/hopping, the blocks of G are had in another way.
+_LARGEST_PARTIAL = 100.0
 
 
 @njit(**_options)
@@ -245,16 +249,19 @@ class Sweep:
     g: (k, nx, n, n).  blocks: (k, nx, 1 or 3, ny, 2, 2), of each site, and with bonds G_ab - G_ba of each bond from it
     to the next x, [:, :, 1] (zero at the last), and to the next y, [:, :, 2] (from the last to the first).
     before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i.
+    growth: (k,) `slices_near_levels.growth`; where it is large, `two_point_near_levels` does better than `two_point`.
     """
 
     g: Stack
     blocks: Stack
     before: Stack
     after: Stack
+    growth: NDArray[np.float64]
 
     def of(self, energies: slice) -> Sweep:
         """Some of the energies."""
-        return Sweep(self.g[energies], self.blocks[energies], self.before[energies], self.after[energies])
+        e = energies
+        return Sweep(self.g[e], self.blocks[e], self.before[e], self.after[e], self.growth[e])
 
 
 def new(shape: tuple[int, ...]) -> Stack:
@@ -293,7 +300,12 @@ def sweep(
     blocks = np.zeros((k, nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
     before, after = allocate((k, keep, n, n)), allocate((k, keep, n, n))
     _diagonal(g, slices.hops, keep, blocks, before, after)
-    return Sweep(g, blocks, before, after)
+    grown = growth(g, slices.hops)
+    # Put this way, what is not a number counts.
+    for i in np.flatnonzero(~(grown <= _LARGEST_PARTIAL)):
+        s = slice(i, i + 1)
+        blocks[s] = blocks_near_levels(slices, z[s], (sigma[0][s], sigma[1][s]), with_bonds)
+    return Sweep(g, blocks, before, after, grown)
 
 
 def two_point(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: int, with_bonds: bool = False) -> Stack:
