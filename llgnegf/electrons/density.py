@@ -16,6 +16,7 @@ K = (omega/2) sigma_a the same total has the split of Bajpai and Nikolic, Phys. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -25,12 +26,14 @@ from numpy.typing import NDArray
 from .bound_states import BoundStates, bound_states
 from .device import IDENTITY, Contour, Device, RealRule, dense_hamiltonian
 from .green import contour_sums, contour_sums_near_levels, surface_terms
-from .quadrature import FermiPoles, adaptive_nodes, fermi_derivative
+from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative
 from .threads import spread
 
 _SURFACE_SHARE = 1 / 4
 # What a few operations on blocks of 2 x 2 lose.
 _ROUNDING = 16 * float(np.finfo(float).eps)
+# Of the sea term near a level, times the square of G in units of 1/hopping (measured).
+_SEA_LOSS = 0.3 * float(np.finfo(float).eps)
 _NO_TURN = np.zeros((2, 2), complex)
 Drive = tuple[np.ndarray, np.ndarray]
 _GAUSS_LADDER = (5, 8, 13)
@@ -131,6 +134,32 @@ def contour_integral(
     return out.sum(axis=0), logdet, bonds.sum(axis=0)
 
 
+def surface_loss(green: float, states: float) -> float:
+    """What rounding makes of Im[G Hd G Gamma G^+]/2 pi, about, for Hd = hopping.
+
+    green: largest eigenvalue of G; states: largest element of G Gamma G^+, both in units of 1/hopping.  There are two
+    more factors of G, one of Hd and one of the change of H that rounding amounts to.
+    """
+    return 2 * float(np.finfo(float).eps) * green**2 * states / (2 * np.pi)
+
+
+def check_digits(device: Device, drive: np.ndarray, loss: float, nearest_level: Callable[[], complex]) -> None:
+    """ToleranceError where a level at E_F and kT = 0 makes rounding worth more than the tolerance.
+
+    drive: dH/dt; loss: of the density, for dH/dt = hopping.
+    """
+    size = float(abs(drive).max()) / device.hopping
+    if loss * size <= device.tolerance * min(1.0, size):
+        return
+    level = nearest_level()
+    raise ToleranceError(
+        f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
+        f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response to the motion "
+        f"is known to {loss * size:.1e} only and {device.tolerance * min(1.0, size):.1e} is needed: use a temperature "
+        "> 0, another Fermi energy, a stronger coupling to the leads or a larger electrons.tolerance"
+    )
+
+
 def _lost_digits(weights, hopping, growth, order):
     """About what rounding makes of a sum over poles of these weights in `contour_sums` of `order` 1 or 2.
 
@@ -183,6 +212,8 @@ class Frozen:
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
         self.solves = 0
+        # Largest element, and largest eigenvalue about, of G at E_F in units of 1/hopping; known at kT = 0.
+        self._nearness = self._largest_green = 1.0
         self._surface_rule: RealRule | None = None
         # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
         self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
@@ -229,6 +260,8 @@ class Frozen:
         # The sea term holds the derivative of the rule, whose error is that of the rule over the distance of the
         # nearest level; |G(E_F)| is one over that distance.
         nearness = max(1.0, device.hopping * max(imaginary, real))
+        self._largest_green = device.hopping * float(abs(out[:, 0]).max(axis=2).sum(axis=1).max())
+        self._nearness = float(nearness)
         return device.contour(self.bounds, gap, sharpness=int(np.round(np.log10(nearness))))
 
     @property
@@ -284,6 +317,8 @@ class Frozen:
         device = self.device
         rate = device.coupling_blocks(mdot, potential_rate)
         contour = self.contour
+        if device.temperature == 0 and not device.is_closed:
+            check_digits(device, rate, _SEA_LOSS * self._nearness**2, self._nearest_level)
         identity = _identity_blocks(device.n_sites)
         sums, logdet, _ = contour_integral(
             self.blocks, device.hops, contour, 2, identity, rate, contour.derivative_ends
@@ -340,7 +375,21 @@ class Frozen:
         K = _NO_TURN if K is None else K
         ends = rule.sigma, rule.roots
         out, _, bonds = surface_integrand(rule.energies, self.blocks, self.device.hops, *ends, rate, K, with_bonds)
+        if self.device.temperature == 0:
+            _ = self.contour
+            # G Gamma G^+ = -2 Im G bounds what is worth a look.
+            if surface_loss(self._largest_green, 2 * self._largest_green) * 100 > self.device.tolerance:
+                states = float(out[:, 0].max()) * self.device.hopping
+                drive = rate if abs(rate).max() > abs(K).max() else K
+                check_digits(self.device, drive, surface_loss(self._largest_green, states), self._nearest_level)
         return bonds if with_bonds else out
+
+    def _nearest_level(self) -> complex:
+        """E - E_F - i (half-width) of the level of the wire next to E_F, energy; for messages."""
+        if self.device.n_sites > 8 * _SHORT_WIRE:
+            return complex(self.device.hopping / self._nearness)
+        levels = self._resonances() - self.device.fermi_energy
+        return complex(levels[np.argmin(abs(levels))])
 
     def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
         if not len(rule.energies):

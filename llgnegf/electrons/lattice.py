@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
-from .density import SpinDensity
+from .density import SpinDensity, check_digits, surface_loss
 from .device import Device
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
@@ -29,6 +29,7 @@ _KEPT_STATES_BYTES = 500_000_000
 # What a window of narrow resonances may ask for, for the estimate of memory.
 _MOST_THERMAL_ENERGIES = 1000
 _SURFACE_SHARE = 1 / 4
+_ROUNDING = float(np.finfo(float).eps)
 _GAUSS_LADDER = (5, 8, 13)
 # Up to so many sites the levels are found by a dense eigenvalue solver, beside the sweep and instead of it.
 _SMALL_LATTICE, _MOST_LEVEL_SITES = 128, 1000
@@ -56,6 +57,8 @@ class FrozenLattice:
         self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
+        # Largest element, and largest eigenvalue about, of G at E_F in units of 1/hopping; known at kT = 0.
+        self._nearness = self._largest_green = 1.0
         self._surface_rule: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._states: dict[float, RealEnergy] = {}
         # Largest response to the motion that chose the rule, per state: what a missed resonance may be worth.
@@ -80,6 +83,8 @@ class FrozenLattice:
                 break
             gap *= 1e-2
         nearness = max(1.0, device.hopping * abs(found).max())
+        self._nearness = float(nearness)
+        self._largest_green = device.hopping * float(abs(found[:, :, 0]).max(axis=-1).sum())
         return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
 
     def sweep(
@@ -179,7 +184,9 @@ class FrozenLattice:
         device = self.device
         # Where no lead broadens levels, partial lattices may have one at E_F: the larger step keeps more digits.
         broadened = not device.is_closed and device.band[0] < device.fermi_energy < device.band[1]
-        return SECOND_ORDER if device.tolerance >= 1e-6 and broadened else FOURTH_ORDER
+        _ = self.rule
+        near = _ROUNDING / SECOND_ORDER.step * self._nearness**2 > 0.1 * device.tolerance
+        return SECOND_ORDER if device.tolerance >= 1e-6 and broadened and not near else FOURTH_ORDER
 
     @cached_property
     def steps(self) -> NDArray[np.float64]:
@@ -207,6 +214,9 @@ class FrozenLattice:
 
     def sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
+        if self.device.temperature == 0 and not self.device.is_closed:
+            loss = _ROUNDING / self.difference.step * self._nearness**2
+            check_digits(self.device, rate, loss, self._nearest_level)
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
         nx = len(rate)
         flipped = columns[0] > nx - 1 - columns[-1]
@@ -264,9 +274,20 @@ class FrozenLattice:
         total = np.zeros((*self.device.shape, 4))
         for weight, (_, term) in zip(weights, terms, strict=True):
             total -= weight / (2 * np.pi) * term
+        if self.device.temperature == 0 and terms:
+            _ = self.rule
+            loss = surface_loss(self._largest_green, float(terms[0][0].max()) * self.device.hopping)
+            check_digits(self.device, rate, loss, self._nearest_level)
         if self.levels.any:
             total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
         return total
+
+    def _nearest_level(self) -> complex:
+        """E - E_F - i (half-width) of the level next to E_F, energy; for messages."""
+        levels = self._resonances - self.device.fermi_energy
+        if not len(levels):
+            return complex(self.device.hopping / self._nearness)
+        return complex(levels[np.argmin(abs(levels))])
 
     @cached_property
     def _window(self) -> tuple[float, float]:
