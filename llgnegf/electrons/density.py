@@ -134,6 +134,11 @@ def contour_integral(
     return out.sum(axis=0), logdet, bonds.sum(axis=0)
 
 
+def sharpness(nearness: float) -> int:
+    """By how many powers of ten a pole rule at kT = 0 is better than the tolerance where t |G(E_F)| is `nearness`."""
+    return int(np.round(np.log10(nearness)) if nearness < 30 else np.ceil(np.log10(nearness)))
+
+
 def surface_loss(green: float, states: float) -> float:
     """What rounding makes of Im[G Hd G Gamma G^+]/2 pi, about, for Hd = hopping.
 
@@ -262,7 +267,7 @@ class Frozen:
         nearness = max(1.0, device.hopping * max(imaginary, real))
         self._largest_green = device.hopping * float(abs(out[:, 0]).max(axis=2).sum(axis=1).max())
         self._nearness = float(nearness)
-        return device.contour(self.bounds, gap, sharpness=int(np.round(np.log10(nearness))))
+        return device.contour(self.bounds, gap, sharpness=sharpness(nearness))
 
     @property
     def rule(self) -> FermiPoles:

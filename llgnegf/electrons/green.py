@@ -6,6 +6,7 @@ The open wire is G(z) = [z - H - Sigma(z)]^-1 with 2 x 2 blocks h_i on the diago
     g + gX + gY + gXY + gYX, where X and Y are block-diagonal perturbations with X^2 = Y^2 = 0 but XY != YX.  One
     sweep from each end then yields the diagonal blocks of G, G X G, G Y G, G X G Y G and G Y G X G without a full
     inverse: operations linear in the length.
+`contour_sums_near_levels` gives the same sums where a level of a partial chain is so near that digits would be lost.
 `surface_terms` (real energies) works with the scattering states psi = G sqrt(Gamma), four columns for two leads, and
     with chi = G Y psi, both by block elimination.
 
@@ -19,7 +20,7 @@ import numpy as np
 from numba import njit
 
 # Partial chains respond to their own levels; beyond this many times 1/hopping digits are lost by elimination in order.
-_LARGEST_GROWTH = 1e3
+_LARGEST_GROWTH = 100.0
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
-from .density import SpinDensity, check_digits, surface_loss
+from .density import SpinDensity, check_digits, sharpness, surface_loss
 from .device import Device
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes, fermi_derivative, thermal_gauss
@@ -85,7 +85,7 @@ class FrozenLattice:
         nearness = max(1.0, device.hopping * abs(found).max())
         self._nearness = float(nearness)
         self._largest_green = device.hopping * float(abs(found[:, :, 0]).max(axis=-1).sum())
-        return device.pole_rule(*self.bounds, gap, device.fermi_energy, int(np.round(np.log10(nearness))))
+        return device.pole_rule(*self.bounds, gap, device.fermi_energy, sharpness(float(nearness)))
 
     def sweep(
         self,

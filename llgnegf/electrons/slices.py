@@ -10,6 +10,8 @@ same recursions over the nilpotent algebra of triples (g(a), g(b), f) with the p
 (p q)_f = p_f q(b) + p(a) q_f give the blocks of G(a) Y G(b) for a block-diagonal Y: `two_point`.  It is the
 off-diagonal block of the resolvent of [[H, Y], [0, H]] at two energies, 6 n^3 a slice more.
 
+Near levels of a partial lattice, which end in the middle, digits are lost: `slices_near_levels.py` goes another way.
+
 The products are BLAS's, called from kernels that release the GIL: energies spread over threads (`threads.py`).
 cache=True kernels call only functions of this file (numba does not see edits elsewhere).
 """
