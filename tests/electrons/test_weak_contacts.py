@@ -182,9 +182,9 @@ def test_a_lattice_of_one_row_is_the_wire(rng, couplings, tolerance):
 
 
 def lattice_at_a_level_of_its_edge(rng, couplings, **options):
-    """A random lattice with E_F at a level of its first column."""
+    """A random lattice with E_F at a level of its last column, where elimination begins."""
     lattice = moving_lattice(rng, 3, 2, couplings=couplings, **options)
-    edge = np.linalg.eigvalsh(lattice.H[:4, :4])
+    edge = np.linalg.eigvalsh(lattice.H[-4:, -4:])
     level = float(edge[np.argmin(abs(edge))])
     return type(lattice)(**{**vars(lattice), "fermi_energy": level})
 
