@@ -151,16 +151,19 @@ def surface_loss(green: float, states: float) -> float:
 def check_digits(device: Device, drive: np.ndarray, loss: float, nearest_level: Callable[[], complex]) -> None:
     """ToleranceError where a level at E_F and kT = 0 makes rounding worth more than the tolerance.
 
-    drive: dH/dt; loss: of the density, for dH/dt = hopping.
+    drive: dH/dt; loss: of the density, for dH/dt = hopping.  Slower motions are held to as much less; what is faster is
+    no slow motion, and often a run about to end for another reason.
     """
-    size = float(abs(drive).max()) / device.hopping
-    if loss * size <= device.tolerance * min(1.0, size):
+    if loss <= device.tolerance:
+        return
+    size = min(1.0, float(abs(drive).max()) / device.hopping)
+    if size == 0:
         return
     level = nearest_level()
     raise ToleranceError(
         f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
         f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response to the motion "
-        f"is known to {loss * size:.1e} only and {device.tolerance * min(1.0, size):.1e} is needed: use a temperature "
+        f"is known to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature "
         "> 0, another Fermi energy, a stronger coupling to the leads or a larger electrons.tolerance"
     )
 
@@ -383,7 +386,7 @@ class Frozen:
         if self.device.temperature == 0:
             _ = self.contour
             # G Gamma G^+ = -2 Im G bounds what is worth a look.
-            if surface_loss(self._largest_green, 2 * self._largest_green) * 100 > self.device.tolerance:
+            if surface_loss(self._largest_green, 4 * self._largest_green) > self.device.tolerance:
                 states = float(out[:, 0].max()) * self.device.hopping
                 drive = rate if abs(rate).max() > abs(K).max() else K
                 check_digits(self.device, drive, surface_loss(self._largest_green, states), self._nearest_level)
