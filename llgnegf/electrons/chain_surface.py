@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
 from .device import IDENTITY, RealRule, dense_hamiltonian
+from .fermi_step import check_surface
 from .green import between_terms, smallest_widths
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
@@ -313,7 +314,11 @@ class ChainSurface:
     # --- Green's functions --------------------------------------------------------------------------
 
     def _rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
-        return self.frozen.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
+        found = self.frozen.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
+        if len(rule.energies):
+            # K is an energy, dH/dt one per time.
+            check_surface(self.frozen, rate if K is None else K * self.device.hopping, found.rows[:, 0])
+        return found
 
     def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
         if not len(rule.energies):

@@ -27,12 +27,16 @@ from .chain_surface import ChainSurface
 from .counter import Counter
 from .device import DERIVATIVE_ERROR, IDENTITY, Contour, Device, RealRule, dense_hamiltonian
 from .fermi_step import Distances, Step, choose_step
-from .green import contour_sums, surface_terms
+from .green import contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
 from .slices import backwards
 from .threads import spread
 
+# What a few operations on blocks of 2 x 2 lose.
+_ROUNDING = 16 * float(np.finfo(float).eps)
+# Beyond so many sites no level is looked for, for a message.
+_MANY_SITES = 256
 _NO_TURN = np.zeros((2, 2), complex)
 
 
@@ -119,25 +123,46 @@ def contour_rows(
     with_bonds: bool = False,
     *,
     counter: Counter,
+    bound: float = np.inf,
 ) -> ContourRows:
-    """The kernel `contour_sums` at complex energies z (n,), spread over threads.  Its only call."""
+    """The kernel `contour_sums` at complex energies z (n,), spread over threads.  Its only call.
+
+    bound: what rounding may make of a density; nodes beside levels of partial chains that lose more are done again with
+    `contour_sums_near_levels`.
+    """
     n, n_energies = len(blocks), len(z)
     no_blocks, no_ends = _no_perturbation(n, n_energies)
     X, Y = no_blocks if X is None else X, no_blocks if Y is None else Y
     x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
     out = np.empty((n_energies, 4, n, 4))
     bonds = np.empty((n_energies if with_bonds else 0, 4, n - 1, 4))
-    logdet = np.empty(n_energies, complex)
+    logdet, growth = np.empty(n_energies, complex), np.empty(n_energies)
     ends = np.empty((n_energies, 2, 2, 4), complex)
 
     def kernel(s: slice) -> None:
-        perturbed = order, X, Y, x_ends[s], y_ends[s]
-        contour_sums(
-            z[s], weights[s], blocks, hops, sigma[0][s], sigma[1][s], *perturbed, out[s], logdet[s], bonds[s], ends[s]
-        )
+        given = z[s], weights[s], blocks, hops, sigma[0][s], sigma[1][s], order, X, Y, x_ends[s], y_ends[s]
+        contour_sums(*given, out[s], logdet[s], bonds[s], ends[s], growth[s])
 
     counter.add(n_energies)
     spread(n_energies, n, kernel)
+    if order > 0 and n > 1:
+        hopping = float(hops.max())
+        redo = np.flatnonzero(_lost_digits(abs(weights), hopping, growth, order) > bound)
+        if len(redo):
+            w, again, bonds_again, ends_again = (a[redo] for a in (weights, out, bonds if with_bonds else out, ends))
+            at_ends = [e[redo] for e in (*sigma, x_ends, y_ends)]
+            bonds_again = bonds_again if with_bonds else bonds
+
+            def careful_kernel(s: slice) -> None:
+                left, right, x, y = (e[s] for e in at_ends)
+                given = z[redo][s], w[s], blocks, hops, left, right, order, X, Y, x, y, hopping
+                contour_sums_near_levels(*given, again[s], bonds_again[s])
+                ends_near_levels(z[redo][s], blocks, hops, left, right, Y, y, ends_again[s])
+
+            spread(len(redo), n, careful_kernel)
+            out[redo], ends[redo] = again, ends_again
+            if with_bonds:
+                bonds[redo] = bonds_again
     return ContourRows(out, logdet, bonds, ends.reshape(n_energies, 2, 2, 2, 2))
 
 
@@ -160,7 +185,8 @@ def contour_integral(
     The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
     """
     rule, perturbed = contour.rule, (order, X, Y, x_ends, y_ends, with_bonds)
-    found = contour_rows(rule.nodes, rule.weights, blocks, hops, contour.sigma, *perturbed, counter=counter)
+    where = rule.nodes, rule.weights, blocks, hops, contour.sigma
+    found = contour_rows(*where, *perturbed, counter=counter, bound=rule.bound)
     # Rows are added in the order of the nodes: the result does not depend on the number of threads.
     return found.rows.sum(axis=0), found.logdet, found.bonds.sum(axis=0)
 
@@ -215,6 +241,14 @@ def surface_rows(
     if mirrored:
         return SurfaceRows(out[:, :, ::-1], amplitudes[:, ::-1, ::-1], -bonds[:, :, ::-1], driven[:, ::-1])
     return SurfaceRows(out, amplitudes, bonds, driven)
+
+
+def _lost_digits(weights, hopping, growth, order):
+    """About what rounding makes of a sum over poles of these weights in `contour_sums` of `order` 1 or 2.
+
+    Growth of the partial chains enters once for each factor of g in the algebra.
+    """
+    return _ROUNDING * weights / hopping * (hopping * growth) ** (order + 1)
 
 
 def surface_integrand(
@@ -371,7 +405,8 @@ class Frozen:
         """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
         rule, sigma = self.contour.rule, self.contour.sigma
         wire = self.blocks, self.device.hops
-        found = contour_rows(rule.nodes, rule.weights, *wire, sigma, *perturbed, counter=self.counter)
+        where = rule.nodes, rule.weights, *wire, sigma
+        found = contour_rows(*where, *perturbed, counter=self.counter, bound=rule.bound)
         sums = found.rows.sum(axis=0)
         self._remember(sums[0], found.logdet)
         return sums, found.ends
@@ -486,6 +521,17 @@ class Frozen:
     def surface_bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None):
         """Flow over the bonds, (n - 1, 4), of the surface part: see `ChainSurface.bonds`."""
         return self.surface.bonds(rate, K)
+
+    def nearest_level(self) -> complex:
+        """E - E_F - i (half-width) of the level of the wire next to E_F, energy; for messages."""
+        assert self.step is not None
+        if self.device.n_sites > _MANY_SITES:
+            return complex(self.device.hopping / self.step.nearness)
+        matrix = dense_hamiltonian(self.blocks, self.device.hops)
+        for end, sigma, _ in self.device.end_self_energies(np.clip(self.device.fermi_energy, *self.device.band)):
+            matrix[end, end] += sigma
+        levels = np.linalg.eigvals(matrix) - self.device.fermi_energy
+        return complex(levels[np.argmin(abs(levels))])
 
     def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
         """What scattering states at the energies of a rule give."""

@@ -305,7 +305,9 @@ class Device:
         return Contour(rule, (left, right), (d_left, d_right))
 
     def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
-        share = max(1e-14, POLE_SHARE * self.tolerance * 10.0**-sharpness)
+        # Beyond 1e-13 more poles gain nothing near a level: rounding loses as much (`fermi_step.check_surface`).
+        share = POLE_SHARE * self.tolerance
+        share = max(1e-14, min(share, max(1e-13, share * 10.0**-sharpness)))
         if self.temperature == 0:
             reach = max(high - mu, mu - low, 2 * gap, self.hopping)
             return step_poles(mu, gap, reach, share)

@@ -55,13 +55,20 @@ class Probed(Protocol):
     def distances(self) -> Distances | None:
         """Distances of the levels, or None where they are too many to be found."""
 
+    @property
+    def step(self) -> Step | None:
+        """What stands for the Fermi function at kT = 0."""
+
+    def nearest_level(self) -> complex:
+        """E - E_F - i (half-width) of the level next to E_F."""
+
 
 @dataclass(frozen=True)
 class Step:
     """Where the steps stand at kT = 0; the occupation is their mean.
 
     places: energies; gap: half-width left unresolved, energy; sharpness: powers of ten better than the tolerance.
-    nearness: largest |G| t at the steps; lost: about the error of the response to |dH/dt| = t^2 beyond the tolerance.
+    nearness: largest |G| t at the steps; largest: about its largest eigenvalue, times t; lost: about the error of the response to |dH/dt| = t^2 beyond the tolerance.
     edge_blur: rounding of E_F over its distance to an edge.
     sharp: what is next to the Fermi energy, for messages.
     """
@@ -72,6 +79,7 @@ class Step:
     lost: float
     sharp: str
     edge_blur: float = 0.0
+    largest: float = 1.0
 
     @property
     def sharpness(self) -> int:
@@ -124,11 +132,12 @@ def choose_step(frozen: Probed) -> Step:
     near_root = abs(root - mu) < _NEAR_ROOT * t
     outside = device.is_closed or not device.band[0] < mu < device.band[1]
     asked = 0.1 * device.tolerance * t
-    gap, real, imaginary = _narrowed(frozen, mu, asked, 1e-13 * t)
+    gap, real, imaginary, largest = _narrowed(frozen, mu, asked, 1e-13 * t)
+    largest *= t
     nearness = max(1.0, t * real, t * imaginary)
     unresolved = gap * imaginary > 0.5 * device.tolerance
     if not near_root and not unresolved and _lost(frozen, nearness) <= 0.1 * device.tolerance:
-        return Step((mu,), gap, nearness, _lost(frozen, nearness), "")
+        return Step((mu,), gap, nearness, _lost(frozen, nearness), "", largest=largest)
     rounding = rounding_of(device, frozen.bounds)
     blur, edge_blur, sharp = 0.0, 0.0, ""
     if near_root:
@@ -156,11 +165,12 @@ def choose_step(frozen: Probed) -> Step:
             f"{sharp} at temperature = 0, so that its occupation hangs on the last digits: change "
             "electrons.fermi_energy, or use a temperature > 0"
         )
-    return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur)
+    return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur, largest)
 
 
-def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float]:
-    """A gap within which the states do not matter, where there is one above `least`; largest Re G, Im G at that height.
+def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float, float]:
+    """A gap within which the states do not matter, where there is one above `least`; at that height the largest Re G and
+    Im G, and about the largest eigenvalue of G.
 
     Im G one gap above the step bounds the weight of the states that the rule does not resolve:
     sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
@@ -169,7 +179,8 @@ def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[
         G = frozen.probe(energy + 1j * gap)
         imaginary = float(abs(G.imag).max())
         if gap * imaginary <= 0.5 * frozen.device.tolerance or gap < least:
-            return gap, float(abs(G.real).max()), imaginary
+            of_sites = np.maximum(abs(G.real), abs(G.imag)).max(axis=-1)
+            return gap, float(abs(G.real).max()), imaginary, float(of_sites.sum())
         gap *= 1e-2
 
 
@@ -250,3 +261,35 @@ def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: 
     if last * first > 0:
         return limit
     return float(brentq(lambda e: distances(e)[k], mu, end, xtol=0.1 * rounding))
+
+
+def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray[np.float64]) -> None:
+    """ToleranceError where a level at E_F and kT = 0 makes rounding of the Fermi surface worth more than the tolerance.
+
+    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  Slower motions are held to as much less; what is faster is no
+    slow motion, and often a run about to end for another reason.
+    """
+    device, step = frozen.device, frozen.step
+    # G Gamma G^+ = -2 Im G bounds what is worth a look.
+    if step is None or surface_loss(step.largest, 4 * step.largest) <= device.tolerance:
+        return
+    loss = surface_loss(step.largest, float(abs(states).max()) * device.hopping)
+    size = min(1.0, float(abs(drive).max()) / device.hopping**2)
+    if loss <= device.tolerance or size == 0:
+        return
+    level = frozen.nearest_level()
+    raise ToleranceError(
+        f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
+        f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response to the motion "
+        f"is known to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature > 0, another "
+        "Fermi energy, a stronger coupling to the leads or a larger electrons.tolerance"
+    )
+
+
+def surface_loss(green: float, states: float) -> float:
+    """What rounding makes of Im[G Hd G Gamma G^+]/2 pi, about, for Hd = hopping.
+
+    green: largest eigenvalue of G; states: largest element of G Gamma G^+, both in units of 1/hopping.  There are two
+    more factors of G, one of Hd and one of the change of H that rounding amounts to.
+    """
+    return 2 * float(np.finfo(float).eps) * green**2 * states / (2 * np.pi)

@@ -6,6 +6,7 @@ The open wire is G(z) = [z - H - Sigma(z)]^-1 with 2 x 2 blocks h_i on the diago
     g + gX + gY + gXY + gYX, where X and Y are block-diagonal perturbations with X^2 = Y^2 = 0 but XY != YX.  One
     sweep from each end then yields the diagonal blocks of G, G X G, G Y G, G X G Y G and G Y G X G without a full
     inverse: operations linear in the length.
+`contour_sums_near_levels` gives the same sums where a level of a partial chain is so near that digits would be lost.
 `surface_terms` (real energies) works with the scattering states psi = G sqrt(Gamma), four columns for two leads, and
     with chi = G Y psi, both by block elimination.
 
@@ -17,6 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+# Partial chains respond to their own levels; beyond this many times 1/hopping digits are lost by elimination in order.
+_LARGEST_GROWTH = 100.0
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
 
@@ -53,6 +57,21 @@ def _inv(a):
 
 
 @njit(inline="always", **_options)
+def _size2(a):
+    """Sum of the squared elements."""
+    return (
+        a[0].real * a[0].real
+        + a[0].imag * a[0].imag
+        + a[1].real * a[1].real
+        + a[1].imag * a[1].imag
+        + a[2].real * a[2].real
+        + a[2].imag * a[2].imag
+        + a[3].real * a[3].real
+        + a[3].imag * a[3].imag
+    )
+
+
+@njit(inline="always", **_options)
 def _load(m, i):
     return m[i, 0, 0], m[i, 0, 1], m[i, 1, 0], m[i, 1, 1]
 
@@ -80,7 +99,9 @@ def _gather(out, c, i, r, f):
 
 
 @njit(**_options)
-def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds, ends):
+def contour_sums(
+    z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds, ends, growth
+):
     """Sums over complex energies of diagonal blocks, traced with (1, sigma_x, sigma_y, sigma_z).
 
     z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian; hops: (N - 1,) hopping t of each bond,
@@ -94,6 +115,8 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
     bonds: (n, 4, N - 1, 4) receives the flow i -> i+1 of the same four parts, Tr[sigma_a j] with the current matrix
     j = -i t (rho_(i+1,i) - rho_(i,i+1)) and rho = -[w F + h.c.]; length 0 on the first axis to leave it out.
     ends: (n, 2, 2, 4) receives the blocks of G and of G Y G (order > 0) on the first and the last site.
+    growth: (n,) receives, for order > 0, the largest |g| of a partial chain, 1/energy: near its levels each further
+    factor of g in the algebra costs as many digits again, and `contour_sums_near_levels` does better.
     """
     n_sites = h.shape[0]
     with_bonds = bonds.shape[0] > 0
@@ -106,6 +129,7 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
         if with_bonds:
             bonds[k] = 0.0
         ln = 0j
+        largest = 0.0
         g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
         # Forward: left-connected blocks, stored.  Backward: right-connected blocks meet them site by site.
         for direction in range(2):
@@ -175,6 +199,8 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
                             eYX = _mul(_add(_mul(e, bYX), _mul(v, u)), e)
                     if full == 0:
                         g, gX, gY, gXY, gYX = e, eX, eY, eXY, eYX
+                        if order > 0 and j < n_sites - 1:
+                            largest = max(largest, _size2(g))
                         if direction == 0:
                             _put(left, 0, i, g)
                             if order > 0:
@@ -210,6 +236,175 @@ def contour_sums(z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_en
                                 XY, YX = _add(XY, _commutator(f, eXY)), _add(YX, _commutator(f, eYX))
                                 _gather(bonds[k], 3, i, -0.5j * c, _sub(XY, YX))
         logdet[k] = ln
+        growth[k] = np.sqrt(largest)
+
+
+# Elements of the nilpotent algebra as tuples (g, gX, gY, gXY, gYX) of blocks, for kernels that are called rarely.
+
+
+@njit(**_options)
+def _minus_element(p, q, factor):
+    """p - factor q."""
+    return (
+        (
+            p[0][0] - factor * q[0][0],
+            p[0][1] - factor * q[0][1],
+            p[0][2] - factor * q[0][2],
+            p[0][3] - factor * q[0][3],
+        ),
+        (
+            p[1][0] - factor * q[1][0],
+            p[1][1] - factor * q[1][1],
+            p[1][2] - factor * q[1][2],
+            p[1][3] - factor * q[1][3],
+        ),
+        (
+            p[2][0] - factor * q[2][0],
+            p[2][1] - factor * q[2][1],
+            p[2][2] - factor * q[2][2],
+            p[2][3] - factor * q[2][3],
+        ),
+        (
+            p[3][0] - factor * q[3][0],
+            p[3][1] - factor * q[3][1],
+            p[3][2] - factor * q[3][2],
+            p[3][3] - factor * q[3][3],
+        ),
+        (
+            p[4][0] - factor * q[4][0],
+            p[4][1] - factor * q[4][1],
+            p[4][2] - factor * q[4][2],
+            p[4][3] - factor * q[4][3],
+        ),
+    )
+
+
+@njit(**_options)
+def _mul_elements(p, q):
+    return (
+        _mul(p[0], q[0]),
+        _add(_mul(p[1], q[0]), _mul(p[0], q[1])),
+        _add(_mul(p[2], q[0]), _mul(p[0], q[2])),
+        _add(_add(_mul(p[3], q[0]), _mul(p[1], q[2])), _mul(p[0], q[3])),
+        _add(_add(_mul(p[4], q[0]), _mul(p[2], q[1])), _mul(p[0], q[4])),
+    )
+
+
+@njit(**_options)
+def _inv_exchanging(a):
+    """Inverse of a 2 x 2 block by elimination with the largest element of its first column: errors stay where it is
+    nearly singular."""
+    a00, a01, a10, a11 = a
+    exchange = abs(a10) > abs(a00)
+    if exchange:
+        a00, a01, a10, a11 = a10, a11, a00, a01
+    f = a10 / a00
+    d = 1.0 / (a11 - f * a01)
+    r = 1.0 / a00
+    b00, b01, b10, b11 = r * (1.0 + a01 * d * f), -r * a01 * d, -d * f, d
+    if exchange:
+        return b01, b00, b11, b10
+    return b00, b01, b10, b11
+
+
+@njit(**_options)
+def _inv_element(p):
+    zero = (0j, 0j, 0j, 0j)
+    e = _inv_exchanging(p[0])
+    eX = _sub(zero, _mul(_mul(e, p[1]), e))
+    eY = _sub(zero, _mul(_mul(e, p[2]), e))
+    eXY = _sub(zero, _mul(e, _add(_mul(p[3], e), _mul(p[1], eY))))
+    eYX = _sub(zero, _mul(e, _add(_mul(p[4], e), _mul(p[2], eX))))
+    return e, eX, eY, eXY, eYX
+
+
+@njit(**_options)
+def _gather_element(out, order, i, w, f):
+    _gather(out, 0, i, w, f[0])
+    if order > 0:
+        _gather(out, 1, i, w, f[1])
+        _gather(out, 2, i, w, f[2])
+    if order > 1:
+        _gather(out, 3, i, -0.5j * w, _sub(f[3], f[4]))
+
+
+@njit(**_options)
+def contour_sums_near_levels(
+    z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, broadening, out, bonds
+):
+    """The sums of `contour_sums` where a level of a partial chain is close to z; four times slower.
+
+    Partial chains get one more lead at their growing end, of self-energy -i broadening (energy, about the hopping):
+    n = (1/g + i broadening)^-1 is then never larger than 1/broadening, whatever their levels are.  With
+    d = 1 - i broadening n they stand for g = n/d (n and d commute), and nothing that is needed divides by d:
+
+        n_(i+1) = d [(A + i broadening) d - t^2 n]^-1,
+        G_ii    = dL [dR A dL - tL^2 dR nL - tR^2 nR dL]^-1 dR,      L, R: parts left and right of the site,
+        G_(i+1,i) = -t nR [dL dR - t^2 nL nR]^-1 nL,                 L, R: parts left and right of the bond.
+    """
+    n_sites = h.shape[0]
+    with_bonds = bonds.shape[0] > 0
+    zero = (0j, 0j, 0j, 0j)
+    none = (zero, zero, zero, zero, zero)
+    one = ((1.0 + 0j, 0j, 0j, 1.0 + 0j), zero, zero, zero, zero)
+    left = np.empty((5, n_sites, 4), dtype=np.complex128)
+    ib = 1j * broadening
+    for k in range(z.shape[0]):
+        w = weights[k]
+        out[k] = 0.0
+        if with_bonds:
+            bonds[k] = 0.0
+        n, d = none, one
+        for direction in range(2):
+            if direction == 1:
+                n, d = none, one
+            for j in range(n_sites):
+                i = j if direction == 0 else n_sites - 1 - j
+                left_hop = hops[i - 1] if i > 0 else 0.0
+                right_hop = hops[i] if i < n_sites - 1 else 0.0
+                hi, bX, bY = _load(h, i), _load(X, i), _load(Y, i)
+                A = (z[k] - hi[0], -hi[1], -hi[2], z[k] - hi[3])
+                if i == 0:
+                    A = _sub(A, _load(sigma_left, k))
+                    bX = _add(bX, _load(x_ends[k], 0))
+                    bY = _add(bY, _load(y_ends[k], 0))
+                if i == n_sites - 1:
+                    A = _sub(A, _load(sigma_right, k))
+                    bX = _add(bX, _load(x_ends[k], 1))
+                    bY = _add(bY, _load(y_ends[k], 1))
+                a = (A, _sub(zero, bX), _sub(zero, bY), zero, zero)
+                hop = left_hop if direction == 0 else right_hop
+                if direction == 1:
+                    # n, d: the part right of this site; nl, dl: the part left of it.
+                    nl, dl = none, one
+                    if i > 0:
+                        nl = (
+                            _get(left, 0, i - 1),
+                            _get(left, 1, i - 1),
+                            _get(left, 2, i - 1),
+                            _get(left, 3, i - 1),
+                            _get(left, 4, i - 1),
+                        )
+                        dl = _minus_element(one, nl, ib)
+                    middle = _minus_element(_mul_elements(a, dl), nl, left_hop * left_hop)
+                    middle = _minus_element(_mul_elements(d, middle), _mul_elements(n, dl), right_hop * right_hop)
+                    G = _mul_elements(_mul_elements(dl, _inv_element(middle)), d)
+                    _gather_element(out[k], order, i, w, G)
+                    if with_bonds and i < n_sites - 1:
+                        nl = (_get(left, 0, i), _get(left, 1, i), _get(left, 2, i), _get(left, 3, i), _get(left, 4, i))
+                        dl = _minus_element(one, nl, ib)
+                        t2 = right_hop * right_hop
+                        forth = _inv_element(_minus_element(_mul_elements(dl, d), _mul_elements(nl, n), t2))
+                        forth = _mul_elements(_mul_elements(n, forth), nl)
+                        back = _inv_element(_minus_element(_mul_elements(d, dl), _mul_elements(n, nl), t2))
+                        back = _mul_elements(_mul_elements(nl, back), n)
+                        _gather_element(bonds[k], order, i, 1j * t2 * w, _minus_element(forth, back, 1.0))
+                grown = _minus_element(_mul_elements(a, d), n, hop * hop)
+                n = _mul_elements(d, _inv_element(_minus_element(grown, d, -ib)))
+                d = _minus_element(one, n, ib)
+                if direction == 0:
+                    for c in range(5):
+                        _put(left, c, i, n[c])
 
 
 @njit(inline="always", **_options)
@@ -226,6 +421,98 @@ def _bilinear(o, c, i, a, b, scale):
 
 
 @njit(**_options)
+def _band_factors(energy, h, hops, sigma_left, sigma_right, band, pivots):
+    """LU factors with exchanged rows of E - H - Sigma, whose elements join orbitals at most two apart.
+
+    h: (N, 2, 2); sigma_left, sigma_right: (2, 2).  band: (2N, 7) receives row r at columns r - 2 ... r + 4, multipliers
+    left of the diagonal; pivots: (2N,) receives the row that was exchanged with each.
+    """
+    n_sites = h.shape[0]
+    n = 2 * n_sites
+    band[:] = 0.0
+    for i in range(n_sites):
+        for a in range(2):
+            r = 2 * i + a
+            for b in range(2):
+                band[r, 2 + b - a] = -h[i, a, b]
+                if i == 0:
+                    band[r, 2 + b - a] -= sigma_left[a, b]
+                if i == n_sites - 1:
+                    band[r, 2 + b - a] -= sigma_right[a, b]
+            band[r, 2] += energy
+            if i > 0:
+                band[r, 0] = hops[i - 1]
+            if i < n_sites - 1:
+                band[r, 4] = hops[i]
+    for k in range(n):
+        last_row, last_column = min(k + 2, n - 1), min(k + 4, n - 1)
+        pivot = k
+        for r in range(k + 1, last_row + 1):
+            if abs(band[r, k - r + 2]) > abs(band[pivot, k - pivot + 2]):
+                pivot = r
+        pivots[k] = pivot
+        if pivot != k:
+            for c in range(k, last_column + 1):
+                kept = band[k, c - k + 2]
+                band[k, c - k + 2] = band[pivot, c - pivot + 2]
+                band[pivot, c - pivot + 2] = kept
+        for r in range(k + 1, last_row + 1):
+            factor = band[r, k - r + 2] / band[k, 2]
+            band[r, k - r + 2] = factor
+            for c in range(k + 1, last_column + 1):
+                band[r, c - r + 2] -= factor * band[k, c - k + 2]
+
+
+@njit(**_options)
+def _band_solve(band, pivots, x):
+    """(E - H - Sigma)^-1 x takes the place of x, (N, 4): a 2 x 2 block on each site.  By `_band_factors`."""
+    n = len(pivots)
+    for spin in range(2):
+        for k in range(n):
+            p = pivots[k]
+            value = x[p // 2, 2 * (p % 2) + spin]
+            x[p // 2, 2 * (p % 2) + spin] = x[k // 2, 2 * (k % 2) + spin]
+            x[k // 2, 2 * (k % 2) + spin] = value
+            for r in range(k + 1, min(k + 3, n)):
+                x[r // 2, 2 * (r % 2) + spin] -= band[r, k - r + 2] * value
+        for k in range(n - 1, -1, -1):
+            value = x[k // 2, 2 * (k % 2) + spin]
+            for c in range(k + 1, min(k + 5, n)):
+                value -= band[k, c - k + 2] * x[c // 2, 2 * (c % 2) + spin]
+            x[k // 2, 2 * (k % 2) + spin] = value / band[k, 2]
+
+
+@njit(**_options)
+def ends_near_levels(z, h, hops, sigma_left, sigma_right, Y, y_ends, ends):
+    """`ends` of `contour_sums`, (n, 2, 2, 4), by elimination with exchanged rows."""
+    n_sites = h.shape[0]
+    band, pivots = np.empty((2 * n_sites, 7), dtype=np.complex128), np.empty(2 * n_sites, dtype=np.int64)
+    x = np.empty((n_sites, 4), dtype=np.complex128)
+    c = np.empty((1, n_sites, 4), dtype=np.complex128)
+    for k in range(z.shape[0]):
+        _band_factors(z[k], h, hops, sigma_left[k], sigma_right[k], band, pivots)
+        for p in range(2):
+            end = 0 if p == 0 else n_sites - 1
+            x[:] = 0.0
+            x[end, 0] = 1.0
+            x[end, 3] = 1.0
+            _band_solve(band, pivots, x)
+            for s in range(4):
+                ends[k, 0, p, s] = x[end, s]
+            for i in range(n_sites):
+                y = _load(Y, i)
+                if i == 0:
+                    y = _add(y, _load(y_ends[k], 0))
+                if i == n_sites - 1:
+                    y = _add(y, _load(y_ends[k], 1))
+                _put(c, 0, i, _mul(y, (x[i, 0], x[i, 1], x[i, 2], x[i, 3])))
+            x[:] = c[0]
+            _band_solve(band, pivots, x)
+            for s in range(4):
+                ends[k, 1, p, s] = x[end, s]
+
+
+@njit(**_options)
 def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, transmission, bonds, driven):
     """Real-energy terms from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
 
@@ -239,6 +526,9 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
     transmission: (n, 2, 2, 2, 2) receives sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
     bonds: (n, 3, N - 1, 4) receives the flow i -> i+1 of parts 1 and 2 as in `contour_sums`; length 0 to leave it out.
     driven: (n, 2, 2, 2) receives sqrt(Gamma_p) (G Y G)_pp sqrt(Gamma_p) as [p, spin, spin].
+
+    The error is that of a Hamiltonian wrong by rounding, whatever the coupling to the leads: where a level of a partial
+    chain meets the energy, elimination site by site loses digits, and rows are exchanged instead.
     """
     with_bonds = bonds.shape[0] > 0
     n_sites = h.shape[0]
@@ -246,7 +536,14 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
     g = np.empty((1, n_sites, 4), dtype=np.complex128)
     c = np.empty((1, n_sites, 4), dtype=np.complex128)
     psi = np.empty((1, n_sites, 4), dtype=np.complex128)
+    # Factors with exchanged rows, for the rare energies that need them.
+    band = np.empty((0, 7), dtype=np.complex128)
+    pivots = np.empty(0, dtype=np.int64)
     kk = (K[0, 0], K[0, 1], K[1, 0], K[1, 1])
+    strongest = 0.0
+    for i in range(n_sites - 1):
+        strongest = max(strongest, abs(hops[i]))
+    limit = (_LARGEST_GROWTH / strongest) ** 2 if strongest > 0 else np.inf
     for k in range(energies.shape[0]):
         o = out[k]
         o[:] = 0.0
@@ -255,6 +552,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
         transmission[k] = 0.0
         driven[k] = 0.0
         last = zero
+        exchange = False
         for i in range(n_sites):
             hi = _load(h, i)
             t2 = hops[i - 1] * hops[i - 1] if i > 0 else 0.0
@@ -272,6 +570,13 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                 A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
             last = _inv(A)
             _put(g, 0, i, last)
+            # Put this way, a singular block (not a number) counts.
+            if i < n_sites - 1 and not _size2(last) <= limit:
+                exchange = True
+        if exchange:
+            if len(band) == 0:
+                band, pivots = np.empty((2 * n_sites, 7), dtype=np.complex128), np.empty(2 * n_sites, dtype=np.int64)
+            _band_factors(energies[k], h, hops, sigma_left[k], sigma_right[k], band, pivots)
         for p in range(2):
             root = _load(roots[k], p)
             if root[0] == 0 and root[1] == 0 and root[3] == 0:
@@ -287,19 +592,25 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                             b = root
                     else:
                         b = _mul(_load(Y, i), _get(psi, 0, i))
-                    if i > 0:
+                    if i > 0 and not exchange:
                         t = hops[i - 1]
                         m = _mul(_get(g, 0, i - 1), carry)
                         b = (b[0] - t * m[0], b[1] - t * m[1], b[2] - t * m[2], b[3] - t * m[3])
                     carry = b
                     _put(c, 0, i, b)
+                if exchange:
+                    _band_solve(band, pivots, c[0])
                 x = zero
                 for j in range(n_sites):
                     i = n_sites - 1 - j
                     b = _get(c, 0, i)
                     t = hops[i] if i < n_sites - 1 else 0.0
                     neighbour = x
-                    x = _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
+                    x = (
+                        b
+                        if exchange
+                        else _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
+                    )
                     if solve == 0:
                         _put(psi, 0, i, x)
                         _bilinear(o, 0, i, x, x, 1.0 + 0j)

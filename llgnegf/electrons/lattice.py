@@ -29,6 +29,9 @@ _STACK_ELEMENTS = 6400
 _KEPT_STATES_BYTES = 500_000_000
 # What a window of narrow resonances may ask for, for the estimate of memory.
 _MOST_THERMAL_ENERGIES = 1000
+_ROUNDING = float(np.finfo(float).eps)
+# Beyond so many sites no level is looked for, for a message.
+_MANY_SITES = 128
 # Below this share of the hopping a contact broadens the levels of what is eliminated from it too little.
 _WEAK_CONTACT = 1 / 2
 
@@ -84,7 +87,7 @@ class FrozenLattice:
     @property
     def cancellation(self) -> float:
         """By how much rounding grows where products of two Green's functions cancel in the sea term."""
-        return 1 / self.difference.step
+        return 1 / FOURTH_ORDER.step  # `difference` where it matters
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
@@ -211,7 +214,9 @@ class FrozenLattice:
         device = self.device
         # Where no lead broadens levels, partial lattices may have one at E_F: the larger step keeps more digits.
         broadened = not device.is_closed and device.band[0] < device.fermi_energy < device.band[1]
-        return SECOND_ORDER if device.tolerance >= 1e-6 and broadened else FOURTH_ORDER
+        nearness = 1.0 if self.step is None else self.step.nearness
+        near = _ROUNDING / SECOND_ORDER.step * nearness**2 > 0.1 * device.tolerance
+        return SECOND_ORDER if device.tolerance >= 1e-6 and broadened and not near else FOURTH_ORDER
 
     @cached_property
     def steps(self) -> NDArray[np.inexact]:
@@ -335,6 +340,17 @@ class FrozenLattice:
     def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """-(1/2pi) int (-f') Im[G Hd G Gamma G^+] for Hd (nx, ny, 2, 2): (nx, ny, 4)."""
         return self.fermi_surface.density(rate)
+
+    def nearest_level(self) -> complex:
+        """E - E_F - i (half-width) of the level of the lattice next to E_F, energy; for messages."""
+        assert self.step is not None
+        if self.device.n_sites > _MANY_SITES:
+            return complex(self.device.hopping / self.step.nearness)
+        matrix = self.dense_hamiltonian()
+        for end, sigma, _ in self.device.end_self_energies(np.clip(self.device.fermi_energy, *self.device.band)):
+            matrix[end, end] += sigma
+        levels = np.linalg.eigvals(matrix) - self.device.fermi_energy
+        return complex(levels[np.argmin(abs(levels))])
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
         """Forget the scattering states at all other energies."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, bound_states
+from .fermi_step import check_surface
 from .quadrature import ToleranceError, thermal_gauss
 from .resonances import ResonanceSearch
 from .scattering import pauli_traces
@@ -49,8 +50,9 @@ class LatticeSurface:
             return chosen.density(rate)
         energies, weights = chosen
         total = np.zeros((*self.device.shape, 4))
-        for weight, (_, term) in zip(weights, self._terms(energies, rate), strict=True):
+        for weight, (states, term) in zip(weights, self._terms(energies, rate), strict=True):
             total -= weight / (2 * np.pi) * term
+            check_surface(self.frozen, rate, states)
         if self.levels.any:
             total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
         return total

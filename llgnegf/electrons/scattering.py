@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .slices import eliminate, solve, solve_adjoint
+from .slices_near_levels import BandFactors, growth
 
 if TYPE_CHECKING:
     from .lattice import FrozenLattice
@@ -20,11 +21,15 @@ def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
 
 
+# Beyond this growth of partial lattices, in units of 1/hopping, rows are exchanged.
+_LARGEST_PARTIAL = 1e3
+
+
 class RealEnergy:
     """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
 
     Elimination starts at the better connected lead: from a closed end the partial lattice has real levels, and digits
-    are lost wherever the energy meets one.
+    are lost wherever the energy meets one.  Where it does all the same, rows of the whole matrix are exchanged.
     """
 
     def __init__(self, frozen: FrozenLattice, energy: float) -> None:
@@ -39,7 +44,17 @@ class RealEnergy:
             slices, first, last = slices.reversed(), last, first
         self.hops = slices.hops
         self.g = eliminate(slices, z, (first, last))[0][0]
-        self.psi = solve(self.g, self.hops, self._sources())
+        self.band: BandFactors | None = None
+        # Put this way, what is not a number counts.
+        if not growth(self.g[None], self.hops)[0] <= _LARGEST_PARTIAL:
+            self.band = BandFactors(slices, energy, (first[0], last[0]))
+        self.psi = self._solve(self._sources())
+
+    def _solve(self, sources: NDArray[np.complex128], adjoint: bool = False) -> NDArray[np.complex128]:
+        """G sources, or G^+ sources, in the order of the sweep."""
+        if self.band is not None:
+            return self.band.solve(sources, adjoint)
+        return (solve_adjoint if adjoint else solve)(self.g, self.hops, sources)
 
     def _sources(self) -> NDArray[np.complex128]:
         """Columns of both leads, left first, in the order of the sweep."""
@@ -54,7 +69,7 @@ class RealEnergy:
     @property
     def nbytes(self) -> int:
         """Size, bytes."""
-        return self.g.nbytes + self.psi.nbytes
+        return self.g.nbytes + self.psi.nbytes + (self.band.nbytes if self.band is not None else 0)
 
     def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """From the order of the sweep to that of the lattice, or back."""
@@ -79,7 +94,7 @@ class RealEnergy:
 
     def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """G Hd psi in the order of the sweep."""
-        return solve(self.g, self.hops, self._times(rate, self.psi))
+        return self._solve(self._times(rate, self.psi))
 
     def driven(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Im[G Hd G Gamma G^+] traced: (nx, ny, 4)."""
@@ -107,7 +122,7 @@ class RealEnergy:
     @cached_property
     def advanced(self) -> NDArray[np.complex128]:
         """G^+ sqrt(Gamma) of both leads, in the order of the sweep."""
-        return solve_adjoint(self.g, self.hops, self._sources())
+        return self._solve(self._sources(), adjoint=True)
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
 from .slices import Allocator, Stack, Sweep, backwards, log_determinant, two_point
+from .slices_near_levels import two_point_near_levels
 from .threads import each
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Difference:
 
 # The step is a share of the distance to the spectrum: rounding errs by 1e-14/step, the difference by a power of it.
 SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
+_ROUNDING = float(np.finfo(float).eps)
 FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
 
 
@@ -109,6 +111,30 @@ class FirstOrder:
             pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
         return pairs
 
+    def _mend(
+        self,
+        frozen: FrozenLattice,
+        number: int,
+        offset: float,
+        pair: tuple[Sweep, Sweep],
+        Y: NDArray[np.complex128],
+        ahead: Stack,
+        back: Stack,
+    ) -> None:
+        """G(z + s) Y G(z - s) and the reverse once more, for nodes where a partial lattice has a level nearby."""
+        chunk = self.chunks[number]
+        weights, steps = abs(frozen.rule.weights[chunk]), frozen.steps[chunk]
+        # Four factors of g, and what rounding makes of a difference.
+        lost = _ROUNDING * weights / steps * np.maximum(pair[0].growth, pair[1].growth) ** 4
+        slices = frozen.slices.reversed() if self.flipped else frozen.slices
+        for k in np.flatnonzero(~(lost <= 0.1 * frozen.device.tolerance)):
+            z = frozen.rule.nodes[chunk][k : k + 1]
+            for out, step in ((ahead, offset * steps[k]), (back, -offset * steps[k])):
+                left, right = zip(*(frozen.device.lead_slices(tuple(e)) for e in (z + step, z - step)), strict=True)
+                first, last = (right, left) if self.flipped else (left, right)
+                with_bonds = out.shape[2] > 1
+                out[k : k + 1] = two_point_near_levels(slices, (z + step, z - step), first, last, Y, with_bonds)
+
     def apply(
         self, frozen: FrozenLattice, rate: NDArray[np.complex128], with_bonds: bool = False
     ) -> NDArray[np.float64]:
@@ -127,8 +153,9 @@ class FirstOrder:
             nx, ny = frozen.device.shape
             sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
             equilibrium = np.zeros((2, nx, ny, 4))
-            for (a, b), slope, mean in zip(pairs, d.slopes, d.means, strict=True):
+            for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
                 ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
+                self._mend(frozen, number, offset, (a, b), Y, ahead, back)
                 sea += traced(0.5j * slope * weights / steps, ahead - back)
                 if needs_equilibrium:
                     equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]

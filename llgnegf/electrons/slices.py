@@ -10,6 +10,8 @@ same recursions over the nilpotent algebra of triples (g(a), g(b), f) with the p
 (p q)_f = p_f q(b) + p(a) q_f give the blocks of G(a) Y G(b) for a block-diagonal Y: `two_point`.  It is the
 off-diagonal block of the resolvent of [[H, Y], [0, H]] at two energies, 6 n^3 a slice more.
 
+Near levels of a partial lattice, which end in the middle, digits are lost: `slices_near_levels.py` goes another way.
+
 The products are BLAS's, called from kernels that release the GIL: energies spread over threads (`threads.py`).
 cache=True kernels call only functions of this file (numba does not see edits elsewhere).
 """
@@ -24,6 +26,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .counter import Counter
+from .slices_near_levels import blocks_near_levels, growth
 
 Stack = NDArray[np.complex128]
 Allocator = Callable[[tuple[int, ...]], Stack]
@@ -34,6 +37,8 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck":
 _SMALL = 40
 # Beyond this growth inside an inverse that does not pivot between blocks, digits are lost: LAPACK pivots.
 _LARGEST_GROWTH = 1e5
+# Beyond this growth of partial lattices, in units of 1/hopping, the blocks of G are had in another way.
+_LARGEST_PARTIAL = 100.0
 
 
 @njit(**_options)
@@ -270,16 +275,19 @@ class Sweep:
     g: (k, nx, n, n).  blocks: (k, nx, 1 or 3, ny, 2, 2), of each site, and with bonds G_ab - G_ba of each bond from it
     to the next x, [:, :, 1] (zero at the last), and to the next y, [:, :, 2] (from the last to the first).
     before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i.
+    growth: (k,) `slices_near_levels.growth`; where it is large, `two_point_near_levels` does better than `two_point`.
     """
 
     g: Stack
     blocks: Stack
     before: Stack
     after: Stack
+    growth: NDArray[np.float64]
 
     def of(self, energies: slice) -> Sweep:
         """Some of the energies."""
-        return Sweep(self.g[energies], self.blocks[energies], self.before[energies], self.after[energies])
+        e = energies
+        return Sweep(self.g[e], self.blocks[e], self.before[e], self.after[e], self.growth[e])
 
 
 def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -333,7 +341,12 @@ def sweep(
     blocks = np.zeros((k, nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
     before, after = allocate((k, keep, n, n)), allocate((k, keep, n, n))
     _diagonal(g, slices.hops, keep, blocks, before, after)
-    return Sweep(g, blocks, before, after)
+    grown = growth(g, slices.hops)
+    # Put this way, what is not a number counts.
+    for i in np.flatnonzero(~(grown <= _LARGEST_PARTIAL)):
+        s = slice(i, i + 1)
+        blocks[s] = blocks_near_levels(slices, z[s], (sigma[0][s], sigma[1][s]), with_bonds)
+    return Sweep(g, blocks, before, after, grown)
 
 
 def two_point(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: int, with_bonds: bool = False) -> Stack:

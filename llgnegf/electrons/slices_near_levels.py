@@ -1,0 +1,152 @@
+"""Green's functions of a lattice cut into slices where a level of a partial lattice is close to the energy.
+
+The elimination of `slices.py` passes through the Green's function g of what it has eliminated so far, which has the
+levels of a lattice that ends there.  Without a lead that broadens them they are sharp, and near one the digits of
+everything else are lost.  Here nothing large is met:
+
+* complex energies: the partial lattice gets one more lead at its growing end, of self-energy -i broadening, so that
+  n = (1/g + i broadening)^-1 is never larger than 1/broadening.  With d = 1 - i broadening n it stands for g = n/d
+  (n and d commute), and nothing that is needed divides by d (`green.contour_sums_near_levels` does the same):
+
+      n_(i+1) = d [(A + i broadening) d - t^2 n]^-1,
+      G_ii    = dL [dR (A dL - tL^2 nL) - tR^2 nR dL]^-1 dR,        L, R: left and right of the slice
+      G_(i+1,i) = -t nR [dL dR - t^2 nL nR]^-1 nL,                  L, R: left and right of the bond
+
+* real energies: LU factors of the whole band matrix with exchanged rows.
+
+Each costs about five times the elimination, for the rare energies that need it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+if TYPE_CHECKING:
+    from .slices import Slices, Stack
+
+
+def growth(g: Stack, hops: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest element of what an elimination (k, nx, n, n) passed through, times the hopping: (k,), about 1 or less."""
+    passed = np.ascontiguousarray(g[:, 1:]).reshape(len(g), -1).view(float)
+    return np.maximum(passed.max(axis=1, initial=0.0), -passed.min(axis=1, initial=0.0)) * hops.max(initial=0.0)
+
+
+def blocks_near_levels(
+    slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], with_bonds: bool
+) -> Stack:
+    """`slices.Sweep.blocks` of G at energies z (k,) with Im z > 0; sigma: (k, n, n) of the first and the last slice."""
+    return _blocks(slices, z, sigma, None, with_bonds)
+
+
+def two_point_near_levels(
+    slices: Slices,
+    z: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    first: tuple[Stack, Stack],
+    last: tuple[Stack, Stack],
+    Y: Stack,
+    with_bonds: bool,
+) -> Stack:
+    """`slices.Sweep.blocks` of G(z_a) Y G(z_b) for Y (nx, ny, 2, 2): the off-diagonal block of one larger resolvent.
+
+    z: (k,) each; first, last: self-energies (k, n, n) at both of the first and of the last slice.
+    """
+    none = np.zeros_like(first[0])
+    ends = [np.block([[a, none], [none, b]]) for a, b in (first, last)]
+    return _blocks(slices, np.stack(z, axis=1), (ends[0], ends[1]), Y, with_bonds)
+
+
+def _blocks(slices, z, sigma, Y, with_bonds):
+    nx, n, _ = slices.h.shape
+    hops, broadening = slices.hops, slices.hops.max(initial=0.0) or 1.0
+    size = n if Y is None else 2 * n
+    one = np.eye(size)
+    ib = 1j * broadening
+    energies = z[:, None, None] * one if Y is None else np.repeat(z, n, axis=1)[:, :, None] * one
+
+    def inverse_green(i):
+        """z - h - Sigma on slice i; for two energies [[., -Y], [0, .]]."""
+        h = np.zeros((size, size), complex)
+        h[:n, :n] = slices.h[i]
+        if Y is not None:
+            h[n:, n:] = slices.h[i]
+            for y, block in enumerate(Y[i]):
+                h[2 * y : 2 * y + 2, n + 2 * y : n + 2 * y + 2] = block
+        a = energies - h
+        if i == 0:
+            a = a - sigma[0]
+        if i == nx - 1:
+            a = a - sigma[1]
+        return a
+
+    def grown(a, part, t):
+        """The part with one more slice, and A d - t^2 n."""
+        p, d = part
+        middle = a @ d - t * t * p
+        p = d @ np.linalg.inv(middle + ib * d)
+        return (p, one - ib * p), middle
+
+    def last(matrix):
+        """What is asked for: all of it, or its off-diagonal block."""
+        return matrix if Y is None else matrix[:, :n, n:]
+
+    nothing = np.zeros((len(z), size, size), complex), np.broadcast_to(one, (len(z), size, size))
+    lefts, middles = [nothing], []
+    for i in range(nx):
+        part, middle = grown(inverse_green(i), lefts[-1], hops[i - 1] if i else 0.0)
+        lefts.append(part)
+        middles.append(middle)
+    out = np.zeros((len(z), nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
+    right = nothing
+    for i in range(nx - 1, -1, -1):
+        t = hops[i] if i < nx - 1 else 0.0
+        (nr, dr), (_, dl) = right, lefts[i]
+        G = last(dl @ np.linalg.inv(dr @ middles[i] - t * t * nr @ dl) @ dr)
+        sites = G.reshape(len(z), n // 2, 2, n // 2, 2)
+        out[:, i, 0] = np.einsum("kyayb->kyab", sites)
+        if with_bonds:
+            y = np.arange(n // 2)
+            up = np.roll(y, -1)
+            out[:, i, 2] = np.moveaxis(sites[:, y, :, up] - sites[:, up, :, y], 0, 1)
+            if t:
+                nl, dl = lefts[i + 1]
+                forth = nr @ np.linalg.inv(dl @ dr - t * t * nl @ nr) @ nl
+                back = nl @ np.linalg.inv(dr @ dl - t * t * nr @ nl) @ nr
+                flow = t * last(forth - back)
+                out[:, i, 1] = np.einsum("kyayb->kyab", flow.reshape(len(z), n // 2, 2, n // 2, 2))
+        right, _ = grown(inverse_green(i), right, t)
+    return out
+
+
+class BandFactors:
+    """LU factors with exchanged rows of E - H - Sigma of a lattice at one real energy."""
+
+    def __init__(self, slices: Slices, energy: float, sigma: tuple[Stack, Stack]) -> None:
+        nx, n, _ = slices.h.shape
+        self.n = n
+        band = np.zeros((3 * n + 1, nx * n), complex)  # element (r, c) at [2 n + r - c, c]
+        r, c = np.indices((n, n))
+        for i in range(nx):
+            a = energy * np.eye(n) - slices.h[i]
+            if i == 0:
+                a = a - sigma[0]
+            if i == nx - 1:
+                a = a - sigma[1]
+            band[2 * n + r - c, i * n + c] = a
+        band[n, n:] = band[3 * n, :-n] = np.repeat(slices.hops, n)
+        self._factors, self._exchanged, _ = lapack.zgbtrf(band, n, n)
+
+    @property
+    def nbytes(self) -> int:
+        """Size, bytes."""
+        return int(self._factors.nbytes + self._exchanged.nbytes)
+
+    def solve(self, sources: Stack, adjoint: bool = False) -> Stack:
+        """x (nx, n, p) with (E - H - Sigma) x = sources, or with the adjoint matrix."""
+        nx, n, p = sources.shape
+        flat = sources.reshape(nx * n, p)
+        x, _ = lapack.zgbtrs(self._factors, n, n, flat, self._exchanged, trans=2 if adjoint else 0)
+        return np.ascontiguousarray(x).reshape(nx, n, p)
