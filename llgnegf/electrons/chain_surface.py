@@ -78,7 +78,7 @@ class ChainSurface:
         return out + levels.unturned(K).on_sites() if levels.any else out
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """What discrete levels keep of their occupation while the instantaneous equilibrium changes it, (n, 4), 1/time."""
+        """What discrete levels keep of their occupation while the adiabatic density changes it, (n, 4), 1/time."""
         levels = self._discrete(self._for_motion(rate))
         return levels.kept(rate).on_sites() if levels.any else np.zeros((self.device.n_sites, 4))
 
@@ -104,7 +104,7 @@ class ChainSurface:
         """Flow over the first bonds of the left and the right lead, (2, 4), of the surface part; K as `bonds`.
 
         On the real axis with A = G Hd G Gamma G^+ (or G K Gamma G^+) on the end site and
-        sqrt(Gamma) (G Hd G) sqrt(Gamma) (or K sqrt(Gamma) G^+ sqrt(Gamma)) for the wave that comes from the lead itself.
+        sqrt(Gamma) (G Hd G) sqrt(Gamma) (or K sqrt(Gamma) G^+ sqrt(Gamma)) for the wave that comes from the lead.
         """
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
@@ -256,7 +256,7 @@ class ChainSurface:
         bound = self._longest_spacing_for(target)
         for spacing in (bound, bound / 2) if device.n_sites > 4 * _SHORT_WIRE else (bound / 2,):
             half = int(np.ceil((self.window[1] - device.fermi_energy) / (2 * spacing)))
-            energies = device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5)
+            energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
             weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
             rule = device.real_rule(energies, weights)
             terms = self._rows(rule, *drive).rows
@@ -331,7 +331,9 @@ class ChainSurface:
     @cached_property
     def open_system(self) -> OpenSystem:
         """The wire as slices of one site."""
-        return OpenSystem(self.blocks, self.device.hops, self.device.modes, self.device.couplings)
+        return OpenSystem(
+            self.blocks, self.device.hops, self.device.modes, (self.device.couplings[0], self.device.couplings[1])
+        )
 
     def between(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False

@@ -184,9 +184,9 @@ def contour_integral(
 
     The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
     """
-    rule, perturbed = contour.rule, (order, X, Y, x_ends, y_ends, with_bonds)
+    rule, ends = contour.rule, (x_ends, y_ends)
     where = rule.nodes, rule.weights, blocks, hops, contour.sigma
-    found = contour_rows(*where, *perturbed, counter=counter, bound=rule.bound)
+    found = contour_rows(*where, order, X, Y, *ends, with_bonds, counter=counter, bound=rule.bound)
     # Rows are added in the order of the nodes: the result does not depend on the number of threads.
     return found.rows.sum(axis=0), found.logdet, found.bonds.sum(axis=0)
 

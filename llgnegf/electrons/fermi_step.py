@@ -68,7 +68,8 @@ class Step:
     """Where the steps stand at kT = 0; the occupation is their mean.
 
     places: energies; gap: half-width left unresolved, energy; sharpness: powers of ten better than the tolerance.
-    nearness: largest |G| t at the steps; largest: about its largest eigenvalue, times t; lost: about the error of the response to |dH/dt| = t^2 beyond the tolerance.
+    nearness: largest |G| t at the steps; largest: about its largest eigenvalue, times t; lost: about the error of the
+    response to |dH/dt| = t^2 beyond the tolerance.
     edge_blur: rounding of E_F over its distance to an edge.
     sharp: what is next to the Fermi energy, for messages.
     """
@@ -169,8 +170,9 @@ def choose_step(frozen: Probed) -> Step:
 
 
 def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float, float]:
-    """A gap within which the states do not matter, where there is one above `least`; at that height the largest Re G and
-    Im G, and about the largest eigenvalue of G.
+    """A gap within which the states do not matter, where there is one above `least`.
+
+    With it the largest Re G and Im G at that height, and about the largest eigenvalue of G.
 
     Im G one gap above the step bounds the weight of the states that the rule does not resolve:
     sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
@@ -264,10 +266,10 @@ def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: 
 
 
 def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray[np.float64]) -> None:
-    """ToleranceError where a level at E_F and kT = 0 makes rounding of the Fermi surface worth more than the tolerance.
+    """ToleranceError where a level at E_F and kT = 0 makes rounding of the surface term worth more than the tolerance.
 
-    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  Slower motions are held to as much less; what is faster is no
-    slow motion, and often a run about to end for another reason.
+    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  Slower motions are held to as much less; what is faster is
+    no slow motion, and often a run about to end for another reason.
     """
     device, step = frozen.device, frozen.step
     # G Gamma G^+ = -2 Im G bounds what is worth a look.
@@ -280,9 +282,9 @@ def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray
     level = frozen.nearest_level()
     raise ToleranceError(
         f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
-        f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response to the motion "
-        f"is known to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature > 0, another "
-        "Fermi energy, a stronger coupling to the leads or a larger electrons.tolerance"
+        f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response is known "
+        f"to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature > 0, another Fermi "
+        "energy, a stronger coupling to the leads or a larger electrons.tolerance"
     )
 
 

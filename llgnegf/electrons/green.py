@@ -649,9 +649,9 @@ def _trace(out, k, i, f):
 def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, bonds):
     """Sites of A(z) and of G(z) Y A(z) for two resolvents that differ by their self-energies.
 
-    z: (n,).  h: (N, 2, 2), hops: (N - 1,), Y: (N, 2, 2) as in `contour_sums`.  retarded, advanced: (n, 2) self-energies
-    of G and A [energy, left/right], scalars in spin space.  y_ends: (n, 2, 2, 2) is added to Y on the first and the last
-    site; length 0 on the first axis to leave it out.
+    z: (n,).  h: (N, 2, 2), hops: (N - 1,), Y: (N, 2, 2) as in `contour_sums`.
+    retarded, advanced: (n, 2) self-energies of G and A [energy, left/right], scalars in spin space.
+    y_ends: (n, 2, 2, 2) is added to Y on the first and the last site; length 0 on the first axis to leave it out.
     states, response: (n, N, 4) receive the traces with 1, sigma_x, sigma_y, sigma_z of A and of F = G Y A.
     bonds: (n, N - 1, 4) receives those of F_(i+1,i) - F_(i,i+1); length 0 to leave it out.
     """
@@ -707,7 +707,8 @@ def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, b
                         _trace(states, k, i, b)
                         _trace(response, k, i, fe)
                         if with_bonds and i < n_sites - 1:
-                            # F_(i+1,i) = -t (f A_ii + g F_ii), F_(i,i+1) = -t (F_ii a + G_ii f), of the right neighbour.
+                            # With the right neighbour's f, g, a:
+                            # F_(i+1,i) = -t (f A_ii + g F_ii), F_(i,i+1) = -t (F_ii a + G_ii f).
                             there = _add(_mul(f_next, b), _mul(g_next, fe))
                             back = _add(_mul(fe, a_next), _mul(e, f_next))
                             d = _sub(back, there)

@@ -58,7 +58,7 @@ class LatticeSurface:
         return total
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """What discrete levels keep of their occupation while the instantaneous equilibrium changes it: (nx, ny, 4)."""
+        """What discrete levels keep of their occupation while the adiabatic density changes it: (nx, ny, 4)."""
         chosen = self._for_motion(rate)
         levels = chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
         if not levels.any:
@@ -94,7 +94,7 @@ class LatticeSurface:
         return total
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """(1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: what arrives deep in the left and right lead, (2, 4)."""
+        """(1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: what arrives deep in either lead, (2, 4)."""
         chosen = self._for_motion(rate)
         if isinstance(chosen, ThermalSurface):
             return chosen.into_leads(rate)
@@ -129,9 +129,9 @@ class LatticeSurface:
         device = self.device
         if device.n_sites > MOST_LEVEL_SITES:
             raise ToleranceError(
-                f"temperature = {device.temperature:g}: the first order at kT > 0 needs the levels of the lattice, which "
-                f"are found on lattices of up to {MOST_LEVEL_SITES} sites, not {device.n_sites}: use temperature = 0.0, "
-                "order = 0 or a smaller lattice"
+                f"temperature = {device.temperature:g}: the first order at kT > 0 needs the levels of the lattice; they"
+                f" are found on up to {MOST_LEVEL_SITES} sites, not {device.n_sites}: use temperature = 0.0, order = 0 "
+                "or a smaller lattice"
             )
 
     def _for_motion(self, rate: NDArray[np.complex128]):
@@ -222,7 +222,9 @@ class LatticeSurface:
     def open_system(self) -> OpenSystem:
         """The slices with their leads."""
         slices = self.frozen.slices
-        return OpenSystem(slices.h, slices.hops, self.device.modes, self.device.couplings)
+        return OpenSystem(
+            slices.h, slices.hops, self.device.modes, (self.device.couplings[0], self.device.couplings[1])
+        )
 
     def between(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False

@@ -1,15 +1,15 @@
 """Resonances and bound states of an open device: the zeros of K(E) = E - H - Sigma(E), with both eigenvectors.
 
-Near a zero E_p the Green's function is G(E) = r_p l_p^+/(E - E_p) + regular, with K r = 0, l^+ K = 0, l^+ K' r = 1.  Zeros
-on the real axis are discrete levels (bound states outside the lead bands, or inside them where the symmetry of the
+Near a zero E_p the Green's function is G(E) = r_p l_p^+/(E - E_p) + regular, with K r = 0, l^+ K = 0, l^+ K' r = 1.
+Zeros on the real axis are discrete levels (bound states outside the lead bands, or inside them where the symmetry of the
 device keeps a level from the open modes); the others lie below it by half their width.
 
-Start values are the eigenvectors of H + Re Sigma(E_F) (Hermitian) in the energies of interest, and of what the leads make
-of these among themselves.  Two-sided inverse iteration with the Rayleigh functional of the exact self-energy makes them
-zeros to rounding; zeros closer together than the start values are good for are treated as one block.
+Start values are the eigenvectors of H + Re Sigma(E_F) (Hermitian) in the energies of interest, and of what the leads
+make of these among themselves.  Two-sided inverse iteration with the Rayleigh functional of the exact self-energy
+makes them zeros to rounding; zeros closer together than the start values are good for are treated as one block.
 
-The distance to the real axis decides over the response of a narrow level, 1/width, and is had from the amplitudes at the
-ends, gamma r^+ r = -Im r^+ Sigma r, to the relative accuracy of these and not of E_p.
+The distance to the real axis decides over the response of a narrow level, 1/width, and is had from the amplitudes at
+the ends, gamma r^+ r = -Im r^+ Sigma r, to the relative accuracy of these and not of E_p.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Resonances:
 
 @dataclass(frozen=True)
 class FirstGuess:
-    """Guesses of zeros near one segment: E_p (k,), right and left vectors (N, k), how wrong the energies may be (k,)."""
+    """Guesses of zeros near a segment: E_p (k,), right and left vectors (N, k), errors of the energies (k,)."""
 
     segment: Segment
     energies: Vectors
@@ -85,9 +85,7 @@ class ResonanceSearch:
     the eigenvectors (their energies are as good as its square).
     """
 
-    def __init__(
-        self, system: OpenSystem, low: float, high: float, reference: float, accuracy: float = 0.0
-    ) -> None:
+    def __init__(self, system: OpenSystem, low: float, high: float, reference: float, accuracy: float = 0.0) -> None:
         self.system, self.reference, self.accuracy = system, reference, accuracy
         margin = _MARGIN * system.modes.hopping if system.size > _FEW else np.inf
         self.levels, self.states = _hermitian_levels(system, low - margin, high + margin, reference)
@@ -208,7 +206,7 @@ class ResonanceSearch:
         if self.system.h.shape[1] <= _NARROW_BAND and self.system.size > 4 * _NARROW_BAND:
             band = self.system.hermitian_band(energy)
             return np.asarray(scipy.linalg.eigvals_banded(band, lower=True, check_finite=False))
-        return np.linalg.eigvalsh(self.system.hermitian(energy))
+        return np.asarray(np.linalg.eigvalsh(self.system.hermitian(energy)), dtype=np.float64)
 
     @property
     def _same(self) -> float:
@@ -299,7 +297,7 @@ def _orthonormal(vectors: Vectors) -> Vectors:
 
 
 def _with_width(system: OpenSystem, segment: Segment, energy: complex, right: Vectors) -> complex:
-    """E_p whose imaginary part is -gamma = Im r^+ Sigma(E_p) r/r^+ r, by Newton; real where gamma is next to nothing."""
+    """E_p with imaginary part -gamma = Im r^+ Sigma(E_p) r/r^+ r, by Newton; real where gamma is next to nothing."""
     weight = abs(system.amplitudes(right[:, None])[:, 0]) ** 2 / np.vdot(right, right).real
     gamma = max(-energy.imag, 0.0)
     if -energy.imag > 1e-3 * system.modes.hopping:
@@ -420,7 +418,7 @@ def _each_once(found: list[tuple[int, Resonances]], same: float) -> list[tuple[i
 class Residue:
     """-i f'(z) G(z) Y l r^+ at the conjugates z of the zeros of one block, for any perturbation Y.
 
-    The pole of the advanced function lies at z = E_p^*, 2 gamma above the zeros of K: what G(z) has of the block itself is
+    The pole of the advanced function lies at z = E_p^*, 2 gamma above the zeros of K.  What G(z) has of the block is
     taken out and added analytically, so that neither a narrow width nor neighbours in the block cost digits.
     """
 

@@ -2,14 +2,15 @@
 
 A chain is a lattice of width one here.  The self-energy of a mode is a function of x = (E - epsilon)/2t with two
 sheets, Sigma = (c^2/t) (x - S), S^2 = x^2 - 1.  Between two neighbouring thresholds of the modes, on a segment of the
-real axis, each mode is either open (|x| < 1, Im Sigma < 0) or closed.  The continuation of the retarded K from a segment
-into the lower half plane has zeros there: the resonances and bound states of the device (`resonances.py`).
+real axis, each mode is either open (|x| < 1, Im Sigma < 0) or closed.  The continuation of the retarded K from a
+segment into the lower half plane has zeros there: the resonances and bound states of the device (`resonances.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def segments(modes: Modes, low: float, high: float) -> list[Segment]:
     inside = [float(e) for e in modes.thresholds if low < e < high]
     edges = [low, *inside, high]
     pieces = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         open_modes = abs(0.5 * (a + b) - modes.energies) < 2 * modes.hopping
         pieces.append(Segment(a, b, open_modes, (a in inside, b in inside)))
     return pieces

@@ -2,10 +2,10 @@
 
     rho_surf = (1/2pi) int f' [ (G Y G + h.c.)/2 - G Y G^+ ] dE,        Y = dH/dt.
 
-The first part is analytic above the real axis and is integrated there, halfway to the first pole of f.  In the second each
-resonance of half-width gamma makes a peak of height 1/gamma^2.  With A(z), the continuation of G^+ from a segment of the
-real axis between two thresholds into the upper half plane, the integral over G Y A is taken along an arc above that
-segment, where it is smooth, and the poles of A between the arc and the axis enter by their residues,
+The first part is analytic above the real axis and is integrated there, halfway to the first pole of f.  In the second
+each resonance of half-width gamma makes a peak of height 1/gamma^2.  With A(z), the continuation of G^+ from a segment
+of the real axis between two thresholds into the upper half plane, the integral over G Y A is taken along an arc above
+that segment, where it is smooth, and the poles of A between the arc and the axis enter by their residues,
 
     int f' G Y G^+ dE = int_arc f' G Y A dz + 2 pi i sum_p f'(z_p) G(z_p) Y l_p r_p^+,        z_p = E_p^*
 
@@ -111,12 +111,13 @@ class _Panel:
 
     def points(self) -> tuple[Vectors, Vectors]:
         s = _GAUSS_X
-        return self.c0 + self.c1 * s + self.c2 * s * s, self.c1 + 2 * self.c2 * s
+        z, dz = self.c0 + self.c1 * s + self.c2 * s * s, self.c1 + 2 * self.c2 * s
+        return np.asarray(z, np.complex128), np.asarray(dz, np.complex128)
 
 
 @dataclass(frozen=True)
 class _Gate:
-    """The path above one segment: from its lower to its upper end at a constant height, down to a threshold at 45 degrees.
+    """The path above one segment: from end to end at a constant height, down to a threshold at 45 degrees.
 
     (At a threshold the integrand is a root; the ends of the path are parabolas in the panels' variable.)
     crosses: whether the first pole of f lies below it.
@@ -200,8 +201,8 @@ class ThermalSurface:
     """Nodes and resonances that hold the tolerance for one texture; everything else is linear in dH/dt.
 
     temperature kT > 0, fermi_energy: energies; tolerance: of the density; thermal_states: what the poles of f know of
-    -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).  rate: the motion for which the tolerance is
-    held, of about `size` in units of the hopping; ends: see `Backend.between`.
+    -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).  rate: the motion for which the tolerance
+    is held, of about `size` in units of the hopping; ends: see `Backend.between`.
     Raises ToleranceError naming the level or the remedy.
     """
 
@@ -233,9 +234,9 @@ class ThermalSurface:
                 return
             height *= _LOWER
         raise ToleranceError(
-            f"the Fermi-surface term at temperature = {self.temperature:g} finds other thermal states than the poles of "
-            f"the Fermi function do ({self.missed:.1e} a site and unit of energy, {self.known_to:.1e} are allowed) at "
-            f"tolerance = {self.tolerance:g}: use a larger electrons.tolerance, another temperature or 0.0"
+            f"the Fermi-surface term at temperature = {self.temperature:g} finds other thermal states than the poles "
+            f"of the Fermi function do ({self.missed:.1e} a site and unit of energy, {self.known_to:.1e} are allowed) "
+            f"at tolerance = {self.tolerance:g}: use a larger electrons.tolerance, another temperature or 0.0"
         )
 
     # --- where ----------------------------------------------------------------------------------------
@@ -389,7 +390,7 @@ class ThermalSurface:
             self._known[owner] = both
 
     def _resolving(self, panels: list[_Panel], owner: int, tolerance: float) -> list[_Panel]:
-        """The panels, halved until Gauss' rule resolves what is known to lie near them: resonances and the poles of f."""
+        """The panels, halved until Gauss' rule resolves what lies near them: resonances, thresholds and poles of f."""
         mu, kT, t = self.fermi_energy, self.temperature, self.hopping
         known = mu + 1j * np.pi * kT * np.array([-1, 1, 3])
         if owner < len(self.gates):
@@ -397,7 +398,7 @@ class ThermalSurface:
         thresholds = self.system.modes.thresholds
         resolved, open_ones = [], panels
         while open_ones:
-            halves = []
+            halves: list[_Panel] = []
             for panel in open_ones:
                 ends = panel.c0 + panel.c2 - panel.c1, panel.c0 + panel.c2 + panel.c1
                 # A panel that begins at a threshold is a parabola there and knows no root.
@@ -452,14 +453,12 @@ class ThermalSurface:
 
     def states(self) -> NDArray[np.float64]:
         """-(1/2pi) int f' i (G - G^+) on the sites, traced: twice the part of -i G^+ that is Hermitian."""
-        total: Vectors | float = 0.0
+        out = np.zeros(self.thermal_states.shape)
         for owner, part in self.arcs.parts():
             if owner == len(self.gates):
                 continue
             states, _ = self._known[owner]
-            total = total + np.tensordot(1j * self.arcs.weights[part] / np.pi, states, axes=1)
-        out = np.zeros(self.thermal_states.shape)
-        out += np.real(total)
+            out += np.real(np.tensordot(1j * self.arcs.weights[part] / np.pi, states, axes=1))
         for residue, p, slope in self.residues:
             block = residue.block
             share = 2 if block.segment.open_modes.any() else 1
@@ -471,25 +470,24 @@ class ThermalSurface:
 
     def density(self, rate: Vectors) -> NDArray[np.float64]:
         """rho_surf on the sites, traced, for Y = `rate` of the sites."""
-        total: Vectors | float = 0.0
+        out = np.zeros(self.thermal_states.shape)
         for owner, part in self.arcs.parts():
             known = rate is self.rate
             response = self._known[owner][1] if known else self._between(self.arcs.nodes[part], owner, rate)[1]
-            total = total - self._sign(owner) * np.tensordot(self.arcs.weights[part] / (2 * np.pi), response, axes=1)
-        out = np.zeros(self.thermal_states.shape)
-        out += np.real(total)
+            out -= self._sign(owner) * np.real(np.tensordot(self.arcs.weights[part] / (2 * np.pi), response, axes=1))
         for a, b in self._pairs(rate):
             out += np.real(_site_traces(a, b)).reshape(out.shape)
         if not np.isfinite(out).all():
             raise ToleranceError(
-                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: energies out of all scale "
-                "or a level exactly at a band edge; change electrons.fermi_energy or electrons.temperature a little"
+                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: energies out of all "
+                "scale or a level exactly at a band edge; change electrons.fermi_energy or electrons.temperature"
             )
         return out
 
     def bonds(self, rate: Vectors) -> NDArray[np.float64]:
         """The same over bonds: Tr[sigma_a i (rho_this,next - rho_next,this)], the flow for a hopping of 1."""
-        total: Vectors | float = 0.0
+        nothing = np.zeros(self.system.size, complex)
+        total = self.backend.over_bonds(nothing, nothing)
         for owner, part in self.arcs.parts():
             _, _, bonds = self._between(self.arcs.nodes[part], owner, rate, with_bonds=True)
             total = total - self._sign(owner) * np.tensordot(self.arcs.weights[part] / (2 * np.pi), bonds, axes=1)
@@ -606,10 +604,10 @@ class ThermalSurface:
             response = abs(slope) * share * largest / (2 * gamma)
             if response * _WIDTH_ROUNDING > allowed:
                 raise ToleranceError(
-                    f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from the "
-                    f"Fermi energy, has a half-width of {gamma:.1e}: its Fermi-surface response is {response:.1e} and "
-                    f"cannot be had to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a stronger "
-                    "coupling to the leads, or temperature = 0.0"
+                    f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from "
+                    f"the Fermi energy, has a half-width of {gamma:.1e}: its Fermi-surface response is {response:.1e} "
+                    f"and cannot be had to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a "
+                    "stronger coupling to the leads, or temperature = 0.0"
                 )
 
 
@@ -623,7 +621,7 @@ def _error(values: Vectors) -> float:
 
 
 def _clear_height(heights: NDArray[np.float64], highest: float, least: float) -> float:
-    """A height (energy) between `least` times `highest` and `highest`, in proportion as far as can be from `heights`."""
+    """A height (energy) between `least` times `highest` and `highest`, as far as can be from all `heights`."""
     candidates = highest * np.geomspace(1.0, least, 25)
     near = heights[(heights > highest / 12) & (heights < 4 * highest)]
     if not len(near):

@@ -1,7 +1,7 @@
 """Fermi-surface term of a wire at kT > 0 by dense scattering states on panels graded around every pole.
 
 Nothing is imported from the package.  With E = onsite - t (lambda + 1/lambda) the open wire is a quadratic eigenvalue
-problem in lambda, Sigma = -(c^2/t) lambda; its eigenvalues tell where the real axis has to be resolved, down to a fraction
+problem in lambda, Sigma = -(c^2/t) lambda; its eigenvalues tell where the real axis has to be resolved, to a fraction
 of each half-width.  The error is about the rounding over the square of the smallest half-width.
 """
 
@@ -47,7 +47,7 @@ def _edges(wire, poles, low, high):
 
 
 def surface_and_states(wire):
-    """rho_surf without discrete levels, thermal density of states (both (n, 4)), and an error to be expected of both."""
+    """rho_surf without discrete levels, thermal density of states, both (n, 4), and an error to be expected."""
     mu, kT, t, n = wire.fermi_energy, wire.temperature, wire.hopping, wire.n
     low, high = max(mu - 60 * kT, wire.onsite - 2 * t), min(mu + 60 * kT, wire.onsite + 2 * t)
     surface, states = np.zeros((n, 4)), np.zeros((n, 4))
