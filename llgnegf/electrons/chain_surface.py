@@ -163,7 +163,8 @@ class ChainSurface:
 
     def _along_arcs(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> ThermalSurface:
         device = self.device
-        states, known_to = self.frozen.thermal_states()
+        known = self._thermal_states if self.needs_arcs else None
+        states, known_to = self.frozen.thermal_states(known)
         return ThermalSurface(
             self,
             device.fermi_energy,

@@ -503,12 +503,15 @@ class Frozen:
         """The Fermi-surface term of this texture."""
         return ChainSurface(self)
 
-    def thermal_states(self) -> tuple[NDArray[np.float64], float]:
+    def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
         """-(1/pi) int f Im dG/dE, (n, 4) as traces, at kT > 0, and to what it is known; both 1/energy.
 
         The number of thermal states of each site, from the poles of f: without any look at the real axis.
+        known: the same where a response has come across it with the sharp rule.
         """
         device, contour = self.device, self._sharp_contour
+        if known is not None:
+            return known, DERIVATIVE_ERROR * contour.rule.bound / device.temperature
         X, x_ends = _identity_blocks(device.n_sites), contour.derivative_ends
         sums, _, _ = contour_integral(self.blocks, device.hops, contour, 1, X, None, x_ends, None, counter=self.counter)
         return -sums[1], DERIVATIVE_ERROR * contour.rule.bound / device.temperature

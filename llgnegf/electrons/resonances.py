@@ -1,7 +1,7 @@
 """Resonances and bound states of an open device: the zeros of K(E) = E - H - Sigma(E), with both eigenvectors.
 
 Near a zero E_p the Green's function is G(E) = r_p l_p^+/(E - E_p) + regular, with K r = 0, l^+ K = 0, l^+ K' r = 1.
-Zeros on the real axis are discrete levels (bound states outside the lead bands, or inside them where the symmetry of the
+Zeros on the real axis are discrete levels (bound outside the lead bands, or inside them where the symmetry of the
 device keeps a level from the open modes); the others lie below it by half their width.
 
 Start values are the eigenvectors of H + Re Sigma(E_F) (Hermitian) in the energies of interest, and of what the leads
