@@ -8,6 +8,7 @@ holds levels that no lead broadens, `thermal_surface.py` takes the resonances ou
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ class ChainSurface:
     """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
 
     def __init__(self, frozen: Frozen) -> None:
-        self.frozen, self.device, self.blocks = frozen, frozen.device, frozen.blocks
+        # Each would hold the other, and their memory until a collection.
+        self.frozen: Frozen = weakref.proxy(frozen)
+        self.device, self.blocks = frozen.device, frozen.blocks
         self._rule: RealRule | None = None
         self._arcs: ThermalSurface | None = None
         # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
@@ -166,7 +169,7 @@ class ChainSurface:
         known = self._thermal_states if self.needs_arcs else None
         states, known_to = self.frozen.thermal_states(known)
         return ThermalSurface(
-            self,
+            weakref.proxy(self),
             device.fermi_energy,
             device.temperature,
             device.tolerance,

@@ -272,8 +272,8 @@ def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray
     no slow motion, and often a run about to end for another reason.
     """
     device, step = frozen.device, frozen.step
-    # G Gamma G^+ = -2 Im G bounds what is worth a look.
-    if step is None or surface_loss(step.largest, 4 * step.largest) <= device.tolerance:
+    # At an edge of a band `Step.check_first_order` knows better.  G Gamma G^+ = -2 Im G bounds what is worth a look.
+    if step is None or step.edge_blur > 0 or surface_loss(step.largest, 4 * step.largest) <= device.tolerance:
         return
     loss = surface_loss(step.largest, float(abs(states).max()) * device.hopping)
     size = min(1.0, float(abs(drive).max()) / device.hopping**2)

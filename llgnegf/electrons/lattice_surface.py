@@ -8,6 +8,7 @@ out.  Only where all levels are broader than kT a few energies on the real axis 
 
 from __future__ import annotations
 
+import weakref
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,9 @@ class LatticeSurface:
     """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
 
     def __init__(self, frozen: FrozenLattice) -> None:
-        self.frozen, self.device = frozen, frozen.device
+        # Each would hold the other, and their memory until a collection.
+        self.frozen: FrozenLattice = weakref.proxy(frozen)
+        self.device = frozen.device
         self._chosen: tuple[NDArray[np.float64], NDArray[np.float64]] | ThermalSurface | None = None
 
     # --- what ---------------------------------------------------------------------------------------
@@ -149,7 +152,7 @@ class LatticeSurface:
         device = self.device
         states, known_to = self.frozen.thermal_states()
         return ThermalSurface(
-            self,
+            weakref.proxy(self),
             device.fermi_energy,
             device.temperature,
             device.tolerance,

@@ -125,7 +125,7 @@ class FirstOrder:
         chunk = self.chunks[number]
         weights, steps = abs(frozen.rule.weights[chunk]), frozen.steps[chunk]
         # Four factors of g, and what rounding makes of a difference.
-        lost = _ROUNDING * weights / steps * np.maximum(pair[0].growth, pair[1].growth) ** 4
+        lost = _ROUNDING * weights / abs(steps) * np.maximum(pair[0].growth, pair[1].growth) ** 4
         slices = frozen.slices.reversed() if self.flipped else frozen.slices
         for k in np.flatnonzero(~(lost <= 0.1 * frozen.device.tolerance)):
             z = frozen.rule.nodes[chunk][k : k + 1]
