@@ -254,11 +254,12 @@ class ChainSurface:
         Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E); with the
         poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - ripple)): the best rule for long wires.
         In those the spacing is that of this bound, and what the wire does beyond it would show in the thermal density
-        of states.  Otherwise, and where it does show, the spacing is half as wide and even and odd halves must agree.
+        of states.  Otherwise, and where it does show, the spacing is smaller and even and odd halves must agree.
         """
         device = self.device
         bound = self._longest_spacing_for(target)
-        for spacing in (bound, bound / 2) if device.n_sites > 4 * _SHORT_WIRE else (bound / 2,):
+        is_long = device.n_sites > 4 * _SHORT_WIRE  # there arcs are dear
+        for spacing in [bound / 2**k for k in (range(5) if is_long else (1,))]:
             half = int(np.ceil((self.window[1] - device.fermi_energy) / (2 * spacing)))
             energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
             weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)

@@ -34,7 +34,7 @@ DISCRETE = 1e-14
 _SAME = 1e-12
 _MOST_PASSES = 8
 # The leads are linear in the energy, about, over pieces this long (times the hopping), ...
-_PIECE = 0.2
+_PIECE, _PIECE_OF_FEW = 0.2, 0.5
 # ... and levels this far away (times the hopping) mix through them.
 _MARGIN = 0.4
 # How often the subspace is iterated, and how far around a piece it reaches (times the hopping).
@@ -106,7 +106,8 @@ class ResonanceSearch:
         hopping = self.system.modes.hopping
         # What first-order widths of Hermitian levels err by.
         promising = np.ones(len(self.levels), bool) if wanted is None else wanted(self.levels, 0.03 * self.level_widths)
-        cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / (_PIECE * hopping))))
+        piece = hopping * (_PIECE if np.isfinite(self.margin) else _PIECE_OF_FEW)
+        cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / piece)))
         found = []
         for start, stop in itertools.pairwise(cuts):
             near = (self.levels > start - 0.2 * hopping) & (self.levels < stop + 0.2 * hopping)
