@@ -17,7 +17,14 @@ from llgnegf.electrons import Frozen, FrozenLattice, green, slices
 from llgnegf.simulation import Parts
 
 # Every kernel that makes a sweep, and where its energies are among the arguments.
-KERNELS = {green.contour_sums: 0, green.surface_terms: 0, slices._eliminate: 2}
+KERNELS = {green.contour_sums: 0, green.surface_terms: 0, green.between_terms: 0, slices._eliminate: 2}
+
+
+def sweeps_of(kernel, place, arguments):
+    """Green's functions of one call: two at each energy where the retarded and the continued advanced one differ."""
+    two = kernel.__name__ == "between_terms" and not np.array_equal(arguments[3], arguments[4])
+    return len(arguments[place]) * (2 if two else 1)
+
 
 DECK = """
 [lattice]
@@ -84,7 +91,7 @@ def watch(monkeypatch):
 
     def telling(kernel, place):
         def tell(*arguments):
-            told.note(kernel, len(arguments[place]))
+            told.note(kernel, sweeps_of(kernel, place, arguments))
             return kernel(*arguments)
 
         return tell
@@ -112,6 +119,7 @@ def watch(monkeypatch):
 
 # --- one counter ----------------------------------------------------------------------------------------------------
 
+WEAK_LEADS = [{"side": "left", "coupling": 0.2}, {"side": "right", "coupling": 0.1}]
 RUNS = {
     "chain": {},
     "chain, warm": {"electrons__temperature": 0.05},
@@ -122,6 +130,7 @@ RUNS = {
     "once a step": {"integrator__electrons": "step"},
     "adaptive": {"integrator__electrons": "adaptive"},
     "closed, warm": {"electrons__lead": [], "electrons__temperature": 0.1},
+    "weak contacts, warm": {"electrons__temperature": 0.05, "electrons__lead": WEAK_LEADS},
     "bound states": {"electrons__sd_exchange": 3.0, "electrons__fermi_energy": 2.9, "electrons__temperature": 0.03},
     "precession": PRECESSION,
     "precession, warm": PRECESSION | {"electrons__temperature": 0.05},

@@ -467,6 +467,9 @@ class ThermalSurface:
             out -= np.real(share * slope * _site_traces(block.left[:, p], block.right[:, p])).reshape(out.shape)
         return out
 
+    def _is_known(self, rate: Vectors) -> bool:
+        return rate is self.rate or np.array_equal(rate, self.rate)
+
     def _sign(self, owner: int) -> int:
         return -1 if owner == len(self.gates) else 1
 
@@ -474,8 +477,9 @@ class ThermalSurface:
         """rho_surf on the sites, traced, for Y = `rate` of the sites."""
         out = np.zeros(self.thermal_states.shape)
         for owner, part in self.arcs.parts():
-            known = rate is self.rate
-            response = self._known[owner][1] if known else self._between(self.arcs.nodes[part], owner, rate)[1]
+            response = (
+                self._known[owner][1] if self._is_known(rate) else self._between(self.arcs.nodes[part], owner, rate)[1]
+            )
             out -= self._sign(owner) * np.real(np.tensordot(self.arcs.weights[part] / (2 * np.pi), response, axes=1))
         for a, b in self._pairs(rate):
             out += np.real(_site_traces(a, b)).reshape(out.shape)
@@ -510,7 +514,7 @@ class ThermalSurface:
             z, weights, segment = self.arcs.nodes[part], self.arcs.weights[part], self.gates[owner].segment
             widths = self.system.widths(z, segment.open_modes)
             ends = None if self.ends is None else self.ends(z, segment)
-            known = self._known[owner][1] if rate is self.rate else None
+            known = self._known[owner][1] if self._is_known(rate) else None
             taken = self.backend.at_ends(z, segment, rate, ends, known)
             flow -= np.real(np.einsum("k,kpm,kpma->pa", weights, widths, taken)) / (2 * np.pi)
             if K is not None:

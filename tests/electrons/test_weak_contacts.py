@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.current import precession_currents
 from llgnegf.electrons.density import contour_integral, surface_integrand
 from llgnegf.electrons.device import Contour
-from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.green import contour_sums, contour_sums_near_levels, ends_near_levels
 from llgnegf.electrons.quadrature import FermiPoles, ToleranceError
 from llgnegf.electrons.slices import Slices
