@@ -35,6 +35,7 @@ _SAME = 1e-12
 _MOST_PASSES = 8
 # The leads are linear in the energy, about, over pieces this long (times the hopping), ...
 _PIECE, _PIECE_OF_FEW = 0.2, 0.5
+_NEAR_THRESHOLD = np.array([0.01, 0.03, 0.1])
 # ... and levels this far away (times the hopping) mix through them.
 _MARGIN = 0.4
 # How often the subspace is iterated, and how far around a piece it reaches (times the hopping).
@@ -108,8 +109,12 @@ class ResonanceSearch:
         promising = np.ones(len(self.levels), bool) if wanted is None else wanted(self.levels, 0.03 * self.level_widths)
         piece = hopping * (_PIECE if np.isfinite(self.margin) else _PIECE_OF_FEW)
         cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / piece)))
+        # Sigma is a root at a threshold.
+        for edge, at_threshold, sign in zip((segment.low, segment.high), segment.at_threshold, (1, -1), strict=True):
+            if at_threshold:
+                cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
         found = []
-        for start, stop in itertools.pairwise(cuts):
+        for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)])):
             near = (self.levels > start - 0.2 * hopping) & (self.levels < stop + 0.2 * hopping)
             if (near & promising).any():
                 found.append(self._first_guess(segment, start, stop))
