@@ -153,6 +153,7 @@ def test_solves_is_what_the_kernels_were_asked(tmp_path, watch, changes):
 
 def test_the_watch_sees_all_kernels(tmp_path, watch):
     run(deck(run__duration=0.1), tmp_path / "chain.h5").close()
+    run(deck(run__duration=0.1, **RUNS["weak contacts, warm"]), tmp_path / "weak.h5").close()
     run(deck(**LATTICE), tmp_path / "lattice.h5").close()
     assert all(watch.calls.values())
 

@@ -205,6 +205,8 @@ def measured(system, factor, tolerance=1e-8):
     potential, gate_rate = rng.uniform(-0.5, 0.5, (2, *shape))
     if spots > 100:
         m = np.stack([np.sin(0.2 * np.arange(spots)), np.zeros(spots), np.cos(0.2 * np.arange(spots))], axis=-1)
+    if system == "equidistant energies":
+        potential = 0 * potential  # nothing reflects, no level is narrow
     if system == "degenerate levels":
         m, potential = np.tile([0.0, 0.6, 0.8], (spots, 1)) * (-1.0) ** np.arange(spots)[:, None], 0 * potential
     velocity = np.cross(m, rng.normal(size=m.shape))

@@ -44,7 +44,9 @@ _OVERLAP = 0.01
 # Up to this many orbitals all levels are taken into account.
 _FEW = 64
 # Of the residual |K r| over the hopping: rounding.
-_CONVERGED = 1e-12
+_CONVERGED = 3e-14
+# Where it no longer falls, and is below this, rounding is all that is left.
+_STALLED = 1e-9
 # Up to this bandwidth the band solver for eigenvalues is faster than the dense one.
 _NARROW_BAND = 8
 
@@ -282,14 +284,15 @@ def _polished(
             float(np.linalg.norm(system.residual(e, open_modes, r[:, None]))) / max(float(np.linalg.norm(r)), 1e-300)
             for e, r in zip(energies, right.T, strict=True)
         )
+        stalls = best is not None and left_over > 0.5 * best[0]
         if best is None or left_over < best[0]:
             best = left_over, energies, right, left
-        if left_over < limit:
+        if left_over < limit or (stalls and left_over < _STALLED * t):
             break
         V, W = right, left
     assert best is not None
     left_over, energies, right, left = best
-    if left_over > max(1e3 * _CONVERGED * t, 10 * limit):
+    if left_over > max(_STALLED * t, 10 * limit):
         return None
     energies = np.array([_with_width(system, segment, e, r) for e, r in zip(energies, right.T, strict=True)])
     return Resonances(segment, energies, right, left)
