@@ -35,8 +35,6 @@ from .threads import spread
 
 # What a few operations on blocks of 2 x 2 lose.
 _ROUNDING = 16 * float(np.finfo(float).eps)
-# Beyond so many sites no level is looked for, for a message.
-_MANY_SITES = 256
 _NO_TURN = np.zeros((2, 2), complex)
 
 
@@ -326,7 +324,7 @@ class Frozen:
     @property
     def distances(self) -> Distances:
         """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands."""
-        H = dense_hamiltonian(self.blocks, self.device.hops)
+        H = self.dense_hamiltonian()
 
         def at(energy: float) -> NDArray[np.float64]:
             matrix = H.copy()
@@ -525,16 +523,9 @@ class Frozen:
         """Flow over the bonds, (n - 1, 4), of the surface part: see `ChainSurface.bonds`."""
         return self.surface.bonds(rate, K)
 
-    def nearest_level(self) -> complex:
-        """E - E_F - i (half-width) of the level of the wire next to E_F, energy; for messages."""
-        assert self.step is not None
-        if self.device.n_sites > _MANY_SITES:
-            return complex(self.device.hopping / self.step.nearness)
-        matrix = dense_hamiltonian(self.blocks, self.device.hops)
-        for end, sigma, _ in self.device.end_self_energies(np.clip(self.device.fermi_energy, *self.device.band)):
-            matrix[end, end] += sigma
-        levels = np.linalg.eigvals(matrix) - self.device.fermi_energy
-        return complex(levels[np.argmin(abs(levels))])
+    def dense_hamiltonian(self) -> NDArray[np.complex128]:
+        """H of the wire, (2 n, 2 n), index 2 i + spin; for short ones."""
+        return dense_hamiltonian(self.blocks, self.device.hops)
 
     def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
         """What scattering states at the energies of a rule give."""

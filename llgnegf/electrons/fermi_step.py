@@ -27,6 +27,8 @@ from .quadrature import SHARPEST, FermiPoles, ToleranceError
 # Eigenvalues of H + Sigma(E) - E, increasing, at a real energy E at which Sigma is real (energy).
 Distances = Callable[[float], NDArray[np.float64]]
 
+# Beyond so many sites no level is looked for, for a message.
+_MANY_SITES = 256
 # A root of the self-energy this near (share of the hopping) is looked at.
 _NEAR_ROOT = 0.015
 # Rounding of the energies, in units of the largest one: E_F and a level closer than this cannot be told apart.
@@ -59,8 +61,8 @@ class Probed(Protocol):
     def step(self) -> Step | None:
         """What stands for the Fermi function at kT = 0."""
 
-    def nearest_level(self) -> complex:
-        """E - E_F - i (half-width) of the level next to E_F."""
+    def dense_hamiltonian(self) -> NDArray[np.complex128]:
+        """H (2n, 2n)."""
 
 
 @dataclass(frozen=True)
@@ -279,13 +281,25 @@ def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray
     size = min(1.0, float(abs(drive).max()) / device.hopping**2)
     if loss <= device.tolerance or size == 0:
         return
-    level = frozen.nearest_level()
+    level = _level_next_to(frozen, step)
     raise ToleranceError(
         f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
         f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response is known "
         f"to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature > 0, another Fermi "
         "energy, a stronger coupling to the leads or a larger electrons.tolerance"
     )
+
+
+def _level_next_to(frozen: Probed, step: Step) -> complex:
+    """E - E_F - i (half-width) of the level next to E_F, energy; for messages."""
+    device = frozen.device
+    if device.n_sites > _MANY_SITES:
+        return complex(device.hopping / step.nearness)
+    matrix = frozen.dense_hamiltonian()
+    for end, sigma, _ in device.end_self_energies(complex(np.clip(device.fermi_energy, *device.band))):
+        matrix[end, end] += sigma
+    levels = np.linalg.eigvals(matrix) - device.fermi_energy
+    return complex(levels[np.argmin(abs(levels))])
 
 
 def surface_loss(green: float, states: float) -> float:

@@ -30,8 +30,6 @@ _KEPT_STATES_BYTES = 500_000_000
 # What a window of narrow resonances may ask for, for the estimate of memory.
 _MOST_THERMAL_ENERGIES = 1000
 _ROUNDING = float(np.finfo(float).eps)
-# Beyond so many sites no level is looked for, for a message.
-_MANY_SITES = 128
 # Below this share of the hopping a contact broadens the levels of what is eliminated from it too little.
 _WEAK_CONTACT = 1 / 2
 
@@ -340,17 +338,6 @@ class FrozenLattice:
     def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """-(1/2pi) int (-f') Im[G Hd G Gamma G^+] for Hd (nx, ny, 2, 2): (nx, ny, 4)."""
         return self.fermi_surface.density(rate)
-
-    def nearest_level(self) -> complex:
-        """E - E_F - i (half-width) of the level of the lattice next to E_F, energy; for messages."""
-        assert self.step is not None
-        if self.device.n_sites > _MANY_SITES:
-            return complex(self.device.hopping / self.step.nearness)
-        matrix = self.dense_hamiltonian()
-        for end, sigma, _ in self.device.end_self_energies(np.clip(self.device.fermi_energy, *self.device.band)):
-            matrix[end, end] += sigma
-        levels = np.linalg.eigvals(matrix) - self.device.fermi_energy
-        return complex(levels[np.argmin(abs(levels))])
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
         """Forget the scattering states at all other energies."""
