@@ -1,6 +1,6 @@
 """Discrete levels that the thermal window around the Fermi energy may contain.
 
-A closed wire has nothing else; an open one has bound states outside the lead band (strong exchange, gates).  A level
+A closed system has nothing else, and they are found here; those of an open one are among its `resonances.py`.  A level
 does not change its occupation while it is dragged along (there is nothing to exchange electrons with), so its diagonal
 response is left out; what remains of the Fermi-surface term is
 
@@ -117,13 +117,10 @@ def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.
     )
 
 
-def bound_states(device: Device, H: NDArray[np.complex128], low: float, high: float) -> BoundStates:
-    """All discrete levels between `low` and `high` (energies) of the dense Hamiltonian H (2n, 2n) with its leads.
-
-    Called for the rare windows that hold any.
-    """
+def closed_levels(device: Device, H: NDArray[np.complex128], low: float, high: float) -> BoundStates:
+    """All levels between `low` and `high` (energies) of a closed device with the dense Hamiltonian H (2n, 2n)."""
     n = len(H) // 2
-    if device.temperature == 0 or (not device.is_closed and device.band[0] <= low and high <= device.band[1]):
+    if device.temperature == 0:
         return NO_LEVELS
     same = _same(device, H)
     levels = _closed(H, low, high, same)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .bound_states import NO_LEVELS, BoundStates, bound_states
+from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .device import IDENTITY, RealRule, dense_hamiltonian
 from .fermi_step import check_surface
 from .green import between_terms, smallest_widths
@@ -140,7 +140,7 @@ class ChainSurface:
         """Discrete levels of a closed wire inside the thermal window."""
         if not self.device.is_closed:
             return NO_LEVELS
-        return bound_states(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.window)
+        return closed_levels(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.window)
 
     def _discrete(self, chosen: RealRule | ThermalSurface) -> BoundStates:
         return chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from .chain_surface import ChainSurface
 from .counter import Counter
 from .device import DERIVATIVE_ERROR, IDENTITY, Contour, Device, RealRule, dense_hamiltonian
-from .fermi_step import Distances, Step, choose_step
+from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
@@ -324,15 +324,7 @@ class Frozen:
     @property
     def distances(self) -> Distances:
         """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands."""
-        H = self.dense_hamiltonian()
-
-        def at(energy: float) -> NDArray[np.float64]:
-            matrix = H.copy()
-            for end, sigma, _ in self.device.end_self_energies(energy):
-                matrix[end, end] += sigma.real
-            return np.asarray(np.linalg.eigvalsh(matrix) - energy)
-
-        return at
+        return distances_of(self.device, self.dense_hamiltonian())
 
     @property
     def rule(self) -> FermiPoles:

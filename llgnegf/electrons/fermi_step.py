@@ -120,6 +120,18 @@ class Step:
         )
 
 
+def distances_of(device: Device, H: NDArray[np.complex128]) -> Distances:
+    """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands, for a dense H (2n, 2n) of the device."""
+
+    def at(energy: float) -> NDArray[np.float64]:
+        matrix = H.copy()
+        for end, sigma, _ in device.end_self_energies(energy):
+            matrix[end, end] += sigma.real
+        return np.asarray(np.linalg.eigvalsh(matrix) - energy)
+
+    return at
+
+
 def rounding_of(device: Device, bounds: tuple[float, float]) -> float:
     """Distance (energy) within which a level and the Fermi energy cannot be told apart."""
     return float(_ROUNDING * max(abs(device.fermi_energy), *map(abs, bounds)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .counter import Counter
 from .density import Response, SpinDensity
 from .device import DERIVATIVE_ERROR, Device
-from .fermi_step import Distances, Step, choose_step
+from .fermi_step import Distances, Step, choose_step, distances_of
 from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
 from .quadrature import FermiPoles
@@ -96,15 +96,7 @@ class FrozenLattice:
         """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands; None for large lattices."""
         if self.device.n_sites > MOST_LEVEL_SITES:
             return None
-        H = self.dense_hamiltonian()
-
-        def at(energy: float) -> NDArray[np.float64]:
-            matrix = H.copy()
-            for end, sigma, _ in self.device.end_self_energies(energy):
-                matrix[end, end] += sigma.real
-            return np.asarray(np.linalg.eigvalsh(matrix) - energy)
-
-        return at
+        return distances_of(self.device, self.dense_hamiltonian())
 
     def sweep(
         self,

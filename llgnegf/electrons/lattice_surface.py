@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .bound_states import NO_LEVELS, BoundStates, bound_states
+from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .fermi_step import check_surface
 from .quadrature import ToleranceError, thermal_gauss
 from .resonances import ResonanceSearch
@@ -126,7 +126,7 @@ class LatticeSurface:
         if self.device.temperature == 0 or not self.device.is_closed:
             return NO_LEVELS
         self._check_size()
-        return bound_states(self.device, self.frozen.dense_hamiltonian(), *self.window)
+        return closed_levels(self.device, self.frozen.dense_hamiltonian(), *self.window)
 
     def _check_size(self) -> None:
         device = self.device

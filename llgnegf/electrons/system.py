@@ -90,10 +90,6 @@ class OpenSystem:
         t = self.modes.hopping
         return self._by_channel(2 * t * mode_self_energies(np.array([energy]), self.modes, open_modes)[0])
 
-    def real_self_energy(self, energy: float) -> NDArray[np.float64]:
-        """Re Sigma(E) on the real axis by channel, (4 ny,), energy."""
-        return np.real(self.self_energy(energy, self._open_modes(energy)))
-
     def imaginary_self_energy(self, energy: float) -> NDArray[np.float64]:
         """Im Sigma(E) on the real axis by channel, (4 ny,), energy."""
         return np.imag(self.self_energy(energy, self._open_modes(energy)))

@@ -2,7 +2,7 @@
 
     rho_surf = (1/2pi) int f' [ (G Y G + h.c.)/2 - G Y G^+ ] dE,        Y = dH/dt.
 
-The first part is analytic above the real axis and is integrated there, halfway to the first pole of f.  In the second
+The first part is analytic above the real axis and is integrated there, well away from the poles of f.  In the second
 each resonance of half-width gamma makes a peak of height 1/gamma^2.  With A(z), the continuation of G^+ from a segment
 of the real axis between two thresholds into the upper half plane, the integral over G Y A is taken along an arc above
 that segment, where it is smooth, and the poles of A between the arc and the axis enter by their residues,
@@ -243,11 +243,12 @@ class ThermalSurface:
 
     @property
     def _highest(self) -> float:
-        """Arcs lie halfway to the poles of f, and no higher than waves can go to and fro in the device unharmed."""
+        """Halfway to the first pole of f, where arcs do not go above it, and no higher than is `_harmless`."""
         return min(0.5 * np.pi * self.temperature, self._harmless)
 
     @property
     def _harmless(self) -> float:
+        """Height (energy) at which waves that run through the device grow by no more than they can be followed."""
         return 6 * self.hopping / len(self.system.h)
 
     @property
