@@ -191,8 +191,9 @@ class ChainSurface:
             return True
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
-        spacing = self._longest_spacing * (1.0 if device.n_sites > 4 * _SHORT_WIRE else 0.5)
-        return self.narrowest < min(0.1 * spacing, device.temperature)
+        # In long wires arcs are dear, and smaller spacings are tried first; in others equidistant energies fail anyway.
+        share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.9
+        return self.narrowest < min(share * self._longest_spacing, device.temperature)
 
     @cached_property
     def narrowest(self) -> float:
@@ -372,7 +373,7 @@ class ChainSurface:
 
     def search(self, low: float, high: float) -> ResonanceSearch:
         """Levels between two energies."""
-        return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy, 1e-4 * self.device.tolerance)
+        return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""

@@ -24,7 +24,9 @@ import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
+from .folding import FoldedLevels, Piece
 from .system import Factorized, Mask, OpenSystem, Segment, Vectors
+from .threads import each
 
 Floats = NDArray[np.float64]
 
@@ -47,6 +49,9 @@ _FEW = 64
 _CONVERGED = 3e-14
 # Where it no longer falls, and is below this, rounding is all that is left.
 _STALLED = 1e-9
+# Of the nearby levels that are treated as they are: how far beyond a piece (times the hopping); and below which
+# half-width (times the hopping) zeros are followed with the matrix of the device itself.
+_FOLDED_MARGIN, _NARROW = 0.2, 1e-4
 # Up to this bandwidth the band solver for eigenvalues is faster than the dense one.
 _NARROW_BAND = 8
 
@@ -72,20 +77,30 @@ class Resonances:
 
 @dataclass(frozen=True)
 class FirstGuess:
-    """Guesses of zeros near a segment: E_p (k,), right and left vectors (N, k), errors of the energies (k,)."""
+    """Guesses of zeros near a segment: E_p (k,), right and left vectors, errors of the energies (k,).
+
+    basis: states (N, n) of which the vectors (n, k) are made, the same for right and left ones, or one for each; piece:
+    where they are zeros of, if the other levels are folded into the ends.
+    """
 
     segment: Segment
     energies: Vectors
     right: Vectors
     left: Vectors
     errors: NDArray[np.float64]
+    basis: tuple[Vectors, Vectors]
+    piece: Piece | None = None
+
+    def vectors(self, chosen: NDArray[np.intp]) -> tuple[Vectors, Vectors]:
+        """Right and left vectors (N, k) of some of them."""
+        return self.basis[0] @ self.right[:, chosen], self.basis[1] @ self.left[:, chosen]
 
 
 class ResonanceSearch:
     """All zeros of K(E) near a piece of the real axis.
 
     low, high: where to look, energy; reference: the energy at which the leads enter the Hermitian levels; accuracy: of
-    the eigenvectors (their energies are as good as its square).
+    what narrow levels do (relative to a response 1/gamma); 0 for rounding, which large systems pay for.
     """
 
     def __init__(self, system: OpenSystem, low: float, high: float, reference: float, accuracy: float = 0.0) -> None:
@@ -94,6 +109,11 @@ class ResonanceSearch:
         self.levels, self.states = _hermitian_levels(system, low - margin, high + margin, reference)
         self.ends = system.amplitudes(self.states)
         self.margin = margin
+        # With all levels at hand most of them go into the ends, exactly; few are treated as they are.
+        self._folded = None
+        if accuracy > 0 and len(self.levels) == system.size and system.size > _FEW:
+            sigma = system.real_self_energy(reference)
+            self._folded = FoldedLevels(system, self.levels, self.states, self.ends, sigma)
 
     def first_guesses(
         self, segment: Segment, low: float, high: float, wanted: Callable[[Floats, Floats], Mask] | None = None
@@ -115,12 +135,25 @@ class ResonanceSearch:
         for edge, at_threshold, sign in zip((segment.low, segment.high), segment.at_threshold, (1, -1), strict=True):
             if at_threshold:
                 cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
-        found = []
-        for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)])):
+        pieces = []
+        for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)]).tolist()):
             near = (self.levels > start - 0.2 * hopping) & (self.levels < stop + 0.2 * hopping)
             if (near & promising).any():
-                found.append(self._first_guess(segment, start, stop))
-        return found
+                pieces.append((start, stop))
+        if self._folded is None:
+            return [self._first_guess(segment, *piece) for piece in pieces]
+        return each(lambda piece: self._folded_guess(segment, *piece), pieces)
+
+    def _folded_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
+        """The same by nearby levels with all others folded into the ends."""
+        assert self._folded is not None
+        t = self.system.modes.hopping
+        piece = Piece(self._folded, segment, low, high, _FOLDED_MARGIN * t)
+        energies, right, left, errors = piece.guesses()
+        overlap = np.minimum(_OVERLAP * t, 1e-3 * t + 3 * errors)
+        mine = (energies.real > low - overlap) & (energies.real < high + overlap)
+        states = self.states[:, piece.near]
+        return FirstGuess(segment, energies[mine], right[:, mine], left[:, mine], errors[mine], (states, states), piece)
 
     @cached_property
     def level_widths(self) -> Floats:
@@ -162,13 +195,14 @@ class ResonanceSearch:
         weights = abs((left_ends.T.conj() @ left).conj() * (ends @ right))
         weights = weights / abs((left.conj() * (overlap @ right)).sum(axis=0))
         errors = (abs(bend) @ weights) * abs(energies[mine] - middle) ** 2 + 1e-6 * t
-        return FirstGuess(segment, energies[mine], V @ right, W @ left, errors)
+        return FirstGuess(segment, energies[mine], right, left, errors, (V, W))
 
     def zeros(self, guesses: list[FirstGuess], chosen: list[NDArray[np.bool_]]) -> list[Resonances]:
         """The zeros to which the chosen first guesses lead on the sheet of their segment, each once."""
         found: list[Resonances] = []
-        for guess, mine in zip(guesses, chosen, strict=True):
-            found += self._followed(guess, np.flatnonzero(mine))
+        asked = [(guess, np.flatnonzero(mine)) for guess, mine in zip(guesses, chosen, strict=True)]
+        for blocks in each(lambda one: self._followed(*one), asked):
+            found += blocks
         return [block for _, block in _each_once(list(enumerate(found)), self._same)]
 
     def bound_states(self, segment: Segment, low: float, high: float) -> list[Resonances]:
@@ -223,15 +257,35 @@ class ResonanceSearch:
     def _followed(self, guess: FirstGuess, index: NDArray[np.intp]) -> list[Resonances]:
         """The zeros to which first guesses lead."""
         groups = [index[g] for g in _groups(guess.energies[index], guess.errors[index])]
-        found = [
-            _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g])
-            for g in groups
-        ]
+        found: list[Resonances | None] = []
+        if guess.piece is not None:
+            alone = [int(g[0]) for g in groups if len(g) == 1]
+            done, blocks = self._folded_zeros(guess, guess.piece, alone)
+            groups = [g for g in groups if not (len(g) == 1 and int(g[0]) in done)]
+            found += blocks
+        for group in groups:
+            energies, vectors = guess.energies[group], guess.vectors(group)
+            found.append(_polished(self.system, guess.segment, energies, *vectors))
         return [block for block in found if block is not None]
 
-    def _polished(self, guess: FirstGuess, group: NDArray[np.intp]) -> Resonances | None:
-        vectors = guess.right[:, group], guess.left[:, group]
-        return _polished(self.system, guess.segment, guess.energies[group], *vectors, self.accuracy)
+    def _folded_zeros(self, guess: FirstGuess, piece: Piece, alone: list[int]) -> tuple[set[int], list[Resonances]]:
+        """Zeros near single guesses in the basis of the levels; those of good accuracy only, and which these are."""
+        found = [(p, piece.polished(complex(guess.energies[p]), guess.right[:, p], guess.left[:, p])) for p in alone]
+        # The widths of narrow ones need amplitudes at the ends to more digits than the basis has.
+        narrow = _NARROW * self.system.modes.hopping
+        good = [(p, zero) for p, zero in found if zero is not None and -zero[0].imag > narrow]
+        if not good:
+            return set(), []
+        both = self.states @ np.array([v for _, (_, *pair) in good for v in pair]).T
+        done, blocks = set(), []
+        for number, (p, (energy, *_)) in enumerate(good):
+            right, left = both[:, 2 * number : 2 * number + 1], both[:, 2 * number + 1 : 2 * number + 2]
+            left_over = np.linalg.norm(self.system.residual(energy, guess.segment.open_modes, right))
+            # The response goes with 1/gamma.
+            if left_over <= self.accuracy * abs(energy.imag) * np.linalg.norm(right):
+                done.add(p)
+                blocks.append(Resonances(guess.segment, np.array([energy]), right, left))
+        return done, blocks
 
 
 def _between(block: Resonances, low: float, high: float) -> Mask:
@@ -262,13 +316,11 @@ def _groups(energies: Vectors, errors: NDArray[np.float64]) -> list[NDArray[np.i
     return [np.array(sorted(g)) for g in groups]
 
 
-def _polished(
-    system: OpenSystem, segment: Segment, energies: Vectors, V: Vectors, W: Vectors, accuracy: float = 0.0
-) -> Resonances | None:
+def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vectors, W: Vectors) -> Resonances | None:
     """Zeros of K near `energies` (k,) from first guesses of their eigenvectors (N, k); None where there are none."""
     t, open_modes = system.modes.hopping, segment.open_modes
     size = len(energies)
-    limit = max(_CONVERGED * max(1.0, float(abs(system.h).max()) / t), accuracy) * t
+    limit = _CONVERGED * max(t, float(abs(system.h).max()))
     best: tuple[float, Vectors, Vectors, Vectors] | None = None
     for _ in range(_MOST_PASSES):
         factors = system.factorized(complex(energies.mean()), open_modes)

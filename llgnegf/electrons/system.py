@@ -94,6 +94,10 @@ class OpenSystem:
         """Im Sigma(E) on the real axis by channel, (4 ny,), energy."""
         return np.imag(self.self_energy(energy, self._open_modes(energy)))
 
+    def real_self_energy(self, energy: float) -> NDArray[np.float64]:
+        """Re Sigma(E) on the real axis by channel, (4 ny,), energy."""
+        return np.real(self.self_energy(energy, self._open_modes(energy)))
+
     def _open_modes(self, energy: float) -> Mask:
         return np.asarray(abs(energy - self.modes.energies) < 2 * self.modes.hopping)
 

@@ -9,8 +9,10 @@ that segment, where it is smooth, and the poles of A between the arc and the axi
 
     int f' G Y G^+ dE = int_arc f' G Y A dz + 2 pi i sum_p f'(z_p) G(z_p) Y l_p r_p^+,        z_p = E_p^*
 
-(`resonances.py`).  A discrete level is a pole on the axis itself: it keeps its occupation while it is dragged along, so
-its diagonal response is left out.  Where all modes are closed A is G itself and both parts cancel but for such levels.
+(`resonances.py`).  Poles about as high as the arc would make its quadrature costly: what this misses of 1/(z - z_p) is
+known exactly and goes to the weight of the pole's residue.  A discrete level is a pole on the axis itself: it keeps its
+occupation while it is dragged along, so its diagonal response is left out.  Where all modes are closed A is G itself
+and both parts cancel but for such levels.
 
 What may be missed shows in the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which the poles of f know
 without any of this: where it does not agree, the arcs come down; in the end ToleranceError.
@@ -21,7 +23,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -34,16 +36,37 @@ from .system import OpenSystem, Segment, Vectors, segments
 
 PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
-# Points of a panel; the error is told by the last coefficients of its polynomial.
-_POINTS = 12
-_GAUSS_X, _GAUSS_W = np.polynomial.legendre.leggauss(_POINTS)
-_TO_LEGENDRE = (
-    (np.arange(_POINTS)[:, None] + 0.5) * np.polynomial.legendre.legvander(_GAUSS_X, _POINTS - 1).T * _GAUSS_W
-)
+
+@dataclass(frozen=True)
+class _Gauss:
+    """Gauss' rule on -1 < s < 1: nodes and weights (n,), and the matrix (n, n) from values to Legendre coefficients."""
+
+    x: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    to_legendre: NDArray[np.float64]
+
+    def error(self, values: Vectors) -> float:
+        """Estimated error of the integral of values (n, m): of an analytic function, whose coefficients fall like
+        rho^-k, Gauss' rule loses rho^-2n."""
+        if not values.size:
+            return 0.0
+        coefficients = abs(self.to_legendre @ values)
+        largest = np.maximum(coefficients.max(axis=0), 1e-300)
+        tail = coefficients[-2:].max(axis=0) / largest
+        return float((tail ** (2 * len(self.x) / (len(self.x) - 1)) * largest).max())
+
+
+@cache
+def _gauss(points: int) -> _Gauss:
+    x, weights = np.polynomial.legendre.leggauss(points)
+    to_legendre = (np.arange(points)[:, None] + 0.5) * np.polynomial.legendre.legvander(x, points - 1).T * weights
+    return _Gauss(x, weights, to_legendre)
+
+
 # Points on a circle for the residue of a pole of f, whose radius is this share of the distance to the next pole.
 _CIRCLE, _RADIUS = 8, 0.04
 # Resonances are followed up to this many arc heights, because first guesses of widths err.
-_SEARCHED_HEIGHTS = 1.3
+_SEARCHED_HEIGHTS = 1.5
 # -f' below exp(-_FAR) is nothing even for a level of the smallest width.
 _FAR = 60.0
 # Beyond so many kT levels outside all bands, whose response does not grow with a width, are of no interest; less at
@@ -85,7 +108,7 @@ class _Panel:
     c1: complex
     c2: complex = 0j
 
-    def digits(self, singularities: Vectors) -> NDArray[np.float64]:
+    def digits(self, singularities: Vectors, points: int) -> NDArray[np.float64]:
         """ln of what Gauss' rule gains on each of these singularities (energies), by the ellipse through them."""
         if self.c2 == 0:
             s = (singularities - self.c0) / self.c1
@@ -94,7 +117,7 @@ class _Panel:
             root = np.sqrt((singularities - self.c0) / self.c2 + middle**2)
             s = np.stack([root - middle, -root - middle])
         radius = abs(s + np.sqrt(s - 1) * np.sqrt(s + 1))
-        gained = 2 * _POINTS * np.log(np.maximum(radius, 1 / np.maximum(radius, 1e-300)))
+        gained = 2 * points * np.log(np.maximum(radius, 1 / np.maximum(radius, 1e-300)))
         return gained if self.c2 == 0 else gained.min(axis=0)
 
     def halves(self) -> tuple[_Panel, _Panel]:
@@ -109,8 +132,8 @@ class _Panel:
         )
         return left, right
 
-    def points(self) -> tuple[Vectors, Vectors]:
-        s = _GAUSS_X
+    def at(self, s: NDArray[np.float64]) -> tuple[Vectors, Vectors]:
+        """z and dz/ds."""
         z, dz = self.c0 + self.c1 * s + self.c2 * s * s, self.c1 + 2 * self.c2 * s
         return np.asarray(z, np.complex128), np.asarray(dz, np.complex128)
 
@@ -129,12 +152,24 @@ class _Gate:
 
     def encloses(self, z: Vectors) -> NDArray[np.bool_]:
         """Which energies lie between the path and the real axis."""
-        low, high = self.segment.low, self.segment.high
-        ceiling = np.full(len(z), self.height)
-        for edge, distance in zip(self.segment.at_threshold, (z.real - low, high - z.real), strict=True):
+        inside = (z.real > self.segment.low) & (z.real <= self.segment.high)
+        return np.asarray(inside & (z.imag < self._ceiling(z.real)))
+
+    def passes_by(self, z: Vectors) -> NDArray[np.bool_]:
+        """Which energies are about as high as the path, or beside its ends."""
+        low, high = self.segment.low - self.height, self.segment.high + self.height
+        beside = (z.real > low) & (z.real < high)
+        return np.asarray(beside & (z.imag > 0.25 * self._ceiling(z.real)) & (z.imag > 0))
+
+    def _ceiling(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How high the path is above real energies (k,)."""
+        ceiling = np.full(len(x), self.height)
+        for edge, distance in zip(
+            self.segment.at_threshold, (x - self.segment.low, self.segment.high - x), strict=True
+        ):
             if edge:
-                ceiling = np.minimum(ceiling, distance)
-        return (z.real > low) & (z.real <= high) & (z.imag < ceiling)
+                ceiling = np.clip(distance, 0, ceiling)
+        return ceiling
 
     def panels(self, owner: int, length: float) -> list[_Panel]:
         """The path in pieces no longer than `length` (energy) but for the ends at thresholds."""
@@ -152,6 +187,39 @@ class _Gate:
             square = complex(-eta, eta) / 4
             found.append(_Panel(owner, b + square, -2 * square, square))
         return found
+
+    def over_pole(self, pole: complex, fermi_energy: float, temperature: float) -> complex:
+        """The integral of f'(z)/(z - pole) along the path, exactly: the pole's part is a logarithm."""
+        total, slope = 0j, complex_fermi_derivative(np.array([pole]), fermi_energy, temperature)[0]
+        rule = _gauss(16)
+        for panel in self.panels(0, temperature):
+            start, end = (panel.c0 - panel.c1 + panel.c2, panel.c0 + panel.c1 + panel.c2)  # a straight line
+            total += slope * np.log((end - pole) / (start - pole))
+            z, dz = panel.at(rule.x)
+            smooth = complex_fermi_derivative(z, fermi_energy, temperature) - slope
+            total += (rule.weights * dz * smooth / (z - pole)).sum()
+        return complex(total)
+
+
+@dataclass
+class _Pole:
+    """Pole z_p = E_p^* of A near the path of segment `owner`, p-th zero of the block of `residue`.
+
+    weight: what its residue counts, in units of 2 pi i: f'(z_p) where the path encloses it, and what the quadrature
+    loses of it if the path passes by: `is_near`.
+    """
+
+    residue: Residue
+    p: int
+    owner: int
+    weight: complex
+    is_near: bool
+    response: Vectors | None = None
+
+    @property
+    def at(self) -> complex:
+        """z_p."""
+        return complex(np.conj(self.residue.block.energies[self.p]))
 
 
 @dataclass(frozen=True)
@@ -216,10 +284,11 @@ class ThermalSurface:
     ends: Callable[[Vectors, Segment], Vectors] | None = None
     size: float = 1.0
     arcs: Arcs = field(init=False)
-    residues: list[tuple[Residue, int, complex]] = field(init=False)
+    poles: list[_Pole] = field(init=False)
     missed: float = field(init=False)
 
     _known: dict[int, tuple[Vectors, Vectors]] = field(init=False, default_factory=dict)
+    _at_poles: dict[int, tuple[Vectors, Vectors, Vectors]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.system = self.backend.open_system
@@ -295,7 +364,7 @@ class ThermalSurface:
             raised, height = False, self._highest
         self._near_pole = min(near_pole, np.pi * kT)
         self.gates: list[_Gate] = []
-        self.residues = []
+        self.poles = []
         self._zeros_of: dict[int, Vectors] = {}
         for number, (piece, guessed) in enumerate(zip(pieces, guesses, strict=True)):
             crosses = raised and self._crossing(piece, self._harmless)
@@ -312,9 +381,12 @@ class ThermalSurface:
             self._zeros_of[number] = np.concatenate([above, *(block.energies for block in found)])
             for block in found:
                 residue = Residue(self.system, block)
-                for p in np.flatnonzero(gate.encloses(block.energies.conj())):
-                    z = np.array([np.conj(block.energies[p])])
-                    self.residues.append((residue, int(p), complex(complex_fermi_derivative(z, mu, kT)[0])))
+                z = block.energies.conj()
+                inside = gate.encloses(z)
+                near = gate.passes_by(z) & piece.open_modes.any()
+                slopes = np.where(inside, complex_fermi_derivative(z, mu, kT), 0)
+                for p in np.flatnonzero(inside | near):
+                    self.poles.append(_Pole(residue, int(p), number, complex(slopes[p]), bool(near[p])))
 
     def _wanted(self, height: float, positions: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which levels at these positions with these half-widths (energies) matter for arcs at this height."""
@@ -332,6 +404,11 @@ class ThermalSurface:
         inside = (guesses.real > low - margin) & (guesses.real < high + margin)
         return np.asarray(inside & self._wanted(gate.height, guesses.real, -guesses.imag))
 
+    @property
+    def _rule(self) -> _Gauss:
+        """Gauss' rule of each panel."""
+        return _gauss(8 if self.tolerance > 3e-5 else 14)
+
     @cached_property
     def _searched(self) -> ResonanceSearch:
         return self.backend.search(self.segments[0].low, self.segments[-1].high)
@@ -344,40 +421,57 @@ class ThermalSurface:
             a, b = max(gate.segment.low, low), min(gate.segment.high, high)
             if a >= b or not (number == len(self.gates) or gate.segment.open_modes.any()):
                 continue
-            ends = gate.segment.at_threshold[0] and a > low, gate.segment.at_threshold[1] and b < high
-            height = min(gate.height, 0.25 * (b - a)) if any(ends) else gate.height
-            paths.append((number, _Gate(Segment(a, b, gate.segment.open_modes, ends), height, gate.crosses)))
+            if b - a < 4 * gate.height:  # too short to rise to its height, which decides what it encloses
+                a = max(gate.segment.low, b - 4 * gate.height) if a == low else a
+                b = min(gate.segment.high, a + 4 * gate.height) if b == high else b
+            at_low, at_high = gate.segment.at_threshold
+            ends = at_low and a == gate.segment.low, at_high and b == gate.segment.high
+            paths.append((number, _Gate(Segment(a, b, gate.segment.open_modes, ends), gate.height, gate.crosses)))
         return paths
 
     def _lay_arcs(self, tolerance: float) -> None:
         """Panels on which the integral of this motion, and of the thermal states, converges."""
-        kT = self.temperature
+        kT, rule = self.temperature, self._rule
         paths = self._paths()
+        for pole in self.poles:
+            pole.is_near = pole.is_near and any(n == pole.owner and g.passes_by(np.array([pole.at])) for n, g in paths)
         panels = []
         for number, gate in paths:
             panels += self._resolving(gate.panels(number, 12 * kT), number, tolerance)
         done: list[_Done] = []
-        target = 0.5 * np.pi * tolerance / np.sqrt(max(len(panels), 1))
+        self._at_poles = {}
+        target = 2 * np.pi * tolerance / np.sqrt(max(len(panels), 1))
         states_target = 0.5 * np.pi * self._states_target / np.sqrt(max(len(panels), 1))
         while panels:
             if len(panels) + len(done) > _MOST_PANELS:
                 raise ToleranceError(
                     f"the Fermi-surface term at temperature = {kT:g} did not converge to tolerance = "
-                    f"{self.tolerance:g} within {_MOST_PANELS * _POINTS} energies: use a larger electrons.tolerance, a "
-                    "higher temperature or a stronger coupling to the leads"
+                    f"{self.tolerance:g} within {_MOST_PANELS * len(rule.x)} energies: use a larger "
+                    "electrons.tolerance, a higher temperature or a stronger coupling to the leads"
                 )
             coarse = []
             for panel, one in zip(panels, self._evaluated(panels), strict=True):
-                jacobian = (one.weights / _GAUSS_W)[:, None]
-                states, response = (jacobian * v.reshape(_POINTS, -1) for v in (one.states, one.response))
+                jacobian = (one.weights / rule.weights)[:, None]
+                states, response = (
+                    jacobian * (values.reshape(len(rule.x), -1) - poles.reshape(len(rule.x), -1))
+                    for values, poles in zip((one.states, one.response), self._near_poles(one), strict=True)
+                )
                 # The states come from A; where it is G nobody asks for them.
-                fine = one.owner == len(self.gates) or _error(states) <= states_target
-                fine = fine and _error(response) <= target
+                fine = one.owner == len(self.gates) or rule.error(states) <= states_target
+                fine = fine and rule.error(response) <= target
                 if fine or abs(panel.c1) < 1e-13 * self.hopping:
                     done.append(one)
                 else:
                     coarse.append(panel)
             panels = [half for panel in coarse for half in panel.halves()]
+        path_of = dict(paths)
+        for pole in self.poles:
+            if pole.is_near:
+                gate = path_of[pole.owner]
+                on_path = [one for one in done if one.owner == pole.owner]
+                z, weights = (np.concatenate([getattr(one, name) for one in on_path]) for name in ("nodes", "weights"))
+                exact = gate.over_pole(pole.at, self.fermi_energy, kT)
+                pole.weight += (exact - (weights / (z - pole.at)).sum()) / (2j * np.pi)
         done += [self._circle(owner) for owner, gate in paths if gate.crosses]
         done.sort(key=lambda one: (one.owner, one.nodes[0].real))
         self.arcs = Arcs(
@@ -392,12 +486,33 @@ class ThermalSurface:
             both = np.concatenate([one.states for one in mine]), np.concatenate([one.response for one in mine])
             self._known[owner] = both
 
+    def _near_poles(self, one: _Done) -> tuple[Vectors, Vectors]:
+        """What the poles near a path make of the states and of the response at its nodes: (nodes, sites x 4)."""
+        if one.owner not in self._at_poles:
+            mine = [pole for pole in self.poles if pole.owner == one.owner and pole.is_near]
+            traces = [(_site_traces(left, r), _site_traces(a, r)) for left, r, a in map(self._vectors, mine)]
+            size = self.thermal_states.size
+            states, response = (
+                np.array([pair[i].ravel() for pair in traces], complex).reshape(len(mine), size) for i in (0, 1)
+            )
+            self._at_poles[one.owner] = np.array([pole.at for pole in mine], complex), states, response
+        at, states, response = self._at_poles[one.owner]
+        cauchy = 1 / (one.nodes[:, None] - at)
+        return cauchy @ states, cauchy @ response
+
+    def _vectors(self, pole: _Pole) -> tuple[Vectors, Vectors, Vectors]:
+        """l_p, r_p and G(z_p) Y l_p, (N,), for the motion of the arcs."""
+        block = pole.residue.block
+        return block.left[:, pole.p], block.right[:, pole.p], self._driven_response(pole, self.rate)
+
     def _resolving(self, panels: list[_Panel], owner: int, tolerance: float) -> list[_Panel]:
         """The panels, halved until Gauss' rule resolves what lies near them: resonances, thresholds and poles of f."""
         mu, kT, t = self.fermi_energy, self.temperature, self.hopping
         known = mu + 1j * np.pi * kT * np.array([-1, 1, 3])
         if owner < len(self.gates):
-            known = np.concatenate([known, self._zeros_of.get(owner, np.empty(0, complex)).conj()])
+            near = {pole.at for pole in self.poles if pole.owner == owner and pole.is_near}
+            zeros = [z for z in self._zeros_of.get(owner, np.empty(0, complex)).conj() if complex(z) not in near]
+            known = np.concatenate([known, zeros])
         thresholds = self.system.modes.thresholds
         resolved, open_ones = [], panels
         while open_ones:
@@ -407,9 +522,9 @@ class ThermalSurface:
                 # A panel that begins at a threshold is a parabola there and knows no root.
                 others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
                 singular = np.concatenate([known, others])
-                asked = np.log(max(1.0, t / self._highest)) - 0 - np.log(tolerance)
+                asked = np.log(max(1.0, t / self._highest)) - np.log(tolerance)
                 asked = np.maximum(asked - abs(singular.real - mu) / kT, 2.0)
-                if (panel.digits(singular) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
+                if (panel.digits(singular, len(self._rule.x)) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
                     resolved.append(panel)
                 else:
                     halves += panel.halves()
@@ -427,15 +542,16 @@ class ThermalSurface:
 
     def _evaluated(self, panels: list[_Panel]) -> list[_Done]:
         """What the panels' points give."""
-        points = [panel.points() for panel in panels]
+        rule = self._rule
+        points = [panel.at(rule.x) for panel in panels]
         out: dict[int, _Done] = {}
         for owner in sorted({panel.owner for panel in panels}):
             mine = [i for i, panel in enumerate(panels) if panel.owner == owner]
             states, response, _ = self._between(np.concatenate([points[i][0] for i in mine]), owner, self.rate)
             for j, i in enumerate(mine):
                 z, dz = points[i]
-                weights = complex_fermi_derivative(z, self.fermi_energy, self.temperature) * dz * _GAUSS_W
-                part = slice(j * _POINTS, (j + 1) * _POINTS)
+                weights = complex_fermi_derivative(z, self.fermi_energy, self.temperature) * dz * rule.weights
+                part = slice(j * len(rule.x), (j + 1) * len(rule.x))
                 out[i] = _Done(owner, z, weights, states[part], response[part])
         return [out[i] for i in range(len(panels))]
 
@@ -462,10 +578,10 @@ class ThermalSurface:
                 continue
             states, _ = self._known[owner]
             out += np.real(np.tensordot(1j * self.arcs.weights[part] / np.pi, states, axes=1))
-        for residue, p, slope in self.residues:
-            block = residue.block
+        for pole in self.poles:
+            block, p = pole.residue.block, pole.p
             share = 2 if block.segment.open_modes.any() else 1
-            out -= np.real(share * slope * _site_traces(block.left[:, p], block.right[:, p])).reshape(out.shape)
+            out -= np.real(share * pole.weight * _site_traces(block.left[:, p], block.right[:, p])).reshape(out.shape)
         return out
 
     def _is_known(self, rate: Vectors) -> bool:
@@ -521,14 +637,14 @@ class ThermalSurface:
             if K is not None:
                 states = self._known[owner][0][:, [0, -1]]
                 flow -= np.imag(np.einsum("k,kp,kpa,ba->pb", weights, widths[..., 0], states, _turned(K))) / np.pi
-        for (residue, p, slope), (a, b) in zip(self.residues, self._pairs(rate), strict=True):
-            block = residue.block
-            z = np.array([np.conj(block.energies[p])])
+        for pole, (a, b) in zip(self.poles, self._pairs(rate), strict=True):
+            block, p = pole.residue.block, pole.p
+            z = np.array([pole.at])
             widths = self.system.widths(z, block.segment.open_modes)[0]
             flow += np.real(np.einsum("pm,pma->pa", widths, self._end_traces(a, b)))
             if K is not None:
                 states = self._end_traces(block.left[:, p], block.right[:, p])[:, 0]
-                flow -= np.imag(2j * slope * widths * (states @ _turned(K).T))
+                flow -= np.imag(2j * pole.weight * widths * (states @ _turned(K).T))
         return flow
 
     def _end_traces(self, a: Vectors, b: Vectors) -> Vectors:
@@ -542,21 +658,23 @@ class ThermalSurface:
         (2, 4); beyond these bonds it is a displacement that dies away in the lead.
         """
         flow = np.zeros((2, 4))
-        for residue, p, slope in self.residues:
+        for pole in self.poles:
+            residue, p = pole.residue, pole.p
             block = residue.block
             if block.half_widths[p] == 0:
                 left_out = residue.response(p, self._driven(residue, p, rate))[1]
                 change = self.system.slope(complex(block.energies[p]), block.segment.open_modes)[::2].reshape(2, -1)
                 traces = self._end_traces(block.right @ left_out, block.right[:, p])
-                flow += np.real(slope * np.einsum("pm,pma->pa", change, traces))
+                flow += np.real(pole.weight * np.einsum("pm,pma->pa", change, traces))
         return flow
 
     def discrete(self) -> BoundStates:
         """The discrete levels, without their resolvents."""
-        levels = [(residue, p, slope.real) for residue, p, slope in self.residues if residue.block.half_widths[p] == 0]
+        levels = [pole for pole in self.poles if pole.residue.block.half_widths[pole.p] == 0]
         states, weighted, energies = [], [], []
         done: list[tuple[int, float]] = []
-        for residue, p, _ in levels:
+        for pole in levels:
+            residue, p = pole.residue, pole.p
             energy = float(residue.block.energies[p].real)
             if any(key == id(residue) and abs(e - energy) <= residue.same for key, e in done):
                 continue
@@ -575,14 +693,22 @@ class ThermalSurface:
     def _pairs(self, rate: Vectors) -> list[tuple[Vectors, Vectors]]:
         """States (a, b), (N,) each: the residues' share of the density matrix is the Hermitian part of sum a b^+."""
         self._check_widths(rate)
-        pairs = []
-        for residue, p, slope in self.residues:
-            block = residue.block
-            response, left_out = residue.response(p, self._driven(residue, p, rate))
-            if block.half_widths[p] > 0:
-                response = response + block.right[:, p] * (left_out[p] / (2j * block.half_widths[p]))
-            pairs.append((-1j * slope * response, block.right[:, p]))
-        return pairs
+        return [
+            (-1j * pole.weight * self._driven_response(pole, rate), pole.residue.block.right[:, pole.p])
+            for pole in self.poles
+        ]
+
+    def _driven_response(self, pole: _Pole, rate: Vectors) -> Vectors:
+        """G(z_p) Y l_p, (N,), without the diagonal response of a discrete level; kept for the motion of the arcs."""
+        if pole.response is not None and self._is_known(rate):
+            return pole.response
+        residue, p, block = pole.residue, pole.p, pole.residue.block
+        response, left_out = residue.response(p, self._driven(residue, p, rate))
+        if block.half_widths[p] > 0:
+            response = response + block.right[:, p] * (left_out[p] / (2j * block.half_widths[p]))
+        if self._is_known(rate):
+            pole.response = response
+        return response
 
     def _driven(self, residue: Residue, p: int, rate: Vectors) -> Vectors:
         """Y l_p, (N,)."""
@@ -601,7 +727,8 @@ class ThermalSurface:
         """Raise where rounding decides over the response of a narrow level."""
         size = float(abs(rate).max()) / self.hopping**2 if self.ends is None else self.size
         allowed = self.tolerance * min(1.0, size)
-        for residue, p, slope in self.residues:
+        for pole in self.poles:
+            residue, p, slope = pole.residue, pole.p, pole.weight
             block = residue.block
             gamma = block.half_widths[p]
             if gamma == 0:
@@ -616,15 +743,6 @@ class ThermalSurface:
                     f"and cannot be had to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a "
                     "stronger coupling to the leads, or temperature = 0.0"
                 )
-
-
-def _error(values: Vectors) -> float:
-    """Estimated error of the integral of values (_POINTS, m) over a panel: Gauss' rule errs by the square of what its
-    polynomial errs by, relative to the function."""
-    coefficients = abs(_TO_LEGENDRE @ values)
-    largest = coefficients.max(axis=0)
-    tail = coefficients[-2:].max(axis=0)
-    return float((tail**2 / np.maximum(largest, 1e-300)).max()) if values.size else 0.0
 
 
 def _clear_height(heights: NDArray[np.float64], highest: float, least: float) -> float:
