@@ -5,8 +5,9 @@ free of roots.  Its poles are the zeros of K(E) = E - H - Sigma(E) on the sheet 
 by dense eigenvalues of K'^-1 K all along the axis; panels are halved until no pole is too near for Gauss' rule, and
 until its last coefficients are small.  Near narrow levels energies and solutions are refined in extended precision.
 
-A level that no lead broadens keeps its occupation: of G = P/(E - E_n) + R it gives f'(E_n) Im[R Hd P], and inside the
-band of another mode the continuum around it is a principal value, by panels that are symmetric around it.
+A level that no lead broadens keeps its occupation: of G = P/(E - E_n + i0) + R it gives f'(E_n) Im[R Hd P].  Inside the
+band of another mode the continuum around it, P Hd (R - R^+)/(E - E_n + i0), is a principal value, by panels that are
+symmetric around it, and half a residue.
 What is found is compared with the thermal density of states from the poles of f, which know no real axis.
 """
 
@@ -232,7 +233,8 @@ def surface_and_states(lattice):
         for e in discrete:
             P, R = piece.level(e)
             f = slope_of(lattice, e)
-            surface += f * _on_sites(lattice, hermitian_imaginary(R @ lattice.Hd @ P)).real
+            own = R @ lattice.Hd @ P + P @ lattice.Hd @ (R - R.conj().T) / 2
+            surface += f * _on_sites(lattice, hermitian_imaginary(own)).real
             states -= f * _on_sites(lattice, P).real
         if not piece.open_modes.any() or not any(lattice.couplings) or piece.low > high or piece.high < low:
             continue
