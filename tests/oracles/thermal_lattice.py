@@ -23,7 +23,7 @@ _X, _W = np.polynomial.legendre.leggauss(16)
 _TO_LEGENDRE = (np.arange(16)[:, None] + 0.5) * np.polynomial.legendre.legvander(_X, 15).T * _W
 _DIGITS = 2.5  # radius of the ellipse that holds no pole: 16 points err by 2.5^-32
 _DISCRETE = 1e-14  # half-widths below this count as none
-_INNER = 3e-4  # half the length (theta) of the symmetric panels around a discrete level
+_INNER = 3e-4  # half the length (theta) of the symmetric panels around a discrete level, at most
 _REFINED = 1e-4  # panels shorter than this are evaluated in extended precision
 
 
@@ -195,7 +195,9 @@ def _panels(low, high, singular, discrete):
     """Panels (k, 2) in theta and whether they touch a discrete level, which nobody may halve."""
     cuts = [low, high]
     for d in discrete:
-        cuts += [d - _INNER, d, d + _INNER]
+        others = abs(singular - d)
+        length = min(_INNER, 0.1 * others[others > 1e-12].min(initial=1.0))
+        cuts += [d - length, d, d + length]
     cuts = np.unique([c for c in cuts if low <= c <= high])
     todo, done = list(zip(cuts[:-1], cuts[1:], strict=True)), []
     while todo:
@@ -259,7 +261,7 @@ def surface_and_states(lattice):
                 break
             coarse = []
             for short in (False, True):
-                mine = [p for p in panels if (p[1] - p[0] < _REFINED and not p[2]) == short]
+                mine = [p for p in panels if (p[1] - p[0] < _REFINED) == short]
                 if not mine:
                     continue
                 a, b, fixed = (np.array(v) for v in zip(*mine, strict=True))
