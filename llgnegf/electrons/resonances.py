@@ -117,7 +117,8 @@ class ResonanceSearch:
                 cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
         found = []
         for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)])):
-            near = (self.levels > start - 0.2 * hopping) & (self.levels < stop + 0.2 * hopping)
+            around = 0.2 * hopping + self._shift(0.5 * (start + stop), segment)
+            near = (self.levels > start - around) & (self.levels < stop + around)
             if (near & promising).any():
                 found.append(self._first_guess(segment, start, stop))
         return found
@@ -128,6 +129,17 @@ class ResonanceSearch:
         widths = [self.system.imaginary_self_energy(float(e)) for e in self.levels]
         return -(np.array(widths).reshape(len(self.levels), -1).T * abs(self.ends) ** 2).sum(axis=0)
 
+    def _shift(self, energy: float, segment: Segment) -> float:
+        """How far the Hermitian levels may lie from those with the leads taken at this energy (Weyl), energy."""
+        there = self.system.self_energy(energy, segment.open_modes).real
+        both_ends = 1 if len(self.system.h) > 1 else 2
+        return both_ends * float(abs(there - self._reference_ends).max())
+
+    @cached_property
+    def _reference_ends(self) -> Floats:
+        system = self.system
+        return np.real(system.self_energy(self.reference, system._open_modes(self.reference)))
+
     def _first_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
         """Eigenvectors with Sigma linear in the energy between `low` and `high`.
 
@@ -137,7 +149,8 @@ class ResonanceSearch:
         middle = 0.5 * (low + high)
         slope = system.slope(middle, segment.open_modes)
         sigma = system.self_energy(middle, segment.open_modes)
-        near = (self.levels > low - self.margin) & (self.levels < high + self.margin)
+        margin = self.margin + self._shift(middle, segment)
+        near = (self.levels > low - margin) & (self.levels < high + margin)
         V = W = self.states[:, near]
         energies, right, left = np.empty(0, complex), np.empty((0, 0), complex), np.empty((0, 0), complex)
         whole = len(V) == V.shape[1]
