@@ -52,6 +52,8 @@ _BOUND = 45.0
 # How often the arcs come down, and by what.
 _ATTEMPTS, _LOWER = 4, 0.3
 _MOST_PANELS = 2000
+# Shorter ones (half the length over the hopping) are not tried: at a threshold a level makes the response diverge.
+_SHORTEST_PANEL = 1e-10
 # What rounding leaves uncertain of a width had from the amplitudes at the ends, relatively.
 _WIDTH_ROUNDING = 1e-14
 
@@ -372,11 +374,16 @@ class ThermalSurface:
                 states, response = (jacobian * v.reshape(_POINTS, -1) for v in (one.states, one.response))
                 # The states come from A; where it is G nobody asks for them.
                 fine = one.owner == len(self.gates) or _error(states) <= states_target
-                fine = fine and _error(response) <= target
-                if fine or abs(panel.c1) < 1e-13 * self.hopping:
+                if fine and _error(response) <= target:
                     done.append(one)
-                else:
+                elif abs(panel.c1) > _SHORTEST_PANEL * self.hopping:
                     coarse.append(panel)
+                else:
+                    raise ToleranceError(
+                        f"the Fermi-surface term at temperature = {kT:g} has no limit at {complex(one.nodes[0]).real:.9g}"
+                        ", where a mode of the leads opens and the device has a level: change electrons.fermi_energy or "
+                        "electrons.sd_exchange, or use temperature = 0.0"
+                    )
             panels = [half for panel in coarse for half in panel.halves()]
         done += [self._circle(owner) for owner, gate in paths if gate.crosses]
         done.sort(key=lambda one: (one.owner, one.nodes[0].real))
