@@ -14,6 +14,7 @@ What is found is compared with the thermal density of states from the poles of f
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,7 +82,7 @@ class Piece:
         cuts = np.unique(cuts[(cuts >= a) & (cuts <= b)])
         cuts = cuts[np.concatenate([[True], np.diff(cuts) > 1e-7 * t])]
         found = []
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             away = self._away((start + stop) / 2)
             e = (start + stop) / 2 - away
             mine = (abs(e.real - (start + stop) / 2) < 0.8 * (stop - start)) & (abs(e.imag) < 3 * h)
@@ -115,7 +116,8 @@ class Piece:
         K, slope = self.matrices(np.array([energy + 0j]))
         _, s, Vh = np.linalg.svd(K[0])
         V = Vh[s < 1e-8 * self.lattice.hopping].conj().T
-        sigma = self.on_channels(self.lattice.hopping * 0 + (lambda x, S: x - S)(*self.roots([energy])))[0]
+        x, S = self.roots([energy])
+        sigma = self.on_channels(x - S)[0]
         out = np.sqrt(np.maximum(-sigma.imag, 0))[:, None] * (self.channels.T @ V)
         # B-normalised, and such that each leaks by itself.
         norm, turn = np.linalg.eigh(hermitian_part(V.conj().T @ slope[0] @ V))
@@ -152,8 +154,11 @@ def pieces(lattice, low, high):
     openings, bands = lattice.openings
     edges = openings[np.concatenate([[True], np.diff(openings) > 1e-9 * lattice.hopping])]
     edges = np.concatenate([[min(low, edges[0]) - 1], edges, [max(high, edges[-1]) + 1]])
-    middle = (edges[:-1] + edges[1:]) / 2
-    return [Piece(lattice, a, b, (bands[:, 0] < c) & (c < bands[:, 1])) for a, b, c in zip(edges, edges[1:], middle)]
+
+    def open_at(energy):
+        return (bands[:, 0] < energy) & (energy < bands[:, 1])
+
+    return [Piece(lattice, a, b, open_at((a + b) / 2)) for a, b in pairwise(edges)]
 
 
 def _on_sites(lattice, matrix):
@@ -199,7 +204,7 @@ def _panels(low, high, singular, discrete):
         length = min(_INNER, 0.1 * others[others > 1e-12].min(initial=1.0))
         cuts += [d - length, d, d + length]
     cuts = np.unique([c for c in cuts if low <= c <= high])
-    todo, done = list(zip(cuts[:-1], cuts[1:], strict=True)), []
+    todo, done = list(pairwise(cuts)), []
     while todo:
         a, b = todo.pop()
         fixed = any(abs(d - a) < 1e-13 or abs(d - b) < 1e-13 for d in discrete)
@@ -255,7 +260,6 @@ def surface_and_states(lattice):
         inner = angle(discrete).real
         ends = angle(np.clip([low, high], piece.low, piece.high)).real
         panels = _panels(*ends, singular, inner)
-        refine_once = []
         for _ in range(25):
             if not panels:
                 break
