@@ -381,7 +381,7 @@ class ThermalSurface:
                 else:
                     raise ToleranceError(
                         f"the Fermi-surface term at temperature = {kT:g} has no limit at "
-                        f"{complex(one.nodes[0]).real:.9g}, where a mode of the leads opens and the device has a level: "
+                        f"{complex(one.nodes[0]).real:.9g}, where a mode of the leads opens and there is a level: "
                         "change electrons.fermi_energy or electrons.sd_exchange, or use temperature = 0.0"
                     )
             panels = [half for panel in coarse for half in panel.halves()]
