@@ -236,11 +236,19 @@ class ResonanceSearch:
     def _followed(self, guess: FirstGuess, index: NDArray[np.intp]) -> list[Resonances]:
         """The zeros to which first guesses lead."""
         groups = [index[g] for g in _groups(guess.energies[index], guess.errors[index])]
-        found = [
-            _polished(self.system, guess.segment, guess.energies[g], guess.right[:, g], guess.left[:, g])
-            for g in groups
-        ]
+        found = []
+        for group in groups:
+            block = self._each_polished(guess, group)
+            if block is None and len(group) > 1:
+                # Levels that the leads tell apart more than one subspace at one energy can follow.
+                found += [self._each_polished(guess, group[[p]]) for p in range(len(group))]
+            else:
+                found.append(block)
         return [block for block in found if block is not None]
+
+    def _each_polished(self, guess: FirstGuess, group: NDArray[np.intp]) -> Resonances | None:
+        vectors = guess.right[:, group], guess.left[:, group]
+        return _polished(self.system, guess.segment, guess.energies[group], *vectors)
 
     def _polished(self, guess: FirstGuess, group: NDArray[np.intp]) -> Resonances | None:
         vectors = guess.right[:, group], guess.left[:, group]

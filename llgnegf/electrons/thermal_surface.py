@@ -299,6 +299,7 @@ class ThermalSurface:
         self.gates: list[_Gate] = []
         self.residues = []
         self._zeros_of: dict[int, Vectors] = {}
+        self._passed = self._core
         for number, (piece, guessed) in enumerate(zip(pieces, guesses, strict=True)):
             crosses = raised and self._crossing(piece, self._harmless)
             clear = _clear_height(-energies[number].imag, height, 0.75 if crosses else 1 / 3)
@@ -314,7 +315,14 @@ class ThermalSurface:
             self._zeros_of[number] = np.concatenate([above, *(block.energies for block in found)])
             for block in found:
                 residue = Residue(self.system, block)
-                for p in np.flatnonzero(gate.encloses(block.energies.conj())):
+                inside = gate.encloses(block.energies.conj())
+                # A path that passes by a level beyond the core, next to a threshold, does not end before it.
+                wanted = ~inside & self._wanted(gate.height, block.energies.real, block.half_widths)
+                for e in block.energies[wanted & bool(piece.open_modes.any())]:
+                    low, high = self._passed
+                    if e.real + e.imag < low or e.real - e.imag > high:
+                        self._passed = min(low, e.real + 10 * e.imag), max(high, e.real - 10 * e.imag)
+                for p in np.flatnonzero(inside):
                     z = np.array([np.conj(block.energies[p])])
                     self.residues.append((residue, int(p), complex(complex_fermi_derivative(z, mu, kT)[0])))
 
@@ -340,7 +348,7 @@ class ThermalSurface:
 
     def _paths(self) -> list[tuple[int, _Gate]]:
         """(owner, the part of the path where f' matters); the owner after the last segment is `_analytic_gate`."""
-        low, high = self._core
+        low, high = self._passed
         paths = []
         for number, gate in enumerate([*self.gates, *([] if self.ends else [self._analytic_gate])]):
             a, b = max(gate.segment.low, low), min(gate.segment.high, high)
@@ -405,6 +413,7 @@ class ThermalSurface:
         known = mu + 1j * np.pi * kT * np.array([-1, 1, 3])
         if owner < len(self.gates):
             known = np.concatenate([known, self._zeros_of.get(owner, np.empty(0, complex)).conj()])
+        widths = np.where(np.arange(len(known)) < 3, np.inf, np.maximum(abs(known.imag), 1e-14 * t))
         thresholds = self.system.modes.thresholds
         resolved, open_ones = [], panels
         while open_ones:
@@ -414,7 +423,9 @@ class ThermalSurface:
                 # A panel that begins at a threshold is a parabola there and knows no root.
                 others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
                 singular = np.concatenate([known, others])
-                asked = np.log(max(1.0, t / self._highest)) - 0 - np.log(tolerance)
+                # The peak of a resonance that the path passes by is the higher the narrower it is.
+                near = np.minimum(self._highest, np.concatenate([widths, np.full(len(others), np.inf)]))
+                asked = np.log(np.maximum(1.0, t / near)) - np.log(tolerance)
                 asked = np.maximum(asked - abs(singular.real - mu) / kT, 2.0)
                 if (panel.digits(singular) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
                     resolved.append(panel)
