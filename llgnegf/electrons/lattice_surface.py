@@ -22,6 +22,7 @@ from .resonances import ResonanceSearch
 from .scattering import pauli_traces
 from .slices import Stack, Sweep, two_point, two_point_ends
 from .slices import sweep as run_sweep
+from .slices_near_levels import two_point_near_levels
 from .system import OpenSystem, Segment, Vectors, mode_self_energies, segments
 from .thermal_surface import ThermalSurface
 from .threads import each
@@ -236,8 +237,13 @@ class LatticeSurface:
         motion = _Motion(self.frozen, rate)
 
         def part(chunk: slice) -> tuple[Stack, Stack, Stack]:
-            G, A = self._sweeps(z[chunk], segment, motion)
+            (G, A), ends = self._sweeps(z[chunk], segment, motion)
             found = two_point(G, A, motion.slices.hops, motion.rate, motion.moved, with_bonds)
+            for k in self._near_levels(G, A):
+                one = slice(k, k + 1)
+                nodes = z[chunk][one]
+                first, last = ((pair[0][one], pair[1][one]) for pair in ends)
+                found[one] = two_point_near_levels(motion.slices, (nodes, nodes), first, last, motion.rate, with_bonds)
             states, response = pauli_traces(A.blocks[:, :, 0]), pauli_traces(found[:, :, 0])
             over_bonds = pauli_traces(-found[:, :, 1:])
             if motion.flipped:
@@ -250,16 +256,25 @@ class LatticeSurface:
         states, response, bonds = (np.concatenate(values) for values in zip(*parts, strict=True))
         return states, response, bonds
 
-    def _sweeps(self, z: Vectors, segment: Segment, motion: _Motion) -> tuple[Sweep, Sweep]:
-        """G and A at energies above a segment."""
+    def _sweeps(
+        self, z: Vectors, segment: Segment, motion: _Motion
+    ) -> tuple[tuple[Sweep, Sweep], tuple[tuple[Stack, Stack], tuple[Stack, Stack]]]:
+        """G and A at energies above a segment, and their self-energies of the first and of the last slice."""
         system = self.open_system
-        sweeps = []
+        sweeps, ends = [], []
         for advanced in (False, True) if segment.open_modes.any() else (False,):
             of_modes = mode_self_energies(z, system.modes, segment.open_modes, advanced)
             sigma = [np.array([system.end_block(s, c) for s in of_modes]) for c in system.couplings]
             first, last = (sigma[1], sigma[0]) if motion.flipped else (sigma[0], sigma[1])
             sweeps.append(run_sweep(motion.slices, z, (first, last), motion.moved))
-        return sweeps[0], sweeps[-1]
+            ends.append((first, last))
+        (left, right), (left_of_a, right_of_a) = ends[0], ends[-1]
+        return (sweeps[0], sweeps[-1]), ((left, left_of_a), (right, right_of_a))
+
+    def _near_levels(self, G: Sweep, A: Sweep) -> NDArray[np.intp]:
+        """Energies at which a level of a partial lattice costs the four factors of g too many digits."""
+        most = (0.1 * self.device.tolerance / np.finfo(float).eps) ** 0.25
+        return np.flatnonzero(~(np.maximum(G.growth, A.growth) <= most))
 
     def at_ends(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
@@ -269,12 +284,13 @@ class LatticeSurface:
         ny = len(vectors)
 
         def part(chunk: slice) -> Vectors:
-            found = two_point_ends(
-                *self._sweeps(z[chunk], segment, motion), motion.slices.hops, motion.rate, motion.moved
-            )
+            G, A = self._sweeps(z[chunk], segment, motion)[0]
+            found = two_point_ends(G, A, motion.slices.hops, motion.rate, motion.moved)
+            found = found[:, ::-1] if motion.flipped else found
+            for k in self._near_levels(G, A):
+                found[k] = self.open_system.between_ends(complex(z[chunk][k]), segment.open_modes, rate)
             blocks = found.reshape(-1, 2, ny, 2, ny, 2)
-            of_modes = np.einsum("ym,kpysxr,xm->kpmsr", vectors, blocks, vectors, optimize=True)
-            return pauli_traces(of_modes[:, ::-1] if motion.flipped else of_modes)
+            return pauli_traces(np.einsum("ym,kpysxr,xm->kpmsr", vectors, blocks, vectors, optimize=True))
 
         return np.concatenate(each(part, self.frozen.chunks(len(z), 2)))
 

@@ -112,8 +112,7 @@ class ResonanceSearch:
         # With all levels at hand most of them go into the ends, exactly; few are treated as they are.
         self._folded = None
         if accuracy > 0 and len(self.levels) == system.size and system.size > _FEW:
-            sigma = system.real_self_energy(reference)
-            self._folded = FoldedLevels(system, self.levels, self.states, self.ends, sigma)
+            self._folded = FoldedLevels(system, self.levels, self.states, self.ends, self._at_reference)
 
     def first_guesses(
         self, segment: Segment, low: float, high: float, wanted: Callable[[Floats, Floats], Mask] | None = None
@@ -137,7 +136,8 @@ class ResonanceSearch:
                 cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
         pieces = []
         for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)]).tolist()):
-            near = (self.levels > start - 0.2 * hopping) & (self.levels < stop + 0.2 * hopping)
+            around = 0.2 * hopping + self._shift(0.5 * (start + stop), segment)
+            near = (self.levels > start - around) & (self.levels < stop + around)
             if (near & promising).any():
                 pieces.append((start, stop))
         if self._folded is None:
@@ -148,7 +148,8 @@ class ResonanceSearch:
         """The same by nearby levels with all others folded into the ends."""
         assert self._folded is not None
         t = self.system.modes.hopping
-        piece = Piece(self._folded, segment, low, high, _FOLDED_MARGIN * t)
+        margin = _FOLDED_MARGIN * t + self._shift(0.5 * (low + high), segment)
+        piece = Piece(self._folded, segment, low, high, margin)
         energies, right, left, errors = piece.guesses()
         overlap = np.minimum(_OVERLAP * t, 1e-3 * t + 3 * errors)
         mine = (energies.real > low - overlap) & (energies.real < high + overlap)
@@ -161,6 +162,16 @@ class ResonanceSearch:
         widths = [self.system.imaginary_self_energy(float(e)) for e in self.levels]
         return -(np.array(widths).reshape(len(self.levels), -1).T * abs(self.ends) ** 2).sum(axis=0)
 
+    def _shift(self, energy: float, segment: Segment) -> float:
+        """How far the Hermitian levels may lie from those with the leads taken at this energy (Weyl), energy."""
+        there = self.system.self_energy(energy, segment.open_modes).real
+        both_ends = 1 if len(self.system.h) > 1 else 2
+        return both_ends * float(abs(there - self._at_reference).max())
+
+    @cached_property
+    def _at_reference(self) -> Floats:
+        return self.system.real_self_energy(self.reference)
+
     def _first_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
         """Eigenvectors with Sigma linear in the energy between `low` and `high`.
 
@@ -170,7 +181,8 @@ class ResonanceSearch:
         middle = 0.5 * (low + high)
         slope = system.slope(middle, segment.open_modes)
         sigma = system.self_energy(middle, segment.open_modes)
-        near = (self.levels > low - self.margin) & (self.levels < high + self.margin)
+        margin = self.margin + self._shift(middle, segment)
+        near = (self.levels > low - margin) & (self.levels < high + margin)
         V = W = self.states[:, near]
         energies, right, left = np.empty(0, complex), np.empty((0, 0), complex), np.empty((0, 0), complex)
         whole = len(V) == V.shape[1]
@@ -264,9 +276,16 @@ class ResonanceSearch:
             groups = [g for g in groups if not (len(g) == 1 and int(g[0]) in done)]
             found += blocks
         for group in groups:
-            energies, vectors = guess.energies[group], guess.vectors(group)
-            found.append(_polished(self.system, guess.segment, energies, *vectors))
+            block = self._each_polished(guess, group)
+            if block is None and len(group) > 1:
+                # Levels that the leads tell apart more than one subspace at one energy can follow.
+                found += [self._each_polished(guess, group[[p]]) for p in range(len(group))]
+            else:
+                found.append(block)
         return [block for block in found if block is not None]
+
+    def _each_polished(self, guess: FirstGuess, group: NDArray[np.intp]) -> Resonances | None:
+        return _polished(self.system, guess.segment, guess.energies[group], *guess.vectors(group))
 
     def _folded_zeros(self, guess: FirstGuess, piece: Piece, alone: list[int]) -> tuple[set[int], list[Resonances]]:
         """Zeros near single guesses in the basis of the levels; those of good accuracy only, and which these are."""

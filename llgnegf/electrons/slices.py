@@ -119,7 +119,10 @@ def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
                 a -= first[k]
             for c in range(n):
                 a[c, c] += z[k]
-            g[k, i] = inverse(a)
+            try:
+                g[k, i] = inverse(a)
+            except Exception:  # singular to the last digit: a level of a partial lattice, see `growth`
+                g[k, i] = np.nan
             if with_logdet:
                 logdet[k] += _log_determinant(a)
 

@@ -35,6 +35,14 @@ def growth(g: Stack, hops: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.maximum(passed.max(axis=1, initial=0.0), -passed.min(axis=1, initial=0.0)) * hops.max(initial=0.0)
 
 
+def _inverse(stack: Stack) -> Stack:
+    """Inverses of (k, n, n); not a number where there are none."""
+    try:
+        return np.asarray(np.linalg.inv(stack))
+    except np.linalg.LinAlgError:
+        return np.full_like(stack, np.nan)
+
+
 def blocks_near_levels(
     slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], with_bonds: bool
 ) -> Stack:
@@ -86,7 +94,7 @@ def _blocks(slices, z, sigma, Y, with_bonds):
         """The part with one more slice, and A d - t^2 n."""
         p, d = part
         middle = a @ d - t * t * p
-        p = d @ np.linalg.inv(middle + ib * d)
+        p = d @ _inverse(middle + ib * d)
         return (p, one - ib * p), middle
 
     def last(matrix):
@@ -104,7 +112,7 @@ def _blocks(slices, z, sigma, Y, with_bonds):
     for i in range(nx - 1, -1, -1):
         t = hops[i] if i < nx - 1 else 0.0
         (nr, dr), (_, dl) = right, lefts[i]
-        G = last(dl @ np.linalg.inv(dr @ middles[i] - t * t * nr @ dl) @ dr)
+        G = last(dl @ _inverse(dr @ middles[i] - t * t * nr @ dl) @ dr)
         sites = G.reshape(len(z), n // 2, 2, n // 2, 2)
         out[:, i, 0] = np.einsum("kyayb->kyab", sites)
         if with_bonds:
@@ -113,8 +121,8 @@ def _blocks(slices, z, sigma, Y, with_bonds):
             out[:, i, 2] = np.moveaxis(sites[:, y, :, up] - sites[:, up, :, y], 0, 1)
             if t:
                 nl, dl = lefts[i + 1]
-                forth = nr @ np.linalg.inv(dl @ dr - t * t * nl @ nr) @ nl
-                back = nl @ np.linalg.inv(dr @ dl - t * t * nr @ nl) @ nr
+                forth = nr @ _inverse(dl @ dr - t * t * nl @ nr) @ nl
+                back = nl @ _inverse(dr @ dl - t * t * nr @ nl) @ nr
                 flow = t * last(forth - back)
                 out[:, i, 1] = np.einsum("kyayb->kyab", flow.reshape(len(z), n // 2, 2, n // 2, 2))
         right, _ = grown(inverse_green(i), right, t)

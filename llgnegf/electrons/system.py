@@ -204,6 +204,20 @@ class OpenSystem:
             lu[2 * n, lu[2 * n] == 0] = 1e-17 * (abs(energy) + self.modes.hopping)
         return Factorized(lu, pivots, n)
 
+    def between_ends(self, z: complex, open_modes: Mask, Y: Vectors) -> Vectors:
+        """The first and the last slice of G Y A at an energy above a segment, (2, n, n), whatever levels parts of the
+        system have there; A continues G^+, Y (nx, n/2, 2, 2)."""
+        nx, n, _ = self.h.shape
+        found = []
+        for end in (0, nx - 1):
+            unit = np.zeros((nx * n, n), complex)
+            unit[end * n : (end + 1) * n] = np.eye(n)
+            G = self.factorized(z, open_modes).solve(unit, adjoint=True)
+            A = self.factorized(np.conj(z), open_modes).solve(unit, adjoint=True)
+            driven = np.matmul(Y, A.reshape(nx, n // 2, 2, n)).reshape(nx * n, n)
+            found.append(G.conj().T @ driven)
+        return np.array(found)
+
     def residual(self, energy: complex, open_modes: Mask, vectors: Vectors) -> Vectors:
         """K(E) v for states (N, k)."""
         out = energy * vectors - self.apply(vectors)

@@ -75,6 +75,8 @@ _BOUND = 45.0
 # How often the arcs come down, and by what.
 _ATTEMPTS, _LOWER = 4, 0.3
 _MOST_PANELS = 2000
+# Shorter ones (half the length over the hopping) are not tried: at a threshold a level makes the response diverge.
+_SHORTEST_PANEL = 1e-10
 # What rounding leaves uncertain of a width had from the amplitudes at the ends, relatively.
 _WIDTH_ROUNDING = 1e-14
 
@@ -366,6 +368,7 @@ class ThermalSurface:
         self.gates: list[_Gate] = []
         self.poles = []
         self._zeros_of: dict[int, Vectors] = {}
+        self._passed = self._core
         for number, (piece, guessed) in enumerate(zip(pieces, guesses, strict=True)):
             crosses = raised and self._crossing(piece, self._harmless)
             clear = _clear_height(-energies[number].imag, height, 0.75 if crosses else 1 / 3)
@@ -384,6 +387,12 @@ class ThermalSurface:
                 z = block.energies.conj()
                 inside = gate.encloses(z)
                 near = gate.passes_by(z) & piece.open_modes.any()
+                # A path that passes by a level beyond the core, next to a threshold, does not end before it.
+                wanted = ~inside & self._wanted(gate.height, z.real, z.imag)
+                for e in z[wanted & bool(piece.open_modes.any())]:
+                    low, high = self._passed
+                    if e.real - e.imag < low or e.real + e.imag > high:
+                        self._passed = min(low, e.real - 10 * e.imag), max(high, e.real + 10 * e.imag)
                 slopes = np.where(inside, complex_fermi_derivative(z, mu, kT), 0)
                 for p in np.flatnonzero(inside | near):
                     self.poles.append(_Pole(residue, int(p), number, complex(slopes[p]), bool(near[p])))
@@ -415,7 +424,7 @@ class ThermalSurface:
 
     def _paths(self) -> list[tuple[int, _Gate]]:
         """(owner, the part of the path where f' matters); the owner after the last segment is `_analytic_gate`."""
-        low, high = self._core
+        low, high = self._passed
         paths = []
         for number, gate in enumerate([*self.gates, *([] if self.ends else [self._analytic_gate])]):
             a, b = max(gate.segment.low, low), min(gate.segment.high, high)
@@ -458,11 +467,16 @@ class ThermalSurface:
                 )
                 # The states come from A; where it is G nobody asks for them.
                 fine = one.owner == len(self.gates) or rule.error(states) <= states_target
-                fine = fine and rule.error(response) <= target
-                if fine or abs(panel.c1) < 1e-13 * self.hopping:
+                if fine and rule.error(response) <= target:
                     done.append(one)
-                else:
+                elif abs(panel.c1) > _SHORTEST_PANEL * self.hopping:
                     coarse.append(panel)
+                else:
+                    raise ToleranceError(
+                        f"the Fermi-surface term at temperature = {kT:g} has no limit at "
+                        f"{complex(one.nodes[0]).real:.9g}, where a mode of the leads opens and there is a level: "
+                        "change electrons.fermi_energy or electrons.sd_exchange, or use temperature = 0.0"
+                    )
             panels = [half for panel in coarse for half in panel.halves()]
         path_of = dict(paths)
         for pole in self.poles:
@@ -513,6 +527,7 @@ class ThermalSurface:
             near = {pole.at for pole in self.poles if pole.owner == owner and pole.is_near}
             zeros = [z for z in self._zeros_of.get(owner, np.empty(0, complex)).conj() if complex(z) not in near]
             known = np.concatenate([known, zeros])
+        widths = np.where(np.arange(len(known)) < 3, np.inf, np.maximum(abs(known.imag), 1e-14 * t))
         thresholds = self.system.modes.thresholds
         resolved, open_ones = [], panels
         while open_ones:
@@ -522,7 +537,9 @@ class ThermalSurface:
                 # A panel that begins at a threshold is a parabola there and knows no root.
                 others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
                 singular = np.concatenate([known, others])
-                asked = np.log(max(1.0, t / self._highest)) - np.log(tolerance)
+                # The peak of a resonance that the path passes by is the higher the narrower it is.
+                near = np.minimum(self._highest, np.concatenate([widths, np.full(len(others), np.inf)]))
+                asked = np.log(np.maximum(1.0, t / near)) - np.log(tolerance)
                 asked = np.maximum(asked - abs(singular.real - mu) / kT, 2.0)
                 if (panel.digits(singular, len(self._rule.x)) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
                     resolved.append(panel)

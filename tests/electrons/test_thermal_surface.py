@@ -1,5 +1,7 @@
 """The Fermi surface at kT > 0 with narrow levels, bound levels and opening modes: the tolerance holds or is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import textures
 from llgnegf.electrons import Device, Lead, ToleranceError
 from llgnegf.electrons import thermal_surface as arcs
 from llgnegf.electrons.resonances import ResonanceSearch
+from tests.oracles import thermal_lattice
 from tests.oracles.electrons_dense import Wire, hermitian_imaginary, traced
 from tests.oracles.lattice_dense import Lattice
 from tests.oracles.thermal_surface import resonances, surface_and_states
@@ -226,6 +229,128 @@ def test_a_small_lattice_equals_its_dense_calculation(kT):
     assert abs(spin.surface - dense.parts()["surface"][..., 1:]).max() < 1e-7
 
 
+# --- lattices against their dense calculation -----------------------------------------------------------------------
+
+
+def random_dense_lattice(seed, most=20):
+    """Up to `most` sites, couplings 0 ... 1, kT 0 ... 0.3, textures with and without symmetry, any motion."""
+    rng = np.random.default_rng(seed)
+    shape = 9, 9
+    while shape[0] * shape[1] > most:
+        shape = int(rng.integers(1, 6)), int(rng.integers(1, 5))
+    draws = rng.random((2, 2))
+    couplings = [0.0 if a < 0.15 else 1.0 if b < 0.3 else float(10 ** rng.uniform(-2.5, 0)) for a, b in draws]
+    m = random_unit(rng, shape)
+    kind = rng.integers(5)
+    if kind == 1:  # independent of y
+        m[:] = m[:, :1]
+    if kind == 2:
+        m[:] = [0, 0, 1]
+    if kind == 3:
+        m[:] = m[0, 0]
+    potential = rng.normal(size=shape) * rng.choice([0, 0, 0.5, 1.5])
+    if rng.random() < 0.5:
+        potential[:] = potential[:, :1]
+    mdot, rate = np.cross(rng.normal(size=(*shape, 3)), m), rng.normal(size=shape) * rng.choice([0, 1])
+    motion = rng.integers(4)
+    if motion == 1:
+        mdot = np.cross([0.3, 0.5, 0.8], m)
+    if motion == 2:
+        mdot, rate = np.zeros((*shape, 3)), np.zeros(shape)
+        rate[rng.integers(shape[0]), rng.integers(shape[1])] = 1.0
+    lattice = Lattice(
+        m=m,
+        mdot=mdot,
+        potential=potential,
+        potential_rate=rate,
+        exchange=float(rng.choice([0, 0.1, 0.5, 1, 2, 3, -1])),
+        couplings=tuple(couplings),
+        periodic=bool(rng.random() < 0.35),
+        onsite=float(rng.choice([0, 4.0])),
+        temperature=float(rng.choice([0, 0.01, 0.03, 0.1, 0.3]) * rng.uniform(0.7, 1)),
+    )
+    return replace(lattice, fermi_energy=float(lattice.onsite + rng.uniform(-5, 5))), float(10 ** rng.uniform(-8, -3))
+
+
+def of_lattice(lattice, tolerance):
+    device = Device(
+        (lattice.nx, lattice.ny),
+        periodic="y" if lattice.periodic else False,
+        onsite=lattice.onsite,
+        sd_exchange=lattice.exchange,
+        fermi_energy=lattice.fermi_energy,
+        temperature=lattice.temperature,
+        tolerance=tolerance,
+        leads=[Lead(side, c) for side, c in zip(("left", "right"), lattice.couplings, strict=True)],
+    )
+    spin = device.spin_density(lattice.m, lattice.mdot, lattice.potential, lattice.potential_rate)
+    return np.concatenate([spin.density_surface[..., None], spin.surface], axis=-1)
+
+
+def dense_lattice_holds(lattice, tolerance):
+    """Whether the tolerance holds; None for a ToleranceError."""
+    try:
+        found = of_lattice(lattice, tolerance)
+    except ToleranceError:
+        return None
+    expected, error, missed = thermal_lattice.surface(lattice)
+    assert missed < 1e-10
+    size = max(abs(lattice.exchange * lattice.mdot).max(), abs(lattice.potential_rate).max())
+    allowed = tolerance * min(1.0, size) + error * size + 1e-10 * abs(expected).max()
+    assert abs(found - expected).max() <= allowed, (abs(found - expected).max(), allowed)
+    return True
+
+
+@pytest.mark.parametrize("seed", [6, 8, 12, 24, 33, 35])
+def test_random_lattices_hold_the_tolerance_or_refuse(seed):
+    dense_lattice_holds(*random_dense_lattice(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(8))
+def test_many_random_lattices_hold_the_tolerance_and_hardly_any_refuses(block):
+    answers = [dense_lattice_holds(*random_dense_lattice(1000 + 10 * block + i)) for i in range(10)]
+    assert answers.count(None) <= 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_dense_lattice_of_width_one_is_the_dense_wire(seed):
+    wire, _ = random_wire(1000 + seed, longest=6)
+    lattice = Lattice(
+        m=wire.m[:, None],
+        mdot=wire.mdot[:, None],
+        potential=wire.potential[:, None],
+        potential_rate=wire.potential_rate[:, None],
+        exchange=wire.exchange,
+        couplings=wire.couplings,
+        fermi_energy=wire.fermi_energy,
+        temperature=wire.temperature,
+    )
+    (found, error, missed), (expected, own) = thermal_lattice.surface(lattice), reference(wire)
+    assert missed < 1e-12
+    assert abs(found[:, 0] - expected).max() <= error + own + 1e-10 * abs(expected).max()
+
+
+def test_levels_that_the_leads_shift_far_from_those_at_the_fermi_energy_are_found():
+    """Twice degenerate inside the band of another mode, and a third of the hopping from where E_F sees it."""
+    assert dense_lattice_holds(*random_dense_lattice(16))
+
+
+def test_a_level_of_a_partial_lattice_at_a_threshold_costs_no_digits():
+    assert dense_lattice_holds(*random_dense_lattice(175))
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (3, 1)])
+def test_a_level_exactly_at_a_threshold_is_refused(shape):
+    """A wave that just fits between perfect leads: the response to a gate is 1/(E - threshold)."""
+    device = Device(shape, sd_exchange=2.0 if shape[0] == 2 else 1.0, fermi_energy=1.8, temperature=0.1)
+    m = np.tile([0.0, 0.0, 1.0], (*shape, 1))
+    rate = np.zeros(shape)
+    rate[0, 0] = 1.0
+    with pytest.raises(ToleranceError, match="no limit at"):
+        device.spin_density(m, None, None, rate)
+
+
 # --- the checks themselves can fail ---------------------------------------------------------------------------------
 
 
@@ -251,6 +376,21 @@ def a_missed_resonance(monkeypatch):
 def test_a_missed_resonance_shows_in_the_thermal_states(a_missed_resonance):
     with pytest.raises(ToleranceError, match="other thermal states"):
         narrow_wire()[0].spin_density(*narrow_wire()[1:])
+
+
+def test_a_missed_resonance_of_a_lattice_breaks_its_agreement(monkeypatch):
+    monkeypatch.setattr(arcs.ThermalSurface, "states", lambda self: self.thermal_states)
+    lattice, tolerance = random_dense_lattice(33)
+    assert dense_lattice_holds(lattice, tolerance)
+    search = arcs.ThermalSurface._search
+
+    def with_a_gap(self, height):
+        search(self, height)
+        del self.poles[int(np.argmax([abs(pole.weight) for pole in self.poles]))]
+
+    monkeypatch.setattr(arcs.ThermalSurface, "_search", with_a_gap)
+    with pytest.raises(AssertionError):
+        dense_lattice_holds(lattice, tolerance)
 
 
 def test_a_missed_resonance_breaks_the_spin_balance(a_missed_resonance, monkeypatch):
