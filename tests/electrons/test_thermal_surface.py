@@ -8,6 +8,7 @@ import pytest
 import textures
 from llgnegf.electrons import Device, Lead, ToleranceError
 from llgnegf.electrons import thermal_surface as arcs
+from llgnegf.electrons.lattice_surface import LatticeSurface
 from llgnegf.electrons.resonances import ResonanceSearch
 from tests.oracles import thermal_lattice
 from tests.oracles.electrons_dense import Wire, hermitian_imaginary, traced
@@ -272,8 +273,8 @@ def random_dense_lattice(seed, most=20):
     return replace(lattice, fermi_energy=float(lattice.onsite + rng.uniform(-5, 5))), float(10 ** rng.uniform(-8, -3))
 
 
-def of_lattice(lattice, tolerance):
-    device = Device(
+def lattice_device(lattice, tolerance):
+    return Device(
         (lattice.nx, lattice.ny),
         periodic="y" if lattice.periodic else False,
         onsite=lattice.onsite,
@@ -283,6 +284,10 @@ def of_lattice(lattice, tolerance):
         tolerance=tolerance,
         leads=[Lead(side, c) for side, c in zip(("left", "right"), lattice.couplings, strict=True)],
     )
+
+
+def of_lattice(lattice, tolerance):
+    device = lattice_device(lattice, tolerance)
     spin = device.spin_density(lattice.m, lattice.mdot, lattice.potential, lattice.potential_rate)
     return np.concatenate([spin.density_surface[..., None], spin.surface], axis=-1)
 
@@ -338,6 +343,17 @@ def test_levels_that_the_leads_shift_far_from_those_at_the_fermi_energy_are_foun
 
 def test_a_level_of_a_partial_lattice_at_a_threshold_costs_no_digits():
     assert dense_lattice_holds(*random_dense_lattice(175))
+
+
+def test_currents_into_leads_near_a_level_of_a_partial_lattice_come_another_way(monkeypatch):
+    lattice, _ = random_dense_lattice(175)
+    motion = lattice.m, lattice.mdot, lattice.potential, lattice.potential_rate
+    expected = np.column_stack(lattice_device(lattice, 1e-6).lead_currents(*motion))
+    # As if there were one at all energies.
+    monkeypatch.setattr(LatticeSurface, "_near_levels", lambda self, G, A: np.arange(len(G.growth)))
+    found = np.column_stack(lattice_device(lattice, 1e-6).lead_currents(*motion))
+    assert abs(expected[0]).max() > 0.1
+    assert abs(found - expected).max() < 1e-9
 
 
 @pytest.mark.parametrize("shape", [(2, 4), (3, 1)])
