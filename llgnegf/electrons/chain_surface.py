@@ -221,7 +221,7 @@ class ChainSurface:
         if device.is_closed:
             return nothing
         if kT == 0:
-            return device.real_rule(np.array([mu]), np.array([1.0])) if low < mu < high else nothing
+            return device.fermi_rule if low < mu < high else nothing
         size = max(abs(drive[0]).max() / device.hopping, abs(drive[1]).max()) / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         if target == 0:

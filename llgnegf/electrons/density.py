@@ -314,11 +314,10 @@ class Frozen:
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
-        both = np.full(2, z)
-        left, right = (s[:, None, None] * IDENTITY for s, _ in self.device.self_energy(both))
+        device = self.device
         # The kernel keeps the real part of -2 w Tr[sigma G].
-        weights = np.array([-0.5, 0.5j])
-        found = contour_rows(both, weights, self.blocks, self.device.hops, (left, right), counter=self.counter).rows
+        where = np.full(2, z), np.array([-0.5, 0.5j]), self.blocks, device.hops, device.probed_self_energy(z)
+        found = contour_rows(*where, counter=self.counter).rows
         return np.asarray(found[0, 0] + 1j * found[1, 0])
 
     @property

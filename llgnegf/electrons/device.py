@@ -128,6 +128,7 @@ class Device:
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
+        self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
         self.bare_grand_potential = functools.lru_cache(maxsize=8)(self._make_bare_grand_potential)
         self._is_made = True
 
@@ -350,6 +351,16 @@ class Device:
     def no_rule(self) -> RealRule:
         """The rule without energies."""
         return self.real_rule(np.empty(0), np.empty(0))
+
+    @functools.cached_property
+    def fermi_rule(self) -> RealRule:
+        """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
+        return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
+
+    def _make_probed_self_energy(self, z: complex) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Blocks (2, 2, 2) of left and right at one complex energy, twice; cached as `probed_self_energy`."""
+        left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
+        return left, right
 
     @functools.cached_property
     def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
