@@ -6,7 +6,9 @@
 `compare` prints what differs; its exit code is 1 if anything does.  Both run with the `llgnegf` of this checkout unless
 PYTHONPATH names another one first.  Each case is run in one piece, up to a checkpoint between two frames, and up to one
 at a frame; `compare` also resumes what the other version left there, so that old run files and checkpoints are read.
-One BLAS thread, one machine: elsewhere last bits differ.
+
+One BLAS thread, one machine: elsewhere last bits differ.  They also differ between two compilations of the same kernel,
+so both versions have to find the same ones in numba's cache: check them out in the same folder, one after the other.
 """
 
 from __future__ import annotations

@@ -23,13 +23,13 @@ import numpy as np  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from llgnegf import load_deck  # noqa: E402
-from llgnegf.simulation import Parts  # noqa: E402
+from llgnegf.build import build  # noqa: E402
 
 
 def follow(deck: str, until: float, mode: str, step: float, tolerance: float) -> tuple[np.ndarray, int, int, float]:
     """Packed moments after every step, evaluations of the electrons, Green's functions and seconds."""
     table = {"integrator__step": step, "integrator__electrons": mode, "electrons__tolerance": tolerance}
-    parts = Parts(load_deck(deck, run__duration=until, run__save_every=until, **table), None)
+    parts = build(load_deck(deck, run__duration=until, run__save_every=until, **table))
     motion, evaluations = parts.coupling.motion, 0
 
     def counted(*arguments):

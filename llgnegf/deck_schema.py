@@ -363,6 +363,11 @@ class Motion(Table):
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
+    @property
+    def is_imposed(self) -> bool:
+        """Whether m(t) is known beforehand, so that nothing is integrated."""
+        return self.kind in ("precession", "frozen")
+
 
 class Integrator(Table):
     """[integrator]: the step of the moments; `electrons`: asked at every stage, every step, or as needed."""

@@ -7,11 +7,11 @@ import time
 import numpy as np
 
 import integrators
+from llgnegf.build import Parts, build, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError
 from llgnegf.refresh import Adaptive
-from llgnegf.simulation import Parts, initial_moments
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 
@@ -29,8 +29,8 @@ def estimate(deck: Deck) -> str:
         unrelaxed = deck.texture.model_copy(update={"relax": False})
         initial_moments(_with_texture(deck, unrelaxed))
         deck = _with_texture(deck, unrelaxed)
-    parts = Parts(deck, None)
-    check_step(parts)
+    parts = build(deck)
+    check_step(deck, parts.magnet, parts.start)
     sites = int(np.prod(deck.lattice.shape))
     shape = " x ".join(str(n) for n in deck.lattice.shape)
     unit = deck.units_energy_ev

@@ -12,9 +12,9 @@ import pytest
 
 import integrators
 from llgnegf import checkpoint, load_deck, resume, run
+from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.electrons import Frozen, FrozenLattice, green, slices
-from llgnegf.simulation import Parts
 
 # Every kernel that makes a sweep, and where its energies are among the arguments.
 KERNELS = {green.contour_sums: 0, green.surface_terms: 0, green.between_terms: 0, slices._eliminate: 2}
@@ -168,7 +168,7 @@ def test_a_frame_makes_no_contour_beside_those_of_its_velocity(watch, options, b
     Beside them a frame evaluates the rule of the surface part once more for the currents (8 energies, at kT = 0 one)
     and, unless it is among them, E_F for the width of the levels.
     """
-    parts = Parts(load_deck("wall_in_wire", **options), None)
+    parts = build(load_deck("wall_in_wire", **options))
     y = parts.magnet.pack(parts.start)
     for n in range(3):
         watch.forget()
@@ -286,7 +286,7 @@ def test_frames_hold_the_response_to_their_velocity(tmp_path, changes):
     one = deck(**changes)
     with run(one, tmp_path / "run.h5") as result:
         for i in range(result.n_frames):
-            parts = Parts(one, None)
+            parts = build(one)
             potential, rate = parts.coupling.gate_state(float(result.times[i]))
             m, velocity = result["moment"][i], result["velocity"][i]
             if not one.electrons.velocity_feedback:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from llgnegf import checkpoint, refresh, resume, run
+from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.errors import RunError
-from llgnegf.simulation import Parts
 
 CHAIN = """
 [lattice]
@@ -56,7 +56,7 @@ class Followed:
 
     def __init__(self, duration, field=None, **changes):
         one = deck(**changes)
-        parts = Parts(one, field)
+        parts = build(one, field)
         self.stepper, self.coupling, self.evaluated = parts.stepper, parts.coupling, []
         motion = parts.coupling.motion
 
@@ -131,7 +131,7 @@ def test_every_order_and_method(options, method):
 def test_the_bound_holds_for_the_field_between_evaluations():
     """The interpolated field against the electrons asked at every step, across the moments."""
     one = deck(electrons__tolerance=1e-4)
-    parts = Parts(one, None)
+    parts = build(one)
     y, worst = parts.magnet.pack(parts.start), []
     for n in range(100):
         y = parts.stepper.step(n, y)
