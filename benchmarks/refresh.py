@@ -30,21 +30,22 @@ def follow(deck: str, until: float, mode: str, step: float, tolerance: float) ->
     """Packed moments after every step, evaluations of the electrons, Green's functions and seconds."""
     table = {"integrator__step": step, "integrator__electrons": mode, "electrons__tolerance": tolerance}
     parts = build(load_deck(deck, run__duration=until, run__save_every=until, **table))
-    motion, evaluations = parts.coupling.motion, 0
+    coupling = parts.stepper.coupling
+    motion, evaluations = coupling.motion, 0
 
     def counted(*arguments):
         nonlocal evaluations
         evaluations += 1
         return motion(*arguments)
 
-    parts.coupling.motion = counted
+    coupling.motion = counted
     y = parts.magnet.pack(parts.start)
     moments = [y]
     began = time.perf_counter()
     for n in range(round(until / step)):
-        y = parts.stepper.step(n, y)
+        _, y = parts.stepper.advance(n, y, n + 1)
         moments.append(y)
-    return np.array(moments), evaluations, parts.coupling.solves, time.perf_counter() - began
+    return np.array(moments), evaluations, parts.stepper.solves, time.perf_counter() - began
 
 
 def main() -> None:

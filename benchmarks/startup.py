@@ -48,12 +48,12 @@ simulation.Writer.append = append
 make_stepper = refresh.stepper
 def stepper(deck, coupling):
     made = make_stepper(deck, coupling)
-    step = made.step
-    def timed(n, y):
-        y = step(n, y)
+    advance = made.advance
+    def timed(n, y, limit):
+        advance(n, y, limit)
         marks["first step"] = since_start()
         raise Enough
-    made.step = timed
+    made.advance = timed
     return made
 refresh.stepper = stepper
 try:

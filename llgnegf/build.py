@@ -6,6 +6,7 @@ needs no more than that.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,11 @@ from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, RunError
 from llgnegf.gates import Gates
+from llgnegf.imposed import Imposed
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ImposedMotion, Observables
+from llgnegf.observables import Observables
+from llgnegf.stepper import Stepper
 
 
 def build_magnet(deck: Deck) -> Magnet:
@@ -108,17 +111,59 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
     )
 
 
+# --- what carries the moments ---------------------------------------------------------------------------------------
+
+Make = Callable[[Deck, Magnet, np.ndarray, Field | None], Stepper]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What gives the spin density of the electrons (`electrons.method`).
+
+    steppers: by `motion.kind`, from deck, magnet, m(0) and a user's field; kinds that are not there are refused.
+    """
+
+    steppers: Mapping[str, Make]
+
+
+def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) -> Stepper:
+    return refresh.stepper(deck, build_coupling(deck, magnet, field))
+
+
+def _precession(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    assert deck.motion.axis is not None
+    assert deck.motion.frequency is not None
+    return Imposed(deck, build_coupling(deck, magnet, field), start, deck.motion.axis, deck.motion.frequency)
+
+
+def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    return Imposed(deck, build_coupling(deck, magnet, field), start, (0.0, 0.0, 1.0), 0.0)
+
+
+_STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
+# Of a deck without electrons.
+CLASSICAL = Method(_STEPPERS)
+# By `electrons.method`, one line each.
+METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS)}
+
+
+def method_of(deck: Deck) -> Method:
+    """The one that the deck names."""
+    return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class Parts:
     """What the loop over time needs, built once from the deck; start: m(0), (nx[, ny], 3)."""
 
     deck: Deck
     magnet: Magnet
-    coupling: Coupling
     start: np.ndarray
-    imposed: ImposedMotion | None
+    stepper: Stepper
     observables: Observables
-    stepper: refresh.Stepper
 
 
 def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = None) -> Parts:
@@ -128,20 +173,6 @@ def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = Non
     already.  Raises DeckError where texture or environment do not fit, RunError where the texture does not relax.
     """
     magnet = build_magnet(deck)
-    coupling = build_coupling(deck, magnet, field)
     start = initial_moments(deck, magnet) if start is None else start
-    imposed = _imposed(deck, start)
-    observables = Observables(deck, magnet, coupling, imposed)
-    return Parts(deck, magnet, coupling, start, imposed, observables, refresh.stepper(deck, coupling))
-
-
-def _imposed(deck: Deck, start: np.ndarray) -> ImposedMotion | None:
-    motion = deck.motion
-    if motion.kind == "llg":
-        return None
-    if motion.kind == "frozen":
-        return ImposedMotion(start, np.array([0.0, 0.0, 1.0]), 0.0)
-    assert motion.axis is not None
-    assert motion.frequency is not None
-    axis = np.array(motion.axis)
-    return ImposedMotion(start, axis / np.linalg.norm(axis), motion.frequency)
+    stepper = method_of(deck).steppers[deck.motion.kind](deck, magnet, start, field)
+    return Parts(deck, magnet, start, stepper, Observables(deck))

@@ -338,6 +338,7 @@ class Gate(Table):
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run."""
 
+    method: Annotated[str, NAME] = "frozen"
     hopping: Annotated[float, POSITIVE] = 1.0
     onsite: Annotated[float, NUMBER] = 0.0
     sd_exchange: Annotated[float, NUMBER]

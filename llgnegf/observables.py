@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import textures
-from llgnegf.coupling import Coupling, Motion
 from llgnegf.deck import Deck
-from llgnegf.electrons import Frozen, FrozenLattice
-from llgnegf.electrons.density import Response, SpinDensity
-from llgnegf.magnet import Magnet
+from llgnegf.electron_instant import ElectronInstant
+from llgnegf.stepper import Instant
 from llgnegf.trajectory import Field
 
 ENERGIES = ("exchange", "dmi", "anisotropy", "zeeman", "classical")
 
 
-@dataclass(frozen=True)
-class ImposedMotion:
-    """m(t) of a run whose moments are not integrated: at rest, or turning rigidly about `axis`.
-
-    m(t) = R(axis, frequency t) m(0), dm/dt = frequency axis x m.
-    """
-
-    start: np.ndarray
-    axis: np.ndarray
-    frequency: float
-
-    def moments(self, t: float) -> np.ndarray:
-        """m(t) by Rodrigues' formula, shape of the lattice with (..., 3)."""
-        angle, a, m = self.frequency * t, self.axis, self.start
-        if angle == 0.0:
-            return m.copy()  # bit for bit: a resumed run starts from the first frame
-        along = (m @ a)[..., None] * a
-        return along + np.cos(angle) * (m - along) + np.sin(angle) * np.cross(a, m)
-
-    def velocity(self, m: np.ndarray) -> np.ndarray:
-        """dm/dt, same shape."""
-        return self.frequency * np.cross(self.axis, m)
-
-
 class Observables:
     """The variables of one run and their values, frame by frame."""
 
-    def __init__(self, deck: Deck, magnet: Magnet, coupling: Coupling, imposed: ImposedMotion | None) -> None:
-        self.deck, self.magnet, self.coupling, self.imposed = deck, magnet, coupling, imposed
+    def __init__(self, deck: Deck) -> None:
+        self.deck = deck
         self.lattice = ("x", "y")[: len(deck.lattice.shape)]
         kind = deck.texture.kind
         two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
@@ -109,25 +83,14 @@ class Observables:
             )
         return fields
 
-    def frame(self, step: int, m: np.ndarray, motion: Motion | None = None) -> dict[str, np.ndarray | float | int]:
-        """All variables at the given step (time = step * dt), `time` included.
-
-        motion: of these moments at this step, where it is not imposed; evaluated here if it is not known.
-        """
-        t = step * self.deck.integrator.step
-        y = self.magnet.pack(m)
-        values: dict[str, np.ndarray | float | int] = {"time": t, "step": step, "moment": m}
-        if self.imposed is not None:
-            velocity = self.imposed.velocity(m)
-            frozen = None if self.coupling.device is None else self.coupling.freeze(t, m)
-            response = None
-        else:
-            motion = motion or self.coupling.motion(t, y)
-            velocity, frozen, response = self.magnet.unpack(motion.velocity), motion.frozen, motion.response
-        values["velocity"] = velocity
-        if frozen is not None:
-            values |= self._electrons(t, frozen, velocity, response)
-        values |= {f"energy_{name}": value for name, value in self.magnet.energies(y).items()}
+    def frame(self, instant: Instant) -> dict[str, Any]:
+        """All variables at an instant, `time` included."""
+        m = instant.m
+        values: dict[str, np.ndarray | float | int] = {"time": instant.t, "step": instant.n, "moment": m}
+        values["velocity"] = instant.velocity
+        if isinstance(instant, ElectronInstant):
+            values |= self._electrons(instant)
+        values |= {f"energy_{name}": value for name, value in instant.energies.items()}
         if self.has_wall:
             values["wall_position"] = textures.wall_position(m, self.easy_axis)
             values["wall_tilt"] = textures.wall_tilt(m, self.easy_axis)
@@ -138,68 +101,33 @@ class Observables:
             values["skyrmion_center_thresholded"] = textures.thresholded_center(m)
         return values
 
-    def _electrons(
-        self, t: float, frozen: Frozen | FrozenLattice, velocity: np.ndarray, response: Response | None
-    ) -> dict[str, np.ndarray | float | int]:
-        """Of electrons frozen at t.  response: to the motion that acts on them, where the velocity came with it."""
+    def _electrons(self, instant: ElectronInstant) -> dict[str, np.ndarray | float | int]:
         electrons = self.deck.electrons
         assert electrons is not None
-        potential, rate = self.coupling.gate_state(t)
-        shape = self.deck.lattice.shape
-        still = np.zeros_like(frozen.m)
-        moving = electrons.order == 1 and electrons.velocity_feedback and self.imposed is None
-        motion = np.ascontiguousarray(velocity) if moving else still
-        is_first_order = electrons.order == 1 or self.is_precession
-        has_leads = any(lead.coupling for lead in electrons.lead)
-        if response is None and is_first_order and (motion.any() or rate.any()):
-            response = frozen.respond(motion, rate)
-        if self.is_precession:
-            assert self.imposed is not None
-            assert isinstance(frozen, Frozen)  # decks of lattices that precess are refused
-            spin, *turned = frozen.precession_with_currents(self.imposed.axis, self.imposed.frequency)
-            if response is not None:
-                spin = _with_gates(spin, frozen.parts(response))
-        else:
-            spin = frozen.parts(response)
+        spin = instant.spin
         values: dict[str, np.ndarray | float | int] = {
             "spin_adiabatic": spin.adiabatic,
-            "density": spin.density.reshape(shape),
-            "grand_potential": frozen.grand_potential,
+            "density": spin.density.reshape(self.deck.lattice.shape),
+            "grand_potential": instant.grand_potential,
         }
-        if is_first_order:
+        has_leads = any(lead.coupling for lead in electrons.lead)
+        if electrons.order == 1 or self.is_precession:
             values["spin_sea"], values["spin_surface"] = spin.sea, spin.surface
-            values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
+            values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, instant.m)
             values["first_order_ratio"] = _largest(spin.nonadiabatic) / max(_largest(spin.adiabatic), 1e-300)
             if has_leads:
-                charge, flow = frozen.lead_currents(motion, rate, response)
-                if self.is_precession:
-                    charge, flow = charge + turned[0], flow + turned[1]
-                values["current_charge"], values["current_spin"] = charge, flow
+                values["current_charge"], values["current_spin"] = instant.currents
         if has_leads:
             rates = [abs(gate.frequency) for gate in electrons.gate if gate.amplitude]
-            values["rate_over_width"] = max([_largest(velocity), *rates]) / frozen.level_width()
+            values["rate_over_width"] = max([_largest(instant.velocity), *rates]) / instant.level_width
         if spin.geometric is not None:
             values["spin_geometric"] = spin.geometric
         if electrons.gate:
-            values["potential"] = potential
-        values["solves"] = self.coupling.solves
+            values["potential"] = instant.potential
+        values["solves"] = instant.solves
         return values
 
 
 def _largest(vectors: np.ndarray) -> float:
     """Largest length of vectors (..., 3)."""
     return float(np.linalg.norm(vectors, axis=-1).max())
-
-
-def _with_gates(precession: SpinDensity, gates: SpinDensity) -> SpinDensity:
-    """Steady precession and moving gates at once: both are first order, so they add."""
-    return SpinDensity(
-        adiabatic=precession.adiabatic,
-        sea=precession.sea + gates.sea,
-        surface=precession.surface + gates.surface,
-        geometric=precession.geometric,
-        density_adiabatic=precession.density_adiabatic,
-        density_sea=precession.density_sea + gates.density_sea,
-        density_surface=precession.density_surface + gates.density_surface,
-        solves=gates.solves,
-    )

@@ -1,9 +1,8 @@
 """The time loop: from a deck to a run file, stopping and resuming in between.
 
 `run` and `resume` are the doors; `_advance` is the only loop over time.  The loop owns time, output and checkpoints.
-What it works on is put together by `build.py`, what ends it early is `interrupts.py`, the right-hand side is
-`coupling.py`, one step is `integrators/`, when the electrons are asked is `refresh.py`, what is saved is
-`observables.py`.
+It knows what it works on, put together by `build.py`, through the protocol in `stepper.py` alone; what ends it early is
+`interrupts.py`, what goes wrong is told by `watch.py`, what is saved is `observables.py`.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def run(
         )
         with _closing(writer):
             watch = EnergyWatch(deck, parts.magnet, field is not None)
-            writer.append(_recorded(parts, state, watch))
+            writer.append(_recorded(parts, 0, parts.magnet.pack(parts.start), watch))
             _advance(parts, state, writer, stop, progress, watch)
     return open_run(path)
 
@@ -111,7 +110,7 @@ def resume(
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
     _same_deck(path, deck, header)
     parts = build.build(deck, field, start)
-    parts.coupling.solves = state.solves
+    parts.stepper.solves = state.solves
     parts.stepper.restore(state.extra)
     if deck.n_steps < state.step:
         raise DeckError(
@@ -199,16 +198,14 @@ def _at_time(t: float, error: Exception) -> RunError:
     )
 
 
-def _recorded(parts: Parts, state: State, watch: EnergyWatch) -> dict:
-    """The frame at this state, judged; trouble of the electrons is told with the time."""
+def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[str, Any]:
+    """The frame at step n with moments y, judged; trouble of the electrons is told with the time."""
+    dt = parts.deck.integrator.step
     try:
-        # (Imposed motion has no steps.)  What is evaluated here is where the next step begins.
-        y = parts.magnet.pack(state.moment)
-        motion = None if parts.imposed is not None else parts.stepper.instant(state.step, y)
-        frame = parts.observables.frame(state.step, state.moment, motion)
+        frame = parts.observables.frame(parts.stepper.instant(n, y))
     except TROUBLE as error:
-        raise _at_time(state.step * parts.deck.integrator.step, error) from error
-    check_moments(state.moment, state.step, parts.deck.integrator.step)
+        raise _at_time(n * dt, error) from error
+    check_moments(frame["moment"], n, dt)
     watch.frame(frame)
     return frame
 
@@ -218,16 +215,15 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
 
     A run that goes wrong leaves a checkpoint of its last good state behind.
     """
-    deck, magnet, imposed = parts.deck, parts.magnet, parts.imposed
+    deck, magnet, stepper = parts.deck, parts.magnet, parts.stepper
     every, last, dt = deck.save_interval_steps, deck.n_steps, deck.integrator.step
     seconds, steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
-    y = magnet.pack(state.moment)
-    n = state.step
+    n, y = state.step, magnet.pack(state.moment)
 
     def here() -> State:
-        moments = imposed.moments(n * dt) if imposed is not None else magnet.unpack(y).copy()
-        still, solves = np.zeros_like(moments), parts.coupling.solves
-        return State(step=n, moment=moments, velocity=still, solves=solves, extra=parts.stepper.state())
+        moments = magnet.unpack(y).copy()
+        still = np.zeros_like(moments)
+        return State(step=n, moment=moments, velocity=still, solves=stepper.solves, extra=stepper.state())
 
     def save_checkpoint(now: State | None = None) -> State:
         now = now or here()
@@ -240,16 +236,12 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
     with Progress(deck, n, enabled=progress) as bar:
         try:
             while n < last and not stop:
-                # Imposed motion is known at every time: nothing happens between two frames.
-                stride = min(every - n % every, last - n) if imposed is not None else 1
-                if imposed is None:
-                    y = parts.stepper.step(n, y)
-                    if magnet.stretched is not None:
-                        check_moments(magnet.unpack(y), n + 1, dt, magnet.stretched)
-                before, n = n, n + stride
+                before = n
+                n, y = stepper.advance(n, y, min(n - n % every + every, last))
+                if magnet.stretched is not None:
+                    check_moments(magnet.unpack(y), n, dt, magnet.stretched)
                 if n % every == 0:
-                    reached = here()
-                    frame = _recorded(parts, reached, watch)
+                    frame = _recorded(parts, n, y, watch)
                     writer.append(frame)
                     bar.frame(n, frame)
                     framed = here()  # with what the frame has evaluated for the next step

@@ -172,15 +172,15 @@ def test_a_frame_makes_no_contour_beside_those_of_its_velocity(watch, options, b
     y = parts.magnet.pack(parts.start)
     for n in range(3):
         watch.forget()
-        before = parts.coupling.solves
-        motion = parts.stepper.instant(n, y)
+        before = parts.stepper.solves
+        instant = parts.stepper.instant(n, y)
         contours, energies = len(watch.calls["contour_sums"]), watch.energies
-        frame = parts.observables.frame(n, parts.magnet.unpack(y), motion)
+        frame = parts.observables.frame(instant)
         assert watch.frozen == 1
         assert len(watch.calls["contour_sums"]) == contours <= (4 if n == 0 else 3) + len(options)
         assert watch.energies == energies + beside
-        assert frame["solves"] == parts.coupling.solves == before + watch.energies
-        y = parts.stepper.step(n, y)
+        assert frame["solves"] == parts.stepper.solves == before + watch.energies
+        _, y = parts.stepper.advance(n, y, n + 1)
 
 
 @pytest.mark.parametrize("electrons", ["stage", "step"])
@@ -287,11 +287,12 @@ def test_frames_hold_the_response_to_their_velocity(tmp_path, changes):
     with run(one, tmp_path / "run.h5") as result:
         for i in range(result.n_frames):
             parts = build(one)
-            potential, rate = parts.coupling.gate_state(float(result.times[i]))
+            coupling = parts.stepper.coupling
+            potential, rate = coupling.gate_state(float(result.times[i]))
             m, velocity = result["moment"][i], result["velocity"][i]
             if not one.electrons.velocity_feedback:
                 velocity = np.zeros_like(velocity)
-            device = parts.coupling.device
+            device = coupling.device
             spin = device.spin_density(m, velocity, potential, rate)
             if device.is_lattice:
                 charge, flow = device.lead_currents(m, velocity, potential, rate)

@@ -239,15 +239,15 @@ def test_frames_on_another_grid_survive_a_kill(command, tmp_path, path, monkeypa
 
     def slow(*arguments):
         parts = real(*arguments)
-        go = parts.stepper.step
+        go = parts.stepper.advance
 
-        def counted(n, y):
+        def counted(n, y, limit):
             step["count"] += 1
             if step["count"] == 7:
                 raise Killed
-            return go(n, y)
+            return go(n, y, limit)
 
-        parts.stepper.step = counted
+        parts.stepper.advance = counted
         return parts
 
     monkeypatch.setattr(build, "build", slow)
