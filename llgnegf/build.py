@@ -24,7 +24,7 @@ from llgnegf.gates import Gates
 from llgnegf.imposed import Imposed
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import Observables
+from llgnegf.observables import ELECTRONS, Variable, variables_of
 from llgnegf.stepper import Stepper
 
 
@@ -121,9 +121,11 @@ class Method:
     """What gives the spin density of the electrons (`electrons.method`).
 
     steppers: by `motion.kind`, from deck, magnet, m(0) and a user's field; kinds that are not there are refused.
+    variables: what its instants add to the run file.
     """
 
     steppers: Mapping[str, Make]
+    variables: tuple[Variable, ...] = ()
 
 
 def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) -> Stepper:
@@ -143,12 +145,23 @@ def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None)
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
 # Of a deck without electrons.
 CLASSICAL = Method(_STEPPERS)
-# By `electrons.method`, one line each.
-METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS)}
+# By `electrons.method`, one line each; `deck_schema.METHOD_TABLES` has their tables in a deck.
+METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS, ELECTRONS)}
 
 
-def method_of(deck: Deck) -> Method:
-    """The one that the deck names."""
+def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None = None) -> Stepper:
+    """What carries the moments of a deck from m(0) = start, (nx[, ny], 3), on.  DeckError for a motion it has not."""
+    steppers = _method(deck).steppers
+    if deck.motion.kind not in steppers:
+        assert deck.electrons is not None
+        raise DeckError(
+            f"motion.kind = {show(deck.motion.kind)}: not available with electrons.method = "
+            f"{show(deck.electrons.method)}; allowed: {', '.join(map(show, steppers))}"
+        )
+    return steppers[deck.motion.kind](deck, magnet, start, field)
+
+
+def _method(deck: Deck) -> Method:
     return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]
 
 
@@ -157,22 +170,26 @@ def method_of(deck: Deck) -> Method:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the loop over time needs, built once from the deck; start: m(0), (nx[, ny], 3)."""
+    """What the loop over time needs, built once from the deck.
+
+    start: m(0), (nx[, ny], 3); variables: those of the run file, in its order.
+    """
 
     deck: Deck
     magnet: Magnet
     start: np.ndarray
     stepper: Stepper
-    observables: Observables
+    variables: tuple[Variable, ...]
 
 
 def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = None) -> Parts:
     """All parts of a deck.
 
     field: a user's own term of the effective field, see `run`; start: m(0), (nx[, ny], 3), where a run file knows it
-    already.  Raises DeckError where texture or environment do not fit, RunError where the texture does not relax.
+    already.  Raises DeckError where texture, motion or environment do not fit, RunError where the texture does not
+    relax.
     """
     magnet = build_magnet(deck)
     start = initial_moments(deck, magnet) if start is None else start
-    stepper = method_of(deck).steppers[deck.motion.kind](deck, magnet, start, field)
-    return Parts(deck, magnet, start, stepper, Observables(deck))
+    stepper = build_stepper(deck, magnet, start, field)
+    return Parts(deck, magnet, start, stepper, variables_of(deck, _method(deck).variables))

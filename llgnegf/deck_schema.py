@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError, core_schema
 
 Vector = tuple[float, float, float]
@@ -419,3 +419,20 @@ class Root(Table):
         "random": Random,
         "file": FromFile,
     }
+
+
+# By `electrons.method`: the table that it takes beside [electrons], if any; `build.METHODS` has what they do.
+METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None}
+
+
+def method_table(method: str) -> str:
+    """The name in a deck of the table of an `electrons.method`: dashes are underscores there."""
+    return method.replace("-", "_")
+
+
+def root() -> type[Root]:
+    """`Root` with the tables of all methods, none of which has to be in a deck."""
+    tables: dict[str, Any] = {
+        method_table(name): (table | None, None) for name, table in METHOD_TABLES.items() if table is not None
+    }
+    return create_model("Root", __base__=Root, **tables) if tables else Root

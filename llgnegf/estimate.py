@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 import integrators
+from llgnegf import observables
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.electrons import Frozen, FrozenLattice
@@ -45,12 +46,12 @@ def estimate(deck: Deck) -> str:
     except ValueError as error:
         raise DeckError(f"integrator.method: {error}") from None
     began, y = time.perf_counter(), parts.magnet.pack(parts.start)
-    frame = parts.observables.frame(parts.stepper.instant(0, y))  # also compiles the kernels
+    frame = observables.frame(parts.stepper.instant(0, y), parts.variables)  # also compiles the kernels
     seconds_frame = time.perf_counter() - began
     if seconds_frame < _LONG:
         parts.stepper.solves = 0
         began = time.perf_counter()
-        frame = parts.observables.frame(parts.stepper.instant(0, y))
+        frame = observables.frame(parts.stepper.instant(0, y), parts.variables)
         seconds_frame = time.perf_counter() - began
     bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
     total = seconds_frame * deck.n_frames

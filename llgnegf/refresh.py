@@ -232,12 +232,14 @@ class Adaptive(Coupled):
     def _field(self, x: float, points: int) -> np.ndarray:
         """Polynomial through the last `points` evaluations at x, a time in steps; packed, energy."""
         # einsum, because BLAS may add in another order with another number of threads.
-        return np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
+        field: np.ndarray = np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
+        return field
 
     def _across(self, y: np.ndarray, field: np.ndarray | None) -> np.ndarray:
         """The part of a field (packed) across each moment."""
         assert field is not None
-        return field - y * (y * field).sum(axis=0)
+        across: np.ndarray = field - y * (y * field).sum(axis=0)
+        return across
 
     def _keep(self, n: int, field: np.ndarray) -> None:
         self.nodes = [*self.nodes, n][-_MOST_POINTS - 1 :]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf import build, checkpoint
+from llgnegf import build, checkpoint, observables
 from llgnegf.build import Parts
 from llgnegf.checkpoint import State
 from llgnegf.coupling import Field, field_name
@@ -63,7 +63,7 @@ def run(
         check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
         state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
-        fields = parts.observables.fields()
+        fields = observables.fields(deck, parts.variables)
         writer = Writer.create(
             path, deck, deck.n_frames, deck.lattice.shape, fields, overwrite=overwrite, attrs=attributes
         )
@@ -202,7 +202,7 @@ def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[s
     """The frame at step n with moments y, judged; trouble of the electrons is told with the time."""
     dt = parts.deck.integrator.step
     try:
-        frame = parts.observables.frame(parts.stepper.instant(n, y))
+        frame = observables.frame(parts.stepper.instant(n, y), parts.variables)
     except TROUBLE as error:
         raise _at_time(n * dt, error) from error
     check_moments(frame["moment"], n, dt)

@@ -118,8 +118,11 @@ class EnergyWatch:
         """user_field: whether one drives the moments; past: frames before those to come, where a run is resumed."""
         table, zhang_li = deck.electrons, deck.magnet.zhang_li
         gates = table.gate if table is not None else ()
-        driven = user_field or gates or (zhang_li is not None and any(zhang_li.velocity))
         self.deck, self.magnet, self.strength = deck, magnet, _strength(deck)
+        current = zhang_li is not None and any(zhang_li.velocity)
+        # Only of frozen electrons it is known that they do no work but on the moments.
+        others = table is not None and table.method != "frozen" and self.strength
+        driven = user_field or gates or current or others
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0

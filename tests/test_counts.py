@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import checkpoint, load_deck, resume, run
+from llgnegf import checkpoint, load_deck, observables, resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.electrons import Frozen, FrozenLattice, green, slices
@@ -175,7 +175,7 @@ def test_a_frame_makes_no_contour_beside_those_of_its_velocity(watch, options, b
         before = parts.stepper.solves
         instant = parts.stepper.instant(n, y)
         contours, energies = len(watch.calls["contour_sums"]), watch.energies
-        frame = parts.observables.frame(instant)
+        frame = observables.frame(instant, parts.variables)
         assert watch.frozen == 1
         assert len(watch.calls["contour_sums"]) == contours <= (4 if n == 0 else 3) + len(options)
         assert watch.energies == energies + beside
