@@ -20,6 +20,7 @@ from llgnegf.electron_instant import ElectronInstant
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
 from llgnegf.stepper import Instant, Remembered, Stepper
+from llgnegf.watch import check_moments
 
 # Evaluations through which the electrons' field is extrapolated, at most.  More gain little: 4 need 1.6 times as many
 # evaluations at a tolerance of 1e-6, 7 need as many.
@@ -59,7 +60,11 @@ class Classical:
         self.coupling.solves = count
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
-        return n + 1, self._step(n, y)
+        y = self._step(n, y)
+        magnet = self.coupling.magnet
+        if magnet.stretched is not None:
+            check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
+        return n + 1, y
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         return self._at(n, y, self.coupling.motion(n * self.dt, y))

@@ -238,8 +238,6 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
             while n < last and not stop:
                 before = n
                 n, y = stepper.advance(n, y, min(n - n % every + every, last))
-                if magnet.stretched is not None:
-                    check_moments(magnet.unpack(y), n, dt, magnet.stretched)
                 if n % every == 0:
                     frame = _recorded(parts, n, y, watch)
                     writer.append(frame)

@@ -49,7 +49,8 @@ class Stepper(Protocol):
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         """Steps taken and packed moments after one step or more, from step n with moments y, at most to `limit`.
 
-        y is left as it is.  Raises RunError, ValueError or ArithmeticError where there is no way on.
+        y is left as it is.  Raises RunError where a step is wrong, such as one that stretches moments
+        (`watch.check_moments`), ValueError or ArithmeticError where there is none.
         """
         ...
 

@@ -120,7 +120,7 @@ class EnergyWatch:
         gates = table.gate if table is not None else ()
         self.deck, self.magnet, self.strength = deck, magnet, _strength(deck)
         current = zhang_li is not None and any(zhang_li.velocity)
-        # Only of frozen electrons it is known that they do no work but on the moments.
+        # The energy is known where electrons are frozen; others may drive the moments.
         others = table is not None and table.method != "frozen" and self.strength
         driven = user_field or gates or current or others
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
