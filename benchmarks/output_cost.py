@@ -21,10 +21,9 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from llgnegf import checkpoint, simulation  # noqa: E402
+from llgnegf import checkpoint, observables, simulation  # noqa: E402
 from llgnegf.deck import load_deck, parse_override  # noqa: E402
 from llgnegf.errors import StoppedEarly  # noqa: E402
-from llgnegf.observables import Observables  # noqa: E402
 from llgnegf.trajectory import Writer  # noqa: E402
 from llgnegf.watch import EnergyWatch  # noqa: E402
 
@@ -70,7 +69,7 @@ def main() -> None:
 
         clock = Clock()
         clock.around(simulation, "_advance", "all")
-        clock.around(Observables, "frame", "computing a frame")
+        clock.around(observables, "frame", "computing a frame")
         clock.around(EnergyWatch, "frame", "judging a frame")
         clock.around(Writer, "append", "writing a frame")
         clock.around(Writer, "sync", "syncing the run file")

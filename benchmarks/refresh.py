@@ -23,28 +23,29 @@ import numpy as np  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from llgnegf import load_deck  # noqa: E402
-from llgnegf.simulation import Parts  # noqa: E402
+from llgnegf.build import build  # noqa: E402
 
 
 def follow(deck: str, until: float, mode: str, step: float, tolerance: float) -> tuple[np.ndarray, int, int, float]:
     """Packed moments after every step, evaluations of the electrons, Green's functions and seconds."""
     table = {"integrator__step": step, "integrator__electrons": mode, "electrons__tolerance": tolerance}
-    parts = Parts(load_deck(deck, run__duration=until, run__save_every=until, **table), None)
-    motion, evaluations = parts.coupling.motion, 0
+    parts = build(load_deck(deck, run__duration=until, run__save_every=until, **table))
+    coupling = parts.stepper.coupling
+    motion, evaluations = coupling.motion, 0
 
     def counted(*arguments):
         nonlocal evaluations
         evaluations += 1
         return motion(*arguments)
 
-    parts.coupling.motion = counted
+    coupling.motion = counted
     y = parts.magnet.pack(parts.start)
     moments = [y]
     began = time.perf_counter()
     for n in range(round(until / step)):
-        y = parts.stepper.step(n, y)
+        _, y = parts.stepper.advance(n, y, n + 1)
         moments.append(y)
-    return np.array(moments), evaluations, parts.coupling.solves, time.perf_counter() - began
+    return np.array(moments), evaluations, parts.stepper.solves, time.perf_counter() - began
 
 
 def main() -> None:

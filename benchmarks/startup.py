@@ -29,7 +29,7 @@ def since_start():
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / __import__("os").sysconf("SC_CLK_TCK")
 
-from llgnegf import simulation
+from llgnegf import refresh, simulation
 marks = {"import": since_start()}
 deck = simulation.load_deck(sys.argv[1])
 marks["deck"] = since_start()
@@ -45,17 +45,17 @@ def append(self, frame):
         raise Enough
 simulation.Writer.append = append
 
-make_stepper = simulation.refresh.stepper
+make_stepper = refresh.stepper
 def stepper(deck, coupling):
     made = make_stepper(deck, coupling)
-    step = made.step
-    def timed(n, y):
-        y = step(n, y)
+    advance = made.advance
+    def timed(n, y, limit):
+        advance(n, y, limit)
         marks["first step"] = since_start()
         raise Enough
-    made.step = timed
+    made.advance = timed
     return made
-simulation.refresh.stepper = stepper
+refresh.stepper = stepper
 try:
     simulation.run(deck, sys.argv[2])
 except Enough:

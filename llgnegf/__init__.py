@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from llgnegf._version import __version__
 
 if TYPE_CHECKING:
+    from llgnegf.build import build_device, initial_moments
     from llgnegf.deck import Deck, load_deck
-    from llgnegf.simulation import build_device, initial_moments, resume, run
+    from llgnegf.simulation import resume, run
     from llgnegf.trajectory import Run, open_run
 
 __all__ = ["Deck", "Run", "__version__", "build_device", "initial_moments", "load_deck", "open_run", "resume", "run"]
@@ -20,8 +21,8 @@ _HOMES = {
     "load_deck": "deck",
     "Run": "trajectory",
     "open_run": "trajectory",
-    "build_device": "simulation",
-    "initial_moments": "simulation",
+    "build_device": "build",
+    "initial_moments": "build",
     "resume": "simulation",
     "run": "simulation",
 }

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from llgnegf.build import build_device, build_magnet
 from llgnegf.deck import Deck
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
-from llgnegf.simulation import build_device, build_magnet
 from llgnegf.torques import field_and_damping_like, torque
 from llgnegf.trajectory import Run
 

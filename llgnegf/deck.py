@@ -27,9 +27,12 @@ from llgnegf.deck_schema import (
     Root,
     RunTable,
     Skyrmion,
+    Table,
     Texture,
     Units,
+    method_table,
     parse_wall_time,
+    root,
 )
 from llgnegf.errors import DeckError
 
@@ -49,7 +52,10 @@ FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_eve
 
 @dataclass(frozen=True)
 class Deck:
-    """A valid deck.  Tables as attributes, defaults filled in; `text` is the TOML as run, comments included."""
+    """A valid deck.  Tables as attributes, defaults filled in; `text` is the TOML as run, comments included.
+
+    method_table: that of the deck's `electrons.method`, where it has one.
+    """
 
     title: str
     units: Units
@@ -63,6 +69,7 @@ class Deck:
     text: str
     folder: Path
     name: str
+    method_table: Table | None = None
 
     @cached_property
     def n_steps(self) -> int:
@@ -101,6 +108,8 @@ class Deck:
             if name != "title":
                 table = getattr(self, name)
                 tables[name] = None if table is None else table.model_dump()
+        if self.electrons is not None and self.method_table is not None:
+            tables[method_table(self.electrons.method)] = self.method_table.model_dump()
         return tables
 
 
@@ -130,25 +139,27 @@ def parse_deck(
     if overrides:
         text, raw = edited(text, raw, overrides)
     try:
-        root = Root.model_validate(raw)
+        tables = root().model_validate(raw)
     except ValidationError as error:
         raise DeckError([*describe(raw, error), *cross_problems(raw)]) from None
     problems = cross_problems(raw)
     if problems:
         raise DeckError(problems)
+    run = tables.run
     return Deck(
-        title=root.title,
-        units=root.units,
-        lattice=root.lattice,
-        texture=_centred(root.texture, root.lattice.shape),
-        magnet=root.magnet,
-        electrons=root.electrons,
-        motion=root.motion,
-        integrator=root.integrator,
-        run=root.run if root.run.save_every else root.run.model_copy(update={"save_every": root.integrator.step}),
+        title=tables.title,
+        units=tables.units,
+        lattice=tables.lattice,
+        texture=_centred(tables.texture, tables.lattice.shape),
+        magnet=tables.magnet,
+        electrons=tables.electrons,
+        motion=tables.motion,
+        integrator=tables.integrator,
+        run=run if run.save_every else run.model_copy(update={"save_every": tables.integrator.step}),
         text=text,
         folder=Path(folder).resolve(),
         name=name,
+        method_table=getattr(tables, method_table(tables.electrons.method), None) if tables.electrons else None,
     )
 
 

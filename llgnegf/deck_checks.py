@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from llgnegf.deck_schema import Root, Rule
+from llgnegf.deck_schema import METHOD_TABLES, Root, Rule, method_table, root
 
 MAX_STEPS = 2**53  # step numbers beyond are not exact in float64
 
@@ -23,7 +23,7 @@ def describe(raw: dict[str, Any], error: ValidationError) -> list[str]:
 
 def cross_problems(raw: dict[str, Any]) -> list[str]:
     """One line for each set of keys that contradict each other; keys that are wrong by themselves are left alone."""
-    deck = _Known(Root, raw)
+    deck = _Known(root(), raw)
     problems: list[str] = []
     for check in CHECKS:
         try:
@@ -156,7 +156,7 @@ def _inner(field: FieldInfo, value: Any) -> tuple[type[BaseModel] | None, bool]:
 
 def _model(raw: dict[str, Any], loc: tuple[str | int, ...]) -> type[BaseModel]:
     """The class of the table at `loc`."""
-    model: type[BaseModel] = Root
+    model: type[BaseModel] = root()
     for i, part in enumerate(loc):
         if isinstance(part, str):
             inner, _ = _inner(model.model_fields[part], _at(raw, loc[: i + 1]))
@@ -165,8 +165,8 @@ def _model(raw: dict[str, Any], loc: tuple[str | int, ...]) -> type[BaseModel]:
     return model
 
 
-def _all_tables(model: type[BaseModel] = Root, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in model.model_fields.items():
+def _all_tables(model: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in (model or root()).model_fields.items():
         inner, _ = _inner(field, None)
         if inner is not None:
             yield f"{prefix}{name}", inner
@@ -313,6 +313,26 @@ def _registered_method(deck: _Known) -> Iterator[str]:
         yield f"integrator.method = {show(method)}: must be one of {', '.join(map(show, METHODS))}{hint}"
 
 
+def _electrons_method(deck: _Known) -> Iterator[str]:
+    """One that there is, with the table that it needs and no other method's."""
+    method = deck.electrons.method if deck.electrons is not None else None
+    if method is not None and method not in METHOD_TABLES:
+        likely = close_to(method, METHOD_TABLES)
+        hint = f'; did you mean "{likely}"?' if likely else ""
+        yield f"electrons.method = {show(method)}: must be {' or '.join(map(show, METHOD_TABLES))}{hint}"
+        return
+    for other, table in METHOD_TABLES.items():
+        name = method_table(other)
+        if table is None:
+            continue
+        given = deck.__dict__.get(name, _Unknown)  # _Unknown: there, but wrong by itself
+        needed = [key for key, field in table.model_fields.items() if field.is_required()]
+        if other == method and given is None and needed:
+            yield f"electrons.method = {show(method)}: needs a table [{name}] with at least {', '.join(needed)}"
+        elif other != method and given is not None:
+            yield f"[{name}]: belongs to electrons.method = {show(other)}; remove the table, or choose that method"
+
+
 def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     value, step = getattr(deck.run, key), deck.integrator.step
     if value is None:
@@ -344,6 +364,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _gate_columns,
     _precession_keys,
     _registered_method,
+    _electrons_method,
     _duration,
     _save_every,
 )

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError, core_schema
 
 Vector = tuple[float, float, float]
@@ -338,6 +338,7 @@ class Gate(Table):
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run."""
 
+    method: Annotated[str, NAME] = "frozen"
     hopping: Annotated[float, POSITIVE] = 1.0
     onsite: Annotated[float, NUMBER] = 0.0
     sd_exchange: Annotated[float, NUMBER]
@@ -362,6 +363,11 @@ class Motion(Table):
     kind: Annotated[str, _choice("llg", "precession", "frozen")] = "llg"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
+
+    @property
+    def is_imposed(self) -> bool:
+        """Whether m(t) is known beforehand, so that nothing is integrated."""
+        return self.kind in ("precession", "frozen")
 
 
 class Integrator(Table):
@@ -413,3 +419,20 @@ class Root(Table):
         "random": Random,
         "file": FromFile,
     }
+
+
+# By `electrons.method`: the table that it takes beside [electrons], if any; `build.METHODS` has what they do.
+METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None}
+
+
+def method_table(method: str) -> str:
+    """The name in a deck of the table of an `electrons.method`: dashes are underscores there."""
+    return method.replace("-", "_")
+
+
+def root() -> type[Root]:
+    """`Root` with the tables of all methods, none of which has to be in a deck."""
+    tables: dict[str, Any] = {
+        method_table(name): (table | None, None) for name, table in METHOD_TABLES.items() if table is not None
+    }
+    return create_model("Root", __base__=Root, **tables) if tables else Root

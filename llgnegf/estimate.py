@@ -7,11 +7,12 @@ import time
 import numpy as np
 
 import integrators
+from llgnegf import observables
+from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.electrons import Frozen
+from llgnegf.electrons import Frozen, FrozenLattice
 from llgnegf.errors import DeckError
 from llgnegf.refresh import Adaptive
-from llgnegf.simulation import Parts, initial_moments
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 
@@ -29,8 +30,8 @@ def estimate(deck: Deck) -> str:
         unrelaxed = deck.texture.model_copy(update={"relax": False})
         initial_moments(_with_texture(deck, unrelaxed))
         deck = _with_texture(deck, unrelaxed)
-    parts = Parts(deck, None)
-    check_step(parts)
+    parts = build(deck)
+    check_step(deck, parts.magnet, parts.start)
     sites = int(np.prod(deck.lattice.shape))
     shape = " x ".join(str(n) for n in deck.lattice.shape)
     unit = deck.units_energy_ev
@@ -44,41 +45,39 @@ def estimate(deck: Deck) -> str:
         method = integrators.get(deck.integrator.method)
     except ValueError as error:
         raise DeckError(f"integrator.method: {error}") from None
-    began = time.perf_counter()
-    frame = parts.observables.frame(0, parts.start)  # also compiles the kernels
+    began, y = time.perf_counter(), parts.magnet.pack(parts.start)
+    frame = observables.frame(parts.stepper.instant(0, y), parts.variables)  # also compiles the kernels
     seconds_frame = time.perf_counter() - began
     if seconds_frame < _LONG:
-        parts.coupling.solves = 0
+        parts.stepper.solves = 0
         began = time.perf_counter()
-        frame = parts.observables.frame(0, parts.start)
+        frame = observables.frame(parts.stepper.instant(0, y), parts.variables)
         seconds_frame = time.perf_counter() - began
     bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
     total = seconds_frame * deck.n_frames
-    if parts.imposed is None:
+    if not deck.motion.is_imposed:
         if isinstance(parts.stepper, Adaptive):
             seconds_step = seconds_frame  # a step asks the electrons once, as a frame does, or not
         else:
-            y = parts.stepper.step(0, parts.magnet.pack(parts.start))
-            parts.coupling.solves = 0
+            n, y = parts.stepper.advance(0, y, 1)
+            parts.stepper.solves = 0
             began = time.perf_counter()
-            parts.stepper.step(1, y)
+            parts.stepper.advance(n, y, n + 1)
             seconds_step = time.perf_counter() - began
         total += seconds_step * deck.n_steps
         cost = f"about {seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
     else:
         cost = f"imposed motion, {seconds_frame:.2g} s per frame"
     lines.append(f"  cost         {cost}, about {_duration(total)} in all on this machine")
-    if parts.coupling.device is not None:
-        device = parts.coupling.device
-        rule = device.freeze(parts.start, parts.coupling.gate_state(0.0)[0]).rule
-        lines.append(
-            f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix, "
-            f"about {parts.coupling.solves} Green's functions per step"
-            if parts.imposed is None
-            else f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
-        )
+    frozen = None
+    if deck.electrons is not None and deck.electrons.method == "frozen":
+        frozen = build_coupling(deck, parts.magnet).freeze(0.0, parts.start)
+        rule = frozen.rule
+        poles = f"{len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
+        about = "" if deck.motion.is_imposed else f", about {parts.stepper.solves} Green's functions per step"
+        lines.append(f"  electrons    {poles}{about}")
     lines.append(f"  run file     {bytes_frame * deck.n_frames / 1e6:.3g} MB")
-    lines.append(f"  memory       about {_memory(deck, parts):.0f} MB")
+    lines.append(f"  memory       about {_memory(deck, frozen):.0f} MB")
     return "\n".join(lines)
 
 
@@ -95,12 +94,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 86400:.2g} days"
 
 
-def _memory(deck: Deck, parts: Parts) -> float:
+def _memory(deck: Deck, frozen: Frozen | FrozenLattice | None) -> float:
     """MB: interpreter and libraries, a dozen arrays of moments, and what the electrons keep."""
     sites = int(np.prod(deck.lattice.shape))
     electrons = 0
-    if deck.electrons is not None and parts.coupling.device is not None:
-        frozen = parts.coupling.device.freeze(parts.start)
+    if deck.electrons is not None and frozen is not None:
         # Chains: sums over some 40 energies.
         electrons = 40 * sites * 16 * 8 if isinstance(frozen, Frozen) else frozen.working_bytes(deck.electrons.order)
     return 180 + (30 * sites * 3 * 8 + electrons) / 1e6

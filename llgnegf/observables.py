@@ -1,189 +1,136 @@
-"""What one frame of the run file holds: names, units, and how each value is had from the state of a run."""
+"""The variables of a run file: one table that says what each is called, when it is there and how it is had.
+
+A variable that the table lacks is one more line: in `MOMENTS` or `TEXTURE` for every run, in `ELECTRONS` for those with
+frozen electrons.  Other ways to have electrons bring their own lines (`build.METHODS`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import textures
-from llgnegf.coupling import Coupling, Motion
 from llgnegf.deck import Deck
-from llgnegf.electrons import Frozen, FrozenLattice
-from llgnegf.electrons.density import Response, SpinDensity
-from llgnegf.magnet import Magnet
+from llgnegf.electron_instant import ElectronInstant
+from llgnegf.stepper import Instant
 from llgnegf.trajectory import Field
-
-ENERGIES = ("exchange", "dmi", "anisotropy", "zeeman", "classical")
 
 
 @dataclass(frozen=True)
-class ImposedMotion:
-    """m(t) of a run whose moments are not integrated: at rest, or turning rigidly about `axis`.
+class Variable:
+    """A variable of the run file.
 
-    m(t) = R(axis, frequency t) m(0), dm/dt = frequency axis x m.
+    dims: "time" first; "site" stands for the axes of the lattice, x or x and y.  unit: "energy" in it stands for the
+    deck's unit.  meaning: in words, for whoever opens the file.  applies: whether a run of this deck has it; two lines
+    of the same name never apply to the same deck.  value: from the `Instant` that the run's stepper gives, in the shape
+    that `dims` say, a number where they are time alone.
     """
 
-    start: np.ndarray
-    axis: np.ndarray
-    frequency: float
-
-    def moments(self, t: float) -> np.ndarray:
-        """m(t) by Rodrigues' formula, shape of the lattice with (..., 3)."""
-        angle, a, m = self.frequency * t, self.axis, self.start
-        if angle == 0.0:
-            return m.copy()  # bit for bit: a resumed run starts from the first frame
-        along = (m @ a)[..., None] * a
-        return along + np.cos(angle) * (m - along) + np.sin(angle) * np.cross(a, m)
-
-    def velocity(self, m: np.ndarray) -> np.ndarray:
-        """dm/dt, same shape."""
-        return self.frequency * np.cross(self.axis, m)
+    name: str
+    dims: tuple[str, ...]
+    unit: str
+    meaning: str
+    applies: Callable[[Deck], bool]
+    value: Callable[[Any], Any]
 
 
-class Observables:
-    """The variables of one run and their values, frame by frame."""
+def variables_of(deck: Deck, electrons: Sequence[Variable] = ()) -> tuple[Variable, ...]:
+    """Those of this deck, in the order of the file; electrons: the table of its electrons, empty where it has none.
 
-    def __init__(self, deck: Deck, magnet: Magnet, coupling: Coupling, imposed: ImposedMotion | None) -> None:
-        self.deck, self.magnet, self.coupling, self.imposed = deck, magnet, coupling, imposed
-        self.lattice = ("x", "y")[: len(deck.lattice.shape)]
-        kind = deck.texture.kind
-        two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
-        self.has_wall = kind in ("bloch_wall", "neel_wall") or (kind == "file" and not two_dimensional)
-        self.has_charge = two_dimensional
-        self.has_skyrmion = two_dimensional and kind in ("skyrmion", "file", "random")
-        kishine = getattr(deck.texture, "orientation", "paper") == "kishine"
-        self.easy_axis = (1.0, 0.0, 0.0) if kishine else deck.magnet.easy_axis
-        periodic = deck.lattice.periodic_axes
-        self.periodic = "".join(name for name, wraps in zip("xy", periodic, strict=False) if wraps)
-        self.is_precession = deck.motion.kind == "precession"
+    Raises ValueError where two of one name apply.
+    """
+    found = tuple(one for one in (*MOMENTS, *electrons, *ENERGIES, *TEXTURE) if one.applies(deck))
+    names = [one.name for one in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)}: more than one line of the table of variables applies; allowed: one")
+    return found
 
-    def fields(self) -> dict[str, Field]:
-        """Every variable beside `time`, with dimensions, unit and meaning."""
-        energy = self.deck.units.label
-        vector, scalar = ("time", *self.lattice, "component"), ("time", *self.lattice)
-        fields = {
-            "step": Field(("time",), "1", "steps taken"),
-            "moment": Field(vector, "1", "unit vectors of the local moments"),
-            "velocity": Field(vector, f"{energy}/hbar", "dm/dt"),
-        }
-        if self.deck.electrons is not None:
-            fields["spin_adiabatic"] = Field(vector, "1", "Tr[rho sigma] of the instantaneous equilibrium")
-            if self.deck.electrons.order == 1 or self.is_precession:
-                sea = "Fermi sea (lead term)" if self.is_precession else "Fermi sea (geometric)"
-                fields["spin_sea"] = Field(vector, "1", f"Tr[rho sigma], first order, {sea}")
-                if self.is_precession:
-                    fields["spin_geometric"] = Field(vector, "1", "Tr[rho sigma], first order, geometric")
-                fields["spin_surface"] = Field(vector, "1", "Tr[rho sigma], first order, Fermi surface")
-                fields["torque"] = Field(vector, energy, "J_sd s x m without the adiabatic part")
-                if any(lead.coupling for lead in self.deck.electrons.lead):
-                    rate = f"{energy}/hbar"
-                    # What a lead stores near its end comes in between; over a cycle both agree.
-                    where = "over the lead's first bond" if len(self.lattice) == 1 else "arriving deep in the lead"
-                    fields["current_charge"] = Field(("time", "lead"), rate, f"particles into the lead, {where}")
-                    text = f"Tr[sigma/2 ...] into the lead, {where}"
-                    fields["current_spin"] = Field(("time", "lead", "component"), rate, text)
-                fields["first_order_ratio"] = Field(
-                    ("time",), "1", "largest first-order over largest adiabatic spin density: should be small"
-                )
-            if any(lead.coupling for lead in self.deck.electrons.lead):
-                fields["rate_over_width"] = Field(
-                    ("time",), "1", "fastest motion over the width of the sharpest level at E_F: should be small"
-                )
-            fields["density"] = Field(scalar, "1", "electrons per site")
-            fields["grand_potential"] = Field(("time",), energy, "of the electrons, relative to the bare wire")
-            fields["solves"] = Field(("time",), "1", "Green's functions evaluated so far")
-            if self.deck.electrons.gate:
-                fields["potential"] = Field(scalar, energy, "gate voltage")
-        for name in ENERGIES:
-            fields[f"energy_{name}"] = Field(("time",), energy, f"{name} energy of the moments")
-        if self.has_wall:
-            fields["wall_position"] = Field(("time",), "lattice constant", "where the easy component changes sign")
-            fields["wall_tilt"] = Field(("time",), "rad", "azimuth of the wall about the easy axis")
-        if self.has_charge:
-            fields["topological_charge"] = Field(("time",), "1", "Berg-Luscher charge")
-        if self.has_skyrmion:
-            fields["skyrmion_center"] = Field(("time", "plane"), "lattice constant", "centre of the reversed core")
-            fields["skyrmion_center_thresholded"] = Field(
-                ("time", "plane"), "lattice constant", "centre of all moments with m_z < -0.1 (Xu et al.)"
-            )
-        return fields
 
-    def frame(self, step: int, m: np.ndarray, motion: Motion | None = None) -> dict[str, np.ndarray | float | int]:
-        """All variables at the given step (time = step * dt), `time` included.
+def fields(deck: Deck, variables: Sequence[Variable]) -> dict[str, Field]:
+    """What a run file is laid out by: dimensions, units and meanings of these variables; `time` comes by itself."""
+    axes, energy = ("x", "y")[: len(deck.lattice.shape)], deck.units.label
 
-        motion: of these moments at this step, where it is not imposed; evaluated here if it is not known.
-        """
-        t = step * self.deck.integrator.step
-        y = self.magnet.pack(m)
-        values: dict[str, np.ndarray | float | int] = {"time": t, "step": step, "moment": m}
-        if self.imposed is not None:
-            velocity = self.imposed.velocity(m)
-            frozen = None if self.coupling.device is None else self.coupling.freeze(t, m)
-            response = None
-        else:
-            motion = motion or self.coupling.motion(t, y)
-            velocity, frozen, response = self.magnet.unpack(motion.velocity), motion.frozen, motion.response
-        values["velocity"] = velocity
-        if frozen is not None:
-            values |= self._electrons(t, frozen, velocity, response)
-        values |= {f"energy_{name}": value for name, value in self.magnet.energies(y).items()}
-        if self.has_wall:
-            values["wall_position"] = textures.wall_position(m, self.easy_axis)
-            values["wall_tilt"] = textures.wall_tilt(m, self.easy_axis)
-        if self.has_charge:
-            values["topological_charge"] = textures.topological_charge(m, self.periodic)
-        if self.has_skyrmion:
-            values["skyrmion_center"] = textures.skyrmion_center(m, periodic=self.periodic)
-            values["skyrmion_center_thresholded"] = textures.thresholded_center(m)
-        return values
+    def dims(one: Variable) -> tuple[str, ...]:
+        return tuple(axis for dim in one.dims for axis in (axes if dim == "site" else (dim,)))
 
-    def _electrons(
-        self, t: float, frozen: Frozen | FrozenLattice, velocity: np.ndarray, response: Response | None
-    ) -> dict[str, np.ndarray | float | int]:
-        """Of electrons frozen at t.  response: to the motion that acts on them, where the velocity came with it."""
-        electrons = self.deck.electrons
-        assert electrons is not None
-        potential, rate = self.coupling.gate_state(t)
-        shape = self.deck.lattice.shape
-        still = np.zeros_like(frozen.m)
-        moving = electrons.order == 1 and electrons.velocity_feedback and self.imposed is None
-        motion = np.ascontiguousarray(velocity) if moving else still
-        is_first_order = electrons.order == 1 or self.is_precession
-        has_leads = any(lead.coupling for lead in electrons.lead)
-        if response is None and is_first_order and (motion.any() or rate.any()):
-            response = frozen.respond(motion, rate)
-        if self.is_precession:
-            assert self.imposed is not None
-            assert isinstance(frozen, Frozen)  # decks of lattices that precess are refused
-            spin, *turned = frozen.precession_with_currents(self.imposed.axis, self.imposed.frequency)
-            if response is not None:
-                spin = _with_gates(spin, frozen.parts(response))
-        else:
-            spin = frozen.parts(response)
-        values: dict[str, np.ndarray | float | int] = {
-            "spin_adiabatic": spin.adiabatic,
-            "density": spin.density.reshape(shape),
-            "grand_potential": frozen.grand_potential,
-        }
-        if is_first_order:
-            values["spin_sea"], values["spin_surface"] = spin.sea, spin.surface
-            values["torque"] = electrons.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
-            values["first_order_ratio"] = _largest(spin.nonadiabatic) / max(_largest(spin.adiabatic), 1e-300)
-            if has_leads:
-                charge, flow = frozen.lead_currents(motion, rate, response)
-                if self.is_precession:
-                    charge, flow = charge + turned[0], flow + turned[1]
-                values["current_charge"], values["current_spin"] = charge, flow
-        if has_leads:
-            rates = [abs(gate.frequency) for gate in electrons.gate if gate.amplitude]
-            values["rate_over_width"] = max([_largest(velocity), *rates]) / frozen.level_width()
-        if spin.geometric is not None:
-            values["spin_geometric"] = spin.geometric
-        if electrons.gate:
-            values["potential"] = potential
-        values["solves"] = self.coupling.solves
-        return values
+    return {one.name: Field(dims(one), one.unit.replace("energy", energy), one.meaning) for one in variables}
+
+
+def frame(instant: Instant, variables: Sequence[Variable]) -> dict[str, Any]:
+    """{name: value} at an instant, `time` included."""
+    return {"time": instant.t} | {one.name: one.value(instant) for one in variables}
+
+
+# --- when they apply -------------------------------------------------------------------------------------------------
+
+
+def _always(_deck: Deck) -> bool:
+    return True
+
+
+def _precesses(deck: Deck) -> bool:
+    return deck.motion.kind == "precession"
+
+
+def _is_first_order(deck: Deck) -> bool:
+    """Whether the electrons respond to any motion."""
+    return _precesses(deck) or (deck.electrons is not None and deck.electrons.order == 1)
+
+
+def _has_leads(deck: Deck) -> bool:
+    return deck.electrons is not None and any(lead.coupling for lead in deck.electrons.lead)
+
+
+def _has_gates(deck: Deck) -> bool:
+    return deck.electrons is not None and bool(deck.electrons.gate)
+
+
+def _is_chain(deck: Deck) -> bool:
+    return len(deck.lattice.shape) == 1
+
+
+def _is_plane(deck: Deck) -> bool:
+    """Whether moments lie beside each other along x and y."""
+    return not _is_chain(deck) and min(deck.lattice.shape) > 1
+
+
+def _has_wall(deck: Deck) -> bool:
+    return deck.texture.kind in ("bloch_wall", "neel_wall") or (deck.texture.kind == "file" and not _is_plane(deck))
+
+
+def _has_skyrmion(deck: Deck) -> bool:
+    return _is_plane(deck) and deck.texture.kind in ("skyrmion", "file", "random")
+
+
+def _all(*conditions: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
+    return lambda deck: all(holds(deck) for holds in conditions)
+
+
+def _not(condition: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
+    return lambda deck: not condition(deck)
+
+
+# --- values that are more than a name --------------------------------------------------------------------------------
+
+
+def _torque(instant: ElectronInstant) -> np.ndarray:
+    assert instant.deck.electrons is not None
+    torque: np.ndarray = instant.deck.electrons.sd_exchange * np.cross(instant.spin.nonadiabatic, instant.m)
+    return torque
+
+
+def _first_order_ratio(instant: ElectronInstant) -> float:
+    return _largest(instant.spin.nonadiabatic) / max(_largest(instant.spin.adiabatic), 1e-300)
+
+
+def _rate_over_width(instant: ElectronInstant) -> float:
+    assert instant.deck.electrons is not None
+    rates = [abs(gate.frequency) for gate in instant.deck.electrons.gate if gate.amplitude]
+    return max([_largest(instant.velocity), *rates]) / instant.level_width
 
 
 def _largest(vectors: np.ndarray) -> float:
@@ -191,15 +138,163 @@ def _largest(vectors: np.ndarray) -> float:
     return float(np.linalg.norm(vectors, axis=-1).max())
 
 
-def _with_gates(precession: SpinDensity, gates: SpinDensity) -> SpinDensity:
-    """Steady precession and moving gates at once: both are first order, so they add."""
-    return SpinDensity(
-        adiabatic=precession.adiabatic,
-        sea=precession.sea + gates.sea,
-        surface=precession.surface + gates.surface,
-        geometric=precession.geometric,
-        density_adiabatic=precession.density_adiabatic,
-        density_sea=precession.density_sea + gates.density_sea,
-        density_surface=precession.density_surface + gates.density_surface,
-        solves=gates.solves,
-    )
+def _easy_axis(deck: Deck) -> tuple[float, float, float]:
+    """Of the wall: Kishine and Ovchinnikov's lies along x."""
+    kishine = getattr(deck.texture, "orientation", "paper") == "kishine"
+    return (1.0, 0.0, 0.0) if kishine else deck.magnet.easy_axis
+
+
+def _periodic(deck: Deck) -> str:
+    """Names of the axes whose ends are bound to each other."""
+    return "".join(name for name, wraps in zip("xy", deck.lattice.periodic_axes, strict=False) if wraps)
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+_NUMBER, _SCALAR, _VECTOR = ("time",), ("time", "site"), ("time", "site", "component")
+
+MOMENTS = (
+    Variable("step", _NUMBER, "1", "steps taken", _always, lambda i: i.n),
+    Variable("moment", _VECTOR, "1", "unit vectors of the local moments", _always, lambda i: i.m),
+    Variable("velocity", _VECTOR, "energy/hbar", "dm/dt", _always, lambda i: i.velocity),
+)
+
+# What a lead stores near its end comes in between the two places where a current is taken; over a cycle they agree.
+_LEADS_OF = {"over the lead's first bond": _is_chain, "arriving deep in the lead": _not(_is_chain)}
+
+# Frozen electrons, from an `ElectronInstant`.  `solves` comes behind all that evaluates.
+ELECTRONS = (
+    Variable(
+        "spin_adiabatic",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma] of the instantaneous equilibrium",
+        _always,
+        lambda i: i.spin.adiabatic,
+    ),
+    Variable(
+        "spin_sea", _VECTOR, "1", "Tr[rho sigma], first order, Fermi sea (lead term)", _precesses, lambda i: i.spin.sea
+    ),
+    Variable(
+        "spin_sea",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma], first order, Fermi sea (geometric)",
+        _all(_is_first_order, _not(_precesses)),
+        lambda i: i.spin.sea,
+    ),
+    Variable(
+        "spin_geometric", _VECTOR, "1", "Tr[rho sigma], first order, geometric", _precesses, lambda i: i.spin.geometric
+    ),
+    Variable(
+        "spin_surface",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma], first order, Fermi surface",
+        _is_first_order,
+        lambda i: i.spin.surface,
+    ),
+    Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _is_first_order, _torque),
+    *(
+        Variable(
+            "current_charge",
+            ("time", "lead"),
+            "energy/hbar",
+            f"particles into the lead, {where}",
+            _all(_is_first_order, _has_leads, lattice),
+            lambda i: i.currents[0],
+        )
+        for where, lattice in _LEADS_OF.items()
+    ),
+    *(
+        Variable(
+            "current_spin",
+            ("time", "lead", "component"),
+            "energy/hbar",
+            f"Tr[sigma/2 ...] into the lead, {where}",
+            _all(_is_first_order, _has_leads, lattice),
+            lambda i: i.currents[1],
+        )
+        for where, lattice in _LEADS_OF.items()
+    ),
+    Variable(
+        "first_order_ratio",
+        _NUMBER,
+        "1",
+        "largest first-order over largest adiabatic spin density: should be small",
+        _is_first_order,
+        _first_order_ratio,
+    ),
+    Variable(
+        "rate_over_width",
+        _NUMBER,
+        "1",
+        "fastest motion over the width of the sharpest level at E_F: should be small",
+        _has_leads,
+        _rate_over_width,
+    ),
+    Variable(
+        "density", _SCALAR, "1", "electrons per site", _always, lambda i: i.spin.density.reshape(i.deck.lattice.shape)
+    ),
+    Variable(
+        "grand_potential",
+        _NUMBER,
+        "energy",
+        "of the electrons, relative to the bare wire",
+        _always,
+        lambda i: i.grand_potential,
+    ),
+    Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
+    Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+)
+
+
+def _energy(term: str) -> Variable:
+    meaning = f"{term} energy of the moments"
+    return Variable(f"energy_{term}", _NUMBER, "energy", meaning, _always, lambda i: i.energies[term])
+
+
+ENERGIES = tuple(_energy(term) for term in ("exchange", "dmi", "anisotropy", "zeeman", "classical"))
+
+TEXTURE = (
+    Variable(
+        "wall_position",
+        _NUMBER,
+        "lattice constant",
+        "where the easy component changes sign",
+        _has_wall,
+        lambda i: textures.wall_position(i.m, _easy_axis(i.deck)),
+    ),
+    Variable(
+        "wall_tilt",
+        _NUMBER,
+        "rad",
+        "azimuth of the wall about the easy axis",
+        _has_wall,
+        lambda i: textures.wall_tilt(i.m, _easy_axis(i.deck)),
+    ),
+    Variable(
+        "topological_charge",
+        _NUMBER,
+        "1",
+        "Berg-Luscher charge",
+        _is_plane,
+        lambda i: textures.topological_charge(i.m, _periodic(i.deck)),
+    ),
+    Variable(
+        "skyrmion_center",
+        ("time", "plane"),
+        "lattice constant",
+        "centre of the reversed core",
+        _has_skyrmion,
+        lambda i: textures.skyrmion_center(i.m, periodic=_periodic(i.deck)),
+    ),
+    Variable(
+        "skyrmion_center_thresholded",
+        ("time", "plane"),
+        "lattice constant",
+        "centre of all moments with m_z < -0.1 (Xu et al.)",
+        _has_skyrmion,
+        lambda i: textures.thresholded_center(i.m),
+    ),
+)

@@ -1,8 +1,7 @@
 """When the electrons are asked: at every stage of a step, once per step, or as often as their field needs it.
 
-A stepper takes packed moments from one step to the next.  What it remembers beside the moments goes through `state`
-and `restore`, so that a resumed run has the same bits; nothing it does depends on frames, checkpoints or the end.
-Electrons evaluated for a frame are those with which the next step begins: each instant is evaluated once.
+Steppers of moments that follow the LLG equation, with or without electrons (`stepper.Stepper`): each advances by one
+step.  Electrons evaluated for a frame are those with which the next step begins: each instant is evaluated once.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -18,10 +16,11 @@ import integrators
 from integrators.registry import RightHandSide
 from llgnegf.coupling import Coupling, Motion
 from llgnegf.deck import Deck
+from llgnegf.electron_instant import ElectronInstant
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
-
-Remembered = dict[str, np.ndarray]
+from llgnegf.stepper import Instant, Remembered, Stepper
+from llgnegf.watch import check_moments
 
 # Evaluations through which the electrons' field is extrapolated, at most.  More gain little: 4 need 1.6 times as many
 # evaluations at a tolerance of 1e-6, 7 need as many.
@@ -35,43 +34,40 @@ _LONGEST_STRIDE = 1000
 _SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
 
 
-class Stepper(Protocol):
-    """`step`: packed moments y at step n -> at step n + 1; `state`, `restore`: what it remembers beside them.
-
-    `instant`: velocity and electrons at step n, where the moments are y, for a frame; evaluated as `step` would, which
-    goes on from it.
-    """
-
-    def step(self, n: int, y: np.ndarray) -> np.ndarray: ...
-
-    def instant(self, n: int, y: np.ndarray) -> Motion: ...
-
-    def state(self) -> Remembered: ...
-
-    def restore(self, remembered: Remembered) -> None: ...
-
-
 def stepper(deck: Deck, coupling: Coupling) -> Stepper:
     """The stepper that `integrator.electrons` asks for."""
-    method, dt, kind = deck.integrator.method, deck.integrator.step, deck.integrator.electrons
     if deck.electrons is None or coupling.strength == 0:
-        return Classical(coupling, method, dt)
-    if kind == "adaptive":
-        return Adaptive(coupling, method, dt, deck.electrons.tolerance)
-    return {"stage": Stage, "step": Step}[kind](coupling, method, dt)
+        return Classical(deck, coupling)
+    if deck.integrator.electrons == "adaptive":
+        return Adaptive(deck, coupling, deck.electrons.tolerance)
+    return {"stage": Stage, "step": Step}[deck.integrator.electrons](deck, coupling)
 
 
 class Classical:
     """No electrons act on the moments.  Base of the others: one step of a method from `integrators`."""
 
-    def __init__(self, coupling: Coupling, method: str, dt: float) -> None:
-        self.coupling, self.method, self.dt = coupling, integrators.get(method).step, dt
+    def __init__(self, deck: Deck, coupling: Coupling) -> None:
+        self.deck, self.coupling = deck, coupling
+        self.method, self.dt = integrators.get(deck.integrator.method).step, deck.integrator.step
 
-    def step(self, n: int, y: np.ndarray) -> np.ndarray:
-        return self._advance(partial(self.coupling.velocity_in, None), n, y)
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self.coupling.solves
 
-    def instant(self, n: int, y: np.ndarray) -> Motion:
-        return self.coupling.motion(n * self.dt, y)
+    @solves.setter
+    def solves(self, count: int) -> None:
+        self.coupling.solves = count
+
+    def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
+        y = self._step(n, y)
+        magnet = self.coupling.magnet
+        if magnet.stretched is not None:
+            check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
+        return n + 1, y
+
+    def instant(self, n: int, y: np.ndarray) -> Instant:
+        return self._at(n, y, self.coupling.motion(n * self.dt, y))
 
     def state(self) -> Remembered:
         return {}
@@ -79,7 +75,19 @@ class Classical:
     def restore(self, remembered: Remembered) -> None:
         pass
 
-    def _advance(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+    def _at(self, n: int, y: np.ndarray, motion: Motion) -> Instant:
+        coupling = self.coupling
+        if motion.frozen is None:
+            return Instant(self.deck, coupling.magnet, n, y, motion.velocity)
+        first_order = coupling.order == 1
+        feedback = first_order and coupling.velocity_feedback
+        return ElectronInstant(self.deck, coupling, n, y, motion, feedback=feedback, first_order=first_order)
+
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        """Packed moments at step n + 1."""
+        return self._integrate(partial(self.coupling.velocity_in, None), n, y)
+
+    def _integrate(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
 
 
@@ -88,11 +96,11 @@ class Coupled(Classical):
 
     _begun: tuple[int, Motion] | None = None
 
-    def instant(self, n: int, y: np.ndarray) -> Motion:
+    def instant(self, n: int, y: np.ndarray) -> Instant:
         motion = self.coupling.motion(n * self.dt, y, self._near(n))
         # Without the electrons, whose sweeps may be large.
         self._begun = n, Motion(motion.velocity, None, motion.electron_field)
-        return motion
+        return self._at(n, y, motion)
 
     def _near(self, n: int) -> np.ndarray | None:
         """About the field of the electrons (packed) at step n, the one reached: where to solve from."""
@@ -120,13 +128,13 @@ class Coupled(Classical):
             motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
             self._begun = int(remembered["begun_step"]), motion
 
-    def _advance_from(self, first: np.ndarray, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+    def _step_from(self, first: np.ndarray, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         """One step whose velocity at its beginning is known."""
 
         def velocity(t: float, stage: np.ndarray) -> np.ndarray:
             return first.copy() if stage is y and t == n * self.dt else rhs(t, stage)
 
-        return self._advance(velocity, n, y)
+        return self._integrate(velocity, n, y)
 
 
 class Stage(Coupled):
@@ -134,10 +142,10 @@ class Stage(Coupled):
 
     field: np.ndarray | None = None
 
-    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         first = self._beginning(n, y)
         self.field = first.electron_field
-        return self._advance_from(first.velocity, self._velocity, n, y)
+        return self._step_from(first.velocity, self._velocity, n, y)
 
     def _velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         motion = self.coupling.motion(t, y, self.field)
@@ -158,9 +166,9 @@ class Stage(Coupled):
 class Step(Stage):
     """Electrons once a step; their field is held as it is at the start."""
 
-    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         self.field = self._beginning(n, y).electron_field
-        return self._advance(partial(self.coupling.velocity_in, self.field), n, y)
+        return self._integrate(partial(self.coupling.velocity_in, self.field), n, y)
 
 
 class Adaptive(Coupled):
@@ -176,29 +184,29 @@ class Adaptive(Coupled):
     moment, and would make a torque where the moment is not quite where it was predicted.
     """
 
-    def __init__(self, coupling: Coupling, method: str, dt: float, tolerance: float) -> None:
-        super().__init__(coupling, method, dt)
+    def __init__(self, deck: Deck, coupling: Coupling, tolerance: float) -> None:
+        super().__init__(deck, coupling)
         self.bound = abs(coupling.strength) * tolerance
         self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last
         self.fields = np.empty((0, *coupling.magnet.packed_shape))  # what was found there, energy
         self.points, self.stride = _STARTING_POINTS, 1
 
-    def step(self, n: int, y: np.ndarray) -> np.ndarray:
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         if self._is_starting:
             first = self._beginning(n, y)
             self._keep(n, self._across(y, first.electron_field))
             if self._is_starting:
                 here = self.fields[-1]
-                return self._advance_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
+                return self._step_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
         if n == self.nodes[-1]:
             self._look_ahead(n, y)
         return self._carry(n, y, self.points + 1)
 
-    def instant(self, n: int, y: np.ndarray) -> Motion:
-        motion = super().instant(n, y)
+    def instant(self, n: int, y: np.ndarray) -> Instant:
+        instant = super().instant(n, y)
         if not self._is_starting:
             self._begun = None  # this step asks no electrons where it begins
-        return motion
+        return instant
 
     @property
     def _is_starting(self) -> bool:
@@ -224,17 +232,19 @@ class Adaptive(Coupled):
         def velocity(t: float, y: np.ndarray) -> np.ndarray:
             return self.coupling.velocity_in(self._field(t / self.dt, points), t, y)
 
-        return self._advance(velocity, n, y)
+        return self._integrate(velocity, n, y)
 
     def _field(self, x: float, points: int) -> np.ndarray:
         """Polynomial through the last `points` evaluations at x, a time in steps; packed, energy."""
         # einsum, because BLAS may add in another order with another number of threads.
-        return np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
+        field: np.ndarray = np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
+        return field
 
     def _across(self, y: np.ndarray, field: np.ndarray | None) -> np.ndarray:
         """The part of a field (packed) across each moment."""
         assert field is not None
-        return field - y * (y * field).sum(axis=0)
+        across: np.ndarray = field - y * (y * field).sum(axis=0)
+        return across
 
     def _keep(self, n: int, field: np.ndarray) -> None:
         self.nodes = [*self.nodes, n][-_MOST_POINTS - 1 :]

@@ -1,185 +1,35 @@
 """The time loop: from a deck to a run file, stopping and resuming in between.
 
-`run` and `resume` are the doors; `_advance` is the only loop over time.  The loop owns time, output, checkpoints and
-interrupts; the right-hand side is `coupling.py`, one step is `integrators/`, when the electrons are asked is
-`refresh.py`, what is saved is `observables.py`.
+`run` and `resume` are the doors; `_advance` is the only loop over time.  The loop owns time, output and checkpoints.
+It knows what it works on, put together by `build.py`, through the protocol in `stepper.py` alone; what ends it early is
+`interrupts.py`, what goes wrong is told by `watch.py`, what is saved is `observables.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
-import textures
-from llgnegf import checkpoint, refresh
+from llgnegf import build, checkpoint, observables
+from llgnegf.build import Parts
 from llgnegf.checkpoint import State
-from llgnegf.coupling import Coupling, Field, field_name
+from llgnegf.coupling import Field, field_name
 from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
-from llgnegf.deck_checks import show
-from llgnegf.deck_schema import FromFile
-from llgnegf.electrons import Device, Lead, ToleranceError
-from llgnegf.electrons.threads import worker_count
+from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
-from llgnegf.gates import Gates
-from llgnegf.magnet import Magnet
-from llgnegf.magnet.relax import relax
-from llgnegf.observables import ImposedMotion, Observables
+from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress
 from llgnegf.trajectory import Run, Writer, open_run
 from llgnegf.watch import EnergyRises, EnergyWatch, check_moments, check_step
 
 # Between two updates of the bar.
 _CHECK_SECONDS = 0.5
-
-
-# --- from a deck to its parts ---------------------------------------------------------------------------------------
-
-
-def build_magnet(deck: Deck) -> Magnet:
-    """The classical terms of a deck."""
-    table = deck.magnet
-    zhang_li = table.zhang_li
-    return Magnet(
-        deck.lattice.shape,
-        periodic=deck.lattice.periodic,
-        spin=table.spin,
-        exchange=table.exchange,
-        dmi=table.dmi,
-        dmi_kind=table.dmi_kind,
-        anisotropy=table.anisotropy,
-        easy_axis=table.easy_axis,
-        hard_anisotropy=table.hard_anisotropy,
-        hard_axis=table.hard_axis,
-        field=table.field,
-        damping=table.damping,
-        zhang_li_velocity=zhang_li.velocity if zhang_li else (0.0, 0.0),
-        zhang_li_beta=zhang_li.beta if zhang_li else 0.0,
-    )
-
-
-def build_device(deck: Deck) -> Device | None:
-    """The electrons of a deck, or None for a classical run.  DeckError where the environment does not fit."""
-    table = deck.electrons
-    if table is None:
-        return None
-    try:
-        worker_count()  # before anything is written
-    except ValueError as error:
-        raise DeckError(str(error)) from None
-    return Device(
-        deck.lattice.shape,
-        periodic=deck.lattice.periodic,
-        hopping=table.hopping,
-        onsite=table.onsite,
-        sd_exchange=table.sd_exchange,
-        fermi_energy=table.fermi_energy,
-        temperature=table.temperature,
-        tolerance=table.tolerance,
-        leads=[Lead(lead.side, lead.coupling) for lead in table.lead],
-    )
-
-
-def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
-    """m(0), shape (nx, 3) or (nx, ny, 3).  DeckError where the texture or its file does not fit."""
-    table = deck.texture
-    parameters = table.model_dump(exclude={"kind", "relax"})
-    if table.kind == "random":
-        parameters["seed"] = deck.run.seed
-    if deck.texture_path is not None:
-        parameters["path"] = deck.texture_path
-    try:
-        m = textures.TEXTURES[table.kind](deck.lattice.shape, **parameters)
-    except (ValueError, OSError) as error:
-        key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
-        raise DeckError(f"{key}: {error}") from None
-    if table.relax:
-        magnet = magnet or build_magnet(deck)
-        m, torque = relax(magnet, m)
-        if not np.isfinite(torque) or torque > 1e-6 * magnet.largest_energy:
-            raise RunError(
-                f"texture.relax: a torque of {torque:.1e} was left; start from a texture nearer to a minimum, or relax "
-                "by a run with large magnet.damping"
-            )
-    return m
-
-
-class Parts:
-    """What the loop needs, built once from the deck; `start` is m(0) where a run file knows it already."""
-
-    def __init__(self, deck: Deck, field: Field | None, start: np.ndarray | None = None) -> None:
-        self.deck = deck
-        self.magnet = build_magnet(deck)
-        device, table = build_device(deck), deck.electrons
-        self.coupling = Coupling(
-            self.magnet,
-            device,
-            Gates(table.gate, deck.lattice.shape) if table else None,
-            order=table.order if table else 0,
-            velocity_feedback=bool(table and table.velocity_feedback),
-            back_action=table.back_action if table else 0.0,
-            velocity_tolerance=table.velocity_tolerance if table else 1e-11,
-            field=field,
-        )
-        self.start = initial_moments(deck, self.magnet) if start is None else start
-        self.imposed = _imposed(deck, self.start)
-        self.observables = Observables(deck, self.magnet, self.coupling, self.imposed)
-        self.stepper = refresh.stepper(deck, self.coupling)
-
-
-def _imposed(deck: Deck, start: np.ndarray) -> ImposedMotion | None:
-    motion = deck.motion
-    if motion.kind == "llg":
-        return None
-    if motion.kind == "frozen":
-        return ImposedMotion(start, np.array([0.0, 0.0, 1.0]), 0.0)
-    assert motion.axis is not None
-    assert motion.frequency is not None
-    axis = np.array(motion.axis)
-    return ImposedMotion(start, axis / np.linalg.norm(axis), motion.frequency)
-
-
-# --- stopping -------------------------------------------------------------------------------------------------------
-
-
-class _Stop:
-    """Whether the loop shall stop at the next checkpoint: a signal came or the wall time is over."""
-
-    def __init__(self, walltime: float | None) -> None:
-        self.deadline = None if walltime is None else time.monotonic() + walltime
-        self.reason: str | None = None
-
-    def signalled(self, number: int, _frame: FrameType | None) -> None:
-        """First signal: stop after this step; a second Ctrl-C stops at once (nothing flushed is lost)."""
-        if self.reason is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.reason = signal.Signals(number).name
-
-    def __bool__(self) -> bool:
-        if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
-            self.reason = "the wall time is over"
-        return self.reason is not None
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Signals are caught inside; only the main thread may do so."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {s: signal.signal(s, self.signalled) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 # --- the doors ------------------------------------------------------------------------------------------------------
@@ -207,19 +57,19 @@ def run(
     if not isinstance(deck, Deck):
         deck = load_deck(deck)
     deck = _until(deck, until)
-    stop = _Stop(walltime)
+    stop = Interrupts(walltime)
     with stop.listening():
-        parts = Parts(deck, field)
-        check_step(parts)
+        parts = build.build(deck, field)
+        check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
         state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
-        fields = parts.observables.fields()
+        fields = observables.fields(deck, parts.variables)
         writer = Writer.create(
             path, deck, deck.n_frames, deck.lattice.shape, fields, overwrite=overwrite, attrs=attributes
         )
         with _closing(writer):
-            watch = EnergyWatch(parts)
-            writer.append(_recorded(parts, state, watch))
+            watch = EnergyWatch(deck, parts.magnet, field is not None)
+            writer.append(_recorded(parts, 0, parts.magnet.pack(parts.start), watch))
             _advance(parts, state, writer, stop, progress, watch)
     return open_run(path)
 
@@ -259,8 +109,8 @@ def resume(
             raise
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
     _same_deck(path, deck, header)
-    parts = Parts(deck, field, start)
-    parts.coupling.solves = state.solves
+    parts = build.build(deck, field, start)
+    parts.stepper.solves = state.solves
     parts.stepper.restore(state.extra)
     if deck.n_steps < state.step:
         raise DeckError(
@@ -275,14 +125,14 @@ def resume(
     if committed >= done:  # else `reopen` tells that frames are missing
         # By their times: what lies behind may have been saved more or less often.
         done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
-    stop = _Stop(walltime)
+    stop = Interrupts(walltime)
     with stop.listening():
         writer = Writer.reopen(
             path, done, done + deck.frames_after(state.step), {"deck": deck.text, "title": deck.title}
         )
         with _closing(writer):
             with open_run(path) as past:
-                watch = EnergyWatch(parts, past)
+                watch = EnergyWatch(deck, parts.magnet, field is not None, past)
             _advance(parts, state, writer, stop, progress, watch)
     return open_run(path)
 
@@ -348,35 +198,32 @@ def _at_time(t: float, error: Exception) -> RunError:
     )
 
 
-def _recorded(parts: Parts, state: State, watch: EnergyWatch) -> dict:
-    """The frame at this state, judged; trouble of the electrons is told with the time."""
+def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[str, Any]:
+    """The frame at step n with moments y, judged; trouble of the electrons is told with the time."""
+    dt = parts.deck.integrator.step
     try:
-        # (Imposed motion has no steps.)  What is evaluated here is where the next step begins.
-        y = parts.magnet.pack(state.moment)
-        motion = None if parts.imposed is not None else parts.stepper.instant(state.step, y)
-        frame = parts.observables.frame(state.step, state.moment, motion)
+        frame = observables.frame(parts.stepper.instant(n, y), parts.variables)
     except TROUBLE as error:
-        raise _at_time(state.step * parts.deck.integrator.step, error) from error
-    check_moments(parts, state.moment, state.step)
-    watch.frame(state, frame)
+        raise _at_time(n * dt, error) from error
+    check_moments(frame["moment"], n, dt)
+    watch.frame(frame)
     return frame
 
 
-def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: bool, watch: EnergyWatch) -> None:
+def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progress: bool, watch: EnergyWatch) -> None:
     """Step from `state` to the end of the deck, saving frames and checkpoints.  The only loop over time.
 
     A run that goes wrong leaves a checkpoint of its last good state behind.
     """
-    deck, magnet, imposed = parts.deck, parts.magnet, parts.imposed
+    deck, magnet, stepper = parts.deck, parts.magnet, parts.stepper
     every, last, dt = deck.save_interval_steps, deck.n_steps, deck.integrator.step
     seconds, steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
-    y = magnet.pack(state.moment)
-    n = state.step
+    n, y = state.step, magnet.pack(state.moment)
 
     def here() -> State:
-        moments = imposed.moments(n * dt) if imposed is not None else magnet.unpack(y).copy()
-        still, solves = np.zeros_like(moments), parts.coupling.solves
-        return State(step=n, moment=moments, velocity=still, solves=solves, extra=parts.stepper.state())
+        moments = magnet.unpack(y).copy()
+        still = np.zeros_like(moments)
+        return State(step=n, moment=moments, velocity=still, solves=stepper.solves, extra=stepper.state())
 
     def save_checkpoint(now: State | None = None) -> State:
         now = now or here()
@@ -389,16 +236,10 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: _Stop, progress: 
     with Progress(deck, n, enabled=progress) as bar:
         try:
             while n < last and not stop:
-                # Imposed motion is known at every time: nothing happens between two frames.
-                stride = min(every - n % every, last - n) if imposed is not None else 1
-                if imposed is None:
-                    y = parts.stepper.step(n, y)
-                    if magnet.stretched is not None:
-                        check_moments(parts, magnet.unpack(y), n + 1, magnet.stretched)
-                before, n = n, n + stride
+                before = n
+                n, y = stepper.advance(n, y, min(n - n % every + every, last))
                 if n % every == 0:
-                    reached = here()
-                    frame = _recorded(parts, reached, watch)
+                    frame = _recorded(parts, n, y, watch)
                     writer.append(frame)
                     bar.frame(n, frame)
                     framed = here()  # with what the frame has evaluated for the next step

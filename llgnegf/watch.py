@@ -14,10 +14,10 @@ import numpy as np
 
 import integrators
 from llgnegf.errors import DeckError, RunError, RunWarning
+from llgnegf.magnet import Magnet
 
 if TYPE_CHECKING:
-    from llgnegf.checkpoint import State
-    from llgnegf.simulation import Parts
+    from llgnegf.deck import Deck
     from llgnegf.trajectory import Run
 
 # A rise of the energy counts from this share of the energy of the motion on (below, the motion may still be right) ...
@@ -34,24 +34,23 @@ class EnergyRises(RunError):
 # --- the step against the precession --------------------------------------------------------------------------------
 
 
-def check_step(parts: Parts) -> None:
-    """Sets `integrator.step` against the fastest precession at the start of a run.
+def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
+    """Sets `integrator.step` against the fastest precession at the start of a run, where the moments are m (..., 3).
 
     DeckError where the method is unstable for certain; RunWarning where waves of moments, which turn up to twice as
     fast as one moment in the field of the rest, currents or electrons could make it so.
     """
-    deck, magnet = parts.deck, parts.magnet
-    if parts.imposed is not None or not deck.n_steps:
+    if deck.motion.is_imposed or not deck.n_steps:
         return
     method = integrators.get(deck.integrator.method)
     step, damping = deck.integrator.step, deck.magnet.damping
     with np.errstate(all="ignore"):
         # Damping slows: dm/dt of a field B is |m x B| / (S sqrt(1 + alpha^2)).
         slower = math.hypot(1.0, damping)
-        rate = magnet.max_precession_rate(magnet.pack(parts.start)) / slower
+        rate = magnet.max_precession_rate(magnet.pack(m)) / slower
     zhang_li = deck.magnet.zhang_li
     drift = sum(map(abs, zhang_li.velocity)) if zhang_li else 0.0
-    electrons = 2 * abs(parts.coupling.strength) / deck.magnet.spin  # |Tr rho sigma| < 2
+    electrons = 2 * abs(_strength(deck)) / deck.magnet.spin  # |Tr rho sigma| < 2
     fastest = max(rate, (magnet.fastest_rate + electrons) / slower + drift)
     # A wave that grows less than tenfold in the whole run is none to warn of: Heun lets every undamped one grow.
     stable = integrators.stable_product(method, damping, 10 ** (1 / deck.n_steps))
@@ -83,18 +82,20 @@ def _rounded_down(x: float) -> float:
 # --- after every step -----------------------------------------------------------------------------------------------
 
 
-def check_moments(parts: Parts, m: np.ndarray, step: int, stretched: tuple[int, ...] | None = None) -> None:
-    """RunError where moments are no numbers, or a site was `stretched` by the step.  m: (..., 3), after the step."""
+def check_moments(m: np.ndarray, n: int, dt: float, stretched: tuple[int, ...] | None = None) -> None:
+    """RunError where moments are no numbers, or a site was `stretched` by the step.
+
+    m: (..., 3), after step n of length dt; stretched: `Magnet.stretched`.
+    """
     wrong = np.argwhere(~np.isfinite(m).all(axis=-1))
     if stretched is None and not len(wrong):
         return
     site = wrong[0].tolist() if len(wrong) else list(stretched or ())
-    dt = parts.deck.integrator.step
     what = (
-        f"the moment of site {site} is not finite at t = {step * dt:g}"
+        f"the moment of site {site} is not finite at t = {n * dt:g}"
         if len(wrong)
-        else f"the step to t = {step * dt:g} changed the length of the moment of site {site} by more than "
-        f"{100 * parts.magnet.LARGEST_STRETCH:.0f} %"
+        else f"the step to t = {n * dt:g} changed the length of the moment of site {site} by more than "
+        f"{100 * Magnet.LARGEST_STRETCH:.0f} %"
     )
     raise RunError(
         f"{what}: integrator.step = {dt:g} is too large, or a term of the deck is; try half the step, --set "
@@ -113,17 +114,20 @@ class EnergyWatch:
     energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating of a small texture shows within a large lattice.
     """
 
-    def __init__(self, parts: Parts, past: Run | None = None) -> None:
-        """past: the frames before those to come, of the run that is resumed."""
-        deck = parts.deck
-        zhang_li, gates = deck.magnet.zhang_li, deck.electrons.gate if deck.electrons is not None else ()
-        driven = parts.coupling.field is not None or gates or (zhang_li is not None and any(zhang_li.velocity))
-        self.applies = parts.imposed is None and deck.magnet.damping > 0 and not driven
-        self.parts = parts
-        self.back_action = deck.electrons.back_action if deck.electrons is not None and parts.coupling.strength else 0.0
+    def __init__(self, deck: Deck, magnet: Magnet, user_field: bool = False, past: Run | None = None) -> None:
+        """user_field: whether one drives the moments; past: frames before those to come, where a run is resumed."""
+        table, zhang_li = deck.electrons, deck.magnet.zhang_li
+        gates = table.gate if table is not None else ()
+        self.deck, self.magnet, self.strength = deck, magnet, _strength(deck)
+        current = zhang_li is not None and any(zhang_li.velocity)
+        # The energy is known where electrons are frozen; others may drive the moments.
+        others = table is not None and table.method != "frozen" and self.strength
+        driven = user_field or gates or current or others
+        self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
+        self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0
-        if deck.electrons is not None and self.back_action:
-            table, sites = deck.electrons, math.prod(deck.lattice.shape)
+        if table is not None and self.back_action:
+            sites = math.prod(deck.lattice.shape)
             scale = self.back_action * (table.hopping + abs(table.sd_exchange)) * sites
             self.electrons = _TOLERANCES * table.tolerance * scale
         self.lowest, self.at = np.inf, 0.0
@@ -132,13 +136,13 @@ class EnergyWatch:
             energies = self._energy({name: np.asarray(past[name]) for name in past.names if name in _SUMMANDS})
             self.lowest, self.at = float(np.min(energies)), float(past.times[np.argmin(energies)])
 
-    def frame(self, state: State, frame: Mapping[str, Any]) -> None:
-        """Judges a frame before it is saved.  Raises EnergyRises."""
+    def frame(self, frame: Mapping[str, Any]) -> None:
+        """Judges a frame, {variable: value}, before it is saved.  Raises EnergyRises."""
         if not self.applies:
             return
         energy, velocity = float(self._energy(frame)), np.asarray(frame["velocity"])
-        magnet, deck = self.parts.magnet, self.parts.deck
-        rate = magnet.max_precession_rate(magnet.pack(state.moment)) + abs(self.parts.coupling.strength) / magnet.spin
+        magnet, deck = self.magnet, self.deck
+        rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + abs(self.strength) / magnet.spin
         moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
         terms = sum(abs(float(frame[f"energy_{name}"])) for name in ("exchange", "dmi", "anisotropy", "zeeman"))
         terms += self.back_action * abs(float(frame.get("grand_potential", 0.0)))
@@ -167,3 +171,8 @@ class EnergyWatch:
 
 
 _SUMMANDS = ("energy_classical", "grand_potential")
+
+
+def _strength(deck: Deck) -> float:
+    """Field of the electrons on a moment over their spin density, energy."""
+    return deck.electrons.back_action * deck.electrons.sd_exchange if deck.electrons is not None else 0.0

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import checkpoint, load_deck, resume, run
+from llgnegf import checkpoint, load_deck, observables, resume, run
+from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.electrons import Frozen, FrozenLattice, green, slices
-from llgnegf.simulation import Parts
 
 # Every kernel that makes a sweep, and where its energies are among the arguments.
 KERNELS = {green.contour_sums: 0, green.surface_terms: 0, green.between_terms: 0, slices._eliminate: 2}
@@ -168,19 +168,19 @@ def test_a_frame_makes_no_contour_beside_those_of_its_velocity(watch, options, b
     Beside them a frame evaluates the rule of the surface part once more for the currents (8 energies, at kT = 0 one)
     and, unless it is among them, E_F for the width of the levels.
     """
-    parts = Parts(load_deck("wall_in_wire", **options), None)
+    parts = build(load_deck("wall_in_wire", **options))
     y = parts.magnet.pack(parts.start)
     for n in range(3):
         watch.forget()
-        before = parts.coupling.solves
-        motion = parts.stepper.instant(n, y)
+        before = parts.stepper.solves
+        instant = parts.stepper.instant(n, y)
         contours, energies = len(watch.calls["contour_sums"]), watch.energies
-        frame = parts.observables.frame(n, parts.magnet.unpack(y), motion)
+        frame = observables.frame(instant, parts.variables)
         assert watch.frozen == 1
         assert len(watch.calls["contour_sums"]) == contours <= (4 if n == 0 else 3) + len(options)
         assert watch.energies == energies + beside
-        assert frame["solves"] == parts.coupling.solves == before + watch.energies
-        y = parts.stepper.step(n, y)
+        assert frame["solves"] == parts.stepper.solves == before + watch.energies
+        _, y = parts.stepper.advance(n, y, n + 1)
 
 
 @pytest.mark.parametrize("electrons", ["stage", "step"])
@@ -286,12 +286,13 @@ def test_frames_hold_the_response_to_their_velocity(tmp_path, changes):
     one = deck(**changes)
     with run(one, tmp_path / "run.h5") as result:
         for i in range(result.n_frames):
-            parts = Parts(one, None)
-            potential, rate = parts.coupling.gate_state(float(result.times[i]))
+            parts = build(one)
+            coupling = parts.stepper.coupling
+            potential, rate = coupling.gate_state(float(result.times[i]))
             m, velocity = result["moment"][i], result["velocity"][i]
             if not one.electrons.velocity_feedback:
                 velocity = np.zeros_like(velocity)
-            device = parts.coupling.device
+            device = coupling.device
             spin = device.spin_density(m, velocity, potential, rate)
             if device.is_lattice:
                 charge, flow = device.lead_currents(m, velocity, potential, rate)

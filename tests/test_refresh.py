@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from llgnegf import checkpoint, refresh, resume, run
+from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.errors import RunError
-from llgnegf.simulation import Parts
 
 CHAIN = """
 [lattice]
@@ -56,19 +56,19 @@ class Followed:
 
     def __init__(self, duration, field=None, **changes):
         one = deck(**changes)
-        parts = Parts(one, field)
-        self.stepper, self.coupling, self.evaluated = parts.stepper, parts.coupling, []
-        motion = parts.coupling.motion
+        parts = build(one, field)
+        self.stepper, self.coupling, self.evaluated = parts.stepper, parts.stepper.coupling, []
+        motion = self.coupling.motion
 
         def counted(t, y, near=None):
             self.evaluated.append(t)
             return motion(t, y, near)
 
-        parts.coupling.motion = counted
+        self.coupling.motion = counted
         y = parts.magnet.pack(parts.start)
         moments = [parts.magnet.unpack(y).copy()]
         for n in range(round(duration / one.integrator.step)):
-            y = parts.stepper.step(n, y)
+            _, y = parts.stepper.advance(n, y, n + 1)
             moments.append(parts.magnet.unpack(y).copy())
         self.moments = np.array(moments)
 
@@ -131,14 +131,14 @@ def test_every_order_and_method(options, method):
 def test_the_bound_holds_for_the_field_between_evaluations():
     """The interpolated field against the electrons asked at every step, across the moments."""
     one = deck(electrons__tolerance=1e-4)
-    parts = Parts(one, None)
+    parts = build(one)
     y, worst = parts.magnet.pack(parts.start), []
     for n in range(100):
-        y = parts.stepper.step(n, y)
+        _, y = parts.stepper.advance(n, y, n + 1)
         if n < 2:
             continue
         there = parts.stepper._field(n + 1, parts.stepper.points + 1)
-        true = parts.coupling.motion((n + 1) * 0.2, y).electron_field
+        true = parts.stepper.coupling.motion((n + 1) * 0.2, y).electron_field
         worst.append(abs(np.cross(parts.magnet.unpack(there - true), parts.magnet.unpack(y))).max())
     assert max(worst) < 2 * 0.5 * 1e-4
     assert len(parts.stepper.nodes) > 3

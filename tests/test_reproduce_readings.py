@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from integrators import METHODS
+from llgnegf.build import build_device
 from llgnegf.cli import main
 from llgnegf.deck import load_deck
 from llgnegf.electrons.quadrature import ToleranceError
@@ -24,7 +25,6 @@ from llgnegf.reproduce.pump_readings import (
     uniform_velocity,
 )
 from llgnegf.reproduce.skyrmion_pump import LETTER, SHORT, pump_deck, right_current
-from llgnegf.simulation import build_device
 from tests.test_reproduce import read
 from tests.test_reproduce_pump import TINY
 from textures import TEXTURES, skyrmion_center

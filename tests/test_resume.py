@@ -7,9 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint, open_run, resume, run, simulation
+from llgnegf import build, checkpoint, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.errors import DeckError, RunError, RunWarning
+from llgnegf.magnet import Magnet
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
 
@@ -93,14 +94,14 @@ def test_frames_that_come_out_otherwise_are_told(command, path, monkeypatch):
     assert checkpoint.load_newest(path)[0].step == 7
     with open_run(path) as left:
         before = np.asarray(left["moment"])
-    normalize = simulation.Magnet.normalize
+    normalize = Magnet.normalize
 
     def otherwise(self, y):
         y = normalize(self, y)
         y[0, 1, 1] = np.nextafter(y[0, 1, 1], 2)
         return y
 
-    monkeypatch.setattr(simulation.Magnet, "normalize", otherwise)
+    monkeypatch.setattr(Magnet, "normalize", otherwise)
     code, lines = command("resume", "run.h5")
     assert code == 0
     assert len(lines) == 1
@@ -231,24 +232,25 @@ def test_frames_on_another_grid_survive_a_kill(command, tmp_path, path, monkeypa
     every = tmp_path / "every.h5"
     run(deck(CLASSICAL, run__save_every=0.1, run__duration=2.0), every).close()
     stop(path, until=0.8, run__save_every=0.2)
-    step, real = {"count": 0}, simulation.Parts.__init__
+    step, real = {"count": 0}, build.build
 
     class Killed(BaseException):
         pass
 
-    def slow(self, *arguments):
-        real(self, *arguments)
-        go = self.stepper.step
+    def slow(*arguments):
+        parts = real(*arguments)
+        go = parts.stepper.advance
 
-        def counted(n, y):
+        def counted(n, y, limit):
             step["count"] += 1
             if step["count"] == 7:
                 raise Killed
-            return go(n, y)
+            return go(n, y, limit)
 
-        self.stepper.step = counted
+        parts.stepper.advance = counted
+        return parts
 
-    monkeypatch.setattr(simulation.Parts, "__init__", slow)
+    monkeypatch.setattr(build, "build", slow)
     for interval in (0.1, 0.3):
         step["count"] = 0
         with pytest.raises(Killed):

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import checkpoint, load_deck, open_run, resume, run, simulation
+from llgnegf import build, checkpoint, load_deck, open_run, resume, run, simulation
+from llgnegf.coupling import Coupling
 from llgnegf.deck import parse_deck
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning, StoppedEarly
+from llgnegf.interrupts import Interrupts
 from llgnegf.magnet.relax import relax
 from tests.oracles import classical, self_consistent
 from tests.oracles.electrons_dense import Wire
@@ -375,7 +377,7 @@ def test_a_signal_next_to_the_end(path, monkeypatch, frame, stops):
 
 
 def test_a_second_interrupt_stops_at_once(path, monkeypatch):
-    stop = simulation._Stop(None)
+    stop = Interrupts(None)
     stop.signalled(signal.SIGINT, None)
     assert stop
     with pytest.raises(KeyboardInterrupt):
@@ -533,12 +535,12 @@ def test_a_step_that_is_far_too_large_is_told(path, text):
 def test_trouble_of_the_electrons_is_told_with_its_time(path, monkeypatch):
     count = iter(range(100))
 
-    def motion(self, *arguments, real=simulation.Coupling.motion):
+    def motion(self, *arguments, real=Coupling.motion):
         if next(count) > 20:
             raise ToleranceError("no poles left")
         return real(self, *arguments)
 
-    monkeypatch.setattr(simulation.Coupling, "motion", motion)
+    monkeypatch.setattr(Coupling, "motion", motion)
     with pytest.raises(RunError, match=r"t = 0\.\d+: no poles left"):
         run(deck(), path)
 
@@ -556,7 +558,7 @@ def test_relax_starts_from_a_minimum(path):
         np.testing.assert_allclose(moments[-1], moments[0], atol=1e-7)
         assert abs(np.asarray(result["velocity"])).max() < 1e-8
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "relax", lambda magnet, m: relax(magnet, m, max_steps=1))
+        patch.setattr(build, "relax", lambda magnet, m: relax(magnet, m, max_steps=1))
         with pytest.raises(RunError, match=r"texture\.relax: a torque of .* was left"):
             run(start, path, overwrite=True)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import checkpoint, load_deck, open_run, resume, run, simulation
+from llgnegf import build, checkpoint, load_deck, open_run, resume, run
 from llgnegf.cli import main
+from llgnegf.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
@@ -56,8 +57,8 @@ def test_the_stability_of_a_method_is_where_damped_motion_begins_to_grow(method)
 def growth(method, step):
     """By how much transverse noise on a ferromagnetic chain grows in 300 steps."""
     one = deck(CHAIN, integrator__method=method)
-    magnet = simulation.build_magnet(one)
-    y = magnet.pack(noisy(simulation.initial_moments(one)))
+    magnet = build.build_magnet(one)
+    y = magnet.pack(noisy(build.initial_moments(one)))
     before = abs(y[:2]).max()
     for n in range(300):
         y = magnet.normalize(integrators.get(method).step(lambda t, y: magnet.velocity(y), n * step, y, step))
@@ -105,9 +106,9 @@ def test_electrons_and_currents_count_as_doubt(path):
         {"magnet__zhang_li": {"velocity": [-6.0, 0.0]}},
     ):
         one = deck(CHAIN, integrator__step=0.5, run__duration=0.5, run__save_every=0.5, **changes)
-        parts = simulation.Parts(one, None)
+        parts = build.build(one)
         with pytest.warns(RunWarning, match="sure to be stable"):
-            check_step(parts)
+            check_step(one, parts.magnet, parts.start)
     # An imposed motion has no step to be unstable.
     turning = {"motion__kind": "precession", "motion__axis": [1, 0, 0], "motion__frequency": 1e-3}
     run(deck(CHAIN, integrator__step=200.0, run__save_every=200.0, **turning), path, overwrite=True).close()
@@ -238,9 +239,9 @@ def test_no_false_alarm(path, name, monkeypatch):
     told = []
     real = EnergyWatch.frame
 
-    def frame(self, state, values):
+    def frame(self, values):
         assert self.applies
-        real(self, state, values)
+        real(self, values)
         told.append(float(self._energy(values)))
 
     monkeypatch.setattr(EnergyWatch, "frame", frame)
@@ -261,8 +262,8 @@ def test_no_false_alarm(path, name, monkeypatch):
     ids=["gates", "current", "undamped", "imposed"],
 )
 def test_what_is_driven_may_gain_energy(path, changes):
-    parts = simulation.Parts(deck(**changes), None)
-    assert not EnergyWatch(parts).applies
+    one = deck(**changes)
+    assert not EnergyWatch(one, build.build_magnet(one)).applies
     run(deck(**changes), path).close()
 
 
@@ -285,7 +286,7 @@ def test_a_users_field_may_drive(path):
 def test_trouble_with_the_electrons_leaves_a_checkpoint_to_go_on_from(tmp_path, monkeypatch, error, words, refresh):
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
     one = deck(run__checkpoint_every="1 h", integrator__electrons=refresh)
-    real = simulation.Coupling.motion
+    real = Coupling.motion
 
     def motion(self, t, y, *more, **options):
         if t > 0.65:
@@ -293,7 +294,7 @@ def test_trouble_with_the_electrons_leaves_a_checkpoint_to_go_on_from(tmp_path, 
         return real(self, t, y, *more, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(simulation.Coupling, "motion", motion)
+        patch.setattr(Coupling, "motion", motion)
         with pytest.raises(RunError, match=words) as caught:
             run(one, cut)
         assert caught.value.exit_code == 1

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integrators import get
+from llgnegf.build import build_device, build_magnet, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.electrons import Device
 from llgnegf.electrons.lattice_current import LatticeCurrents
@@ -46,7 +47,6 @@ from llgnegf.reproduce.skyrmion_pump import (
     pump_deck,
     right_current,
 )
-from llgnegf.simulation import build_device, build_magnet, initial_moments
 from textures import skyrmion_center
 
 Track = Callable[[Iterable], Iterable]

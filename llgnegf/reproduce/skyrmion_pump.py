@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llgnegf.build import build_device, initial_moments
 from llgnegf.deck import Deck, changes_past, load_deck
 from llgnegf.electrons import Device
 from llgnegf.electrons.threads import each
 from llgnegf.errors import DeckError, FileError
 from llgnegf.gates import Gates
 from llgnegf.reproduce.panels import Curve, Figure, Panel
-from llgnegf.simulation import build_device, initial_moments, resume, run
+from llgnegf.simulation import resume, run
 from llgnegf.trajectory import Run, open_run
 
 Track = Callable[[Iterable], Iterable]

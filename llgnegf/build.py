@@ -1,0 +1,195 @@
+"""From a deck to what a run is made of: the one file that knows both the tables of a deck and the physics.
+
+`build` is what `run`, `resume` and `check` begin with; the functions before it give single parts of a deck to whoever
+needs no more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+import textures
+from llgnegf import refresh
+from llgnegf.coupling import Coupling, Field
+from llgnegf.deck import Deck
+from llgnegf.deck_checks import show
+from llgnegf.deck_schema import FromFile
+from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.threads import worker_count
+from llgnegf.errors import DeckError, RunError
+from llgnegf.gates import Gates
+from llgnegf.imposed import Imposed
+from llgnegf.magnet import Magnet
+from llgnegf.magnet.relax import relax
+from llgnegf.observables import ELECTRONS, Variable, variables_of
+from llgnegf.stepper import Stepper
+
+
+def build_magnet(deck: Deck) -> Magnet:
+    """The classical terms of a deck."""
+    table = deck.magnet
+    zhang_li = table.zhang_li
+    return Magnet(
+        deck.lattice.shape,
+        periodic=deck.lattice.periodic,
+        spin=table.spin,
+        exchange=table.exchange,
+        dmi=table.dmi,
+        dmi_kind=table.dmi_kind,
+        anisotropy=table.anisotropy,
+        easy_axis=table.easy_axis,
+        hard_anisotropy=table.hard_anisotropy,
+        hard_axis=table.hard_axis,
+        field=table.field,
+        damping=table.damping,
+        zhang_li_velocity=zhang_li.velocity if zhang_li else (0.0, 0.0),
+        zhang_li_beta=zhang_li.beta if zhang_li else 0.0,
+    )
+
+
+def build_device(deck: Deck) -> Device | None:
+    """The electrons of a deck, or None for a classical run.  DeckError where the environment does not fit."""
+    table = deck.electrons
+    if table is None:
+        return None
+    try:
+        worker_count()  # before anything is written
+    except ValueError as error:
+        raise DeckError(str(error)) from None
+    return Device(
+        deck.lattice.shape,
+        periodic=deck.lattice.periodic,
+        hopping=table.hopping,
+        onsite=table.onsite,
+        sd_exchange=table.sd_exchange,
+        fermi_energy=table.fermi_energy,
+        temperature=table.temperature,
+        tolerance=table.tolerance,
+        leads=[Lead(lead.side, lead.coupling) for lead in table.lead],
+    )
+
+
+def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
+    """m(0), shape (nx, 3) or (nx, ny, 3).  DeckError where the texture or its file does not fit."""
+    table = deck.texture
+    parameters = table.model_dump(exclude={"kind", "relax"})
+    if table.kind == "random":
+        parameters["seed"] = deck.run.seed
+    if deck.texture_path is not None:
+        parameters["path"] = deck.texture_path
+    try:
+        m = textures.TEXTURES[table.kind](deck.lattice.shape, **parameters)
+    except (ValueError, OSError) as error:
+        key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
+        raise DeckError(f"{key}: {error}") from None
+    if table.relax:
+        magnet = magnet or build_magnet(deck)
+        m, torque = relax(magnet, m)
+        if not np.isfinite(torque) or torque > 1e-6 * magnet.largest_energy:
+            raise RunError(
+                f"texture.relax: a torque of {torque:.1e} was left; start from a texture nearer to a minimum, or relax "
+                "by a run with large magnet.damping"
+            )
+    return m
+
+
+def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
+    """The right-hand side of a deck: its moments, its electrons and a user's `field`."""
+    device, table = build_device(deck), deck.electrons
+    return Coupling(
+        magnet,
+        device,
+        Gates(table.gate, deck.lattice.shape) if table else None,
+        order=table.order if table else 0,
+        velocity_feedback=bool(table and table.velocity_feedback),
+        back_action=table.back_action if table else 0.0,
+        velocity_tolerance=table.velocity_tolerance if table else 1e-11,
+        field=field,
+    )
+
+
+# --- what carries the moments ---------------------------------------------------------------------------------------
+
+Make = Callable[[Deck, Magnet, np.ndarray, Field | None], Stepper]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What gives the spin density of the electrons (`electrons.method`).
+
+    steppers: by `motion.kind`, from deck, magnet, m(0) and a user's field; kinds that are not there are refused.
+    variables: what its instants add to the run file.
+    """
+
+    steppers: Mapping[str, Make]
+    variables: tuple[Variable, ...] = ()
+
+
+def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) -> Stepper:
+    return refresh.stepper(deck, build_coupling(deck, magnet, field))
+
+
+def _precession(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    assert deck.motion.axis is not None
+    assert deck.motion.frequency is not None
+    return Imposed(deck, build_coupling(deck, magnet, field), start, deck.motion.axis, deck.motion.frequency)
+
+
+def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    return Imposed(deck, build_coupling(deck, magnet, field), start, (0.0, 0.0, 1.0), 0.0)
+
+
+_STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
+# Of a deck without electrons.
+CLASSICAL = Method(_STEPPERS)
+# By `electrons.method`, one line each; `deck_schema.METHOD_TABLES` has their tables in a deck.
+METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS, ELECTRONS)}
+
+
+def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None = None) -> Stepper:
+    """What carries the moments of a deck from m(0) = start, (nx[, ny], 3), on.  DeckError for a motion it has not."""
+    steppers = _method(deck).steppers
+    if deck.motion.kind not in steppers:
+        assert deck.electrons is not None
+        raise DeckError(
+            f"motion.kind = {show(deck.motion.kind)}: not available with electrons.method = "
+            f"{show(deck.electrons.method)}; allowed: {', '.join(map(show, steppers))}"
+        )
+    return steppers[deck.motion.kind](deck, magnet, start, field)
+
+
+def _method(deck: Deck) -> Method:
+    return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the loop over time needs, built once from the deck.
+
+    start: m(0), (nx[, ny], 3); variables: those of the run file, in its order.
+    """
+
+    deck: Deck
+    magnet: Magnet
+    start: np.ndarray
+    stepper: Stepper
+    variables: tuple[Variable, ...]
+
+
+def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = None) -> Parts:
+    """All parts of a deck.
+
+    field: a user's own term of the effective field, see `run`; start: m(0), (nx[, ny], 3), where a run file knows it
+    already.  Raises DeckError where texture, motion or environment do not fit, RunError where the texture does not
+    relax.
+    """
+    magnet = build_magnet(deck)
+    start = initial_moments(deck, magnet) if start is None else start
+    stepper = build_stepper(deck, magnet, start, field)
+    return Parts(deck, magnet, start, stepper, variables_of(deck, _method(deck).variables))

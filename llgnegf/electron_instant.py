@@ -1,0 +1,75 @@
+"""An instant of electrons that are frozen there and respond to the motion to first order: what frames say of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from llgnegf.coupling import Coupling, Motion
+from llgnegf.deck import Deck
+from llgnegf.electrons.density import Response, SpinDensity
+from llgnegf.stepper import Instant
+
+
+class ElectronInstant(Instant):
+    """Electrons frozen at moments and gates of this instant.
+
+    potential: gate voltages, (nx[, ny]), energy.
+    """
+
+    def __init__(
+        self,
+        deck: Deck,
+        coupling: Coupling,
+        n: int,
+        y: np.ndarray,
+        motion: Motion,
+        *,
+        feedback: bool,
+        first_order: bool,
+    ) -> None:
+        """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all."""
+        super().__init__(deck, coupling.magnet, n, y, motion.velocity)
+        assert motion.frozen is not None
+        self.frozen = motion.frozen
+        self.potential, self._rate = coupling.gate_state(self.t)
+        self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)
+        self._coupling, self._motion, self._first_order = coupling, motion, first_order
+
+    @cached_property
+    def response(self) -> Response | None:
+        """Of the electrons to the motion that acts on them; None where none does, or at order 0."""
+        known = self._motion.response
+        if known is None and self._first_order and (self._driving.any() or self._rate.any()):
+            return self.frozen.respond(self._driving, self._rate)
+        return known
+
+    @cached_property
+    def spin(self) -> SpinDensity:
+        """Spin density and electrons per site, by origin."""
+        return self.frozen.parts(self.response)
+
+    @cached_property
+    def currents(self) -> tuple[np.ndarray, np.ndarray]:
+        """Particles (2,) and spin (2, 3) that flow into the left and the right lead, 1/time."""
+        return self._driven_currents()
+
+    def _driven_currents(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those of the response."""
+        return self.frozen.lead_currents(self._driving, self._rate, self.response)
+
+    @cached_property
+    def level_width(self) -> float:
+        """Width of the sharpest level at the Fermi energy, energy; inf where the leads have no states there."""
+        return self.frozen.level_width()
+
+    @property
+    def grand_potential(self) -> float:
+        """Of the electrons, relative to the bare wire, energy."""
+        return self.frozen.grand_potential
+
+    @property
+    def solves(self) -> int:
+        """Green's functions that the run has evaluated, those for this instant included as far as they are."""
+        return self._coupling.solves
