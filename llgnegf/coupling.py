@@ -20,9 +20,8 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from llgnegf.electrons import Device, Frozen, FrozenLattice
+from llgnegf.electrons import Device, Frozen, Response
 from llgnegf.electrons.counter import Counter
-from llgnegf.electrons.density import Response
 from llgnegf.errors import RunError
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
@@ -83,7 +82,7 @@ class Motion:
     """
 
     velocity: np.ndarray
-    frozen: Frozen | FrozenLattice | None
+    frozen: Frozen | None
     electron_field: np.ndarray | None
     tried: Tried | None = None
 
@@ -131,7 +130,7 @@ class Coupling:
     def solves(self, count: int) -> None:
         self._counter.count = count
 
-    def freeze(self, t: float, m: np.ndarray) -> Frozen | FrozenLattice:
+    def freeze(self, t: float, m: np.ndarray) -> Frozen:
         """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
         assert self.device is not None
         return self.device.freeze(m, self.gate_state(t)[0], self._counter)
@@ -204,7 +203,7 @@ class Coupling:
 
     def _solve(
         self,
-        frozen: Frozen | FrozenLattice,
+        frozen: Frozen,
         y: np.ndarray,
         own: np.ndarray | None,
         rate: np.ndarray,
@@ -287,9 +286,9 @@ class Coupling:
             )
         return Motion(packed(v), frozen, field, tried)
 
-    def _without_sea(self, frozen: Frozen | FrozenLattice, y: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """About the v with v - L[J_sd chi_surf v] = b on a lattice; b on a chain, where both parts cost alike."""
-        if not isinstance(frozen, FrozenLattice):
+    def _without_sea(self, frozen: Frozen, y: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """About the v with v - L[J_sd chi_surf v] = b where that is cheap; b on chains, where both cost alike."""
+        if not frozen.surface_is_cheap:
             return b
         magnet, shape = self.magnet, frozen.m.shape
         no_rate = np.zeros(frozen.device.shape)

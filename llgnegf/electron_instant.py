@@ -8,7 +8,7 @@ import numpy as np
 
 from llgnegf.coupling import Coupling, Motion
 from llgnegf.deck import Deck
-from llgnegf.electrons.density import Response, SpinDensity
+from llgnegf.electrons import Response, SpinDensity
 from llgnegf.stepper import Instant
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .system import OpenSystem, Segment, Vectors
+from .open_system import OpenSystem, Segment, Vectors
 
 Floats = NDArray[np.float64]
 

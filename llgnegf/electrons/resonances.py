@@ -25,7 +25,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from .folding import FoldedLevels, Piece
-from .system import Factorized, Mask, OpenSystem, Segment, Vectors
+from .open_system import Factorized, Mask, OpenSystem, Segment, Vectors
 from .threads import each
 
 Floats = NDArray[np.float64]

@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .bound_states import Shares
-from .current import Extended
-from .density import Frozen, contour_integral, rotation_generator, surface_integrand
-from .device import IDENTITY, Contour, Device, dense_hamiltonian
+from .chain_rows import contour_integral, surface_integrand
+from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
+from .frozen import Frozen, rotation_generator
 from .quadrature import ToleranceError, adaptive_nodes, fermi
+from .system import IDENTITY, Contour, System, dense_hamiltonian
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SteadyPrecession:
 
 
 def steady_precession(
-    device: Device,
+    device: System,
     m: ArrayLike,
     axis: ArrayLike,
     frequency: float,
@@ -78,7 +79,7 @@ def steady_precession(
                 raise
 
 
-def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
+def _steady(device: System, m, axis, frequency, potential) -> SteadyPrecession:
     # One site of each lead is attached: its bond carries the lead current, and nothing else changes.
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
@@ -123,7 +124,7 @@ def _all_levels(H: NDArray[np.complex128]) -> Levels:
     return Levels(energies, vectors.T, vectors.T)
 
 
-def _filled(device: Device, filling: NDArray[np.float64], states: NDArray[np.complex128]):
+def _filled(device: System, filling: NDArray[np.float64], states: NDArray[np.complex128]):
     """sum_n filling_n v_n v_n^+ on sites (n, 4) and over bonds (n - 1, 4), for states (k, 2n)."""
     spinors = states.reshape(-1, device.n_sites, 2)
     shares = Shares([(f * v, v) for f, v in zip(filling, spinors, strict=True)], device.n_sites)

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from integrators import get
 from llgnegf.build import build_device, build_magnet, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.electrons import Device
-from llgnegf.electrons.lattice_current import LatticeCurrents
+from llgnegf.electrons import Device, LatticeCurrents
 from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
 from llgnegf.electrons.threads import each
 from llgnegf.gates import Gates

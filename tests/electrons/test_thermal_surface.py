@@ -149,7 +149,7 @@ def test_levels_bound_in_one_mode_and_inside_the_band_of_another():
     assert abs(missing).max() < 1e-8
     levels = device.freeze(m)
     levels.surface(device.coupling_blocks(np.cross([0.0, 0.0, 1.0], m), np.zeros((7, 4))))
-    inside = levels.fermi_surface._chosen.discrete().energies
+    inside = levels.sweeps.surface._chosen.discrete().energies
     assert len(inside)
     assert device.band[0] < inside.min()
 
