@@ -6,7 +6,8 @@ Knows nothing of the LLG, of decks or of files.
 from .currents import Currents, LatticeCurrents
 from .device import Device
 from .frozen import Frozen, Response, SpinDensity
-from .leads import Lead, chain_self_energy
+from .leads import Lead
+from .modes import chain_self_energy
 from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
 

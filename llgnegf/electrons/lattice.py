@@ -189,7 +189,7 @@ class LatticeSweeps:
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """ln det G^-1 of the lattice without moments and gates: scalar recursions, mode by mode."""
         device, modes = self.device, self.device.modes
-        left, right = (modes.chain_self_energy(z, coupling) for coupling in device.couplings)
+        left, right = (lead.of_modes(z) for lead in device.ends)
         total = np.zeros(len(z), complex)
         g = np.zeros_like(left)
         nx = device.shape[0]

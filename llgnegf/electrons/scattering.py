@@ -34,8 +34,8 @@ class RealEnergy:
         self.shape = device.shape
         self.flipped = contacts[0] > contacts[1]
         z = np.array([energy], complex)
-        sigma = tuple(device.modes.self_energy(z, coupling) for coupling in device.couplings)
-        self.ends = [device.modes.sources(energy, coupling) for coupling in device.couplings]
+        sigma = tuple(lead.self_energy(z) for lead in device.ends)
+        self.ends = [lead.injection(energy) for lead in device.ends]
         first, last = sigma
         if self.flipped:
             slices, first, last = slices.reversed(), last, first

@@ -29,7 +29,7 @@ from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
 from .frozen import Frozen, rotation_generator
-from .quadrature import ToleranceError, adaptive_nodes, fermi
+from .quadrature import ToleranceError, adaptive_nodes
 from .system import IDENTITY, Contour, System, dense_hamiltonian
 
 
@@ -116,7 +116,7 @@ def _occupation(frozen: Frozen, energies: NDArray[np.float64]) -> NDArray[np.flo
     mu = device.fermi_energy
     if device.temperature == 0:
         energies = np.where(abs(energies - mu) <= rounding_of(device, frozen.bounds), mu, energies)
-    return fermi(energies, mu, device.temperature)
+    return device.occupation(energies)
 
 
 def _all_levels(H: NDArray[np.complex128]) -> Levels:
@@ -214,8 +214,8 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
         )
         flip_up = np.einsum("ab,eqpbc,cd,eqpad->eq", up, amplitudes, down, amplitudes.conj()).real
         flip_down = np.einsum("ab,eqpbc,cd,eqpad->eq", down, amplitudes, up, amplitudes.conj()).real
-        weight = fermi(energies.real - half, device.fermi_energy, device.temperature)
-        weight = weight - fermi(energies.real + half, device.fermi_energy, device.temperature)
+        weight = device.occupation(energies.real - half)
+        weight = weight - device.occupation(energies.real + half)
         # Flows are energies; in units of the hopping the tolerance of the densities serves for them too.
         t = device.hopping
         flow = window_bonds[:, 2].reshape(len(energies), -1) / t

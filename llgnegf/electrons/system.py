@@ -19,8 +19,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .leads import SIDES, Lead, chain_self_energy
-from .modes import Modes, transverse_modes
+from .leads import SIDES, AttachedLead, Lead, Occupation
+from .modes import Modes, chain_self_energy, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
 
@@ -183,6 +183,20 @@ class System:
         width = self.shape[1] if self.is_lattice else 1
         return transverse_modes(width, self.hopping, self.onsite, self.periodic == "y")
 
+    @property
+    def occupation(self) -> Occupation:
+        """The Fermi function of both leads and, at rest, of everything between them."""
+        return Occupation(self.fermi_energy, self.temperature)
+
+    @functools.cached_property
+    def ends(self) -> tuple[AttachedLead, AttachedLead]:
+        """The left and the right lead; coupling 0 where there is none."""
+        left, right = (
+            AttachedLead(side, coupling, self.modes, self.occupation)
+            for side, coupling in zip(SIDES, self.couplings, strict=True)
+        )
+        return left, right
+
     @functools.cached_property
     def _reach(self) -> float:
         """Largest sum of the hoppings of one site, in the leads too, energy."""
@@ -235,21 +249,15 @@ class System:
         return self.coupling_blocks(m, potential + self.onsite)
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
-        """[(Sigma, dSigma/dE) for left, right] at `energy`; scalars in spin space."""
+        """[(Sigma, dSigma/dE) for left, right] of a chain at `energy`, of any shape; scalars in spin space."""
         return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
 
     def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
         """For both ends: orbitals (2 site + spin) of the dense Hamiltonian, Sigma and dSigma/dE on them."""
         width = 2 * (self.shape[1] if self.is_lattice else 1)
         z = np.array([energy], complex)
-        found = []
-        for end, coupling in zip((slice(0, width), slice(-width, None)), self.couplings, strict=True):
-            if self.is_lattice:
-                sigma, slope = self.modes.self_energy(z, coupling)[0], self.modes.self_energy_slope(z, coupling)[0]
-            else:
-                sigma, slope = (v * IDENTITY for v in chain_self_energy(energy, self.hopping, coupling, self.onsite))
-            found.append((end, sigma, slope))
-        return found
+        where = slice(0, width), slice(-width, None)
+        return [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
 
     # --- energies ---------------------------------------------------------------------------------
 
@@ -315,7 +323,7 @@ class System:
 
     def _make_lead_slices(self, energies: tuple[complex, ...]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Self-energies of the left and the right lead of a square lattice, (k, 2 ny, 2 ny); cached."""
-        left, right = (self.modes.self_energy(np.array(energies), coupling) for coupling in self.couplings)
+        left, right = (lead.self_energy(np.array(energies)) for lead in self.ends)
         return left, right
 
     def real_rule(self, energies: NDArray[np.float64], weights: NDArray[np.float64]) -> RealRule:
