@@ -7,6 +7,7 @@ import pytest
 
 import textures
 from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import resonances as resonances_module
 from llgnegf.electrons import thermal_surface as arcs
 from llgnegf.electrons.lattice_surface import LatticeSurface
 from llgnegf.electrons.open_system import Segment, segments
@@ -379,8 +380,14 @@ def skyrmion_search(accuracy):
     return ResonanceSearch(system, -np.inf, np.inf, 1.9, accuracy), segments(device.modes, 1.0, 3.0)
 
 
-def test_levels_folded_into_the_ends_give_the_same_resonances():
-    found = []
+def test_levels_folded_into_the_ends_give_the_same_resonances(monkeypatch):
+    found, polish, directly_polished = [], resonances_module._polished, []
+
+    def counted(*arguments):
+        directly_polished.append(accuracy)
+        return polish(*arguments)
+
+    monkeypatch.setattr(resonances_module, "_polished", counted)
     for accuracy in (1e-6, 0.0):
         search, pieces = skyrmion_search(accuracy)
         assert (search._folded is None) == (accuracy == 0)
@@ -391,6 +398,8 @@ def test_levels_folded_into_the_ends_give_the_same_resonances():
             energies += [e for block in blocks for e in block.energies if piece.low < e.real < piece.high]
         found.append(np.array([e for e in energies if -e.imag < 0.2]))
     folded, directly = found
+    # What the basis of the levels does not give to the digits asked is done with the whole matrix.
+    assert 4 * directly_polished.count(1e-6) < directly_polished.count(0.0)
     assert len(folded) == len(directly) > 15
     assert max(abs(directly - e).min() for e in folded) < 1e-8
 
