@@ -219,7 +219,7 @@ class ChainSurface:
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
         # In long wires arcs are dear, and smaller spacings are tried first; in others equidistant energies fail anyway.
-        share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.9
+        share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.6
         return self.narrowest < min(share * self._longest_spacing, device.temperature)
 
     @cached_property
