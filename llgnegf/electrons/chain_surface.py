@@ -291,9 +291,14 @@ class ChainSurface:
             half = int(np.ceil((self.window[1] - device.fermi_energy) / (2 * spacing)))
             energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
             weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
-            rule = device.real_rule(energies, weights)
-            terms = self._rows(rule, *drive).rows
-            even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
+            rule, sums = device.real_rule(energies, weights), []
+            for part in (slice(0, None, 2), slice(1, None, 2)):
+                half_rule = device.real_rule(energies[part], weights[part])
+                sums.append(_weighted_sum(weights[part], self._rows(half_rule, *drive).rows))
+                # A rule errs by the square of what its half does.
+                if not is_long and self._lost_states(2 * sums[0][0]) > 30 * np.sqrt(device.tolerance):
+                    return None
+            even, odd = sums
             agree = 2 * abs(even[1:] - odd[1:]).max() <= target
             if (agree or spacing == bound) and self._sees_all_states(even[0] + odd[0]):
                 self._known = rule, drive[0], even + odd
@@ -320,12 +325,15 @@ class ChainSurface:
     def _sees_all_states(self, states: NDArray[np.float64]) -> bool:
         """Whether a rule that found 2 pi `states` found the thermal density of states that the poles of f know without
         looking at the real axis."""
+        return self._lost_states(states) < self.device.tolerance
+
+    def _lost_states(self, states: NDArray[np.float64]) -> float:
+        """What is missing in them, times the hopping; 0 where no level is narrow enough to ask."""
         if self.sweeps.known_states is None:
             if self.narrowest >= self.device.temperature:
-                return True
+                return 0.0
             self.sweeps.known_states = self.sweeps.thermal_states()[0]
-        lost = abs(self.sweeps.known_states - states / (2 * np.pi)).max() * self.device.hopping
-        return bool(lost < self.device.tolerance)
+        return float(abs(self.sweeps.known_states - states / (2 * np.pi)).max()) * self.device.hopping
 
     def _width_bound(self) -> float:
         """A cheap lower bound for the widths of all levels in the thermal window; 0 where one side is closed.

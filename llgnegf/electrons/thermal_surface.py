@@ -388,7 +388,7 @@ class ThermalSurface:
                 inside = gate.encloses(z)
                 near = gate.passes_by(z) & piece.open_modes.any()
                 # A path that passes by a level beyond the core, next to a threshold, does not end before it.
-                wanted = ~inside & self._wanted(gate.height, z.real, z.imag)
+                wanted = ~inside & (z.imag < 0.5 * gate.height) & self._wanted(gate.height, z.real, z.imag)
                 for e in z[wanted & bool(piece.open_modes.any())]:
                     low, high = self._passed
                     if e.real - e.imag < low or e.real + e.imag > high:
@@ -527,7 +527,6 @@ class ThermalSurface:
             near = {pole.at for pole in self.poles if pole.owner == owner and pole.is_near}
             zeros = [z for z in self._zeros_of.get(owner, np.empty(0, complex)).conj() if complex(z) not in near]
             known = np.concatenate([known, zeros])
-        widths = np.where(np.arange(len(known)) < 3, np.inf, np.maximum(abs(known.imag), 1e-14 * t))
         thresholds = self.system.modes.thresholds
         resolved, open_ones = [], panels
         while open_ones:
@@ -537,9 +536,7 @@ class ThermalSurface:
                 # A panel that begins at a threshold is a parabola there and knows no root.
                 others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
                 singular = np.concatenate([known, others])
-                # The peak of a resonance that the path passes by is the higher the narrower it is.
-                near = np.minimum(self._highest, np.concatenate([widths, np.full(len(others), np.inf)]))
-                asked = np.log(np.maximum(1.0, t / near)) - np.log(tolerance)
+                asked = np.log(max(1.0, t / self._highest)) - np.log(tolerance)
                 asked = np.maximum(asked - abs(singular.real - mu) / kT, 2.0)
                 if (panel.digits(singular, len(self._rule.x)) >= asked).all() or abs(panel.c1) < 1e-6 * min(kT, t):
                     resolved.append(panel)
