@@ -46,7 +46,7 @@ from scipy.special import expit  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from llgnegf.coupling import Coupling  # noqa: E402
-from llgnegf.deck_schema import Gate  # noqa: E402
+from llgnegf.deck.tables import Gate  # noqa: E402
 from llgnegf.electrons import Device  # noqa: E402
 from llgnegf.gates import Gates  # noqa: E402
 from llgnegf.magnet import Magnet  # noqa: E402

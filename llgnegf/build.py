@@ -15,8 +15,8 @@ import textures
 from llgnegf import refresh
 from llgnegf.coupling import Coupling, Field
 from llgnegf.deck import Deck
-from llgnegf.deck_checks import show
-from llgnegf.deck_schema import FromFile
+from llgnegf.deck.messages import show
+from llgnegf.deck.tables import FromFile
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, RunError
@@ -145,7 +145,7 @@ def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None)
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
 # Of a deck without electrons.
 CLASSICAL = Method(_STEPPERS)
-# By `electrons.method`, one line each; `deck_schema.METHOD_TABLES` has their tables in a deck.
+# By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS, ELECTRONS)}
 
 

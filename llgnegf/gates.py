@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llgnegf.deck_schema import Gate
+from llgnegf.deck.tables import Gate
 
 
 class Gates:

@@ -5,7 +5,7 @@ import pytest
 
 import integrators
 from llgnegf.coupling import Coupling, field_name
-from llgnegf.deck_schema import Gate
+from llgnegf.deck.tables import Gate
 from llgnegf.electrons import Device, Lead
 from llgnegf.errors import RunError
 from llgnegf.gates import Gates

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf.deck_schema import Gate
+from llgnegf.deck.tables import Gate
 from llgnegf.gates import Gates
 
 

@@ -10,7 +10,7 @@ import integrators
 from llgnegf import open_run, resume, run
 from llgnegf.coupling import Coupling
 from llgnegf.deck import parse_deck
-from llgnegf.deck_schema import Gate
+from llgnegf.deck.tables import Gate
 from llgnegf.electrons import Device, Lead
 from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, checkpoint, deck_schema, observables, open_run, resume, run
+from llgnegf import build, checkpoint, observables, open_run, resume, run
 from llgnegf.build import METHODS, Method
-from llgnegf.deck import load_deck, parse_deck, shipped_decks
-from llgnegf.deck_schema import METHOD_TABLES, NON_NEGATIVE, NUMBER, Table
+from llgnegf.deck import load_deck, parse_deck, shipped_decks, tables
+from llgnegf.deck.rules import NON_NEGATIVE, NUMBER
+from llgnegf.deck.tables import METHOD_TABLES, Table
 from llgnegf.errors import DeckError
 from llgnegf.observables import Variable
 from llgnegf.stepper import Instant
@@ -180,7 +181,7 @@ def test_a_key_of_its_table_may_not_change_when_resuming(tmp_path):
 def test_methods_and_their_tables_have_the_same_names():
     assert set(METHODS) == set(METHOD_TABLES)
     assert load_deck("wall_in_wire").electrons.method in METHODS
-    assert not {deck_schema.method_table(name) for name in METHOD_TABLES} & set(deck_schema.Root.model_fields)
+    assert not {tables.method_table(name) for name in METHOD_TABLES} & set(tables.Root.model_fields)
 
 
 @pytest.mark.parametrize("name", shipped_decks())
