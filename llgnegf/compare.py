@@ -17,8 +17,8 @@ from llgnegf.build import build_device, build_magnet
 from llgnegf.deck import Deck
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
+from llgnegf.runfile.writer import Run
 from llgnegf.torques import field_and_damping_like, torque
-from llgnegf.trajectory import Run
 
 CONTRIBUTIONS = ("geometric", "sea", "surface")
 

@@ -15,8 +15,8 @@ import numpy as np
 import textures
 from llgnegf.deck import Deck
 from llgnegf.electron_instant import ElectronInstant
+from llgnegf.runfile.writer import Field
 from llgnegf.stepper import Instant
-from llgnegf.trajectory import Field
 
 
 @dataclass(frozen=True)

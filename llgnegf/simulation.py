@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf import build, checkpoint, observables
+from llgnegf import build, observables
 from llgnegf.build import Parts
-from llgnegf.checkpoint import State
 from llgnegf.coupling import Field, field_name
 from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress
-from llgnegf.trajectory import Run, Writer, open_run
+from llgnegf.runfile import checkpoint
+from llgnegf.runfile.checkpoint import State
+from llgnegf.runfile.writer import Run, Writer, open_run
 from llgnegf.watch import EnergyRises, EnergyWatch, check_moments, check_step
 
 # Between two updates of the bar.

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, checkpoint, observables, open_run, resume, run
+from llgnegf import build, observables, open_run, resume, run
 from llgnegf.build import METHODS, Method
 from llgnegf.deck import load_deck, parse_deck, shipped_decks, tables
 from llgnegf.deck.rules import NON_NEGATIVE, NUMBER
 from llgnegf.deck.tables import METHOD_TABLES, Table
 from llgnegf.errors import DeckError
 from llgnegf.observables import Variable
+from llgnegf.runfile import checkpoint
 from llgnegf.stepper import Instant
 from tests.test_simulation import assert_same
 

@@ -6,10 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint, refresh, resume, run
+from llgnegf import refresh, resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.errors import RunError
+from llgnegf.runfile import checkpoint
 
 CHAIN = """
 [lattice]

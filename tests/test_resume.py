@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import build, checkpoint, open_run, resume, run, simulation
+from llgnegf import build, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
+from llgnegf.runfile import checkpoint
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
 

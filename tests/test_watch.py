@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, checkpoint, load_deck, open_run, resume, run
+from llgnegf import build, load_deck, open_run, resume, run
 from llgnegf.cli import main
 from llgnegf.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
+from llgnegf.runfile import checkpoint
 from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 from tests.test_simulation import BASE, CLASSICAL, assert_same, deck
 

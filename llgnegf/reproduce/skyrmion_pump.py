@@ -30,8 +30,8 @@ from llgnegf.electrons.threads import each
 from llgnegf.errors import DeckError, FileError
 from llgnegf.gates import Gates
 from llgnegf.reproduce.panels import Curve, Figure, Panel
+from llgnegf.runfile.writer import Run, open_run
 from llgnegf.simulation import resume, run
-from llgnegf.trajectory import Run, open_run
 
 Track = Callable[[Iterable], Iterable]
 Array = NDArray[np.float64]

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import textwrap
 from collections import namedtuple
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from llgnegf import trajectory
-from llgnegf.checkpoint import checkpoint_paths
 from llgnegf.deck import load_deck
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
-from llgnegf.trajectory import Field, Writer, open_run
+from llgnegf.runfile import writer as files
+from llgnegf.runfile.checkpoint import checkpoint_paths
+from llgnegf.runfile.writer import Field, Writer, open_run
 
 VECTOR = ("time", "x", "component")
 FIELDS = {
@@ -139,7 +140,7 @@ def test_unfinished_file_reads_to_the_last_committed_frame(path, deck):
 
 def test_time_is_written_last(path, deck, monkeypatch):
     """Whatever write of a frame is the last one, the frame does not exist unless all of it does."""
-    real, calls = trajectory._put, []
+    real, calls = files._put, []
     for dies_at in range(1, len(FIELDS) + 3):
         calls.clear()
 
@@ -151,7 +152,7 @@ def test_time_is_written_last(path, deck, monkeypatch):
 
         writer = write(path, deck, 2, overwrite=True)
         with monkeypatch.context() as patch:
-            patch.setattr(trajectory, "_put", dies)
+            patch.setattr(files, "_put", dies)
             with pytest.raises(KeyboardInterrupt):
                 writer.append(frame(2))
         holds(path, 2)
@@ -164,20 +165,20 @@ def test_nothing_is_lost_to_kill(path):
     """A process killed between frames, and one killed within a frame."""
     code = """
         import os, signal, sys
-        from tests.test_trajectory import FIELDS, frame, write
-        from llgnegf import trajectory
+        from tests.runfile.test_runfile import FIELDS, frame, write
+        from llgnegf.runfile import writer as files
         from llgnegf.deck import load_deck
         writer = write(sys.argv[1], load_deck("wall_in_wire"), 5)
-        real, calls = trajectory._put, []
+        real, calls = files._put, []
         def put(*arguments):
             calls.append(1)
             if len(calls) == 4:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(*arguments)
-        trajectory._put = put
+        files._put = put
         writer.append(frame(5))
     """
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), path], cwd=root, check=False)
     assert done.returncode == -signal.SIGKILL
     holds(path, 5)
@@ -294,14 +295,14 @@ def test_own_coordinates(path, deck):
 def test_a_resize_cut_short_leaves_the_file_as_it_was(path, deck, monkeypatch):
     with write(path, deck, 3) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr(trajectory.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 writer.extend(100)
         writer.append(frame(3))
         assert writer.capacity == 10
         with monkeypatch.context() as patch:  # no room for a copy: trimming can wait
             usage = namedtuple("usage", "free")
-            patch.setattr(trajectory.shutil, "disk_usage", lambda _: usage(1000))
+            patch.setattr(files.shutil, "disk_usage", lambda _: usage(1000))
             writer.trim()
             assert writer.capacity == 10
             with pytest.raises(FileError, match="free some space"):
@@ -401,7 +402,7 @@ def test_checkpoints_alone_are_not_thrown_away_either(path, deck):
 def test_second_writer_is_refused(path, deck):
     code = f"""
         from llgnegf.errors import FileError
-        from llgnegf.trajectory import Writer
+        from llgnegf.runfile.writer import Writer
         try:
             Writer.reopen({str(path)!r}, 1)
         except FileError as error:
@@ -412,7 +413,7 @@ def test_second_writer_is_refused(path, deck):
             Writer.reopen(path, 1)
         with pytest.raises(FileError, match="another process is writing this run"):
             write(path, deck, 1, overwrite=True)
-        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        root = Path(__file__).parents[2]
         command = [sys.executable, "-c", textwrap.dedent(code)]
         said = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
         assert "another process is writing this run" in said
@@ -426,12 +427,12 @@ def test_disk_trouble(path, deck, monkeypatch, tmp_path):
     assert caught.value.exit_code == 74
     with monkeypatch.context() as patch:
         usage = namedtuple("usage", "free")
-        patch.setattr(trajectory.shutil, "disk_usage", lambda _: usage(10**6))
+        patch.setattr(files.shutil, "disk_usage", lambda _: usage(10**6))
         with pytest.raises(FileError, match=r"only 1\.0 MB are free there.*run\.save_every"):
             write(path, deck, 0, room=10**5)
     assert os.listdir(tmp_path) == []
     with monkeypatch.context() as patch:
-        patch.setattr(trajectory.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+        patch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
         with pytest.raises(FileError, match="cannot create the run file: the disk is full"):
             write(path, deck, 0)
     assert os.listdir(tmp_path) == []
@@ -444,7 +445,7 @@ def test_a_file_that_outgrows_its_limit_is_refused_at_the_start(path):
         import resource, signal, sys
         from llgnegf.errors import FileError
         from llgnegf.deck import load_deck
-        from tests.test_trajectory import write
+        from tests.runfile.test_runfile import write
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
@@ -453,7 +454,7 @@ def test_a_file_that_outgrows_its_limit_is_refused_at_the_start(path):
             print(error)
     """
     assert resource.RLIM_INFINITY
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = Path(__file__).parents[2]
     command = [sys.executable, "-c", textwrap.dedent(code), path]
     done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
     assert "cannot create the run file: the file grew beyond the limit" in done.stdout, done

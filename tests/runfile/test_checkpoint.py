@@ -6,9 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint
-from llgnegf.checkpoint import State, checkpoint_paths, disk_errors, environment_changes, load_newest, save
 from llgnegf.errors import FileError
+from llgnegf.runfile import checkpoint
+from llgnegf.runfile.checkpoint import State, checkpoint_paths, disk_errors, environment_changes, load_newest, save
 
 
 @pytest.fixture

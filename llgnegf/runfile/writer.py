@@ -26,8 +26,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.checkpoint import checkpoint_paths, disk_errors, sync_folder, versions
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
+from llgnegf.runfile.checkpoint import checkpoint_paths, disk_errors, sync_folder, versions
 
 if TYPE_CHECKING:
     import xarray
