@@ -15,7 +15,7 @@ import numpy as np
 import textures
 from llgnegf.deck import Deck
 from llgnegf.electron_instant import ElectronInstant
-from llgnegf.runfile.writer import Field
+from llgnegf.runfile.layout import Layout
 from llgnegf.stepper import Instant
 
 
@@ -50,14 +50,14 @@ def variables_of(deck: Deck, electrons: Sequence[Variable] = ()) -> tuple[Variab
     return found
 
 
-def fields(deck: Deck, variables: Sequence[Variable]) -> dict[str, Field]:
+def layouts(deck: Deck, variables: Sequence[Variable]) -> dict[str, Layout]:
     """What a run file is laid out by: dimensions, units and meanings of these variables; `time` comes by itself."""
     axes, energy = ("x", "y")[: len(deck.lattice.shape)], deck.units.label
 
     def dims(one: Variable) -> tuple[str, ...]:
         return tuple(axis for dim in one.dims for axis in (axes if dim == "site" else (dim,)))
 
-    return {one.name: Field(dims(one), one.unit.replace("energy", energy), one.meaning) for one in variables}
+    return {one.name: Layout(dims(one), one.unit.replace("energy", energy), one.meaning) for one in variables}
 
 
 def frame(instant: Instant, variables: Sequence[Variable]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.errors import DeckError, RunError
-from llgnegf.runfile.checkpoint import disk_errors
-from llgnegf.runfile.writer import Run
+from llgnegf.runfile.disk import disk_errors
+from llgnegf.runfile.reader import Run
 from llgnegf.torques import field_and_damping_like, torque
 
 STYLES: dict[str, dict[str, Any]] = {

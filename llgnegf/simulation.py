@@ -26,7 +26,9 @@ from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
-from llgnegf.runfile.writer import Run, Writer, open_run
+from llgnegf.runfile.provenance import environment_changes
+from llgnegf.runfile.reader import Run, open_run
+from llgnegf.runfile.writer import Writer
 from llgnegf.watch import EnergyRises, EnergyWatch, check_moments, check_step
 
 # Between two updates of the bar.
@@ -64,9 +66,9 @@ def run(
         check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
         state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
-        fields = observables.fields(deck, parts.variables)
+        layouts = observables.layouts(deck, parts.variables)
         writer = Writer.create(
-            path, deck, deck.n_frames, deck.lattice.shape, fields, overwrite=overwrite, attrs=attributes
+            path, deck, deck.n_frames, deck.lattice.shape, layouts, overwrite=overwrite, attrs=attributes
         )
         with _closing(writer):
             watch = EnergyWatch(deck, parts.magnet, field is not None)
@@ -120,7 +122,7 @@ def resume(
         )
     for note in header["notes"]:
         _warn(f"{note}; going on from the older {header['path']}, t = {state.step * deck.integrator.step:g}")
-    for change in checkpoint.environment_changes(header):
+    for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
     done = header["frames_written"]
     if committed >= done:  # else `reopen` tells that frames are missing

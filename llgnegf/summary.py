@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import trapezoid
 
-from llgnegf.runfile.writer import Run
+from llgnegf.runfile.reader import Run
 from llgnegf.units import readable_time
 
 # Above these `show` warns that the electrons do not follow adiabatically.

@@ -18,7 +18,7 @@ from llgnegf.magnet import Magnet
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
-    from llgnegf.runfile.writer import Run
+    from llgnegf.runfile.reader import Run
 
 # A rise of the energy counts from this share of the energy of the motion on (below, the motion may still be right) ...
 _SHARE_OF_MOTION = 0.1

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from llgnegf.plots import SETTINGS
-from llgnegf.runfile.checkpoint import disk_errors
+from llgnegf.runfile.disk import disk_errors
 
 
 @dataclass(frozen=True)

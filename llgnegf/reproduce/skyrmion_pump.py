@@ -30,7 +30,7 @@ from llgnegf.electrons.threads import each
 from llgnegf.errors import DeckError, FileError
 from llgnegf.gates import Gates
 from llgnegf.reproduce.panels import Curve, Figure, Panel
-from llgnegf.runfile.writer import Run, open_run
+from llgnegf.runfile.reader import Run, open_run
 from llgnegf.simulation import resume, run
 
 Track = Callable[[Iterable], Iterable]

@@ -10,18 +10,13 @@ run as `RUN.h5.ckpt` through a temporary file, fsync, `os.replace` and fsync of 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import os
-import platform
-import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import FileError
+from llgnegf.runfile.disk import disk_errors, sync_folder
+from llgnegf.runfile.provenance import environment
 
 FORMAT_VERSION = 1
 KEPT = 3
@@ -132,57 +129,6 @@ def load_newest(run_path: str | Path) -> tuple[State, dict[str, Any]]:
     raise FileError(f"{run_path}: there is no checkpoint beside it ({run_path}.ckpt); {remedy}")
 
 
-def environment_changes(header: Mapping[str, Any]) -> list[str]:
-    """What differs between the machine that wrote a checkpoint and this one and may change the last bits of a run."""
-    then, now = header.get("environment", {}), environment()
-    keys = dict.fromkeys([*then, *now])
-    return [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in keys if then.get(key) != now.get(key)]
-
-
-def environment() -> dict[str, str]:
-    """Versions, BLAS, processor and thread settings: what the last bits of a result depend on beside the state."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_CORETYPE")
-    return {
-        **versions(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "blas": _blas(),
-        **{name: os.environ.get(name, "unset") for name in threads},
-    }
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of this package and of the libraries that compute, without importing them."""
-    from llgnegf._version import __version__
-
-    found = {"llgnegf": __version__}
-    for name in ("numpy", "scipy", "numba", "h5py"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-@cache
-def _processor() -> str:
-    """Its model: libraries choose their kernels by it, and other kernels round otherwise."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
-
-
-@cache
-def _blas() -> str:
-    config: Any = np.show_config(mode="dicts")
-    blas = config.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
-
-
 # --- the bytes ------------------------------------------------------------------------------------------------------
 
 
@@ -228,44 +174,3 @@ def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
             extra={name.removeprefix("extra/"): arrays[name] for name in arrays if name.startswith("extra/")},
         )
     return state, header
-
-
-# --- disk trouble, here and in the run file -------------------------------------------------------------------------
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space or choose another folder with -o",
-    errno.EDQUOT: "your quota is used up: free some space or choose another folder with -o",
-    errno.EFBIG: "the file grew beyond the limit for one file: choose another folder or a larger run.save_every",
-    errno.EACCES: "permission denied: choose a folder you may write to with -o",
-    errno.EPERM: "permission denied: choose a folder you may write to with -o",
-    errno.EROFS: "the file system is read-only: choose another folder with -o",
-    errno.ENOENT: "no such file or folder: make the folder first, or correct the path",
-    errno.EISDIR: "it is a folder: give the name of a file",
-    errno.ENOTDIR: "a part of the path is a file, not a folder: correct the path",
-    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
-    errno.EIO: "the disk reports an input/output error: check it, then resume from the last checkpoint",
-}
-
-
-@contextlib.contextmanager
-def disk_errors(path: str | Path, doing: str) -> Iterator[None]:
-    """Turns errors of the operating system, HDF5's included, into a FileError that names path and remedy."""
-    try:
-        yield
-    except Exception as error:
-        # HDF5 raises whatever it likes, ValueError for a full disk included, and puts errno into the text only.
-        found = re.search(r"errno = (\d+)", str(error))
-        if not isinstance(error, OSError) and found is None:
-            raise
-        code = getattr(error, "errno", None) or (int(found[1]) if found else None)
-        reason = _REMEDIES.get(code or 0) or (os.strerror(code) if code else str(error))
-        raise FileError(f"{path}: cannot {doing}: {reason}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

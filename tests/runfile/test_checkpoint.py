@@ -8,7 +8,9 @@ import pytest
 
 from llgnegf.errors import FileError
 from llgnegf.runfile import checkpoint
-from llgnegf.runfile.checkpoint import State, checkpoint_paths, disk_errors, environment_changes, load_newest, save
+from llgnegf.runfile.checkpoint import State, checkpoint_paths, load_newest, save
+from llgnegf.runfile.disk import disk_errors
+from llgnegf.runfile.provenance import environment_changes
 
 
 @pytest.fixture

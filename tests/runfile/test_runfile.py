@@ -18,16 +18,18 @@ from llgnegf.deck import load_deck
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.checkpoint import checkpoint_paths
-from llgnegf.runfile.writer import Field, Writer, open_run
+from llgnegf.runfile.layout import Layout
+from llgnegf.runfile.reader import open_run
+from llgnegf.runfile.writer import Writer
 
 VECTOR = ("time", "x", "component")
 FIELDS = {
-    "step": Field(("time",), "1", "number of steps"),
-    "moment": Field(VECTOR, "1", "direction of the moments"),
-    "potential": Field(("time", "x"), "energy"),
-    "current_spin": Field(("time", "lead", "component"), "hbar/time"),
-    "skyrmion_center": Field(("time", "plane")),
-    "solves": Field(("time",)),
+    "step": Layout(("time",), "1", "number of steps"),
+    "moment": Layout(VECTOR, "1", "direction of the moments"),
+    "potential": Layout(("time", "x"), "energy"),
+    "current_spin": Layout(("time", "lead", "component"), "hbar/time"),
+    "skyrmion_center": Layout(("time", "plane")),
+    "solves": Layout(("time",)),
 }
 SIZES = {"x": 7, "y": 3, "component": 3, "lead": 2, "plane": 2}
 
@@ -98,7 +100,7 @@ def test_round_trip(path, deck):
 
 
 def test_square_lattice(path, deck):
-    fields = {"moment": Field(("time", "x", "y", "component"))}
+    fields = {"moment": Layout(("time", "x", "y", "component"))}
     with Writer.create(path, deck, 2, (7, 3), fields) as writer:
         value = np.arange(63.0).reshape(7, 3, 3)
         writer.append({"time": 0.0, "moment": value})
@@ -140,7 +142,7 @@ def test_unfinished_file_reads_to_the_last_committed_frame(path, deck):
 
 def test_time_is_written_last(path, deck, monkeypatch):
     """Whatever write of a frame is the last one, the frame does not exist unless all of it does."""
-    real, calls = files._put, []
+    real, calls = files.put, []
     for dies_at in range(1, len(FIELDS) + 3):
         calls.clear()
 
@@ -152,7 +154,7 @@ def test_time_is_written_last(path, deck, monkeypatch):
 
         writer = write(path, deck, 2, overwrite=True)
         with monkeypatch.context() as patch:
-            patch.setattr(files, "_put", dies)
+            patch.setattr(files, "put", dies)
             with pytest.raises(KeyboardInterrupt):
                 writer.append(frame(2))
         holds(path, 2)
@@ -169,13 +171,13 @@ def test_nothing_is_lost_to_kill(path):
         from llgnegf.runfile import writer as files
         from llgnegf.deck import load_deck
         writer = write(sys.argv[1], load_deck("wall_in_wire"), 5)
-        real, calls = files._put, []
+        real, calls = files.put, []
         def put(*arguments):
             calls.append(1)
             if len(calls) == 4:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(*arguments)
-        files._put = put
+        files.put = put
         writer.append(frame(5))
     """
     root = Path(__file__).parents[2]
@@ -278,12 +280,12 @@ def test_wrong_frames_are_refused(path, deck):
 def test_wrong_fields_are_refused(path, deck):
     for name, dims in [("a", ("x",)), ("a", ("time", "q")), ("frame_crc", ("time",)), ("x", ("time",))]:
         with pytest.raises(ValueError, match="must be time, then some of x, component"):
-            Writer.create(path, deck, 1, (7,), {name: Field(dims)})
+            Writer.create(path, deck, 1, (7,), {name: Layout(dims)})
     assert not path.exists()
 
 
 def test_own_coordinates(path, deck):
-    fields = {"power": Field(("time", "band"))}
+    fields = {"power": Layout(("time", "band"))}
     coordinates = {"band": ["low", "high"]}
     with Writer.create(path, deck, 1, (7,), fields, coordinates=coordinates, attrs={"field": "mine"}) as writer:
         writer.append({"time": 0.0, "power": [1.0, 2.0]})
