@@ -10,9 +10,9 @@ import integrators
 from llgnegf import observables
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
+from llgnegf.dynamics.adaptive import Adaptive
 from llgnegf.electrons import Frozen, FrozenLattice
 from llgnegf.errors import DeckError
-from llgnegf.refresh import Adaptive
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 

@@ -14,9 +14,10 @@ import numpy as np
 
 import textures
 from llgnegf.deck import Deck
-from llgnegf.electron_instant import ElectronInstant
+from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.stepper import Instant
+from llgnegf.dynamics.torques import torque
 from llgnegf.runfile.layout import Layout
-from llgnegf.stepper import Instant
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ def _has_wall(deck: Deck) -> bool:
     return deck.texture.kind in ("bloch_wall", "neel_wall") or (deck.texture.kind == "file" and not _is_plane(deck))
 
 
+def _is_kishine(deck: Deck) -> bool:
+    """Whether the wall is that of Kishine and Ovchinnikov, whose easy axis lies along x."""
+    return getattr(deck.texture, "orientation", "paper") == "kishine"
+
+
 def _has_skyrmion(deck: Deck) -> bool:
     return _is_plane(deck) and deck.texture.kind in ("skyrmion", "file", "random")
 
@@ -118,9 +124,7 @@ def _not(condition: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
 
 
 def _torque(instant: ElectronInstant) -> np.ndarray:
-    assert instant.deck.electrons is not None
-    torque: np.ndarray = instant.deck.electrons.sd_exchange * np.cross(instant.spin.nonadiabatic, instant.m)
-    return torque
+    return torque(instant.spin.nonadiabatic, instant.m, instant.sd_exchange)
 
 
 def _first_order_ratio(instant: ElectronInstant) -> float:
@@ -128,25 +132,13 @@ def _first_order_ratio(instant: ElectronInstant) -> float:
 
 
 def _rate_over_width(instant: ElectronInstant) -> float:
-    assert instant.deck.electrons is not None
-    rates = [abs(gate.frequency) for gate in instant.deck.electrons.gate if gate.amplitude]
+    rates = map(abs, instant.gate_frequencies)
     return max([_largest(instant.velocity), *rates]) / instant.level_width
 
 
 def _largest(vectors: np.ndarray) -> float:
     """Largest length of vectors (..., 3)."""
     return float(np.linalg.norm(vectors, axis=-1).max())
-
-
-def _easy_axis(deck: Deck) -> tuple[float, float, float]:
-    """Of the wall: Kishine and Ovchinnikov's lies along x."""
-    kishine = getattr(deck.texture, "orientation", "paper") == "kishine"
-    return (1.0, 0.0, 0.0) if kishine else deck.magnet.easy_axis
-
-
-def _periodic(deck: Deck) -> str:
-    """Names of the axes whose ends are bound to each other."""
-    return "".join(name for name, wraps in zip("xy", deck.lattice.periodic_axes, strict=False) if wraps)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -233,9 +225,7 @@ ELECTRONS = (
         _has_leads,
         _rate_over_width,
     ),
-    Variable(
-        "density", _SCALAR, "1", "electrons per site", _always, lambda i: i.spin.density.reshape(i.deck.lattice.shape)
-    ),
+    Variable("density", _SCALAR, "1", "electrons per site", _always, lambda i: i.spin.density.reshape(i.m.shape[:-1])),
     Variable(
         "grand_potential",
         _NUMBER,
@@ -256,30 +246,40 @@ def _energy(term: str) -> Variable:
 
 ENERGIES = tuple(_energy(term) for term in ("exchange", "dmi", "anisotropy", "zeeman", "classical"))
 
+
+def _wall(
+    applies: Callable[[Deck], bool], easy_axis: Callable[[Instant], Sequence[float]]
+) -> tuple[Variable, Variable]:
+    return (
+        Variable(
+            "wall_position",
+            _NUMBER,
+            "lattice constant",
+            "where the easy component changes sign",
+            applies,
+            lambda i: textures.wall_position(i.m, easy_axis(i)),
+        ),
+        Variable(
+            "wall_tilt",
+            _NUMBER,
+            "rad",
+            "azimuth of the wall about the easy axis",
+            applies,
+            lambda i: textures.wall_tilt(i.m, easy_axis(i)),
+        ),
+    )
+
+
 TEXTURE = (
-    Variable(
-        "wall_position",
-        _NUMBER,
-        "lattice constant",
-        "where the easy component changes sign",
-        _has_wall,
-        lambda i: textures.wall_position(i.m, _easy_axis(i.deck)),
-    ),
-    Variable(
-        "wall_tilt",
-        _NUMBER,
-        "rad",
-        "azimuth of the wall about the easy axis",
-        _has_wall,
-        lambda i: textures.wall_tilt(i.m, _easy_axis(i.deck)),
-    ),
+    *_wall(_all(_has_wall, _not(_is_kishine)), lambda i: i.magnet.easy_axis),
+    *_wall(_all(_has_wall, _is_kishine), lambda i: (1.0, 0.0, 0.0)),
     Variable(
         "topological_charge",
         _NUMBER,
         "1",
         "Berg-Luscher charge",
         _is_plane,
-        lambda i: textures.topological_charge(i.m, _periodic(i.deck)),
+        lambda i: textures.topological_charge(i.m, i.magnet.periodic),
     ),
     Variable(
         "skyrmion_center",
@@ -287,7 +287,7 @@ TEXTURE = (
         "lattice constant",
         "centre of the reversed core",
         _has_skyrmion,
-        lambda i: textures.skyrmion_center(i.m, periodic=_periodic(i.deck)),
+        lambda i: textures.skyrmion_center(i.m, periodic=i.magnet.periodic),
     ),
     Variable(
         "skyrmion_center_thresholded",

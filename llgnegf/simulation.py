@@ -18,8 +18,9 @@ import numpy as np
 
 from llgnegf import build, observables
 from llgnegf.build import Parts
-from llgnegf.coupling import Field, field_name
 from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
+from llgnegf.dynamics.coupling import Field, field_name
+from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import Interrupts
@@ -29,7 +30,7 @@ from llgnegf.runfile.checkpoint import State
 from llgnegf.runfile.provenance import environment_changes
 from llgnegf.runfile.reader import Run, open_run
 from llgnegf.runfile.writer import Writer
-from llgnegf.watch import EnergyRises, EnergyWatch, check_moments, check_step
+from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 
 # Between two updates of the bar.
 _CHECK_SECONDS = 0.5

@@ -79,30 +79,6 @@ def _rounded_down(x: float) -> float:
     return math.floor(x / unit) * unit
 
 
-# --- after every step -----------------------------------------------------------------------------------------------
-
-
-def check_moments(m: np.ndarray, n: int, dt: float, stretched: tuple[int, ...] | None = None) -> None:
-    """RunError where moments are no numbers, or a site was `stretched` by the step.
-
-    m: (..., 3), after step n of length dt; stretched: `Magnet.stretched`.
-    """
-    wrong = np.argwhere(~np.isfinite(m).all(axis=-1))
-    if stretched is None and not len(wrong):
-        return
-    site = wrong[0].tolist() if len(wrong) else list(stretched or ())
-    what = (
-        f"the moment of site {site} is not finite at t = {n * dt:g}"
-        if len(wrong)
-        else f"the step to t = {n * dt:g} changed the length of the moment of site {site} by more than "
-        f"{100 * Magnet.LARGEST_STRETCH:.0f} %"
-    )
-    raise RunError(
-        f"{what}: integrator.step = {dt:g} is too large, or a term of the deck is; try half the step, --set "
-        f"integrator.step={dt / 2:g}. The last checkpoint is kept"
-    )
-
-
 # --- at every frame -------------------------------------------------------------------------------------------------
 
 

@@ -8,11 +8,11 @@ from scipy.linalg import block_diag
 
 import integrators
 from llgnegf import open_run, resume, run
-from llgnegf.coupling import Coupling
 from llgnegf.deck import parse_deck
 from llgnegf.deck.tables import Gate
+from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device, Lead
-from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from llgnegf.summary import summary
 from tests.oracles import classical

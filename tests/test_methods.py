@@ -16,10 +16,10 @@ from llgnegf.build import METHODS, Method
 from llgnegf.deck import load_deck, parse_deck, shipped_decks, tables
 from llgnegf.deck.rules import NON_NEGATIVE, NUMBER
 from llgnegf.deck.tables import METHOD_TABLES, Table
+from llgnegf.dynamics.stepper import Instant
 from llgnegf.errors import DeckError
 from llgnegf.observables import Variable
 from llgnegf.runfile import checkpoint
-from llgnegf.stepper import Instant
 from tests.test_simulation import assert_same
 
 
@@ -60,7 +60,7 @@ class MeanFieldStepper:
 
     def instant(self, n, y):
         held = self.magnet.pack(self.deck.electrons.sd_exchange * self.spin)
-        instant = MeanFieldInstant(self.deck, self.magnet, n, y, self.magnet.velocity(y, held))
+        instant = MeanFieldInstant(self.magnet, n, n * self.deck.integrator.step, y, self.magnet.velocity(y, held))
         instant.spin = self.spin
         return instant
 

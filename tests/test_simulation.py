@@ -10,8 +10,8 @@ import pytest
 
 import integrators
 from llgnegf import build, load_deck, open_run, resume, run, simulation
-from llgnegf.coupling import Coupling
 from llgnegf.deck import parse_deck
+from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import Interrupts

@@ -1,26 +1,18 @@
-"""When the electrons are asked: at every stage of a step, once per step, or as often as their field needs it.
-
-Steppers of moments that follow the LLG equation, with or without electrons (`stepper.Stepper`): each advances by one
-step.  Electrons evaluated for a frame are those with which the next step begins: each instant is evaluated once.
-"""
+"""Electrons refreshed only as often as their field needs it, by prediction and interpolation."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
-import integrators
-from integrators.registry import RightHandSide
-from llgnegf.coupling import Coupling, Motion
-from llgnegf.deck import Deck
-from llgnegf.electron_instant import ElectronInstant
+from integrators.registry import Step as OneStep
+from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.refresh import Coupled
+from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
-from llgnegf.stepper import Instant, Remembered, Stepper
-from llgnegf.watch import check_moments
 
 # Evaluations through which the electrons' field is extrapolated, at most.  More gain little: 4 need 1.6 times as many
 # evaluations at a tolerance of 1e-6, 7 need as many.
@@ -32,143 +24,6 @@ _STARTING_POINTS = 3
 _LONGEST_STRIDE = 1000
 # The next stride relative to this one lies between these; _SAFETY keeps rejections rare.
 _SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
-
-
-def stepper(deck: Deck, coupling: Coupling) -> Stepper:
-    """The stepper that `integrator.electrons` asks for."""
-    if deck.electrons is None or coupling.strength == 0:
-        return Classical(deck, coupling)
-    if deck.integrator.electrons == "adaptive":
-        return Adaptive(deck, coupling, deck.electrons.tolerance)
-    return {"stage": Stage, "step": Step}[deck.integrator.electrons](deck, coupling)
-
-
-class Classical:
-    """No electrons act on the moments.  Base of the others: one step of a method from `integrators`."""
-
-    def __init__(self, deck: Deck, coupling: Coupling) -> None:
-        self.deck, self.coupling = deck, coupling
-        self.method, self.dt = integrators.get(deck.integrator.method).step, deck.integrator.step
-
-    @property
-    def solves(self) -> int:
-        """Green's functions evaluated so far."""
-        return self.coupling.solves
-
-    @solves.setter
-    def solves(self, count: int) -> None:
-        self.coupling.solves = count
-
-    def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
-        y = self._step(n, y)
-        magnet = self.coupling.magnet
-        if magnet.stretched is not None:
-            check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
-        return n + 1, y
-
-    def instant(self, n: int, y: np.ndarray) -> Instant:
-        return self._at(n, y, self.coupling.motion(n * self.dt, y))
-
-    def state(self) -> Remembered:
-        return {}
-
-    def restore(self, remembered: Remembered) -> None:
-        pass
-
-    def _at(self, n: int, y: np.ndarray, motion: Motion) -> Instant:
-        coupling = self.coupling
-        if motion.frozen is None:
-            return Instant(self.deck, coupling.magnet, n, y, motion.velocity)
-        first_order = coupling.order == 1
-        feedback = first_order and coupling.velocity_feedback
-        return ElectronInstant(self.deck, coupling, n, y, motion, feedback=feedback, first_order=first_order)
-
-    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
-        """Packed moments at step n + 1."""
-        return self._integrate(partial(self.coupling.velocity_in, None), n, y)
-
-    def _integrate(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
-        return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
-
-
-class Coupled(Classical):
-    """Electrons act on the moments.  What was evaluated for a frame is kept until the step that begins there."""
-
-    _begun: tuple[int, Motion] | None = None
-
-    def instant(self, n: int, y: np.ndarray) -> Instant:
-        motion = self.coupling.motion(n * self.dt, y, self._near(n))
-        # Without the electrons, whose sweeps may be large.
-        self._begun = n, Motion(motion.velocity, None, motion.electron_field)
-        return self._at(n, y, motion)
-
-    def _near(self, n: int) -> np.ndarray | None:
-        """About the field of the electrons (packed) at step n, the one reached: where to solve from."""
-        raise NotImplementedError
-
-    def _beginning(self, n: int, y: np.ndarray) -> Motion:
-        """Velocity and field at the beginning of step n, evaluated now unless a frame has done so."""
-        begun, self._begun = self._begun, None
-        return begun[1] if begun is not None and begun[0] == n else self.coupling.motion(n * self.dt, y, self._near(n))
-
-    def state(self) -> Remembered:
-        if self._begun is None:
-            return {}
-        n, motion = self._begun
-        assert motion.electron_field is not None
-        return {
-            "begun_step": np.array(n, dtype=np.int64),
-            "begun_velocity": motion.velocity,
-            "begun_field": motion.electron_field,
-        }
-
-    def restore(self, remembered: Remembered) -> None:
-        self._begun = None
-        if "begun_step" in remembered:  # not in checkpoints between frames, or of versions that evaluated twice
-            motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
-            self._begun = int(remembered["begun_step"]), motion
-
-    def _step_from(self, first: np.ndarray, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
-        """One step whose velocity at its beginning is known."""
-
-        def velocity(t: float, stage: np.ndarray) -> np.ndarray:
-            return first.copy() if stage is y and t == n * self.dt else rhs(t, stage)
-
-        return self._integrate(velocity, n, y)
-
-
-class Stage(Coupled):
-    """Electrons at every stage of a step; each velocity equation is solved from the field before it."""
-
-    field: np.ndarray | None = None
-
-    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
-        first = self._beginning(n, y)
-        self.field = first.electron_field
-        return self._step_from(first.velocity, self._velocity, n, y)
-
-    def _velocity(self, t: float, y: np.ndarray) -> np.ndarray:
-        motion = self.coupling.motion(t, y, self.field)
-        self.field = motion.electron_field
-        return motion.velocity
-
-    def _near(self, n: int) -> np.ndarray | None:
-        return self.field
-
-    def state(self) -> Remembered:
-        return super().state() | ({} if self.field is None else {"electron_field": self.field})
-
-    def restore(self, remembered: Remembered) -> None:
-        super().restore(remembered)
-        self.field = remembered.get("electron_field")
-
-
-class Step(Stage):
-    """Electrons once a step; their field is held as it is at the start."""
-
-    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
-        self.field = self._beginning(n, y).electron_field
-        return self._integrate(partial(self.coupling.velocity_in, self.field), n, y)
 
 
 class Adaptive(Coupled):
@@ -184,8 +39,8 @@ class Adaptive(Coupled):
     moment, and would make a torque where the moment is not quite where it was predicted.
     """
 
-    def __init__(self, deck: Deck, coupling: Coupling, tolerance: float) -> None:
-        super().__init__(deck, coupling)
+    def __init__(self, coupling: Coupling, method: OneStep, dt: float, tolerance: float) -> None:
+        super().__init__(coupling, method, dt)
         self.bound = abs(coupling.strength) * tolerance
         self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last
         self.fields = np.empty((0, *coupling.magnet.packed_shape))  # what was found there, energy

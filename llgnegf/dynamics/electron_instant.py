@@ -6,23 +6,22 @@ from functools import cached_property
 
 import numpy as np
 
-from llgnegf.coupling import Coupling, Motion
-from llgnegf.deck import Deck
+from llgnegf.dynamics.coupling import Coupling, Motion
+from llgnegf.dynamics.stepper import Instant
 from llgnegf.electrons.density import Response, SpinDensity
-from llgnegf.stepper import Instant
 
 
 class ElectronInstant(Instant):
     """Electrons frozen at moments and gates of this instant.
 
-    potential: gate voltages, (nx[, ny]), energy.
+    potential: gate voltages, (nx[, ny]), energy; gate_frequencies: of gates that are on, 1/time; sd_exchange: energy.
     """
 
     def __init__(
         self,
-        deck: Deck,
         coupling: Coupling,
         n: int,
+        t: float,
         y: np.ndarray,
         motion: Motion,
         *,
@@ -30,10 +29,12 @@ class ElectronInstant(Instant):
         first_order: bool,
     ) -> None:
         """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all."""
-        super().__init__(deck, coupling.magnet, n, y, motion.velocity)
+        super().__init__(coupling.magnet, n, t, y, motion.velocity)
         assert motion.frozen is not None
         self.frozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t)
+        self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
+        self.sd_exchange = coupling.sd_exchange
         self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)
         self._coupling, self._motion, self._first_order = coupling, motion, first_order
 
