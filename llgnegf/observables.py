@@ -6,7 +6,7 @@ frozen electrons.  Other ways to have electrons bring their own lines (`build.ME
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,14 @@ from llgnegf.runfile.layout import Layout
 class Variable:
     """A variable of the run file.
 
-    dims: "time" first; "site" stands for the axes of the lattice, x or x and y.  unit: "energy" in it stands for the
-    deck's unit.  meaning: in words, for whoever opens the file.  applies: whether a run of this deck has it; two lines
-    of the same name never apply to the same deck.  value: from the `Instant` that the run's stepper gives, in the shape
-    that `dims` say, a number where they are time alone.
+    dims: "time" first; or without "time" for what is evaluated and written once, at the beginning (tensors, spectra).
+        "site" stands for the axes of the lattice, x or x and y.  In the response to the motion of a moment,
+        "motion_site" and "motion_component" are the axes of that moment.
+    unit: "energy" in it stands for the deck's unit.
+    meaning: in words, for whoever opens the file.
+    applies: whether a run of this deck has it; two lines of the same name never apply to the same deck.
+    value: from the `Instant` that the run's stepper gives, in the shape that `dims` say, a number for time alone.
+    coordinates: {dimension: values}, for dimensions of its own such as the energies of a spectrum.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Variable:
     meaning: str
     applies: Callable[[Deck], bool]
     value: Callable[[Any], Any]
+    coordinates: Callable[[Deck], Mapping[str, Sequence[Any]]] = lambda _deck: {}
 
 
 def variables_of(deck: Deck, electrons: Sequence[Variable] = ()) -> tuple[Variable, ...]:
@@ -55,15 +60,34 @@ def layouts(deck: Deck, variables: Sequence[Variable]) -> dict[str, Layout]:
     """What a run file is laid out by: dimensions, units and meanings of these variables; `time` comes by itself."""
     axes, energy = ("x", "y")[: len(deck.lattice.shape)], deck.units.label
 
+    stands_for = {"site": axes, "motion_site": tuple(f"motion_{axis}" for axis in axes)}
+
     def dims(one: Variable) -> tuple[str, ...]:
-        return tuple(axis for dim in one.dims for axis in (axes if dim == "site" else (dim,)))
+        return tuple(axis for dim in one.dims for axis in stands_for.get(dim, (dim,)))
 
     return {one.name: Layout(dims(one), one.unit.replace("energy", energy), one.meaning) for one in variables}
 
 
+def coordinates(deck: Deck, variables: Sequence[Variable]) -> dict[str, Sequence[Any]]:
+    """Values of the dimensions that these variables have beside those of every run file.
+
+    Raises ValueError where two of them disagree.
+    """
+    sizes = zip(("x", "y"), deck.lattice.shape, strict=False)
+    found: dict[str, Sequence[Any]] = {f"motion_{axis}": range(n) for axis, n in sizes}
+    found["motion_component"] = ["x", "y", "z"]
+    for one in variables:
+        for dim, values in one.coordinates(deck).items():
+            if dim in found and list(found[dim]) != list(values):
+                raise ValueError(f"{one.name}: another variable has other values of {dim}; allowed: the same values")
+            found[dim] = values
+    return found
+
+
 def frame(instant: Instant, variables: Sequence[Variable]) -> dict[str, Any]:
-    """{name: value} at an instant, `time` included."""
-    return {"time": instant.t} | {one.name: one.value(instant) for one in variables}
+    """{name: value} at an instant, `time` included; what has no time axis only at the beginning of the run."""
+    values = {one.name: one.value(instant) for one in variables if "time" in one.dims or instant.n == 0}
+    return {"time": instant.t} | values
 
 
 # --- when they apply -------------------------------------------------------------------------------------------------

@@ -66,10 +66,17 @@ def run(
         parts = build.build(deck, field)
         check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
-        state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
+        state = State(step=0, moment=parts.start)
         layouts = observables.layouts(deck, parts.variables)
         writer = Writer.create(
-            path, deck, deck.n_frames, deck.lattice.shape, layouts, overwrite=overwrite, attrs=attributes
+            path,
+            deck,
+            deck.n_frames,
+            deck.lattice.shape,
+            layouts,
+            overwrite=overwrite,
+            attrs=attributes,
+            coordinates=observables.coordinates(deck, parts.variables),
         )
         with _closing(writer):
             watch = EnergyWatch(deck, parts.magnet, field is not None)
@@ -225,9 +232,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
     n, y = state.step, magnet.pack(state.moment)
 
     def here() -> State:
-        moments = magnet.unpack(y).copy()
-        still = np.zeros_like(moments)
-        return State(step=n, moment=moments, velocity=still, solves=stepper.solves, extra=stepper.state())
+        return State(step=n, moment=magnet.unpack(y).copy(), solves=stepper.solves, extra=stepper.state())
 
     def save_checkpoint(now: State | None = None) -> State:
         now = now or here()

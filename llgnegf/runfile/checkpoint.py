@@ -27,7 +27,8 @@ from llgnegf.errors import FileError
 from llgnegf.runfile.disk import disk_errors, sync_folder
 from llgnegf.runfile.provenance import environment
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # version 1 also held a velocity and a field, which nothing started from
 KEPT = 3
 _MAGIC = b"LLGNEGF checkpoint\n"
 _LENGTH = struct.Struct("<Q")
@@ -38,16 +39,13 @@ _SHA = 32
 class State:
     """All that the next step depends on.  The time is step * dt: never accumulated, so never stored.
 
-    moment, velocity: (nx[, ny], 3), unit vectors and dm/dt where a scheme starts from it (else zero); solves: Green's
-    functions evaluated so far; held_field: the field of the electrons where a step holds it fixed; extra: whatever
-    else a coupling scheme or integrator remembers.
+    moment: (nx[, ny], 3), unit vectors; solves: Green's functions evaluated so far; extra: what the stepper remembers
+    (`Stepper.state`), arrays of numbers or texts by name.
     """
 
     step: int
     moment: NDArray[np.float64]
-    velocity: NDArray[np.float64]
     solves: int = 0
-    held_field: NDArray[np.float64] | None = None
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -137,9 +135,7 @@ class _Damaged(Exception):
 
 
 def _payload(state: State) -> bytes:
-    arrays: dict[str, Any] = {"moment": state.moment, "velocity": state.velocity}
-    if state.held_field is not None:
-        arrays["held_field"] = state.held_field
+    arrays: dict[str, Any] = {"moment": state.moment}
     arrays.update({f"extra/{name}": array for name, array in state.extra.items()})
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:  # would be pickled, and refused when read
@@ -157,8 +153,9 @@ def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
     if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
         raise _Damaged("its header is damaged (checksum)")
     header = json.loads(data[start:end])
-    if header["format_version"] != FORMAT_VERSION:
-        raise _Damaged(f"has format {header['format_version']}; this version of llgnegf reads {FORMAT_VERSION}")
+    if header["format_version"] not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        raise _Damaged(f"has format {header['format_version']}; this version of llgnegf reads {readable}")
     payload = data[end + _SHA :]
     if len(payload) != header["payload_bytes"]:
         raise _Damaged(f"holds {len(payload)} bytes of data instead of {header['payload_bytes']}")
@@ -168,9 +165,7 @@ def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
         state = State(
             step=header["step"],
             moment=arrays["moment"],
-            velocity=arrays["velocity"],
             solves=header["solves"],
-            held_field=arrays.get("held_field"),
             extra={name.removeprefix("extra/"): arrays[name] for name in arrays if name.startswith("extra/")},
         )
     return state, header

@@ -34,11 +34,24 @@ OPEN: dict[str, Any] = {"libver": ("earliest", "v108"), "locking": False, "rdcc_
 
 @dataclass(frozen=True)
 class Layout:
-    """A variable of the run file: its dimensions ("time" first), unit and meaning."""
+    """A variable of the run file: its dimensions, unit and meaning.
+
+    dims: "time" first, and the variable has a value per frame; without "time" it is written once, with the first frame.
+    """
 
     dims: tuple[str, ...]
     unit: str = "1"
     long_name: str = ""
+
+    @property
+    def per_frame(self) -> bool:
+        """Whether it has a value per frame."""
+        return TIME in self.dims
+
+    @property
+    def inner(self) -> tuple[str, ...]:
+        """Its dimensions beside time."""
+        return self.dims[1:] if self.per_frame else self.dims
 
 
 def attributes(deck: Deck) -> dict[str, Any]:
@@ -63,13 +76,24 @@ def scales_of(
     known: dict[str, Any] = {axis: np.arange(n, dtype="<f8") for axis, n in zip("xy", shape, strict=False)}
     known |= {"component": ["x", "y", "z"], "plane": ["x", "y"], "lead": ["left", "right"]}
     known |= dict(given)
-    used = {dim for layout in variables.values() for dim in layout.dims[1:]}
+    used = {dim for layout in variables.values() for dim in layout.inner}
     for name, layout in variables.items():
-        unknown = [dim for dim in layout.dims[1:] if dim not in known]
-        if layout.dims[:1] != (TIME,) or unknown or name in (TIME, CRC, *known):
-            raise ValueError(f"{name}: dimensions {layout.dims} must be time, then some of {', '.join(known)}")
+        if not layout.dims or any(dim not in known for dim in layout.inner):
+            raise ValueError(
+                f"{name}: dimensions {layout.dims} must be time alone, or some of {', '.join(known)} with or without "
+                "time before them"
+            )
+        if len(set(layout.dims)) < len(layout.dims):  # which xarray does not take
+            raise ValueError(f"{name}: dimensions {layout.dims} must differ from each other; allowed: another name")
+        if name in (TIME, CRC, *known):
+            raise ValueError(f"{name}: is the name of a dimension or of a checksum; allowed: another name")
+    return {dim: _scale(values) for dim, values in known.items() if dim in used}
+
+
+def _scale(values: Any) -> NDArray[Any]:
+    array = np.asarray(values)
     # Fixed-length ASCII: what xarray, ncdump and h5py all read as labels.
-    return {dim: np.asarray(values, dtype=None if dim in "xy" else "S") for dim, values in known.items() if dim in used}
+    return array.astype("S") if array.dtype.kind in "US" else array.astype("<f8")
 
 
 def create(
@@ -93,9 +117,11 @@ def create(
             if dim in "xy":
                 file[dim].attrs.update({"units": "1", "long_name": f"position along {dim} (lattice constants)"})
         for name, layout in variables.items():
-            sizes = (n_frames, *(len(scales[dim]) for dim in layout.dims[1:]))
+            sizes = tuple(len(scales[dim]) for dim in layout.inner)
             integer = name in INTEGERS
-            dataset = _dataset(file, name, sizes, "<i8" if integer else "<f8", -1 if integer else np.nan)
+            kind, fill = ("<i8", -1) if integer else ("<f8", np.nan)
+            whole = (n_frames, *sizes) if layout.per_frame else sizes
+            dataset = _dataset(file, name, whole, kind, fill, layout.per_frame)
             for axis, dim in enumerate(layout.dims):
                 dataset.dims[axis].attach_scale(file[dim])
             dataset.attrs.update({"units": layout.unit, "long_name": layout.long_name or name.replace("_", " ")})
@@ -111,32 +137,47 @@ def create(
         raise
 
 
-def _dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, fill: float) -> h5py.Dataset:
+def _dataset(
+    file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, fill: float, per_frame: bool = True
+) -> h5py.Dataset:
+    """A dataset whose room on the disk is taken at once: one chunk per frame, or one in all."""
     early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    return file.create_dataset(
-        name, shape, dtype, maxshape=(None, *shape[1:]), chunks=(1, *shape[1:]), fillvalue=fill, dcpl=early
-    )
+    most, chunk = ((None, *shape[1:]), (1, *shape[1:])) if per_frame else (shape, shape)
+    return file.create_dataset(name, shape, dtype, maxshape=most, chunks=chunk, fillvalue=fill, dcpl=early)
 
 
-def put(dataset: h5py.Dataset, i: int, values: NDArray[Any] | np.generic) -> None:
-    """dataset[i] = values of the dataset's own type and order of bytes, at a twentieth of the cost.
+def put(dataset: h5py.Dataset, i: int | None, values: NDArray[Any] | np.generic) -> None:
+    """dataset[i] = values of the dataset's own type and order of bytes, at a twentieth of the cost; i None: all of it.
 
     A frame is a chunk, and a chunk goes to its place in one write, past selections and conversions.
     """
-    dataset.id.write_direct_chunk((i, *(0 for _ in range(values.ndim))), values)
+    dataset.id.write_direct_chunk((*(() if i is None else (i,)), *(0 for _ in range(values.ndim))), values)
 
 
 def variables_in(file: h5py.File) -> list[str]:
-    """Names of what has a value per frame, in the order of the file, `time` first."""
-    return [name for name in file if name == TIME or (TIME in _first_scale(file[name]) and name != CRC)]
+    """Names of the variables, in the order of the file, `time` first; not those of dimensions and checksums."""
+    return [name for name in file if name == TIME or (_scales_on(file[name], 0) and name != CRC)]
 
 
-def _first_scale(dataset: h5py.Dataset) -> list[str]:
-    return [as_text(scale.name).lstrip("/") for scale in dataset.dims[0].values()] if dataset.ndim else []
+def is_per_frame(dataset: h5py.Dataset) -> bool:
+    """Whether a variable has a value per frame; others are written once, with the first frame."""
+    return as_text(dataset.name).lstrip("/") == TIME or TIME in _scales_on(dataset, 0)
+
+
+def dims_of(dataset: h5py.Dataset) -> tuple[str, ...]:
+    """Names of the dimensions of a variable.  IndexError where it has none."""
+    first = (TIME,) if is_per_frame(dataset) else ()
+    return (*first, *(_scales_on(dataset, axis)[0] for axis in range(len(first), dataset.ndim)))
+
+
+def _scales_on(dataset: h5py.Dataset, axis: int) -> list[str]:
+    """Names of the dimension scales attached to an axis."""
+    return [as_text(scale.name).lstrip("/") for scale in dataset.dims[axis].values()] if dataset.ndim else []
 
 
 def crc_of(time: float, arrays: Any) -> int:
+    """Checksum of a frame: its time and its variables, in file order."""
     value = zlib.crc32(np.float64(time).astype("<f8").tobytes())
     for array in arrays:
         value = zlib.crc32(array.tobytes(), value)

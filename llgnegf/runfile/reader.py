@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import FileError, LLGNEGFError
 from llgnegf.runfile.disk import disk_errors
-from llgnegf.runfile.layout import CRC, FORMAT, FORMAT_VERSION, TIME, as_plain, as_text, crc_of, variables_in
+from llgnegf.runfile.layout import (
+    CRC,
+    FORMAT,
+    FORMAT_VERSION,
+    TIME,
+    as_plain,
+    as_text,
+    crc_of,
+    dims_of,
+    is_per_frame,
+    variables_in,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -24,14 +35,18 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class LazyArray:
-    """A variable of a run, one frame per entry; index it like an array, only what is asked for is read."""
+    """A variable of a run; index it like an array, only what is asked for is read.
+
+    dims, shape: names and lengths of its dimensions.  Its first dimension is the complete frames, `time`, unless it was
+    written once for all of them, with the first frame; before that frame its values are NaN.  unit, long_name: texts.
+    """
 
     def __init__(self, dataset: h5py.Dataset, n_frames: int):
         self._dataset = dataset
-        self.shape: tuple[int, ...] = (n_frames, *dataset.shape[1:])
+        self.dims = dims_of(dataset)
+        self.per_frame = TIME in self.dims
+        self.shape: tuple[int, ...] = (n_frames, *dataset.shape[1:]) if self.per_frame else dataset.shape
         self.dtype = dataset.dtype
-        self.dims = tuple(as_text(dataset.dims[axis][0].name).lstrip("/") for axis in range(1, dataset.ndim))
-        self.dims = (TIME, *self.dims)
         self.unit = as_text(dataset.attrs.get("units", "1"))
         self.long_name = as_text(dataset.attrs.get("long_name", ""))
 
@@ -48,7 +63,7 @@ class LazyArray:
 
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
-        if not keys or keys[0] is Ellipsis or keys[0] is None:
+        if not self.per_frame or not keys or keys[0] is Ellipsis or keys[0] is None:
             return np.asarray(self)[key]
         first, rest = keys[0], keys[1:]
         if isinstance(first, int | np.integer) and not isinstance(first, bool):
@@ -105,10 +120,18 @@ class Run:
         return parse_deck(self.deck_text, folder=folder, name=self.attrs.get("deck_name", self.path.stem))
 
     def frame_ok(self, index: int) -> bool:
-        """Whether the bytes of a frame are those that were written (CRC-32)."""
+        """Whether the bytes of a frame are those that were written (CRC-32).
+
+        index: negative ones count from the last complete frame.  What was written once belongs to the first frame.
+        Raises IndexError where there is no such frame, FileError where it cannot be read.
+        """
         i = range(self.n_frames)[index]
         with disk_errors(self.path, f"read frame {i}"):
-            stored = [np.ascontiguousarray(self._file[name][i]) for name in self.names if name != TIME]
+            stored = []
+            for name in self.names:
+                if name != TIME and (i == 0 or is_per_frame(self._file[name])):
+                    dataset = self._file[name]
+                    stored.append(np.ascontiguousarray(dataset[i] if is_per_frame(dataset) else dataset[()]))
             return crc_of(float(self.times[i]), stored) == self.stored_crc(i)
 
     def to_xarray(self) -> xarray.Dataset:

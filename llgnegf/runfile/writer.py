@@ -30,6 +30,7 @@ from llgnegf.runfile.layout import (
     attributes,
     crc_of,
     create,
+    is_per_frame,
     put,
     scales_of,
     variables_in,
@@ -133,11 +134,11 @@ class Writer:
 
     @property
     def names(self) -> list[str]:
-        """What `append` asks for beside `time`."""
+        """What `append` asks for beside `time`; what is written once, it asks for with the first frame alone."""
         return list(self._data)
 
     def append(self, frame: Mapping[str, Any]) -> None:
-        """Writes the next frame: `time` and every variable by name.
+        """Writes the next frame: `time` and every variable by name, with the first one those that have no time axis.
 
         Raises ValueError for a frame of other variables or shapes, a time that is not finite, or a full file; FileError
         for trouble with the disk.
@@ -145,20 +146,21 @@ class Writer:
         i = self.n_frames
         if i >= self.capacity:
             raise ValueError(f"frame {i}: the file has room for {self.capacity} frames; extend it first")
-        if set(frame) != {TIME, *self._data}:
-            missing, unknown = sorted({TIME, *self._data} - set(frame)), sorted(set(frame) - {TIME, *self._data})
+        wanted = self._layout if i == 0 else self._layout_later
+        if frame.keys() != {TIME, *wanted}:
+            missing, unknown = sorted({TIME, *wanted} - set(frame)), sorted(set(frame) - {TIME, *wanted})
             raise ValueError(f"frame {i}: missing {missing}, unknown {unknown}")
         time = float(frame[TIME])
         if not math.isfinite(time):
             raise ValueError(f"frame {i}: time = {time} must be finite")
-        arrays = {name: np.asarray(frame[name], dtype=kind, order="C") for name, (kind, _) in self._layout.items()}
+        arrays = {name: np.asarray(frame[name], dtype=kind, order="C") for name, (kind, _) in wanted.items()}
         for name, array in arrays.items():
             if array.shape != self._layout[name][1]:
                 raise ValueError(f"frame {i}: {name} has shape {array.shape}, not {self._layout[name][1]}")
         crc = crc_of(time, arrays.values())
         with disk_errors(self.path, f"write frame {i}"):
             for name, array in arrays.items():
-                put(self._data[name], i, array)
+                put(self._data[name], i if name in self._layout_later else None, array)
             put(self._crc, i, np.array(crc, "<u4"))
             put(self._time, i, np.array(time, "<f8"))
         self.n_frames = i + 1
@@ -246,7 +248,12 @@ class Writer:
         self._time: h5py.Dataset = file[TIME]
         self._crc: h5py.Dataset = file[CRC]
         self._data: dict[str, h5py.Dataset] = {name: file[name] for name in variables_in(file) if name != TIME}
-        self._layout = {name: (data.dtype, data.shape[1:]) for name, data in self._data.items()}
+        later = {name for name, data in self._data.items() if is_per_frame(data)}
+        # Type and shape of what a frame gives: of the first frame, and of those after it.
+        self._layout = {
+            name: (data.dtype, data.shape[1:] if name in later else data.shape) for name, data in self._data.items()
+        }
+        self._layout_later = {name: layout for name, layout in self._layout.items() if name in later}
         self._capacity = len(self._time)
 
     def _resize(self, n_frames: int, attrs: Mapping[str, str] | None = None) -> None:
@@ -257,7 +264,7 @@ class Writer:
             try:
                 shutil.copyfile(self.path, temporary)
                 with h5py.File(temporary, "r+", **OPEN) as file:
-                    for name in (*variables_in(file), CRC):
+                    for name in (*filter(lambda name: is_per_frame(file[name]), variables_in(file)), CRC):
                         file[name].resize(n_frames, axis=0)
                     file.attrs.update(attrs or {})
                 take_name(temporary, self.path)
@@ -282,5 +289,7 @@ def _refuse_overwriting(path: Path, overwrite: bool) -> None:
 def _refuse_small_disk(
     path: Path, n_frames: int, scales: dict[str, NDArray[Any]], variables: Mapping[str, Layout]
 ) -> None:
-    frame = 16 + sum(8 * math.prod(len(scales[dim]) for dim in layout.dims[1:]) for layout in variables.values())
-    refuse_full_disk(path, n_frames * frame)
+    sizes = {name: 8 * math.prod(len(scales[dim]) for dim in layout.inner) for name, layout in variables.items()}
+    frame = 16 + sum(size for name, size in sizes.items() if variables[name].per_frame)
+    once = sum(size for name, size in sizes.items() if not variables[name].per_frame)
+    refuse_full_disk(path, n_frames * frame + once)

@@ -278,10 +278,117 @@ def test_wrong_frames_are_refused(path, deck):
 
 
 def test_wrong_fields_are_refused(path, deck):
-    for name, dims in [("a", ("x",)), ("a", ("time", "q")), ("frame_crc", ("time",)), ("x", ("time",))]:
-        with pytest.raises(ValueError, match="must be time, then some of x, component"):
+    for name, dims, words in [
+        ("a", (), r"must be time alone, or some of x, component, .* with or without time before them"),
+        ("a", ("time", "q"), "must be time alone, or some of x, component"),
+        ("a", ("x", "time"), "must be time alone, or some of x, component"),
+        ("a", ("x", "x"), "must differ from each other"),
+        ("frame_crc", ("time",), "is the name of a dimension or of a checksum"),
+        ("x", ("time",), "is the name of a dimension or of a checksum"),
+    ]:
+        with pytest.raises(ValueError, match=words):
             Writer.create(path, deck, 1, (7,), {name: Layout(dims)})
     assert not path.exists()
+
+
+# --- variables without a time axis ------------------------------------------------------------------------------------
+
+SPECTRUM = {**FIELDS, "spectrum": Layout(("energy", "lead"), "1/energy"), "size": Layout(("x",))}
+ENERGIES = [-0.5, 0.0, 0.25]
+
+
+def first_frame():
+    values = np.random.default_rng(9).normal(size=(3, 2))
+    return {**frame(0), "spectrum": values, "size": np.arange(7.0)}
+
+
+def write_spectrum(path, deck, n, **options):
+    coordinates = {"energy": ENERGIES}
+    writer = Writer.create(path, deck, 10, (7,), SPECTRUM, coordinates=coordinates, **options)
+    for i in range(n):
+        writer.append(frame(i) if i else first_frame())
+    return writer
+
+
+def holds_spectrum(path):
+    with open_run(path) as run:
+        assert run["spectrum"].dims == ("energy", "lead")
+        assert run["spectrum"].shape == (3, 2)
+        assert run["spectrum"].unit == "1/energy"
+        assert not run["spectrum"].per_frame
+        assert run["moment"].per_frame
+        np.testing.assert_array_equal(run["spectrum"], first_frame()["spectrum"])
+        np.testing.assert_array_equal(run["spectrum"][1:, 0], first_frame()["spectrum"][1:, 0])
+        np.testing.assert_array_equal(run.size, np.arange(7.0))
+        np.testing.assert_array_equal(run["energy"], ENERGIES)
+        assert list(run.names) == ["time", *SPECTRUM]
+        assert all(run.frame_ok(i) for i in range(run.n_frames))
+
+
+def test_what_has_no_time_axis_is_written_with_the_first_frame_alone(path, deck):
+    with write_spectrum(path, deck, 0) as writer:
+        with open_run(path) as run:
+            assert np.isnan(run["spectrum"][...]).all()
+        with pytest.raises(ValueError, match=r"frame 0: missing \['size', 'spectrum'\]"):
+            writer.append(frame(0))
+        with pytest.raises(ValueError, match=r"spectrum has shape \(2, 3\), not \(3, 2\)"):
+            writer.append({**first_frame(), "spectrum": np.zeros((2, 3))})
+        writer.append(first_frame())
+        with pytest.raises(ValueError, match=r"frame 1: missing \[\], unknown \['size', 'spectrum'\]"):
+            writer.append({**first_frame(), "time": 1.0})
+        writer.append(frame(1))
+        holds_spectrum(path)
+        writer.extend(30)
+        writer.append(frame(2))
+        writer.trim()
+    holds_spectrum(path)
+    with Writer.reopen(path, 1, 12) as writer:
+        for i in range(1, 5):
+            writer.append(frame(i))
+        assert writer.differences == []
+    holds_spectrum(path)
+
+
+def test_without_a_time_axis_too_nothing_is_there_before_all_is(path, deck, monkeypatch):
+    real, calls = files.put, []
+    for dies_at in range(1, len(SPECTRUM) + 3):
+        calls.clear()
+
+        def dies(*arguments, dies_at=dies_at):
+            calls.append(1)
+            if len(calls) == dies_at:
+                raise KeyboardInterrupt
+            real(*arguments)
+
+        writer = write_spectrum(path, deck, 0, overwrite=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "put", dies)
+            with pytest.raises(KeyboardInterrupt):
+                writer.append(first_frame())
+        with open_run(path) as run:
+            assert run.n_frames == 0
+        writer.append(first_frame())
+        shutil.copy(path, f"{path}.copy")  # without a flush: what a killed process leaves behind
+        holds_spectrum(f"{path}.copy")
+        writer.close()
+
+
+def test_damage_without_a_time_axis_is_damage_of_the_first_frame(path, deck):
+    write_spectrum(path, deck, 3).close()
+    with h5py.File(path, "r+") as file:
+        file["spectrum"][1, 1] += 1e-9
+    with open_run(path) as run:
+        assert [run.frame_ok(i) for i in range(3)] == [False, True, True]
+
+
+def test_xarray_takes_variables_without_a_time_axis(path, deck):
+    pytest.importorskip("h5netcdf")
+    write_spectrum(path, deck, 3).close()
+    with open_run(path) as run, run.to_xarray() as data:
+        assert data["spectrum"].dims == ("energy", "lead")
+        assert data["spectrum"].sel(energy=0.25, lead="right") == first_frame()["spectrum"][2, 1]
+        assert data["moment"].sizes["time"] == 3
+        assert "size" in data.data_vars
 
 
 def test_own_coordinates(path, deck):
