@@ -1,7 +1,7 @@
-"""The variables of a run file: one table that says what each is called, when it is there and how it is had.
+"""The variables of a run file: one table of their names, of the decks that they apply to, and of their values.
 
-A variable that the table lacks is one more line: in `MOMENTS` or `TEXTURE` for every run, in `ELECTRONS` for those with
-frozen electrons.  Other ways to have electrons bring their own lines (`build.METHODS`).
+To add a variable, add a line: to `MOMENTS` or `TEXTURE` for every run, to `ELECTRONS` for runs with frozen electrons.
+Other ways to treat electrons bring their own lines (`build.METHODS`).
 """
 
 from __future__ import annotations
@@ -175,10 +175,11 @@ MOMENTS = (
     Variable("velocity", _VECTOR, "energy/hbar", "dm/dt", _always, lambda i: i.velocity),
 )
 
-# What a lead stores near its end comes in between the two places where a current is taken; over a cycle they agree.
+# A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
+# stores in between; averaged over a cycle they agree.
 _LEADS_OF = {"over the lead's first bond": _is_chain, "arriving deep in the lead": _not(_is_chain)}
 
-# Frozen electrons, from an `ElectronInstant`.  `solves` comes behind all that evaluates.
+# Frozen electrons, from an `ElectronInstant`.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     Variable(
         "spin_adiabatic",

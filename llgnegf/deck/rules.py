@@ -55,12 +55,14 @@ def number(value: Any) -> float:
 
 
 def integer(value: Any, low: int, high: int = MAX_INTEGER) -> int:
+    """A whole number from low to high; booleans and 2.0 are none."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ValueError
     return value
 
 
 def numbers(value: Any, length: int) -> tuple[float, ...]:
+    """So many finite numbers, from a list."""
     if not isinstance(value, list | tuple) or len(value) != length:
         raise ValueError
     return tuple(number(x) for x in value)
@@ -77,6 +79,8 @@ def _number_rule(allowed: str, test: Callable[[float], bool]) -> Rule:
 
 
 def choice(*options: str | int) -> Rule:
+    """The rule of a key that accepts these options alone, two or more."""
+
     def parse(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int) or value not in options:
             raise ValueError

@@ -84,6 +84,8 @@ class _Texture(Table):
 
 
 class Uniform(_Texture):
+    """All moments along `direction`, which need not be normalised."""
+
     kind: Literal["uniform"]
     direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
 
@@ -97,6 +99,8 @@ class BlochWall(_Texture):
 
 
 class NeelWall(_Texture):
+    """Wall across x as `BlochWall`; orientation: of Bajpai and Nikolic ("paper") or with an easy x axis ("kishine")."""
+
     kind: Literal["neel_wall"]
     center: Annotated[float | None, NUMBER] = None
     width: Annotated[float, POSITIVE]
@@ -104,6 +108,8 @@ class NeelWall(_Texture):
 
 
 class Skyrmion(_Texture):
+    """One skyrmion; `center` in index coordinates (default: the middle), `helicity` in radians."""
+
     kind: Literal["skyrmion"]
     center: Annotated[tuple[float, float] | None, PLANE_VECTOR] = None
     radius: Annotated[float, POSITIVE]
@@ -113,6 +119,8 @@ class Skyrmion(_Texture):
 
 
 class Spiral(_Texture):
+    """Moments that turn about `normal` along `axis`, once every `period` lattice constants; `phase` in radians."""
+
     kind: Literal["spiral"]
     period: Annotated[float, POSITIVE]
     axis: Annotated[str, choice("x", "y")] = "x"

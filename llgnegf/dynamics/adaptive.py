@@ -14,15 +14,15 @@ from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
 
-# Evaluations through which the electrons' field is extrapolated, at most.  More gain little: 4 need 1.6 times as many
-# evaluations at a tolerance of 1e-6, 7 need as many.
+# Most evaluations that an extrapolation goes through.  At a tolerance of 1e-6 a limit of 4 costs 1.6 times as many
+# evaluations in all; a limit of 7 saves none.
 _MOST_POINTS = 6
-# Evaluations before the first look ahead.  Until then the electrons are asked at every stage: a first step taken with
-# a polynomial of low order would spoil what comes after it.
+# Evaluations before the first prediction.  Until then the electrons are evaluated at every stage: the error of first
+# steps with a polynomial of low order would remain in all that follows.
 _STARTING_POINTS = 3
-# Steps between two evaluations, at most: all of them together are a trifle beside one evaluation of many sites.
+# Most steps between two evaluations.  So many steps cost little beside one evaluation of a large system.
 _LONGEST_STRIDE = 1000
-# The next stride relative to this one lies between these; _SAFETY keeps rejections rare.
+# Bounds of the next stride over the last one; _SAFETY < 1 keeps rejected strides rare.
 _SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
 
 
@@ -31,9 +31,9 @@ class Adaptive(Coupled):
 
     The moments are carried `stride` steps ahead in the field extrapolated through the last evaluations; the electrons
     are evaluated there, and the same steps are taken again, now in the field interpolated through the new evaluation
-    too.  The distance between extrapolated and evaluated field tells the error of the interpolation; it is kept below
-    what `tolerance` (of the spin density) lets each evaluation err by.  A stride that misses this is tried again
-    shorter, down to one step: with an evaluation at every step it is for the user to choose smaller ones.
+    too.  The distance between extrapolated and evaluated field gives an estimate of the interpolation error, which is
+    kept below the error that `tolerance` (of the spin density) allows each evaluation.  A stride with a larger error is
+    repeated with fewer steps, down to one; then only a shorter `integrator.step` makes the error smaller.
 
     The component of the field along each moment exerts no torque and is left out: it is the largest, turns with the
     moment, and would make a torque where the moment is not quite where it was predicted.
@@ -112,7 +112,7 @@ class Adaptive(Coupled):
             try:
                 field = self._predict(n, y, n + stride)
             except (RunError, ToleranceError):
-                # It may never come to that: a user's field may end with the run, a prediction may lead astray.
+                # The run may never get there: a prediction may be wrong, and a user's field may end with the run.
                 if stride == 1:
                     raise
                 stride = longest = max(1, stride // 4)
@@ -141,8 +141,8 @@ class Adaptive(Coupled):
     def _errors(self, ahead: int, field: np.ndarray) -> dict[int, float]:
         """{points: error of the field up to `ahead` when `field` is added to the last `points` evaluations}, energy.
 
-        It is told by the polynomial that leaves out the oldest of them, of which it is the error: the one in use is of
-        one order more.  It grows with the stride to the power `points`.
+        It is the error of the polynomial without the oldest of them, and so an upper estimate for the one in use, which
+        is one order better.  It grows as the stride to the power `points`.
         """
         return {
             points: share(self.nodes[-points:], ahead) * float(abs(field - self._field(ahead, points)).max())

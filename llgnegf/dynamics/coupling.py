@@ -23,7 +23,8 @@ from llgnegf.magnet import Magnet
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
-# A stage of a step may stretch moments a little; this long, the step is far too large and the electrons mean nothing.
+# Within a step moments lengthen a little.  Beyond this length the step is far too large, and what the electrons answer
+# would mean nothing.
 _LONGEST_MOMENT = 10.0
 
 
@@ -52,8 +53,8 @@ class Coupling:
     as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
     `field(t, m)`: a user's own effective field, energy units, shape of m.
 
-    It remembers nothing of one instant for the next but the count of `solves`, the Green's functions evaluated by all
-    electrons that it froze.
+    From one call to the next it keeps nothing but `solves`, the count of Green's functions evaluated by all electrons
+    that it froze.
     """
 
     def __init__(
@@ -96,13 +97,14 @@ class Coupling:
         return self.motion(t, y).velocity
 
     def velocity_in(self, electron_field: np.ndarray | None, t: float, y: np.ndarray) -> np.ndarray:
-        """dm/dt, packed, in a given field of the electrons (packed): explicit, no electron is asked."""
+        """dm/dt, packed, in a given field of the electrons (packed): explicit, without evaluating them."""
         return self.magnet.velocity(y, sum_of(self._user_field(t, y), electron_field))
 
     def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None) -> Motion:
-        """Velocity, electrons and their field at (t, y); raises RunError where the velocity cannot be had.
+        """Velocity, electrons and their field at time t and packed moments y.
 
-        near: a field of the electrons (packed) like the one to be found; the velocity equation is solved from there.
+        near: a guess of the electrons' field (packed), from which the velocity equation is solved.  Raises RunError
+        where that equation has no solution, where moments are far longer than 1, and where a user's field is wrong.
         """
         own = self._user_field(t, y)
         if self.device is None:
@@ -121,7 +123,7 @@ class Coupling:
                 self.magnet, frozen, self.strength, y, rate, own, near, t=t, tolerance=self.velocity_tolerance
             )
             return Motion(velocity, frozen, field, tried)
-        # The response comes first: what it costs includes the adiabatic part.
+        # First the response: the sweeps that it makes give the adiabatic part as well.
         response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
         field = self._packed_field(frozen.adiabatic + sea + surface)

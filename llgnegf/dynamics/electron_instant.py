@@ -1,4 +1,4 @@
-"""An instant of electrons that are frozen there and respond to the motion to first order: what frames say of them."""
+"""An instant with frozen electrons and their response to the motion to first order: the quantities that frames hold."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ElectronInstant(Instant):
 
     @cached_property
     def response(self) -> Response | None:
-        """Of the electrons to the motion that acts on them; None where none does, or at order 0."""
+        """Response of the electrons to moments and gates that move; None where nothing moves, or at order 0."""
         known = self._motion.response
         if known is None and self._first_order and (self._driving.any() or self._rate.any()):
             return self.frozen.respond(self._driving, self._rate)
@@ -57,7 +57,7 @@ class ElectronInstant(Instant):
         return self._driven_currents()
 
     def _driven_currents(self) -> tuple[np.ndarray, np.ndarray]:
-        """Those of the response."""
+        """Currents due to the response alone; see `currents`."""
         return self.frozen.lead_currents(self._driving, self._rate, self.response)
 
     @cached_property

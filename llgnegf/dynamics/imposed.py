@@ -1,4 +1,4 @@
-"""Moments that are not integrated: they rest, or turn rigidly, and the electrons only watch."""
+"""Moments that are not integrated: they rest, or turn rigidly, and the electrons respond without acting on them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Imposed:
         self.coupling.solves = count
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
-        """Straight to `limit`: nothing happens in between."""
+        """Goes to `limit` at once: nothing is integrated."""
         return limit, self.coupling.magnet.pack(self.moments(limit * self.dt))
 
     def moments(self, t: float) -> np.ndarray:
@@ -73,7 +73,7 @@ class Imposed:
         return ElectronInstant(coupling, n, t, y, motion, feedback=False, first_order=coupling.order == 1)
 
     def state(self) -> Remembered:
-        """Nothing: the time tells all."""
+        """Nothing: the moments follow from the time."""
         return {}
 
     def restore(self, remembered: Remembered) -> None:

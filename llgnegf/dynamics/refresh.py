@@ -72,12 +72,12 @@ class Coupled(Classical):
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         motion = self.coupling.motion(n * self.dt, y, self._near(n))
-        # Without the electrons, whose sweeps may be large.
+        # Without the frozen electrons: what their sweeps keep may be large.
         self._begun = n, Motion(motion.velocity, None, motion.electron_field)
         return self._at(n, y, motion)
 
     def _near(self, n: int) -> np.ndarray | None:
-        """About the field of the electrons (packed) at step n, the one reached: where to solve from."""
+        """A guess of the electrons' field (packed) at step n, from which the velocity equation is solved."""
         raise NotImplementedError
 
     def _beginning(self, n: int, y: np.ndarray) -> Motion:
@@ -98,7 +98,7 @@ class Coupled(Classical):
 
     def restore(self, remembered: Remembered) -> None:
         self._begun = None
-        if "begun_step" in remembered:  # not in checkpoints between frames, or of versions that evaluated twice
+        if "begun_step" in remembered:  # absent in checkpoints between two frames and in older ones
             motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
             self._begun = int(remembered["begun_step"]), motion
 
@@ -112,7 +112,7 @@ class Coupled(Classical):
 
 
 class Stage(Coupled):
-    """Electrons at every stage of a step; each velocity equation is solved from the field before it."""
+    """Electrons at every stage of a step; the field of one is the guess for the velocity equation of the next."""
 
     field: np.ndarray | None = None
 
@@ -138,7 +138,7 @@ class Stage(Coupled):
 
 
 class Step(Stage):
-    """Electrons once a step; their field is held as it is at the start."""
+    """Electrons at the beginning of each step, their field held during it: first order in the step."""
 
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         self.field = self._beginning(n, y).electron_field

@@ -20,7 +20,7 @@ Remembered = dict[str, NDArray[Any]]
 
 
 class Instant:
-    """A run after n steps.  What is not known when it is reached is evaluated when first asked for, and once.
+    """A run after n steps.  Quantities not known by then are evaluated when first asked for, and only once.
 
     magnet: the classical terms; n, t: steps taken and time; y: packed moments (`Magnet.pack`); m, velocity: unit
     vectors and dm/dt, (nx[, ny], 3).
@@ -50,7 +50,7 @@ class Stepper(Protocol):
         """Steps taken and packed moments after one step or more, from step n with moments y, at most to `limit`.
 
         y is left as it is.  Raises RunError where a step is wrong, such as one that stretches moments
-        (`check_moments`), ValueError or ArithmeticError where there is none.
+        (`check_moments`), ValueError or ArithmeticError where the equations have no solution.
         """
         ...
 

@@ -19,12 +19,13 @@ from llgnegf.electrons.density import Response
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
 
-# Near a resonance rounding may keep the residual above the tolerance asked; this is still below what a step errs by.
+# Relative residual that is accepted where rounding, near a resonance, keeps it above the tolerance asked for.  It is
+# still below the error of a time step.
 ACCEPTED_RESIDUAL = 1e-8
-# Passes of the velocity equation, at most: each direction is kept.
+# Most iterations of the velocity equation.  Every direction is kept, so memory grows with them.
 _MOST_DIRECTIONS = 200
-# To what the equation without the sea part is solved in each pass, and in how many steps at most: the sea part spoils
-# more than that, and on a resonance it cancels so much of the surface part that the latter alone leads astray.
+# Relative tolerance and most iterations of the inner solve, which has the surface part alone.  To solve it better gains
+# nothing: the sea part that it lacks is larger than this tolerance, and on a resonance it cancels most of the surface.
 _INNER_TOLERANCE, _MOST_INNER = 1e-1, 15
 
 
@@ -32,8 +33,10 @@ _INNER_TOLERANCE, _MOST_INNER = 1e-1, 15
 class Tried:
     """Responses to the motions tried on the way to a velocity, and how the velocity is made of them.
 
-    The first is taken as it is.  Of each later one the overlaps with the directions before it are taken away, in turn;
-    over its length it is the next direction, of which the solution takes a share.
+    responses: the first is that to the initial guess, which enters with weight 1; each later one belongs to a trial
+    motion.  A trial motion becomes a direction in that `overlaps` times the earlier directions are subtracted, in their
+    order and twice, and the rest is divided by its length (`lengths`).  The velocity is the guess and `shares` of the
+    directions.
     """
 
     responses: list[Response]
@@ -172,5 +175,5 @@ def solve(
 
 
 def sum_of(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
-    """Two packed fields, each of which may not be there."""
+    """The sum of two packed fields, where None stands for no field."""
     return b if a is None else a if b is None else a + b

@@ -54,6 +54,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def refuse_full_disk(path: Path, needed: int) -> None:
+    """FileError unless `needed` bytes are free on the disk where `path` will be."""
     with disk_errors(path, "look at its disk"):
         free = shutil.disk_usage(path.parent).free
     if needed + _ROOM > free:
@@ -64,6 +65,7 @@ def refuse_full_disk(path: Path, needed: int) -> None:
 
 
 def temporary_name(path: Path) -> Path:
+    """Where a file is made that will take the name `path` when it is complete."""
     return Path(f"{path}.new")
 
 

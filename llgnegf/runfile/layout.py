@@ -185,6 +185,7 @@ def crc_of(time: float, arrays: Any) -> int:
 
 
 def as_text(value: Any) -> str:
+    """A name or attribute as HDF5 gives it, bytes or text, as text."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

@@ -38,6 +38,7 @@ class Lock:
                 self._close()  # its last owner removed the file between our opening and locking it
 
     def release(self) -> None:
+        """Gives the lock back and removes its file; twice does no harm."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)  # while still locked, so that nobody's newer lock is removed
