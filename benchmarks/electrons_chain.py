@@ -161,7 +161,7 @@ def seven_moments():
     device = Device(n, sd_exchange=J, temperature=KT, tolerance=TOLERANCE)
     frozen = device.freeze(m)
     _, _ = frozen.response(mdot, np.zeros(n))
-    rule, thermal = frozen.contour.rule, frozen._surface_rule
+    rule, thermal = frozen.rule, frozen.sweeps.surface._rule
     # -[w F + h.c.] = -(1/pi) Im[...] with the weight 2 pi i w.
     same_nodes = Dense(n, rule.nodes, 2j * np.pi * rule.weights, thermal.energies, thermal.weights, rule.constant)
 

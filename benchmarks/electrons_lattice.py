@@ -96,7 +96,7 @@ class System:
         return self.frozen()
 
     def one_green_function(self):
-        return self.settled.sweep(self.settled.rule.nodes[5:6])
+        return self.settled.sweeps.sweep(self.settled.rule.nodes[5:6])
 
     def gates_only(self, kind):
         return self.frozen(kind).spin_density(self.still, self.rate)

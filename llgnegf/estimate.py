@@ -11,7 +11,7 @@ from llgnegf import observables
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.dynamics.adaptive import Adaptive
-from llgnegf.electrons import Frozen, FrozenLattice
+from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
@@ -95,11 +95,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 86400:.2g} days"
 
 
-def _memory(deck: Deck, frozen: Frozen | FrozenLattice | None) -> float:
+def _memory(deck: Deck, frozen: Frozen | None) -> float:
     """MB: interpreter and libraries, a dozen arrays of moments, and what the electrons keep."""
     sites = int(np.prod(deck.lattice.shape))
     electrons = 0
     if deck.electrons is not None and frozen is not None:
         # Chains: sums over some 40 energies.
-        electrons = 40 * sites * 16 * 8 if isinstance(frozen, Frozen) else frozen.working_bytes(deck.electrons.order)
+        electrons = frozen.working_bytes(deck.electrons.order)
     return 180 + (30 * sites * 3 * 8 + electrons) / 1e6

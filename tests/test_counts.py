@@ -14,7 +14,7 @@ import integrators
 from llgnegf import load_deck, observables, resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
-from llgnegf.electrons import Frozen, FrozenLattice, green, slices
+from llgnegf.electrons import Frozen, green, slices
 from llgnegf.runfile import checkpoint
 
 # Every kernel that makes a sweep, and where its energies are among the arguments.
@@ -113,8 +113,7 @@ def watch(monkeypatch):
 
         return counted
 
-    for kind in (Frozen, FrozenLattice):
-        monkeypatch.setattr(kind, "__init__", freezing(kind))
+    monkeypatch.setattr(Frozen, "__init__", freezing(Frozen))
     return told
 
 

@@ -15,9 +15,8 @@ import numpy as np
 
 from llgnegf.dynamics.gates import Gates
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
-from llgnegf.electrons import Device, Frozen, FrozenLattice
+from llgnegf.electrons import Device, Frozen, Response
 from llgnegf.electrons.counter import Counter
-from llgnegf.electrons.density import Response
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
 
@@ -36,7 +35,7 @@ class Motion:
     """
 
     velocity: np.ndarray
-    frozen: Frozen | FrozenLattice | None
+    frozen: Frozen | None
     electron_field: np.ndarray | None
     tried: Tried | None = None
 
@@ -85,7 +84,7 @@ class Coupling:
     def solves(self, count: int) -> None:
         self._counter.count = count
 
-    def freeze(self, t: float, m: np.ndarray) -> Frozen | FrozenLattice:
+    def freeze(self, t: float, m: np.ndarray) -> Frozen:
         """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
         assert self.device is not None
         return self.device.freeze(m, self.gate_state(t)[0], self._counter)

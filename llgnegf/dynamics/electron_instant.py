@@ -8,7 +8,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons.density import Response, SpinDensity
+from llgnegf.electrons import Response, SpinDensity
 
 
 class ElectronInstant(Instant):

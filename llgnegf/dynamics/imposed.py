@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,8 +10,7 @@ from numpy.typing import ArrayLike
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant, Remembered
-from llgnegf.electrons import Frozen
-from llgnegf.electrons.density import SpinDensity
+from llgnegf.electrons import SpinDensity
 
 
 class Imposed:
@@ -99,8 +97,7 @@ class TurningInstant(ElectronInstant):
 
     @cached_property
     def _precession(self) -> tuple[SpinDensity, np.ndarray, np.ndarray]:
-        chain = cast(Frozen, self.frozen)  # decks of lattices that precess are refused
-        return chain.precession_with_currents(self._axis, self._frequency)
+        return self.frozen.precession_with_currents(self._axis, self._frequency)
 
     @cached_property
     def spin(self) -> SpinDensity:

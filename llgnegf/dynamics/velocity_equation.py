@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from llgnegf.electrons import Frozen, FrozenLattice
-from llgnegf.electrons.density import Response
+from llgnegf.electrons import Frozen, Response
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
 
@@ -68,7 +67,7 @@ class Tried:
 
 def solve(
     magnet: Magnet,
-    frozen: Frozen | FrozenLattice,
+    frozen: Frozen,
     strength: float,
     y: np.ndarray,
     rate: np.ndarray,
@@ -100,8 +99,8 @@ def solve(
         return magnet.pack(strength * density[..., 1:])
 
     def without_sea(b: np.ndarray) -> np.ndarray:
-        """About the v with v - L[J_sd chi_surf v] = b on a lattice; b on a chain, where both parts cost alike."""
-        if not isinstance(frozen, FrozenLattice):
+        """About the v with v - L[J_sd chi_surf v] = b where that is cheap; b on chains, where both parts cost alike."""
+        if not frozen.surface_is_cheap:
             return b
         no_rate = np.zeros(frozen.device.shape)
 

@@ -3,11 +3,11 @@
 Knows nothing of the LLG, of decks or of files.
 """
 
-from .current import Currents
-from .density import Frozen, SpinDensity
+from .currents import Currents, LatticeCurrents
 from .device import Device
-from .lattice import FrozenLattice
-from .leads import Lead, chain_self_energy
+from .frozen import Frozen, Response, SpinDensity
+from .leads import Lead
+from .modes import chain_self_energy
 from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
 
@@ -15,8 +15,9 @@ __all__ = [
     "Currents",
     "Device",
     "Frozen",
-    "FrozenLattice",
+    "LatticeCurrents",
     "Lead",
+    "Response",
     "SpinDensity",
     "SteadyPrecession",
     "ToleranceError",

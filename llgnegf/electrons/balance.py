@@ -11,29 +11,22 @@ the Fermi-surface term misses, or an integral that is not what it should be, bre
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from .device import Device
+from .currents import Currents
+from .frozen import Frozen
 
 
 def spin_balance(
-    device: Device,
-    m: ArrayLike,
-    mdot: ArrayLike | None = None,
-    potential: ArrayLike | None = None,
-    potential_rate: ArrayLike | None = None,
+    frozen: Frozen, flows: Currents, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """J_sd s x m minus divergence of the spin flow minus (1/2) ds/dt on every site: (n, 3) or (nx, ny, 3), energy.
 
-    Arguments as `Device.spin_density`.  Zero up to a few times the tolerance (and the hopping).  Discrete levels keep
-    their occupation, so that ds/dt is that of the adiabatic density without what fills or empties them.
+    mdot, potential_rate: as `Frozen.spin_density`; flows: `currents` of the same motion.  Zero up to a few times the
+    tolerance (and the hopping).  Discrete levels keep their occupation, so that ds/dt is that of the adiabatic density
+    without what fills or empties them.
     """
-    moments = device.vectors("m", m)
-    velocity = np.zeros((*device.shape, 3)) if mdot is None else device.vectors("mdot", mdot)
-    rate = device.coupling_blocks(velocity, device.scalars("potential_rate", potential_rate))
-    spin = device.spin_density(moments, velocity, potential, potential_rate)
-    flows = device.currents(moments, velocity, potential, potential_rate)
-    torque = device.sd_exchange * np.cross(spin.nonadiabatic, moments)
-    frozen = device.freeze(moments, potential)
-    change = frozen.adiabatic_rate(rate)[..., 1:]
+    spin = frozen.spin_density(mdot, potential_rate)
+    torque = frozen.device.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
+    change = frozen.adiabatic_rate(frozen.device.coupling_blocks(mdot, potential_rate))[..., 1:]
     return np.asarray(torque - flows.divergence("sea") - flows.divergence("surface") - 0.5 * change)

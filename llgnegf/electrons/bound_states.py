@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Device
 from .quadrature import fermi_derivative
+from .system import System
 
 # Where the bonds of a chain start and end.
 _CHAIN = slice(None, -1), slice(1, None)
@@ -98,7 +98,7 @@ class Shares:
         return hops[:, None] * sum(flows, np.zeros((len(hops), 4)))
 
 
-def _same(device: Device, H: NDArray[np.complex128]) -> float:
+def _same(device: System, H: NDArray[np.complex128]) -> float:
     """Levels closer than this (energy) are one degenerate level: far above the rounding of H."""
     return 1e-11 * max(device.hopping, float(abs(H).sum(axis=0).max()))
 
@@ -117,7 +117,7 @@ def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.
     )
 
 
-def closed_levels(device: Device, H: NDArray[np.complex128], low: float, high: float) -> BoundStates:
+def closed_levels(device: System, H: NDArray[np.complex128], low: float, high: float) -> BoundStates:
     """All levels between `low` and `high` (energies) of a closed device with the dense Hamiltonian H (2n, 2n)."""
     n = len(H) // 2
     if device.temperature == 0:

@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import weakref
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
-from .device import IDENTITY, RealRule, dense_hamiltonian
-from .fermi_step import check_surface
+from .chain_rows import SurfaceRows
+from .counter import Counter
+from .fermi_step import Distances, Step, check_surface
 from .green import between_terms, smallest_widths
+from .open_system import OpenSystem, Segment, Vectors, mode_self_energies
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
 from .scattering import pauli_traces
-from .system import OpenSystem, Segment, Vectors, mode_self_energies
+from .system import IDENTITY, RealRule, System, dense_hamiltonian
 from .thermal_surface import ThermalSurface
 from .threads import spread
-
-if TYPE_CHECKING:
-    from .density import Frozen, SurfaceRows
 
 _SURFACE_SHARE = 1 / 4
 _NO_TURN = np.zeros((2, 2), complex)
@@ -40,28 +39,56 @@ _SHORT_WIRE = 32
 _WIDTH_SAMPLES = 7
 
 
+class _Chain(Protocol):
+    """What a `ChainSurface` is the surface of.  known_states: -(1/pi) int f Im dG/dE, (n, 4), where somebody met it."""
+
+    device: System
+    blocks: NDArray[np.complex128]
+    bounds: tuple[float, float]
+    counter: Counter
+    known_states: NDArray[np.float64] | None
+
+    @property
+    def step(self) -> Step | None: ...
+
+    @property
+    def cancellation(self) -> float: ...
+
+    @property
+    def distances(self) -> Distances | None: ...
+
+    def probe(self, z: complex) -> NDArray[np.complex128]: ...
+
+    def dense_hamiltonian(self) -> NDArray[np.complex128]: ...
+
+    def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
+        """-(1/pi) int f Im dG/dE, (n, 4), and to what it is known, 1/energy."""
+        ...
+
+    def real_rows(
+        self, rule: RealRule, rate: NDArray[np.complex128], K: NDArray[np.complex128], with_bonds: bool = False
+    ) -> SurfaceRows:
+        """Scattering states at real energies."""
+        ...
+
+
 class ChainSurface:
     """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
 
-    def __init__(self, frozen: Frozen) -> None:
+    def __init__(self, sweeps: _Chain) -> None:
         # Each would hold the other, and their memory until a collection.
-        self.frozen: Frozen = weakref.proxy(frozen)
-        self.device, self.blocks = frozen.device, frozen.blocks
+        self.sweeps: _Chain = weakref.proxy(sweeps)
+        self.device, self.blocks = sweeps.device, sweeps.blocks
         self._rule: RealRule | None = None
         self._arcs: ThermalSurface | None = None
         # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
         self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
         self._turned: dict[bytes, RealRule | ThermalSurface] = {}
-        self._thermal_states: NDArray[np.float64] | None = None
 
     # --- what ---------------------------------------------------------------------------------------
 
-    def density(self, rate: NDArray[np.complex128], thermal_states: NDArray[np.float64]) -> NDArray[np.float64]:
-        """rho_surf on the sites, (n, 4), for dH/dt = `rate` (n, 2, 2), with the discrete levels in the thermal window.
-
-        thermal_states: what the poles know of -(1/pi) int f Im dG/dE, (n, 4).
-        """
-        self._thermal_states = thermal_states
+    def density(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """rho_surf on the sites, (n, 4), for dH/dt = `rate` (n, 2, 2), with discrete levels in the thermal window."""
         chosen = self._for_motion(rate)
         if isinstance(chosen, ThermalSurface):
             return chosen.density(rate)
@@ -166,8 +193,8 @@ class ChainSurface:
 
     def _along_arcs(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> ThermalSurface:
         device = self.device
-        known = self._thermal_states if self.needs_arcs else None
-        states, known_to = self.frozen.thermal_states(known)
+        known = self.sweeps.known_states if self.needs_arcs else None
+        states, known_to = self.sweeps.thermal_states(known)
         return ThermalSurface(
             weakref.proxy(self),
             device.fermi_energy,
@@ -192,7 +219,7 @@ class ChainSurface:
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
         # In long wires arcs are dear, and smaller spacings are tried first; in others equidistant energies fail anyway.
-        share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.9
+        share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.6
         return self.narrowest < min(share * self._longest_spacing, device.temperature)
 
     @cached_property
@@ -293,11 +320,11 @@ class ChainSurface:
     def _sees_all_states(self, states: NDArray[np.float64]) -> bool:
         """Whether a rule that found 2 pi `states` found the thermal density of states that the poles of f know without
         looking at the real axis."""
-        if self._thermal_states is None:
+        if self.sweeps.known_states is None:
             if self.narrowest >= self.device.temperature:
                 return True
-            self._thermal_states = self.frozen.thermal_states()[0]
-        lost = abs(self._thermal_states - states / (2 * np.pi)).max() * self.device.hopping
+            self.sweeps.known_states = self.sweeps.thermal_states()[0]
+        lost = abs(self.sweeps.known_states - states / (2 * np.pi)).max() * self.device.hopping
         return bool(lost < self.device.tolerance)
 
     def _width_bound(self) -> float:
@@ -320,10 +347,10 @@ class ChainSurface:
     # --- Green's functions --------------------------------------------------------------------------
 
     def _rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
-        found = self.frozen.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
+        found = self.sweeps.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
         if len(rule.energies):
             # K is an energy, dH/dt one per time.
-            check_surface(self.frozen, rate if K is None else K * self.device.hopping, found.rows[:, 0])
+            check_surface(self.sweeps, rate if K is None else K * self.device.hopping, found.rows[:, 0])
         return found
 
     def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
@@ -360,7 +387,7 @@ class ChainSurface:
             given = z[s], self.blocks, device.hops, retarded[s], advanced[s], rate, y_ends[s]
             between_terms(*given, states[s], response[s], bonds[s])
 
-        self.frozen.counter.add(k * (2 if segment.open_modes.any() else 1))
+        self.sweeps.counter.add(k * (2 if segment.open_modes.any() else 1))
         spread(k, 2 * n, kernel)
         return states, response, bonds
 

@@ -1,68 +1,22 @@
-"""The open electronic system: a tight-binding chain or square lattice with local moments between two leads.
+"""The door of the electrons: spin density, currents, transmission and states of a wire or lattice between two leads.
 
-    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
-
-with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `Device` holds what does not change during a run
-and caches everything that depends on energies only; what belongs to one texture is `density.Frozen` (chain) or
-`lattice.FrozenLattice` (square lattice, leads of the same width along x).
+Nothing in this package imports this file.  What a `Device` is, is in `system.py`; what it is at one texture, in
+`frozen.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .leads import SIDES, Lead, chain_self_energy
-from .modes import Modes, transverse_modes
-from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
-from .scratch import Scratch
-
-if TYPE_CHECKING:
-    from .counter import Counter
-    from .current import Currents
-    from .density import Frozen, SpinDensity
-    from .lattice import FrozenLattice
-
-IDENTITY = np.eye(2, dtype=complex)
-
-# The poles get this share of `tolerance`: rounding, the trace over spin and the real-axis integral take the rest.
-POLE_SHARE = 1 / 20
-# The derivative of a pole rule errs by about so much times its own error over kT.
-DERIVATIVE_ERROR = 30.0
+from .balance import spin_balance
+from .counter import Counter
+from .currents import Currents, currents
+from .frozen import Frozen, SpinDensity
+from .system import System
 
 
-@dataclass(frozen=True, eq=False)
-class Contour:
-    """A pole rule with the lead self-energies at its nodes: (n, 2, 2) for each side and their energy derivatives."""
-
-    rule: FermiPoles
-    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
-    derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
-
-    @functools.cached_property
-    def derivative_ends(self) -> NDArray[np.complex128]:
-        """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
-        return -np.stack(self.derivative, axis=1)
-
-
-@dataclass(frozen=True)
-class RealRule:
-    """Weights at real energies, (n,) each, with lead self-energies (n, 2, 2) and sqrt(Gamma) (n, 2, 2, 2) there."""
-
-    energies: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
-    roots: NDArray[np.complex128]
-
-
-class Device:
+class Device(System):
     """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
 
     shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well; two rows then
@@ -76,318 +30,15 @@ class Device:
     Raises ValueError naming the argument, its value and what is allowed; AttributeError where an attribute is set.
     """
 
-    def __init__(
-        self,
-        shape: int | Sequence[int],
-        *,
-        periodic: bool | str = False,
-        hopping: float = 1.0,
-        onsite: float = 0.0,
-        sd_exchange: float,
-        fermi_energy: float = 0.0,
-        temperature: float = 0.0,
-        tolerance: float = 1e-6,
-        leads: Sequence[Lead] = (Lead("left"), Lead("right")),
-        bond_hoppings: ArrayLike | None = None,
-    ) -> None:
-        self.shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
-        if len(self.shape) not in (1, 2) or min(self.shape) < 1:
-            raise ValueError(f"shape = {shape!r}: use (n,) for a chain or (nx, ny) for a square lattice, all >= 1")
-        if periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
-            allowed = "False (a chain has no y)" if len(self.shape) == 1 else "False and 'y' (the leads need an open x)"
-            raise ValueError(f"periodic = {periodic!r}: allowed are {allowed}")
-        for name, value, allowed, fine in [
-            ("hopping", hopping, "> 0", hopping > 0),
-            ("onsite", onsite, "finite", True),
-            ("sd_exchange", sd_exchange, "finite", True),
-            ("fermi_energy", fermi_energy, "finite", True),
-            ("temperature", temperature, ">= 0", temperature >= 0),
-            ("tolerance", tolerance, "between 1e-12 and 0.1", 1e-12 <= tolerance <= 0.1),
-        ]:
-            if not (np.isfinite(value) and fine):
-                raise ValueError(f"{name} = {value!r}: must be a number, {allowed}")
-        sides = [lead.side for lead in leads]
-        if len(set(sides)) != len(sides):
-            raise ValueError(f"leads = {sides}: at most one lead a side")
-        self.n_sites = int(np.prod(self.shape))
-        self.periodic = periodic
-        self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
-        self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
-        self.leads = tuple(leads)
-        n_bonds = self.shape[0] - 1
-        hops = np.full(n_bonds, self.hopping) if bond_hoppings is None else np.array(bond_hoppings, dtype=float)
-        if hops.shape != (n_bonds,) or not (np.isfinite(hops).all() and (hops > 0).all()):
-            raise ValueError(
-                f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of shape "
-                f"{self.shape}, or None"
-            )
-        self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
-        self.hops = read_only(hops)
-        self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
-        self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
-        self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
-        self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
-        self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
-        self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
-        self.bare_grand_potential = functools.lru_cache(maxsize=8)(self._make_bare_grand_potential)
-        self._is_made = True
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # (Cached properties write past this, into __dict__.)
-        if "_is_made" in self.__dict__:
-            raise AttributeError(
-                f"{name} of a Device cannot be set: copies and everything cached would belong to another system; "
-                f"make the other one with `changed({name}=...)`, whose arguments are those of the constructor"
-            )
-        super().__setattr__(name, value)
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{name} of a Device cannot be deleted: make another device with `changed(...)`")
-
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "shape": self.shape,
-            "periodic": self.periodic,
-            "hopping": self.hopping,
-            "onsite": self.onsite,
-            "sd_exchange": self.sd_exchange,
-            "fermi_energy": self.fermi_energy,
-            "temperature": self.temperature,
-            "tolerance": self.tolerance,
-            "leads": self.leads,
-            "bond_hoppings": self.bond_hoppings,
-        }
-
-    def changed(self, **changes: Any) -> Device:
-        """The same device with some arguments of the constructor changed."""
-        return Device(**(self._arguments() | changes))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Copies begin with empty caches.
-        return functools.partial(Device, **self._arguments()), ()
-
-    # --- Hamiltonian ------------------------------------------------------------------------------
-
-    @property
-    def is_closed(self) -> bool:
-        """True when no lead is connected."""
-        return not any(self.couplings)
-
-    @property
-    def is_lattice(self) -> bool:
-        """True for a square lattice."""
-        return len(self.shape) == 2
-
-    @functools.cached_property
-    def scratch(self) -> Scratch:
-        """Large arrays of lattices, from one texture to the next."""
-        return Scratch()
-
-    @functools.cached_property
-    def modes(self) -> Modes:
-        """Transverse modes of the leads; one of a chain."""
-        width = self.shape[1] if self.is_lattice else 1
-        return transverse_modes(width, self.hopping, self.onsite, self.periodic == "y")
-
-    @functools.cached_property
-    def _reach(self) -> float:
-        """Largest sum of the hoppings of one site, in the leads too, energy."""
-        left, right = self.couplings
-        along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
-        along_y = 2 * self.hopping * self.is_lattice
-        return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
-
-    @property
-    def band(self) -> tuple[float, float]:
-        """Edges of the lead band, energy."""
-        if self.is_lattice:
-            return self.modes.band
-        return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
-
-    @functools.cached_property
-    def nearest_opening(self) -> float:
-        """The energy next to E_F at which a mode of the leads opens or closes and Sigma has a root; inf if closed."""
-        if self.is_closed:
-            return np.inf
-        openings = self.modes.thresholds if self.is_lattice else np.array(self.band)
-        return float(openings[np.argmin(abs(openings - self.fermi_energy))])
-
-    def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
-        """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
-        array = np.ascontiguousarray(values, dtype=float)
-        if array.shape != (*self.shape, 3) or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite values of shape {(*self.shape, 3)}, got shape {array.shape}")
-        return array
-
-    def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
-        """`values` as finite floats of the lattice's shape (None: zeros), or a ValueError naming the argument."""
-        array = np.zeros(self.shape) if values is None else np.ascontiguousarray(values, dtype=float)
-        if array.shape != self.shape or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite values of shape {self.shape}, got shape {array.shape}")
-        return array
-
-    def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """-J_sd sigma.v_i + u_i, shape (..., 2, 2): the moments' and the gates' part of H (or of dH/dt)."""
-        jx, jy, jz = np.moveaxis(-self.sd_exchange * vectors, -1, 0)
-        blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
-        blocks[..., 0, 0] = scalars + jz
-        blocks[..., 1, 1] = scalars - jz
-        blocks[..., 0, 1] = jx - 1j * jy
-        blocks[..., 1, 0] = jx + 1j * jy
-        return blocks
-
-    def hamiltonian_blocks(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Blocks of H on the sites, shape (..., 2, 2)."""
-        return self.coupling_blocks(m, potential + self.onsite)
-
-    def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
-        """[(Sigma, dSigma/dE) for left, right] at `energy`; scalars in spin space."""
-        return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
-
-    def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
-        """For both ends: orbitals (2 site + spin) of the dense Hamiltonian, Sigma and dSigma/dE on them."""
-        width = 2 * (self.shape[1] if self.is_lattice else 1)
-        z = np.array([energy], complex)
-        found = []
-        for end, coupling in zip((slice(0, width), slice(-width, None)), self.couplings, strict=True):
-            if self.is_lattice:
-                sigma, slope = self.modes.self_energy(z, coupling)[0], self.modes.self_energy_slope(z, coupling)[0]
-            else:
-                sigma, slope = (v * IDENTITY for v in chain_self_energy(energy, self.hopping, coupling, self.onsite))
-            found.append((end, sigma, slope))
-        return found
-
-    # --- energies ---------------------------------------------------------------------------------
-
-    def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
-        """Interval that contains the spectrum of the infinite system (Gershgorin), rounded outwards.
-
-        The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
-        """
-        reach = self._reach
-        exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
-        grain = self.hopping / 8
-        low = self.onsite - reach - exchange + min(potential.min(), 0.0)
-        high = self.onsite + reach + exchange + max(potential.max(), 0.0)
-        return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
-
-    def contour(
-        self, bounds: tuple[float, float], gap: float, fermi_energy: float | None = None, sharpness: int = 0
-    ) -> Contour:
-        """Pole rule for the Fermi function on a spectrum, with self-energies; cached.
-
-        gap: half-width (energy) of the interval around E_F that is left unresolved at kT = 0; unused at kT > 0.
-        sharpness: by how many powers of ten the rule is better than the tolerance, for levels close to E_F.
-        """
-        mu = self.fermi_energy if fermi_energy is None else fermi_energy
-        return self._contour(*bounds, gap, mu, sharpness)
-
-    def sharpness(self, bounds: tuple[float, float]) -> int:
-        """`sharpness` of the rule at kT > 0 whose derivative is as good as the tolerance, or the best there is.
-
-        Sharp levels see the derivative of the rule.
-        """
-        share = POLE_SHARE * self.tolerance
-        asked = max(1e-13, 0.1 * share * min(1.0, self.temperature / self.hopping) / DERIVATIVE_ERROR)
-        for sharpness in range(max(0, math.ceil(math.log10(share / asked))), 0, -1):
-            with contextlib.suppress(ToleranceError):
-                self.pole_rule(*bounds, self.hopping, self.fermi_energy, sharpness)
-                return sharpness
-        return 0
-
-    def sharp_pole_rule(self, bounds: tuple[float, float]) -> FermiPoles:
-        """The pole rule with that sharpness."""
-        return self.pole_rule(*bounds, self.hopping, self.fermi_energy, self.sharpness(bounds))
-
-    def contour_of(self, rule: FermiPoles) -> Contour:
-        """A pole rule with the self-energies at its nodes."""
-        ends = self.self_energy(rule.nodes)
-        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
-        return Contour(rule, (left, right), (d_left, d_right))
-
-    def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
-        # Beyond 1e-13 more poles gain nothing near a level: rounding loses as much (`fermi_step.check_surface`).
-        share = POLE_SHARE * self.tolerance
-        share = max(1e-14, min(share, max(1e-13, share * 10.0**-sharpness)))
-        if self.temperature == 0:
-            reach = max(high - mu, mu - low, 2 * gap, self.hopping)
-            return step_poles(mu, gap, reach, share)
-        # Discrete levels have no width that would smooth the derivative of the rule, which enters G1.
-        share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
-        return fermi_poles(low, high, mu, self.temperature, share)
-
-    def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
-        return self.contour_of(self.pole_rule(low, high, gap, mu, sharpness))
-
-    def _make_lead_slices(self, energies: tuple[complex, ...]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """Self-energies of the left and the right lead of a square lattice, (k, 2 ny, 2 ny); cached."""
-        left, right = (self.modes.self_energy(np.array(energies), coupling) for coupling in self.couplings)
-        return left, right
-
-    def real_rule(self, energies: NDArray[np.float64], weights: NDArray[np.float64]) -> RealRule:
-        """Real energies and their weights with what the leads contribute there."""
-        left, right = (s for s, _ in self.self_energy(energies))
-        gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in (left, right)], axis=1)
-        sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
-        return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
-
-    def _make_bare_grand_potential(self, contour: Contour) -> float:
-        """Grand potential of the chain without moments and gates by the poles of `contour`, energy; cached.
-
-        ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
-        """
-        z, n = contour.rule.nodes, self.shape[0]
-        left, right = (sigma[:, 0, 0] for sigma in contour.sigma)
-        logdet = np.zeros(len(z), complex)
-        a = np.ones(len(z), complex)
-        for i in range(n):
-            before = self.hops[i - 1] ** 2 / a if i else left
-            a = z - self.onsite - before - (i == n - 1) * right
-            phase = np.angle(a)
-            logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
-        return float(2 * (contour.rule.weights * logdet).sum().real + contour.rule.constant * 2 * n * self.onsite)
-
-    @functools.cached_property
-    def no_rule(self) -> RealRule:
-        """The rule without energies."""
-        return self.real_rule(np.empty(0), np.empty(0))
-
-    @functools.cached_property
-    def fermi_rule(self) -> RealRule:
-        """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
-        return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
-
-    def _make_probed_self_energy(self, z: complex) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """Blocks (2, 2, 2) of left and right at one complex energy, twice; cached as `probed_self_energy`."""
-        left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
-        return left, right
-
-    @functools.cached_property
-    def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
-        """Self-energies of left and right at E_F, or at the band edge next to it."""
-        left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
-        return left, right
-
-    def _make_thermal_rule(self, lengths: tuple[int, ...]) -> RealRule:
-        """Gauss rules for -df/dE of these lengths, one after the other; cached as `thermal_rule`."""
-        x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
-        return self.real_rule(self.fermi_energy + self.temperature * x, weights)
-
     # --- what users ask ---------------------------------------------------------------------------
 
-    def freeze(
-        self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None
-    ) -> Frozen | FrozenLattice:
+    def freeze(self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None) -> Frozen:
         """The electrons at one texture: everything that shares its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: gate voltages V_i, energy.
         counter: is told of every Green's function evaluated, beside the `solves` of what is returned.
         """
-        from .density import Frozen
-        from .lattice import FrozenLattice
-
-        kind = FrozenLattice if self.is_lattice else Frozen
-        return kind(self, self.vectors("m", m), self.scalars("potential", potential), counter)
+        return Frozen(self, self.vectors("m", m), self.scalars("potential", potential), counter)
 
     def spin_density(
         self,
@@ -407,8 +58,6 @@ class Device:
         which exist where all moments turn about one axis and the gates stand still (one moment: the shortest
         rotation).  ValueError where they do not.
         """
-        from .density import Frozen
-
         frozen = self.freeze(m, potential)
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         rate = self.scalars("potential_rate", potential_rate)
@@ -416,7 +65,7 @@ class Device:
             return frozen.spin_density(velocity, rate)
         if split != "precession":
             raise ValueError(f"split = {split!r}: allowed are 'general' and 'precession'")
-        if not isinstance(frozen, Frozen):
+        if self.is_lattice:
             raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
         rotation = _rigid_rotation(frozen.m, velocity)
         if rotation is None or rate.any():
@@ -452,10 +101,7 @@ class Device:
         potential_rate: ArrayLike | None = None,
     ) -> Currents:
         """Particle and spin flows over all bonds and into the leads by origin; arguments as `spin_density`."""
-        from .current import currents
-        from .lattice_current import lattice_currents
-
-        return (lattice_currents if self.is_lattice else currents)(self, m, mdot, potential, potential_rate)
+        return currents(self, m, mdot, potential, potential_rate)
 
     def spin_balance(
         self,
@@ -465,9 +111,10 @@ class Device:
         potential_rate: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """By how much the spin does not balance on each site, an error estimate of all parts: see `balance`."""
-        from .balance import spin_balance
-
-        return spin_balance(self, m, mdot, potential, potential_rate)
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        rate = self.scalars("potential_rate", potential_rate)
+        flows = self.currents(m, velocity, potential, rate)
+        return spin_balance(self.freeze(m, potential), flows, velocity, rate)
 
     def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
         """Spin-resolved transmission left -> right at a real energy, (2, 2) as [spin out, spin in] (up, down along z).
@@ -484,12 +131,6 @@ class Device:
         return self.freeze(m, potential).density_of_states(float(energy))
 
 
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The same array, which nobody can write to any more."""
-    array.flags.writeable = False
-    return array
-
-
 def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """The shortest Omega (3,) with Omega x m_i = velocity_i on all sites, or None."""
     # Omega x m = -[m]_x Omega, row by row.
@@ -499,15 +140,3 @@ def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> ND
     rotation = np.linalg.lstsq(rows.reshape(-1, 3), velocity.ravel(), rcond=1e-12)[0]
     misfit = abs(np.cross(rotation, m) - velocity).max()
     return rotation if misfit <= 1e-9 * abs(velocity).max() else None
-
-
-def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
-    n = len(blocks)
-    matrix = np.zeros((n, 2, n, 2), complex)
-    i = np.arange(n)
-    matrix[i, :, i, :] = blocks
-    for spin in range(2):
-        matrix[i[:-1], spin, i[1:], spin] = -hops
-        matrix[i[1:], spin, i[:-1], spin] = -hops
-    return matrix.reshape(2 * n, 2 * n)

@@ -21,8 +21,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Device
 from .quadrature import SHARPEST, FermiPoles, ToleranceError
+from .system import System
 
 # Eigenvalues of H + Sigma(E) - E, increasing, at a real energy E at which Sigma is real (energy).
 Distances = Callable[[float], NDArray[np.float64]]
@@ -41,9 +41,9 @@ def _lost(frozen: Probed, nearness: float) -> float:
 
 
 class Probed(Protocol):
-    """The electrons of one texture as seen from here (`density.Frozen`, `lattice.FrozenLattice`)."""
+    """The electrons of one texture as seen from here (`sweeps.Sweeps`)."""
 
-    device: Device
+    device: System
     bounds: tuple[float, float]
 
     @property
@@ -94,7 +94,7 @@ class Step:
         """Whether `check_first_order` could fail for motions of a sensible speed."""
         return self.edge_blur > 0 or 1e3 * self.lost > tolerance
 
-    def check_first_order(self, device: Device, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
+    def check_first_order(self, device: System, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
         """ToleranceError where the response to dH/dt = `rate` (energy/time) has lost its digits."""
         size = abs(response).max(initial=0.0)
         lost = self.lost * abs(rate).max() / device.hopping**2
@@ -107,7 +107,7 @@ class Step:
                 "larger tolerance"
             )
 
-    def rule(self, device: Device, bounds: tuple[float, float]) -> FermiPoles:
+    def rule(self, device: System, bounds: tuple[float, float]) -> FermiPoles:
         """The poles: of one step, or of two, each with half its weight."""
         rules = [device.pole_rule(*bounds, self.gap, place, self.sharpness) for place in self.places]
         if len(rules) == 1:
@@ -120,7 +120,7 @@ class Step:
         )
 
 
-def distances_of(device: Device, H: NDArray[np.complex128]) -> Distances:
+def distances_of(device: System, H: NDArray[np.complex128]) -> Distances:
     """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands, for a dense H (2n, 2n) of the device."""
 
     def at(energy: float) -> NDArray[np.float64]:
@@ -132,7 +132,7 @@ def distances_of(device: Device, H: NDArray[np.complex128]) -> Distances:
     return at
 
 
-def rounding_of(device: Device, bounds: tuple[float, float]) -> float:
+def rounding_of(device: System, bounds: tuple[float, float]) -> float:
     """Distance (energy) within which a level and the Fermi energy cannot be told apart."""
     return float(_ROUNDING * max(abs(device.fermi_energy), *map(abs, bounds)))
 

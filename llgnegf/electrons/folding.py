@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .system import OpenSystem, Segment, Vectors
+from .open_system import Mask, OpenSystem, Segment, Vectors
 
 Floats = NDArray[np.float64]
 
@@ -59,18 +59,17 @@ class FoldedLevels:
 
 
 class Piece:
-    """K_n(E) on a segment, for energies within `margin` of low ... high."""
+    """K_n(E) on a segment, for energies about low ... high.  near: the levels (N,) that are not folded."""
 
-    def __init__(self, folded: FoldedLevels, segment: Segment, low: float, high: float, margin: float) -> None:
+    def __init__(self, folded: FoldedLevels, segment: Segment, low: float, high: float, near: Mask) -> None:
         self.folded, self.segment = folded, segment
         self.low, self.high = low, high
         self.middle = 0.5 * (low + high)
         self.centre = folded.centre(self.middle)
         levels = folded.levels
-        self.near = (levels > low - margin) & (levels < high + margin)
-        between = self.centre.near & ~self.near
-        # Seldom, and harmless: a nearby level that the centre's series holds already.
-        self.near &= self.centre.near
+        # A level that the centre's series holds already stays there.
+        self.near = near & self.centre.near
+        between = self.centre.near & ~near
         self.levels, self.ends = levels[self.near], np.ascontiguousarray(folded.ends[:, self.near])
         self.other_levels, self.other_ends = levels[between], np.ascontiguousarray(folded.ends[:, between])
         self._adjoint = self.ends.conj().T.copy(), self.other_ends.conj().T.copy()

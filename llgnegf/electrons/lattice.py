@@ -1,27 +1,30 @@
-"""Electrons of a square lattice at one texture: `density.Frozen` for slices of many sites.
+"""Green's functions of a square lattice, and the sums over energy made of them.  What the sums mean: `frozen.py`.
 
-The formulas are those of `density.py`.  Slices run along x; the sweeps are those of `slices.py`, the sea term is in
-`sea.py`, the Fermi surface in `scattering.py`.
+Slices run along x; the sweeps are those of `slices.py`, the sea term is in `sea.py`, scattering states in
+`scattering.py`, the Fermi surface in `lattice_surface.py`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .counter import Counter
-from .density import Response, SpinDensity
-from .device import DERIVATIVE_ERROR, Device
 from .fermi_step import Distances, Step, choose_step, distances_of
+from .lattice_parts import Difference
 from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
 from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
-from .sea import FOURTH_ORDER, SECOND_ORDER, Difference, FirstOrder, WeightedLogarithms, traced
-from .slices import Allocator, Slices, Sweep, eliminate, new, two_point
+from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
+from .slice_blocks import Allocator, Slices
+from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
+from .sweeps import Response, Sea
+from .system import DERIVATIVE_ERROR, System
 from .threads import each, one_blas_thread
 
 # Elements of a stack of energies: small slices share the overhead of a call, large ones stay in the cache.
@@ -34,20 +37,23 @@ _ROUNDING = float(np.finfo(float).eps)
 _WEAK_CONTACT = 1 / 2
 
 
-class FrozenLattice:
-    """The electrons of a `Device` on a square lattice at fixed moments and gates, and their linear response."""
+class LatticeSweeps:
+    """`sweeps.Sweeps` of a square lattice at fixed moments (nx, ny, 3) and gates (nx, ny)."""
+
+    leads_need_response = False
+    surface_is_cheap = True
 
     def __init__(
         self,
-        device: Device,
+        device: System,
         m: NDArray[np.float64],
         potential: NDArray[np.float64],
-        counter: Counter | None = None,
+        counter: Counter,
     ) -> None:
         self.device, self.m, self.potential = device, m, potential
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
-        self.counter = Counter(counter)
+        self.counter = counter
         nx, ny = device.shape
         h = np.zeros((nx, ny, 2, ny, 2), complex)
         h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
@@ -59,11 +65,6 @@ class FrozenLattice:
         self._is_split = False
         self._first_order: FirstOrder | None = None
         self._states: dict[float, RealEnergy] = {}
-
-    @property
-    def solves(self) -> int:
-        """Green's functions evaluated so far."""
-        return self.counter.count
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -125,7 +126,7 @@ class FrozenLattice:
     def adiabatic(self) -> NDArray[np.float64]:
         """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (nx, ny, 4)."""
         if self._equilibrium is None:
-            self.remember(self.equilibrium_sum()[:, 0])
+            self._remember(self.equilibrium_sum()[:, 0])
         assert self._equilibrium is not None
         return self._equilibrium
 
@@ -140,9 +141,21 @@ class FrozenLattice:
 
         return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
 
-    def remember(self, total: NDArray[np.float64]) -> None:
+    def _remember(self, total: NDArray[np.float64]) -> None:
         total[..., 0] += 2 * self.rule.constant
         self._equilibrium = total
+
+    @property
+    def knows_equilibrium(self) -> bool:
+        """Whether a first order has come across it."""
+        return self._thermal_states is not None
+
+    def come_across(self, equilibrium: NDArray[np.float64], thermal_states: NDArray[np.float64]) -> None:
+        """What a first order finds on its way: see `LatticeParts`."""
+        self._thermal_states = thermal_states
+        if self._equilibrium is None:
+            self._is_split = True
+            self._remember(equilibrium)
 
     def _equilibrium_nodes(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Nodes and weights that gave `adiabatic`: those of the rule, or the pairs around them of the first order."""
@@ -155,15 +168,7 @@ class FrozenLattice:
 
     @property
     def grand_potential(self) -> float:
-        """Grand potential of the electrons relative to the same lattice with J_sd = 0 and V = 0, energy.
-
-        Omega = (1/pi) int f Im ln det G^-1 with the poles that gave rho_ad: J_sd s_i = -dOmega/dm_i to rounding.
-        """
-        if self.step is not None and self.step.places != (self.device.fermi_energy,):
-            # The potential itself is smooth where a level crosses the Fermi energy; it depends on where that is.
-            other = FrozenLattice(self.device, self.m, self.potential, self.counter)
-            other.__dict__["step"] = None
-            return other.grand_potential
+        """See `frozen.Frozen.grand_potential`, energy."""
         _ = self.adiabatic
         known = self._first_order.log_determinants(self) if self._is_split and self._first_order else None
         if known is None:
@@ -184,7 +189,7 @@ class FrozenLattice:
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """ln det G^-1 of the lattice without moments and gates: scalar recursions, mode by mode."""
         device, modes = self.device, self.device.modes
-        left, right = (modes.chain_self_energy(z, coupling) for coupling in device.couplings)
+        left, right = (lead.of_modes(z) for lead in device.ends)
         total = np.zeros(len(z), complex)
         g = np.zeros_like(left)
         nx = device.shape[0]
@@ -223,47 +228,22 @@ class FrozenLattice:
         return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
 
     @one_blas_thread
-    def response(
-        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(sea, surface) densities, each (nx, ny, 4), linear in velocities (nx, ny, 3) and gate rates (nx, ny).
-
-        The energies of the surface part are chosen in the first call and kept, so that later calls are linear maps
-        of the velocities.  Gates on a few columns cost a third of a motion of all moments: ask for them first.
-        """
-        rate = self.device.coupling_blocks(mdot, potential_rate)
-        if not rate.any():
-            nothing = np.zeros((*self.device.shape, 4))
-            return nothing, nothing.copy()
-        sea = np.ascontiguousarray(self.sea(rate)[:, 0])
-        surface = self.surface(rate)
-        self.check_first_order(rate, sea + surface)
-        return sea, surface
-
-    @one_blas_thread
     def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] of dH/dt = `rate` (nx, ny, 2, 2), traced: (nx, ny, 4), 1/time.
-
-        Without what discrete levels would have to change their occupation by.
-        """
+        """See `Sweeps`."""
         rule, nx = self.rule, self.device.shape[0]
 
         def part(chunk: slice) -> NDArray[np.float64]:
             G = self.sweep(rule.nodes[chunk], nx)
             return traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
 
-        return np.asarray(sum(each(part, self.chunks(len(rule.nodes))))) - self.fermi_surface.kept(rate)
+        return np.asarray(sum(each(part, self.chunks(len(rule.nodes))))) - self.surface.kept(rate)
 
-    def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
-        """ToleranceError where the response to dH/dt = `rate` hangs on the last digits of E_F at kT = 0."""
-        if self.step is not None and self.step.is_delicate(self.device.tolerance):
-            self.step.check_first_order(self.device, rate, response)
+    @one_blas_thread
+    def sea(self, rate: NDArray[np.complex128]) -> Sea:
+        """See `Sweeps`."""
+        return Sea(np.ascontiguousarray(self._sea(rate)[:, 0]), None)
 
-    def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
-        """`response` in the form of `density.Frozen.respond`."""
-        return Response(*self.response(mdot, potential_rate), None)
-
-    def sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
+    def _sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
         nx = len(rate)
@@ -286,27 +266,35 @@ class FrozenLattice:
         thermal = min(_KEPT_STATES_BYTES, _MOST_THERMAL_ENERGIES * states) if self.device.temperature > 0 else states
         return sweeps + FirstOrder(self, nx, False).nbytes + thermal
 
-    @one_blas_thread
-    def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
-        """All parts for one motion."""
-        return self.parts(self.respond(mdot, potential_rate))
+    def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
+        """See `Sweeps`."""
+        bonds = _bonds(self.device)
+        hops = bonds.hops[..., None]
+        parts = {"adiabatic": hops * self.equilibrium_sum(with_bonds=True)[:, 1:]}
+        if rate.any():
+            # The sea first: it tells the surface how many states there are at the Fermi energy.
+            parts["sea"] = hops * self._sea(rate, with_bonds=True)[:, 1:]
+            parts["surface"] = self.surface.flows(rate, bonds.starts, bonds.ends, bonds.hops)
+        else:
+            parts["sea"] = parts["surface"] = np.zeros((*bonds.hops.shape, 4))
+        return parts
 
-    @one_blas_thread
-    def parts(self, response: Response | None) -> SpinDensity:
-        """All parts of the spin density with this response; None: nothing moves."""
-        nothing = np.zeros((*self.device.shape, 4))
-        sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
-        adiabatic = self.adiabatic
-        return SpinDensity(
-            adiabatic=adiabatic[..., 1:].copy(),
-            sea=sea[..., 1:].copy(),
-            surface=surface[..., 1:].copy(),
-            geometric=None,
-            density_adiabatic=adiabatic[..., 0].copy(),
-            density_sea=sea[..., 0].copy(),
-            density_surface=surface[..., 0].copy(),
-            solves=self.solves,
-        )
+    def into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
+        """See `Sweeps`; what arrives deep inside the leads, for which scattering states are enough.
+
+        (1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
+        (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a
+        Gamma that lacks its i.
+        """
+        return self.surface.into_leads(rate)
+
+    def turned(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]):
+        """See `Sweeps`."""
+        raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
+
+    def turning_into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """See `Sweeps`."""
+        raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
 
     # --- the Fermi surface ------------------------------------------------------------------------
 
@@ -316,20 +304,15 @@ class FrozenLattice:
         known = self._states.get(energy)
         if known is not None:
             return known
-        state = RealEnergy(self, energy)
+        state = RealEnergy(self.device, self.slices, self.contacts, energy)
         if (1 + len(self._states)) * state.nbytes <= _KEPT_STATES_BYTES:
             self._states[energy] = state
         return state
 
     @cached_property
-    def fermi_surface(self) -> LatticeSurface:
+    def surface(self) -> LatticeSurface:
         """The Fermi-surface term of this texture."""
         return LatticeSurface(self)
-
-    @one_blas_thread
-    def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """-(1/2pi) int (-f') Im[G Hd G Gamma G^+] for Hd (nx, ny, 2, 2): (nx, ny, 4)."""
-        return self.fermi_surface.density(rate)
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
         """Forget the scattering states at all other energies."""
@@ -338,10 +321,7 @@ class FrozenLattice:
 
     @one_blas_thread
     def thermal_states(self) -> tuple[NDArray[np.float64], float]:
-        """-(1/pi) int f Im dG/dE, (nx, ny, 4) as traces, at kT > 0, and to what it is known; both 1/energy.
-
-        The number of thermal states of each site, from the poles of f: without any look at the real axis.
-        """
+        """See `Sweeps`."""
         device, d = self.device, self.difference
         rule = device.sharp_pole_rule(self.bounds)
         steps = self._steps(rule)
@@ -371,43 +351,40 @@ class FrozenLattice:
     # --- what users ask ---------------------------------------------------------------------------
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
-        """Sum over modes of |sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
+        """See `Sweeps`."""
         return self.at_energy(energy).transmission
 
-    def density_of_states(self, energy: float) -> NDArray[np.float64]:
-        """(nx, ny, 4): local density of states and its spin components at a real energy in the band."""
-        return self.at_energy(energy).states / (2 * np.pi)
+    def states(self, energy: float) -> NDArray[np.float64]:
+        """See `Sweeps`."""
+        return self.at_energy(energy).states
 
     @one_blas_thread
     def level_width(self) -> float:
-        """Width (energy) of the sharpest level at E_F, 4 over its dwell time; inf where no mode is open.
-
-        The dwell times are the eigenvalues of the overlap psi^+ psi of the scattering states in the device (Wigner and
-        Smith, without the part of the leads); a lone Breit-Wigner level of width Gamma has 4/Gamma.
-        """
-        device = self.device
-        low, high = device.band
-        if device.is_closed or not low < device.fermi_energy < high:
-            return np.inf
-        psi = self.at_energy(device.fermi_energy).psi
+        """See `frozen.Frozen.level_width`."""
+        psi = self.at_energy(self.device.fermi_energy).psi
         if not psi.size:
             return np.inf
         flat = psi.reshape(-1, psi.shape[-1])
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
-    def lead_currents(
-        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Particles (2,) and spin (2, 3) that flow into the left and the right lead, first order in the motion.
 
-        response: as for a chain; here scattering states are enough.
+@dataclass(frozen=True)
+class _Bonds:
+    """Bonds from each site to the next x, [:, 0], and the next y, [:, 1]: (nx, 2, ny), hopping 0 where there is none.
 
-        (1/2pi) int (-f') Tr[(1, sigma/2) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
-        (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a
-        Gamma that lacks its i.
-        """
-        rate = self.device.coupling_blocks(mdot, potential_rate)
-        flow = np.zeros((2, 4))
-        if rate.any():
-            flow = self.fermi_surface.into_leads(rate)
-        return flow[:, 0], flow[:, 1:] / 2
+    starts, ends: sites x ny + y.
+    """
+
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+    hops: NDArray[np.float64]
+
+
+def _bonds(device: System) -> _Bonds:
+    nx, ny = device.shape
+    site = np.arange(nx * ny).reshape(nx, ny)
+    hops = np.zeros((nx, 2, ny))
+    hops[:-1, 0] = device.hops[:, None]
+    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = device.hopping
+    ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
+    return _Bonds(np.stack([site, site], axis=1), ends, hops)

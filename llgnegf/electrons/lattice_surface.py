@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import weakref
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
-from .fermi_step import check_surface
+from .fermi_step import Distances, check_surface
+from .lattice_parts import LatticeParts
+from .open_system import OpenSystem, Segment, Vectors, mode_self_energies, segments
 from .quadrature import ToleranceError, thermal_gauss
 from .resonances import ResonanceSearch
-from .scattering import pauli_traces
-from .slices import Stack, Sweep, two_point, two_point_ends
+from .scattering import RealEnergy, pauli_traces
+from .slice_blocks import Slices, Stack
+from .slices import Sweep, two_point, two_point_ends
 from .slices import sweep as run_sweep
 from .slices_near_levels import two_point_near_levels
-from .system import OpenSystem, Segment, Vectors, mode_self_energies, segments
 from .thermal_surface import ThermalSurface
-from .threads import each
-
-if TYPE_CHECKING:
-    from .lattice import FrozenLattice
+from .threads import each, one_blas_thread
 
 _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
@@ -36,17 +35,38 @@ _GAUSS_LADDER = (5, 8, 13)
 MOST_LEVEL_SITES = 2500
 
 
+class _Lattice(LatticeParts, Protocol):
+    """What a `LatticeSurface` is the surface of."""
+
+    def at_energy(self, energy: float) -> RealEnergy:
+        """Scattering states at a real energy; kept while there is room."""
+        ...
+
+    def keep_states(self, energies: NDArray[np.float64]) -> None:
+        """Forget the scattering states at all other energies."""
+        ...
+
+    @property
+    def cancellation(self) -> float: ...
+
+    @property
+    def distances(self) -> Distances | None: ...
+
+    def probe(self, z: complex) -> NDArray[np.complex128]: ...
+
+
 class LatticeSurface:
     """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
 
-    def __init__(self, frozen: FrozenLattice) -> None:
+    def __init__(self, sweeps: _Lattice) -> None:
         # Each would hold the other, and their memory until a collection.
-        self.frozen: FrozenLattice = weakref.proxy(frozen)
-        self.device = frozen.device
+        self.sweeps: _Lattice = weakref.proxy(sweeps)
+        self.device = sweeps.device
         self._chosen: tuple[NDArray[np.float64], NDArray[np.float64]] | ThermalSurface | None = None
 
     # --- what ---------------------------------------------------------------------------------------
 
+    @one_blas_thread
     def density(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """rho_surf on the sites, (nx, ny, 4), for Hd = `rate` (nx, ny, 2, 2)."""
         chosen = self._for_motion(rate)
@@ -56,7 +76,7 @@ class LatticeSurface:
         total = np.zeros((*self.device.shape, 4))
         for weight, (states, term) in zip(weights, self._terms(energies, rate), strict=True):
             total -= weight / (2 * np.pi) * term
-            check_surface(self.frozen, rate, states)
+            check_surface(self.sweeps, rate, states)
         if self.levels.any:
             total += self.levels.surface(rate.reshape(-1, 2, 2)).on_sites().reshape(total.shape)
         return total
@@ -86,7 +106,7 @@ class LatticeSurface:
         energies, weights = chosen
 
         def at(energy: float) -> NDArray[np.float64]:
-            return self.frozen.at_energy(energy).driven_over(rate, starts, ends)
+            return self.sweeps.at_energy(energy).driven_over(rate, starts, ends)
 
         total = np.zeros((*hops.shape, 4))
         for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
@@ -105,7 +125,7 @@ class LatticeSurface:
         energies, weights = chosen
 
         def at(energy: float) -> NDArray[np.float64]:
-            return self.frozen.at_energy(energy).into_leads(rate)
+            return self.sweeps.at_energy(energy).into_leads(rate)
 
         flow = np.zeros((2, 4))
         for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
@@ -127,7 +147,7 @@ class LatticeSurface:
         if self.device.temperature == 0 or not self.device.is_closed:
             return NO_LEVELS
         self._check_size()
-        return closed_levels(self.device, self.frozen.dense_hamiltonian(), *self.window)
+        return closed_levels(self.device, self.sweeps.dense_hamiltonian(), *self.window)
 
     def _check_size(self) -> None:
         device = self.device
@@ -146,12 +166,12 @@ class LatticeSurface:
                 self._chosen = self._along_arcs(rate)
             else:
                 # What served to choose only.
-                self.frozen.keep_states(self._chosen[0])
+                self.sweeps.keep_states(self._chosen[0])
         return self._chosen
 
     def _along_arcs(self, rate: NDArray[np.complex128]) -> ThermalSurface:
         device = self.device
-        states, known_to = self.frozen.thermal_states()
+        states, known_to = self.sweeps.thermal_states()
         return ThermalSurface(
             weakref.proxy(self),
             device.fermi_energy,
@@ -189,7 +209,7 @@ class LatticeSurface:
         """The shortest Gauss rule for -f' whose successor agrees with it and that finds all thermal states, or None."""
         device = self.device
         before: NDArray[np.float64] | None = None
-        thermal = self.frozen.thermal_states()[0]
+        thermal = self.sweeps.thermal_states()[0]
         for n in _GAUSS_LADDER:
             x, weights = thermal_gauss(n)
             energies = device.fermi_energy + device.temperature * x
@@ -217,7 +237,7 @@ class LatticeSurface:
         """(G Gamma G^+, Im[G Hd G Gamma G^+]) traced, at each energy."""
 
         def both(energy: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            state = self.frozen.at_energy(energy)
+            state = self.sweeps.at_energy(energy)
             return state.states, state.driven(rate)
 
         return each(both, [float(energy) for energy in energies])
@@ -225,7 +245,7 @@ class LatticeSurface:
     @cached_property
     def open_system(self) -> OpenSystem:
         """The slices with their leads."""
-        slices = self.frozen.slices
+        slices = self.sweeps.slices
         return OpenSystem(
             slices.h, slices.hops, self.device.modes, (self.device.couplings[0], self.device.couplings[1])
         )
@@ -234,7 +254,7 @@ class LatticeSurface:
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
     ) -> tuple[Vectors, Vectors, Vectors]:
         """See `thermal_surface.Backend`."""
-        motion = _Motion(self.frozen, rate)
+        motion = _Motion(self.sweeps.slices, rate)
 
         def part(chunk: slice) -> tuple[Stack, Stack, Stack]:
             (G, A), ends = self._sweeps(z[chunk], segment, motion)
@@ -252,7 +272,7 @@ class LatticeSurface:
                 over_bonds[:, :, :1] = -np.roll(over_bonds[:, :, :1], -1, axis=1)
             return states, response, over_bonds
 
-        parts = each(part, self.frozen.chunks(len(z), 2))
+        parts = each(part, self.sweeps.chunks(len(z), 2))
         states, response, bonds = (np.concatenate(values) for values in zip(*parts, strict=True))
         return states, response, bonds
 
@@ -280,7 +300,7 @@ class LatticeSurface:
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
     ) -> Vectors:
         """See `thermal_surface.Backend`."""
-        motion, vectors = _Motion(self.frozen, rate), self.device.modes.vectors
+        motion, vectors = _Motion(self.sweeps.slices, rate), self.device.modes.vectors
         ny = len(vectors)
 
         def part(chunk: slice) -> Vectors:
@@ -292,7 +312,7 @@ class LatticeSurface:
             blocks = found.reshape(-1, 2, ny, 2, ny, 2)
             return pauli_traces(np.einsum("ym,kpysxr,xm->kpmsr", vectors, blocks, vectors, optimize=True))
 
-        return np.concatenate(each(part, self.frozen.chunks(len(z), 2)))
+        return np.concatenate(each(part, self.sweeps.chunks(len(z), 2)))
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""
@@ -307,11 +327,11 @@ class LatticeSurface:
 class _Motion:
     """dH/dt seen from the end from which it reaches the fewest slices."""
 
-    def __init__(self, frozen: FrozenLattice, rate: Vectors) -> None:
+    def __init__(self, slices: Slices, rate: Vectors) -> None:
         nx = len(rate)
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
         first, last = (int(columns[0]), int(columns[-1])) if len(columns) else (0, 0)
         self.flipped = first > nx - 1 - last
         self.moved = nx - first if self.flipped else last + 1
-        self.slices = frozen.slices.reversed() if self.flipped else frozen.slices
+        self.slices = slices.reversed() if self.flipped else slices
         self.rate = np.ascontiguousarray(rate[::-1]) if self.flipped else rate

@@ -1,12 +1,6 @@
-"""Retarded self-energies of semi-infinite leads, in closed form.
+"""Leads: what users say of one, `Lead`, and what the device sees of it, `AttachedLead`.
 
-The lead is a semi-infinite tight-binding chain with the hopping `t` and the on-site energy of the wire, attached to
-the device through the bond `coupling` (the papers' gamma_c).  With x = (E - onsite)/2t
-
-    Sigma(E) = (coupling^2/t) (x - sqrt(x - 1) sqrt(x + 1)) = (coupling^2/t) / (x + sqrt(x - 1) sqrt(x + 1)).
-
-The product of roots (not the root of the product) is on the retarded sheet for every Im E >= 0, on the real axis it
-is the limit from above; the second form has no cancellation far from the band.
+Another kind of lead (magnetic, biased, of a given memory in time) is another class with the face of `AttachedLead`.
 """
 
 from __future__ import annotations
@@ -15,6 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .modes import Modes
+from .quadrature import fermi, fermi_derivative
 
 SIDES = ("left", "right")
 
@@ -36,17 +33,47 @@ class Lead:
             raise ValueError(f"coupling = {self.coupling!r} of the {self.side} lead: use a finite number >= 0")
 
 
-def chain_self_energy(
-    energy: ArrayLike, hopping: float, coupling: float, onsite: float = 0.0
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """Self-energy of a chain lead and its derivative dSigma/dE (energy units; the derivative is dimensionless).
+@dataclass(frozen=True)
+class Occupation:
+    """The Fermi function of a reservoir.  fermi_energy, temperature kT >= 0: energies."""
 
-    energy: complex with Im E >= 0, any shape.  At a band edge (E = onsite +- 2t exactly) the derivative diverges;
-    it is returned as 0 there, a set of measure zero for every integral.
+    fermi_energy: float
+    temperature: float
+
+    def __call__(self, energies: ArrayLike) -> NDArray[np.float64]:
+        """f(E); a half at E_F, also for kT = 0."""
+        return fermi(np.asarray(energies, float), self.fermi_energy, self.temperature)
+
+    def slope(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """df/dE, 1/energy, for kT > 0."""
+        return fermi_derivative(energies, self.fermi_energy, self.temperature)
+
+
+@dataclass(frozen=True, eq=False)
+class AttachedLead:
+    """A semi-infinite lead as wide as the device, seen from the end slice that it is attached to.
+
+    side: "left" or "right"; coupling: hopping of the bonds to it, energy, 0 for a closed end; modes: of its
+    cross-section, n = 2 ny orbitals with index 2 y + spin (chain: ny = 1); occupation: of its reservoir.
     """
-    x = (np.asarray(energy, dtype=complex) - onsite) / (2 * hopping)
-    root = np.sqrt(x - 1) * np.sqrt(x + 1)
-    sigma = (coupling**2 / hopping) / (x + root)
-    safe = np.where(root == 0, 1.0, root)
-    derivative = np.where(root == 0, 0.0, -sigma / (2 * hopping * safe))
-    return sigma, derivative
+
+    side: str
+    coupling: float
+    modes: Modes
+    occupation: Occupation
+
+    def self_energy(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Sigma at energies z (k,), Im z >= 0: (k, n, n), energy."""
+        return self.modes.self_energy(z, self.coupling)
+
+    def slope(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """dSigma/dE at energies z (k,): (k, n, n)."""
+        return self.modes.self_energy_slope(z, self.coupling)
+
+    def injection(self, energy: float) -> NDArray[np.complex128]:
+        """sqrt(Gamma) of the open modes at a real energy, (n, 2 p) for p open modes: what comes in from this lead."""
+        return self.modes.sources(energy, self.coupling)
+
+    def of_modes(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Sigma of each mode at energies z (k,): (k, ny), energy; the same for both spins."""
+        return self.modes.chain_self_energy(z, self.coupling)

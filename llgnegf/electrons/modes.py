@@ -1,5 +1,13 @@
 """Transverse modes of a square-lattice lead: its self-energy exactly, mode by mode.
 
+A semi-infinite chain with the hopping t of the device, attached to it through the bond `coupling` (the papers'
+gamma_c), has in closed form, with x = (E - onsite)/2t,
+
+    Sigma(E) = (coupling^2/t) (x - sqrt(x - 1) sqrt(x + 1)) = (coupling^2/t) / (x + sqrt(x - 1) sqrt(x + 1)).
+
+The product of roots (not the root of the product) is on the retarded sheet for every Im E >= 0, on the real axis it
+is the limit from above; the second form has no cancellation far from the band.
+
 A lead as wide as the device is, per eigenmode chi_k(y) of its cross-section, a chain whose on-site energy is the
 mode's: Sigma(E) = sum_k chi_k chi_k^T Sigma_chain(E - epsilon_k), the same for both spins.
 """
@@ -9,9 +17,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .leads import chain_self_energy
+
+def chain_self_energy(
+    energy: ArrayLike, hopping: float, coupling: float, onsite: float = 0.0
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Self-energy of a chain lead and its derivative dSigma/dE (energy units; the derivative is dimensionless).
+
+    energy: complex with Im E >= 0, any shape.  At a band edge (E = onsite +- 2t exactly) the derivative diverges;
+    it is returned as 0 there, a set of measure zero for every integral.
+    """
+    x = (np.asarray(energy, dtype=complex) - onsite) / (2 * hopping)
+    root = np.sqrt(x - 1) * np.sqrt(x + 1)
+    sigma = (coupling**2 / hopping) / (x + root)
+    safe = np.where(root == 0, 1.0, root)
+    derivative = np.where(root == 0, 0.0, -sigma / (2 * hopping * safe))
+    return sigma, derivative
 
 
 @dataclass(frozen=True)

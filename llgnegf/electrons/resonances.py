@@ -25,7 +25,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 
 from .folding import FoldedLevels, Piece
-from .system import Factorized, Mask, OpenSystem, Segment, Vectors
+from .open_system import Factorized, Mask, OpenSystem, Segment, Vectors
 from .threads import each
 
 Floats = NDArray[np.float64]
@@ -136,9 +136,7 @@ class ResonanceSearch:
                 cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
         pieces = []
         for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)]).tolist()):
-            around = 0.2 * hopping + self._shift(0.5 * (start + stop), segment)
-            near = (self.levels > start - around) & (self.levels < stop + around)
-            if (near & promising).any():
+            if (self._near(segment, start, stop, 0.2 * hopping) & promising).any():
                 pieces.append((start, stop))
         if self._folded is None:
             return [self._first_guess(segment, *piece) for piece in pieces]
@@ -148,8 +146,7 @@ class ResonanceSearch:
         """The same by nearby levels with all others folded into the ends."""
         assert self._folded is not None
         t = self.system.modes.hopping
-        margin = _FOLDED_MARGIN * t + self._shift(0.5 * (low + high), segment)
-        piece = Piece(self._folded, segment, low, high, margin)
+        piece = Piece(self._folded, segment, low, high, self._near(segment, low, high, _FOLDED_MARGIN * t))
         energies, right, left, errors = piece.guesses()
         overlap = np.minimum(_OVERLAP * t, 1e-3 * t + 3 * errors)
         mine = (energies.real > low - overlap) & (energies.real < high + overlap)
@@ -160,7 +157,19 @@ class ResonanceSearch:
     def level_widths(self) -> Floats:
         """Half-widths of the Hermitian levels to first order in Im Sigma, (k,)."""
         widths = [self.system.imaginary_self_energy(float(e)) for e in self.levels]
-        return -(np.array(widths).reshape(len(self.levels), -1).T * abs(self.ends) ** 2).sum(axis=0)
+        of_levels: Floats = np.array(widths, float).reshape(len(self.levels), -1).T * self._end_weights
+        return -of_levels.sum(axis=0)
+
+    def _near(self, segment: Segment, low: float, high: float, margin: float) -> Mask:
+        """Which Hermitian levels lie within `margin` of a piece (energies), with the leads taken there or at E_F."""
+        there = self.system.self_energy(0.5 * (low + high), segment.open_modes).real - self._at_reference
+        shifts = there @ self._end_weights
+        return np.any([(e > low - margin) & (e < high + margin) for e in (self.levels, self.levels + shifts)], axis=0)
+
+    @cached_property
+    def _end_weights(self) -> Floats:
+        """|amplitude|^2 of the Hermitian levels at the ends by channel, (4 ny, k)."""
+        return np.asarray(abs(self.ends) ** 2, float)
 
     def _shift(self, energy: float, segment: Segment) -> float:
         """How far the Hermitian levels may lie from those with the leads taken at this energy (Weyl), energy."""

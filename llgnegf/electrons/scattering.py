@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .slice_blocks import Slices
 from .slices import eliminate, solve, solve_adjoint
 from .slices_near_levels import BandFactors, growth
-
-if TYPE_CHECKING:
-    from .lattice import FrozenLattice
+from .system import System
 
 
 def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -32,14 +30,13 @@ class RealEnergy:
     are lost wherever the energy meets one.  Where it does all the same, rows of the whole matrix are exchanged.
     """
 
-    def __init__(self, frozen: FrozenLattice, energy: float) -> None:
-        device = frozen.device
+    def __init__(self, device: System, slices: Slices, contacts: tuple[float, float], energy: float) -> None:
         self.shape = device.shape
-        self.flipped = frozen.contacts[0] > frozen.contacts[1]
+        self.flipped = contacts[0] > contacts[1]
         z = np.array([energy], complex)
-        sigma = tuple(device.modes.self_energy(z, coupling) for coupling in device.couplings)
-        self.ends = [device.modes.sources(energy, coupling) for coupling in device.couplings]
-        slices, (first, last) = frozen.slices, sigma
+        sigma = tuple(lead.self_energy(z) for lead in device.ends)
+        self.ends = [lead.injection(energy) for lead in device.ends]
+        first, last = sigma
         if self.flipped:
             slices, first, last = slices.reversed(), last, first
         self.hops = slices.hops

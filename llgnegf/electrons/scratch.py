@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .slices import Allocator, Stack
+from .slice_blocks import Allocator, Stack
 
 # Sweeps are kept for later applications of a response up to this size (bytes); beyond it they are done again.
 KEPT_BYTES = 1_000_000_000

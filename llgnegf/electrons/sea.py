@@ -13,35 +13,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .lattice_parts import Difference, LatticeParts
 from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
-from .slices import Allocator, Stack, Sweep, backwards, log_determinant, two_point
+from .slice_blocks import Allocator, Stack, backwards
+from .slices import Sweep, log_determinant, two_point
 from .slices_near_levels import two_point_near_levels
 from .threads import each
 
-if TYPE_CHECKING:
-    from .lattice import FrozenLattice
-
-
 # Energies and weights of some nodes, (k,), and a function that gives ln det G^-1 there.
 WeightedLogarithms = tuple[NDArray[Any], NDArray[Any], Callable[[], NDArray[np.complex128]]]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A central difference with steps offset * step: weights of [f(s) - f(-s)]/step, and of the mean of f(+-s)."""
-
-    step: float
-    offsets: tuple[float, ...]
-    slopes: tuple[float, ...]
-    means: tuple[float, ...]
 
 
 # The step is a share of the distance to the spectrum: rounding errs by 1e-14/step, the difference by a power of it.
@@ -62,21 +49,21 @@ def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDAr
 
 
 class FirstOrder:
-    """Pairs of sweeps around each node of the pole rule, for the sea term of one `FrozenLattice`.
+    """Pairs of sweeps around each node of the pole rule, for the sea term of one lattice.
 
     (Which is handed to every call and not kept: each would hold the other, and their memory until a collection.)
     """
 
-    def __init__(self, frozen: FrozenLattice, moved: int, flipped: bool) -> None:
+    def __init__(self, lattice: LatticeParts, moved: int, flipped: bool) -> None:
         self.moved, self.flipped = moved, flipped
-        self.n_slices, n, _ = frozen.slices.h.shape
-        d = frozen.difference
-        self.chunks = frozen.chunks(len(frozen.rule.nodes), 2)
-        self.size = 16 * n * n * 2 * len(d.offsets) * len(frozen.rule.nodes) * (self.n_slices + 2 * moved)
+        self.n_slices, n, _ = lattice.slices.h.shape
+        d = lattice.difference
+        self.chunks = lattice.chunks(len(lattice.rule.nodes), 2)
+        self.size = 16 * n * n * 2 * len(d.offsets) * len(lattice.rule.nodes) * (self.n_slices + 2 * moved)
         self.keeps = self.size <= KEPT_BYTES
         self.kept: dict[int, list[tuple[Sweep, Sweep]]] = {}
         self._arrays: list[Stack] = []
-        weakref.finalize(self, frozen.device.scratch.take_back, self._arrays)
+        weakref.finalize(self, lattice.device.scratch.take_back, self._arrays)
 
     @property
     def nbytes(self) -> int:
@@ -87,33 +74,33 @@ class FirstOrder:
         """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
         return moved <= self.moved and (flipped == self.flipped or self.moved == self.n_slices)
 
-    def log_determinants(self, frozen: FrozenLattice) -> list[WeightedLogarithms] | None:
+    def log_determinants(self, lattice: LatticeParts) -> list[WeightedLogarithms] | None:
         """ln det G^-1 at all nodes around which the sweeps were made, with their weights; None if they are not kept."""
         if len(self.kept) < len(self.chunks):
             return None
         found: list[WeightedLogarithms] = []
-        d = frozen.difference
+        d = lattice.difference
         for number, chunk in enumerate(self.chunks):
-            z, weights, steps = frozen.rule.nodes[chunk], frozen.rule.weights[chunk], frozen.steps[chunk]
+            z, weights, steps = lattice.rule.nodes[chunk], lattice.rule.weights[chunk], lattice.steps[chunk]
             for pair, offset, mean in zip(self.kept[number], d.offsets, d.means, strict=True):
                 for one, sign in zip(pair, (1, -1), strict=True):
                     found.append((z + sign * offset * steps, mean / 2 * weights, partial(log_determinant, one.g)))
         return found
 
-    def _pairs(self, frozen: FrozenLattice, number: int, allocate: Allocator) -> list[tuple[Sweep, Sweep]]:
+    def _pairs(self, lattice: LatticeParts, number: int, allocate: Allocator) -> list[tuple[Sweep, Sweep]]:
         """Sweeps at z + s and z - s for each offset."""
         chunk = self.chunks[number]
-        z, steps = frozen.rule.nodes[chunk], frozen.steps[chunk]
+        z, steps = lattice.rule.nodes[chunk], lattice.steps[chunk]
         pairs = []
-        for offset in frozen.difference.offsets:
+        for offset in lattice.difference.offsets:
             nodes = np.concatenate([z + offset * steps, z - offset * steps])
-            both = frozen.sweep(nodes, self.moved, self.flipped, allocate=allocate)
+            both = lattice.sweep(nodes, self.moved, self.flipped, allocate=allocate)
             pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
         return pairs
 
     def _mend(
         self,
-        frozen: FrozenLattice,
+        lattice: LatticeParts,
         number: int,
         offset: float,
         pair: tuple[Sweep, Sweep],
@@ -123,39 +110,39 @@ class FirstOrder:
     ) -> None:
         """G(z + s) Y G(z - s) and the reverse once more, for nodes where a partial lattice has a level nearby."""
         chunk = self.chunks[number]
-        weights, steps = abs(frozen.rule.weights[chunk]), frozen.steps[chunk]
+        weights, steps = abs(lattice.rule.weights[chunk]), lattice.steps[chunk]
         # Four factors of g, and what rounding makes of a difference.
         lost = _ROUNDING * weights / abs(steps) * np.maximum(pair[0].growth, pair[1].growth) ** 4
-        slices = frozen.slices.reversed() if self.flipped else frozen.slices
-        for k in np.flatnonzero(~(lost <= 0.1 * frozen.device.tolerance)):
-            z = frozen.rule.nodes[chunk][k : k + 1]
+        slices = lattice.slices.reversed() if self.flipped else lattice.slices
+        for k in np.flatnonzero(~(lost <= 0.1 * lattice.device.tolerance)):
+            z = lattice.rule.nodes[chunk][k : k + 1]
             for out, step in ((ahead, offset * steps[k]), (back, -offset * steps[k])):
-                left, right = zip(*(frozen.device.lead_slices(tuple(e)) for e in (z + step, z - step)), strict=True)
+                left, right = zip(*(lattice.device.lead_slices(tuple(e)) for e in (z + step, z - step)), strict=True)
                 first, last = (right, left) if self.flipped else (left, right)
                 with_bonds = out.shape[2] > 1
                 out[k : k + 1] = two_point_near_levels(slices, (z + step, z - step), first, last, Y, with_bonds)
 
     def apply(
-        self, frozen: FrozenLattice, rate: NDArray[np.complex128], with_bonds: bool = False
+        self, lattice: LatticeParts, rate: NDArray[np.complex128], with_bonds: bool = False
     ) -> NDArray[np.float64]:
         """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
-        d = frozen.difference
-        hops = backwards(frozen.slices.hops) if self.flipped else frozen.slices.hops
+        d = lattice.difference
+        hops = backwards(lattice.slices.hops) if self.flipped else lattice.slices.hops
         Y = rate[::-1] if self.flipped else rate
         moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
-        needs_equilibrium = frozen._thermal_states is None
+        needs_equilibrium = not lattice.knows_equilibrium
 
         def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             arrays: list[Stack] = []
-            pairs = self.kept.get(number) or self._pairs(frozen, number, frozen.device.scratch.lender(arrays))
+            pairs = self.kept.get(number) or self._pairs(lattice, number, lattice.device.scratch.lender(arrays))
             chunk = self.chunks[number]
-            weights, steps = frozen.rule.weights[chunk], frozen.steps[chunk]
-            nx, ny = frozen.device.shape
+            weights, steps = lattice.rule.weights[chunk], lattice.steps[chunk]
+            nx, ny = lattice.device.shape
             sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
             equilibrium = np.zeros((2, nx, ny, 4))
             for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
                 ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
-                self._mend(frozen, number, offset, (a, b), Y, ahead, back)
+                self._mend(lattice, number, offset, (a, b), Y, ahead, back)
                 sea += traced(0.5j * slope * weights / steps, ahead - back)
                 if needs_equilibrium:
                     equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
@@ -164,7 +151,7 @@ class FirstOrder:
                 self.kept[number] = pairs
                 self._arrays += arrays
             else:
-                frozen.device.scratch.take_back(arrays)
+                lattice.device.scratch.take_back(arrays)
             return sea, equilibrium
 
         sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
@@ -173,8 +160,5 @@ class FirstOrder:
             # The bond from a slice to its next is now that from the one before it, backwards.
             sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
         if needs_equilibrium:
-            frozen._thermal_states = equilibrium[1]
-            if frozen._equilibrium is None:
-                frozen._is_split = True
-                frozen.remember(equilibrium[0])
+            lattice.come_across(equilibrium[0], equilibrium[1])
         return np.asarray(sea)

@@ -18,18 +18,14 @@ cache=True kernels call only functions of this file (numba does not see edits el
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .counter import Counter
+from .slice_blocks import Allocator, Slices, Stack
 from .slices_near_levels import blocks_near_levels, growth
-
-Stack = NDArray[np.complex128]
-Allocator = Callable[[tuple[int, ...]], Stack]
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
@@ -256,22 +252,6 @@ def _solve(g, hops, c, x):
 
 
 @dataclass(frozen=True)
-class Slices:
-    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and hops (nx - 1,) t between slices.
-
-    counter: is told of every energy at which they are eliminated.
-    """
-
-    h: Stack
-    hops: NDArray[np.float64]
-    counter: Counter
-
-    def reversed(self) -> Slices:
-        """The mirror image in x."""
-        return Slices(np.ascontiguousarray(self.h[::-1]), backwards(self.hops), self.counter)
-
-
-@dataclass(frozen=True)
 class Sweep:
     """Blocks of G at k energies and what a first order needs of them.
 
@@ -291,13 +271,6 @@ class Sweep:
         """Some of the energies."""
         e = energies
         return Sweep(self.g[e], self.blocks[e], self.before[e], self.after[e], self.growth[e])
-
-
-def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The hoppings from the other end; read-only, as those of a device are, because kernels compile for either kind."""
-    mirrored = hops[::-1].copy()
-    mirrored.flags.writeable = False
-    return mirrored
 
 
 def new(shape: tuple[int, ...]) -> Stack:

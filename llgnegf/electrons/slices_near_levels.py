@@ -19,14 +19,11 @@ Each costs about five times the elimination, for the rare energies that need it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
-if TYPE_CHECKING:
-    from .slices import Slices, Stack
+from .slice_blocks import Slices, Stack
 
 
 def growth(g: Stack, hops: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .bound_states import Shares
-from .current import Extended
-from .density import Frozen, contour_integral, rotation_generator, surface_integrand
-from .device import IDENTITY, Contour, Device, dense_hamiltonian
+from .chain_rows import contour_integral, surface_integrand
+from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
-from .quadrature import ToleranceError, adaptive_nodes, fermi
+from .frozen import Frozen, rotation_generator
+from .quadrature import ToleranceError, adaptive_nodes
+from .system import IDENTITY, Contour, System, dense_hamiltonian
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SteadyPrecession:
 
 
 def steady_precession(
-    device: Device,
+    device: System,
     m: ArrayLike,
     axis: ArrayLike,
     frequency: float,
@@ -78,7 +79,7 @@ def steady_precession(
                 raise
 
 
-def _steady(device: Device, m, axis, frequency, potential) -> SteadyPrecession:
+def _steady(device: System, m, axis, frequency, potential) -> SteadyPrecession:
     # One site of each lead is attached: its bond carries the lead current, and nothing else changes.
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
@@ -115,7 +116,7 @@ def _occupation(frozen: Frozen, energies: NDArray[np.float64]) -> NDArray[np.flo
     mu = device.fermi_energy
     if device.temperature == 0:
         energies = np.where(abs(energies - mu) <= rounding_of(device, frozen.bounds), mu, energies)
-    return fermi(energies, mu, device.temperature)
+    return device.occupation(energies)
 
 
 def _all_levels(H: NDArray[np.complex128]) -> Levels:
@@ -123,7 +124,7 @@ def _all_levels(H: NDArray[np.complex128]) -> Levels:
     return Levels(energies, vectors.T, vectors.T)
 
 
-def _filled(device: Device, filling: NDArray[np.float64], states: NDArray[np.complex128]):
+def _filled(device: System, filling: NDArray[np.float64], states: NDArray[np.complex128]):
     """sum_n filling_n v_n v_n^+ on sites (n, 4) and over bonds (n - 1, 4), for states (k, 2n)."""
     spinors = states.reshape(-1, device.n_sites, 2)
     shares = Shares([(f * v, v) for f, v in zip(filling, spinors, strict=True)], device.n_sites)
@@ -213,8 +214,8 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
         )
         flip_up = np.einsum("ab,eqpbc,cd,eqpad->eq", up, amplitudes, down, amplitudes.conj()).real
         flip_down = np.einsum("ab,eqpbc,cd,eqpad->eq", down, amplitudes, up, amplitudes.conj()).real
-        weight = fermi(energies.real - half, device.fermi_energy, device.temperature)
-        weight = weight - fermi(energies.real + half, device.fermi_energy, device.temperature)
+        weight = device.occupation(energies.real - half)
+        weight = weight - device.occupation(energies.real + half)
         # Flows are energies; in units of the hopping the tolerance of the densities serves for them too.
         t = device.hopping
         flow = window_bonds[:, 2].reshape(len(energies), -1) / t

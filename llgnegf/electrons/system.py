@@ -1,263 +1,394 @@
-"""The open system as one matrix K(E) = E - H - Sigma(E), with its leads mode by mode and on either sheet.
+"""The open electronic system: a tight-binding chain or square lattice with local moments between two leads.
 
-A chain is a lattice of width one here.  The self-energy of a mode is a function of x = (E - epsilon)/2t with two
-sheets, Sigma = (c^2/t) (x - S), S^2 = x^2 - 1.  Between two neighbouring thresholds of the modes, on a segment of the
-real axis, each mode is either open (|x| < 1, Im Sigma < 0) or closed.  The continuation of the retarded K from a
-segment into the lower half plane has zeros there: the resonances and bound states of the device (`resonances.py`).
+    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
+
+with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `System` holds what does not change during a run
+and caches everything that depends on energies only: parameters, blocks of H, leads, rules for the integrals over
+energy.  What belongs to one texture is `frozen.Frozen`; what users ask is `device.Device`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg.lapack import zgbtrf, zgbtrs
+from numpy.typing import ArrayLike, NDArray
 
-from .modes import Modes
+from .leads import SIDES, AttachedLead, Lead, Occupation
+from .modes import Modes, chain_self_energy, transverse_modes
+from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
+from .scratch import Scratch
 
-Vectors = NDArray[np.complex128]
-Mask = NDArray[np.bool_]
+IDENTITY = np.eye(2, dtype=complex)
 
-
-@dataclass(frozen=True)
-class Segment:
-    """A piece low < E < high (energy) of the real axis on which no mode opens or closes.
-
-    open_modes: (ny,).  at_threshold: whether `low` and `high` are thresholds, or just where somebody stopped.
-    """
-
-    low: float
-    high: float
-    open_modes: Mask
-    at_threshold: tuple[bool, bool]
+# The poles get this share of `tolerance`: rounding, the trace over spin and the real-axis integral take the rest.
+POLE_SHARE = 1 / 20
+# The derivative of a pole rule errs by about so much times its own error over kT.
+DERIVATIVE_ERROR = 30.0
 
 
-def segments(modes: Modes, low: float, high: float) -> list[Segment]:
-    """The pieces of the real axis between `low` and `high` (energies), from left to right."""
-    near = 1e-9 * modes.hopping
-    inside: list[float] = []
-    for e in modes.thresholds.tolist():
-        # Those of degenerate modes differ by rounding.
-        if low + near < e < high - near and not (inside and e - inside[-1] < near):
-            inside.append(e)
-    edges = [low, *inside, high]
-    pieces = []
-    for a, b in pairwise(edges):
-        open_modes = abs(0.5 * (a + b) - modes.energies) < 2 * modes.hopping
-        pieces.append(Segment(a, b, open_modes, (a in inside, b in inside)))
-    return pieces
+@dataclass(frozen=True, eq=False)
+class Contour:
+    """A pole rule with the lead self-energies at its nodes: (n, 2, 2) for each side and their energy derivatives."""
+
+    rule: FermiPoles
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+    derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+
+    @functools.cached_property
+    def derivative_ends(self) -> NDArray[np.complex128]:
+        """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
+        return -np.stack(self.derivative, axis=1)
 
 
 @dataclass(frozen=True)
-class OpenSystem:
-    """Slices h (nx, n, n) with n = 2 ny, hops (nx - 1,) between them, and leads of the same modes at both ends.
+class RealRule:
+    """Weights at real energies, (n,) each, with lead self-energies (n, 2, 2) and sqrt(Gamma) (n, 2, 2, 2) there."""
 
-    couplings: hopping of the bond to the left and to the right lead, energy; 0 where there is none.
+    energies: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
+    roots: NDArray[np.complex128]
+
+
+class System:
+    """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
+
+    shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well; two rows then
+    have two bonds between them (hopping 2t), one row has none, as the moments (`magnet.Magnet`).
+    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
+    tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
+    leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
+    bond_hoppings: (nx - 1,) hopping > 0 of each bond along x, where it is not the same everywhere (None).
+
+    A device does not change: `changed` makes another one.
+    Raises ValueError naming the argument, its value and what is allowed; AttributeError where an attribute is set.
     """
 
-    h: Vectors
-    hops: NDArray[np.float64]
-    modes: Modes
-    couplings: tuple[float, float]
+    def __init__(
+        self,
+        shape: int | Sequence[int],
+        *,
+        periodic: bool | str = False,
+        hopping: float = 1.0,
+        onsite: float = 0.0,
+        sd_exchange: float,
+        fermi_energy: float = 0.0,
+        temperature: float = 0.0,
+        tolerance: float = 1e-6,
+        leads: Sequence[Lead] = (Lead("left"), Lead("right")),
+        bond_hoppings: ArrayLike | None = None,
+    ) -> None:
+        self.shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
+        if len(self.shape) not in (1, 2) or min(self.shape) < 1:
+            raise ValueError(f"shape = {shape!r}: use (n,) for a chain or (nx, ny) for a square lattice, all >= 1")
+        if periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
+            allowed = "False (a chain has no y)" if len(self.shape) == 1 else "False and 'y' (the leads need an open x)"
+            raise ValueError(f"periodic = {periodic!r}: allowed are {allowed}")
+        for name, value, allowed, fine in [
+            ("hopping", hopping, "> 0", hopping > 0),
+            ("onsite", onsite, "finite", True),
+            ("sd_exchange", sd_exchange, "finite", True),
+            ("fermi_energy", fermi_energy, "finite", True),
+            ("temperature", temperature, ">= 0", temperature >= 0),
+            ("tolerance", tolerance, "between 1e-12 and 0.1", 1e-12 <= tolerance <= 0.1),
+        ]:
+            if not (np.isfinite(value) and fine):
+                raise ValueError(f"{name} = {value!r}: must be a number, {allowed}")
+        sides = [lead.side for lead in leads]
+        if len(set(sides)) != len(sides):
+            raise ValueError(f"leads = {sides}: at most one lead a side")
+        self.n_sites = int(np.prod(self.shape))
+        self.periodic = periodic
+        self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
+        self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
+        self.leads = tuple(leads)
+        n_bonds = self.shape[0] - 1
+        hops = np.full(n_bonds, self.hopping) if bond_hoppings is None else np.array(bond_hoppings, dtype=float)
+        if hops.shape != (n_bonds,) or not (np.isfinite(hops).all() and (hops > 0).all()):
+            raise ValueError(
+                f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of shape "
+                f"{self.shape}, or None"
+            )
+        self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
+        self.hops = read_only(hops)
+        self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
+        self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
+        self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
+        self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
+        self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
+        self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
+        self.bare_grand_potential = functools.lru_cache(maxsize=8)(self._make_bare_grand_potential)
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # (Cached properties write past this, into __dict__.)
+        if "_is_made" in self.__dict__:
+            raise AttributeError(
+                f"{name} of a Device cannot be set: copies and everything cached would belong to another system; "
+                f"make the other one with `changed({name}=...)`, whose arguments are those of the constructor"
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{name} of a Device cannot be deleted: make another device with `changed(...)`")
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "shape": self.shape,
+            "periodic": self.periodic,
+            "hopping": self.hopping,
+            "onsite": self.onsite,
+            "sd_exchange": self.sd_exchange,
+            "fermi_energy": self.fermi_energy,
+            "temperature": self.temperature,
+            "tolerance": self.tolerance,
+            "leads": self.leads,
+            "bond_hoppings": self.bond_hoppings,
+        }
+
+    def changed(self, **changes: Any) -> Self:
+        """The same device with some arguments of the constructor changed."""
+        return type(self)(**(self._arguments() | changes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copies begin with empty caches.
+        return functools.partial(type(self), **self._arguments()), ()
+
+    # --- Hamiltonian ------------------------------------------------------------------------------
 
     @property
-    def size(self) -> int:
-        """Number of orbitals N = nx n."""
-        return self.h.shape[0] * self.h.shape[1]
+    def is_closed(self) -> bool:
+        """True when no lead is connected."""
+        return not any(self.couplings)
 
-    # --- the leads, on the 4 ny channels (end, mode, spin) ------------------------------------------
+    @property
+    def is_lattice(self) -> bool:
+        """True for a square lattice."""
+        return len(self.shape) == 2
 
-    def amplitudes(self, vectors: Vectors) -> Vectors:
-        """Of states (N, k) at the ends, by channel: (4 ny, k)."""
-        nx, n, _ = self.h.shape
-        spinors = vectors.reshape(nx, n // 2, -1)[[0, -1]]
-        return np.matmul(self.modes.vectors.T, spinors).reshape(2 * n, -1)
+    @functools.cached_property
+    def scratch(self) -> Scratch:
+        """Large arrays of lattices, from one texture to the next."""
+        return Scratch()
 
-    def roots(self, energy: complex, open_modes: Mask, advanced: bool = False) -> Vectors:
-        """S of each mode, (ny,), on the sheet of a segment with these open modes."""
-        return mode_roots(np.array([energy]), self.modes, open_modes, advanced)[0]
+    @functools.cached_property
+    def modes(self) -> Modes:
+        """Transverse modes of the leads; one of a chain."""
+        width = self.shape[1] if self.is_lattice else 1
+        return transverse_modes(width, self.hopping, self.onsite, self.periodic == "y")
 
-    def _by_channel(self, of_modes: Vectors) -> Vectors:
-        """(ny,) values of a mode, times the square of each coupling over 2 t^2: (4 ny,)."""
-        ends = np.array(self.couplings)[:, None] ** 2 * of_modes / (2 * self.modes.hopping**2)
-        return np.repeat(ends.ravel(), 2)
+    @property
+    def occupation(self) -> Occupation:
+        """The Fermi function of both leads and, at rest, of everything between them."""
+        return Occupation(self.fermi_energy, self.temperature)
 
-    def self_energy(self, energy: complex, open_modes: Mask) -> Vectors:
-        """Sigma by channel, (4 ny,), energy."""
-        t = self.modes.hopping
-        return self._by_channel(2 * t * mode_self_energies(np.array([energy]), self.modes, open_modes)[0])
+    @functools.cached_property
+    def ends(self) -> tuple[AttachedLead, AttachedLead]:
+        """The left and the right lead; coupling 0 where there is none."""
+        left, right = (
+            AttachedLead(side, coupling, self.modes, self.occupation)
+            for side, coupling in zip(SIDES, self.couplings, strict=True)
+        )
+        return left, right
 
-    def imaginary_self_energy(self, energy: float) -> NDArray[np.float64]:
-        """Im Sigma(E) on the real axis by channel, (4 ny,), energy."""
-        return np.imag(self.self_energy(energy, self._open_modes(energy)))
+    @functools.cached_property
+    def _reach(self) -> float:
+        """Largest sum of the hoppings of one site, in the leads too, energy."""
+        left, right = self.couplings
+        along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
+        along_y = 2 * self.hopping * self.is_lattice
+        return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
 
-    def real_self_energy(self, energy: float) -> NDArray[np.float64]:
-        """Re Sigma(E) on the real axis by channel, (4 ny,), energy."""
-        return np.real(self.self_energy(energy, self._open_modes(energy)))
+    @property
+    def band(self) -> tuple[float, float]:
+        """Edges of the lead band, energy."""
+        if self.is_lattice:
+            return self.modes.band
+        return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
-    def _open_modes(self, energy: float) -> Mask:
-        return np.asarray(abs(energy - self.modes.energies) < 2 * self.modes.hopping)
+    @functools.cached_property
+    def nearest_opening(self) -> float:
+        """The energy next to E_F at which a mode of the leads opens or closes and Sigma has a root; inf if closed."""
+        if self.is_closed:
+            return np.inf
+        openings = self.modes.thresholds if self.is_lattice else np.array(self.band)
+        return float(openings[np.argmin(abs(openings - self.fermi_energy))])
 
-    def slope(self, a: complex, open_modes: Mask, b: complex | None = None) -> Vectors:
-        """[Sigma(a) - Sigma(b)]/(a - b) by channel, (4 ny,), without cancellation; dSigma/dE for b = a (default)."""
-        b = a if b is None else b
-        x = ((a + b) / 2 - self.modes.energies) / self.modes.hopping
-        return self._by_channel(1 - x / (self.roots(a, open_modes) + self.roots(b, open_modes)))
+    def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
+        """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
+        array = np.ascontiguousarray(values, dtype=float)
+        if array.shape != (*self.shape, 3) or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite values of shape {(*self.shape, 3)}, got shape {array.shape}")
+        return array
 
-    def curvature(self, a: complex, b: complex, c: complex, open_modes: Mask) -> Vectors:
-        """Second divided difference of Sigma at a, b, c, by channel (4 ny,), 1/energy, without cancellation."""
-        t = self.modes.hopping
-        x, y, z = ((e - self.modes.energies) / (2 * t) for e in (a, b, c))
-        p, q, r = (self.roots(e, open_modes) for e in (a, b, c))
-        above = p * q + q * r + r * p - x * y - y * z - z * x - 1
-        return self._by_channel(-above / ((p + q) * (q + r) * (r + p)) / (2 * t))
+    def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
+        """`values` as finite floats of the lattice's shape (None: zeros), or a ValueError naming the argument."""
+        array = np.zeros(self.shape) if values is None else np.ascontiguousarray(values, dtype=float)
+        if array.shape != self.shape or not np.isfinite(array).all():
+            raise ValueError(f"{name}: expected finite values of shape {self.shape}, got shape {array.shape}")
+        return array
 
-    def widths(self, z: Vectors, open_modes: Mask) -> Vectors:
-        """Gamma = i (Sigma - Sigma^+) of the modes of both leads, continued to energies z (k,): (k, 2, ny), energy."""
-        retarded, advanced = (mode_self_energies(z, self.modes, open_modes, side) for side in (False, True))
-        strengths = np.array(self.couplings) ** 2 / self.modes.hopping
-        return np.asarray(1j * (retarded - advanced)[:, None, :] * strengths[:, None])
+    def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """-J_sd sigma.v_i + u_i, shape (..., 2, 2): the moments' and the gates' part of H (or of dH/dt)."""
+        jx, jy, jz = np.moveaxis(-self.sd_exchange * vectors, -1, 0)
+        blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
+        blocks[..., 0, 0] = scalars + jz
+        blocks[..., 1, 1] = scalars - jz
+        blocks[..., 0, 1] = jx - 1j * jy
+        blocks[..., 1, 0] = jx + 1j * jy
+        return blocks
 
-    # --- the device ---------------------------------------------------------------------------------
+    def hamiltonian_blocks(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> NDArray[np.complex128]:
+        """Blocks of H on the sites, shape (..., 2, 2)."""
+        return self.coupling_blocks(m, potential + self.onsite)
 
-    def apply(self, vectors: Vectors) -> Vectors:
-        """H v for states (N, k)."""
-        nx, n, _ = self.h.shape
-        v = vectors.reshape(nx, n, -1)
-        out = np.matmul(self.h, v)
-        out[:-1] -= self.hops[:, None, None] * v[1:]
-        out[1:] -= self.hops[:, None, None] * v[:-1]
-        return out.reshape(vectors.shape)
+    def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
+        """[(Sigma, dSigma/dE) for left, right] of a chain at `energy`, of any shape; scalars in spin space."""
+        return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
 
-    def overlapping(self, vectors: Vectors, slope: Vectors) -> Vectors:
-        """(1 - dSigma/dE) v for states (N, k) with the slope by channel (4 ny,)."""
-        nx, n, _ = self.h.shape
-        out = vectors.reshape(nx, n // 2, -1).copy()
-        ends = (slope[:, None] * self.amplitudes(vectors)).reshape(2, n // 2, -1)
-        for end, part in zip((0, -1), ends, strict=True):
-            out[end] -= self.modes.vectors @ part
-        return out.reshape(vectors.shape)
+    def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
+        """For both ends: orbitals (2 site + spin) of the dense Hamiltonian, Sigma and dSigma/dE on them."""
+        width = 2 * (self.shape[1] if self.is_lattice else 1)
+        z = np.array([energy], complex)
+        where = slice(0, width), slice(-width, None)
+        return [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
 
-    def end_block(self, of_modes: Vectors, coupling: float) -> Vectors:
-        """A function of the modes (ny,) as self-energy (n, n) of a lead: c^2/t times it."""
-        ny = len(of_modes)
-        block = np.zeros((ny, 2, ny, 2), complex)
-        values = coupling**2 / self.modes.hopping * of_modes
-        block[:, 0, :, 0] = block[:, 1, :, 1] = (self.modes.vectors * values) @ self.modes.vectors.T
-        return block.reshape(2 * ny, 2 * ny)
+    # --- energies ---------------------------------------------------------------------------------
 
-    def hermitian(self, energy: float) -> NDArray[np.complex128]:
-        """H + Re Sigma(E), dense (N, N)."""
-        nx, n, _ = self.h.shape
-        H = np.zeros((nx, n, nx, n), complex)
-        x, c = np.arange(nx), np.arange(n)
-        H[x, :, x, :] = self.h
-        for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
-            H[a[:, None], c, b[:, None], c] -= self.hops[:, None]
-        for end, sigma in zip((0, -1), self._real_ends(energy), strict=True):
-            H[end, :, end, :] += sigma
-        return H.reshape(nx * n, nx * n)
+    def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
+        """Interval that contains the spectrum of the infinite system (Gershgorin), rounded outwards.
 
-    def hermitian_band(self, energy: float) -> Vectors:
-        """H + Re Sigma(E) in lower band storage (n + 1, N), for `scipy.linalg.eig_banded`."""
-        nx, n, _ = self.h.shape
-        h = self.h.copy()
-        for end, sigma in zip((0, -1), self._real_ends(energy), strict=True):
-            h[end] += sigma
-        band = np.zeros((n + 1, nx, n), complex)
-        for d in range(n):
-            band[d, :, : n - d] = np.diagonal(h, -d, axis1=1, axis2=2)
-        band[n, :-1] = -self.hops[:, None]
-        return band.reshape(n + 1, nx * n)
+        The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
+        """
+        reach = self._reach
+        exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
+        grain = self.hopping / 8
+        low = self.onsite - reach - exchange + min(potential.min(), 0.0)
+        high = self.onsite + reach + exchange + max(potential.max(), 0.0)
+        return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
 
-    def _real_ends(self, energy: float) -> list[Vectors]:
-        of_modes = mode_self_energies(np.array([energy + 0j]), self.modes, self._open_modes(energy))[0].real
-        return [self.end_block(of_modes, coupling) for coupling in self.couplings]
+    def contour(
+        self, bounds: tuple[float, float], gap: float, fermi_energy: float | None = None, sharpness: int = 0
+    ) -> Contour:
+        """Pole rule for the Fermi function on a spectrum, with self-energies; cached.
 
-    @cached_property
-    def _band(self) -> Vectors:
-        """-H as LAPACK's general band matrix with room for its factors, (3 n + 1, N)."""
-        nx, n, _ = self.h.shape
-        band = np.zeros((3 * n + 1, nx, n), complex)
-        column = np.arange(n)
-        for row in range(n):
-            band[2 * n + row - column, :, column] = -self.h[:, row, :].T
-        band[n, 1:] = self.hops[:, None]
-        band[3 * n, :-1] = self.hops[:, None]
-        return band.reshape(3 * n + 1, nx * n)
+        gap: half-width (energy) of the interval around E_F that is left unresolved at kT = 0; unused at kT > 0.
+        sharpness: by how many powers of ten the rule is better than the tolerance, for levels close to E_F.
+        """
+        mu = self.fermi_energy if fermi_energy is None else fermi_energy
+        return self._contour(*bounds, gap, mu, sharpness)
 
-    def factorized(self, energy: complex, open_modes: Mask) -> Factorized:
-        """LU factors of K(E) on the sheet of a segment, with row pivoting: about n^2 N operations."""
-        n = self.h.shape[1]
-        band = self._band.copy()
-        band[2 * n] += energy
-        of_modes = mode_self_energies(np.array([energy]), self.modes, open_modes)[0]
-        row, column = np.indices((n, n))
-        for start, coupling in zip((0, self.size - n), self.couplings, strict=True):
-            if coupling:
-                band[2 * n + row - column, start + column] -= self.end_block(of_modes, coupling)
-        lu, pivots, info = zgbtrf(band, n, n, overwrite_ab=True)
-        if info > 0:  # pivots that are zero to the last digit, as those of degenerate levels
-            lu[2 * n, lu[2 * n] == 0] = 1e-17 * (abs(energy) + self.modes.hopping)
-        return Factorized(lu, pivots, n)
+    def sharpness(self, bounds: tuple[float, float]) -> int:
+        """`sharpness` of the rule at kT > 0 whose derivative is as good as the tolerance, or the best there is.
 
-    def between_ends(self, z: complex, open_modes: Mask, Y: Vectors) -> Vectors:
-        """The first and the last slice of G Y A at an energy above a segment, (2, n, n), whatever levels parts of the
-        system have there; A continues G^+, Y (nx, n/2, 2, 2)."""
-        nx, n, _ = self.h.shape
-        found = []
-        for end in (0, nx - 1):
-            unit = np.zeros((nx * n, n), complex)
-            unit[end * n : (end + 1) * n] = np.eye(n)
-            G = self.factorized(z, open_modes).solve(unit, adjoint=True)
-            A = self.factorized(np.conj(z), open_modes).solve(unit, adjoint=True)
-            driven = np.matmul(Y, A.reshape(nx, n // 2, 2, n)).reshape(nx * n, n)
-            found.append(G.conj().T @ driven)
-        return np.array(found)
+        Sharp levels see the derivative of the rule.
+        """
+        share = POLE_SHARE * self.tolerance
+        asked = max(1e-13, 0.1 * share * min(1.0, self.temperature / self.hopping) / DERIVATIVE_ERROR)
+        for sharpness in range(max(0, math.ceil(math.log10(share / asked))), 0, -1):
+            with contextlib.suppress(ToleranceError):
+                self.pole_rule(*bounds, self.hopping, self.fermi_energy, sharpness)
+                return sharpness
+        return 0
 
-    def residual(self, energy: complex, open_modes: Mask, vectors: Vectors) -> Vectors:
-        """K(E) v for states (N, k)."""
-        out = energy * vectors - self.apply(vectors)
-        of_modes = mode_self_energies(np.array([energy]), self.modes, open_modes)[0]
-        n = self.h.shape[1]
-        for rows, coupling in zip((slice(0, n), slice(-n, None)), self.couplings, strict=True):
-            out[rows] -= self.end_block(of_modes, coupling) @ vectors[rows]
-        return out
+    def sharp_pole_rule(self, bounds: tuple[float, float]) -> FermiPoles:
+        """The pole rule with that sharpness."""
+        return self.pole_rule(*bounds, self.hopping, self.fermi_energy, self.sharpness(bounds))
 
+    def contour_of(self, rule: FermiPoles) -> Contour:
+        """A pole rule with the self-energies at its nodes."""
+        ends = self.self_energy(rule.nodes)
+        (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
+        return Contour(rule, (left, right), (d_left, d_right))
 
-@dataclass(frozen=True)
-class Factorized:
-    """LU factors of a band matrix (LAPACK's gbtrf)."""
+    def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
+        # Beyond 1e-13 more poles gain nothing near a level: rounding loses as much (`fermi_step.check_surface`).
+        share = POLE_SHARE * self.tolerance
+        share = max(1e-14, min(share, max(1e-13, share * 10.0**-sharpness)))
+        if self.temperature == 0:
+            reach = max(high - mu, mu - low, 2 * gap, self.hopping)
+            return step_poles(mu, gap, reach, share)
+        # Discrete levels have no width that would smooth the derivative of the rule, which enters G1.
+        share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
+        return fermi_poles(low, high, mu, self.temperature, share)
 
-    lu: Vectors
-    pivots: NDArray[np.int32]
-    bandwidth: int
+    def _make_contour(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> Contour:
+        return self.contour_of(self.pole_rule(low, high, gap, mu, sharpness))
 
-    def solve(self, b: Vectors, adjoint: bool = False) -> Vectors:
-        """x with K x = b or K^+ x = b, (N, k)."""
-        kl = self.bandwidth
-        x, info = zgbtrs(self.lu, kl, kl, b, self.pivots, trans=2 if adjoint else 0)
-        if info:
-            raise ValueError(f"LAPACK gbtrs returned info = {info}")
-        return np.ascontiguousarray(x)
+    def _make_lead_slices(self, energies: tuple[complex, ...]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Self-energies of the left and the right lead of a square lattice, (k, 2 ny, 2 ny); cached."""
+        left, right = (lead.self_energy(np.array(energies)) for lead in self.ends)
+        return left, right
 
+    def real_rule(self, energies: NDArray[np.float64], weights: NDArray[np.float64]) -> RealRule:
+        """Real energies and their weights with what the leads contribute there."""
+        left, right = (s for s, _ in self.self_energy(energies))
+        gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in (left, right)], axis=1)
+        sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
+        return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
-def mode_roots(z: Vectors, modes: Modes, open_modes: Mask, advanced: bool = False) -> Vectors:
-    """S = sqrt(x^2 - 1) of each mode at energies z (k,): (k, ny).
+    def _make_bare_grand_potential(self, contour: Contour) -> float:
+        """Grand potential of the chain without moments and gates by the poles of `contour`, energy; cached.
 
-    Open modes: +i sqrt(1 - x^2) (advanced: -i), analytic across their segment; closed ones: the branch that decays.
-    """
-    x = (np.asarray(z, complex)[:, None] - modes.energies) / (2 * modes.hopping)
-    across = (-1j if advanced else 1j) * np.sqrt(1 - x * x)
-    return np.where(open_modes, across, np.sqrt(x - 1) * np.sqrt(x + 1))
+        ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
+        """
+        z, n = contour.rule.nodes, self.shape[0]
+        left, right = (sigma[:, 0, 0] for sigma in contour.sigma)
+        logdet = np.zeros(len(z), complex)
+        a = np.ones(len(z), complex)
+        for i in range(n):
+            before = self.hops[i - 1] ** 2 / a if i else left
+            a = z - self.onsite - before - (i == n - 1) * right
+            phase = np.angle(a)
+            logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
+        return float(2 * (contour.rule.weights * logdet).sum().real + contour.rule.constant * 2 * n * self.onsite)
+
+    @functools.cached_property
+    def no_rule(self) -> RealRule:
+        """The rule without energies."""
+        return self.real_rule(np.empty(0), np.empty(0))
+
+    @functools.cached_property
+    def fermi_rule(self) -> RealRule:
+        """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
+        return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
+
+    def _make_probed_self_energy(self, z: complex) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Blocks (2, 2, 2) of left and right at one complex energy, twice; cached as `probed_self_energy`."""
+        left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
+        return left, right
+
+    @functools.cached_property
+    def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
+        """Self-energies of left and right at E_F, or at the band edge next to it."""
+        left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
+        return left, right
+
+    def _make_thermal_rule(self, lengths: tuple[int, ...]) -> RealRule:
+        """Gauss rules for -df/dE of these lengths, one after the other; cached as `thermal_rule`."""
+        x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
+        return self.real_rule(self.fermi_energy + self.temperature * x, weights)
 
 
-def mode_self_energies(z: Vectors, modes: Modes, open_modes: Mask, advanced: bool = False) -> Vectors:
-    """Sigma of each mode for a coupling c with c^2/t = 1, at energies z (k,): (k, ny), on the sheet of a segment."""
-    x = (np.asarray(z, complex)[:, None] - modes.energies) / (2 * modes.hopping)
-    root = mode_roots(z, modes, open_modes, advanced)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(open_modes, x - root, 1 / (x + root))
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The same array, which nobody can write to any more."""
+    array.flags.writeable = False
+    return array
+
+
+def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
+    n = len(blocks)
+    matrix = np.zeros((n, 2, n, 2), complex)
+    i = np.arange(n)
+    matrix[i, :, i, :] = blocks
+    for spin in range(2):
+        matrix[i[:-1], spin, i[1:], spin] = -hops
+        matrix[i[1:], spin, i[:-1], spin] = -hops
+    return matrix.reshape(2 * n, 2 * n)

@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bound_states import NO_LEVELS, BoundStates
+from .open_system import OpenSystem, Segment, Vectors, segments
 from .quadrature import ToleranceError
 from .resonances import Residue, ResonanceSearch
-from .system import OpenSystem, Segment, Vectors, segments
 
 PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 

@@ -15,8 +15,8 @@ import numpy as np
 from llgnegf.build import build_device, initial_moments
 from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
-from llgnegf.electrons import Device, Frozen, chain_self_energy, steady_precession
-from llgnegf.electrons.current import Currents, precession_currents
+from llgnegf.electrons import Device, chain_self_energy, steady_precession
+from llgnegf.electrons.currents import Currents, precession_currents
 from llgnegf.plots import STYLES
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 
@@ -59,7 +59,6 @@ class System:
     def torques(self) -> dict[str, np.ndarray]:
         """T/omega by origin and their sum, (n, 3)."""
         frozen = self.device.freeze(self.m)
-        assert isinstance(frozen, Frozen)  # a chain
         spin = frozen.precession(self.axis, 1.0)
         assert spin.geometric is not None
         parts = {"geometric": spin.geometric, "sea": spin.sea, "surface": spin.surface}

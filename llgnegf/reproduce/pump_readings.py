@@ -26,8 +26,7 @@ from integrators import get
 from llgnegf.build import build_device, build_magnet, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.dynamics.gates import Gates
-from llgnegf.electrons import Device
-from llgnegf.electrons.lattice_current import LatticeCurrents
+from llgnegf.electrons import Device, LatticeCurrents
 from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
 from llgnegf.electrons.threads import each
 from llgnegf.magnet import Magnet

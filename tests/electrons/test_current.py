@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead, steady_precession
-from llgnegf.electrons.current import currents, precession_currents
+from llgnegf.electrons.currents import currents, precession_currents
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 AXES = {"x": (1.0, 0, 0), "y": (0, 1.0, 0), "z": (0, 0, 1.0), "oblique": (0.6, -0.48, 0.64)}
@@ -117,7 +117,7 @@ def test_bound_levels_carry_their_share_into_the_leads(rng):
     mdot, still = np.cross(rng.normal(size=m.shape), m), np.zeros(5)
     frozen, rate = device.freeze(m), device.coupling_blocks(mdot, still)
     frozen.lead_currents(mdot, still)
-    chosen = frozen.surface._for_motion(rate)
+    chosen = frozen.sweeps.surface._for_motion(rate)
     assert chosen.discrete().any
     assert abs(chosen.tails(rate)).max() > 1e-6
 

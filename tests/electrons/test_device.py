@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead
-from llgnegf.electrons.current import Extended
+from llgnegf.electrons.currents import Extended
 from tests.electrons.systems import random_motion
 
 LEADS = [Lead("left", 0.6), Lead("right", 1.3)]

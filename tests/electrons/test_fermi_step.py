@@ -167,10 +167,10 @@ def test_a_bound_level_at_or_beside_the_fermi_energy_equals_that_of_a_long_chain
 @pytest.mark.parametrize("axis", AXES)
 def test_exact_precession_with_a_level_at_the_fermi_energy(axis):
     device = Device(7, sd_exchange=3.0, fermi_energy=-3.2104171219, tolerance=1e-10)
-    levels = device.freeze(wall(7)).distances(device.fermi_energy)
+    levels = device.freeze(wall(7)).sweeps.distances(device.fermi_energy)
     at = device.fermi_energy + levels[np.argmin(abs(levels))]
     for _ in range(20):
-        at += device.freeze(wall(7)).distances(at)[np.argmin(abs(levels))] / 2
+        at += device.freeze(wall(7)).sweeps.distances(at)[np.argmin(abs(levels))] / 2
     device = device.changed(fermi_energy=float(at))
     exact = steady_precession(device, wall(7), AXES[axis], 1e-3)
     first = device.freeze(wall(7)).precession(np.array(AXES[axis]), 1e-3)

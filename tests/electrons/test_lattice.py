@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead, ToleranceError
-from llgnegf.electrons.lattice_current import _bonds as lattice_bonds
+from llgnegf.electrons.lattice import _bonds as lattice_bonds
 from llgnegf.electrons.modes import cross_section
 from llgnegf.magnet import Magnet
 from tests.electrons.systems import largest_error, random_motion
@@ -492,7 +492,7 @@ def test_grand_potential_from_the_sweeps_of_a_first_order_is_the_same(rng, name,
     solves = frozen.solves
     from_kept = frozen.grand_potential
     assert frozen.solves == solves
-    frozen._first_order.kept.clear()
+    frozen.sweeps._first_order.kept.clear()
     # At kT > 0 there is a pole far outside the spectrum; its weight, up to 1e4, multiplies the rounding of either.
     assert from_kept == pytest.approx(frozen.grand_potential, rel=0, abs=1e-9 if temperature else 1e-11)
     assert frozen.solves > solves

@@ -61,7 +61,7 @@ def test_sweeps_that_are_not_kept_give_the_same(rng, device, kept, monkeypatch):
     frozen = device.changed().freeze(m)
     for _ in range(2):
         assert np.array_equal(frozen.response(velocity, rate), expected)
-    assert bool(frozen._first_order.kept) == (kept > 0)
+    assert bool(frozen.sweeps._first_order.kept) == (kept > 0)
 
 
 def test_memory_of_a_texture_returns_without_a_collection(rng, device):
@@ -73,7 +73,7 @@ def test_memory_of_a_texture_returns_without_a_collection(rng, device):
         frozen = device.freeze(m)
         frozen.response(velocity, rate)
         frozen.lead_currents(velocity, rate)
-        size = frozen._first_order.nbytes
+        size = frozen.sweeps._first_order.nbytes
         assert device.scratch.free_bytes < size
         gone = weakref.ref(frozen)
         del frozen

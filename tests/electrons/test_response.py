@@ -79,7 +79,7 @@ def test_spin_density_and_charge_are_derivatives_of_the_grand_potential(rng, cou
 
     def omega(m, potential):
         frozen = device.freeze(m, potential)
-        frozen.__dict__["contour"] = centre.contour  # moments grow in length: keep the poles
+        frozen.sweeps.__dict__["contour"] = centre.sweeps.contour  # moments grow in length: keep the poles
         return frozen.grand_potential
 
     centre = device.freeze(wire.m, wire.potential)

@@ -7,8 +7,10 @@ import pytest
 
 import textures
 from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import resonances as resonances_module
 from llgnegf.electrons import thermal_surface as arcs
 from llgnegf.electrons.lattice_surface import LatticeSurface
+from llgnegf.electrons.open_system import Segment, segments
 from llgnegf.electrons.resonances import ResonanceSearch
 from tests.oracles import thermal_lattice
 from tests.oracles.electrons_dense import Wire, hermitian_imaginary, traced
@@ -149,7 +151,7 @@ def test_levels_bound_in_one_mode_and_inside_the_band_of_another():
     assert abs(missing).max() < 1e-8
     levels = device.freeze(m)
     levels.surface(device.coupling_blocks(np.cross([0.0, 0.0, 1.0], m), np.zeros((7, 4))))
-    inside = levels.fermi_surface._chosen.discrete().energies
+    inside = levels.sweeps.surface._chosen.discrete().energies
     assert len(inside)
     assert device.band[0] < inside.min()
 
@@ -365,6 +367,59 @@ def test_a_level_exactly_at_a_threshold_is_refused(shape):
     rate[0, 0] = 1.0
     with pytest.raises(ToleranceError, match="no limit at"):
         device.spin_density(m, None, None, rate)
+
+
+# --- how resonances and arcs are had --------------------------------------------------------------------------------
+
+
+def skyrmion_search(accuracy):
+    m = textures.TEXTURES["skyrmion"]((7, 6), center=(3.0, 2.5), radius=2.0, wall_width=1.0)
+    device = Device((7, 6), onsite=4.0, sd_exchange=-2.0, fermi_energy=1.9, temperature=0.05)
+    frozen = device.freeze(m)
+    system = frozen.sweeps.surface.open_system
+    return ResonanceSearch(system, -np.inf, np.inf, 1.9, accuracy), segments(device.modes, 1.0, 3.0)
+
+
+def test_levels_folded_into_the_ends_give_the_same_resonances(monkeypatch):
+    found, polish, directly_polished = [], resonances_module._polished, []
+
+    def counted(*arguments):
+        directly_polished.append(accuracy)
+        return polish(*arguments)
+
+    monkeypatch.setattr(resonances_module, "_polished", counted)
+    for accuracy in (1e-6, 0.0):
+        search, pieces = skyrmion_search(accuracy)
+        assert (search._folded is None) == (accuracy == 0)
+        energies = []
+        for piece in pieces:
+            guesses = search.first_guesses(piece, 1.0, 3.0)
+            blocks = search.zeros(guesses, [-guess.energies.imag < 0.3 for guess in guesses])
+            energies += [e for block in blocks for e in block.energies if piece.low < e.real < piece.high]
+        found.append(np.array([e for e in energies if -e.imag < 0.2]))
+    folded, directly = found
+    # What the basis of the levels does not give to the digits asked is done with the whole matrix.
+    assert 4 * directly_polished.count(1e-6) < directly_polished.count(0.0)
+    assert len(folded) == len(directly) > 15
+    assert max(abs(directly - e).min() for e in folded) < 1e-8
+
+
+def test_what_quadrature_misses_of_a_pole_near_the_path_is_known():
+    """Against Gauss' rule on panels graded towards the pole, which lies below, above and beside the path."""
+    segment = Segment(1.0, 1.6, np.array([True]), (True, True))
+    gate = arcs._Gate(segment, 0.1)
+    x, w = np.polynomial.legendre.leggauss(40)
+    for pole in (1.3 + 0.09j, 1.21 + 0.11j, 1.02 + 0.015j, 1.59 + 0.03j):
+        total, panels = 0j, gate.panels(0, 0.05)
+        while panels:
+            panel = panels.pop()
+            z, dz = panel.at(x)
+            if abs(z - pole).min() > abs(panel.c1):
+                values = arcs.complex_fermi_derivative(z, 1.35, 0.08) / (z - pole)
+                total += (w * dz * values).sum()
+            else:
+                panels += panel.halves()
+        assert gate.over_pole(pole, 1.35, 0.08) == pytest.approx(total, rel=1e-11)
 
 
 # --- the checks themselves can fail ---------------------------------------------------------------------------------

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.chain_rows import contour_integral, surface_integrand
 from llgnegf.electrons.counter import Counter
-from llgnegf.electrons.current import precession_currents
-from llgnegf.electrons.density import contour_integral, surface_integrand
-from llgnegf.electrons.device import Contour
+from llgnegf.electrons.currents import precession_currents
 from llgnegf.electrons.green import contour_sums, contour_sums_near_levels, ends_near_levels
 from llgnegf.electrons.quadrature import FermiPoles, ToleranceError
-from llgnegf.electrons.slices import Slices
+from llgnegf.electrons.slice_blocks import Slices
 from llgnegf.electrons.slices import sweep as run_sweep
 from llgnegf.electrons.slices_near_levels import two_point_near_levels
+from llgnegf.electrons.system import Contour
 from tests.electrons.systems import device_of, moving, wall
 from tests.electrons.test_lattice import device_of as lattice_device
 from tests.electrons.test_lattice import motion, stacked
@@ -210,7 +210,7 @@ def test_scattering_states_of_a_lattice_with_a_level_of_its_edge_at_the_fermi_en
     energy = lattice.fermi_energy
     G, gammas, _ = lattice.green(energy)
     G, gamma, Hd = G[0], sum(gammas)[0], lattice.Hd
-    state = lattice_device(lattice).freeze(lattice.m, lattice.potential).at_energy(energy)
+    state = lattice_device(lattice).freeze(lattice.m, lattice.potential).sweeps.at_energy(energy)
     rate = lattice_device(lattice).coupling_blocks(lattice.mdot, lattice.potential_rate)
     states, driven = G @ gamma @ G.conj().T, G @ Hd @ G @ gamma @ G.conj().T
     assert abs(state.states - lattice.on_sites(states)).max() < 1e-10 * abs(states).max()
@@ -231,9 +231,9 @@ def test_blocks_of_lattices_near_levels_equal_dense_inverses(rng, distance):
     G = [lattice.green(e)[0][0] for e in z]
     Y = device.coupling_blocks(lattice.mdot, lattice.potential_rate)
     ends = [device.lead_slices(tuple(e)) for e in z]
-    found = two_point_near_levels(frozen.slices, z, (ends[0][0], ends[1][0]), (ends[0][1], ends[1][1]), Y, True)
-    single = run_sweep(frozen.slices, z[0], ends[0], with_bonds=True).blocks
-    assert isinstance(frozen.slices, Slices)
+    found = two_point_near_levels(frozen.sweeps.slices, z, (ends[0][0], ends[1][0]), (ends[0][1], ends[1][1]), Y, True)
+    single = run_sweep(frozen.sweeps.slices, z[0], ends[0], with_bonds=True).blocks
+    assert isinstance(frozen.sweeps.slices, Slices)
     for blocks, dense in ((found, G[0] @ lattice.Hd @ G[1]), (single, G[0])):
         sites = dense.reshape(3, 2, 2, 3, 2, 2)
         limit = 1e-10 * abs(dense).max()

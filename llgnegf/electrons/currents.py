@@ -10,7 +10,7 @@ precession it belongs to the geometric part, and the lead (sea) and surface part
 
 The device is extended by one site of each connected lead: the bond to it carries the lead current, and the same sweep
 gives all bonds.  What the leads contribute to the split (their part of K) stays with the sea term.  The currents into
-the leads alone need no longer wire: `density.Frozen.lead_currents`.
+the leads alone need no longer wire: `frozen.Frozen.lead_currents`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .density import Frozen, contour_integral, rotation_generator
-from .device import IDENTITY, Device
+from .chain import ChainSweeps
+from .frozen import Frozen, rotation_generator
 from .leads import SIDES, Lead
+from .system import System
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,34 @@ class Currents:
         return np.diff(self.spin[origin], axis=0)
 
 
+@dataclass(frozen=True)
+class LatticeCurrents(Currents):
+    """Flows of one motion by origin: "adiabatic", "sea", "surface".
+
+    charge[origin]: (nx + 1, ny) particles along +x, spin[origin]: (nx + 1, ny, 3).  Entry 0 holds the bonds from the
+    left lead to column 0, entry x those from column x-1 to x, entry nx those to the right lead; zero without a lead.
+    charge_y[origin]: (nx, ny), spin_y[origin]: (nx, ny, 3).  Entry y is the bond y -> y+1; the last one that from the
+    last row to the first, zero between hard walls.
+    """
+
+    charge_y: dict[str, np.ndarray]
+    spin_y: dict[str, np.ndarray]
+
+    def into_leads(self, *origins: str) -> tuple[np.ndarray, np.ndarray]:
+        """(particles (2,), spin (2, 3)) that flow into the left and the right lead: of these origins, or of all."""
+        charge, spin = super().into_leads(*origins)
+        return charge.sum(axis=1), spin.sum(axis=1)
+
+    def divergence(self, origin: str) -> np.ndarray:
+        """Spin flow out of each site minus the flow in, (nx, ny, 3)."""
+        along_y = self.spin_y[origin]
+        return super().divergence(origin) + along_y - np.roll(along_y, 1, axis=1)
+
+
 class Extended:
     """A device with one site (lattice: one column) of each connected lead attached to it."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: System) -> None:
         self.original = device
         self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
         (left, right), hops = device.couplings, device.hops
@@ -72,12 +97,8 @@ class Extended:
 
     def freeze(self, m: ArrayLike, potential: ArrayLike | None) -> Frozen:
         """The extended electrons at one texture."""
-        device = self.original
-        return Frozen(
-            self.device,
-            self.embed(device.vectors("m", m)),
-            self.embed(device.scalars("potential", potential)),
-        )
+        given = self.original
+        return Frozen(self.device, self.embed(given.vectors("m", m)), self.embed(given.scalars("potential", potential)))
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(particles (n + 1, ...), spin (n + 1, ..., 3)) from traced bond sums (n_bonds, ..., 4); zero without lead."""
@@ -86,7 +107,7 @@ class Extended:
 
 
 def currents(
-    device: Device,
+    device: System,
     m: ArrayLike,
     mdot: ArrayLike | None = None,
     potential: ArrayLike | None = None,
@@ -94,46 +115,40 @@ def currents(
 ) -> Currents:
     """Flows of moments and gates in slow motion: adiabatic, sea and surface part.  Arguments as `spin_density`."""
     extended = Extended(device)
-    frozen = extended.freeze(m, potential)
-    velocity = np.zeros((device.n_sites, 3)) if mdot is None else device.vectors("mdot", mdot)
-    rate = extended.device.coupling_blocks(
-        extended.embed(velocity), extended.embed(device.scalars("potential_rate", potential_rate))
+    frozen, embed = extended.freeze(m, potential), extended.embed
+    velocity = np.zeros((*device.shape, 3)) if mdot is None else device.vectors("mdot", mdot)
+    rate = extended.device.coupling_blocks(embed(velocity), embed(device.scalars("potential_rate", potential_rate)))
+    parts = frozen.flows(rate)
+    if not device.is_lattice:
+        return _pack(extended, parts)
+    along_x = _pack(extended, {origin: part[:-1, 0] for origin, part in parts.items()})
+    along_y = {origin: part[extended.sites, 1] for origin, part in parts.items()}
+    return LatticeCurrents(
+        along_x.charge,
+        along_x.spin,
+        charge_y={origin: flow[..., 0].copy() for origin, flow in along_y.items()},
+        spin_y={origin: flow[..., 1:] / 2 for origin, flow in along_y.items()},
     )
-    contour = frozen.contour
-    identity = np.ascontiguousarray(np.broadcast_to(IDENTITY, rate.shape))
-    _, _, bonds = contour_integral(
-        *(frozen.blocks, frozen.device.hops, contour, 2, identity, rate, contour.derivative_ends),
-        with_bonds=True,
-        counter=frozen.counter,
-    )
-    parts = {"adiabatic": bonds[0], "sea": bonds[3], "surface": frozen.surface_bonds(rate)}
-    frozen.check_first_order(rate, parts["sea"] + parts["surface"])
-    return _pack(extended, parts)
 
 
 def precession_currents(
-    device: Device, m: ArrayLike, axis: ArrayLike, frequency: float, potential: ArrayLike | None = None
+    device: System, m: ArrayLike, axis: ArrayLike, frequency: float, potential: ArrayLike | None = None
 ) -> Currents:
-    """Flows of steady precession in the split of Bajpai and Nikolic: adiabatic, geometric, sea (leads) and surface."""
+    """Flows of steady precession in the split of Bajpai and Nikolic: adiabatic, geometric, sea (leads) and surface.
+
+    Of a chain; axis (3,), frequency 1/time, right-handed about the axis.
+    """
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
-    contour = frozen.contour
+    sweeps = frozen.sweeps
+    if not isinstance(sweeps, ChainSweeps):
+        raise ValueError(f"shape = {device.shape}: steady precession has flows by origin on a chain, shape (n,)")
     K = rotation_generator(np.asarray(axis, float), frequency)
-    n = extended.device.n_sites
-    on_device = np.zeros((n, 2, 2), complex)
-    on_device[extended.sites] = K
-    on_leads = on_device - K
-    y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
-    _, _, bonds = contour_integral(
-        *(frozen.blocks, frozen.device.hops, contour, 1, on_device, on_leads, None, y_ends),
-        with_bonds=True,
-        counter=frozen.counter,
-    )
     unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
-    rate = extended.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(n))
-    surface = frozen.surface_bonds(rate, K)
-    frozen.check_first_order(rate, surface + bonds[2] - bonds[1])
-    return _pack(extended, {"adiabatic": bonds[0], "geometric": -bonds[1], "sea": bonds[2], "surface": surface})
+    rate = frozen.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(frozen.device.n_sites))
+    parts = sweeps.turning_flows(rate, K, extended.sites)
+    frozen.check_first_order(rate, parts["surface"] + parts["sea"] + parts["geometric"])
+    return _pack(extended, parts)
 
 
 def _pack(extended: Extended, bonds: dict[str, np.ndarray]) -> Currents:

@@ -1,0 +1,244 @@
+"""Green's functions of a chain, and the sums over energy made of them.  What the sums mean: `frozen.py`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chain_rows import SurfaceRows, contour_integral, contour_rows, identity_blocks, surface_rows
+from .chain_surface import ChainSurface
+from .counter import Counter
+from .fermi_step import Distances, Step, choose_step, distances_of
+from .quadrature import FermiPoles
+from .scattering import pauli_traces
+from .sweeps import Response, Sea
+from .system import DERIVATIVE_ERROR, IDENTITY, Contour, RealRule, System, dense_hamiltonian
+
+_NO_TURN = np.zeros((2, 2), complex)
+
+
+class ChainSweeps:
+    """`sweeps.Sweeps` of a chain at fixed moments (n, 3) and gates (n,)."""
+
+    leads_need_response = True
+    surface_is_cheap = False
+
+    def __init__(
+        self,
+        device: System,
+        m: NDArray[np.float64],
+        potential: NDArray[np.float64],
+        counter: Counter,
+    ) -> None:
+        self.device, self.m, self.potential = device, m, potential
+        self.blocks = device.hamiltonian_blocks(m, potential)
+        self.bounds = device.spectrum_bounds(m, potential)
+        self.counter = counter
+        self._equilibrium: tuple[NDArray[np.float64], float] | None = None
+        # -(1/pi) int f Im dG/dE, where a first order came across it with the contour's rule.
+        self.known_states: NDArray[np.float64] | None = None
+        # Density of states at the Fermi energy, (n, 4) times 2 pi, where a surface term came across it.
+        self._states_at_fermi_energy: NDArray[np.float64] | None = None
+
+    # --- equilibrium ------------------------------------------------------------------------------
+
+    @cached_property
+    def contour(self) -> Contour:
+        """The pole rule of this texture."""
+        device, step = self.device, self.step
+        if step is None:
+            gap = 0.1 * device.tolerance * device.hopping
+            return self._sharp_contour if self.surface.needs_arcs else device.contour(self.bounds, gap)
+        if step.places == (device.fermi_energy,):
+            return device.contour(self.bounds, step.gap, sharpness=step.sharpness)
+        return device.contour_of(step.rule(device, self.bounds))
+
+    @cached_property
+    def step(self) -> Step | None:
+        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        return choose_step(self) if self.device.temperature == 0 else None
+
+    @property
+    def cancellation(self) -> float:
+        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        return 1.0
+
+    def probe(self, z: complex) -> NDArray[np.complex128]:
+        """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
+        device = self.device
+        # The kernel keeps the real part of -2 w Tr[sigma G].
+        where = np.full(2, z), np.array([-0.5, 0.5j]), self.blocks, device.hops, device.probed_self_energy(z)
+        found = contour_rows(*where, counter=self.counter).rows
+        return np.asarray(found[0, 0] + 1j * found[1, 0])
+
+    @property
+    def distances(self) -> Distances:
+        """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands."""
+        return distances_of(self.device, self.dense_hamiltonian())
+
+    @property
+    def rule(self) -> FermiPoles:
+        """The pole rule of this texture."""
+        return self.contour.rule
+
+    def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
+        rule = self.contour.rule
+        charge = np.zeros(4)
+        charge[0] = 2 * rule.constant
+        trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum())
+        omega = 2 * (rule.weights * logdet).sum().real + rule.constant * trace
+        self._equilibrium = traced + charge, float(omega)
+
+    @property
+    def adiabatic(self) -> NDArray[np.float64]:
+        """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (n, 4)."""
+        if self._equilibrium is None:
+            sums, logdet, _ = contour_integral(self.blocks, self.device.hops, self.contour, counter=self.counter)
+            self._remember(sums[0], logdet)
+        assert self._equilibrium is not None
+        return self._equilibrium[0]
+
+    @property
+    def grand_potential(self) -> float:
+        """See `frozen.Frozen.grand_potential`, energy."""
+        _ = self.adiabatic
+        assert self._equilibrium is not None
+        return self._equilibrium[1] - self.device.bare_grand_potential(self.contour)
+
+    # --- first order in the velocities ------------------------------------------------------------
+
+    def sea(self, rate: NDArray[np.complex128]) -> Sea:
+        """See `Sweeps`; tells the equilibrium and the thermal states on the way."""
+        identity = identity_blocks(self.device.n_sites)
+        sums, ends = self._over_contour(2, identity, rate, self.contour.derivative_ends)
+        self.known_states = -sums[1]
+        return Sea(sums[3], ends[:, 1])
+
+    def _over_contour(self, *perturbed: Any) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
+        """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
+        rule, sigma = self.contour.rule, self.contour.sigma
+        wire = self.blocks, self.device.hops
+        where = rule.nodes, rule.weights, *wire, sigma
+        found = contour_rows(*where, *perturbed, counter=self.counter, bound=rule.bound)
+        sums = found.rows.sum(axis=0)
+        self._remember(sums[0], found.logdet)
+        return sums, found.ends
+
+    def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] of dH/dt = `rate` (n, 2, 2), traced: (n, 4), 1/time.
+
+        Without what discrete levels would have to change their occupation by.
+        """
+        found = contour_integral(self.blocks, self.device.hops, self.contour, 1, None, rate, counter=self.counter)
+        return found[0][2] - self.surface.kept(rate)
+
+    def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
+        """See `Sweeps`."""
+        identity = np.ascontiguousarray(np.broadcast_to(IDENTITY, rate.shape))
+        wire = self.blocks, self.device.hops, self.contour
+        ends = self.contour.derivative_ends
+        bonds = contour_integral(*wire, 2, identity, rate, ends, with_bonds=True, counter=self.counter)[2]
+        return {"adiabatic": bonds[0], "sea": bonds[3], "surface": self.surface.bonds(rate)}
+
+    def into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
+        """See `Sweeps`."""
+        assert response is not None
+        assert response.driven_ends is not None
+        # A perturbation reaches into a lead through the derivative of Sigma alone: G B G Hd G flows over the bond to it
+        # as -dSigma/dE (G Hd G) on the end site.
+        rule, slopes = self.contour.rule, np.stack([d[:, 0, 0] for d in self.contour.derivative], axis=1)
+        sea = 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, response.driven_ends)))
+        return sea + self.surface.into_leads(rate)
+
+    def turned(
+        self, rate: NDArray[np.complex128], K: NDArray[np.complex128]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """See `Sweeps`."""
+        contour = self.contour
+        K_sites = np.ascontiguousarray(np.broadcast_to(K, (self.device.n_sites, 2, 2)))
+        y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
+        sums, ends = self._over_contour(1, K_sites, None, None, y_ends)
+        # Over the bond to a lead flows [dSigma/dE K, G]; the geometric part, [Sigma, G K G], does not get there.
+        turned = y_ends @ ends[:, 0] - ends[:, 0] @ y_ends
+        flow = 2 * np.imag(pauli_traces(np.einsum("k,kpab->pab", contour.rule.weights, turned)))
+        return -sums[1], sums[2], self.surface.turned(rate, K), flow
+
+    def turning_into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """See `Sweeps`."""
+        return self.surface.into_leads(rate, K)
+
+    def turning_flows(
+        self, rate: NDArray[np.complex128], K: NDArray[np.complex128], inside: slice
+    ) -> dict[str, NDArray[np.float64]]:
+        """`flows` of steady precession, with the "geometric" part; inside: the sites that are not those of leads."""
+        on_device = np.zeros_like(rate)
+        on_device[inside] = K
+        y_ends = np.stack([d @ K for d in self.contour.derivative], axis=1)
+        wire = self.blocks, self.device.hops, self.contour
+        perturbed = on_device, on_device - K, None, y_ends
+        bonds = contour_integral(*wire, 1, *perturbed, with_bonds=True, counter=self.counter)[2]
+        surface = self.surface.bonds(rate, K)
+        return {"adiabatic": bonds[0], "geometric": -bonds[1], "sea": bonds[2], "surface": surface}
+
+    # --- the Fermi surface ------------------------------------------------------------------------
+
+    @cached_property
+    def surface(self) -> ChainSurface:
+        """The Fermi-surface term of this texture."""
+        return ChainSurface(self)
+
+    def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
+        """See `Sweeps`.  known: the same, where a first order has come across it with the sharp rule."""
+        device, contour = self.device, self._sharp_contour
+        if known is not None:
+            return known, DERIVATIVE_ERROR * contour.rule.bound / device.temperature
+        X, x_ends = identity_blocks(device.n_sites), contour.derivative_ends
+        sums, _, _ = contour_integral(self.blocks, device.hops, contour, 1, X, None, x_ends, None, counter=self.counter)
+        return -sums[1], DERIVATIVE_ERROR * contour.rule.bound / device.temperature
+
+    @property
+    def _sharp_contour(self) -> Contour:
+        device = self.device
+        return device.contour(self.bounds, device.hopping, sharpness=device.sharpness(self.bounds))
+
+    def dense_hamiltonian(self) -> NDArray[np.complex128]:
+        """H of the wire, (2 n, 2 n), index 2 i + spin; for short ones."""
+        return dense_hamiltonian(self.blocks, self.device.hops)
+
+    def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
+        """What scattering states at the energies of a rule give."""
+        wire, leads = (self.blocks, self.device.hops), (rule.sigma, rule.roots)
+        found = surface_rows(rule.energies, *wire, *leads, rate, K, with_bonds, counter=self.counter)
+        if len(rule.energies) == 1 and rule.energies[0] == self.device.fermi_energy:
+            self._states_at_fermi_energy = found.rows[0, 0]
+        return found
+
+    # --- real energies, for users -----------------------------------------------------------------
+
+    def _at_energy(self, energy: float):
+        rule = self.device.real_rule(np.array([energy]), np.ones(1))
+        return self.real_rows(rule, np.zeros_like(self.blocks))
+
+    def transmission(self, energy: float) -> NDArray[np.float64]:
+        """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
+        return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
+
+    def level_width(self) -> float:
+        """See `frozen.Frozen.level_width`; here from the sum of the dwell times, the density of states, for two equal
+        spins."""
+        if self._states_at_fermi_energy is None:
+            self._at_energy(self.device.fermi_energy)
+        assert self._states_at_fermi_energy is not None
+        states = float(self._states_at_fermi_energy[:, 0].sum())
+        return 8 / states if states > 0 else np.inf
+
+    def states(self, energy: float) -> NDArray[np.float64]:
+        """See `Sweeps`."""
+        return self._at_energy(energy).rows[0, 0]
+
+    def working_bytes(self, order: int) -> int:
+        """See `Sweeps`."""
+        return 40 * self.device.n_sites * 16 * 8

@@ -1,0 +1,201 @@
+"""The calls of a chain's kernels (`green.py`): arrays made ready, energies spread over threads, levels minded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .counter import Counter
+from .green import contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
+from .slice_blocks import backwards
+from .system import IDENTITY, Contour
+from .threads import spread
+
+# What a few operations on blocks of 2 x 2 lose.
+_ROUNDING = 16 * float(np.finfo(float).eps)
+
+
+@lru_cache(maxsize=8)
+def _no_perturbation(n_sites: int, n_energies: int) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    return np.zeros((n_sites, 2, 2), complex), np.zeros((n_energies, 2, 2, 2), complex)
+
+
+@lru_cache(maxsize=8)
+def identity_blocks(n_sites: int) -> NDArray[np.complex128]:
+    return np.ascontiguousarray(np.broadcast_to(IDENTITY, (n_sites, 2, 2)))
+
+
+@dataclass(frozen=True)
+class ContourRows:
+    """What `green.contour_sums` gives at n energies.
+
+    rows (n, 4, N, 4); ln det (n,); flows over the bonds (n, 4, N - 1, 4), or (0, ...) where they were not asked; blocks
+    of G and G Y G at both ends (n, 2, 2, 2, 2) [energy, G or G Y G, left or right].
+    """
+
+    rows: NDArray[np.float64]
+    logdet: NDArray[np.complex128]
+    bonds: NDArray[np.float64]
+    ends: NDArray[np.complex128]
+
+
+def contour_rows(
+    z: NDArray[np.complex128],
+    weights: NDArray[np.complex128],
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    order: int = 0,
+    X: NDArray[np.complex128] | None = None,
+    Y: NDArray[np.complex128] | None = None,
+    x_ends: NDArray[np.complex128] | None = None,
+    y_ends: NDArray[np.complex128] | None = None,
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+    bound: float = np.inf,
+) -> ContourRows:
+    """The kernel `contour_sums` at complex energies z (n,), spread over threads.  Its only call.
+
+    bound: what rounding may make of a density; nodes beside levels of partial chains that lose more are done again with
+    `contour_sums_near_levels`.
+    """
+    n, n_energies = len(blocks), len(z)
+    no_blocks, no_ends = _no_perturbation(n, n_energies)
+    X, Y = no_blocks if X is None else X, no_blocks if Y is None else Y
+    x_ends, y_ends = no_ends if x_ends is None else x_ends, no_ends if y_ends is None else y_ends
+    out = np.empty((n_energies, 4, n, 4))
+    bonds = np.empty((n_energies if with_bonds else 0, 4, n - 1, 4))
+    logdet, growth = np.empty(n_energies, complex), np.empty(n_energies)
+    ends = np.empty((n_energies, 2, 2, 4), complex)
+
+    def kernel(s: slice) -> None:
+        given = z[s], weights[s], blocks, hops, sigma[0][s], sigma[1][s], order, X, Y, x_ends[s], y_ends[s]
+        contour_sums(*given, out[s], logdet[s], bonds[s], ends[s], growth[s])
+
+    counter.add(n_energies)
+    spread(n_energies, n, kernel)
+    if order > 0 and n > 1:
+        hopping = float(hops.max())
+        redo = np.flatnonzero(_lost_digits(abs(weights), hopping, growth, order) > bound)
+        if len(redo):
+            w, again, bonds_again, ends_again = (a[redo] for a in (weights, out, bonds if with_bonds else out, ends))
+            at_ends = [e[redo] for e in (*sigma, x_ends, y_ends)]
+            bonds_again = bonds_again if with_bonds else bonds
+
+            def careful_kernel(s: slice) -> None:
+                left, right, x, y = (e[s] for e in at_ends)
+                given = z[redo][s], w[s], blocks, hops, left, right, order, X, Y, x, y, hopping
+                contour_sums_near_levels(*given, again[s], bonds_again[s])
+                ends_near_levels(z[redo][s], blocks, hops, left, right, Y, y, ends_again[s])
+
+            spread(len(redo), n, careful_kernel)
+            out[redo], ends[redo] = again, ends_again
+            if with_bonds:
+                bonds[redo] = bonds_again
+    return ContourRows(out, logdet, bonds, ends.reshape(n_energies, 2, 2, 2, 2))
+
+
+def contour_integral(
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    contour: Contour,
+    order: int = 0,
+    X: NDArray[np.complex128] | None = None,
+    Y: NDArray[np.complex128] | None = None,
+    x_ends: NDArray[np.complex128] | None = None,
+    y_ends: NDArray[np.complex128] | None = None,
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
+    """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G): (4, n, 4); ln det per
+    node; and with `with_bonds` the flow over each bond, (4, n - 1, 4) (`green.contour_sums`).
+
+    The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
+    """
+    rule, ends = contour.rule, (x_ends, y_ends)
+    where = rule.nodes, rule.weights, blocks, hops, contour.sigma
+    found = contour_rows(*where, order, X, Y, *ends, with_bonds, counter=counter, bound=rule.bound)
+    # Rows are added in the order of the nodes: the result does not depend on the number of threads.
+    return found.rows.sum(axis=0), found.logdet, found.bonds.sum(axis=0)
+
+
+@dataclass(frozen=True)
+class SurfaceRows:
+    """What `green.surface_terms` gives at n real energies.
+
+    rows (n, 3, N, 4); scattering amplitudes (n, 2, 2, 2, 2); flows over the bonds (n, 3, N - 1, 4), or (0, ...) where
+    they were not asked; how the reflection into either lead answers to Y (n, 2, 2, 2).
+    """
+
+    rows: NDArray[np.float64]
+    amplitudes: NDArray[np.complex128]
+    bonds: NDArray[np.float64]
+    driven: NDArray[np.complex128]
+
+
+def surface_rows(
+    energies: np.ndarray,
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    roots: NDArray[np.complex128],
+    Y: NDArray[np.complex128],
+    K: NDArray[np.complex128],
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+) -> SurfaceRows:
+    """The kernel `surface_terms` at real energies, spread over threads.  Its only call."""
+    # Elimination starts at the better connected end: from a closed one the partial chain has real levels, and digits
+    # are lost wherever an energy meets one.
+    mirrored = abs(sigma[0].imag).max() < abs(sigma[1].imag).max()
+    if mirrored:
+        flip = np.ascontiguousarray
+        blocks, hops, Y = flip(blocks[::-1]), backwards(hops), flip(Y[::-1])
+        sigma, roots = (sigma[1], sigma[0]), flip(roots[:, ::-1])
+    n, n_energies = len(blocks), len(energies)
+    out = np.empty((n_energies, 3, n, 4))
+    bonds = np.empty((n_energies if with_bonds else 0, 3, n - 1, 4))
+    amplitudes = np.empty((n_energies, 2, 2, 2, 2), complex)
+    driven = np.empty((n_energies, 2, 2, 2), complex)
+    z = np.asarray(energies, complex)
+
+    def kernel(s: slice) -> None:
+        received = out[s], amplitudes[s], bonds[s], driven[s]
+        surface_terms(z[s], blocks, hops, sigma[0][s], sigma[1][s], roots[s], Y, K, *received)
+
+    counter.add(n_energies)
+    spread(n_energies, n, kernel)
+    if mirrored:
+        return SurfaceRows(out[:, :, ::-1], amplitudes[:, ::-1, ::-1], -bonds[:, :, ::-1], driven[:, ::-1])
+    return SurfaceRows(out, amplitudes, bonds, driven)
+
+
+def _lost_digits(weights, hopping, growth, order):
+    """About what rounding makes of a sum over poles of these weights in `contour_sums` of `order` 1 or 2.
+
+    Growth of the partial chains enters once for each factor of g in the algebra.
+    """
+    return _ROUNDING * weights / hopping * (hopping * growth) ** (order + 1)
+
+
+def surface_integrand(
+    energies: np.ndarray,
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
+    roots: NDArray[np.complex128],
+    Y: NDArray[np.complex128],
+    K: NDArray[np.complex128],
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
+    """Rows (n_e, 3, n, 4), amplitudes (n_e, 2, 2, 2, 2) and, with `with_bonds`, flows (n_e, 3, n - 1, 4)."""
+    found = surface_rows(energies, blocks, hops, sigma, roots, Y, K, with_bonds, counter=counter)
+    return found.rows, found.amplitudes, found.bonds
