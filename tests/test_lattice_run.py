@@ -91,14 +91,14 @@ def test_a_looser_velocity_asks_fewer_electrons_and_a_near_field_fewer_still():
     rough, fine = (found[tolerance][0].velocity for tolerance in (1e-3, 1e-10))
     assert 1e-9 < np.linalg.norm(rough - fine) / np.linalg.norm(fine) < 1e-2
     applied = []
-    respond = type(found[1e-3][0].frozen).response
+    respond = type(found[1e-3][0].frozen).respond
 
     def counted(self, *args):
         applied.append(1)
         return respond(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(found[1e-3][0].frozen), "response", counted)
+        patch.setattr(type(found[1e-3][0].frozen), "respond", counted)
         coupling.motion(0.4, y)
         cold = len(applied)
         near = coupling.motion(0.4, y, found[1e-10][0].electron_field)
