@@ -45,10 +45,10 @@ from scipy.special import expit  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from llgnegf.coupling import Coupling  # noqa: E402
-from llgnegf.deck_schema import Gate  # noqa: E402
+from llgnegf.deck.tables import Gate  # noqa: E402
+from llgnegf.dynamics.coupling import Coupling  # noqa: E402
+from llgnegf.dynamics.gates import Gates  # noqa: E402
 from llgnegf.electrons import Device  # noqa: E402
-from llgnegf.gates import Gates  # noqa: E402
 from llgnegf.magnet import Magnet  # noqa: E402
 from textures import TEXTURES  # noqa: E402
 

@@ -21,10 +21,11 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from llgnegf import checkpoint, observables, simulation  # noqa: E402
+from llgnegf import observables, simulation  # noqa: E402
 from llgnegf.deck import load_deck, parse_override  # noqa: E402
 from llgnegf.errors import StoppedEarly  # noqa: E402
-from llgnegf.trajectory import Writer  # noqa: E402
+from llgnegf.runfile import checkpoint  # noqa: E402
+from llgnegf.runfile.writer import Writer  # noqa: E402
 from llgnegf.watch import EnergyWatch  # noqa: E402
 
 

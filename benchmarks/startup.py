@@ -29,7 +29,7 @@ def since_start():
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / __import__("os").sysconf("SC_CLK_TCK")
 
-from llgnegf import refresh, simulation
+from llgnegf import build, simulation
 marks = {"import": since_start()}
 deck = simulation.load_deck(sys.argv[1])
 marks["deck"] = since_start()
@@ -45,9 +45,9 @@ def append(self, frame):
         raise Enough
 simulation.Writer.append = append
 
-make_stepper = refresh.stepper
-def stepper(deck, coupling):
-    made = make_stepper(deck, coupling)
+make_stepper = build.build_stepper
+def build_stepper(*parts):
+    made = make_stepper(*parts)
     advance = made.advance
     def timed(n, y, limit):
         advance(n, y, limit)
@@ -55,7 +55,7 @@ def stepper(deck, coupling):
         raise Enough
     made.advance = timed
     return made
-refresh.stepper = stepper
+build.build_stepper = build_stepper
 try:
     simulation.run(deck, sys.argv[2])
 except Enough:

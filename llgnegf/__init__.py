@@ -11,16 +11,16 @@ from llgnegf._version import __version__
 if TYPE_CHECKING:
     from llgnegf.build import build_device, initial_moments
     from llgnegf.deck import Deck, load_deck
+    from llgnegf.runfile.reader import Run, open_run
     from llgnegf.simulation import resume, run
-    from llgnegf.trajectory import Run, open_run
 
 __all__ = ["Deck", "Run", "__version__", "build_device", "initial_moments", "load_deck", "open_run", "resume", "run"]
 
 _HOMES = {
     "Deck": "deck",
     "load_deck": "deck",
-    "Run": "trajectory",
-    "open_run": "trajectory",
+    "Run": "runfile.reader",
+    "open_run": "runfile.reader",
     "build_device": "build",
     "initial_moments": "build",
     "resume": "simulation",

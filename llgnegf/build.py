@@ -11,21 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import integrators
 import textures
-from llgnegf import refresh
-from llgnegf.coupling import Coupling, Field
 from llgnegf.deck import Deck
-from llgnegf.deck_checks import show
-from llgnegf.deck_schema import FromFile
+from llgnegf.deck.messages import show
+from llgnegf.deck.tables import FromFile
+from llgnegf.dynamics.coupling import Coupling, Field
+from llgnegf.dynamics.gates import Gates
+from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.registry import llg_stepper
+from llgnegf.dynamics.stepper import Stepper
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, RunError
-from llgnegf.gates import Gates
-from llgnegf.imposed import Imposed
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
 from llgnegf.observables import ELECTRONS, Variable, variables_of
-from llgnegf.stepper import Stepper
 
 
 def build_magnet(deck: Deck) -> Magnet:
@@ -129,23 +130,26 @@ class Method:
 
 
 def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) -> Stepper:
-    return refresh.stepper(deck, build_coupling(deck, magnet, field))
+    table, tolerance = deck.integrator, deck.electrons.tolerance if deck.electrons else 0.0
+    method = integrators.get(table.method).step
+    return llg_stepper(build_coupling(deck, magnet, field), method, table.step, table.electrons, tolerance)
 
 
 def _precession(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
-    assert deck.motion.axis is not None
-    assert deck.motion.frequency is not None
-    return Imposed(deck, build_coupling(deck, magnet, field), start, deck.motion.axis, deck.motion.frequency)
+    motion, coupling = deck.motion, build_coupling(deck, magnet, field)
+    assert motion.axis is not None
+    assert motion.frequency is not None
+    return Imposed(coupling, start, deck.integrator.step, motion.axis, motion.frequency, precession=True)
 
 
 def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
-    return Imposed(deck, build_coupling(deck, magnet, field), start, (0.0, 0.0, 1.0), 0.0)
+    return Imposed(build_coupling(deck, magnet, field), start, deck.integrator.step)
 
 
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
 # Of a deck without electrons.
 CLASSICAL = Method(_STEPPERS)
-# By `electrons.method`, one line each; `deck_schema.METHOD_TABLES` has their tables in a deck.
+# By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS, ELECTRONS)}
 
 

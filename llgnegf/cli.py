@@ -216,8 +216,8 @@ def _resume(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
+    from llgnegf.runfile.reader import open_run
     from llgnegf.summary import summary
-    from llgnegf.trajectory import open_run
 
     with open_run(arguments.path) as result:
         print(summary(result))
@@ -225,7 +225,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from llgnegf.compare import compare, report
-    from llgnegf.trajectory import open_run
+    from llgnegf.runfile.reader import open_run
 
     with open_run(arguments.path) as result:
         comparisons, deck = compare(result), result.deck
@@ -237,7 +237,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
-    from llgnegf.trajectory import open_run
+    from llgnegf.runfile.reader import open_run
 
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")

@@ -15,10 +15,10 @@ import numpy as np
 
 from llgnegf.build import build_device, build_magnet
 from llgnegf.deck import Deck
+from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
-from llgnegf.torques import field_and_damping_like, torque
-from llgnegf.trajectory import Run
+from llgnegf.runfile.reader import Run
 
 CONTRIBUTIONS = ("geometric", "sea", "surface")
 

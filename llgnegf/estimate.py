@@ -10,9 +10,9 @@ import integrators
 from llgnegf import observables
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
+from llgnegf.dynamics.adaptive import Adaptive
 from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError
-from llgnegf.refresh import Adaptive
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 
@@ -50,8 +50,9 @@ def estimate(deck: Deck) -> str:
     seconds_frame = time.perf_counter() - began
     if seconds_frame < _LONG:
         parts.stepper.solves = 0
+        repeated = [one for one in parts.variables if "time" in one.dims]
         began = time.perf_counter()
-        frame = observables.frame(parts.stepper.instant(0, y), parts.variables)
+        frame = observables.frame(parts.stepper.instant(0, y), repeated)
         seconds_frame = time.perf_counter() - began
     bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
     total = seconds_frame * deck.n_frames

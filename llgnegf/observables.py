@@ -1,12 +1,12 @@
-"""The variables of a run file: one table that says what each is called, when it is there and how it is had.
+"""The variables of a run file: one table of their names, of the decks that they apply to, and of their values.
 
-A variable that the table lacks is one more line: in `MOMENTS` or `TEXTURE` for every run, in `ELECTRONS` for those with
-frozen electrons.  Other ways to have electrons bring their own lines (`build.METHODS`).
+To add a variable, add a line: to `MOMENTS` or `TEXTURE` for every run, to `ELECTRONS` for runs with frozen electrons.
+Other ways to treat electrons bring their own lines (`build.METHODS`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,19 +14,24 @@ import numpy as np
 
 import textures
 from llgnegf.deck import Deck
-from llgnegf.electron_instant import ElectronInstant
-from llgnegf.stepper import Instant
-from llgnegf.trajectory import Field
+from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.stepper import Instant
+from llgnegf.dynamics.torques import torque
+from llgnegf.runfile.layout import Layout
 
 
 @dataclass(frozen=True)
 class Variable:
     """A variable of the run file.
 
-    dims: "time" first; "site" stands for the axes of the lattice, x or x and y.  unit: "energy" in it stands for the
-    deck's unit.  meaning: in words, for whoever opens the file.  applies: whether a run of this deck has it; two lines
-    of the same name never apply to the same deck.  value: from the `Instant` that the run's stepper gives, in the shape
-    that `dims` say, a number where they are time alone.
+    dims: "time" first; or without "time" for what is evaluated and written once, at the beginning (tensors, spectra).
+        "site" stands for the axes of the lattice, x or x and y.  In the response to the motion of a moment,
+        "motion_site" and "motion_component" are the axes of that moment.
+    unit: "energy" in it stands for the deck's unit.
+    meaning: in words, for whoever opens the file.
+    applies: whether a run of this deck has it; two lines of the same name never apply to the same deck.
+    value: from the `Instant` that the run's stepper gives, in the shape that `dims` say, a number for time alone.
+    coordinates: {dimension: values}, for dimensions of its own such as the energies of a spectrum.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Variable:
     meaning: str
     applies: Callable[[Deck], bool]
     value: Callable[[Any], Any]
+    coordinates: Callable[[Deck], Mapping[str, Sequence[Any]]] = lambda _deck: {}
 
 
 def variables_of(deck: Deck, electrons: Sequence[Variable] = ()) -> tuple[Variable, ...]:
@@ -50,19 +56,38 @@ def variables_of(deck: Deck, electrons: Sequence[Variable] = ()) -> tuple[Variab
     return found
 
 
-def fields(deck: Deck, variables: Sequence[Variable]) -> dict[str, Field]:
+def layouts(deck: Deck, variables: Sequence[Variable]) -> dict[str, Layout]:
     """What a run file is laid out by: dimensions, units and meanings of these variables; `time` comes by itself."""
     axes, energy = ("x", "y")[: len(deck.lattice.shape)], deck.units.label
 
-    def dims(one: Variable) -> tuple[str, ...]:
-        return tuple(axis for dim in one.dims for axis in (axes if dim == "site" else (dim,)))
+    stands_for = {"site": axes, "motion_site": tuple(f"motion_{axis}" for axis in axes)}
 
-    return {one.name: Field(dims(one), one.unit.replace("energy", energy), one.meaning) for one in variables}
+    def dims(one: Variable) -> tuple[str, ...]:
+        return tuple(axis for dim in one.dims for axis in stands_for.get(dim, (dim,)))
+
+    return {one.name: Layout(dims(one), one.unit.replace("energy", energy), one.meaning) for one in variables}
+
+
+def coordinates(deck: Deck, variables: Sequence[Variable]) -> dict[str, Sequence[Any]]:
+    """Values of the dimensions that these variables have beside those of every run file.
+
+    Raises ValueError where two of them disagree.
+    """
+    sizes = zip(("x", "y"), deck.lattice.shape, strict=False)
+    found: dict[str, Sequence[Any]] = {f"motion_{axis}": range(n) for axis, n in sizes}
+    found["motion_component"] = ["x", "y", "z"]
+    for one in variables:
+        for dim, values in one.coordinates(deck).items():
+            if dim in found and list(found[dim]) != list(values):
+                raise ValueError(f"{one.name}: another variable has other values of {dim}; allowed: the same values")
+            found[dim] = values
+    return found
 
 
 def frame(instant: Instant, variables: Sequence[Variable]) -> dict[str, Any]:
-    """{name: value} at an instant, `time` included."""
-    return {"time": instant.t} | {one.name: one.value(instant) for one in variables}
+    """{name: value} at an instant, `time` included; what has no time axis only at the beginning of the run."""
+    values = {one.name: one.value(instant) for one in variables if "time" in one.dims or instant.n == 0}
+    return {"time": instant.t} | values
 
 
 # --- when they apply -------------------------------------------------------------------------------------------------
@@ -102,6 +127,11 @@ def _has_wall(deck: Deck) -> bool:
     return deck.texture.kind in ("bloch_wall", "neel_wall") or (deck.texture.kind == "file" and not _is_plane(deck))
 
 
+def _is_kishine(deck: Deck) -> bool:
+    """Whether the wall is that of Kishine and Ovchinnikov, whose easy axis lies along x."""
+    return getattr(deck.texture, "orientation", "paper") == "kishine"
+
+
 def _has_skyrmion(deck: Deck) -> bool:
     return _is_plane(deck) and deck.texture.kind in ("skyrmion", "file", "random")
 
@@ -118,9 +148,7 @@ def _not(condition: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
 
 
 def _torque(instant: ElectronInstant) -> np.ndarray:
-    assert instant.deck.electrons is not None
-    torque: np.ndarray = instant.deck.electrons.sd_exchange * np.cross(instant.spin.nonadiabatic, instant.m)
-    return torque
+    return torque(instant.spin.nonadiabatic, instant.m, instant.sd_exchange)
 
 
 def _first_order_ratio(instant: ElectronInstant) -> float:
@@ -128,25 +156,13 @@ def _first_order_ratio(instant: ElectronInstant) -> float:
 
 
 def _rate_over_width(instant: ElectronInstant) -> float:
-    assert instant.deck.electrons is not None
-    rates = [abs(gate.frequency) for gate in instant.deck.electrons.gate if gate.amplitude]
+    rates = map(abs, instant.gate_frequencies)
     return max([_largest(instant.velocity), *rates]) / instant.level_width
 
 
 def _largest(vectors: np.ndarray) -> float:
     """Largest length of vectors (..., 3)."""
     return float(np.linalg.norm(vectors, axis=-1).max())
-
-
-def _easy_axis(deck: Deck) -> tuple[float, float, float]:
-    """Of the wall: Kishine and Ovchinnikov's lies along x."""
-    kishine = getattr(deck.texture, "orientation", "paper") == "kishine"
-    return (1.0, 0.0, 0.0) if kishine else deck.magnet.easy_axis
-
-
-def _periodic(deck: Deck) -> str:
-    """Names of the axes whose ends are bound to each other."""
-    return "".join(name for name, wraps in zip("xy", deck.lattice.periodic_axes, strict=False) if wraps)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -159,10 +175,11 @@ MOMENTS = (
     Variable("velocity", _VECTOR, "energy/hbar", "dm/dt", _always, lambda i: i.velocity),
 )
 
-# What a lead stores near its end comes in between the two places where a current is taken; over a cycle they agree.
+# A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
+# stores in between; averaged over a cycle they agree.
 _LEADS_OF = {"over the lead's first bond": _is_chain, "arriving deep in the lead": _not(_is_chain)}
 
-# Frozen electrons, from an `ElectronInstant`.  `solves` comes behind all that evaluates.
+# Frozen electrons, from an `ElectronInstant`.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     Variable(
         "spin_adiabatic",
@@ -233,9 +250,7 @@ ELECTRONS = (
         _has_leads,
         _rate_over_width,
     ),
-    Variable(
-        "density", _SCALAR, "1", "electrons per site", _always, lambda i: i.spin.density.reshape(i.deck.lattice.shape)
-    ),
+    Variable("density", _SCALAR, "1", "electrons per site", _always, lambda i: i.spin.density.reshape(i.m.shape[:-1])),
     Variable(
         "grand_potential",
         _NUMBER,
@@ -256,30 +271,40 @@ def _energy(term: str) -> Variable:
 
 ENERGIES = tuple(_energy(term) for term in ("exchange", "dmi", "anisotropy", "zeeman", "classical"))
 
+
+def _wall(
+    applies: Callable[[Deck], bool], easy_axis: Callable[[Instant], Sequence[float]]
+) -> tuple[Variable, Variable]:
+    return (
+        Variable(
+            "wall_position",
+            _NUMBER,
+            "lattice constant",
+            "where the easy component changes sign",
+            applies,
+            lambda i: textures.wall_position(i.m, easy_axis(i)),
+        ),
+        Variable(
+            "wall_tilt",
+            _NUMBER,
+            "rad",
+            "azimuth of the wall about the easy axis",
+            applies,
+            lambda i: textures.wall_tilt(i.m, easy_axis(i)),
+        ),
+    )
+
+
 TEXTURE = (
-    Variable(
-        "wall_position",
-        _NUMBER,
-        "lattice constant",
-        "where the easy component changes sign",
-        _has_wall,
-        lambda i: textures.wall_position(i.m, _easy_axis(i.deck)),
-    ),
-    Variable(
-        "wall_tilt",
-        _NUMBER,
-        "rad",
-        "azimuth of the wall about the easy axis",
-        _has_wall,
-        lambda i: textures.wall_tilt(i.m, _easy_axis(i.deck)),
-    ),
+    *_wall(_all(_has_wall, _not(_is_kishine)), lambda i: i.magnet.easy_axis),
+    *_wall(_all(_has_wall, _is_kishine), lambda i: (1.0, 0.0, 0.0)),
     Variable(
         "topological_charge",
         _NUMBER,
         "1",
         "Berg-Luscher charge",
         _is_plane,
-        lambda i: textures.topological_charge(i.m, _periodic(i.deck)),
+        lambda i: textures.topological_charge(i.m, i.magnet.periodic),
     ),
     Variable(
         "skyrmion_center",
@@ -287,7 +312,7 @@ TEXTURE = (
         "lattice constant",
         "centre of the reversed core",
         _has_skyrmion,
-        lambda i: textures.skyrmion_center(i.m, periodic=_periodic(i.deck)),
+        lambda i: textures.skyrmion_center(i.m, periodic=i.magnet.periodic),
     ),
     Variable(
         "skyrmion_center_thresholded",

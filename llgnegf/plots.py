@@ -16,11 +16,11 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from llgnegf.checkpoint import disk_errors
 from llgnegf.compare import NothingToCompare, compare
+from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.errors import DeckError, RunError
-from llgnegf.torques import field_and_damping_like, torque
-from llgnegf.trajectory import Run
+from llgnegf.runfile.disk import disk_errors
+from llgnegf.runfile.reader import Run
 
 STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},

@@ -1,8 +1,8 @@
 """The time loop: from a deck to a run file, stopping and resuming in between.
 
 `run` and `resume` are the doors; `_advance` is the only loop over time.  The loop owns time, output and checkpoints.
-It knows what it works on, put together by `build.py`, through the protocol in `stepper.py` alone; what ends it early is
-`interrupts.py`, what goes wrong is told by `watch.py`, what is saved is `observables.py`.
+What it moves is put together by `build.py` and known to it through the protocol `dynamics.stepper.Stepper` alone.
+`interrupts.py` ends it early (signals, wall time), `watch.py` examines its frames, `observables.py` defines them.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf import build, checkpoint, observables
+from llgnegf import build, observables
 from llgnegf.build import Parts
-from llgnegf.checkpoint import State
-from llgnegf.coupling import Field, field_name
 from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
+from llgnegf.dynamics.coupling import Field, field_name
+from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress
-from llgnegf.trajectory import Run, Writer, open_run
-from llgnegf.watch import EnergyRises, EnergyWatch, check_moments, check_step
+from llgnegf.runfile import checkpoint
+from llgnegf.runfile.checkpoint import State
+from llgnegf.runfile.provenance import environment_changes
+from llgnegf.runfile.reader import Run, open_run
+from llgnegf.runfile.writer import Writer
+from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 
 # Between two updates of the bar.
 _CHECK_SECONDS = 0.5
@@ -62,10 +66,17 @@ def run(
         parts = build.build(deck, field)
         check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
-        state = State(step=0, moment=parts.start, velocity=np.zeros_like(parts.start), solves=0)
-        fields = observables.fields(deck, parts.variables)
+        state = State(step=0, moment=parts.start)
+        layouts = observables.layouts(deck, parts.variables)
         writer = Writer.create(
-            path, deck, deck.n_frames, deck.lattice.shape, fields, overwrite=overwrite, attrs=attributes
+            path,
+            deck,
+            deck.n_frames,
+            deck.lattice.shape,
+            layouts,
+            overwrite=overwrite,
+            attrs=attributes,
+            coordinates=observables.coordinates(deck, parts.variables),
         )
         with _closing(writer):
             watch = EnergyWatch(deck, parts.magnet, field is not None)
@@ -85,17 +96,18 @@ def resume(
 ) -> Run:
     """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped.
 
-    until: extends or shortens the run to this time.  overrides: dotted keys of the deck to change for what is to come,
-    among those that leave alone what was computed (title, run.duration, run.save_every, run.checkpoint_every).  The
-    other arguments are those of `run`; a run with a user's field asks for that field again.
+    until: extends or shortens the run to this time.  overrides: dotted keys of the deck to change from here on; only
+    those are accepted that cannot change results computed so far (title, run.duration, run.save_every,
+    run.checkpoint_every).  The other arguments are those of `run`; a run with a user's field asks for that field again.
 
-    RunWarning tells of damaged checkpoints that were passed over, of another installation or machine, and of frames
-    that came out otherwise than before the interruption.
+    Raises what `run` raises, and DeckError where deck, field or `until` do not fit what was computed.  RunWarning tells
+    of damaged checkpoints that were passed over, of another installation or machine, and of frames that came out
+    otherwise than before the interruption.
     """
     with open_run(path) as old:
         deck, recorded = old.deck, old.attrs.get("user_field")
         committed, times = old.n_frames, old.times
-        # Not from the deck: its file may be gone or changed since, and relaxing takes its time.
+        # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
         start = old["moment"][0] if committed and old.frame_ok(0) else None
     given = None if field is None else field_name(field)
     if given != recorded:
@@ -119,11 +131,11 @@ def resume(
         )
     for note in header["notes"]:
         _warn(f"{note}; going on from the older {header['path']}, t = {state.step * deck.integrator.step:g}")
-    for change in checkpoint.environment_changes(header):
+    for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
     done = header["frames_written"]
     if committed >= done:  # else `reopen` tells that frames are missing
-        # By their times: what lies behind may have been saved more or less often.
+        # Counted by their times: the run may have been saved at another interval so far.
         done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
     stop = Interrupts(walltime)
     with stop.listening():
@@ -138,7 +150,7 @@ def resume(
 
 
 def _continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
-    """The deck of a run with `overrides`, as far as they leave alone what the run has computed."""
+    """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
     new = parse_deck(deck.text, deck.folder, deck.name, overrides)
     problems = []
     for key, (was, wanted) in changes_past(deck, new).items():
@@ -185,7 +197,7 @@ def _closing(writer: Writer) -> Iterator[None]:
 # --- the loop -------------------------------------------------------------------------------------------------------
 
 
-# A tolerance that cannot be reached (a ValueError), and what numbers out of all scale end in.
+# Raised where a tolerance cannot be reached (a ValueError), and where parameters are out of range.
 TROUBLE = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
 
@@ -199,7 +211,7 @@ def _at_time(t: float, error: Exception) -> RunError:
 
 
 def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[str, Any]:
-    """The frame at step n with moments y, judged; trouble of the electrons is told with the time."""
+    """The frame at step n with packed moments y, after `watch` has examined it.  RunError with the time if wrong."""
     dt = parts.deck.integrator.step
     try:
         frame = observables.frame(parts.stepper.instant(n, y), parts.variables)
@@ -221,9 +233,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
     n, y = state.step, magnet.pack(state.moment)
 
     def here() -> State:
-        moments = magnet.unpack(y).copy()
-        still = np.zeros_like(moments)
-        return State(step=n, moment=moments, velocity=still, solves=stepper.solves, extra=stepper.state())
+        return State(step=n, moment=magnet.unpack(y).copy(), solves=stepper.solves, extra=stepper.state())
 
     def save_checkpoint(now: State | None = None) -> State:
         now = now or here()
@@ -253,7 +263,7 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
                     saved_at = now
             bar.update(n)
         except (RunError, *TROUBLE) as error:
-            # Checkpoints between two frames know nothing of the energy: it is the frame before that was good.
+            # The energy is examined at frames alone: a checkpoint after the last good frame may be wrong already.
             if framed.step > saved.step or (isinstance(error, EnergyRises) and framed.step < saved.step):
                 with contextlib.suppress(LLGNEGFError):  # what went wrong first is the thing to tell
                     save_checkpoint(framed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import trapezoid
 
-from llgnegf.trajectory import Run
+from llgnegf.runfile.reader import Run
 from llgnegf.units import readable_time
 
 # Above these `show` warns that the electrons do not follow adiabatically.
@@ -39,7 +39,7 @@ def summary(run: Run) -> str:
     mean = m.reshape(run.n_frames, -1, 3).mean(axis=1)
     lines.append(f"  mean moment  {_vector(mean[0])} -> {_vector(mean[-1])}")
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
-    scalars = [name for name in run.names if run[name].ndim == 1 and name not in ("time", "step", "solves")]
+    scalars = [name for name in run.names if run[name].dims == ("time",) and name not in ("time", "step", "solves")]
     if scalars:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
     for name in scalars:
@@ -59,6 +59,12 @@ def summary(run: Run) -> str:
         if name in run.names:
             first, last = (np.asarray(run[name][i]) for i in (0, -1))
             lines.append(f"  {name:28}({first[0]:+.5f}, {first[1]:+.5f}) -> ({last[0]:+.5f}, {last[1]:+.5f})")
+    for name in run.names:
+        if not run[name].per_frame:  # tensors and spectra of the initial state
+            values, sizes = np.asarray(run[name]), " x ".join(map(str, run[name].shape))
+            known = values[~np.isnan(values)]
+            span = f"values from {known.min():.6g} to {known.max():.6g}" if len(known) else "values, none known"
+            lines.append(f"  {name:28}{sizes} {span}{'' if run[name].unit == '1' else f' {run[name].unit}'}")
     if "solves" in run.names:
         lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
     return "\n".join(lines)

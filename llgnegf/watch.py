@@ -1,4 +1,4 @@
-"""What tells that a run goes wrong: a step beyond the precession, stretched moments, an energy that rises.
+"""Checks that a run goes right: the step against the precession before it, the energy at every frame.
 
 Every message names the time, the site where one is to blame, and what to change.
 """
@@ -18,11 +18,11 @@ from llgnegf.magnet import Magnet
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
-    from llgnegf.trajectory import Run
+    from llgnegf.runfile.reader import Run
 
-# A rise of the energy counts from this share of the energy of the motion on (below, the motion may still be right) ...
+# The energy may rise by this share of the energy of the motion, since smaller errors leave the motion right ...
 _SHARE_OF_MOTION = 0.1
-# ... and from these shares of the energies that it is the sum of: their rounding, and the tolerance of the electrons.
+# ... and by rounding (a share of the terms that it is the sum of) and by so many tolerances of the electrons.
 _ROUNDING = 1e-9
 _TOLERANCES = 10.0
 
@@ -35,10 +35,10 @@ class EnergyRises(RunError):
 
 
 def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
-    """Sets `integrator.step` against the fastest precession at the start of a run, where the moments are m (..., 3).
+    """Compares `integrator.step` with the fastest precession at the start of a run, where the moments are m (..., 3).
 
-    DeckError where the method is unstable for certain; RunWarning where waves of moments, which turn up to twice as
-    fast as one moment in the field of the rest, currents or electrons could make it so.
+    DeckError where the method is certainly unstable; RunWarning where it may be, since waves of moments turn up to
+    twice as fast as one moment in the field of the rest, and currents and electrons turn them as well.
     """
     if deck.motion.is_imposed or not deck.n_steps:
         return
@@ -77,30 +77,6 @@ def _rounded_down(x: float) -> float:
     """x to two digits, never more than x."""
     unit = 10.0 ** (math.floor(math.log10(x)) - 1)
     return math.floor(x / unit) * unit
-
-
-# --- after every step -----------------------------------------------------------------------------------------------
-
-
-def check_moments(m: np.ndarray, n: int, dt: float, stretched: tuple[int, ...] | None = None) -> None:
-    """RunError where moments are no numbers, or a site was `stretched` by the step.
-
-    m: (..., 3), after step n of length dt; stretched: `Magnet.stretched`.
-    """
-    wrong = np.argwhere(~np.isfinite(m).all(axis=-1))
-    if stretched is None and not len(wrong):
-        return
-    site = wrong[0].tolist() if len(wrong) else list(stretched or ())
-    what = (
-        f"the moment of site {site} is not finite at t = {n * dt:g}"
-        if len(wrong)
-        else f"the step to t = {n * dt:g} changed the length of the moment of site {site} by more than "
-        f"{100 * Magnet.LARGEST_STRETCH:.0f} %"
-    )
-    raise RunError(
-        f"{what}: integrator.step = {dt:g} is too large, or a term of the deck is; try half the step, --set "
-        f"integrator.step={dt / 2:g}. The last checkpoint is kept"
-    )
 
 
 # --- at every frame -------------------------------------------------------------------------------------------------

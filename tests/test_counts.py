@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import checkpoint, load_deck, observables, resume, run
+from llgnegf import load_deck, observables, resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.electrons import Frozen, green, slices
+from llgnegf.runfile import checkpoint
 
 # Every kernel that makes a sweep, and where its energies are among the arguments.
 KERNELS = {green.contour_sums: 0, green.surface_terms: 0, green.between_terms: 0, slices._eliminate: 2}

@@ -15,11 +15,13 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint, open_run, resume, run, simulation, trajectory
-from llgnegf.trajectory import Writer
+from llgnegf import open_run, resume, run, simulation
+from llgnegf.runfile import checkpoint
+from llgnegf.runfile import writer as files
+from llgnegf.runfile.writer import Writer
+from tests.runfile.test_runfile import FIELDS, frame, holds
 from tests.test_cli import ENVIRONMENT, ROOT, shell
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
-from tests.test_trajectory import FIELDS, frame, holds
 
 
 class Recorded(io.RawIOBase):
@@ -73,7 +75,7 @@ def record(monkeypatch, event):
         options.pop("locking")
         return real(Recorded(path, event), mode, **options)
 
-    monkeypatch.setattr(trajectory.h5py, "File", file)
+    monkeypatch.setattr(files.h5py, "File", file)
     monkeypatch.setattr(Writer, "sync", Writer.flush)  # it asks HDF5 for a descriptor, which there is none of
 
 
@@ -95,7 +97,7 @@ def test_every_prefix_of_the_writes_is_a_sound_file(tmp_path, monkeypatch):
         seen.append(n)
 
     with monkeypatch.context() as patch:
-        real = trajectory.h5py.File
+        real = files.h5py.File
         record(patch, lambda: look_with(real, look))
         with Writer.reopen(path, 0) as writer:
             for i in range(4):
@@ -112,11 +114,11 @@ def test_every_prefix_of_the_writes_is_a_sound_file(tmp_path, monkeypatch):
 
 def look_with(real, look):
     """Looks through HDF5's own driver, in the middle of a write of another."""
-    recording, trajectory.h5py.File = trajectory.h5py.File, real
+    recording, files.h5py.File = files.h5py.File, real
     try:
         look()
     finally:
-        trajectory.h5py.File = recording
+        files.h5py.File = recording
 
 
 @pytest.mark.parametrize("kind", ["classical", "electrons"])

@@ -8,11 +8,11 @@ from scipy.linalg import block_diag
 
 import integrators
 from llgnegf import open_run, resume, run
-from llgnegf.coupling import Coupling
 from llgnegf.deck import parse_deck
-from llgnegf.deck_schema import Gate
+from llgnegf.deck.tables import Gate
+from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device, Lead
-from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from llgnegf.summary import summary
 from tests.oracles import classical
@@ -91,14 +91,14 @@ def test_a_looser_velocity_asks_fewer_electrons_and_a_near_field_fewer_still():
     rough, fine = (found[tolerance][0].velocity for tolerance in (1e-3, 1e-10))
     assert 1e-9 < np.linalg.norm(rough - fine) / np.linalg.norm(fine) < 1e-2
     applied = []
-    respond = type(found[1e-3][0].frozen).response
+    respond = type(found[1e-3][0].frozen).respond
 
     def counted(self, *args):
         applied.append(1)
         return respond(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(found[1e-3][0].frozen), "response", counted)
+        patch.setattr(type(found[1e-3][0].frozen), "respond", counted)
         coupling.motion(0.4, y)
         cold = len(applied)
         near = coupling.motion(0.4, y, found[1e-10][0].electron_field)

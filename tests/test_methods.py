@@ -3,6 +3,7 @@
 The one made here is a mean field with a memory: s_i relaxes towards chi times the moments of its neighbours.
 """
 
+import dataclasses
 import itertools
 from typing import Annotated
 
@@ -11,13 +12,16 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, checkpoint, deck_schema, observables, open_run, resume, run
+from llgnegf import build, observables, open_run, resume, run
 from llgnegf.build import METHODS, Method
-from llgnegf.deck import load_deck, parse_deck, shipped_decks
-from llgnegf.deck_schema import METHOD_TABLES, NON_NEGATIVE, NUMBER, Table
+from llgnegf.deck import load_deck, parse_deck, shipped_decks, tables
+from llgnegf.deck.rules import NON_NEGATIVE, NUMBER
+from llgnegf.deck.tables import METHOD_TABLES, Table
+from llgnegf.dynamics.stepper import Instant
 from llgnegf.errors import DeckError
 from llgnegf.observables import Variable
-from llgnegf.stepper import Instant
+from llgnegf.runfile import checkpoint
+from llgnegf.summary import summary
 from tests.test_simulation import assert_same
 
 
@@ -58,7 +62,7 @@ class MeanFieldStepper:
 
     def instant(self, n, y):
         held = self.magnet.pack(self.deck.electrons.sd_exchange * self.spin)
-        instant = MeanFieldInstant(self.deck, self.magnet, n, y, self.magnet.velocity(y, held))
+        instant = MeanFieldInstant(self.magnet, n, n * self.deck.integrator.step, y, self.magnet.velocity(y, held))
         instant.spin = self.spin
         return instant
 
@@ -71,6 +75,25 @@ class MeanFieldStepper:
 
 SPIN = Variable(
     "spin_mean_field", ("time", "site", "component"), "1", "mean field", lambda deck: True, lambda instant: instant.spin
+)
+
+# A tensor: d s_i / d m_j, and a spectrum on energies of its own; both written once.
+SUSCEPTIBILITY = Variable(
+    "susceptibility",
+    ("site", "motion_site"),
+    "1",
+    "d s_i / d m_j",
+    lambda deck: True,
+    lambda instant: np.eye(len(instant.m), k=1) + np.eye(len(instant.m), k=-1),
+)
+SPECTRUM = Variable(
+    "spectrum",
+    ("energy",),
+    "1/energy",
+    "a spectrum",
+    lambda deck: True,
+    lambda instant: np.arange(3.0) + instant.m[0, 0],
+    lambda deck: {"energy": [-1.0, 0.0, deck.electrons.sd_exchange]},
 )
 
 DECK = """
@@ -174,13 +197,36 @@ def test_a_key_of_its_table_may_not_change_when_resuming(tmp_path):
         resume(tmp_path / "run.h5", {"mean_field.chi": 0.9})
 
 
+def test_tensors_and_spectra_are_written_once_and_survive_an_interruption(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "mean-field", Method({"llg": MeanFieldStepper}, (SPIN, SUSCEPTIBILITY, SPECTRUM)))
+    whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
+    with run(deck(), whole) as result:
+        assert result["susceptibility"].dims == ("x", "motion_x")
+        assert result["spectrum"].dims == ("energy",)
+        assert result["spectrum"].unit == "1/eV"
+        np.testing.assert_array_equal(result["susceptibility"], np.eye(5, k=1) + np.eye(5, k=-1))
+        np.testing.assert_array_equal(result["spectrum"], np.arange(3.0) + result["moment"][0, 0, 0])
+        np.testing.assert_array_equal(result["energy"], [-1.0, 0.0, 0.5])
+        assert result["spin_mean_field"].shape == (11, 5, 3)
+        assert "susceptibility              5 x 5 values from 0 to 1\n" in summary(result)
+    run(deck(), cut, until=0.33).close()
+    resume(cut, until=1.0).close()
+    assert_same(whole, cut)
+
+
+def test_variables_that_disagree_on_a_dimension_are_told():
+    other = dataclasses.replace(SPECTRUM, name="other", coordinates=lambda deck: {"energy": [0.0]})
+    with pytest.raises(ValueError, match="other: another variable has other values of energy"):
+        observables.coordinates(deck(), (SPECTRUM, other))
+
+
 # --- the registries and the table of variables ------------------------------------------------------------------------
 
 
 def test_methods_and_their_tables_have_the_same_names():
     assert set(METHODS) == set(METHOD_TABLES)
     assert load_deck("wall_in_wire").electrons.method in METHODS
-    assert not {deck_schema.method_table(name) for name in METHOD_TABLES} & set(deck_schema.Root.model_fields)
+    assert not {tables.method_table(name) for name in METHOD_TABLES} & set(tables.Root.model_fields)
 
 
 @pytest.mark.parametrize("name", shipped_decks())

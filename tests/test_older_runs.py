@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint, open_run, resume
+from llgnegf import open_run, resume
 from llgnegf.errors import RunWarning
+from llgnegf.runfile import checkpoint
 
 RUNS = Path(__file__).parent / "data" / "older_runs.zip"
 # Moments at t = 1 of uninterrupted runs with the version that wrote the files.

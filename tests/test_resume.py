@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import build, checkpoint, open_run, resume, run, simulation
+from llgnegf import build, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
+from llgnegf.runfile import checkpoint, provenance
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
 
@@ -69,7 +70,7 @@ def test_damaged_checkpoints_are_told_one_line_each(command, path, whole):
 def test_another_installation_is_told(command, path, whole, monkeypatch):
     stop(path)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Atom")
-    monkeypatch.setattr(checkpoint, "_processor", lambda: "Turing machine")
+    monkeypatch.setattr(provenance, "_processor", lambda: "Turing machine")
     code, lines = command("resume", "run.h5", "--until", "1.2")
     assert code == 0
     found = [re.match(r"llgnegf: note: (\w+): .* then, (.*) now: the last bits", line).groups() for line in lines]

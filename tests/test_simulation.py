@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, checkpoint, load_deck, open_run, resume, run, simulation
-from llgnegf.coupling import Coupling
+from llgnegf import build, load_deck, open_run, resume, run, simulation
 from llgnegf.deck import parse_deck
+from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import Interrupts
 from llgnegf.magnet.relax import relax
+from llgnegf.runfile import checkpoint
 from tests.oracles import classical, self_consistent
 from tests.oracles.electrons_dense import Wire
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, checkpoint, load_deck, open_run, resume, run
+from llgnegf import build, load_deck, open_run, resume, run
 from llgnegf.cli import main
-from llgnegf.coupling import Coupling
+from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
+from llgnegf.runfile import checkpoint
 from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 from tests.test_simulation import BASE, CLASSICAL, assert_same, deck
 
@@ -308,7 +309,7 @@ def test_trouble_with_the_electrons_leaves_a_checkpoint_to_go_on_from(tmp_path, 
 
 def test_a_velocity_equation_that_does_not_converge_is_told_with_its_time(path, monkeypatch):
     """Too few passes for the tolerance."""
-    monkeypatch.setattr("llgnegf.coupling._MOST_DIRECTIONS", 1)
+    monkeypatch.setattr("llgnegf.dynamics.velocity_equation._MOST_DIRECTIONS", 1)
     words = r"the velocity equation did not converge at t = 0 \(residual .*, largest at site \[\d\].*velocity_tolerance"
     with pytest.raises(RunError, match=words):
         run(deck(), path)

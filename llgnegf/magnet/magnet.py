@@ -62,6 +62,8 @@ class Magnet:
         self._wrap_a, self._wrap_b = wrap_a and lengths_a > 1, wrap_b and lengths_b > 1
         self._wraps = self._wrap_a or self._wrap_b
 
+        self.periodic = "x" * wrap_x + "y" * wrap_y
+        self.easy_axis = (float(easy_axis[0]), float(easy_axis[1]), float(easy_axis[2]))
         self.spin = _number("spin", spin, positive=True)
         self.damping = _number("damping", damping, positive=None)
         if dmi_kind not in ("bulk", "interfacial"):

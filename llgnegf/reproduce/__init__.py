@@ -85,7 +85,7 @@ def choose(names: Sequence[str]) -> list[str]:
 
     DeckError for an unknown name, with the nearest known one.
     """
-    from llgnegf.deck_checks import close_to
+    from llgnegf.deck.messages import close_to
 
     chosen: list[str] = []
     for name in names or ["all"]:

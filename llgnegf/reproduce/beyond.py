@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from llgnegf.deck import load_deck
+from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import steady_precession
 from llgnegf.reproduce.geometric_torque import (
     EXCHANGES,
@@ -21,7 +22,6 @@ from llgnegf.reproduce.geometric_torque import (
 )
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.simulation import run
-from llgnegf.torques import field_and_damping_like, torque
 
 
 def _with_frequencies(x, frozen, exact, style) -> list[Curve]:

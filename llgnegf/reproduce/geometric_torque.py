@@ -14,11 +14,11 @@ import numpy as np
 
 from llgnegf.build import build_device, initial_moments
 from llgnegf.deck import Deck, load_deck
+from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import Device, chain_self_energy, steady_precession
 from llgnegf.electrons.currents import Currents, precession_currents
 from llgnegf.plots import STYLES
 from llgnegf.reproduce.panels import Curve, Figure, Panel
-from llgnegf.torques import field_and_damping_like, torque
 
 Track = Callable[[Iterable], Iterable]
 

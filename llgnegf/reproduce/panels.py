@@ -12,8 +12,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from llgnegf.checkpoint import disk_errors
 from llgnegf.plots import SETTINGS
+from llgnegf.runfile.disk import disk_errors
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from integrators import get
 from llgnegf.build import build_device, build_magnet, initial_moments
 from llgnegf.deck import Deck
+from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device, LatticeCurrents
 from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
 from llgnegf.electrons.threads import each
-from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.reproduce.skyrmion_pump import (

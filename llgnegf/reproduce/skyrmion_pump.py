@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from llgnegf.build import build_device, initial_moments
 from llgnegf.deck import Deck, changes_past, load_deck
+from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device
 from llgnegf.electrons.threads import each
 from llgnegf.errors import DeckError, FileError
-from llgnegf.gates import Gates
 from llgnegf.reproduce.panels import Curve, Figure, Panel
+from llgnegf.runfile.reader import Run, open_run
 from llgnegf.simulation import resume, run
-from llgnegf.trajectory import Run, open_run
 
 Track = Callable[[Iterable], Iterable]
 Array = NDArray[np.float64]

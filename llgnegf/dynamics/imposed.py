@@ -1,4 +1,4 @@
-"""Moments that are not integrated: they rest, or turn rigidly, and the electrons only watch."""
+"""Moments that are not integrated: they rest, or turn rigidly, and the electrons respond without acting on them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llgnegf.coupling import Coupling, Motion
-from llgnegf.deck import Deck
-from llgnegf.electron_instant import ElectronInstant
+from llgnegf.dynamics.coupling import Coupling, Motion
+from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import SpinDensity
-from llgnegf.stepper import Instant, Remembered
 
 
 class Imposed:
     """A `Stepper` of moments known at every time: m(t) = R(axis, frequency t) m(0), dm/dt = frequency axis x m.
 
-    start: m(0), (nx[, ny], 3); axis: (3,), of any length; frequency: 1/time, right-handed, 0 for moments at rest.
+    start: m(0), (nx[, ny], 3); dt: the step; axis: (3,), of any length; frequency: 1/time, right-handed, 0 for moments
+    at rest.  precession: whether electrons are split as in steady precession (geometric, sea, surface); otherwise they
+    respond to the gates alone.
     """
 
-    def __init__(self, deck: Deck, coupling: Coupling, start: np.ndarray, axis: ArrayLike, frequency: float) -> None:
-        self.deck, self.coupling, self.start, self.frequency = deck, coupling, start, frequency
+    def __init__(
+        self,
+        coupling: Coupling,
+        start: np.ndarray,
+        dt: float,
+        axis: ArrayLike = (0.0, 0.0, 1.0),
+        frequency: float = 0.0,
+        *,
+        precession: bool = False,
+    ) -> None:
+        self.coupling, self.start, self.dt = coupling, start, dt
+        self.frequency, self.precession = frequency, precession
         vector = np.array(axis)
         self.axis = vector / np.linalg.norm(vector)
 
@@ -35,8 +46,8 @@ class Imposed:
         self.coupling.solves = count
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
-        """Straight to `limit`: nothing happens in between."""
-        return limit, self.coupling.magnet.pack(self.moments(limit * self.deck.integrator.step))
+        """Goes to `limit` at once: nothing is integrated."""
+        return limit, self.coupling.magnet.pack(self.moments(limit * self.dt))
 
     def moments(self, t: float) -> np.ndarray:
         """m(t) by Rodrigues' formula, (nx[, ny], 3)."""
@@ -49,18 +60,18 @@ class Imposed:
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         """Electrons respond to gates, and to the rotation as a whole, but not to single moments."""
-        coupling, magnet = self.coupling, self.coupling.magnet
+        coupling, magnet, t = self.coupling, self.coupling.magnet, n * self.dt
         m = magnet.unpack(y).copy()
         velocity = magnet.pack(self.frequency * np.cross(self.axis, m))
         if coupling.device is None:
-            return Instant(self.deck, magnet, n, y, velocity)
-        motion = Motion(velocity, coupling.freeze(n * self.deck.integrator.step, m), None)
-        if self.deck.motion.kind == "precession":
-            return TurningInstant(self.deck, coupling, n, y, motion, self.axis, self.frequency)
-        return ElectronInstant(self.deck, coupling, n, y, motion, feedback=False, first_order=coupling.order == 1)
+            return Instant(magnet, n, t, y, velocity)
+        motion = Motion(velocity, coupling.freeze(t, m), None)
+        if self.precession:
+            return TurningInstant(coupling, n, t, y, motion, self.axis, self.frequency)
+        return ElectronInstant(coupling, n, t, y, motion, feedback=False, first_order=coupling.order == 1)
 
     def state(self) -> Remembered:
-        """Nothing: the time tells all."""
+        """Nothing: the moments follow from the time."""
         return {}
 
     def restore(self, remembered: Remembered) -> None:
@@ -71,9 +82,17 @@ class TurningInstant(ElectronInstant):
     """Electrons of a texture in steady precession, split as Bajpai and Nikolic do; gates may move beside it."""
 
     def __init__(
-        self, deck: Deck, coupling: Coupling, n: int, y: np.ndarray, motion: Motion, axis: np.ndarray, frequency: float
+        self,
+        coupling: Coupling,
+        n: int,
+        t: float,
+        y: np.ndarray,
+        motion: Motion,
+        axis: np.ndarray,
+        frequency: float,
     ) -> None:
-        super().__init__(deck, coupling, n, y, motion, feedback=False, first_order=True)
+        """axis: (3,), of length 1; frequency: of the rotation, 1/time."""
+        super().__init__(coupling, n, t, y, motion, feedback=False, first_order=True)
         self._axis, self._frequency = axis, frequency
 
     @cached_property

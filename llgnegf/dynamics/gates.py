@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from llgnegf.deck_schema import Gate
+
+class Gate(Protocol):
+    """One gate: indices along x, amplitude in energy, angular frequency in 1/time, phase in radians."""
+
+    @property
+    def columns(self) -> Sequence[int]: ...
+    @property
+    def amplitude(self) -> float: ...
+    @property
+    def frequency(self) -> float: ...
+    @property
+    def phase(self) -> float: ...
 
 
 class Gates:
-    """Gate voltages on a lattice of `shape` (energy) and their rates (energy per time)."""
+    """Gate voltages on a lattice of `shape` (energy) and their rates (energy per time).
+
+    Gates on the same column add.  `frequencies`: of the gates whose amplitude is not zero, 1/time.
+    """
 
     def __init__(self, gates: Sequence[Gate], shape: tuple[int, ...]) -> None:
         self._gates = [(np.array(gate.columns), gate.amplitude, gate.frequency, gate.phase) for gate in gates]
         self.shape = shape
+        self.frequencies = tuple(gate.frequency for gate in gates if gate.amplitude)
 
     def __bool__(self) -> bool:
         return bool(self._gates)

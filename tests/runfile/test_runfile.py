@@ -8,25 +8,28 @@ import subprocess
 import sys
 import textwrap
 from collections import namedtuple
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from llgnegf import trajectory
-from llgnegf.checkpoint import checkpoint_paths
 from llgnegf.deck import load_deck
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
-from llgnegf.trajectory import Field, Writer, open_run
+from llgnegf.runfile import writer as files
+from llgnegf.runfile.checkpoint import checkpoint_paths
+from llgnegf.runfile.layout import Layout
+from llgnegf.runfile.reader import open_run
+from llgnegf.runfile.writer import Writer
 
 VECTOR = ("time", "x", "component")
 FIELDS = {
-    "step": Field(("time",), "1", "number of steps"),
-    "moment": Field(VECTOR, "1", "direction of the moments"),
-    "potential": Field(("time", "x"), "energy"),
-    "current_spin": Field(("time", "lead", "component"), "hbar/time"),
-    "skyrmion_center": Field(("time", "plane")),
-    "solves": Field(("time",)),
+    "step": Layout(("time",), "1", "number of steps"),
+    "moment": Layout(VECTOR, "1", "direction of the moments"),
+    "potential": Layout(("time", "x"), "energy"),
+    "current_spin": Layout(("time", "lead", "component"), "hbar/time"),
+    "skyrmion_center": Layout(("time", "plane")),
+    "solves": Layout(("time",)),
 }
 SIZES = {"x": 7, "y": 3, "component": 3, "lead": 2, "plane": 2}
 
@@ -97,7 +100,7 @@ def test_round_trip(path, deck):
 
 
 def test_square_lattice(path, deck):
-    fields = {"moment": Field(("time", "x", "y", "component"))}
+    fields = {"moment": Layout(("time", "x", "y", "component"))}
     with Writer.create(path, deck, 2, (7, 3), fields) as writer:
         value = np.arange(63.0).reshape(7, 3, 3)
         writer.append({"time": 0.0, "moment": value})
@@ -139,7 +142,7 @@ def test_unfinished_file_reads_to_the_last_committed_frame(path, deck):
 
 def test_time_is_written_last(path, deck, monkeypatch):
     """Whatever write of a frame is the last one, the frame does not exist unless all of it does."""
-    real, calls = trajectory._put, []
+    real, calls = files.put, []
     for dies_at in range(1, len(FIELDS) + 3):
         calls.clear()
 
@@ -151,7 +154,7 @@ def test_time_is_written_last(path, deck, monkeypatch):
 
         writer = write(path, deck, 2, overwrite=True)
         with monkeypatch.context() as patch:
-            patch.setattr(trajectory, "_put", dies)
+            patch.setattr(files, "put", dies)
             with pytest.raises(KeyboardInterrupt):
                 writer.append(frame(2))
         holds(path, 2)
@@ -164,20 +167,20 @@ def test_nothing_is_lost_to_kill(path):
     """A process killed between frames, and one killed within a frame."""
     code = """
         import os, signal, sys
-        from tests.test_trajectory import FIELDS, frame, write
-        from llgnegf import trajectory
+        from tests.runfile.test_runfile import FIELDS, frame, write
+        from llgnegf.runfile import writer as files
         from llgnegf.deck import load_deck
         writer = write(sys.argv[1], load_deck("wall_in_wire"), 5)
-        real, calls = trajectory._put, []
+        real, calls = files.put, []
         def put(*arguments):
             calls.append(1)
             if len(calls) == 4:
                 os.kill(os.getpid(), signal.SIGKILL)
             real(*arguments)
-        trajectory._put = put
+        files.put = put
         writer.append(frame(5))
     """
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), path], cwd=root, check=False)
     assert done.returncode == -signal.SIGKILL
     holds(path, 5)
@@ -275,14 +278,121 @@ def test_wrong_frames_are_refused(path, deck):
 
 
 def test_wrong_fields_are_refused(path, deck):
-    for name, dims in [("a", ("x",)), ("a", ("time", "q")), ("frame_crc", ("time",)), ("x", ("time",))]:
-        with pytest.raises(ValueError, match="must be time, then some of x, component"):
-            Writer.create(path, deck, 1, (7,), {name: Field(dims)})
+    for name, dims, words in [
+        ("a", (), r"must be time alone, or some of x, component, .* with or without time before them"),
+        ("a", ("time", "q"), "must be time alone, or some of x, component"),
+        ("a", ("x", "time"), "must be time alone, or some of x, component"),
+        ("a", ("x", "x"), "must differ from each other"),
+        ("frame_crc", ("time",), "is the name of a dimension or of a checksum"),
+        ("x", ("time",), "is the name of a dimension or of a checksum"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            Writer.create(path, deck, 1, (7,), {name: Layout(dims)})
     assert not path.exists()
 
 
+# --- variables without a time axis ------------------------------------------------------------------------------------
+
+SPECTRUM = {**FIELDS, "spectrum": Layout(("energy", "lead"), "1/energy"), "size": Layout(("x",))}
+ENERGIES = [-0.5, 0.0, 0.25]
+
+
+def first_frame():
+    values = np.random.default_rng(9).normal(size=(3, 2))
+    return {**frame(0), "spectrum": values, "size": np.arange(7.0)}
+
+
+def write_spectrum(path, deck, n, **options):
+    coordinates = {"energy": ENERGIES}
+    writer = Writer.create(path, deck, 10, (7,), SPECTRUM, coordinates=coordinates, **options)
+    for i in range(n):
+        writer.append(frame(i) if i else first_frame())
+    return writer
+
+
+def holds_spectrum(path):
+    with open_run(path) as run:
+        assert run["spectrum"].dims == ("energy", "lead")
+        assert run["spectrum"].shape == (3, 2)
+        assert run["spectrum"].unit == "1/energy"
+        assert not run["spectrum"].per_frame
+        assert run["moment"].per_frame
+        np.testing.assert_array_equal(run["spectrum"], first_frame()["spectrum"])
+        np.testing.assert_array_equal(run["spectrum"][1:, 0], first_frame()["spectrum"][1:, 0])
+        np.testing.assert_array_equal(run.size, np.arange(7.0))
+        np.testing.assert_array_equal(run["energy"], ENERGIES)
+        assert list(run.names) == ["time", *SPECTRUM]
+        assert all(run.frame_ok(i) for i in range(run.n_frames))
+
+
+def test_what_has_no_time_axis_is_written_with_the_first_frame_alone(path, deck):
+    with write_spectrum(path, deck, 0) as writer:
+        with open_run(path) as run:
+            assert np.isnan(run["spectrum"][...]).all()
+        with pytest.raises(ValueError, match=r"frame 0: missing \['size', 'spectrum'\]"):
+            writer.append(frame(0))
+        with pytest.raises(ValueError, match=r"spectrum has shape \(2, 3\), not \(3, 2\)"):
+            writer.append({**first_frame(), "spectrum": np.zeros((2, 3))})
+        writer.append(first_frame())
+        with pytest.raises(ValueError, match=r"frame 1: missing \[\], unknown \['size', 'spectrum'\]"):
+            writer.append({**first_frame(), "time": 1.0})
+        writer.append(frame(1))
+        holds_spectrum(path)
+        writer.extend(30)
+        writer.append(frame(2))
+        writer.trim()
+    holds_spectrum(path)
+    with Writer.reopen(path, 1, 12) as writer:
+        for i in range(1, 5):
+            writer.append(frame(i))
+        assert writer.differences == []
+    holds_spectrum(path)
+
+
+def test_without_a_time_axis_too_nothing_is_there_before_all_is(path, deck, monkeypatch):
+    real, calls = files.put, []
+    for dies_at in range(1, len(SPECTRUM) + 3):
+        calls.clear()
+
+        def dies(*arguments, dies_at=dies_at):
+            calls.append(1)
+            if len(calls) == dies_at:
+                raise KeyboardInterrupt
+            real(*arguments)
+
+        writer = write_spectrum(path, deck, 0, overwrite=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "put", dies)
+            with pytest.raises(KeyboardInterrupt):
+                writer.append(first_frame())
+        with open_run(path) as run:
+            assert run.n_frames == 0
+        writer.append(first_frame())
+        shutil.copy(path, f"{path}.copy")  # without a flush: what a killed process leaves behind
+        holds_spectrum(f"{path}.copy")
+        writer.close()
+
+
+def test_damage_without_a_time_axis_is_damage_of_the_first_frame(path, deck):
+    write_spectrum(path, deck, 3).close()
+    with h5py.File(path, "r+") as file:
+        file["spectrum"][1, 1] += 1e-9
+    with open_run(path) as run:
+        assert [run.frame_ok(i) for i in range(3)] == [False, True, True]
+
+
+def test_xarray_takes_variables_without_a_time_axis(path, deck):
+    pytest.importorskip("h5netcdf")
+    write_spectrum(path, deck, 3).close()
+    with open_run(path) as run, run.to_xarray() as data:
+        assert data["spectrum"].dims == ("energy", "lead")
+        assert data["spectrum"].sel(energy=0.25, lead="right") == first_frame()["spectrum"][2, 1]
+        assert data["moment"].sizes["time"] == 3
+        assert "size" in data.data_vars
+
+
 def test_own_coordinates(path, deck):
-    fields = {"power": Field(("time", "band"))}
+    fields = {"power": Layout(("time", "band"))}
     coordinates = {"band": ["low", "high"]}
     with Writer.create(path, deck, 1, (7,), fields, coordinates=coordinates, attrs={"field": "mine"}) as writer:
         writer.append({"time": 0.0, "power": [1.0, 2.0]})
@@ -294,14 +404,14 @@ def test_own_coordinates(path, deck):
 def test_a_resize_cut_short_leaves_the_file_as_it_was(path, deck, monkeypatch):
     with write(path, deck, 3) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr(trajectory.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 writer.extend(100)
         writer.append(frame(3))
         assert writer.capacity == 10
         with monkeypatch.context() as patch:  # no room for a copy: trimming can wait
             usage = namedtuple("usage", "free")
-            patch.setattr(trajectory.shutil, "disk_usage", lambda _: usage(1000))
+            patch.setattr(files.shutil, "disk_usage", lambda _: usage(1000))
             writer.trim()
             assert writer.capacity == 10
             with pytest.raises(FileError, match="free some space"):
@@ -401,7 +511,7 @@ def test_checkpoints_alone_are_not_thrown_away_either(path, deck):
 def test_second_writer_is_refused(path, deck):
     code = f"""
         from llgnegf.errors import FileError
-        from llgnegf.trajectory import Writer
+        from llgnegf.runfile.writer import Writer
         try:
             Writer.reopen({str(path)!r}, 1)
         except FileError as error:
@@ -412,7 +522,7 @@ def test_second_writer_is_refused(path, deck):
             Writer.reopen(path, 1)
         with pytest.raises(FileError, match="another process is writing this run"):
             write(path, deck, 1, overwrite=True)
-        root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        root = Path(__file__).parents[2]
         command = [sys.executable, "-c", textwrap.dedent(code)]
         said = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
         assert "another process is writing this run" in said
@@ -426,12 +536,12 @@ def test_disk_trouble(path, deck, monkeypatch, tmp_path):
     assert caught.value.exit_code == 74
     with monkeypatch.context() as patch:
         usage = namedtuple("usage", "free")
-        patch.setattr(trajectory.shutil, "disk_usage", lambda _: usage(10**6))
+        patch.setattr(files.shutil, "disk_usage", lambda _: usage(10**6))
         with pytest.raises(FileError, match=r"only 1\.0 MB are free there.*run\.save_every"):
             write(path, deck, 0, room=10**5)
     assert os.listdir(tmp_path) == []
     with monkeypatch.context() as patch:
-        patch.setattr(trajectory.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+        patch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
         with pytest.raises(FileError, match="cannot create the run file: the disk is full"):
             write(path, deck, 0)
     assert os.listdir(tmp_path) == []
@@ -444,7 +554,7 @@ def test_a_file_that_outgrows_its_limit_is_refused_at_the_start(path):
         import resource, signal, sys
         from llgnegf.errors import FileError
         from llgnegf.deck import load_deck
-        from tests.test_trajectory import write
+        from tests.runfile.test_runfile import write
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
@@ -453,7 +563,7 @@ def test_a_file_that_outgrows_its_limit_is_refused_at_the_start(path):
             print(error)
     """
     assert resource.RLIM_INFINITY
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = Path(__file__).parents[2]
     command = [sys.executable, "-c", textwrap.dedent(code), path]
     done = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
     assert "cannot create the run file: the file grew beyond the limit" in done.stdout, done

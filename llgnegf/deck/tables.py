@@ -1,197 +1,42 @@
 """The tables of a deck: every key with its type, its range and its default.
 
 Conventions of a deck: energies in units of `units.energy` (hbar = 1), times in hbar/energy, lengths in lattice
-constants, positions in index coordinates (site 0 at 0.0).  Each leaf key carries a `Rule`, which both parses the
-value and says in words what is allowed, so that a message can always name the value and the remedy.
+constants, positions in index coordinates (site 0 at 0.0).  Each leaf key carries a `Rule` of `rules.py`.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic.fields import FieldInfo
+
+from llgnegf.deck.rules import (
+    BOOLEAN,
+    CHECKPOINT_EVERY,
+    COLUMNS,
+    DIRECTION,
+    ENERGY_UNIT,
+    INDEX,
+    NAME,
+    NON_NEGATIVE,
+    NUMBER,
+    PERIODIC,
+    PLANE_VECTOR,
+    POSITIVE,
+    REFRESH,
+    SEED,
+    SHAPE,
+    TEXT,
+    TOLERANCE,
+    VECTOR,
+    VOLTAGE,
+    Rule,
+    choice,
+    parse_wall_time,
+)
 
 Vector = tuple[float, float, float]
-
-MAX_SITES_PER_SIDE = 1_000_000
-MAX_INTEGER = 2**63 - 1  # what TOML and HDF5 attributes hold
-
-
-class NotAvailable(ValueError):
-    """A value that means something, but not in this version."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a key accepts: `allowed` in words, and `parse`, which returns the value or raises ValueError."""
-
-    allowed: str
-    parse: Callable[[Any], Any]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        def check(value: Any) -> Any:
-            try:
-                return self.parse(value)
-            except NotAvailable as error:
-                raise PydanticCustomError("rule", "{text}", {"text": str(error)}) from None
-            except ValueError:
-                raise PydanticCustomError("rule", "{text}", {"text": f"must be {self.allowed}"}) from None
-
-        return core_schema.no_info_plain_validator_function(check)
-
-
-def number(value: Any) -> float:
-    """A finite float from an int or a float; booleans and strings are not numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError
-    try:
-        result = float(value)
-    except OverflowError:
-        raise ValueError from None
-    if not math.isfinite(result):
-        raise ValueError
-    return result
-
-
-def integer(value: Any, low: int, high: int = MAX_INTEGER) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError
-    return value
-
-
-def numbers(value: Any, length: int) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or len(value) != length:
-        raise ValueError
-    return tuple(number(x) for x in value)
-
-
-def _number_rule(allowed: str, test: Callable[[float], bool]) -> Rule:
-    def parse(value: Any) -> float:
-        result = number(value)
-        if not test(result):
-            raise ValueError
-        return result
-
-    return Rule(allowed, parse)
-
-
-def _choice(*options: str | int) -> Rule:
-    def parse(value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, str | int) or value not in options:
-            raise ValueError
-        return value
-
-    shown = [f'"{option}"' if isinstance(option, str) else str(option) for option in options]
-    return Rule(" or ".join([", ".join(shown[:-1]), shown[-1]]), parse)
-
-
-def _direction(value: Any) -> tuple[float, ...]:
-    vector = numbers(value, 3)
-    if math.hypot(*vector) < 1e-150:  # its square would underflow when the vector is normalised
-        raise ValueError
-    return vector
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError
-    return value
-
-
-def _name(value: Any) -> str:
-    if not _text(value).strip() or "\0" in value:
-        raise ValueError
-    return value
-
-
-def _shape(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple) or len(value) not in (1, 2):
-        raise ValueError
-    return tuple(integer(n, 1, MAX_SITES_PER_SIDE) for n in value)
-
-
-def _columns(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError
-    columns = tuple(integer(x, 0) for x in value)
-    if len(set(columns)) != len(columns):
-        raise ValueError
-    return columns
-
-
-def _periodic(value: Any) -> bool | str:
-    if isinstance(value, bool):
-        return value
-    if value in ("x", "y", "xy"):
-        return value
-    raise ValueError
-
-
-def _voltage(value: Any) -> float:
-    if number(value) != 0.0:
-        raise NotAvailable("leads at a voltage are not available in this version; allowed: 0.0")
-    return 0.0
-
-
-def _energy_unit(value: Any) -> str | float:
-    if isinstance(value, str):
-        return _choice("eV", "meV").parse(value)
-    return _number_rule("", lambda x: x > 0).parse(value)
-
-
-_SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_wall_time(text: str) -> float:
-    """Seconds in a wall time such as "30 s", "5 min", "1h", "1.5 h" or "2 d"; ValueError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]+)\s*", text, flags=re.ASCII)
-    if match is None or match[2] not in _SECONDS:
-        raise ValueError(f'{text!r} is not a wall time: write for example "30 s", "5 min" or "1 h"')
-    seconds = float(match[1]) * _SECONDS[match[2]]
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"{text!r} is not a positive, finite wall time")
-    return seconds
-
-
-def _checkpoint_every(value: Any) -> str | int:
-    if isinstance(value, str):
-        parse_wall_time(value)
-        return value
-    return integer(value, 1)
-
-
-NUMBER = Rule("a finite number", number)
-POSITIVE = _number_rule("a number > 0", lambda x: x > 0)
-NON_NEGATIVE = _number_rule("a number >= 0", lambda x: x >= 0)
-TOLERANCE = _number_rule("a number from 1e-12 to 0.1", lambda x: 1e-12 <= x <= 0.1)
-BOOLEAN = Rule("true or false", _boolean)
-TEXT = Rule("a text in quotes", _text)
-NAME = Rule("a non-empty text in quotes", _name)
-VECTOR = Rule("three finite numbers [x, y, z]", lambda value: numbers(value, 3))
-DIRECTION = Rule("three finite numbers [x, y, z], not all zero (any length)", _direction)
-PLANE_VECTOR = Rule("two finite numbers [x, y]", lambda value: numbers(value, 2))
-SHAPE = Rule(f"[nx] for a chain or [nx, ny] for a square lattice, whole numbers from 1 to {MAX_SITES_PER_SIDE}", _shape)
-COLUMNS = Rule("a non-empty list of different whole numbers >= 0", _columns)
-PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic)
-VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage)
-REFRESH = _choice("stage", "step", "adaptive")
-ENERGY_UNIT = Rule('"eV", "meV" or a number > 0 of eV', _energy_unit)
-CHECKPOINT_EVERY = Rule(
-    'a wall time such as "30 s", "5 min" or "1 h", or a whole number >= 1 of steps', _checkpoint_every
-)
-SEED = Rule("a whole number >= 0", lambda value: integer(value, 0))
-INDEX = Rule("a whole number (negative ones count from the end)", lambda value: integer(value, -MAX_INTEGER))
 
 
 class Table(BaseModel):
@@ -239,6 +84,8 @@ class _Texture(Table):
 
 
 class Uniform(_Texture):
+    """All moments along `direction`, which need not be normalised."""
+
     kind: Literal["uniform"]
     direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
 
@@ -252,25 +99,31 @@ class BlochWall(_Texture):
 
 
 class NeelWall(_Texture):
+    """Wall across x as `BlochWall`; orientation: of Bajpai and Nikolic ("paper") or with an easy x axis ("kishine")."""
+
     kind: Literal["neel_wall"]
     center: Annotated[float | None, NUMBER] = None
     width: Annotated[float, POSITIVE]
-    orientation: Annotated[str, _choice("paper", "kishine")] = "paper"
+    orientation: Annotated[str, choice("paper", "kishine")] = "paper"
 
 
 class Skyrmion(_Texture):
+    """One skyrmion; `center` in index coordinates (default: the middle), `helicity` in radians."""
+
     kind: Literal["skyrmion"]
     center: Annotated[tuple[float, float] | None, PLANE_VECTOR] = None
     radius: Annotated[float, POSITIVE]
     wall_width: Annotated[float, POSITIVE]
     helicity: Annotated[float, NUMBER] = 0.0
-    charge: Annotated[int, _choice(-1, 1)] = -1
+    charge: Annotated[int, choice(-1, 1)] = -1
 
 
 class Spiral(_Texture):
+    """Moments that turn about `normal` along `axis`, once every `period` lattice constants; `phase` in radians."""
+
     kind: Literal["spiral"]
     period: Annotated[float, POSITIVE]
-    axis: Annotated[str, _choice("x", "y")] = "x"
+    axis: Annotated[str, choice("x", "y")] = "x"
     normal: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
     phase: Annotated[float, NUMBER] = 0.0
 
@@ -308,7 +161,7 @@ class Magnet(Table):
     spin: Annotated[float, POSITIVE] = 1.0
     exchange: Annotated[float, NUMBER] = 0.0
     dmi: Annotated[float, NUMBER] = 0.0
-    dmi_kind: Annotated[str, _choice("bulk", "interfacial")] = "bulk"
+    dmi_kind: Annotated[str, choice("bulk", "interfacial")] = "bulk"
     anisotropy: Annotated[float, NUMBER] = 0.0
     easy_axis: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
     hard_anisotropy: Annotated[float, NUMBER] = 0.0
@@ -321,7 +174,7 @@ class Magnet(Table):
 class Lead(Table):
     """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end)."""
 
-    side: Annotated[str, _choice("left", "right")]
+    side: Annotated[str, choice("left", "right")]
     coupling: Annotated[float, NON_NEGATIVE] = 1.0
     voltage: Annotated[float, VOLTAGE] = 0.0
 
@@ -344,7 +197,7 @@ class Electrons(Table):
     sd_exchange: Annotated[float, NUMBER]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
-    order: Annotated[int, _choice(0, 1)] = 1
+    order: Annotated[int, choice(0, 1)] = 1
     velocity_feedback: Annotated[bool, BOOLEAN] = True
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
@@ -360,7 +213,7 @@ class Electrons(Table):
 class Motion(Table):
     """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments."""
 
-    kind: Annotated[str, _choice("llg", "precession", "frozen")] = "llg"
+    kind: Annotated[str, choice("llg", "precession", "frozen")] = "llg"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
@@ -436,3 +289,21 @@ def root() -> type[Root]:
         method_table(name): (table | None, None) for name, table in METHOD_TABLES.items() if table is not None
     }
     return create_model("Root", __base__=Root, **tables) if tables else Root
+
+
+def rule_of(key: FieldInfo) -> Rule | None:
+    """The rule of a key; None where it holds a table."""
+    return next((item for item in key.metadata if isinstance(item, Rule)), None)
+
+
+def table_of(key: FieldInfo, value: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The table that a key holds, if it holds one, and whether it holds a list of them.
+
+    value: what the deck gives for the key; the table of a texture depends on its `kind`.
+    """
+    if key.discriminator:
+        kind = value.get("kind") if isinstance(value, dict) else None
+        return (Root.TEXTURES.get(kind) if isinstance(kind, str) else None), False
+    candidates = (key.annotation, *get_args(key.annotation))
+    tables = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+    return (tables[0] if tables else None), get_origin(key.annotation) is tuple

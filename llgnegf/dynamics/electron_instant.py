@@ -1,4 +1,4 @@
-"""An instant of electrons that are frozen there and respond to the motion to first order: what frames say of them."""
+"""An instant with frozen electrons and their response to the motion to first order: the quantities that frames hold."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from functools import cached_property
 
 import numpy as np
 
-from llgnegf.coupling import Coupling, Motion
-from llgnegf.deck import Deck
+from llgnegf.dynamics.coupling import Coupling, Motion
+from llgnegf.dynamics.stepper import Instant
 from llgnegf.electrons import Response, SpinDensity
-from llgnegf.stepper import Instant
 
 
 class ElectronInstant(Instant):
     """Electrons frozen at moments and gates of this instant.
 
-    potential: gate voltages, (nx[, ny]), energy.
+    potential: gate voltages, (nx[, ny]), energy; gate_frequencies: of gates that are on, 1/time; sd_exchange: energy.
     """
 
     def __init__(
         self,
-        deck: Deck,
         coupling: Coupling,
         n: int,
+        t: float,
         y: np.ndarray,
         motion: Motion,
         *,
@@ -30,16 +29,18 @@ class ElectronInstant(Instant):
         first_order: bool,
     ) -> None:
         """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all."""
-        super().__init__(deck, coupling.magnet, n, y, motion.velocity)
+        super().__init__(coupling.magnet, n, t, y, motion.velocity)
         assert motion.frozen is not None
         self.frozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t)
+        self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
+        self.sd_exchange = coupling.sd_exchange
         self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)
         self._coupling, self._motion, self._first_order = coupling, motion, first_order
 
     @cached_property
     def response(self) -> Response | None:
-        """Of the electrons to the motion that acts on them; None where none does, or at order 0."""
+        """Response of the electrons to moments and gates that move; None where nothing moves, or at order 0."""
         known = self._motion.response
         if known is None and self._first_order and (self._driving.any() or self._rate.any()):
             return self.frozen.respond(self._driving, self._rate)
@@ -56,7 +57,7 @@ class ElectronInstant(Instant):
         return self._driven_currents()
 
     def _driven_currents(self) -> tuple[np.ndarray, np.ndarray]:
-        """Those of the response."""
+        """Currents due to the response alone; see `currents`."""
         return self.frozen.lead_currents(self._driving, self._rate, self.response)
 
     @cached_property

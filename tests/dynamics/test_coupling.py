@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf.coupling import Coupling, field_name
-from llgnegf.deck_schema import Gate
+from llgnegf.deck.tables import Gate
+from llgnegf.dynamics.coupling import Coupling, field_name
+from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device, Lead
 from llgnegf.errors import RunError
-from llgnegf.gates import Gates
 from llgnegf.magnet import Magnet
 from tests.electrons.systems import AXES
 from tests.oracles import classical, self_consistent
@@ -396,7 +396,7 @@ def raising(t, m):
 @pytest.mark.parametrize(
     ("field", "text"),
     [
-        (raising, r"field 'tests\.test_coupling\.raising' raised KeyError at t = 2\.5: 'no table for this time'"),
+        (raising, r"field 'tests\.\w+\.test_coupling\.raising' raised KeyError at t = 2\.5: 'no table for this time'"),
         (lambda t, m: np.zeros(3), r"returned shape \(3,\) at t = 2\.5: expected \(2, 3\)"),
         (lambda t, m: np.where(np.arange(2)[:, None], np.nan, m), r"\[nan, nan, nan\] for site \[1\] at t = 2\.5"),
         (lambda t, m: [[1, 2, 3], [np.inf, 0, 0]], r"\[inf, 0\.0, 0\.0\] for site \[1\]"),
@@ -416,8 +416,8 @@ class Pulse:
 
 
 def test_field_names():
-    assert field_name(raising) == "tests.test_coupling.raising"
-    assert field_name(Pulse()) == "tests.test_coupling.Pulse"
+    assert field_name(raising) == "tests.dynamics.test_coupling.raising"
+    assert field_name(Pulse()) == "tests.dynamics.test_coupling.Pulse"
 
 
 # --- trouble --------------------------------------------------------------------------------------------------------
@@ -433,6 +433,6 @@ def test_a_moment_that_blows_up_is_blamed_on_the_step(length):
 
 def test_an_unsolved_velocity_equation_stops_the_run(monkeypatch):
     coupling = couple(3, 0.5)
-    monkeypatch.setattr("llgnegf.coupling._MOST_DIRECTIONS", 1)
+    monkeypatch.setattr("llgnegf.dynamics.velocity_equation._MOST_DIRECTIONS", 1)
     with pytest.raises(RunError, match=r"did not converge at t = 0 \(residual .*electrons\.velocity_feedback = false"):
         coupling.velocity(0.0, coupling.magnet.pack(random_moments(3)))

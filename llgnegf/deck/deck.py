@@ -1,7 +1,7 @@
 """Decks: reading, overriding and judging the TOML description of a run.
 
 A wrong deck raises `DeckError` with every mistake at once, one line each: the dotted key, the value, what is allowed
-and, for an unknown key, the likely one.  The tables themselves are in `deck_schema.py`.
+and, for an unknown key, the likely one.  The tables themselves are in `tables.py`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llgnegf.deck_checks import close_to, cross_problems, describe, show
-from llgnegf.deck_edit import edited, parse_override
-from llgnegf.deck_schema import (
+from llgnegf.deck.conflicts import cross_problems
+from llgnegf.deck.edit import edited
+from llgnegf.deck.messages import close_to, describe, show
+from llgnegf.deck.tables import (
     Electrons,
     FromFile,
     Integrator,
@@ -31,20 +32,9 @@ from llgnegf.deck_schema import (
     Texture,
     Units,
     method_table,
-    parse_wall_time,
     root,
 )
 from llgnegf.errors import DeckError
-
-__all__ = [
-    "Deck",
-    "changes_past",
-    "load_deck",
-    "parse_deck",
-    "parse_override",
-    "parse_wall_time",
-    "shipped_decks",
-]
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
@@ -165,8 +155,9 @@ def parse_deck(
 
 def shipped_decks() -> dict[str, tuple[Path, str]]:
     """Decks that come with the package: name -> (path, title), in alphabetical order."""
-    packaged = Path(__file__).parent / "_decks"  # made by setup.py; a checkout has runs/ instead
-    folder = packaged if packaged.is_dir() else Path(__file__).parent.parent / "runs"
+    package = Path(__file__).parent.parent
+    packaged = package / "_decks"  # made by setup.py; a checkout has runs/ instead
+    folder = packaged if packaged.is_dir() else package.parent / "runs"
     decks = {}
     for path in sorted(folder.glob("*.toml")):
         try:

@@ -6,10 +6,12 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint, refresh, resume, run
+from llgnegf import resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
+from llgnegf.dynamics import adaptive
 from llgnegf.errors import RunError
+from llgnegf.runfile import checkpoint
 
 CHAIN = """
 [lattice]
@@ -149,8 +151,8 @@ def test_nothing_moves_nothing_is_asked():
     still = {"texture": {"kind": "uniform"}, "magnet__field": [0, 0, 0.1], "electrons__gate": []}
     followed = Followed(600.0, **still)
     assert len(followed.evaluated) < 30
-    assert followed.stepper.stride == refresh._LONGEST_STRIDE
-    assert np.diff(followed.stepper.nodes).max() == refresh._LONGEST_STRIDE
+    assert followed.stepper.stride == adaptive._LONGEST_STRIDE
+    assert np.diff(followed.stepper.nodes).max() == adaptive._LONGEST_STRIDE
 
 
 def pulse(t, m):
@@ -166,7 +168,7 @@ def test_a_stride_that_was_too_long_is_tried_again():
     exact = Followed(8.0, field=pulse, integrator__electrons="stage", electrons__tolerance=1e-8)
     assert abs(followed.moments - exact.moments).max() < 3e-3
     with pytest.MonkeyPatch.context() as patch:  # without rejections the pulse is missed
-        patch.setattr(refresh.Adaptive, "_errors", lambda self, ahead, field: {1: 0.0})
+        patch.setattr(adaptive.Adaptive, "_errors", lambda self, ahead, field: {1: 0.0})
         careless = Followed(8.0, field=pulse, electrons__tolerance=1e-4)
     assert abs(careless.moments - exact.moments).max() > 3e-2
 
@@ -196,7 +198,7 @@ def test_lagrange_gives_polynomials_exactly(nodes):
     coefficients = np.arange(1.0, len(nodes) + 1)
     values = np.polyval(coefficients, np.array(nodes) / 10)
     for x in (-1.0, 2.5, nodes[-1], 14.0):
-        assert refresh.lagrange(nodes, x) @ values == pytest.approx(np.polyval(coefficients, x / 10), rel=1e-11)
+        assert adaptive.lagrange(nodes, x) @ values == pytest.approx(np.polyval(coefficients, x / 10), rel=1e-11)
 
 
 @pytest.mark.parametrize("nodes", [[3], [0, 4], [1, 2, 8], [0, 1, 3, 4]])
@@ -204,11 +206,11 @@ def test_share_is_the_ratio_of_the_errors_of_both_polynomials(nodes):
     """Of t^n, whose n-th derivative is constant."""
     ahead, n = 12, len(nodes)
     values = np.array(nodes, float) ** n
-    extrapolation = abs(refresh.lagrange(nodes, ahead) @ values - ahead**n)
+    extrapolation = abs(adaptive.lagrange(nodes, ahead) @ values - ahead**n)
     inner = [*nodes[1:], ahead]
     between = np.linspace(nodes[-1], ahead, 2001)
-    found = [refresh.lagrange(inner, x) @ np.array(inner, float) ** n - x**n for x in between]
-    assert refresh.share(nodes, ahead) == pytest.approx(abs(np.array(found)).max() / extrapolation, rel=0.01)
+    found = [adaptive.lagrange(inner, x) @ np.array(inner, float) ** n - x**n for x in between]
+    assert adaptive.share(nodes, ahead) == pytest.approx(abs(np.array(found)).max() / extrapolation, rel=0.01)
 
 
 # --- frames, ends and checkpoints change no bit ---------------------------------------------------------------------

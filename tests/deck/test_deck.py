@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llgnegf.deck import changes_past, load_deck, parse_deck, parse_override, parse_wall_time, shipped_decks
-from llgnegf.deck_edit import edited
-from llgnegf.deck_schema import Root, Table
+from llgnegf.deck.edit import edited
+from llgnegf.deck.tables import Root, Table
 from llgnegf.errors import DeckError
 
 SMALL = """

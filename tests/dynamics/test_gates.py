@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from llgnegf.deck_schema import Gate
-from llgnegf.gates import Gates
+from llgnegf.deck.tables import Gate
+from llgnegf.dynamics.gates import Gates
 
 
 def gate(columns=(0,), amplitude=0.8, frequency=0.5, phase=0.0):

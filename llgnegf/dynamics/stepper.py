@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.deck import Deck
+from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
 
 # What a stepper remembers: its own part of a checkpoint.
@@ -20,21 +20,21 @@ Remembered = dict[str, NDArray[Any]]
 
 
 class Instant:
-    """A run after n steps.  What is not known when it is reached is evaluated when first asked for, and once.
+    """A run after n steps.  Quantities not known by then are evaluated when first asked for, and only once.
 
-    n, t: steps taken and time; y: packed moments (`Magnet.pack`); m, velocity: (nx[, ny], 3), unit vectors and dm/dt.
+    magnet: the classical terms; n, t: steps taken and time; y: packed moments (`Magnet.pack`); m, velocity: unit
+    vectors and dm/dt, (nx[, ny], 3).
     """
 
-    def __init__(self, deck: Deck, magnet: Magnet, n: int, y: np.ndarray, velocity: np.ndarray) -> None:
+    def __init__(self, magnet: Magnet, n: int, t: float, y: np.ndarray, velocity: np.ndarray) -> None:
         """velocity: packed."""
-        self.deck, self.n, self.t, self.y = deck, n, n * deck.integrator.step, y
+        self.magnet, self.n, self.t, self.y = magnet, n, t, y
         self.m, self.velocity = magnet.unpack(y).copy(), magnet.unpack(velocity)
-        self._magnet = magnet
 
     @cached_property
     def energies(self) -> dict[str, float]:
         """Energy of the moments by term and in all: exchange, dmi, anisotropy, zeeman, classical."""
-        return self._magnet.energies(self.y)
+        return self.magnet.energies(self.y)
 
 
 class Stepper(Protocol):
@@ -50,7 +50,7 @@ class Stepper(Protocol):
         """Steps taken and packed moments after one step or more, from step n with moments y, at most to `limit`.
 
         y is left as it is.  Raises RunError where a step is wrong, such as one that stretches moments
-        (`watch.check_moments`), ValueError or ArithmeticError where there is none.
+        (`check_moments`), ValueError or ArithmeticError where the equations have no solution.
         """
         ...
 
@@ -65,3 +65,24 @@ class Stepper(Protocol):
     def restore(self, remembered: Remembered) -> None:
         """Takes up what `state` gave, also that of an older version."""
         ...
+
+
+def check_moments(m: np.ndarray, n: int, dt: float, stretched: tuple[int, ...] | None = None) -> None:
+    """RunError where moments are no numbers, or a site was `stretched` by the step.
+
+    m: (..., 3), after step n of length dt; stretched: `Magnet.stretched`.
+    """
+    wrong = np.argwhere(~np.isfinite(m).all(axis=-1))
+    if stretched is None and not len(wrong):
+        return
+    site = wrong[0].tolist() if len(wrong) else list(stretched or ())
+    what = (
+        f"the moment of site {site} is not finite at t = {n * dt:g}"
+        if len(wrong)
+        else f"the step to t = {n * dt:g} changed the length of the moment of site {site} by more than "
+        f"{100 * Magnet.LARGEST_STRETCH:.0f} %"
+    )
+    raise RunError(
+        f"{what}: integrator.step = {dt:g} is too large, or a term of the deck is; try half the step, --set "
+        f"integrator.step={dt / 2:g}. The last checkpoint is kept"
+    )

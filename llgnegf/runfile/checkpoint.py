@@ -10,18 +10,13 @@ run as `RUN.h5.ckpt` through a temporary file, fsync, `os.replace` and fsync of 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import os
-import platform
-import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import FileError
+from llgnegf.runfile.disk import disk_errors, sync_folder
+from llgnegf.runfile.provenance import environment
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # version 1 also held a velocity and a field, which nothing started from
 KEPT = 3
 _MAGIC = b"LLGNEGF checkpoint\n"
 _LENGTH = struct.Struct("<Q")
@@ -41,16 +39,13 @@ _SHA = 32
 class State:
     """All that the next step depends on.  The time is step * dt: never accumulated, so never stored.
 
-    moment, velocity: (nx[, ny], 3), unit vectors and dm/dt where a scheme starts from it (else zero); solves: Green's
-    functions evaluated so far; held_field: the field of the electrons where a step holds it fixed; extra: whatever
-    else a coupling scheme or integrator remembers.
+    moment: (nx[, ny], 3), unit vectors; solves: Green's functions evaluated so far; extra: what the stepper remembers
+    (`Stepper.state`), arrays of numbers or texts by name.
     """
 
     step: int
     moment: NDArray[np.float64]
-    velocity: NDArray[np.float64]
     solves: int = 0
-    held_field: NDArray[np.float64] | None = None
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -132,57 +127,6 @@ def load_newest(run_path: str | Path) -> tuple[State, dict[str, Any]]:
     raise FileError(f"{run_path}: there is no checkpoint beside it ({run_path}.ckpt); {remedy}")
 
 
-def environment_changes(header: Mapping[str, Any]) -> list[str]:
-    """What differs between the machine that wrote a checkpoint and this one and may change the last bits of a run."""
-    then, now = header.get("environment", {}), environment()
-    keys = dict.fromkeys([*then, *now])
-    return [f"{key}: {then.get(key)} then, {now.get(key)} now" for key in keys if then.get(key) != now.get(key)]
-
-
-def environment() -> dict[str, str]:
-    """Versions, BLAS, processor and thread settings: what the last bits of a result depend on beside the state."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_CORETYPE")
-    return {
-        **versions(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "blas": _blas(),
-        **{name: os.environ.get(name, "unset") for name in threads},
-    }
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of this package and of the libraries that compute, without importing them."""
-    from llgnegf._version import __version__
-
-    found = {"llgnegf": __version__}
-    for name in ("numpy", "scipy", "numba", "h5py"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-@cache
-def _processor() -> str:
-    """Its model: libraries choose their kernels by it, and other kernels round otherwise."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
-
-
-@cache
-def _blas() -> str:
-    config: Any = np.show_config(mode="dicts")
-    blas = config.get("Build Dependencies", {}).get("blas", {})
-    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
-
-
 # --- the bytes ------------------------------------------------------------------------------------------------------
 
 
@@ -191,9 +135,7 @@ class _Damaged(Exception):
 
 
 def _payload(state: State) -> bytes:
-    arrays: dict[str, Any] = {"moment": state.moment, "velocity": state.velocity}
-    if state.held_field is not None:
-        arrays["held_field"] = state.held_field
+    arrays: dict[str, Any] = {"moment": state.moment}
     arrays.update({f"extra/{name}": array for name, array in state.extra.items()})
     for name, array in arrays.items():
         if np.asarray(array).dtype.hasobject:  # would be pickled, and refused when read
@@ -211,8 +153,9 @@ def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
     if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
         raise _Damaged("its header is damaged (checksum)")
     header = json.loads(data[start:end])
-    if header["format_version"] != FORMAT_VERSION:
-        raise _Damaged(f"has format {header['format_version']}; this version of llgnegf reads {FORMAT_VERSION}")
+    if header["format_version"] not in READABLE:
+        readable = " and ".join(map(str, READABLE))
+        raise _Damaged(f"has format {header['format_version']}; this version of llgnegf reads {readable}")
     payload = data[end + _SHA :]
     if len(payload) != header["payload_bytes"]:
         raise _Damaged(f"holds {len(payload)} bytes of data instead of {header['payload_bytes']}")
@@ -222,50 +165,7 @@ def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
         state = State(
             step=header["step"],
             moment=arrays["moment"],
-            velocity=arrays["velocity"],
             solves=header["solves"],
-            held_field=arrays.get("held_field"),
             extra={name.removeprefix("extra/"): arrays[name] for name in arrays if name.startswith("extra/")},
         )
     return state, header
-
-
-# --- disk trouble, here and in the run file -------------------------------------------------------------------------
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space or choose another folder with -o",
-    errno.EDQUOT: "your quota is used up: free some space or choose another folder with -o",
-    errno.EFBIG: "the file grew beyond the limit for one file: choose another folder or a larger run.save_every",
-    errno.EACCES: "permission denied: choose a folder you may write to with -o",
-    errno.EPERM: "permission denied: choose a folder you may write to with -o",
-    errno.EROFS: "the file system is read-only: choose another folder with -o",
-    errno.ENOENT: "no such file or folder: make the folder first, or correct the path",
-    errno.EISDIR: "it is a folder: give the name of a file",
-    errno.ENOTDIR: "a part of the path is a file, not a folder: correct the path",
-    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
-    errno.EIO: "the disk reports an input/output error: check it, then resume from the last checkpoint",
-}
-
-
-@contextlib.contextmanager
-def disk_errors(path: str | Path, doing: str) -> Iterator[None]:
-    """Turns errors of the operating system, HDF5's included, into a FileError that names path and remedy."""
-    try:
-        yield
-    except Exception as error:
-        # HDF5 raises whatever it likes, ValueError for a full disk included, and puts errno into the text only.
-        found = re.search(r"errno = (\d+)", str(error))
-        if not isinstance(error, OSError) and found is None:
-            raise
-        code = getattr(error, "errno", None) or (int(found[1]) if found else None)
-        reason = _REMEDIES.get(code or 0) or (os.strerror(code) if code else str(error))
-        raise FileError(f"{path}: cannot {doing}: {reason}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

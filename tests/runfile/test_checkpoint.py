@@ -6,9 +6,11 @@ import os
 import numpy as np
 import pytest
 
-from llgnegf import checkpoint
-from llgnegf.checkpoint import State, checkpoint_paths, disk_errors, environment_changes, load_newest, save
 from llgnegf.errors import FileError
+from llgnegf.runfile import checkpoint
+from llgnegf.runfile.checkpoint import State, checkpoint_paths, load_newest, save
+from llgnegf.runfile.disk import disk_errors
+from llgnegf.runfile.provenance import environment_changes
 
 
 @pytest.fixture
@@ -16,16 +18,19 @@ def state(rng):
     return State(
         step=12345,
         moment=rng.normal(size=(4, 3)),
-        velocity=np.array([[-0.0, np.nextafter(0, 1), np.inf]] * 4),
         solves=10**15,
-        held_field=rng.normal(size=(4, 3)),
-        extra={"history": rng.normal(size=(2, 4, 3)), "count": np.array(7), "a/b c": np.arange(3)},
+        extra={
+            "edge": np.array([[-0.0, np.nextafter(0, 1), np.inf]] * 4),
+            "history": rng.normal(size=(2, 4, 3)),
+            "count": np.array(7),
+            "a/b c": np.arange(3),
+        },
     )
 
 
 def same(a: State, b: State) -> bool:
     def arrays(s):
-        return {"moment": s.moment, "velocity": s.velocity, "held": s.held_field, **s.extra}
+        return {"moment": s.moment, **s.extra}
 
     one, two = arrays(a), arrays(b)
     return (a.step, a.solves) == (b.step, b.solves) and one.keys() == two.keys() and all(
@@ -33,7 +38,6 @@ def same(a: State, b: State) -> bool:
         and np.shape(one[k]) == np.shape(two[k])
         and np.asarray(one[k]).dtype == np.asarray(two[k]).dtype
         for k in one
-        if one[k] is not None or two[k] is not None
     )  # fmt: skip
 
 
@@ -52,17 +56,16 @@ def test_round_trip_is_bitwise(tmp_path, state):
 
 
 def test_optional_parts_may_be_absent(tmp_path, rng):
-    plain = State(step=0, moment=rng.normal(size=(2, 3, 3)), velocity=np.zeros((2, 3, 3)))
+    plain = State(step=0, moment=rng.normal(size=(2, 3, 3)))
     save(tmp_path / "r", plain, "", 1)
     loaded, _ = load_newest(tmp_path / "r")
     assert same(plain, loaded)
-    assert loaded.held_field is None
     assert loaded.extra == {}
 
 
 def test_three_are_kept_and_the_newest_is_loaded(tmp_path, state):
     for step in range(5):
-        save(tmp_path / "r", State(step, state.moment, state.velocity), "", step)
+        save(tmp_path / "r", State(step, state.moment), "", step)
     assert [path.exists() for path in checkpoint_paths(tmp_path / "r")] == [True] * 3
     for step in (4, 3, 2):
         loaded, header = load_newest(tmp_path / "r")
@@ -73,7 +76,7 @@ def test_three_are_kept_and_the_newest_is_loaded(tmp_path, state):
 
 
 def test_every_flipped_byte_is_noticed(tmp_path, rng):
-    small = State(step=1, moment=rng.normal(size=(1, 3)), velocity=np.zeros((1, 3)))
+    small = State(step=1, moment=rng.normal(size=(1, 3)))
     path = save(tmp_path / "r", small, "", 1)
     sound = path.read_bytes()
     for i in range(len(sound)):
@@ -90,7 +93,7 @@ def test_every_flipped_byte_is_noticed(tmp_path, rng):
 
 def test_falls_back_on_the_one_before_and_says_so(tmp_path, state):
     for step in range(3):
-        save(tmp_path / "r", State(step, state.moment, state.velocity), "", step)
+        save(tmp_path / "r", State(step, state.moment), "", step)
     newest, middle, _ = checkpoint_paths(tmp_path / "r")
     data = newest.read_bytes()
     newest.write_bytes(data[:-100] + bytes(100))
@@ -107,7 +110,7 @@ def test_falls_back_on_the_one_before_and_says_so(tmp_path, state):
 def test_cut_short_anywhere_an_earlier_checkpoint_survives(tmp_path, state, monkeypatch, call):
     """Dies at each step of saving; what is there afterwards loads, and the next save mends the rest."""
     for step in range(3):
-        save(tmp_path / "r", State(step, state.moment, state.velocity), "", step)
+        save(tmp_path / "r", State(step, state.moment), "", step)
     name, count = [*call.split(), "1"][:2]
     left = [int(count)]
     real = {"replace": os.replace, "fsync": os.fsync}
@@ -124,9 +127,9 @@ def test_cut_short_anywhere_an_earlier_checkpoint_survives(tmp_path, state, monk
         else:
             patch.setattr(checkpoint.os, name, dies)
         with pytest.raises(KeyboardInterrupt):
-            save(tmp_path / "r", State(3, state.moment, state.velocity), "", 3)
+            save(tmp_path / "r", State(3, state.moment), "", 3)
     assert load_newest(tmp_path / "r")[0].step == 2
-    save(tmp_path / "r", State(4, state.moment, state.velocity), "", 4)
+    save(tmp_path / "r", State(4, state.moment), "", 4)
     assert load_newest(tmp_path / "r")[0].step == 4
 
 
@@ -148,7 +151,7 @@ def test_environment_changes_are_named(tmp_path, state, monkeypatch):
 
 def test_python_objects_are_refused(tmp_path, state):
     with pytest.raises(TypeError, match="extra/x: a checkpoint holds plain numbers"):
-        save(tmp_path / "r", State(0, state.moment, state.velocity, extra={"x": np.array([{}])}), "", 1)
+        save(tmp_path / "r", State(0, state.moment, extra={"x": np.array([{}])}), "", 1)
 
 
 def test_disk_trouble_names_path_and_remedy(tmp_path, state):

@@ -1,0 +1,23 @@
+"""Decks: the TOML description of a run, read, overridden, judged.
+
+Knows nothing of the physics, of run files or of numba: `llgnegf list` and a typo in a deck need none of them.
+
+deck.py       the `Deck`, and how it is read        messages.py   what is wrong with a key, in words
+tables.py     every key, its range and default      conflicts.py  keys that contradict each other
+rules.py      what a single key accepts             edit.py       changing single keys, comments kept
+"""
+
+from llgnegf.deck.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck, shipped_decks
+from llgnegf.deck.edit import parse_override
+from llgnegf.deck.rules import parse_wall_time
+
+__all__ = [
+    "FREE_ON_RESUME",
+    "Deck",
+    "changes_past",
+    "load_deck",
+    "parse_deck",
+    "parse_override",
+    "parse_wall_time",
+    "shipped_decks",
+]

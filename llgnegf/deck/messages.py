@@ -1,0 +1,143 @@
+"""What is wrong with a key of a deck, in words: its dotted name, its value, what is allowed, the likely spelling."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from llgnegf.deck.tables import Root, root, rule_of, table_of
+
+
+def describe(raw: dict[str, Any], error: ValidationError) -> list[str]:
+    """One line for each mistake that the tables found in `raw`."""
+    return [_line(raw, _without_tag(found["loc"]), found["type"], found["msg"]) for found in error.errors()]
+
+
+def close_to(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant, if any."""
+    lower = {k.lower(): k for k in known}
+    matches = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return lower[matches[0]] if matches else None
+
+
+def dotted(loc: Iterable[str | int]) -> str:
+    """("electrons", "lead", 1, "side") -> electrons.lead[1].side; keys that TOML would quote are quoted."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            bare = part and all(c.isascii() and (c.isalnum() or c in "_-") for c in part)
+            text += ("." if text else "") + (part if bare else json.dumps(part))
+    return text
+
+
+def show(value: Any) -> str:
+    """A value as TOML would write it, shortened."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, str):
+        text = json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{key} = {show(item)}" for key, item in list(value.items())[:4]) + "}"
+    elif isinstance(value, list | tuple):
+        text = "[" + ", ".join(show(item) for item in value[:12]) + "]"
+    elif isinstance(value, int) and value.bit_length() > 256:  # printing it may be refused, and would say nothing
+        text = f"a whole number of {value.bit_length()} bits"
+    else:
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+# --- single keys --------------------------------------------------------------------------------------------------
+
+
+def _line(raw: dict[str, Any], loc: tuple[str | int, ...], kind: str, message: str) -> str:
+    key, value = dotted(loc), _at(raw, loc)
+    if kind == "extra_forbidden":
+        return _unknown_key(raw, loc)
+    if kind == "missing":
+        return f"{key} is missing: {_allowed(raw, loc)}"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing: must be {_kinds()}"
+    if kind == "union_tag_invalid":
+        likely = close_to(str(value["kind"]), Root.TEXTURES)
+        hint = f'; did you mean "{likely}"?' if likely else ""
+        return f"{key}.kind = {show(value['kind'])}: must be {_kinds()}{hint}"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        where = f"[{key}]" if isinstance(loc[-1], str) else "[[" + dotted(loc[:-1]) + "]]"
+        return f"{key} = {show(value)}: must be a table, {where}"
+    if kind == "tuple_type":
+        return f"{key} = {show(value)}: must be a list of tables, each written [[{key}]]"
+    if kind == "rule":
+        return f"{key} = {show(value)}: {message}"
+    raise AssertionError(f"no words for a mistake of type {kind} at {key}")
+
+
+def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    word, table = str(loc[-1]), _model(raw, loc[:-1])
+    known = list(table.model_fields)
+    likely = close_to(word, known)
+    if likely is None:  # perhaps the right key under the wrong heading
+        homes = [name for name, model in _all_tables() if word in model.model_fields and model is not table]
+        hint = f"; it belongs in [{homes[0]}]" if homes else ""
+    else:
+        hint = f'; did you mean "{likely}"?'
+    kind = _at(raw, (*loc[:-1], "kind")) if loc[:-1] == ("texture",) else None
+    scope = f'a texture of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"
+    return f"{dotted(loc)} = {show(_at(raw, loc))}: unknown key{hint} ({scope} knows {', '.join(known)})"
+
+
+def _allowed(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    """What a missing key should hold."""
+    field = _model(raw, loc[:-1]).model_fields[str(loc[-1])]
+    rule = rule_of(field)
+    if rule is not None:
+        return f"must be {rule.allowed}"
+    table, _ = table_of(field, None)
+    if table is None or field.discriminator:
+        return f"a table [{dotted(loc)}] with kind = {_kinds()}"
+    needed = ", ".join(name for name, inner in table.model_fields.items() if inner.is_required())
+    return f"a table [{dotted(loc)}] with at least {needed}"
+
+
+def _kinds() -> str:
+    *most, last = [f'"{kind}"' for kind in Root.TEXTURES]
+    return f"{', '.join(most)} or {last}"
+
+
+def _without_tag(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Drops the kind that pydantic puts after "texture": users write texture.width, not texture.bloch_wall.width."""
+    return loc[:1] + loc[2:] if len(loc) > 2 and loc[0] == "texture" else loc
+
+
+def _at(raw: Any, loc: tuple[str | int, ...]) -> Any:
+    for part in loc:
+        if isinstance(part, str):
+            raw = raw.get(part) if isinstance(raw, dict) else None
+        else:
+            raw = raw[part]
+    return raw
+
+
+def _model(raw: dict[str, Any], loc: tuple[str | int, ...]) -> type[BaseModel]:
+    """The class of the table at `loc`."""
+    model: type[BaseModel] = root()
+    for i, part in enumerate(loc):
+        if isinstance(part, str):
+            inner, _ = table_of(model.model_fields[part], _at(raw, loc[: i + 1]))
+            assert inner is not None
+            model = inner
+    return model
+
+
+def _all_tables(model: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in (model or root()).model_fields.items():
+        inner, _ = table_of(field, None)
+        if inner is not None:
+            yield f"{prefix}{name}", inner
+            yield from _all_tables(inner, f"{prefix}{name}.")

@@ -1,0 +1,166 @@
+"""Electrons refreshed only as often as their field needs it, by prediction and interpolation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from integrators.registry import Step as OneStep
+from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.refresh import Coupled
+from llgnegf.dynamics.stepper import Instant, Remembered
+from llgnegf.electrons import ToleranceError
+from llgnegf.errors import RunError
+
+# Most evaluations that an extrapolation goes through.  At a tolerance of 1e-6 a limit of 4 costs 1.6 times as many
+# evaluations in all; a limit of 7 saves none.
+_MOST_POINTS = 6
+# Evaluations before the first prediction.  Until then the electrons are evaluated at every stage: the error of first
+# steps with a polynomial of low order would remain in all that follows.
+_STARTING_POINTS = 3
+# Most steps between two evaluations.  So many steps cost little beside one evaluation of a large system.
+_LONGEST_STRIDE = 1000
+# Bounds of the next stride over the last one; _SAFETY < 1 keeps rejected strides rare.
+_SHRINK, _GROWTH, _SAFETY = 0.2, 2.0, 0.8
+
+
+class Adaptive(Coupled):
+    """Electrons as often as their field, a smooth function of time along the trajectory, needs it.
+
+    The moments are carried `stride` steps ahead in the field extrapolated through the last evaluations; the electrons
+    are evaluated there, and the same steps are taken again, now in the field interpolated through the new evaluation
+    too.  The distance between extrapolated and evaluated field gives an estimate of the interpolation error, which is
+    kept below the error that `tolerance` (of the spin density) allows each evaluation.  A stride with a larger error is
+    repeated with fewer steps, down to one; then only a shorter `integrator.step` makes the error smaller.
+
+    The component of the field along each moment exerts no torque and is left out: it is the largest, turns with the
+    moment, and would make a torque where the moment is not quite where it was predicted.
+    """
+
+    def __init__(self, coupling: Coupling, method: OneStep, dt: float, tolerance: float) -> None:
+        super().__init__(coupling, method, dt)
+        self.bound = abs(coupling.strength) * tolerance
+        self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last
+        self.fields = np.empty((0, *coupling.magnet.packed_shape))  # what was found there, energy
+        self.points, self.stride = _STARTING_POINTS, 1
+
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        if self._is_starting:
+            first = self._beginning(n, y)
+            self._keep(n, self._across(y, first.electron_field))
+            if self._is_starting:
+                here = self.fields[-1]
+                return self._step_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
+        if n == self.nodes[-1]:
+            self._look_ahead(n, y)
+        return self._carry(n, y, self.points + 1)
+
+    def instant(self, n: int, y: np.ndarray) -> Instant:
+        instant = super().instant(n, y)
+        if not self._is_starting:
+            self._begun = None  # this step asks no electrons where it begins
+        return instant
+
+    @property
+    def _is_starting(self) -> bool:
+        """Whether the electrons are asked at every stage of this step."""
+        return len(self.nodes) < _STARTING_POINTS
+
+    def state(self) -> Remembered:
+        plan = np.array([self.points, self.stride], dtype=np.int64)
+        nodes = np.array(self.nodes, dtype=np.int64)
+        return super().state() | {"nodes": nodes, "electron_fields": self.fields, "plan": plan}
+
+    def restore(self, remembered: Remembered) -> None:
+        super().restore(remembered)
+        self.nodes, self.fields = remembered["nodes"].tolist(), remembered["electron_fields"]
+        self.points, self.stride = remembered["plan"].tolist()
+
+    def _near(self, n: int) -> np.ndarray | None:
+        return self._field(n, min(self.points + 1, len(self.nodes))) if self.nodes else None
+
+    def _carry(self, n: int, y: np.ndarray, points: int) -> np.ndarray:
+        """One step in the field through the last `points` evaluations."""
+
+        def velocity(t: float, y: np.ndarray) -> np.ndarray:
+            return self.coupling.velocity_in(self._field(t / self.dt, points), t, y)
+
+        return self._integrate(velocity, n, y)
+
+    def _field(self, x: float, points: int) -> np.ndarray:
+        """Polynomial through the last `points` evaluations at x, a time in steps; packed, energy."""
+        # einsum, because BLAS may add in another order with another number of threads.
+        field: np.ndarray = np.einsum("i,iabc->abc", lagrange(self.nodes[-points:], x), self.fields[-points:])
+        return field
+
+    def _across(self, y: np.ndarray, field: np.ndarray | None) -> np.ndarray:
+        """The part of a field (packed) across each moment."""
+        assert field is not None
+        across: np.ndarray = field - y * (y * field).sum(axis=0)
+        return across
+
+    def _keep(self, n: int, field: np.ndarray) -> None:
+        self.nodes = [*self.nodes, n][-_MOST_POINTS - 1 :]
+        self.fields = np.concatenate([self.fields, field[None]])[-_MOST_POINTS - 1 :]
+
+    def _look_ahead(self, n: int, y: np.ndarray) -> None:
+        """Evaluate the electrons ahead of step n; choose the polynomial up to there and the stride from there."""
+        stride, longest = self.stride, _LONGEST_STRIDE
+        while True:
+            try:
+                field = self._predict(n, y, n + stride)
+            except (RunError, ToleranceError):
+                # The run may never get there: a prediction may be wrong, and a user's field may end with the run.
+                if stride == 1:
+                    raise
+                stride = longest = max(1, stride // 4)
+                continue
+            errors = self._errors(n + stride, field)
+            reach = {
+                points: (self.bound / error if error else math.inf) ** (1 / points) for points, error in errors.items()
+            }
+            points = max(reach, key=lambda points: reach[points])
+            if reach[points] >= 1 or stride == 1:
+                break
+            stride = longest = max(1, int(stride * max(_SHRINK, _SAFETY * reach[points])))
+        factor = min(_GROWTH, max(_SHRINK, _SAFETY * reach[points]))
+        if reach[points] < 1:
+            points = min(errors, key=lambda points: errors[points])
+        self._keep(n + stride, field)
+        self.points, self.stride = points, max(1, min(longest, int(stride * factor)))
+
+    def _predict(self, n: int, y: np.ndarray, ahead: int) -> np.ndarray:
+        """The field at the step `ahead`, where the extrapolated field leads from step n."""
+        for k in range(n, ahead):
+            y = self._carry(k, y, self.points)
+        motion = self.coupling.motion(ahead * self.dt, y, self._field(ahead, self.points))
+        return self._across(y, motion.electron_field)
+
+    def _errors(self, ahead: int, field: np.ndarray) -> dict[int, float]:
+        """{points: error of the field up to `ahead` when `field` is added to the last `points` evaluations}, energy.
+
+        It is the error of the polynomial without the oldest of them, and so an upper estimate for the one in use, which
+        is one order better.  It grows as the stride to the power `points`.
+        """
+        return {
+            points: share(self.nodes[-points:], ahead) * float(abs(field - self._field(ahead, points)).max())
+            for points in range(1, min(len(self.nodes), _MOST_POINTS) + 1)
+        }
+
+
+def lagrange(nodes: Sequence[float], x: float) -> np.ndarray:
+    """Weights of the values at `nodes` in the value at x of the polynomial through them, (n,)."""
+    return np.array([math.prod((x - b) / (a - b) for b in nodes if b != a) for a in nodes])
+
+
+def share(nodes: Sequence[float], ahead: float) -> float:
+    """Error of an interpolation relative to that of an extrapolation, whose next derivative is the same.
+
+    The extrapolation leads from `nodes` (n) to `ahead`; the interpolation is through `ahead` and all but the first of
+    `nodes`, and its error is the largest between the last node and `ahead`.
+    """
+    x = np.linspace(nodes[-1], ahead, 33)
+    error = np.prod([abs(x - node) for node in (*nodes[1:], ahead)], axis=0)
+    return float(error.max()) / math.prod(ahead - node for node in nodes)

@@ -1,0 +1,167 @@
+"""The right-hand side: the velocity of moments that electrons act on and that act on the electrons.
+
+The electrons' field on the moments is B_el = back_action J_sd s (Hellmann-Feynman, s = Tr[rho sigma]).  To first
+order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, so that dm/dt is the solution of the equation in
+`velocity_equation.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from llgnegf.dynamics.gates import Gates
+from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
+from llgnegf.electrons import Device, Frozen, Response
+from llgnegf.electrons.counter import Counter
+from llgnegf.errors import RunError
+from llgnegf.magnet import Magnet
+
+Field = Callable[[float, np.ndarray], np.ndarray]
+
+# Within a step moments lengthen a little.  Beyond this length the step is far too large, and what the electrons answer
+# would mean nothing.
+_LONGEST_MOMENT = 10.0
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed).
+
+    tried: responses of the electrons that make up that to this motion, where any were needed.
+    """
+
+    velocity: np.ndarray
+    frozen: Frozen | None
+    electron_field: np.ndarray | None
+    tried: Tried | None = None
+
+    @cached_property
+    def response(self) -> Response | None:
+        """Of the electrons to this motion and to that of the gates."""
+        return None if self.tried is None else self.tried.together()
+
+
+class Coupling:
+    """The right-hand side of the self-consistent equations.
+
+    order 0: only s_ad acts; order 1: also the sea and surface terms, with `velocity_feedback` those of dm/dt as well
+    as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
+    `field(t, m)`: a user's own effective field, energy units, shape of m.
+
+    From one call to the next it keeps nothing but `solves`, the count of Green's functions evaluated by all electrons
+    that it froze.
+    """
+
+    def __init__(
+        self,
+        magnet: Magnet,
+        device: Device | None = None,
+        gates: Gates | None = None,
+        *,
+        order: int = 1,
+        velocity_feedback: bool = True,
+        back_action: float = 1.0,
+        velocity_tolerance: float = 1e-11,
+        field: Field | None = None,
+    ) -> None:
+        self.magnet, self.device, self.gates, self.field = magnet, device, gates, field
+        self.order, self.velocity_feedback = order, velocity_feedback
+        self.velocity_tolerance = velocity_tolerance
+        self.sd_exchange = device.sd_exchange if device else 0.0
+        self.strength = back_action * self.sd_exchange
+        self._counter = Counter()
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self._counter.count
+
+    @solves.setter
+    def solves(self, count: int) -> None:
+        self._counter.count = count
+
+    def freeze(self, t: float, m: np.ndarray) -> Frozen:
+        """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
+        assert self.device is not None
+        return self.device.freeze(m, self.gate_state(t)[0], self._counter)
+
+    def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
+        """dm/dt, packed."""
+        if self.strength == 0 and self.field is None:
+            return self.magnet.velocity(y)
+        return self.motion(t, y).velocity
+
+    def velocity_in(self, electron_field: np.ndarray | None, t: float, y: np.ndarray) -> np.ndarray:
+        """dm/dt, packed, in a given field of the electrons (packed): explicit, without evaluating them."""
+        return self.magnet.velocity(y, sum_of(self._user_field(t, y), electron_field))
+
+    def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None) -> Motion:
+        """Velocity, electrons and their field at time t and packed moments y.
+
+        near: a guess of the electrons' field (packed), from which the velocity equation is solved.  Raises RunError
+        where that equation has no solution, where moments are far longer than 1, and where a user's field is wrong.
+        """
+        own = self._user_field(t, y)
+        if self.device is None:
+            return Motion(self.magnet.velocity(y, own), None, None)
+        if not np.abs(y).max() < _LONGEST_MOMENT:  # NaN included
+            raise RunError(
+                f"a moment grew to a length above {_LONGEST_MOMENT:g} within a step, at t = {t:g}: integrator.step is "
+                "too large, or a term of the deck is; try half the step. The last checkpoint is kept"
+            )
+        rate = self.gate_state(t)[1]
+        frozen = self.freeze(t, self.magnet.unpack(y))
+        if self.strength == 0:
+            return Motion(self.magnet.velocity(y, own), frozen, None)
+        if self.order == 1 and self.velocity_feedback:
+            velocity, field, tried = solve(
+                self.magnet, frozen, self.strength, y, rate, own, near, t=t, tolerance=self.velocity_tolerance
+            )
+            return Motion(velocity, frozen, field, tried)
+        # First the response: the sweeps that it makes give the adiabatic part as well.
+        response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
+        sea, surface = (0, 0) if response is None else (response.sea, response.surface)
+        field = self._packed_field(frozen.adiabatic + sea + surface)
+        velocity = self.magnet.velocity(y, sum_of(own, field))
+        return Motion(velocity, frozen, field, None if response is None else Tried([response]))
+
+    def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """Gate voltages and their rates at t, each of the lattice's shape."""
+        assert self.device is not None
+        if not self.gates:
+            return np.zeros(self.device.shape), np.zeros(self.device.shape)
+        return self.gates.potential(t), self.gates.rate(t)
+
+    def _packed_field(self, density: np.ndarray) -> np.ndarray:
+        """Field of a density (..., 4) traced with 1, sigma_x, sigma_y, sigma_z."""
+        return self.magnet.pack(self.strength * density[..., 1:])
+
+    def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
+        if self.field is None:
+            return None
+        m = self.magnet.unpack(y).copy()
+        name = field_name(self.field)
+        try:
+            values = np.asarray(self.field(t, m), dtype=float)
+        except Exception as error:
+            raise RunError(f"field {name!r} raised {type(error).__name__} at t = {t:g}: {error}") from error
+        if values.shape != m.shape:
+            raise RunError(f"field {name!r} returned shape {values.shape} at t = {t:g}: expected {m.shape}")
+        if not np.isfinite(values).all():
+            site = np.argwhere(~np.isfinite(values).all(axis=-1))[0].tolist()
+            raise RunError(
+                f"field {name!r} returned {values[tuple(site)].tolist()} for site {site} at t = {t:g}: expected finite "
+                "numbers"
+            )
+        return self.magnet.pack(values)
+
+
+def field_name(field: Field) -> str:
+    """The name under which a user's field is recorded."""
+    module = getattr(field, "__module__", None)
+    name = getattr(field, "__qualname__", type(field).__qualname__)
+    return f"{module}.{name}" if module else name

@@ -1,0 +1,145 @@
+"""Steppers of moments that follow the LLG equation: electrons refreshed at every stage, once a step, or never.
+
+Each is a `stepper.Stepper` and advances by one step; `adaptive.py` has the one that refreshes as needed.  To refresh is
+to evaluate the electrons and with them their field on the moments.  Electrons evaluated for a frame are those with
+which the next step begins: each instant is evaluated once.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from integrators.registry import RightHandSide
+from integrators.registry import Step as OneStep
+from llgnegf.dynamics.coupling import Coupling, Motion
+from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
+
+
+class Classical:
+    """No electrons act on the moments.  Base of the others: one step dt of a method from `integrators`."""
+
+    def __init__(self, coupling: Coupling, method: OneStep, dt: float) -> None:
+        self.coupling, self.method, self.dt = coupling, method, dt
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far."""
+        return self.coupling.solves
+
+    @solves.setter
+    def solves(self, count: int) -> None:
+        self.coupling.solves = count
+
+    def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
+        y = self._step(n, y)
+        magnet = self.coupling.magnet
+        if magnet.stretched is not None:
+            check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
+        return n + 1, y
+
+    def instant(self, n: int, y: np.ndarray) -> Instant:
+        return self._at(n, y, self.coupling.motion(n * self.dt, y))
+
+    def state(self) -> Remembered:
+        return {}
+
+    def restore(self, remembered: Remembered) -> None:
+        pass
+
+    def _at(self, n: int, y: np.ndarray, motion: Motion) -> Instant:
+        coupling = self.coupling
+        if motion.frozen is None:
+            return Instant(coupling.magnet, n, n * self.dt, y, motion.velocity)
+        first_order = coupling.order == 1
+        feedback = first_order and coupling.velocity_feedback
+        return ElectronInstant(coupling, n, n * self.dt, y, motion, feedback=feedback, first_order=first_order)
+
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        """Packed moments at step n + 1."""
+        return self._integrate(partial(self.coupling.velocity_in, None), n, y)
+
+    def _integrate(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+        return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
+
+
+class Coupled(Classical):
+    """Electrons act on the moments.  What was evaluated for a frame is kept until the step that begins there."""
+
+    _begun: tuple[int, Motion] | None = None
+
+    def instant(self, n: int, y: np.ndarray) -> Instant:
+        motion = self.coupling.motion(n * self.dt, y, self._near(n))
+        # Without the frozen electrons: what their sweeps keep may be large.
+        self._begun = n, Motion(motion.velocity, None, motion.electron_field)
+        return self._at(n, y, motion)
+
+    def _near(self, n: int) -> np.ndarray | None:
+        """A guess of the electrons' field (packed) at step n, from which the velocity equation is solved."""
+        raise NotImplementedError
+
+    def _beginning(self, n: int, y: np.ndarray) -> Motion:
+        """Velocity and field at the beginning of step n, evaluated now unless a frame has done so."""
+        begun, self._begun = self._begun, None
+        return begun[1] if begun is not None and begun[0] == n else self.coupling.motion(n * self.dt, y, self._near(n))
+
+    def state(self) -> Remembered:
+        if self._begun is None:
+            return {}
+        n, motion = self._begun
+        assert motion.electron_field is not None
+        return {
+            "begun_step": np.array(n, dtype=np.int64),
+            "begun_velocity": motion.velocity,
+            "begun_field": motion.electron_field,
+        }
+
+    def restore(self, remembered: Remembered) -> None:
+        self._begun = None
+        if "begun_step" in remembered:  # absent in checkpoints between two frames and in older ones
+            motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
+            self._begun = int(remembered["begun_step"]), motion
+
+    def _step_from(self, first: np.ndarray, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+        """One step whose velocity at its beginning is known."""
+
+        def velocity(t: float, stage: np.ndarray) -> np.ndarray:
+            return first.copy() if stage is y and t == n * self.dt else rhs(t, stage)
+
+        return self._integrate(velocity, n, y)
+
+
+class Stage(Coupled):
+    """Electrons at every stage of a step; the field of one is the guess for the velocity equation of the next."""
+
+    field: np.ndarray | None = None
+
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        first = self._beginning(n, y)
+        self.field = first.electron_field
+        return self._step_from(first.velocity, self._velocity, n, y)
+
+    def _velocity(self, t: float, y: np.ndarray) -> np.ndarray:
+        motion = self.coupling.motion(t, y, self.field)
+        self.field = motion.electron_field
+        return motion.velocity
+
+    def _near(self, n: int) -> np.ndarray | None:
+        return self.field
+
+    def state(self) -> Remembered:
+        return super().state() | ({} if self.field is None else {"electron_field": self.field})
+
+    def restore(self, remembered: Remembered) -> None:
+        super().restore(remembered)
+        self.field = remembered.get("electron_field")
+
+
+class Step(Stage):
+    """Electrons at the beginning of each step, their field held during it: first order in the step."""
+
+    def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        self.field = self._beginning(n, y).electron_field
+        return self._integrate(partial(self.coupling.velocity_in, self.field), n, y)
