@@ -109,7 +109,8 @@ def solve(
             return vector - magnet.unpack(magnet.respond(y, packed_field(density))).ravel()
 
         operator = LinearOperator((b.size, b.size), matvec=image, dtype=float)
-        return gmres(operator, b, rtol=_INNER_TOLERANCE, atol=0.0, restart=_MOST_INNER, maxiter=1)[0]
+        found = gmres(operator, b, rtol=_INNER_TOLERANCE, atol=0.0, restart=_MOST_INNER, maxiter=1)[0]
+        return np.asarray(found)
 
     def answer(vector: np.ndarray, gates: np.ndarray) -> tuple[np.ndarray, Response]:
         response = frozen.respond(vector.reshape(shape), gates)

@@ -74,7 +74,7 @@ class LatticeCurrents(Currents):
     def divergence(self, origin: str) -> np.ndarray:
         """Spin flow out of each site minus the flow in, (nx, ny, 3)."""
         along_y = self.spin_y[origin]
-        return super().divergence(origin) + along_y - np.roll(along_y, 1, axis=1)
+        return np.asarray(super().divergence(origin) + along_y - np.roll(along_y, 1, axis=1))
 
 
 class Extended:

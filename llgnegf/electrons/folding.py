@@ -142,14 +142,16 @@ class Piece:
                 return energy, *self._full(energy, c, d / np.conj(slope), D * u, D.conj() * w / np.conj(slope))
         return None
 
-    def _slope(self, energy: complex, c: Vectors, d: Vectors, D: Vectors, G: Vectors, S: Vectors):
+    def _slope(
+        self, energy: complex, c: Vectors, d: Vectors, D: Vectors, G: Vectors, S: Vectors
+    ) -> tuple[complex, Vectors, Vectors]:
         """d^+ K_n' c, and the amplitudes of c and of d at the ends with those of all levels, (channels,)."""
         right, left = self.ends @ c, (self.ends @ d).conj()
         u = right + G @ (S @ right)
         w = left + (left @ S) @ G
         dD = self.folded.system.slope(energy, self.segment.open_modes)
         slope = np.vdot(d, c) - (w * dD) @ u - self._others_slope(energy, w * D, D * u)
-        return slope, u, w.conj()
+        return complex(slope), u, w.conj()
 
     def _full(self, energy: complex, c: Vectors, d: Vectors, right: Vectors, left: Vectors) -> tuple[Vectors, Vectors]:
         """Both vectors with the folded levels, which are driven by D u and D^* w at the ends."""

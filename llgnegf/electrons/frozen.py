@@ -241,7 +241,10 @@ class Frozen:
         spin, sea_flow, (rate, K) = self._precession(axis, frequency)
         return spin, *as_flow(sea_flow + self.sweeps.turning_into_leads(rate, K))
 
-    def _precession(self, axis: NDArray[np.float64], frequency: float):
+    def _precession(
+        self, axis: NDArray[np.float64], frequency: float
+    ) -> tuple[SpinDensity, NDArray[np.float64], tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
+        """All parts, the flow of the sea into the leads (2, 4), and dH/dt with the generator of the rotation."""
         K = rotation_generator(axis, frequency)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
