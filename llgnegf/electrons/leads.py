@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .modes import Modes
+from .modes import Modes, chain_self_energy
 from .quadrature import fermi, fermi_derivative
 
 SIDES = ("left", "right")
@@ -73,6 +73,11 @@ class AttachedLead:
     def injection(self, energy: float) -> NDArray[np.complex128]:
         """sqrt(Gamma) of the open modes at a real energy, (n, 2 p) for p open modes: what comes in from this lead."""
         return self.modes.sources(energy, self.coupling)
+
+    def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Sigma and dSigma/dE of the single mode of a chain at energies of any shape; the same for both spins."""
+        modes = self.modes
+        return chain_self_energy(energy, modes.hopping, self.coupling, float(modes.energies[0]))
 
     def of_modes(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Sigma of each mode at energies z (k,): (k, ny), energy; the same for both spins."""

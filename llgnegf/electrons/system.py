@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, AttachedLead, Lead, Occupation
-from .modes import Modes, chain_self_energy, transverse_modes
+from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
 
@@ -250,7 +250,7 @@ class System:
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """[(Sigma, dSigma/dE) for left, right] of a chain at `energy`, of any shape; scalars in spin space."""
-        return [chain_self_energy(energy, self.hopping, coupling, self.onsite) for coupling in self.couplings]
+        return [lead.on_chain(energy) for lead in self.ends]
 
     def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
         """For both ends: orbitals (2 site + spin) of the dense Hamiltonian, Sigma and dSigma/dE on them."""
