@@ -255,8 +255,9 @@ class ChainSurface:
             return nothing
         if self.needs_arcs:
             return None
-        # A Gauss rule of a few energies follows no more than a turn or so of the integrand within kT.
-        chosen = None if self._ripple * kT > 4 else self._gauss_rule(drive, target)
+        # A few energies follow no more than a turn or so of the integrand within kT, and no narrow level.
+        smooth = self._ripple * kT <= 4 and self.narrowest >= kT
+        chosen = self._gauss_rule(drive, target) if smooth else None
         return chosen or self._trapezoidal_rule(drive, target)
 
     def _gauss_rule(self, drive: Drive, target: float) -> RealRule | None:
