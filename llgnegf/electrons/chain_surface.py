@@ -225,7 +225,8 @@ class ChainSurface:
             return True
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
-        # In long wires arcs are expensive, and smaller spacings of real energies are tried first.
+        # In long wires arcs are expensive, and smaller spacings are tried first; in shorter wires a rule
+        # with equidistant energies would fail for such narrow levels anyway.
         share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.6
         return self.narrowest < min(share * self._longest_spacing, device.temperature)
 

@@ -109,7 +109,7 @@ class Step:
         lost = max(lost, size * self.edge_blur) if size > 100 else lost
         if lost > device.tolerance * max(1.0, size):
             raise ToleranceError(
-                f"at temperature = 0 the first order is known to {lost:.1e} only, electrons.tolerance is "
+                f"at temperature = 0 the error of the first order is {lost:.1e}, but electrons.tolerance is "
                 f"{device.tolerance:.1e}: {self.sharp}; change electrons.fermi_energy, or use a temperature > 0 or a "
                 "larger tolerance"
             )
@@ -185,7 +185,7 @@ def choose_step(frozen: Probed) -> Step:
         sharp = f"a level at {level:.16g} lies {abs(level - mu):.1e} from the Fermi energy {mu:.16g}"
     if unresolved and not near_root:
         raise ToleranceError(
-            f"{sharp} at temperature = 0, so that its occupation hangs on the last digits: change "
+            f"{sharp} at temperature = 0, so that its occupation depends on rounding of the Fermi energy: change "
             "electrons.fermi_energy, or use a temperature > 0"
         )
     return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur, largest)
@@ -258,8 +258,8 @@ def _in_the_gap(
         )
     if room <= rounding:
         raise ToleranceError(
-            f"{sharp}: at temperature = 0 their occupation hangs on the last digits; change electrons.fermi_energy, or "
-            "use a temperature > 0"
+            f"{sharp}: at temperature = 0 their occupation depends on rounding of the Fermi energy; change "
+            "electrons.fermi_energy, or use a temperature > 0"
         )
     gap = min(asked, 1e-3 * room)
     nearness = max(1.0, *(t * abs(part).max() for place in places for part in _parts(frozen.probe(place + 1j * gap))))
@@ -308,9 +308,9 @@ def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray
     level = _level_next_to(frozen, step)
     raise ToleranceError(
         f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
-        f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response is known "
-        f"to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature > 0, another Fermi "
-        "energy, a stronger coupling to the leads or a larger electrons.tolerance"
+        f"half-width of {abs(level.imag):.1e}; by rounding the error of the response is {loss * size:.1e}, but only "
+        f"{device.tolerance * size:.1e} is allowed: use a temperature > 0, another Fermi energy, a stronger coupling "
+        "to the leads or a larger electrons.tolerance"
     )
 
 

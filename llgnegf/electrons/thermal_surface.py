@@ -630,8 +630,8 @@ class ThermalSurface:
             out += np.real(_site_traces(a, b)).reshape(out.shape)
         if not np.isfinite(out).all():
             raise ToleranceError(
-                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: energies out of all "
-                "scale or a level exactly at a band edge; change electrons.fermi_energy or electrons.temperature"
+                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: an energy is out of "
+                "range or a level lies exactly at a band edge; change electrons.fermi_energy or electrons.temperature"
             )
         return out
 
@@ -768,7 +768,7 @@ class ThermalSurface:
                 raise ToleranceError(
                     f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from "
                     f"the Fermi energy, has a half-width of {gamma:.1e}: its Fermi-surface response is {response:.1e} "
-                    f"and cannot be had to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a "
+                    f"and cannot be computed to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a "
                     "stronger coupling to the leads, or temperature = 0.0"
                 )
 
