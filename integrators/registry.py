@@ -17,10 +17,10 @@ Step = Callable[[RightHandSide, float, Array, float], Array]
 class Method:
     """A one-step method.
 
-    `step(rhs, t, y, dt)` returns y(t + dt) as a new array and leaves y alone.  `rhs(t, y)` returns dy/dt as a new
+    `step(rhs, t, y, dt)` returns y(t + dt) as a new array and does not change y.  `rhs(t, y)` returns dy/dt as a new
     array of y's shape; y is float64 and C-contiguous, of any shape.  `order` is the global order of convergence,
-    `stages` the calls of `rhs` per step, `stability` the rate times dt beyond which every damped motion grows, `source`
-    where the method comes from.
+    `stages` the number of calls of `rhs` per step, `stability` the limit of rate times dt above which a purely damped
+    motion (dy/dt = -rate y) grows, `source` the publication of the method.
     """
 
     name: str

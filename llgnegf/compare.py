@@ -1,9 +1,8 @@
-"""Frozen Green's functions of a run beside the exact steady precession.
+"""The first-order electrons of a run compared with the exact steady precession.
 
-A run with imposed precession is compared site by site and contribution by contribution with the exact density matrix
-in the rotating frame.  A self-consistent run of one moment is compared frame by frame, at the rotation that carries
-the moment at that instant: the frequency about the axis of the classical effective field, and the nutation that
-remains.
+A run with imposed precession is compared site by site with the exact density matrix in the rotating frame, for each
+contribution.  A self-consistent run of one moment is compared frame by frame with the exact steady precession that has
+the instantaneous rotation of the moment: precession about the classical effective field, plus nutation.
 """
 
 from __future__ import annotations
@@ -24,17 +23,19 @@ CONTRIBUTIONS = ("geometric", "sea", "surface")
 
 
 class NothingToCompare(LLGNEGFError):
-    """The run has no exact steady precession to be compared with."""
+    """There is no exact steady precession with which this run could be compared; exit code 2."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One instant: spin densities (n, 3) by contribution beside the exact one, with what turns them into torques.
+    """One instant: first-order spin densities by contribution, and the exact one.
 
-    parts: contribution -> Tr[rho sigma]; exact: all of the exact spin density but the adiabatic part; frequency and
-    axis of the rotation that the exact result belongs to.
+    time; m, velocity: (n, 3) moments and dm/dt (1/time); parts: contribution -> Tr[rho sigma] (n, 3); exact: (n, 3),
+    exact spin density minus its adiabatic part; frequency (1/time), axis (3,): rotation of the exact result;
+    sd_exchange: energy, for torques; pumped_spin: (2,), exact spin current along the axis into the left and the right
+    lead, 1/time.
     """
 
     time: float
@@ -59,7 +60,7 @@ class Comparison:
 
     @property
     def relative_error(self) -> np.ndarray:
-        """|sum - exact|/|exact|, (n,); NaN where there is nothing to compare with."""
+        """|sum - exact|/|exact|, (n,); NaN where the exact spin density is zero."""
         size = np.linalg.norm(self.exact, axis=1)
         return np.divide(self.absolute_error, size, out=np.full(len(size), np.nan), where=size > 0)
 
@@ -115,7 +116,8 @@ def _norm_ratio(difference: np.ndarray, reference: np.ndarray) -> float:
 def compare(run: Run, max_frames: int = 25) -> list[Comparison]:
     """One `Comparison` for a precession run (its last frame), up to `max_frames` for a single self-consistent moment.
 
-    Raises NothingToCompare where no exact result exists, RunError where its integrals do not converge.
+    Raises NothingToCompare if no exact result exists for this kind of run, RunError if the run has no frame or an
+    integral of the exact result does not converge.
     """
     deck = run.deck
     _check_comparable(deck)
@@ -182,10 +184,11 @@ def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
 
 
 def instantaneous_rotation(m: np.ndarray, velocity: np.ndarray, field: np.ndarray) -> tuple[np.ndarray, float]:
-    """Axis (3,) and frequency of the rigid rotation Omega x m = velocity that one moment is in.
+    """Axis (3,) and frequency (1/time) of the instantaneous rotation Omega x m = velocity of one moment.
 
-    Omega = omega b + nutation, with b the field's direction: precession about the field and a turn towards it about
-    b x m.  Without a field, or with the moment along it, Omega = m x velocity, the shortest rotation.
+    m, velocity, field: (3,).  Many Omega satisfy this equation.  The one chosen is Omega = omega b + nutation, with b
+    the direction of the field: precession about b, and a rotation about b x m, which changes the angle to b.  Without
+    a field, or with the moment along it, it is the slowest one, Omega = m x velocity.
     """
     length = np.linalg.norm(field)
     rotation = np.cross(m, velocity)

@@ -1,7 +1,7 @@
 """Measures of a texture: topological charge, wall position and tilt, skyrmion centre.
 
 Moments are (nx, 3) or (nx, ny, 3), unit vectors or zero (vacancy); ValueError for other shapes. Positions are index
-coordinates. What a texture does not have (no wall, no skyrmion) is NaN, not an error: a run goes on after its wall
+coordinates. If a texture has no wall or no skyrmion, the result is NaN, not an error: a run continues after its wall
 has left the lattice.
 """
 
@@ -52,9 +52,9 @@ def wall_position(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: fl
     """Position along x where m.k changes sign (k = easy axis), averaged over the rows of a square lattice.
 
     Between the two sites u = artanh(m.k) is interpolated linearly, so that a wall m.k = ±tanh((x - X)/W) gives X
-    exactly, for any W. Of several crossings of a row the one nearest to `near` counts, or without `near` the first;
-    rows without one are left out; NaN if there is none. Vacancies are skipped. A seam of a periodic lattice is not
-    looked across.
+    exactly, for any W. If a row has several crossings, the one nearest to `near` counts, or without `near` the first;
+    rows without a crossing are left out; NaN if no row has one. Vacancies are skipped. A crossing between the last and
+    the first site of a periodic lattice is not found.
     """
     positions = [position for _, position, _ in _walls(_square(m), easy_axis, near)]
     return float(np.mean(positions)) if positions else math.nan
@@ -107,7 +107,10 @@ def _walls(m: NDArray, easy_axis: Sequence[float], near: float | None) -> list[t
 
 
 def _sign_changes(x: NDArray, u: NDArray) -> list[float]:
-    """Positions, ascending, where u(x) changes sign; zeros count where they part signs, or alone at either end."""
+    """Positions, ascending, where u(x) changes sign.
+
+    Zeros of u count if they separate values of opposite sign, or if there is a single one at either end.
+    """
     definite = np.flatnonzero(u)
     if definite.size == 0:
         return []
@@ -188,7 +191,10 @@ def thresholded_center(m: ArrayLike, threshold: float = -0.1, charge: int | None
 
 
 def _reversed(m: ArrayLike, charge: int | None, periodic: str) -> NDArray[np.float64] | None:
-    """m_z counted positive along the core (nx, ny); None for a chain or a background of no sign."""
+    """m_z, or -m_z if the core points down, (nx, ny): positive in the core.
+
+    None for a chain, or if the sign of the background cannot be determined.
+    """
     if np.ndim(m) == 2:
         _square(m)
         return None

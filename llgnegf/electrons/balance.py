@@ -1,11 +1,13 @@
-"""Does the spin balance on every site?  A check that shares nothing with how energies were chosen.
+"""Conservation of spin on every site: an error estimate that does not depend on how energies were chosen.
 
-To first order in the motion the torque of the electrons on a moment is the spin that stays on its site,
+To first order in the velocities the torque of the electrons on a moment equals the spin that the flows carry away from
+its site plus the rate at which the spin on the site changes,
 
     J_sd s_i x m_i = (flow out) - (flow in) + (1/2) ds_i/dt,
 
-with s of the sea and the surface part and ds/dt that of the adiabatic density, -(1/pi) int f Im[G Hd G].  A state that
-the Fermi-surface term misses, or an integral that is not what it should be, breaks it.
+where s and the flows are those of the sea and the surface part together, and ds/dt is the rate of the adiabatic spin
+density, -(1/pi) int f Im[G Hd G].  The equation is violated if the Fermi-surface term misses a state or an integral has
+not converged.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ def spin_balance(
 ) -> NDArray[np.float64]:
     """J_sd s x m minus divergence of the spin flow minus (1/2) ds/dt on every site: (n, 3) or (nx, ny, 3), energy.
 
-    mdot, potential_rate: as `Frozen.spin_density`; flows: `currents` of the same motion.  Zero up to a few times the
-    tolerance (and the hopping).  Discrete levels keep their occupation, so that ds/dt is that of the adiabatic density
-    without what fills or empties them.
+    mdot, potential_rate: as `Frozen.spin_density`; flows: `currents` of the same motion.  Correct results give zero
+    within a few tolerances times the hopping.  Discrete levels keep their occupation, so that the change of the
+    adiabatic density that would fill or empty them is left out of ds/dt.
     """
     spin = frozen.spin_density(mdot, potential_rate)
     torque = frozen.device.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)

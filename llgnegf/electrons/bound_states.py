@@ -1,8 +1,8 @@
-"""Discrete levels that the thermal window around the Fermi energy may contain.
+"""Discrete levels in the thermal window around the Fermi energy.
 
-A closed system has nothing else, and they are found here; those of an open one are among its `resonances.py`.  A level
-does not change its occupation while it is dragged along (there is nothing to exchange electrons with), so its diagonal
-response is left out; what remains of the Fermi-surface term is
+A closed system has discrete levels only, which `closed_levels` finds; those of an open one are found together with its
+resonances (`resonances.py`).  A discrete level exchanges no electrons with the leads: it keeps its occupation while the
+moments move, so that its diagonal response is left out.  What remains of the Fermi-surface term is
 
     rho_surf = sum_n f'(E_n) Im[ R_n Hd P_n ],        R_n: resolvent at E_n without the level itself,
 
@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 from .quadrature import fermi_derivative
 from .system import System
 
-# Where the bonds of a chain start and end.
+# The sites at which the bonds of a chain start and end.
 _CHAIN = slice(None, -1), slice(1, None)
 
 
 @dataclass(frozen=True)
 class BoundStates:
-    """Levels as (n_levels, n, 2) states, with the matrices R_n (2n, 2n) and f'(E_n).
+    """Discrete levels with what their response to a motion needs.
 
-    same: levels closer than this (energy) are one degenerate level.
-    weighted: (n_levels, n, 2) B v with B = 1 - dSigma/dE at E_n; v^+ B v = 1 counts the tails in the leads.
+    energies: (n_levels,); states: v (n_levels, n, 2), with v^+ B v = 1, which counts the tails in the leads too;
+    weighted: B v (n_levels, n, 2) with B = 1 - dSigma/dE at E_n; resolvents: matrices R_n (2n, 2n), 1/energy;
+    slopes: f'(E_n) (n_levels,), 1/energy; same: levels closer than this (energy) are one degenerate level.
     """
 
     energies: NDArray[np.float64]
@@ -44,7 +45,7 @@ class BoundStates:
         return len(self.energies) > 0
 
     def surface(self, rate: NDArray[np.complex128]) -> Shares:
-        """Their part of rho_surf for dH/dt = `rate` (n, 2, 2)."""
+        """Contribution of the levels to rho_surf for dH/dt = `rate` (n, 2, 2)."""
         pairs = []
         for v, resolvent, slope in zip(self.states, self.resolvents, self.slopes, strict=True):
             driven = (resolvent @ np.einsum("iab,ib->ia", rate, v).ravel()).reshape(v.shape)
@@ -54,17 +55,20 @@ class BoundStates:
     def unturned(self, K: NDArray[np.complex128]) -> Shares:
         """sum_n f'(E_n) P_n K B P_n for the generator K (2, 2) of a rigid precession.
 
-        The geometric and lead terms fill the levels as in equilibrium with the frame that turns, f(E_n - <K>).
-        The levels keep their occupation instead: this takes the difference back.
+        The geometric and lead terms fill the levels as if they were in equilibrium with the rotating frame,
+        f(E_n - <K>).  In fact the levels keep their occupation; this is the correction to first order.
         """
-        return self._among_themselves([w @ K.T for w in self.weighted])  # B knows no spin
+        return self._among_themselves([w @ K.T for w in self.weighted])  # B is the same for both spins
 
     def kept(self, rate: NDArray[np.complex128]) -> Shares:
-        """sum_n f'(E_n) P_n Hd P_n of dH/dt = `rate` (n, 2, 2): what the instantaneous equilibrium fills otherwise."""
+        """sum_n f'(E_n) P_n Hd P_n for dH/dt = `rate` (n, 2, 2).
+
+        At this rate the adiabatic density matrix would fill the levels, which in fact keep their occupation.
+        """
         return self._among_themselves([np.einsum("iab,ib->ia", rate, v) for v in self.states])
 
     def _among_themselves(self, images: list[NDArray[np.complex128]]) -> Shares:
-        """sum f'(E_n) |u><u|X|v><v| over degenerate levels u, v with the images X v (n, 2)."""
+        """sum f'(E_n) |u><u|X|v><v| over pairs of degenerate levels u, v; images: X v (n, 2) of each level v."""
         pairs = []
         for n, (v, image) in enumerate(zip(self.states, images, strict=True)):
             for m in np.flatnonzero(abs(self.energies - self.energies[n]) <= self.same):
@@ -93,7 +97,7 @@ class Shares:
         starts: NDArray[np.intp] | slice = _CHAIN[0],
         ends: NDArray[np.intp] | slice = _CHAIN[1],
     ) -> NDArray[np.float64]:
-        """Flow as in `green.contour_sums` over bonds of these hoppings between these sites: (n_bonds, 4)."""
+        """Flow over bonds with these hoppings from sites `starts` to `ends`, (n_bonds, 4): as `green.contour_sums`."""
         flows = [np.imag(_traces(a[ends], b[starts]) + _traces(b[ends], a[starts])) for a, b in self.pairs]
         return hops[:, None] * sum(flows, np.zeros((len(hops), 4)))
 
@@ -118,7 +122,10 @@ def _traces(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.
 
 
 def closed_levels(device: System, H: NDArray[np.complex128], low: float, high: float) -> BoundStates:
-    """All levels between `low` and `high` (energies) of a closed device with the dense Hamiltonian H (2n, 2n)."""
+    """All levels between `low` and `high` (energies) of a closed device with the dense Hamiltonian H (2n, 2n).
+
+    None at kT = 0, where their part of the Fermi-surface term vanishes.
+    """
     n = len(H) // 2
     if device.temperature == 0:
         return NO_LEVELS

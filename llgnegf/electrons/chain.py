@@ -1,4 +1,4 @@
-"""Green's functions of a chain, and the sums over energy made of them.  What the sums mean: `frozen.py`."""
+"""Green's functions of a chain and integrals of them over energy; the equations are in `frozen.py`."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class ChainSweeps:
         self.bounds = device.spectrum_bounds(m, potential)
         self.counter = counter
         self._equilibrium: tuple[NDArray[np.float64], float] | None = None
-        # -(1/pi) int f Im dG/dE, where a first order came across it with the contour's rule.
+        # -(1/pi) int f Im dG/dE by the pole rule, a by-product of the sea term; None until that is evaluated.
         self.known_states: NDArray[np.float64] | None = None
-        # Density of states at the Fermi energy, (n, 4) times 2 pi, where a surface term came across it.
+        # 2 pi times the density of states at the Fermi energy, (n, 4), a by-product of the surface term.
         self._states_at_fermi_energy: NDArray[np.float64] | None = None
 
     # --- equilibrium ------------------------------------------------------------------------------
 
     @cached_property
     def contour(self) -> Contour:
-        """The pole rule of this texture."""
+        """The pole rule of this texture, with the self-energies at its nodes."""
         device, step = self.device, self.step
         if step is None:
             gap = 0.1 * device.tolerance * device.hopping
@@ -58,18 +58,18 @@ class ChainSweeps:
 
     @cached_property
     def step(self) -> Step | None:
-        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        """Where the step of the Fermi function is placed at kT = 0; None at kT > 0."""
         return choose_step(self) if self.device.temperature == 0 else None
 
     @property
     def cancellation(self) -> float:
-        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        """By which factor rounding grows where products of two Green's functions cancel in the sea term."""
         return 1.0
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
         device = self.device
-        # The kernel keeps the real part of -2 w Tr[sigma G].
+        # The kernel returns only the real part of -2 w Tr[sigma G]; two weights give real and imaginary part of G.
         where = np.full(2, z), np.array([-0.5, 0.5j]), self.blocks, device.hops, device.probed_self_energy(z)
         found = contour_rows(*where, counter=self.counter).rows
         return np.asarray(found[0, 0] + 1j * found[1, 0])
@@ -111,14 +111,14 @@ class ChainSweeps:
     # --- first order in the velocities ------------------------------------------------------------
 
     def sea(self, rate: NDArray[np.complex128]) -> Sea:
-        """See `Sweeps`; tells the equilibrium and the thermal states on the way."""
+        """See `Sweeps`; the same sweeps also give the adiabatic density and the thermal states, which are kept."""
         identity = identity_blocks(self.device.n_sites)
         sums, ends = self._over_contour(2, identity, rate, self.contour.derivative_ends)
         self.known_states = -sums[1]
         return Sea(sums[3], ends[:, 1])
 
     def _over_contour(self, *perturbed: Any) -> tuple[NDArray[np.float64], NDArray[np.complex128]]:
-        """Sums and `ContourRows.ends` over the contour; what they tell about the equilibrium is remembered."""
+        """Sums over the pole rule, and `ContourRows.ends`; the adiabatic density and ln det are kept as by-products."""
         rule, sigma = self.contour.rule, self.contour.sigma
         wire = self.blocks, self.device.hops
         where = rule.nodes, rule.weights, *wire, sigma
@@ -128,9 +128,9 @@ class ChainSweeps:
         return sums, found.ends
 
     def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] of dH/dt = `rate` (n, 2, 2), traced: (n, 4), 1/time.
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] for dH/dt = `rate` (n, 2, 2), traced: (n, 4), 1/time.
 
-        Without what discrete levels would have to change their occupation by.
+        Discrete levels keep their occupation when they move, so the change of f at their energy is left out.
         """
         found = contour_integral(self.blocks, self.device.hops, self.contour, 1, None, rate, counter=self.counter)
         return found[0][2] - self.surface.kept(rate)
@@ -147,8 +147,8 @@ class ChainSweeps:
         """See `Sweeps`."""
         assert response is not None
         assert response.driven_ends is not None
-        # A perturbation reaches into a lead through the derivative of Sigma alone: G B G Hd G flows over the bond to it
-        # as -dSigma/dE (G Hd G) on the end site.
+        # The perturbation enters a lead only through dSigma/dE: the flow of G B G Hd G over the bond to the lead is
+        # that of -dSigma/dE (G Hd G) on the end site.
         rule, slopes = self.contour.rule, np.stack([d[:, 0, 0] for d in self.contour.derivative], axis=1)
         sea = 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, response.driven_ends)))
         return sea + self.surface.into_leads(rate)
@@ -161,7 +161,7 @@ class ChainSweeps:
         K_sites = np.ascontiguousarray(np.broadcast_to(K, (self.device.n_sites, 2, 2)))
         y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
         sums, ends = self._over_contour(1, K_sites, None, None, y_ends)
-        # Over the bond to a lead flows [dSigma/dE K, G]; the geometric part, [Sigma, G K G], does not get there.
+        # The flow over the bond to a lead is that of [dSigma/dE K, G]; the geometric part, [Sigma, G K G], adds none.
         turned = y_ends @ ends[:, 0] - ends[:, 0] @ y_ends
         flow = 2 * np.imag(pauli_traces(np.einsum("k,kpab->pab", contour.rule.weights, turned)))
         return -sums[1], sums[2], self.surface.turned(rate, K), flow
@@ -173,7 +173,7 @@ class ChainSweeps:
     def turning_flows(
         self, rate: NDArray[np.complex128], K: NDArray[np.complex128], inside: slice
     ) -> dict[str, NDArray[np.float64]]:
-        """`flows` of steady precession, with the "geometric" part; inside: the sites that are not those of leads."""
+        """`flows` of steady precession, with "geometric" among the origins; inside: the sites of the device."""
         on_device = np.zeros_like(rate)
         on_device[inside] = K
         y_ends = np.stack([d @ K for d in self.contour.derivative], axis=1)
@@ -191,7 +191,7 @@ class ChainSweeps:
         return ChainSurface(self)
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
-        """See `Sweeps`.  known: the same, where a first order has come across it with the sharp rule."""
+        """See `Sweeps`.  known: the density itself, if the sea term has already given it with the sharp rule."""
         device, contour = self.device, self._sharp_contour
         if known is not None:
             return known, DERIVATIVE_ERROR * contour.rule.bound / device.temperature
@@ -209,7 +209,7 @@ class ChainSweeps:
         return dense_hamiltonian(self.blocks, self.device.hops)
 
     def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
-        """What scattering states at the energies of a rule give."""
+        """Integrands of the surface term, from scattering states at the energies of `rule`; see `SurfaceRows`."""
         wire, leads = (self.blocks, self.device.hops), (rule.sigma, rule.roots)
         found = surface_rows(rule.energies, *wire, *leads, rate, K, with_bonds, counter=self.counter)
         if len(rule.energies) == 1 and rule.energies[0] == self.device.fermi_energy:
@@ -227,8 +227,10 @@ class ChainSweeps:
         return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
 
     def level_width(self) -> float:
-        """See `frozen.Frozen.level_width`; here from the sum of the dwell times, the density of states, for two equal
-        spins."""
+        """See `frozen.Frozen.level_width`; on a chain from the sum of the dwell times, which is the density of states.
+
+        It is divided equally between the two spins.
+        """
         if self._states_at_fermi_energy is None:
             self._at_energy(self.device.fermi_energy)
         assert self._states_at_fermi_energy is not None

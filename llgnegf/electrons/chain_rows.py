@@ -1,4 +1,5 @@
-"""The calls of a chain's kernels (`green.py`): arrays made ready, energies spread over threads, levels minded."""
+"""Calls of the kernels of a chain (`green.py`): allocate arrays, share energies among threads, repeat with another
+algorithm the energies at which a level of a partial chain costs too many digits."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from .slice_blocks import backwards
 from .system import IDENTITY, Contour
 from .threads import spread
 
-# What a few operations on blocks of 2 x 2 lose.
+# Relative rounding error of a few operations on 2 x 2 blocks.
 _ROUNDING = 16 * float(np.finfo(float).eps)
 
 
@@ -30,10 +31,11 @@ def identity_blocks(n_sites: int) -> NDArray[np.complex128]:
 
 @dataclass(frozen=True)
 class ContourRows:
-    """What `green.contour_sums` gives at n energies.
+    """Results of `green.contour_sums` at n energies for N sites.
 
-    rows (n, 4, N, 4); ln det (n,); flows over the bonds (n, 4, N - 1, 4), or (0, ...) where they were not asked; blocks
-    of G and G Y G at both ends (n, 2, 2, 2, 2) [energy, G or G Y G, left or right].
+    rows: (n, 4, N, 4), integrands on the sites; logdet: (n,), ln det G^-1; bonds: (n, 4, N - 1, 4), flows over the
+    bonds, or (0, ...) if they were not requested; ends: (n, 2, 2, 2, 2), blocks [energy, G or G Y G, left or right] of
+    the end sites.
     """
 
     rows: NDArray[np.float64]
@@ -58,10 +60,10 @@ def contour_rows(
     counter: Counter,
     bound: float = np.inf,
 ) -> ContourRows:
-    """The kernel `contour_sums` at complex energies z (n,), spread over threads.  Its only call.
+    """The kernel `contour_sums` at complex energies z (n,), shared among threads; nothing else calls this kernel.
 
-    bound: what rounding may make of a density; nodes beside levels of partial chains that lose more are done again with
-    `contour_sums_near_levels`.
+    bound: allowed rounding error of a density.  Nodes so close to a level of a partial chain that rounding is larger
+    are evaluated again with `contour_sums_near_levels`.
     """
     n, n_energies = len(blocks), len(z)
     no_blocks, no_ends = _no_perturbation(n, n_energies)
@@ -112,10 +114,10 @@ def contour_integral(
     *,
     counter: Counter,
 ) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
-    """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G): (4, n, 4); ln det per
-    node; and with `with_bonds` the flow over each bond, (4, n - 1, 4) (`green.contour_sums`).
+    """-(1/pi) int f Im F for F = G, G X G, G Y G and -(i/2)(G X G Y G - G Y G X G), without the constant of the rule.
 
-    The last axis is the trace with 1, sigma_x, sigma_y, sigma_z.  Without the constant of the rule.
+    Returns the densities (4, n, 4), ln det G^-1 at each node and, if `with_bonds`, the flow over each bond,
+    (4, n - 1, 4) (`green.contour_sums`).  The last axis holds traces with 1, sigma_x, sigma_y, sigma_z.
     """
     rule, ends = contour.rule, (x_ends, y_ends)
     where = rule.nodes, rule.weights, blocks, hops, contour.sigma
@@ -126,10 +128,11 @@ def contour_integral(
 
 @dataclass(frozen=True)
 class SurfaceRows:
-    """What `green.surface_terms` gives at n real energies.
+    """Results of `green.surface_terms` at n real energies for N sites.
 
-    rows (n, 3, N, 4); scattering amplitudes (n, 2, 2, 2, 2); flows over the bonds (n, 3, N - 1, 4), or (0, ...) where
-    they were not asked; how the reflection into either lead answers to Y (n, 2, 2, 2).
+    rows: (n, 3, N, 4), integrands on the sites; amplitudes: (n, 2, 2, 2, 2), scattering amplitudes; bonds:
+    (n, 3, N - 1, 4), flows over the bonds, or (0, ...) if they were not requested; driven: (n, 2, 2, 2), the change of
+    the reflection into each lead caused by Y.
     """
 
     rows: NDArray[np.float64]
@@ -150,9 +153,9 @@ def surface_rows(
     *,
     counter: Counter,
 ) -> SurfaceRows:
-    """The kernel `surface_terms` at real energies, spread over threads.  Its only call."""
-    # Elimination starts at the better connected end: from a closed one the partial chain has real levels, and digits
-    # are lost wherever an energy meets one.
+    """The kernel `surface_terms` at real energies, shared among threads; nothing else calls this kernel."""
+    # Elimination starts at the better connected end.  Starting from a closed end, the partial chain would have
+    # discrete levels, and energies close to one would lose digits.
     mirrored = abs(sigma[0].imag).max() < abs(sigma[1].imag).max()
     if mirrored:
         flip = np.ascontiguousarray
@@ -177,9 +180,9 @@ def surface_rows(
 
 
 def _lost_digits(weights, hopping, growth, order):
-    """About what rounding makes of a sum over poles of these weights in `contour_sums` of `order` 1 or 2.
+    """Estimated rounding error of a sum over poles with these weights in `contour_sums` of `order` 1 or 2.
 
-    Growth of the partial chains enters once for each factor of g in the algebra.
+    growth: largest Green's function of the partial chains, which enters once for each factor g in the formula.
     """
     return _ROUNDING * weights / hopping * (hopping * growth) ** (order + 1)
 

@@ -2,8 +2,9 @@
 
     rho_surf = (1/2pi) int f' Im[G Hd G Gamma G^+]
 
-Where no level in the thermal window can be narrow, a few energies on the real axis do.  Otherwise, and where the window
-holds levels that no lead broadens, `thermal_surface.py` takes the resonances out.
+If no level in the thermal window can be narrow, a few energies on the real axis suffice.  Otherwise, or if the window
+contains levels that no lead broadens, the integral is taken along arcs and resonances enter as residues
+(`thermal_surface.py`).
 """
 
 from __future__ import annotations
@@ -33,14 +34,17 @@ _NO_TURN = np.zeros((2, 2), complex)
 _NO_ENDS = np.empty((0, 2, 2, 2), complex)
 Drive = tuple[np.ndarray, np.ndarray]
 _GAUSS_LADDER = (5, 8, 13)
-# Up to this many sites the levels of the wire are found by a dense eigenvalue solver.
+# Up to this number of sites a wire counts as short: widths are bounded cheaply, and arcs cost little.
 _SHORT_WIRE = 32
-# At how many energies of the window the smallest width is estimated.
+# Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
 
 class _Chain(Protocol):
-    """What a `ChainSurface` is the surface of.  known_states: -(1/pi) int f Im dG/dE, (n, 4), where somebody met it."""
+    """What `ChainSurface` needs of a chain.
+
+    known_states: -(1/pi) int f Im dG/dE, (n, 4), 1/energy, if it has been evaluated already, else None.
+    """
 
     device: System
     blocks: NDArray[np.complex128]
@@ -62,33 +66,36 @@ class _Chain(Protocol):
     def dense_hamiltonian(self) -> NDArray[np.complex128]: ...
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
-        """-(1/pi) int f Im dG/dE, (n, 4), and to what it is known, 1/energy."""
+        """-(1/pi) int f Im dG/dE, (n, 4), and a bound on its error, 1/energy."""
         ...
 
     def real_rows(
         self, rule: RealRule, rate: NDArray[np.complex128], K: NDArray[np.complex128], with_bonds: bool = False
     ) -> SurfaceRows:
-        """Scattering states at real energies."""
+        """Integrands from scattering states at the energies of `rule`."""
         ...
 
 
 class ChainSurface:
-    """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
+    """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept.
+
+    Raises ToleranceError, naming the level or the remedy, if the tolerance cannot be met.
+    """
 
     def __init__(self, sweeps: _Chain) -> None:
-        # Each would hold the other, and their memory until a collection.
+        # A weak reference: in a reference cycle large arrays would stay alive until the next garbage collection.
         self.sweeps: _Chain = weakref.proxy(sweeps)
         self.device, self.blocks = sweeps.device, sweeps.blocks
         self._rule: RealRule | None = None
         self._arcs: ThermalSurface | None = None
-        # The integrals with which a rule was chosen: (rule, dH/dt, sums), so that they are not done twice.
+        # (rule, dH/dt, sums): integrals computed while choosing the rule, kept so that they are not repeated.
         self._known: tuple[RealRule, np.ndarray, np.ndarray] | None = None
         self._turned: dict[bytes, RealRule | ThermalSurface] = {}
 
-    # --- what ---------------------------------------------------------------------------------------
+    # --- results ------------------------------------------------------------------------------------
 
     def density(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """rho_surf on the sites, (n, 4), for dH/dt = `rate` (n, 2, 2), with discrete levels in the thermal window."""
+        """rho_surf on the sites, (n, 4), for dH/dt = `rate` (n, 2, 2), contributions of discrete levels included."""
         chosen = self._for_motion(rate)
         if isinstance(chosen, ThermalSurface):
             return chosen.density(rate)
@@ -98,7 +105,7 @@ class ChainSurface:
         return surface
 
     def turned(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """The surface part of Bajpai and Nikolic for the rigid precession K with dH/dt = `rate`: (n, 4)."""
+        """The surface part of Bajpai and Nikolic for the rigid precession with generator K, dH/dt = `rate`: (n, 4)."""
         chosen = self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
             out = chosen.density(chosen.rate)
@@ -108,14 +115,14 @@ class ChainSurface:
         return out + levels.unturned(K).on_sites() if levels.any else out
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """What discrete levels keep of their occupation while the adiabatic density changes it, (n, 4), 1/time."""
+        """Rate at which the adiabatic density fills discrete levels, which keep their occupation: (n, 4), 1/time."""
         levels = self._discrete(self._for_motion(rate))
         return levels.kept(rate).on_sites() if levels.any else np.zeros((self.device.n_sites, 4))
 
     def bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
-        """Flow over the bonds, (n - 1, 4) as in `green.contour_sums`, of the surface part of dH/dt = `rate` (n, 2, 2).
+        """Flow over the bonds of the surface part for dH/dt = `rate` (n, 2, 2): (n - 1, 4) as in `green.contour_sums`.
 
-        K: generator of a rigid precession; with it the surface part is that of Bajpai and Nikolic.
+        K: None, or the generator of a rigid precession, for the surface part of Bajpai and Nikolic.
         """
         hops = self.device.hops[:, None]
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
@@ -131,14 +138,14 @@ class ChainSurface:
         return bonds
 
     def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
-        """Flow over the first bonds of the left and the right lead, (2, 4), of the surface part; K as `bonds`.
+        """Flow of the surface part over the first bonds of the left and the right lead, (2, 4), 1/time; K as `bonds`.
 
-        On the real axis with A = G Hd G Gamma G^+ (or G K Gamma G^+) on the end site and
-        sqrt(Gamma) (G Hd G) sqrt(Gamma) (or K sqrt(Gamma) G^+ sqrt(Gamma)) for the wave that comes from the lead.
+        On the real axis it has two terms: A = G Hd G Gamma G^+ (with K: G K Gamma G^+) on the end site, and for the
+        wave that enters from the same lead sqrt(Gamma) (G Hd G) sqrt(Gamma) (with K: K sqrt(Gamma) G^+ sqrt(Gamma)).
         """
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
-            # Of a level that is filled otherwise nothing flows over the bond to a lead: it decays there as it is.
+            # A changed occupation of a discrete level causes no flow into a lead, where the level only decays.
             flow = chosen.into_leads(rate if K is None else chosen.rate, K)
             return flow + chosen.tails(rate) if K is None else flow
         flow = np.zeros((2, 4))
@@ -154,11 +161,11 @@ class ChainSurface:
             flow -= _weighted_sum(chosen.weights, gamma * ends - own) / (2 * np.pi)
         return flow
 
-    # --- where --------------------------------------------------------------------------------------
+    # --- choice of energies -------------------------------------------------------------------------
 
     @cached_property
     def window(self) -> tuple[float, float]:
-        """Energies between which -df/dE matters."""
+        """Thermal window (low, high): energies between which -df/dE is not negligible."""
         reach = self.device.temperature * min(45.0, 8 - np.log(self.device.tolerance))
         return self.device.fermi_energy - reach, self.device.fermi_energy + reach
 
@@ -173,7 +180,7 @@ class ChainSurface:
         return chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
 
     def _for_motion(self, rate: NDArray[np.complex128]) -> RealRule | ThermalSurface:
-        """Where to integrate; chosen for the first motion."""
+        """The rule on the real axis or the arcs, chosen for the first motion and kept."""
         if self._arcs is None and self._rule is None:
             self._rule = self._real_axis((rate, _NO_TURN))
             if self._rule is None:
@@ -209,7 +216,7 @@ class ChainSurface:
 
     @cached_property
     def needs_arcs(self) -> bool:
-        """Whether levels in the thermal window may be narrower than what energies on the real axis resolve."""
+        """Whether levels in the thermal window may be too narrow for a rule on the real axis."""
         device = self.device
         low, high = device.band
         if device.is_closed or device.temperature == 0:
@@ -218,13 +225,17 @@ class ChainSurface:
             return True
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
-        # In long wires arcs are dear, and smaller spacings are tried first; in others equidistant energies fail anyway.
+        # In long wires arcs are expensive, and smaller spacings are tried first; in shorter wires a rule
+        # with equidistant energies would fail for such narrow levels anyway.
         share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.6
         return self.narrowest < min(share * self._longest_spacing, device.temperature)
 
     @cached_property
     def narrowest(self) -> float:
-        """A half-width (energy) that no level in the thermal window falls below; inside the band."""
+        """Estimate of the smallest half-width (energy) of the levels in a thermal window inside the band.
+
+        For short wires a strict lower bound, if that already exceeds kT.
+        """
         device = self.device
         short = device.n_sites <= _SHORT_WIRE
         bound = self._width_bound() if short else 0.0
@@ -237,9 +248,9 @@ class ChainSurface:
         return float(widths.min())
 
     def _real_axis(self, drive: Drive) -> RealRule | None:
-        """Energies and weights of int (-f') dE on the lead band that hold the tolerance for this motion, or None.
+        """Rule for int (-f') dE on the lead band that meets the tolerance for this motion; None if arcs are needed.
 
-        drive: dH/dt (n, 2, 2) and generator K (2, 2) of a rigid rotation; the terms of both are converged.
+        drive: dH/dt (n, 2, 2) and generator K (2, 2) of a rigid rotation; the integrals of both converge.
         """
         device = self.device
         nothing = device.no_rule
@@ -255,13 +266,14 @@ class ChainSurface:
             return nothing
         if self.needs_arcs:
             return None
-        # A few energies follow no more than a turn or so of the integrand within kT, and no narrow level.
+        # A Gauss rule with few energies can follow no more than about one oscillation of the integrand within kT, and no
+        # level narrower than kT.
         smooth = self._ripple * kT <= 4 and self.narrowest >= kT
         chosen = self._gauss_rule(drive, target) if smooth else None
         return chosen or self._trapezoidal_rule(drive, target)
 
     def _gauss_rule(self, drive: Drive, target: float) -> RealRule | None:
-        """The shortest Gauss rule for -f' whose successor agrees with it, or None."""
+        """A Gauss rule for -f' that agrees with the next shorter one within `target`; None if there is none."""
         device = self.device
         sums = []
         for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
@@ -278,16 +290,17 @@ class ChainSurface:
         return None
 
     def _trapezoidal_rule(self, drive: Drive, target: float) -> RealRule | None:
-        """Equidistant energies that hold the target, or None.
+        """Equidistant energies with an error below `target`; None if there are none.
 
-        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E); with the
-        poles of f at a distance pi kT, a spacing h errs by exp(-pi kT (2 pi/h - ripple)): the best rule for long wires.
-        In those the spacing is that of this bound, and what the wire does beyond it would show in the thermal density
-        of states.  Otherwise, and where it does show, the spacing is smaller and even and odd halves must agree.
+        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E).  With the
+        poles of f at a distance pi kT, a spacing h has an error of exp(-pi kT (2 pi/h - ripple)): the best rule for
+        long wires.  There the spacing follows from this bound; faster oscillations would be noticed in the thermal
+        density of states.  In shorter wires, or if they are noticed, the spacing is reduced, and the sums over every
+        second energy, even and odd, must agree.
         """
         device = self.device
         bound = self._longest_spacing_for(target)
-        is_long = device.n_sites > 4 * _SHORT_WIRE  # there arcs are dear
+        is_long = device.n_sites > 4 * _SHORT_WIRE  # arcs would be expensive
         for spacing in [bound / 2**k for k in (range(5) if is_long else (1,))]:
             half = int(np.ceil((self.window[1] - device.fermi_energy) / (2 * spacing)))
             energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
@@ -296,7 +309,7 @@ class ChainSurface:
             for part in (slice(0, None, 2), slice(1, None, 2)):
                 half_rule = device.real_rule(energies[part], weights[part])
                 sums.append(_weighted_sum(weights[part], self._rows(half_rule, *drive).rows))
-                # A rule errs by the square of what its half does.
+                # The error of a rule is about the square of the error of its half.
                 if not is_long and self._lost_states(2 * sums[0][0]) > 30 * np.sqrt(device.tolerance):
                     return None
             even, odd = sums
@@ -315,7 +328,7 @@ class ChainSurface:
 
     @property
     def _ripple(self) -> float:
-        """4 n/v: how fast waves that run to and fro twice let the integrand oscillate with energy."""
+        """4 n/v, 1/energy: the integrand oscillates as exp(i ripple E) by waves that run to and fro twice."""
         device = self.device
         return float(2 * device.n_sites / (device.hopping * np.sin(self._momentum(device.fermi_energy))))
 
@@ -324,12 +337,14 @@ class ChainSurface:
         return np.arccos(np.clip((self.device.onsite - energy) / (2 * self.device.hopping), -1, 1))
 
     def _sees_all_states(self, states: NDArray[np.float64]) -> bool:
-        """Whether a rule that found 2 pi `states` found the thermal density of states that the poles of f know without
-        looking at the real axis."""
+        """Whether a rule on the real axis that gives `states` reproduces the thermal density of states.
+
+        states: 2 pi times this density, (n, 4); the reference is evaluated at the poles of f, where no level is missed.
+        """
         return self._lost_states(states) < self.device.tolerance
 
     def _lost_states(self, states: NDArray[np.float64]) -> float:
-        """What is missing in them, times the hopping; 0 where no level is narrow enough to ask."""
+        """Largest error of the thermal density of states, times the hopping; 0 if no level is narrow enough to miss."""
         if self.sweeps.known_states is None:
             if self.narrowest >= self.device.temperature:
                 return 0.0
@@ -337,7 +352,7 @@ class ChainSurface:
         return float(abs(self.sweeps.known_states - states / (2 * np.pi)).max()) * self.device.hopping
 
     def _width_bound(self) -> float:
-        """A cheap lower bound for the widths of all levels in the thermal window; 0 where one side is closed.
+        """A cheap lower bound on the half-widths of all levels in the thermal window, energy; 0 if one side is closed.
 
         The width of a level v is (Gamma_L |v_1|^2 + Gamma_R |v_n|^2)/2, and |v|^2 grows from an end towards the middle
         by at most exp(d/(t sin k)) a site, where d bounds |H - onsite - (E - E_F)| on it.
@@ -358,7 +373,7 @@ class ChainSurface:
     def _rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
         found = self.sweeps.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
         if len(rule.energies):
-            # K is an energy, dH/dt one per time.
+            # K is an energy, dH/dt an energy per time (hbar = 1).
             check_surface(self.sweeps, rate if K is None else K * self.device.hopping, found.rows[:, 0])
         return found
 
@@ -408,7 +423,7 @@ class ChainSurface:
         return found[:, [0, -1], None]
 
     def search(self, low: float, high: float) -> ResonanceSearch:
-        """Levels between two energies."""
+        """Search for the resonances between two energies."""
         return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
@@ -419,13 +434,13 @@ class ChainSurface:
 
 
 class TurningLeads:
-    """-K Gamma on the end sites: with it G Y A is the surface term of Bajpai and Nikolic's split."""
+    """-K Gamma on the end sites: added to Y, it makes G Y A the surface term of Bajpai and Nikolic's split."""
 
     def __init__(self, system: OpenSystem, K: NDArray[np.complex128]) -> None:
         self.system, self.K = system, K
 
     def __call__(self, z: Vectors, segment: Segment) -> Vectors:
-        """(k, 2, 2, 2) at energies z (k,) above a segment."""
+        """-K Gamma at energies z (k,) above a segment: (k, 2, 2, 2) [energy, left or right, spin, spin]."""
         return np.asarray(-self.system.widths(z, segment.open_modes)[:, :, 0, None, None] * self.K)
 
 

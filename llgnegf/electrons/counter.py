@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 
-# Of all counters: energies are shared by threads.
+# One lock for all counters: threads that share the energies add to the same counter.
 _lock = threading.Lock()
 
 
 def _after_fork() -> None:
-    """Whoever held the lock is not in the child."""
+    """The child gets a new lock: a thread that held the old one does not exist there."""
     global _lock
     _lock = threading.Lock()
 
@@ -19,20 +19,20 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Counter:
-    """Green's functions evaluated: sweeps through the system times the energies of each.
+    """Number of Green's functions evaluated: for each sweep through the system, its number of energies.
 
-    Counted where the kernels are called (`density.contour_rows`, `density.surface_rows`, `slices.eliminate`) and
-    nowhere else.  What goes through the results of a sweep again (responses, scattering states, flows) is not counted
-    again, nor are scalar recursions and dense eigenvalue problems.
+    Counted where the kernels are called (`chain_rows`, `ChainSurface.between`, `slices.eliminate`).  What is computed
+    from the results of a sweep (responses, scattering states, flows) is not counted again, nor are scalar recursions
+    and dense eigenvalue problems.
 
-    above: a counter of more than this one counts, such as that of a whole run, which is told of everything.
+    above: another counter, such as that of a whole run, that counts everything this one counts.
     """
 
     def __init__(self, above: Counter | None = None) -> None:
         self.count, self._above = 0, above
 
     def add(self, n_energies: int) -> None:
-        """A sweep at so many energies was made."""
+        """Count a sweep at `n_energies` energies."""
         with _lock:
             one: Counter | None = self
             while one is not None:

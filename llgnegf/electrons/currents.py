@@ -5,12 +5,13 @@ j = -i t (rho_(i+1,i) - rho_(i,i+1)).  Continuity: on every site
 
     J_sd s_i x m_i = (flow out) - (flow in) + (1/2) ds_i/dt,
 
-to first order in the velocities for the sum of the parts, where ds/dt is that of the adiabatic spin density; in steady
-precession it belongs to the geometric part, and the lead (sea) and surface part balance by themselves.
+which holds to first order in the velocities for the sum of the parts, with ds/dt that of the adiabatic spin density.
+In steady precession ds/dt belongs to the geometric part; the sea (lead) and the surface part each satisfy the equation
+without it.
 
-The device is extended by one site of each connected lead: the bond to it carries the lead current, and the same sweep
-gives all bonds.  What the leads contribute to the split (their part of K) stays with the sea term.  The currents into
-the leads alone need no longer wire: `frozen.Frozen.lead_currents`.
+The device is extended by one site of each connected lead.  The flow over the bond to this site is the current into the
+lead, and one sweep gives the flows over all bonds.  In steady precession the contribution of the leads to K belongs to
+the sea part.  For the currents into the leads alone, `frozen.Frozen.lead_currents` needs no extended device.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from .system import System
 
 @dataclass(frozen=True)
 class Currents:
-    """Flows along +x of one motion by origin: "adiabatic", "geometric" (steady precession only), "sea", "surface".
+    """Flows along +x in a chain, by origin: "adiabatic", "geometric" (steady precession only), "sea", "surface".
 
-    charge[origin]: (n + 1,) particles; spin[origin]: (n + 1, 3).  Entry 0 is the bond from the left lead to site 0,
-    entry i the bond i-1 -> i, entry n the bond from site n-1 to the right lead; zero where there is no lead.
+    charge[origin]: (n + 1,) particle flow, 1/time; spin[origin]: (n + 1, 3) spin flow, hbar/time, with spin sigma/2.
+    Entry 0 is the bond from the left lead to site 0, entry i the bond from site i-1 to site i, entry n the bond from
+    site n-1 to the right lead; the flow is zero where no lead is connected.
     """
 
     charge: dict[str, np.ndarray]
@@ -39,7 +41,7 @@ class Currents:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """Names of the parts."""
+        """Names of the parts that exist for this motion."""
         return tuple(self.charge)
 
     def into_leads(self, *origins: str) -> tuple[np.ndarray, np.ndarray]:
@@ -49,18 +51,18 @@ class Currents:
         return np.array([-charge[0], charge[-1]]), np.array([-spin[0], spin[-1]])
 
     def divergence(self, origin: str) -> np.ndarray:
-        """Spin flow out of each site minus the flow in, (n, 3)."""
+        """Spin flow out of each site minus the flow into it, (n, 3), hbar/time."""
         return np.diff(self.spin[origin], axis=0)
 
 
 @dataclass(frozen=True)
 class LatticeCurrents(Currents):
-    """Flows of one motion by origin: "adiabatic", "sea", "surface".
+    """Flows in a square lattice by origin: "adiabatic", "sea", "surface"; units as in `Currents`.
 
-    charge[origin]: (nx + 1, ny) particles along +x, spin[origin]: (nx + 1, ny, 3).  Entry 0 holds the bonds from the
-    left lead to column 0, entry x those from column x-1 to x, entry nx those to the right lead; zero without a lead.
-    charge_y[origin]: (nx, ny), spin_y[origin]: (nx, ny, 3).  Entry y is the bond y -> y+1; the last one that from the
-    last row to the first, zero between hard walls.
+    charge[origin]: (nx + 1, ny) along +x, spin[origin]: (nx + 1, ny, 3).  Entry 0 holds the bonds from the left lead
+    to column 0, entry x those from column x-1 to x, entry nx those to the right lead; zero without a lead.
+    charge_y[origin]: (nx, ny) along +y, spin_y[origin]: (nx, ny, 3).  Entry y is the bond from row y to row y+1; the
+    last entry is the bond from the last row to the first, zero if y is not periodic.
     """
 
     charge_y: dict[str, np.ndarray]
@@ -72,13 +74,16 @@ class LatticeCurrents(Currents):
         return charge.sum(axis=1), spin.sum(axis=1)
 
     def divergence(self, origin: str) -> np.ndarray:
-        """Spin flow out of each site minus the flow in, (nx, ny, 3)."""
+        """Spin flow out of each site minus the flow into it, (nx, ny, 3), hbar/time."""
         along_y = self.spin_y[origin]
         return np.asarray(super().divergence(origin) + along_y - np.roll(along_y, 1, axis=1))
 
 
 class Extended:
-    """A device with one site (lattice: one column) of each connected lead attached to it."""
+    """A device extended by one site (lattice: one column) of each connected lead.
+
+    original: the device itself; device: the extended one; sites: slice (along x) of the original sites within it.
+    """
 
     def __init__(self, device: System) -> None:
         self.original = device
@@ -92,16 +97,19 @@ class Extended:
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 
     def embed(self, values: np.ndarray) -> np.ndarray:
-        """Values of the device's sites with zeros on the lead sites."""
+        """These values of the original sites, with zeros on the added lead sites."""
         return np.pad(values, [self.pads] + [(0, 0)] * (values.ndim - 1))
 
     def freeze(self, m: ArrayLike, potential: ArrayLike | None) -> Frozen:
-        """The extended electrons at one texture."""
+        """The electrons of the extended device; m, potential: of the original sites."""
         given = self.original
         return Frozen(self.device, self.embed(given.vectors("m", m)), self.embed(given.scalars("potential", potential)))
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(particles (n + 1, ...), spin (n + 1, ..., 3)) from traced bond sums (n_bonds, ..., 4); zero without lead."""
+        """Particle (n + 1, ...) and spin (n + 1, ..., 3) flows from traces over bonds (n_bonds, ..., 4).
+
+        Bonds to leads that are not connected are added as zeros.
+        """
         full = np.pad(bonds, [(1 - self.pads[0], 1 - self.pads[1])] + [(0, 0)] * (bonds.ndim - 1))
         return full[..., 0], full[..., 1:] / 2
 
@@ -113,7 +121,10 @@ def currents(
     potential: ArrayLike | None = None,
     potential_rate: ArrayLike | None = None,
 ) -> Currents:
-    """Flows of moments and gates in slow motion: adiabatic, sea and surface part.  Arguments as `spin_density`."""
+    """Flows of slowly moving moments and gates: adiabatic, sea and surface part.  Arguments as `Device.spin_density`.
+
+    Returns `Currents` of a chain, `LatticeCurrents` of a lattice.
+    """
     extended = Extended(device)
     frozen, embed = extended.freeze(m, potential), extended.embed
     velocity = np.zeros((*device.shape, 3)) if mdot is None else device.vectors("mdot", mdot)
@@ -136,7 +147,8 @@ def precession_currents(
 ) -> Currents:
     """Flows of steady precession in the split of Bajpai and Nikolic: adiabatic, geometric, sea (leads) and surface.
 
-    Of a chain; axis (3,), frequency 1/time, right-handed about the axis.
+    For chains.  m: (n, 3); axis: (3,), not zero; frequency: 1/time, right-handed about the axis; potential: (n,)
+    gate voltages, energy.  Raises ValueError for a lattice or a zero axis.
     """
     extended = Extended(device)
     frozen = extended.freeze(m, potential)

@@ -1,7 +1,7 @@
-"""The door of the electrons: spin density, currents, transmission and states of a wire or lattice between two leads.
+"""The entry point for users: spin density, currents, transmission and states of a wire or lattice between two leads.
 
-Nothing in this package imports this file.  What a `Device` is, is in `system.py`; what it is at one texture, in
-`frozen.py`.
+Parameters, leads and the Hamiltonian are in `system.py`; the electrons at given moments and gates in `frozen.py`.
+No other file of `electrons` imports this one.
 """
 
 from __future__ import annotations
@@ -19,24 +19,27 @@ from .system import System
 class Device(System):
     """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
 
-    shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well; two rows then
-    have two bonds between them (hopping 2t), one row has none, as the moments (`magnet.Magnet`).
-    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
-    tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
-    leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
-    bond_hoppings: (nx - 1,) hopping > 0 of each bond along x, where it is not the same everywhere (None).
+    shape: n or (n,) for a chain, (nx, ny) for a square lattice; the leads are attached along x.
+    periodic: False, or on a lattice "y": the last row is bonded to the first, in the leads as well.  Two rows then have
+    two bonds between them (hopping 2t), a single row has none, as for the moments (`magnet.Magnet`).
+    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy E_F, temperature kT >= 0: all in one unit of energy; hbar = 1.
+    tolerance: requested bound on the error of the spin density Tr[rho sigma] of each site, 1e-12 ... 0.1 (no unit).
+    leads: at most one `Lead` per side; a side without a lead, or with coupling 0, is a closed end.
+    bond_hoppings: (nx - 1,) hoppings > 0 of the bonds along x, energy; None: `hopping` everywhere.
 
-    A device does not change: `changed` makes another one.
-    Raises ValueError naming the argument, its value and what is allowed; AttributeError where an attribute is set.
+    A device is immutable: `changed` returns a new one with other arguments.
+    Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
     """
 
     # --- what users ask ---------------------------------------------------------------------------
 
     def freeze(self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None) -> Frozen:
-        """The electrons at one texture: everything that shares its Green's functions.
+        """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
-        m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: gate voltages V_i, energy.
-        counter: is told of every Green's function evaluated, beside the `solves` of what is returned.
+        m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: (n,) or (nx, ny) gate voltages V_i,
+        energy (None: zero).  counter: an additional counter of the Green's functions evaluated, such as that of a whole
+        run; `Frozen.solves` counts them in any case.
+        Raises ValueError if a shape is wrong or a value is not finite.
         """
         return Frozen(self, self.vectors("m", m), self.scalars("potential", potential), counter)
 
@@ -49,14 +52,17 @@ class Device(System):
         *,
         split: str = "general",
     ) -> SpinDensity:
-        """Spin density Tr[rho_i sigma] of moments and gates in slow motion, by origin.
+        """Spin density Tr[rho_i sigma] of slowly moving moments and gates, to first order in the velocities, by origin.
 
-        m, mdot: (n, 3) or (nx, ny, 3) moments and their velocity (1/time); potential, potential_rate: (n,) or
-        (nx, ny) gate voltages and their rates.  Returns adiabatic, sea and surface parts, shaped as m, and the same
-        for the charge.
-        split: "general" for any motion; "precession" for the geometric, sea and surface parts of Bajpai and Nikolic,
-        which exist where all moments turn about one axis and the gates stand still (one moment: the shortest
-        rotation).  ValueError where they do not.
+        m, mdot: (n, 3) or (nx, ny, 3) moments and their velocity (1/time; None: at rest); potential, potential_rate:
+        (n,) or (nx, ny) gate voltages (energy) and their rates (energy/time; None: zero).
+        Returns the adiabatic, sea and surface parts of the spin density, shaped as m, and of the charge density.
+        split: "general" for any motion (equations in `frozen.py`); "precession" for the geometric, sea and surface
+        parts of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2).  These exist only on a chain whose
+        moments all rotate about one common axis with the gates at rest; a single moment fixes its velocity but not
+        the rotation, and the slowest rotation is taken.
+        Raises ValueError for a wrong shape, an unknown split, or a motion without the split asked for; ToleranceError
+        if the accuracy cannot be reached.
         """
         frozen = self.freeze(m, potential)
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
@@ -84,11 +90,12 @@ class Device(System):
         potential: ArrayLike | None = None,
         potential_rate: ArrayLike | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Particles (2,) and spin (2, 3) that a slow motion pumps into the left and the right lead.
+        """Particle (2,) and spin (2, 3) currents that a slow motion pumps into the left and the right lead, 1/time.
 
-        Arguments as `spin_density`.  On a square lattice what arrives deep inside the leads: the flow over their first
-        bonds (`currents`) differs by what the lead stores near its end, and agrees over a cycle.  On a chain that flow,
-        without the other bonds.
+        Arguments as `spin_density`; first order in the velocities.  On a chain: the flow over the first bond of each
+        lead, as in `currents` but cheaper.  On a square lattice: the flow deep inside the leads.  It differs from the
+        flow over their first bonds (`currents`) by what the lead stores near its end; over one period of a cyclic
+        motion both pump the same amount.
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
@@ -100,7 +107,10 @@ class Device(System):
         potential: ArrayLike | None = None,
         potential_rate: ArrayLike | None = None,
     ) -> Currents:
-        """Particle and spin flows over all bonds and into the leads by origin; arguments as `spin_density`."""
+        """Particle and spin flows (1/time) over all bonds and into the leads, by origin; arguments as `spin_density`.
+
+        Returns `Currents` of a chain, `LatticeCurrents` of a lattice.
+        """
         return currents(self, m, mdot, potential, potential_rate)
 
     def spin_balance(
@@ -110,29 +120,33 @@ class Device(System):
         potential: ArrayLike | None = None,
         potential_rate: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
-        """By how much the spin does not balance on each site, an error estimate of all parts: see `balance`."""
+        """Residual of spin conservation on each site, (n, 3) or (nx, ny, 3), energy: an error estimate of all parts.
+
+        Arguments as `spin_density`.  Zero within a few tolerances times the hopping; the equation is in `balance.py`.
+        """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         rate = self.scalars("potential_rate", potential_rate)
         flows = self.currents(m, velocity, potential, rate)
         return spin_balance(self.freeze(m, potential), flows, velocity, rate)
 
     def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Spin-resolved transmission left -> right at a real energy, (2, 2) as [spin out, spin in] (up, down along z).
+        """Spin-resolved transmission from left to right at a real energy: (2, 2), [spin out, spin in] along z.
 
-        Landauer and Buettiker: Tr[Gamma_R G Gamma_L G^+] is the sum of the four.
+        Index 0 is up, 1 down.  The four entries sum to Tr[Gamma_R G Gamma_L G^+] of Landauer and Buettiker.
+        m, potential: as `freeze`.
         """
         return self.freeze(m, potential).transmission(float(energy))
 
     def density_of_states(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Local density of states at a real energy in the lead band: (n, 4), traced with 1, sigma_x, sigma_y, sigma_z.
+        """Local density of states at a real energy in the lead band, traced with 1, sigma_x, sigma_y, sigma_z.
 
-        1/energy; discrete levels of closed or detached parts are not broadened and do not appear.
+        Returns (n, 4) or (nx, ny, 4), 1/energy.  Discrete levels, which no lead broadens, do not appear.
         """
         return self.freeze(m, potential).density_of_states(float(energy))
 
 
 def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The shortest Omega (3,) with Omega x m_i = velocity_i on all sites, or None."""
+    """The shortest angular velocity Omega (3,) with Omega x m_i = velocity_i on all sites; None if there is none."""
     # Omega x m = -[m]_x Omega, row by row.
     x, y, z = m.T
     o = np.zeros(len(m))

@@ -1,8 +1,8 @@
-"""Discrete levels of a texture at rest and in steady precession: which becomes which, and how they are filled.
+"""Discrete levels of a texture at rest and in steady precession, and which of them correspond to each other.
 
-A level that no lead broadens has nothing to exchange electrons with.  Dragged along by a slowly starting precession it
-keeps the occupation f(E_n) that it had at rest; the frame that turns knows it at another energy, where the leads'
-Fermi functions would fill it differently, at first order in the frequency wherever it lies in the thermal window.
+A level that no lead broadens cannot exchange electrons.  When a precession starts slowly, the level keeps the
+occupation f(E_n) that it had at rest.  In the rotating frame its energy is different, and the Fermi functions of the
+leads at that energy would fill it differently: in the thermal window the difference is of first order in the frequency.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 # Matrices H + Sigma and B = 1 - dSigma/dE, (2n, 2n) each, at a real energy outside the lead bands.
 Effective = Callable[[float], tuple[NDArray[np.complex128], NDArray[np.complex128]]]
 
-# A level in motion belongs to levels at rest that hold this share of it, or it is none of them.
+# A level in motion is identified with a level at rest only if their overlap is at least this.
 _SHARE = 0.5
 
 
@@ -32,8 +32,9 @@ class Levels:
 def discrete_levels(effective: Effective, gaps: list[tuple[float, float]], scale: float) -> Levels:
     """Solutions of (H + Sigma(E)) v = E v in intervals outside the lead bands, orthogonal within degenerate ones.
 
-    gaps: (low, high) energies; scale: energy, levels closer than 1e-10 of it are taken as degenerate.
-    Each eigenvalue of H + Sigma(E) - E falls with E at a rate of at least 1 there, so it has one zero at most.
+    gaps: intervals (low, high) of energy; scale: energy; levels closer than 1e-10 of it count as degenerate.
+    In a gap each eigenvalue of H + Sigma(E) - E decreases with E at a rate of at least 1, so that it has at most one
+    zero.
     """
     from scipy.optimize import brentq
 
@@ -55,7 +56,7 @@ def discrete_levels(effective: Effective, gaps: list[tuple[float, float]], scale
         roots = roots[len(group) :]
         matrix, overlap = effective(float(np.mean([e for e, _ in group])))
         v = np.linalg.eigh(matrix)[1][:, [k for _, k in group]]
-        # B^(-1/2) within the group.
+        # Orthonormal with respect to B: multiply by B^(-1/2) within the group.
         weights, turn = np.linalg.eigh(v.conj().T @ overlap @ v)
         v = v @ (turn / np.sqrt(weights)) @ turn.conj().T
         energies += [e for e, _ in group]
@@ -65,14 +66,14 @@ def discrete_levels(effective: Effective, gaps: list[tuple[float, float]], scale
 
 
 def partners(at_rest: Levels, moving: Levels, spread: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Which level at rest has become which level in motion: indices into both, paired.
+    """Pairs of a level at rest and the level in motion that it has become: indices (k,) of both.
 
-    The pairs share the largest total overlap: the order of the energies would fail where levels cross.  Levels at rest
-    without a partner have entered a band.  spread: levels at rest within this energy may mix.
+    The pairs are chosen so that the sum of their overlaps is largest; pairing by energy would fail where levels cross.
+    A level at rest without a partner has moved into a band.  spread: levels at rest within this energy may mix.
     """
     from scipy.optimize import linear_sum_assignment
 
-    # |<v|B|u>|^2 with the overlap of the level at rest also for its tails: B changes little over a frequency.
+    # |<v|B|u>|^2, with the B of the level at rest for both levels: it changes little over one frequency.
     shares = abs(at_rest.weighted.conj() @ moving.states.T) ** 2
     rest, motion = linear_sum_assignment(-shares)
     alike = abs(at_rest.energies[:, None] - at_rest.energies[rest]) <= spread

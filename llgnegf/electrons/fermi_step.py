@@ -1,15 +1,16 @@
-"""Where the poles of the step function stand at kT = 0, and when a result would hang on the last digits of E_F.
+"""Where the step of the Fermi function is placed at kT = 0, and when a result would depend on the last digits of E_F.
 
-Three things go wrong when the Fermi energy meets something sharp, and each has its own cure.
+The pole rule leaves a small interval around the step unresolved.  Three situations need special treatment.
 
-* A discrete level next to E_F (closed wires, states bound outside the lead bands).  Occupations are all that matters
-  there, so the step stands in the middle of the gap of the spectrum that E_F lies in.  A level at E_F itself is half
-  filled, the limit kT -> 0: the mean of two steps, in the gaps below and above it.  The same mean gives the response to
-  a motion, because what goes with df/dE cancels between the Fermi sea and the Fermi surface.
-* An edge of the lead band or the opening of a transverse mode.  Sigma has a root there, so that the sea term has an
-  integrable singularity; the part of the spectrum that the poles leave out is narrowed until it does not matter.
-* Anything as near as the rounding of the energies: a level at E_F inside a band, a response that diverges at an edge.
-  That is refused, with the energy and its distance.
+* A discrete level next to E_F (closed wires, states bound outside the lead bands).  Only the occupation of the levels
+  matters, so that the step may be placed anywhere in the gap of the spectrum that contains E_F: in its middle.
+  A level at E_F itself is half filled, the limit kT -> 0: the mean of two steps, in the gaps below and above the level.
+  The same mean gives the response to a motion, because the terms of the Fermi sea and of the Fermi surface with df/dE
+  cancel.
+* An edge of the lead band or the threshold of a transverse mode next to E_F.  There Sigma has a square-root singularity
+  and the sea term an integrable one: the unresolved interval is narrowed until its contribution is negligible.
+* A level inside a band that rounding cannot tell from E_F, or a response that diverges at a band edge.  The result
+  would depend on the last digits of E_F: ToleranceError, which names the energy and its distance.
 """
 
 from __future__ import annotations
@@ -27,21 +28,24 @@ from .system import System
 # Eigenvalues of H + Sigma(E) - E, increasing, at a real energy E at which Sigma is real (energy).
 Distances = Callable[[float], NDArray[np.float64]]
 
-# Beyond so many sites no level is looked for, for a message.
+# In larger systems an error message does not compute the exact position of the level.
 _MANY_SITES = 256
-# A root of the self-energy this near (share of the hopping) is looked at.
+# A threshold or band edge closer to E_F than this (times the hopping) gets special treatment.
 _NEAR_ROOT = 0.015
 # Rounding of the energies, in units of the largest one: E_F and a level closer than this cannot be told apart.
 _ROUNDING = 16 * np.finfo(float).eps
 
 
 def _lost(frozen: Probed, nearness: float) -> float:
-    """What the sea of |dH/dt| = t^2 has lost: digits of the rule, and of the products that cancel in it."""
+    """Estimated error of the sea term for |dH/dt| = t^2: error of the rule, and rounding of products that cancel.
+
+    nearness: largest |G| t near the step, about the hopping over the distance of the nearest level.
+    """
     return max(SHARPEST * nearness, frozen.cancellation * np.finfo(float).eps * nearness**2)
 
 
 class Probed(Protocol):
-    """The electrons of one texture as seen from here (`sweeps.Sweeps`)."""
+    """What this module needs to know of the electrons of one texture; `sweeps.Sweeps` provide it."""
 
     device: System
     bounds: tuple[float, float]
@@ -55,11 +59,11 @@ class Probed(Protocol):
 
     @property
     def distances(self) -> Distances | None:
-        """Distances of the levels, or None where they are too many to be found."""
+        """Function that returns the distances of the levels from an energy; None if the system is too large."""
 
     @property
     def step(self) -> Step | None:
-        """What stands for the Fermi function at kT = 0."""
+        """Where the step of the Fermi function is placed at kT = 0."""
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
         """H (2n, 2n)."""
@@ -67,13 +71,13 @@ class Probed(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """Where the steps stand at kT = 0; the occupation is their mean.
+    """Where the steps are placed at kT = 0; the occupation is the mean of the steps.
 
-    places: energies; gap: half-width left unresolved, energy; sharpness: powers of ten better than the tolerance.
-    nearness: largest |G| t at the steps; largest: about its largest eigenvalue, times t; lost: about the error of the
-    response to |dH/dt| = t^2 beyond the tolerance.
-    edge_blur: rounding of E_F over its distance to an edge.
-    sharp: what is next to the Fermi energy, for messages.
+    places: energies of the steps; gap: half-width of the interval around each that is left unresolved, energy.
+    nearness: largest |G| t next to the steps; largest: estimated largest eigenvalue of G, times t; lost: estimated
+    error of the response to |dH/dt| = t^2, in addition to the tolerance.
+    edge_blur: rounding of E_F divided by its distance to the nearest band edge or threshold; 0 if this is far.
+    sharp: for messages, what lies next to the Fermi energy.
     """
 
     places: tuple[float, ...]
@@ -86,29 +90,32 @@ class Step:
 
     @property
     def sharpness(self) -> int:
-        """The sea term holds the derivative of the rule: its error is that of the rule over the nearest distance."""
+        """By how many powers of ten the pole rule has to be better than its usual share of the tolerance.
+
+        The sea term contains the derivative of the rule, whose error is that of the rule over the distance to a level.
+        """
         powers = int(np.ceil(np.log10(self.nearness))) if self.nearness > np.sqrt(10) else 0
         return powers + (self.edge_blur > 0)
 
     def is_delicate(self, tolerance: float) -> bool:
-        """Whether `check_first_order` could fail for motions of a sensible speed."""
+        """Whether `check_first_order` could fail for motions up to |dH/dt| = 1000 t^2."""
         return self.edge_blur > 0 or 1e3 * self.lost > tolerance
 
     def check_first_order(self, device: System, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
-        """ToleranceError where the response to dH/dt = `rate` (energy/time) has lost its digits."""
+        """Raise ToleranceError if the response to dH/dt = `rate` (energy/time) is less accurate than the tolerance."""
         size = abs(response).max(initial=0.0)
         lost = self.lost * abs(rate).max() / device.hopping**2
-        # As large as that it diverges at the edge.
+        # A response as large as this diverges at the band edge.
         lost = max(lost, size * self.edge_blur) if size > 100 else lost
         if lost > device.tolerance * max(1.0, size):
             raise ToleranceError(
-                f"at temperature = 0 the first order is known to {lost:.1e} only, electrons.tolerance is "
+                f"at temperature = 0 the error of the first order is {lost:.1e}, but electrons.tolerance is "
                 f"{device.tolerance:.1e}: {self.sharp}; change electrons.fermi_energy, or use a temperature > 0 or a "
                 "larger tolerance"
             )
 
     def rule(self, device: System, bounds: tuple[float, float]) -> FermiPoles:
-        """The poles: of one step, or of two, each with half its weight."""
+        """The pole rule: of one step, or the mean of the rules of two steps."""
         rules = [device.pole_rule(*bounds, self.gap, place, self.sharpness) for place in self.places]
         if len(rules) == 1:
             return rules[0]
@@ -138,9 +145,10 @@ def rounding_of(device: System, bounds: tuple[float, float]) -> float:
 
 
 def choose_step(frozen: Probed) -> Step:
-    """The step(s) of one texture at kT = 0 that hold the tolerance of its device.
+    """The step(s) for one texture at kT = 0 with which the tolerance of its device is met.
 
-    Raises ToleranceError where a level lies at the Fermi energy inside a band: how full it is, no rule can tell.
+    Raises ToleranceError if a narrow level lies at the Fermi energy inside a band, where its occupation depends on
+    rounding.
     """
     device, mu, t = frozen.device, frozen.device.fermi_energy, frozen.device.hopping
     root = device.nearest_opening
@@ -160,7 +168,7 @@ def choose_step(frozen: Probed) -> Step:
             f"the Fermi energy {mu:.16g} lies {abs(mu - root):.1e} from {root:.16g}, where a band of the leads begins "
             "or ends"
         )
-        # Outside, where nothing depends on the Fermi energy, only a response without limit at the edge is in doubt.
+        # Outside the band nothing depends on the exact E_F; only a response that diverges at the edge is uncertain.
         last_digit = 4 * np.finfo(float).eps * max(abs(mu), t)
         blur, edge_blur = _sea_within(frozen, mu, last_digit), last_digit / max(abs(mu - root), last_digit)
         if outside and (abs(mu - root) > last_digit or blur < _sea_within(frozen, mu, 1e4 * last_digit)):
@@ -177,16 +185,18 @@ def choose_step(frozen: Probed) -> Step:
         sharp = f"a level at {level:.16g} lies {abs(level - mu):.1e} from the Fermi energy {mu:.16g}"
     if unresolved and not near_root:
         raise ToleranceError(
-            f"{sharp} at temperature = 0, so that its occupation hangs on the last digits: change "
+            f"{sharp} at temperature = 0, so that its occupation depends on rounding of the Fermi energy: change "
             "electrons.fermi_energy, or use a temperature > 0"
         )
     return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur, largest)
 
 
 def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float, float]:
-    """A gap within which the states do not matter, where there is one above `least`.
+    """The half-width of an interval around `energy` whose states are negligible, and |G| there.
 
-    With it the largest Re G and Im G at that height, and about the largest eigenvalue of G.
+    Tries `gap` and then smaller half-widths (energies), until the states are negligible or it is below `least`.
+    Returns the half-width, the largest |Re G| and |Im G| at that height above `energy`, and an estimate of the largest
+    eigenvalue of G.
 
     Im G one gap above the step bounds the weight of the states that the rule does not resolve:
     sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
@@ -201,22 +211,22 @@ def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[
 
 
 def _slope(frozen: Probed, z: complex) -> NDArray[np.complex128]:
-    """dG/dE traced, by a difference."""
+    """dG/dE traced, from a central difference along the imaginary axis."""
     step = 0.1j * z.imag
     return np.asarray((frozen.probe(z + step) - frozen.probe(z - step)) / (2 * step))
 
 
 def _sea_within(frozen: Probed, energy: float, width: float) -> float:
-    """About how much of the sea term of |dH/dt| = t^2 comes from energies within `width`."""
+    """Estimated contribution to the sea term of energies within `width` of `energy`, for |dH/dt| = t^2."""
     z = energy + 1j * width
     scale = max(frozen.device.hopping, abs(frozen.device.sd_exchange)) * frozen.device.hopping
-    # Of two factors that one level dominates only one counts: what is diagonal in the level cancels.
+    # If one level dominates, only one of the two factors G has its pole: the part diagonal in the level cancels.
     others = min(abs(frozen.probe(z)).max(), 3 / frozen.device.hopping)
     return float(width * scale * abs(_slope(frozen, z)).max() * others)
 
 
 def _nearest_level(frozen: Probed, energy: float, gap: float) -> float:
-    """Where the level is that dominates G: w/(E - E_n) over minus its slope is E - E_n."""
+    """Energy E_n of the level that dominates G near `energy`: for G = w/(E - E_n), -G/(dG/dE) = E - E_n."""
     z = energy + 1j * gap
     G = frozen.probe(z)
     k = np.unravel_index(np.argmax(abs(G)), G.shape)
@@ -226,13 +236,13 @@ def _nearest_level(frozen: Probed, energy: float, gap: float) -> float:
 def _in_the_gap(
     frozen: Probed, distances: Distances, mu: float, asked: float, rounding: float, blur: float, sharp: str
 ) -> Step:
-    """Steps in the middle of the gap of the spectrum around mu, or of those on both sides of a level at mu."""
+    """A step in the middle of the gap of the spectrum around mu; for a level at mu, one in each gap beside it."""
     device, t = frozen.device, frozen.device.hopping
     limits = [frozen.bounds[0] - t, frozen.bounds[1] + t]
     if not device.is_closed:
         limits[0 if mu >= device.band[1] else 1] = device.band[1 if mu >= device.band[1] else 0]
     here = distances(mu)
-    # A wave that just fits at an edge is no level: it has no weight.
+    # A zero at a band edge is not a level: the wave extends without decay into the lead and has no weight here.
     half_filled = bool((abs(here) <= rounding).any()) and min(abs(mu - e) for e in limits) > rounding
     above = _neighbour(distances, mu, np.flatnonzero(here > rounding)[:1], limits[1], rounding)
     below = _neighbour(distances, mu, np.flatnonzero(here < -rounding)[-1:], limits[0], rounding)
@@ -248,8 +258,8 @@ def _in_the_gap(
         )
     if room <= rounding:
         raise ToleranceError(
-            f"{sharp}: at temperature = 0 their occupation hangs on the last digits; change electrons.fermi_energy, or "
-            "use a temperature > 0"
+            f"{sharp}: at temperature = 0 their occupation depends on rounding of the Fermi energy; change "
+            "electrons.fermi_energy, or use a temperature > 0"
         )
     gap = min(asked, 1e-3 * room)
     nearness = max(1.0, *(t * abs(part).max() for place in places for part in _parts(frozen.probe(place + 1j * gap))))
@@ -261,9 +271,10 @@ def _parts(G: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: float, rounding: float) -> float:
-    """The level next to mu that eigenvalue `index` (none or one) leads to, or the limit it would lie beyond.
+    """The level next to mu to which eigenvalue number `index` (none or one) leads; `limit` if it would lie beyond.
 
-    The eigenvalue falls with the energy at a rate of at least 1: the level is no farther than its distance at mu.
+    The eigenvalue of H + Sigma(E) - E decreases with E at a rate of at least 1, so that the level is no farther from mu
+    than the eigenvalue at mu.
     """
     from scipy.optimize import brentq
 
@@ -280,13 +291,14 @@ def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: 
 
 
 def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray[np.float64]) -> None:
-    """ToleranceError where a level at E_F and kT = 0 makes rounding of the surface term worth more than the tolerance.
+    """Raise ToleranceError if, at kT = 0, a level at E_F amplifies rounding of the surface term beyond the tolerance.
 
-    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  Slower motions are held to as much less; what is faster is
-    no slow motion, and often a run about to end for another reason.
+    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  The error is judged at |dH/dt| = t^2: in a slower motion
+    it and the allowed error are smaller in proportion.  A faster motion is judged as if it had this speed: it is not
+    slow, and such a run often ends for another reason.
     """
     device, step = frozen.device, frozen.step
-    # At an edge of a band `Step.check_first_order` knows better.  G Gamma G^+ = -2 Im G bounds what is worth a look.
+    # Near a band edge `Step.check_first_order` decides.  The bound from G Gamma G^+ = -2 Im G settles most cases.
     if step is None or step.edge_blur > 0 or surface_loss(step.largest, 4 * step.largest) <= device.tolerance:
         return
     loss = surface_loss(step.largest, float(abs(states).max()) * device.hopping)
@@ -296,14 +308,14 @@ def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray
     level = _level_next_to(frozen, step)
     raise ToleranceError(
         f"fermi_energy = {device.fermi_energy:g} at temperature = 0: a level lies {level.real:.1e} from it, with a "
-        f"half-width of {abs(level.imag):.1e}; the last digit of an energy decides, so that the response is known "
-        f"to {loss * size:.1e} only and {device.tolerance * size:.1e} is needed: use a temperature > 0, another Fermi "
-        "energy, a stronger coupling to the leads or a larger electrons.tolerance"
+        f"half-width of {abs(level.imag):.1e}; by rounding the error of the response is {loss * size:.1e}, but only "
+        f"{device.tolerance * size:.1e} is allowed: use a temperature > 0, another Fermi energy, a stronger coupling "
+        "to the leads or a larger electrons.tolerance"
     )
 
 
 def _level_next_to(frozen: Probed, step: Step) -> complex:
-    """E - E_F - i (half-width) of the level next to E_F, energy; for messages."""
+    """E - E_F - i (half-width) of the level nearest to E_F, energy; for messages."""
     device = frozen.device
     if device.n_sites > _MANY_SITES:
         return complex(device.hopping / step.nearness)
@@ -315,9 +327,9 @@ def _level_next_to(frozen: Probed, step: Step) -> complex:
 
 
 def surface_loss(green: float, states: float) -> float:
-    """What rounding makes of Im[G Hd G Gamma G^+]/2 pi, about, for Hd = hopping.
+    """Estimated rounding error of Im[G Hd G Gamma G^+]/2 pi for Hd = hopping.
 
-    green: largest eigenvalue of G; states: largest element of G Gamma G^+, both in units of 1/hopping.  There are two
-    more factors of G, one of Hd and one of the change of H that rounding amounts to.
+    green: largest eigenvalue of G; states: largest element of G Gamma G^+; both in units of 1/hopping.  Rounding acts
+    as a small change of H, so that the error has two factors of G besides the states: one for Hd, one for this change.
     """
     return 2 * float(np.finfo(float).eps) * green**2 * states / (2 * np.pi)

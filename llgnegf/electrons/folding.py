@@ -1,14 +1,14 @@
-"""Resonances from all levels of the device: those near the energy as they are, the others folded into the end channels.
+"""Resonances in the basis of all levels of the device; levels far from the energy are folded into the end channels.
 
-In the basis of the levels e_j of H + Re Sigma(E_F) the leads act through the levels' amplitudes Q at the ends,
+In the basis of the levels e_j of H + Re Sigma(E_F) the leads act through the amplitudes Q of the levels at the ends,
 
     K = E - e - Q^+ D Q,        D(E) = Sigma(E) - Re Sigma(E_F)         (diagonal: mode by mode),
 
-and without approximation the levels F that are not near the energies in question drop out,
+and the levels F that are far from the energies of interest can be eliminated exactly, which leaves the near ones n,
 
     K_n = E - e_n - Q_n^+ S Q_n,    S = D (1 - G D)^-1,    G(E) = Q_F (E - e_F)^-1 Q_F^+ .
 
-So a zero of K costs matrices of the number of channels and of nearby levels, not of the device.
+Finding a zero of K then takes matrices of the size of the number of channels or of nearby levels, not of the device.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ from .open_system import Mask, OpenSystem, Segment, Vectors
 
 Floats = NDArray[np.float64]
 
-# Levels further away than this from a centre (times the hopping) enter G by its Taylor series there, ...
+# Levels farther than this from a centre (times the hopping) enter G through its Taylor series about the centre.
 _FAR = 1.5
-# ... which has so many terms; centres are so far apart, hence |E - centre| < 0.3 and terms fall by 5.
+# Number of terms of the series, and distance of the centres (times the hopping): |E - centre| < 0.3, so that each term
+# is at least 5 times smaller than the one before.
 _TERMS, _CENTRES_APART = 10, 0.3
 _MOST_STEPS = 8
 
 
 @dataclass(frozen=True)
 class _Centre:
-    """What levels far from an energy do: G = sum_m terms[m] (E - energy)^m, (terms, channels, channels)."""
+    """Taylor series about `energy` of the part of G from levels far from it: G = sum_m terms[m] (E - energy)^m.
+
+    near: (N,), the levels that are not part of it; terms: (terms, channels, channels).
+    """
 
     energy: float
     near: NDArray[np.bool_]
@@ -46,7 +50,7 @@ class FoldedLevels:
         self._centres: dict[int, _Centre] = {}
 
     def centre(self, energy: float) -> _Centre:
-        """The expansion about a centre near an energy; kept."""
+        """The expansion about the centre nearest to `energy`; kept."""
         apart = _CENTRES_APART * self.system.modes.hopping
         number = round(energy / apart)
         if number not in self._centres:
@@ -59,7 +63,7 @@ class FoldedLevels:
 
 
 class Piece:
-    """K_n(E) on a segment, for energies about low ... high.  near: the levels (N,) that are not folded."""
+    """K_n(E) on a segment, for energies near low ... high.  near: (N,), the levels that are not folded."""
 
     def __init__(self, folded: FoldedLevels, segment: Segment, low: float, high: float, near: Mask) -> None:
         self.folded, self.segment = folded, segment
@@ -67,7 +71,7 @@ class Piece:
         self.middle = 0.5 * (low + high)
         self.centre = folded.centre(self.middle)
         levels = folded.levels
-        # A level that the centre's series holds already stays there.
+        # A level that is part of the centre's series remains folded.
         self.near = near & self.centre.near
         between = self.centre.near & ~near
         self.levels, self.ends = levels[self.near], np.ascontiguousarray(folded.ends[:, self.near])
@@ -92,7 +96,7 @@ class Piece:
         return complex(left @ far @ right - shares.sum())
 
     def value(self, energy: complex) -> tuple[Vectors, Vectors, Vectors, Vectors]:
-        """K_n (k, k), and D (c,), G and S (c, c)."""
+        """K_n (k, k) for k near levels; D (c,), G (c, c) and S (c, c) for c channels."""
         D, G = self._leads(energy), self._others(energy)
         dressed = np.linalg.inv(np.eye(len(D)) - G * D)
         S = D[:, None] * dressed
@@ -101,7 +105,10 @@ class Piece:
         return K, D, G, S
 
     def guesses(self) -> tuple[Vectors, Vectors, Vectors, Floats]:
-        """Zeros E (k,), right and left vectors (near levels, k), of K_n as a polynomial; errors of E (k,), energy."""
+        """Zeros of K_n approximated by a quadratic polynomial in E.
+
+        Returns E (k,), right and left vectors (near levels, k), and estimated errors of E (k,), energy.
+        """
         step = 0.5 * (self.high - self.low)
         before, here, after = (self.value(self.middle + share * step)[0] for share in (-0.9, 0.0, 0.9))
         slope, bend = (after - before) / (1.8 * step), (after + before - 2 * here) / (0.9 * step) ** 2
@@ -117,7 +124,7 @@ class Piece:
     def polished(self, energy: complex, c: Vectors, d: Vectors) -> tuple[complex, Vectors, Vectors] | None:
         """The zero near a guess by two-sided Rayleigh iteration: E_p, r_p and l_p in the basis of all levels (N,).
 
-        l_p^+ K' r_p = 1.  None where the iteration goes astray.
+        l_p^+ K' r_p = 1.  None if the iteration does not converge near this piece.
         """
         t = self.folded.system.modes.hopping
         c, d = c / np.linalg.norm(c), d / np.linalg.norm(d)
@@ -145,7 +152,7 @@ class Piece:
     def _slope(
         self, energy: complex, c: Vectors, d: Vectors, D: Vectors, G: Vectors, S: Vectors
     ) -> tuple[complex, Vectors, Vectors]:
-        """d^+ K_n' c, and the amplitudes of c and of d at the ends with those of all levels, (channels,)."""
+        """d^+ K_n' c, and the amplitudes of c and of d at the ends, folded levels included, (channels,)."""
         right, left = self.ends @ c, (self.ends @ d).conj()
         u = right + G @ (S @ right)
         w = left + (left @ S) @ G
@@ -154,7 +161,7 @@ class Piece:
         return complex(slope), u, w.conj()
 
     def _full(self, energy: complex, c: Vectors, d: Vectors, right: Vectors, left: Vectors) -> tuple[Vectors, Vectors]:
-        """Both vectors with the folded levels, which are driven by D u and D^* w at the ends."""
+        """Both vectors in the basis of all levels (N,); the folded ones are driven by D u and D^* w at the ends."""
         away = energy - self.folded.levels
         r = self.folded.ends.conj().T @ right / away
         left_vector = self.folded.ends.conj().T @ left / away.conj()

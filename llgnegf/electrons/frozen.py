@@ -1,15 +1,16 @@
 """Spin density of slowly driven electrons by origin: adiabatic, Fermi sea, Fermi surface.
 
-With B = 1 - dSigma/dE, Hd = dH/dt and Im A = (A - A^+)/2i,
+With the retarded Green's function G, B = 1 - dSigma/dE, Hd = dH/dt, f' = df/dE, Gamma = i (Sigma - Sigma^+) and
+Im A = (A - A^+)/2i,
 
     rho_ad   = -(1/pi)  int f Im G
     rho_sea  = -(1/pi)  int f Im G1,     G1 = -(i/2) [G B G Hd G - G Hd G B G]
     rho_surf =  (1/2pi) int f' Im[G Hd G Gamma G^+]
 
-The surface term is the symmetric form (1/2pi) int f' [(G^+ Hd G^+ + G Hd G)/2 - G Hd G^+] rewritten with
-G - G^+ = -i G Gamma G^+: it needs scattering states only.  (First-order gradient expansion of the Keldysh equation,
-as in Bode et al., Phys. Rev. Lett. 107, 036804 (2011), for any slow H(t).)  For rigid precession with
-K = (omega/2) sigma_a the same total has the split of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2):
+These follow from the first-order gradient expansion of the Keldysh equation, as in Bode et al., Phys. Rev. Lett. 107,
+036804 (2011), for any slow H(t).  The surface term is (1/2pi) int f' [(G^+ Hd G^+ + G Hd G)/2 - G Hd G^+], rewritten
+with G - G^+ = -i G Gamma G^+ so that it needs scattering states only.  For rigid precession with K = (omega/2) sigma_a
+the sum of sea and surface is split differently by Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2):
 
     geo = (1/pi) int f Im[G K G],   sea = -(1/pi) int f Im[G K Sigma' G],   surf = (1/2pi) int f' G K Gamma G^+.
 """
@@ -32,9 +33,13 @@ from .system import System
 
 @dataclass(frozen=True)
 class SpinDensity:
-    """Tr[rho_i sigma], (n, 3), by origin, and electrons per site, (n,), by origin.
+    """Spin density Tr[rho_i sigma] and electrons per site, both by origin, to first order in the velocities.
 
-    `geometric` is there for steady precession only, where `sea` is the lead term of that split.
+    adiabatic, sea, surface: (n, 3) or (nx, ny, 3), dimensionless (no factor hbar/2).  density_adiabatic, density_sea,
+    density_surface: electrons per site, (n,) or (nx, ny).
+    geometric: None, or in steady precession the geometric part, (n, 3); `sea` is then the contribution of the leads
+    alone, and density_sea that of the geometric part and the leads together.
+    solves: Green's functions evaluated so far for this texture.
     """
 
     adiabatic: NDArray[np.float64]
@@ -48,27 +53,29 @@ class SpinDensity:
 
     @property
     def nonadiabatic(self) -> NDArray[np.float64]:
-        """Everything but the adiabatic part, (n, 3)."""
+        """Sea + surface (+ geometric): what is first order in the velocities, shaped as `sea`."""
         total = self.sea + self.surface
         return total if self.geometric is None else total + self.geometric
 
     @property
     def total(self) -> NDArray[np.float64]:
-        """Sum to first order in the velocities, (n, 3)."""
+        """Adiabatic + nonadiabatic: the spin density to first order in the velocities."""
         return self.adiabatic + self.nonadiabatic
 
     @property
     def density(self) -> NDArray[np.float64]:
-        """Electrons per site to first order, (n,)."""
+        """Electrons per site to first order in the velocities, (n,) or (nx, ny)."""
         return self.density_adiabatic + self.density_sea + self.density_surface
 
 
 class Frozen:
-    """The electrons of a system at fixed moments and gates, and their linear response to a slow motion.
+    """The electrons of a system at fixed moments and gates, and their linear response to a slow motion of both.
 
-    device: the wire or lattice; m: (*s, 3) moments, *s being (n,) or (nx, ny); potential: (*s,) gate voltages, energy;
-    counter: is told of every Green's function evaluated, beside `solves`.
-    What evaluates Green's functions are the `sweeps`; nothing here knows whether they are those of a chain.
+    device: the wire or lattice; m: (*s, 3) moments, where *s is (n,) or (nx, ny); potential: (*s,) gate voltages,
+    energy; counter: an additional counter of the Green's functions evaluated (`solves` counts them in any case).
+    Results are evaluated on first use and kept.  "Traced" means traces with 1, sigma_x, sigma_y, sigma_z in the last
+    axis.  Green's functions come from `sweeps`, which hides whether the system is a chain or a lattice.
+    Methods raise ToleranceError, which names the remedy, if an integral cannot reach the tolerance of the device.
     """
 
     def __init__(
@@ -85,7 +92,7 @@ class Frozen:
 
     @property
     def solves(self) -> int:
-        """Green's functions evaluated so far."""
+        """How many Green's functions were evaluated so far."""
         return self.counter.count
 
     @property
@@ -95,22 +102,22 @@ class Frozen:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """An interval that holds the spectrum, energy."""
+        """Interval (low, high) that contains the spectrum, energy."""
         return self.sweeps.bounds
 
     @property
     def rule(self) -> FermiPoles:
-        """Poles that stand for the Fermi function."""
+        """The pole rule: poles and weights that represent the Fermi function on the spectrum."""
         return self.sweeps.rule
 
     @property
     def surface_is_cheap(self) -> bool:
-        """Whether `surface` costs much less than the rest of a response, at kT = 0."""
+        """Whether, at kT = 0, the surface part costs much less than the sea part."""
         return self.sweeps.surface_is_cheap
 
     @property
     def step(self) -> Step | None:
-        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        """Where the step of the Fermi function is placed at kT = 0; None at kT > 0."""
         return self.sweeps.step
 
     # --- equilibrium ------------------------------------------------------------------------------
@@ -128,7 +135,8 @@ class Frozen:
         J_sd s_i = -dOmega/dm_i holds to rounding whatever the tolerance.
         """
         if self.step is not None and self.step.places != (self.device.fermi_energy,):
-            # The potential itself is smooth where a level crosses the Fermi energy; it depends on where that is.
+            # The step was moved from E_F into a gap of the spectrum.  Occupations do not depend on its place there, but
+            # the grand potential does: evaluate it at E_F, where it is continuous even if a level crosses E_F.
             other = Frozen(self.device, self.m, self.potential, self.counter)
             other.sweeps.__dict__["step"] = None
             return other.grand_potential
@@ -141,15 +149,15 @@ class Frozen:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(sea, surface) densities, each (*s, 4), linear in the velocities (*s, 3) and gate rates (*s,).
 
-        The energies of the surface part are chosen in the first call and kept, so that later calls are linear maps
-        of the velocities.  On lattices gates on a few columns cost a third of a motion of all moments: ask for them
-        first.
+        The energies of the surface part are chosen in the first call and kept, so that results of later calls are
+        exactly linear in the velocities.  On a lattice the response to gates on a few columns costs a third of that to
+        a motion of all moments, if it is asked for first.
         """
         found = self.respond(mdot, potential_rate)
         return found.sea, found.surface
 
     def respond(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> Response:
-        """`response` with what tells the currents of this motion, from the same sweeps."""
+        """`response`, with the additional data from which `lead_currents` gets the currents of the same motion."""
         rate = self.device.coupling_blocks(mdot, potential_rate)
         if not rate.any():
             nothing = np.zeros((*self.device.shape, 4))
@@ -164,24 +172,27 @@ class Frozen:
         return self.sweeps.surface.density(rate)
 
     def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] of dH/dt = `rate` (*s, 2, 2), traced: (*s, 4), 1/time.
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G] for dH/dt = `rate` (*s, 2, 2), traced: (*s, 4), 1/time.
 
-        Without what discrete levels would have to change their occupation by.
+        Discrete levels keep their occupation when they move, so the change of f at their energy is left out.
         """
         return self.sweeps.adiabatic_rate(rate)
 
     def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
-        """ToleranceError where the response to dH/dt = `rate` (*s, 2, 2) hangs on the last digits of E_F at kT = 0."""
+        """Raise ToleranceError if, at kT = 0, rounding of E_F changes this response by more than the tolerance.
+
+        rate: dH/dt (*s, 2, 2); response: the densities or flows that it causes.
+        """
         if self.step is not None and self.step.is_delicate(self.device.tolerance):
             self.step.check_first_order(self.device, rate, response)
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:
-        """All parts for one motion."""
+        """All parts of the spin density for one motion: mdot (*s, 3), 1/time; potential_rate (*s,), energy/time."""
         moves = mdot.any() or potential_rate.any()
         return self.parts(self.respond(mdot, potential_rate) if moves else None)
 
     def parts(self, response: Response | None) -> SpinDensity:
-        """All parts of the spin density with this response; None: nothing moves."""
+        """All parts of the spin density, with a `respond` result as the first-order part; None: nothing moves."""
         nothing = np.zeros((*self.device.shape, 4))
         sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
         return self._pack(sea, surface, None)
@@ -207,10 +218,10 @@ class Frozen:
     def lead_currents(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Particles (2,) and spin (2, 3) that flow into the left and the right lead, first order in the motion.
+        """Particle (2,) and spin (2, 3) currents into the left and the right lead, 1/time, first order in velocities.
 
-        On a chain over the first bonds of the leads, on a lattice deep inside them (`LatticeSweeps.into_leads`).
-        response: that to this motion, where it is known.
+        On a chain over the first bond of each lead, on a lattice deep inside the leads (`LatticeSweeps.into_leads`).
+        response: the result of `respond` for the same motion, if it is known already.
         """
         rate = self.device.coupling_blocks(mdot, potential_rate)
         if not rate.any():
@@ -220,7 +231,7 @@ class Frozen:
         return as_flow(self.sweeps.into_leads(rate, response))
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
-        """Flow over all bonds of dH/dt = `rate` (*s, 2, 2) by origin, traced: see `Sweeps.flows`."""
+        """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
         parts = self.sweeps.flows(rate)
         self.check_first_order(rate, parts["sea"] + parts["surface"])
         return parts
@@ -230,14 +241,15 @@ class Frozen:
     def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:
         """Geometric, lead (sea) and surface parts of steady precession about `axis` (Bajpai and Nikolic, Eq. (2)).
 
-        axis: (3,); frequency: omega (1/time), right-handed about the axis.  ValueError on a lattice.
+        axis: (3,), any length > 0; frequency: omega (1/time), right-handed about the axis.
+        Raises ValueError for a zero axis or a lattice.
         """
         return self._precession(axis, frequency)[0]
 
     def precession_with_currents(
         self, axis: NDArray[np.float64], frequency: float
     ) -> tuple[SpinDensity, NDArray[np.float64], NDArray[np.float64]]:
-        """`precession`, with particles (2,) and spin (2, 3) that flow over the first bonds of both leads."""
+        """`precession`, and the particle (2,) and spin (2, 3) currents over the first bond of each lead, 1/time."""
         spin, sea_flow, (rate, K) = self._precession(axis, frequency)
         return spin, *as_flow(sea_flow + self.sweeps.turning_into_leads(rate, K))
 
@@ -256,25 +268,26 @@ class Frozen:
     # --- levels and states ------------------------------------------------------------------------
 
     def thermal_states(self) -> tuple[NDArray[np.float64], float]:
-        """-(1/pi) int f Im dG/dE, (*s, 4) as traces, at kT > 0, and to what it is known; both 1/energy.
+        """Thermal density of states -(1/pi) int f Im dG/dE, (*s, 4), and its error bound; 1/energy, kT > 0.
 
-        The number of thermal states of each site, from the poles of f: without any look at the real axis.
+        Evaluated at the poles of f, off the real axis, where no narrow level can be missed; rules on the real axis are
+        checked against it.
         """
         return self.sweeps.thermal_states()
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
-        """Sum over modes of |sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
+        """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2 at a real energy, summed over modes: (2, 2) [spin out, spin in]."""
         return self.sweeps.transmission(energy)
 
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
-        """(*s, 4): local density of states and its spin components at a real energy in the band, 1/energy."""
+        """Local density of states and its spin components at a real energy in the lead band: (*s, 4), 1/energy."""
         return self.sweeps.states(energy) / (2 * np.pi)
 
     def level_width(self) -> float:
-        """Width (energy) of the sharpest level at E_F, 4 over its dwell time; inf where the leads have no states there.
+        """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.
 
-        Dwell times are the eigenvalues of the overlap psi^+ psi of the scattering states in the device (Wigner and
-        Smith, without the part of the leads); a lone Breit-Wigner level of width Gamma has 4/Gamma.
+        Dwell times are the eigenvalues of the overlap psi^+ psi of the scattering states inside the device (Wigner and
+        Smith, without the contribution of the leads); a single Breit-Wigner level of width Gamma has 4/Gamma.
         """
         low, high = self.device.band
         if self.device.is_closed or not low < self.device.fermi_energy < high:
@@ -282,17 +295,20 @@ class Frozen:
         return self.sweeps.level_width()
 
     def working_bytes(self, order: int) -> int:
-        """Memory that evaluations of this order take beside the results, bytes, about."""
+        """Estimated working memory of evaluations of this order in the velocities (0 or 1), bytes, without results."""
         return self.sweeps.working_bytes(order)
 
 
 def as_flow(traced: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Particles (2,) and spin (2, 3) from (2, 4), traced with 1 and sigma."""
+    """Particle (2,) and spin (2, 3) currents from traces (2, 4) with 1 and sigma; a spin is sigma/2."""
     return traced[:, 0], traced[:, 1:] / 2
 
 
 def rotation_generator(axis: NDArray[np.float64], frequency: float) -> NDArray[np.complex128]:
-    """K = (omega/2) sigma.axis, (2, 2): spinors of a rigid precession turn by exp(-i K t)."""
+    """K = (omega/2) sigma.a, (2, 2), a = axis/|axis|: in a rigid precession spinors turn by exp(-i K t).
+
+    axis: (3,), not zero (ValueError); frequency: omega, 1/time.
+    """
     axis = np.asarray(axis, dtype=float)
     length = np.linalg.norm(axis)
     if axis.shape != (3,) or not np.isfinite(length) or length == 0:

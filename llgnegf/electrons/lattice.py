@@ -1,7 +1,7 @@
-"""Green's functions of a square lattice, and the sums over energy made of them.  What the sums mean: `frozen.py`.
+"""Green's functions of a square lattice and integrals of them over energy; the equations are in `frozen.py`.
 
-Slices run along x; the sweeps are those of `slices.py`, the sea term is in `sea.py`, scattering states in
-`scattering.py`, the Fermi surface in `lattice_surface.py`.
+A slice is one column x with all its y; sweeps go through the slices (`slices.py`).  The sea term is in `sea.py`,
+scattering states in `scattering.py`, the Fermi surface in `lattice_surface.py`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,15 @@ from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, System
 from .threads import each, one_blas_thread
 
-# Elements of a stack of energies: small slices share the overhead of a call, large ones stay in the cache.
+# So many matrix elements of one slice, over all energies, are swept together: for small slices this shares the overhead
+# of a call, for large ones the work stays in the processor's cache.
 _STACK_ELEMENTS = 6400
 _KEPT_STATES_BYTES = 500_000_000
-# What a window of narrow resonances may ask for, for the estimate of memory.
+# For the estimate of memory: the most energies that a thermal window with narrow resonances needs.
 _MOST_THERMAL_ENERGIES = 1000
 _ROUNDING = float(np.finfo(float).eps)
-# Below this share of the hopping a contact broadens the levels of what is eliminated from it too little.
+# A lead connected by less than this (times the hopping) broadens the levels of partial lattices too little, so that
+# elimination should start at the other end.
 _WEAK_CONTACT = 1 / 2
 
 
@@ -80,13 +82,13 @@ class LatticeSweeps:
     @cached_property
     @one_blas_thread
     def step(self) -> Step | None:
-        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        """Where the step of the Fermi function is placed at kT = 0; None at kT > 0."""
         return choose_step(self) if self.device.temperature == 0 else None
 
     @property
     def cancellation(self) -> float:
-        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
-        return 1 / FOURTH_ORDER.step  # `difference` where it matters
+        """By which factor rounding grows where products of two Green's functions cancel in the sea term."""
+        return 1 / FOURTH_ORDER.step  # `difference` is FOURTH_ORDER wherever rounding matters
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
@@ -147,18 +149,18 @@ class LatticeSweeps:
 
     @property
     def knows_equilibrium(self) -> bool:
-        """Whether a first order has come across it."""
+        """Whether the sea term has already given the equilibrium, as a by-product."""
         return self._thermal_states is not None
 
     def come_across(self, equilibrium: NDArray[np.float64], thermal_states: NDArray[np.float64]) -> None:
-        """What a first order finds on its way: see `LatticeParts`."""
+        """Keep two by-products of the sea term: see `LatticeParts`."""
         self._thermal_states = thermal_states
         if self._equilibrium is None:
             self._is_split = True
             self._remember(equilibrium)
 
     def _equilibrium_nodes(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """Nodes and weights that gave `adiabatic`: those of the rule, or the pairs around them of the first order."""
+        """Nodes and weights that gave `adiabatic`: those of the rule, or the pairs around them used by the sea term."""
         if not self._is_split:
             return self.rule.nodes, self.rule.weights
         steps, d = self.steps, self.difference
@@ -187,7 +189,7 @@ class LatticeSweeps:
         return 2 * sum(each(part, known)) + self.rule.constant * trace
 
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """ln det G^-1 of the lattice without moments and gates: scalar recursions, mode by mode."""
+        """ln det G^-1 (k,) at energies z (k,) of the lattice without moments and gates: one recursion for each mode."""
         device, modes = self.device, self.device.modes
         left, right = (lead.of_modes(z) for lead in device.ends)
         total = np.zeros(len(z), complex)
@@ -207,7 +209,7 @@ class LatticeSweeps:
     @cached_property
     def difference(self) -> Difference:
         device = self.device
-        # Where no lead broadens levels, partial lattices may have one at E_F: the larger step keeps more digits.
+        # If no lead broadens the levels, a partial lattice may have one at E_F: a larger step then loses fewer digits.
         broadened = not device.is_closed and device.band[0] < device.fermi_energy < device.band[1]
         nearness = 1.0 if self.step is None else self.step.nearness
         near = _ROUNDING / SECOND_ORDER.step * nearness**2 > 0.1 * device.tolerance
@@ -215,16 +217,16 @@ class LatticeSweeps:
 
     @cached_property
     def steps(self) -> NDArray[np.inexact]:
-        """Steps of the difference: a share of the distance of each node to the spectrum."""
+        """Steps of the central difference at each node: a fixed fraction of its distance to the spectrum, energy."""
         return self._steps(self.rule)
 
     def _steps(self, rule: FermiPoles) -> NDArray[np.inexact]:
         z, (low, high) = rule.nodes, self.bounds
         if self.device.temperature == 0:
-            # Along the line of the nodes: beside an opening mode they come nearer to E_F than its last digit.
+            # Along the vertical line of the nodes: next to a threshold nodes are closer to E_F than its rounding error.
             return 1j * self.difference.step * np.minimum(z.imag, high - low)
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
-        # Far from the spectrum the Green's function varies over its width.
+        # Far from the spectrum the Green's function varies on the scale of the width of the spectrum.
         return self.difference.step * np.minimum(np.hypot(z.imag, outside), high - low)
 
     @one_blas_thread
@@ -244,7 +246,7 @@ class LatticeSweeps:
         return Sea(np.ascontiguousarray(self._sea(rate)[:, 0]), None)
 
     def _sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
-        """rho_sea of Hd = `rate` (nx, ny, 2, 2), not zero, as `traced`."""
+        """rho_sea for Hd = `rate` (nx, ny, 2, 2), which must not be zero, in the layout of `traced`."""
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
         nx = len(rate)
         flipped = columns[0] > nx - 1 - columns[-1]
@@ -257,12 +259,12 @@ class LatticeSweeps:
         return self._first_order.apply(self, rate, with_bonds)
 
     def working_bytes(self, order: int) -> int:
-        """Memory that evaluations of this order take beside the results."""
+        """See `Sweeps`."""
         nx, n, _ = self.slices.h.shape
-        sweeps = 2 * 6 * 16 * nx * n * n  # two threads' worth, each a pair of sweeps with what a first order needs
+        sweeps = 2 * 6 * 16 * nx * n * n  # two threads, each with a pair of sweeps and what the sea term needs of them
         if not order:
             return sweeps
-        states = 2 * 16 * nx * n * n  # of one energy, about
+        states = 2 * 16 * nx * n * n  # of one energy, approximately
         thermal = min(_KEPT_STATES_BYTES, _MOST_THERMAL_ENERGIES * states) if self.device.temperature > 0 else states
         return sweeps + FirstOrder(self, nx, False).nbytes + thermal
 
@@ -272,7 +274,6 @@ class LatticeSweeps:
         hops = bonds.hops[..., None]
         parts = {"adiabatic": hops * self.equilibrium_sum(with_bonds=True)[:, 1:]}
         if rate.any():
-            # The sea first: it tells the surface how many states there are at the Fermi energy.
             parts["sea"] = hops * self._sea(rate, with_bonds=True)[:, 1:]
             parts["surface"] = self.surface.flows(rate, bonds.starts, bonds.ends, bonds.hops)
         else:
@@ -280,7 +281,7 @@ class LatticeSweeps:
         return parts
 
     def into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
-        """See `Sweeps`; what arrives deep inside the leads, for which scattering states are enough.
+        """See `Sweeps`; the flow deep inside the leads, which scattering states determine.
 
         (1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
         (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a
@@ -300,7 +301,7 @@ class LatticeSweeps:
 
     @one_blas_thread
     def at_energy(self, energy: float) -> RealEnergy:
-        """Scattering states at a real energy; kept while there is room."""
+        """Scattering states at a real energy; kept up to a total of 0.5 GB."""
         known = self._states.get(energy)
         if known is not None:
             return known
@@ -315,7 +316,7 @@ class LatticeSweeps:
         return LatticeSurface(self)
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
-        """Forget the scattering states at all other energies."""
+        """Discard the scattering states kept at all other energies."""
         kept = set(energies.tolist())
         self._states = {energy: state for energy, state in self._states.items() if energy in kept}
 
@@ -370,9 +371,9 @@ class LatticeSweeps:
 
 @dataclass(frozen=True)
 class _Bonds:
-    """Bonds from each site to the next x, [:, 0], and the next y, [:, 1]: (nx, 2, ny), hopping 0 where there is none.
+    """Bonds from each site to the next x, [:, 0], and the next y, [:, 1], as arrays (nx, 2, ny).
 
-    starts, ends: sites x ny + y.
+    starts, ends: numbers x ny + y of the two sites; hops: hopping, energy, 0 where there is no bond.
     """
 
     starts: NDArray[np.intp]

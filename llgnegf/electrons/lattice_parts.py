@@ -1,6 +1,6 @@
-"""What the parts of the lattice's calculation (sea, scattering states, Fermi surface) see of a lattice.
+"""The protocol `LatticeParts`: what the sea term, scattering states and Fermi surface need of a lattice.
 
-`lattice.LatticeSweeps` is one.
+`lattice.LatticeSweeps` implements it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from .system import System
 
 @dataclass(frozen=True)
 class Difference:
-    """A central difference with steps offset * step: weights of [f(s) - f(-s)]/step, and of the mean of f(+-s)."""
+    """A central difference with steps s = offset * step.
+
+    slopes: weights of [f(s) - f(-s)]/step, whose sum is f'(0); means: weights of [f(s) + f(-s)]/2, whose sum is f(0).
+    """
 
     step: float
     offsets: tuple[float, ...]
@@ -33,8 +36,8 @@ class Difference:
 class LatticeParts(Protocol):
     """A lattice at one texture.
 
-    slices: its blocks along x; bounds: an interval that holds the spectrum, energy; steps: of the central difference at
-    the nodes of the rule.
+    slices: blocks of H along x; bounds: an interval that contains the spectrum, energy; difference, steps: the central
+    difference with which the sea term is evaluated, and its step at each node of the rule, energy.
     """
 
     device: System
@@ -65,7 +68,10 @@ class LatticeParts(Protocol):
         ...
 
     def come_across(self, equilibrium: NDArray[np.float64], thermal_states: NDArray[np.float64]) -> None:
-        """-(1/pi) int f Im G without the constant of the rule, and -(1/pi) int f Im dG/dE, (nx, ny, 4)."""
+        """Take two by-products of the sea term, (nx, ny, 4) each.
+
+        They are -(1/pi) int f Im G without the constant of the rule, and -(1/pi) int f Im dG/dE.
+        """
         ...
 
     def chunks(self, n: int, per_node: int = 1) -> Sequence[slice]:

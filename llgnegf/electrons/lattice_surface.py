@@ -2,8 +2,9 @@
 
     rho_surf = (1/2pi) int f' Im[G Hd G Gamma G^+]
 
-A thermal window of a lattice is full of narrow levels, and modes open in it: `thermal_surface.py` takes the resonances
-out.  Only where all levels are broader than kT a few energies on the real axis do.
+The thermal window of a lattice usually contains many narrow levels and thresholds of modes: the integral is taken along
+arcs, and resonances enter as residues (`thermal_surface.py`).  Only if all levels are broader than kT do a few energies
+on the real axis suffice.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ from .threads import each, one_blas_thread
 
 _SURFACE_SHARE = 1 / 4
 _GAUSS_LADDER = (5, 8, 13)
-# Levels are found by dense eigenvalue solvers up to so many sites.
+# Levels are found by dense eigenvalue solvers, up to this number of sites.
 MOST_LEVEL_SITES = 2500
 
 
 class _Lattice(LatticeParts, Protocol):
-    """What a `LatticeSurface` is the surface of."""
+    """What `LatticeSurface` needs of a lattice."""
 
     def at_energy(self, energy: float) -> RealEnergy:
-        """Scattering states at a real energy; kept while there is room."""
+        """Scattering states at a real energy; kept up to a total of 0.5 GB."""
         ...
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
-        """Forget the scattering states at all other energies."""
+        """Discard the scattering states kept at all other energies."""
         ...
 
     @property
@@ -56,15 +57,19 @@ class _Lattice(LatticeParts, Protocol):
 
 
 class LatticeSurface:
-    """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept."""
+    """The Fermi-surface term of one texture, linear in dH/dt; its energies are chosen for the first motion and kept.
+
+    Raises ToleranceError, naming the level or the remedy, if the tolerance cannot be met or the lattice is too large to
+    search for its levels at kT > 0.
+    """
 
     def __init__(self, sweeps: _Lattice) -> None:
-        # Each would hold the other, and their memory until a collection.
+        # A weak reference: in a reference cycle large arrays would stay alive until the next garbage collection.
         self.sweeps: _Lattice = weakref.proxy(sweeps)
         self.device = sweeps.device
         self._chosen: tuple[NDArray[np.float64], NDArray[np.float64]] | ThermalSurface | None = None
 
-    # --- what ---------------------------------------------------------------------------------------
+    # --- results ------------------------------------------------------------------------------------
 
     @one_blas_thread
     def density(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
@@ -82,7 +87,7 @@ class LatticeSurface:
         return total
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """What discrete levels keep of their occupation while the adiabatic density changes it: (nx, ny, 4)."""
+        """Rate at which the adiabatic density would fill discrete levels, which keep their occupation: (nx, ny, 4)."""
         chosen = self._for_motion(rate)
         levels = chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
         if not levels.any:
@@ -96,7 +101,7 @@ class LatticeSurface:
         ends: NDArray[np.intp],
         hops: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Flow over the bonds from each site to the next x, [:, 0], and the next y, [:, 1]: (nx, 2, ny, 4).
+        """Flow of the surface part from each site to the next x, [:, 0], and the next y, [:, 1]: (nx, 2, ny, 4).
 
         starts, ends: sites x ny + y of the bonds (nx, 2, ny); hops: their hopping, energy.
         """
@@ -118,7 +123,7 @@ class LatticeSurface:
         return total
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """(1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: what arrives deep in either lead, (2, 4)."""
+        """(1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: the flow deep inside each lead, (2, 4), 1/time."""
         chosen = self._for_motion(rate)
         if isinstance(chosen, ThermalSurface):
             return chosen.into_leads(rate)
@@ -132,11 +137,11 @@ class LatticeSurface:
             flow += weight / (2 * np.pi) * found
         return flow
 
-    # --- where --------------------------------------------------------------------------------------
+    # --- choice of energies -------------------------------------------------------------------------
 
     @cached_property
     def window(self) -> tuple[float, float]:
-        """Energies between which -df/dE matters."""
+        """Thermal window (low, high): energies between which -df/dE is not negligible."""
         device = self.device
         reach = device.temperature * min(45.0, 8 - np.log(device.tolerance))
         return device.fermi_energy - reach, device.fermi_energy + reach
@@ -159,13 +164,13 @@ class LatticeSurface:
             )
 
     def _for_motion(self, rate: NDArray[np.complex128]):
-        """Where to integrate; chosen for the first motion."""
+        """The rule on the real axis or the arcs, chosen for the first motion and kept."""
         if self._chosen is None:
             self._chosen = self._real_axis(rate)
             if self._chosen is None:
                 self._chosen = self._along_arcs(rate)
             else:
-                # What served to choose only.
+                # Scattering states that were needed only for the choice are discarded.
                 self.sweeps.keep_states(self._chosen[0])
         return self._chosen
 
@@ -184,7 +189,7 @@ class LatticeSurface:
         )
 
     def _real_axis(self, rate: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Energies and weights of int (-f') dE that hold the tolerance for this motion, or None."""
+        """Energies and weights of int (-f') dE that meet the tolerance for this motion; None if arcs are needed."""
         device = self.device
         nothing = np.empty(0), np.empty(0)
         low, high = device.band
@@ -195,7 +200,8 @@ class LatticeSurface:
             return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
         self._check_size()
         pieces = segments(device.modes, *self.window)
-        # An opening mode makes the integrand a root, a narrow level a peak: no Gauss rule for -f' follows them.
+        # At a threshold the integrand has a square-root singularity, at a narrow level a peak: neither suits a Gauss
+        # rule for -f'.
         if len(pieces) > 1 or not pieces[0].open_modes.any():
             return None
         guesses = self.search(pieces[0].low, pieces[0].high).first_guesses(pieces[0], *self.window)
@@ -206,7 +212,7 @@ class LatticeSurface:
         return self._gauss_rule(rate, target)
 
     def _gauss_rule(self, rate: NDArray[np.complex128], target: float):
-        """The shortest Gauss rule for -f' whose successor agrees with it and that finds all thermal states, or None."""
+        """A Gauss rule for -f' that agrees with the next shorter one and finds all thermal states, or None."""
         device = self.device
         before: NDArray[np.float64] | None = None
         thermal = self.sweeps.thermal_states()[0]
@@ -223,7 +229,7 @@ class LatticeSurface:
         return None
 
     def search(self, low: float, high: float) -> ResonanceSearch:
-        """The levels of the lattice; all of them, once."""
+        """Search among all levels of the lattice, prepared once and kept, whatever the two energies."""
         if self._search is None:
             accuracy = 1e-2 * self.device.tolerance
             self._search = ResonanceSearch(self.open_system, -np.inf, np.inf, self.device.fermi_energy, accuracy)
@@ -268,7 +274,7 @@ class LatticeSurface:
             over_bonds = pauli_traces(-found[:, :, 1:])
             if motion.flipped:
                 states, response, over_bonds = states[:, ::-1], response[:, ::-1], over_bonds[:, ::-1].copy()
-                # The bond from a slice to its next is now that from the one before it, backwards.
+                # After the reversal, entry x holds the bond from x to x - 1: move it to x - 1 and change its sign.
                 over_bonds[:, :, :1] = -np.roll(over_bonds[:, :, :1], -1, axis=1)
             return states, response, over_bonds
 
@@ -279,7 +285,7 @@ class LatticeSurface:
     def _sweeps(
         self, z: Vectors, segment: Segment, motion: _Motion
     ) -> tuple[tuple[Sweep, Sweep], tuple[tuple[Stack, Stack], tuple[Stack, Stack]]]:
-        """G and A at energies above a segment, and their self-energies of the first and of the last slice."""
+        """Sweeps of G and A at energies above a segment, and the self-energies of both on the first and last slice."""
         system = self.open_system
         sweeps, ends = [], []
         for advanced in (False, True) if segment.open_modes.any() else (False,):
@@ -292,7 +298,7 @@ class LatticeSurface:
         return (sweeps[0], sweeps[-1]), ((left, left_of_a), (right, right_of_a))
 
     def _near_levels(self, G: Sweep, A: Sweep) -> NDArray[np.intp]:
-        """Energies at which a level of a partial lattice costs the four factors of g too many digits."""
+        """Indices of the energies at which a level of a partial lattice makes the rounding error too large."""
         most = (0.1 * self.device.tolerance / np.finfo(float).eps) ** 0.25
         return np.flatnonzero(~(np.maximum(G.growth, A.growth) <= most))
 
@@ -325,7 +331,11 @@ class LatticeSurface:
 
 
 class _Motion:
-    """dH/dt seen from the end from which it reaches the fewest slices."""
+    """dH/dt with the slices counted from the end at which fewer of them, up to the last one perturbed, are affected.
+
+    flipped: whether that is the right end; moved: number of slices up to the last perturbed one; slices, rate: in this
+    order.
+    """
 
     def __init__(self, slices: Slices, rate: Vectors) -> None:
         nx = len(rate)

@@ -1,6 +1,6 @@
-"""Leads: what users say of one, `Lead`, and what the device sees of it, `AttachedLead`.
+"""Leads: `Lead` is how a user describes one, `AttachedLead` what it does to the device (self-energy, occupation).
 
-Another kind of lead (magnetic, biased, of a given memory in time) is another class with the face of `AttachedLead`.
+Another kind of lead (magnetic, biased, with a given memory in time) is a class with the methods of `AttachedLead`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ SIDES = ("left", "right")
 
 @dataclass(frozen=True)
 class Lead:
-    """One semi-infinite chain lead.
+    """One semi-infinite lead, as wide as the device, with the device's hopping and onsite energy and no moments.
 
-    side: "left" (first x) or "right" (last x).  coupling: hopping of the bond to the device, energy; 0 disconnects.
+    side: "left" (attached to the first x) or "right" (to the last x).
+    coupling: hopping >= 0 of the bonds between lead and device, energy; 0 disconnects the lead.
+    Raises ValueError for any other side or coupling.
     """
 
     side: str
@@ -35,26 +37,27 @@ class Lead:
 
 @dataclass(frozen=True)
 class Occupation:
-    """The Fermi function of a reservoir.  fermi_energy, temperature kT >= 0: energies."""
+    """The Fermi function of a reservoir.  fermi_energy E_F, temperature kT >= 0: energies."""
 
     fermi_energy: float
     temperature: float
 
     def __call__(self, energies: ArrayLike) -> NDArray[np.float64]:
-        """f(E); a half at E_F, also for kT = 0."""
+        """f(E), shaped as `energies`; f(E_F) = 1/2 also at kT = 0."""
         return fermi(np.asarray(energies, float), self.fermi_energy, self.temperature)
 
     def slope(self, energies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """df/dE, 1/energy, for kT > 0."""
+        """df/dE at real energies, 1/energy; kT > 0 only."""
         return fermi_derivative(energies, self.fermi_energy, self.temperature)
 
 
 @dataclass(frozen=True, eq=False)
 class AttachedLead:
-    """A semi-infinite lead as wide as the device, seen from the end slice that it is attached to.
+    """A semi-infinite lead as the device sees it: self-energy and injected waves on the slice it is attached to.
 
-    side: "left" or "right"; coupling: hopping of the bonds to it, energy, 0 for a closed end; modes: of its
-    cross-section, n = 2 ny orbitals with index 2 y + spin (chain: ny = 1); occupation: of its reservoir.
+    side: "left" or "right"; coupling: hopping of the bonds between lead and device, energy, 0 for a closed end;
+    modes: transverse modes of its cross-section; occupation: Fermi function of its reservoir.
+    Matrices act on the n = 2 ny orbitals of the end slice, index 2 y + spin (chain: ny = 1).
     """
 
     side: str
@@ -71,7 +74,7 @@ class AttachedLead:
         return self.modes.self_energy_slope(z, self.coupling)
 
     def injection(self, energy: float) -> NDArray[np.complex128]:
-        """sqrt(Gamma) of the open modes at a real energy, (n, 2 p) for p open modes: what comes in from this lead."""
+        """sqrt(Gamma) of the p open modes at a real energy, (n, 2 p): sources of the waves that enter from it."""
         return self.modes.sources(energy, self.coupling)
 
     def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:

@@ -38,7 +38,7 @@ def chain_self_energy(
 
 @dataclass(frozen=True)
 class Modes:
-    """Eigenmodes of one cross-section: energies (ny,) and vectors (ny, ny), one mode a column, of a hopping t."""
+    """Transverse modes of a lead: energies (ny,), increasing; vectors (ny, ny), one mode per column; hopping t."""
 
     energies: NDArray[np.float64]
     vectors: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Modes:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Lowest and highest energy of a lead."""
+        """Lowest and highest energy at which the lead has states."""
         return float(self.energies[0]) - 2 * self.hopping, float(self.energies[-1]) + 2 * self.hopping
 
     @property
@@ -67,7 +67,7 @@ class Modes:
         return self._in_space(chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[1])
 
     def _in_space(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Values of each mode (k, ny) as matrices (k, 2 ny, 2 ny), the same for both spins."""
+        """Values (k, ny) of the modes as matrices (k, 2 ny, 2 ny) in space and spin, the same for both spins."""
         k, ny = of_modes.shape
         out = np.zeros((k, ny, 2, ny, 2), complex)
         out[:, :, 0, :, 0] = out[:, :, 1, :, 1] = (self.vectors * of_modes[:, None, :]) @ self.vectors.T
@@ -102,7 +102,7 @@ def cross_section(ny: int, hopping: float, onsite: float, periodic: bool) -> NDA
 
 
 def transverse_modes(ny: int, hopping: float, onsite: float, periodic: bool) -> Modes:
-    """The modes of a lead of width ny."""
+    """The transverse modes of a lead of width ny; hopping, onsite: energies."""
     energies, vectors = np.linalg.eigh(cross_section(ny, hopping, onsite, periodic))
     for array in (energies, vectors):
         array.flags.writeable = False

@@ -1,6 +1,6 @@
-"""The open system as one matrix K(E) = E - H - Sigma(E), with its leads mode by mode and on either sheet.
+"""The open system as one matrix K(E) = E - H - Sigma(E), also for the analytic continuation of Sigma.
 
-A chain is a lattice of width one here.  The self-energy of a mode is a function of x = (E - epsilon)/2t with two
+A chain is treated as a lattice of width one.  Sigma of a mode is a function of x = (E - epsilon)/2t with two
 sheets, Sigma = (c^2/t) (x - S), S^2 = x^2 - 1.  Between two neighbouring thresholds of the modes, on a segment of the
 real axis, each mode is either open (|x| < 1, Im Sigma < 0) or closed.  The continuation of the retarded K from a
 segment into the lower half plane has zeros there: the resonances and bound states of the device (`resonances.py`).
@@ -26,7 +26,8 @@ Mask = NDArray[np.bool_]
 class Segment:
     """A piece low < E < high (energy) of the real axis on which no mode opens or closes.
 
-    open_modes: (ny,).  at_threshold: whether `low` and `high` are thresholds, or just where somebody stopped.
+    open_modes: (ny,), which modes are open.  at_threshold: whether `low` and `high` are thresholds; otherwise they are
+    arbitrary ends.
     """
 
     low: float
@@ -40,7 +41,7 @@ def segments(modes: Modes, low: float, high: float) -> list[Segment]:
     near = 1e-9 * modes.hopping
     inside: list[float] = []
     for e in modes.thresholds.tolist():
-        # Those of degenerate modes differ by rounding.
+        # Thresholds of degenerate modes may differ by rounding.
         if low + near < e < high - near and not (inside and e - inside[-1] < near):
             inside.append(e)
     edges = [low, *inside, high]
@@ -71,7 +72,7 @@ class OpenSystem:
     # --- the leads, on the 4 ny channels (end, mode, spin) ------------------------------------------
 
     def amplitudes(self, vectors: Vectors) -> Vectors:
-        """Of states (N, k) at the ends, by channel: (4 ny, k)."""
+        """Amplitudes of states (N, k) on the end slices, by channel: (4 ny, k)."""
         nx, n, _ = self.h.shape
         spinors = vectors.reshape(nx, n // 2, -1)[[0, -1]]
         return np.matmul(self.modes.vectors.T, spinors).reshape(2 * n, -1)
@@ -81,7 +82,7 @@ class OpenSystem:
         return mode_roots(np.array([energy]), self.modes, open_modes, advanced)[0]
 
     def _by_channel(self, of_modes: Vectors) -> Vectors:
-        """(ny,) values of a mode, times the square of each coupling over 2 t^2: (4 ny,)."""
+        """Values (ny,) of the modes times coupling^2/2 t^2 of either lead, by channel: (4 ny,)."""
         ends = np.array(self.couplings)[:, None] ** 2 * of_modes / (2 * self.modes.hopping**2)
         return np.repeat(ends.ravel(), 2)
 
@@ -142,7 +143,7 @@ class OpenSystem:
         return out.reshape(vectors.shape)
 
     def end_block(self, of_modes: Vectors, coupling: float) -> Vectors:
-        """A function of the modes (ny,) as self-energy (n, n) of a lead: c^2/t times it."""
+        """Self-energy (n, n) of a lead with coupling c: c^2/t times the values (ny,) of the modes."""
         ny = len(of_modes)
         block = np.zeros((ny, 2, ny, 2), complex)
         values = coupling**2 / self.modes.hopping * of_modes
@@ -200,13 +201,15 @@ class OpenSystem:
             if coupling:
                 band[2 * n + row - column, start + column] -= self.end_block(of_modes, coupling)
         lu, pivots, info = zgbtrf(band, n, n, overwrite_ab=True)
-        if info > 0:  # pivots that are zero to the last digit, as those of degenerate levels
+        if info > 0:  # exactly singular, as at degenerate levels: replace zero pivots by rounding errors
             lu[2 * n, lu[2 * n] == 0] = 1e-17 * (abs(energy) + self.modes.hopping)
         return Factorized(lu, pivots, n)
 
     def between_ends(self, z: complex, open_modes: Mask, Y: Vectors) -> Vectors:
-        """The first and the last slice of G Y A at an energy above a segment, (2, n, n), whatever levels parts of the
-        system have there; A continues G^+, Y (nx, n/2, 2, 2)."""
+        """The first and the last slice of G Y A at an energy above a segment: (2, n, n); Y: (nx, n/2, 2, 2).
+
+        A is the continuation of G^+.  Accurate also close to levels of parts of the system.
+        """
         nx, n, _ = self.h.shape
         found = []
         for end in (0, nx - 1):
@@ -248,7 +251,8 @@ class Factorized:
 def mode_roots(z: Vectors, modes: Modes, open_modes: Mask, advanced: bool = False) -> Vectors:
     """S = sqrt(x^2 - 1) of each mode at energies z (k,): (k, ny).
 
-    Open modes: +i sqrt(1 - x^2) (advanced: -i), analytic across their segment; closed ones: the branch that decays.
+    For open modes +i sqrt(1 - x^2) (advanced: -i), which is analytic across the segment; for closed modes the branch
+    whose waves decay into the lead.
     """
     x = (np.asarray(z, complex)[:, None] - modes.energies) / (2 * modes.hopping)
     across = (-1j if advanced else 1j) * np.sqrt(1 - x * x)

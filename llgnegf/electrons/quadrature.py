@@ -4,9 +4,9 @@ For every F(E) that is analytic in the upper half plane and falls off there,
 
     -(1/pi) int f(E) Im F(E) dE = -[ sum_k R_k F(z_k) + h.c. ],     f(E) ~ c0 + sum_k [ R_k/(E - z_k) + c.c. ],
 
-with Im A = (A - A^+)/2i.  With F = G, the exact resolvent of the infinite system, the right-hand side (plus c0) is the
-same rational function of the Hamiltonian, so the error of EVERY element of the density matrix is below the largest
-|f - r| on the spectrum: a bound that needs no convergence study and holds for any texture.
+with Im A = (A - A^+)/2i.  For F = G, the exact resolvent of the infinite system, the right-hand side plus c0 is the
+rational function r(E) on the right, taken of the Hamiltonian.  The error of every element of the density matrix is
+therefore at most the largest |f - r| on the spectrum: a bound that holds for any texture without a convergence study.
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ellipkm1, expit
 
-# Double precision holds no better approximation of the step function.
+# The smallest error of an approximation of the step function that double precision can represent.
 SHARPEST = 5e-14
 
 
 class ToleranceError(ValueError):
-    """An integral cannot be had at the accuracy asked; the message says what to change."""
+    """An integral over energy cannot be computed to the requested tolerance; the message says what to change.
+
+    Typical reasons: kT very small against the band width, a level almost at E_F at kT = 0, or a level almost
+    disconnected from the leads.  Typical remedies: a larger tolerance, another kT or Fermi energy, stronger couplings.
+    """
 
 
 @dataclass(frozen=True)
 class FermiPoles:
-    """f(E) ~ constant + sum_k [ weights_k/(E - nodes_k) + c.c. ] for every E of the spectrum, error <= `bound`.
+    """Pole rule: f(E) ~ constant + sum_k [ weights_k/(E - nodes_k) + c.c. ] for every E of the spectrum.
 
-    nodes: (n,) complex, Im >= 0, energy; weights: (n,) complex, energy.  A node on the real axis lies outside the
-    spectrum and carries half its residue.
+    nodes: (n,) complex, Im >= 0, energy; weights: (n,) complex, energy; bound: largest error on the spectrum.
+    A node on the real axis lies outside the spectrum, and its weight is half its residue (c.c. gives the other half).
     """
 
     nodes: np.ndarray
@@ -68,15 +72,16 @@ def _partial_fractions(x: NDArray[np.float64], upper: NDArray[np.complex128], re
     return np.array(columns).T
 
 
-# Up to this distance from E_F, in kT, the Pade poles are as few as those of AAA.
+# If the spectrum extends no farther than this from E_F, in units of kT, Pade needs no more poles than AAA.
 _NEARLY_LINEAR = 6.0
 
 
 def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
-    """y, R and error of f(x) ~ 1/2 - sum_k R_k [1/(x - iy_k) + 1/(x + iy_k)] on |x| <= reach, or None.
+    """y, R and error of f(x) ~ 1/2 - sum_k R_k [1/(x - iy_k) + 1/(x + iy_k)] on |x| <= reach, x = (E - E_F)/kT.
 
-    The continued fraction of tanh, cut off (Ozaki, Phys. Rev. B 75, 035123 (2007)): the error vanishes as x^(4n + 1),
-    so that a few poles give even a small f - 1/2 to all digits.  It is below `tolerance` times the largest |f - 1/2|.
+    The truncated continued fraction of tanh (Ozaki, Phys. Rev. B 75, 035123 (2007)): the error vanishes as x^(4n + 1),
+    so that a few poles give even a small f - 1/2 to all digits.  The error is at most `tolerance` times the largest
+    |f - 1/2|; None if 20 poles do not reach this.
     """
     from scipy.linalg import eigh_tridiagonal
 
@@ -87,7 +92,7 @@ def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], ND
         b, vectors = eigh_tridiagonal(np.zeros(2 * n), 0.5 / np.sqrt(4.0 * k**2 - 1))
         y, residues = 1 / b[n:], vectors[0, n:] ** 2 / (4 * b[n:] ** 2)
         error = float(abs((2 * residues * x[:, None] / (x[:, None] ** 2 + y**2)).sum(axis=1) - exact).max())
-        # Below the second limit it is the rounding of this comparison that speaks.
+        # An error below the second limit is only the rounding of this comparison.
         if error <= max(tolerance, 1e-15) * exact[-1]:
             return y, residues, error
     return None
@@ -98,11 +103,12 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
     """Near-optimal poles of the Fermi function at kT > 0 on the spectrum [lowest, highest] (energies).
 
     The poles come from the AAA algorithm (Nakatsukasa, Sete, Trefethen 2018), the residues from a least-squares fit
-    at those poles; `bound` is then measured on a grid ten times finer than the one that was fitted.  The optimum falls
-    geometrically with the number of poles, with a rate set by ln((highest - lowest)/kT).  Where kT is so high that f is
-    nearly linear they are those of `_pade_poles`, and the bound is `tolerance` times the largest |f - 1/2|.
+    at those poles; `bound` is then measured on a grid ten times finer than that of the fit.  The smallest possible
+    error falls geometrically with the number of poles, at a rate set by ln((highest - lowest)/kT).  If kT is so high
+    that f is nearly linear, the poles are those of `_pade_poles`: error below `tolerance` times the largest |f - 1/2|.
+    tolerance: requested bound on the error of f on the spectrum.
 
-    Raises ToleranceError where double precision cannot hold the approximation (kT below about 1e-6 of the spectrum).
+    Raises ToleranceError if double precision cannot reach it (kT below about 1e-6 of the width of the spectrum).
     """
     from scipy.interpolate import AAA  # heavy import, needed once per rule
 
@@ -121,7 +127,7 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
     asked, best = tolerance, np.inf
     for _ in range(4):
         with warnings.catch_warnings():
-            # AAA warns when it stops at its rounding floor; what counts is the bound measured below.
+            # AAA warns when rounding stops it; the bound measured below decides.
             warnings.simplefilter("ignore")
             poles = AAA(x, expit(-x), rtol=asked).poles()
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
@@ -143,7 +149,7 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
         )
     upper, real, coefficients = kept
     n = len(upper)
-    if not n and not len(real):  # f is constant on the spectrum: one pole without weight, so that no sum is empty
+    if not n and not len(real):  # f is constant on the spectrum: one pole with weight 0, so that no sum is empty
         return FermiPoles(
             np.array([fermi_energy + 1j * np.pi * temperature]), np.zeros(1, complex), float(coefficients[0]), best
         )
@@ -205,9 +211,9 @@ def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.floa
 def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) -> FermiPoles:
     """Optimal poles of the Fermi function at kT = 0: nodes z = E_F + iy on the vertical line through E_F.
 
-    The error is below `tolerance` for gap <= |E - E_F| <= reach and at most 1/2 for |E - E_F| < gap, where the
-    caller bounds the spectral weight.  The count grows as ln(1/gap) ln(1/tolerance)/pi^2.  The line needs no band
-    bottom, so no bound state can be missed.
+    The error is below `tolerance` for gap <= |E - E_F| <= reach (energies), and at most 1/2 for |E - E_F| < gap, where
+    the caller has to bound the spectral weight.  The number of poles grows as ln(1/gap) ln(1/tolerance)/pi^2.  The
+    rule includes all energies down to E_F - reach: no bound state below the band can be missed.
     """
     tolerance = max(tolerance, SHARPEST)
     n_expected = np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2
@@ -287,11 +293,12 @@ def adaptive_nodes(
     max_evaluations: int = 200_000,
     unit: float = 1.0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Nodes and weights on which int integrand(x) dx converges to `tolerance` (largest component), by bisection.
+    """Nodes and weights for int integrand(x) dx, refined by bisection until every component converges to `tolerance`.
 
     integrand: (n,) points -> (n, k) values; all panels that are still too coarse are evaluated in one call.
-    breakpoints: (p,) increasing, where to start.  unit: what x is measured in (an energy of the system, or 1); panels
-    shorter than the rounding of that are not halved.  Returns nodes, weights, number of evaluations.
+    breakpoints: (p,) increasing, ends of the first panels.  unit: a typical size of x (an energy of the system, or 1);
+    panels with a half-length below 1e-13 of it or of the whole interval are not halved.
+    Returns nodes, weights, number of evaluations.
     Raises ToleranceError after `max_evaluations`.
     """
     left, right = np.asarray(breakpoints[:-1], float), np.asarray(breakpoints[1:], float)
@@ -308,8 +315,9 @@ def adaptive_nodes(
             )
         values = integrand(points.ravel()).reshape(len(left), 15, -1)
         error = abs(np.einsum("pnk,n->pk", values, KRONROD_WEIGHTS - GAUSS_WEIGHTS)).max(axis=1) * half
-        # QUADPACK's observation: the Kronrod value is far better than the difference to the Gauss value.  Below the
-        # rounding of the integrand (its Green's functions lose digits near a resonance) bisection gains nothing.
+        # As in QUADPACK, the Kronrod value is far more accurate than its difference to the Gauss value suggests.
+        # Errors below the rounding of the integrand cannot be reduced by bisection: near a resonance its Green's
+        # functions lose digits.
         rounding = 1e-12 * abs(values).max(axis=(1, 2)) * half
         good = (error <= np.maximum(tolerance * np.maximum(half * 2 / span, 0.02), rounding)) | (
             half < 1e-13 * max(unit, span)

@@ -1,15 +1,16 @@
 """Resonances and bound states of an open device: the zeros of K(E) = E - H - Sigma(E), with both eigenvectors.
 
 Near a zero E_p the Green's function is G(E) = r_p l_p^+/(E - E_p) + regular, with K r = 0, l^+ K = 0, l^+ K' r = 1.
-Zeros on the real axis are discrete levels (bound outside the lead bands, or inside them where the symmetry of the
-device keeps a level from the open modes); the others lie below it by half their width.
+Zeros on the real axis are discrete levels: bound states outside the lead bands, or levels inside them that the symmetry
+of the device decouples from the open modes.  All other zeros lie below the axis by their half-width.
 
-Start values are the eigenvectors of H + Re Sigma(E_F) (Hermitian) in the energies of interest, and of what the leads
-make of these among themselves.  Two-sided inverse iteration with the Rayleigh functional of the exact self-energy
-makes them zeros to rounding; zeros closer together than the start values are good for are treated as one block.
+First guesses are the eigenvectors of H + Re Sigma(E_F) (Hermitian, "Hermitian levels" below) at the energies of
+interest, and eigenvectors of H + Sigma in the basis of these.  Two-sided inverse iteration with the Rayleigh functional
+of the exact self-energy refines them to zeros accurate to rounding.  Zeros that are closer together than the error of
+their first guesses are treated as one block.
 
-The distance to the real axis decides over the response of a narrow level, 1/width, and is had from the amplitudes at
-the ends, gamma r^+ r = -Im r^+ Sigma r, to the relative accuracy of these and not of E_p.
+The response of a narrow level is proportional to 1/width.  Its half-width gamma is therefore computed from the
+amplitudes at the ends, gamma r^+ r = -Im r^+ Sigma r, with the relative accuracy of the amplitudes, not that of E_p.
 """
 
 from __future__ import annotations
@@ -30,35 +31,38 @@ from .threads import each
 
 Floats = NDArray[np.float64]
 
-# Half-widths below this share of the hopping count as none: such a level would take 1e14 hopping times to empty.
+# Half-widths below this (times the hopping) count as zero: such a level would take 1e14 hopping times to empty.
 DISCRETE = 1e-14
 # Zeros this close to each other (times the hopping) are one and the same level.
 _SAME = 1e-12
 _MOST_PASSES = 8
-# The leads are linear in the energy, about, over pieces this long (times the hopping), ...
+# Length of the pieces of energy (times the hopping) on which Sigma is about linear; the second for small systems.
 _PIECE, _PIECE_OF_FEW = 0.2, 0.5
 _NEAR_THRESHOLD = np.array([0.01, 0.03, 0.1])
-# ... and levels this far away (times the hopping) mix through them.
+# Levels up to this distance (times the hopping) from a piece are mixed by the leads with those in it.
 _MARGIN = 0.4
-# How often the subspace is iterated, and how far around a piece it reaches (times the hopping).
+# Number of iterations of the subspace, and margin around a piece (times the hopping) from which it keeps vectors.
 _SUBSPACE_PASSES, _KEPT = 2, 0.3
 _OVERLAP = 0.01
-# Up to this many orbitals all levels are taken into account.
+# Up to this number of orbitals, all levels are included in every piece.
 _FEW = 64
-# Of the residual |K r| over the hopping: rounding.
+# Residual |K r|, over the hopping, at which only rounding is left.
 _CONVERGED = 3e-14
-# Where it no longer falls, and is below this, rounding is all that is left.
+# A residual below this that no longer decreases also counts as converged.
 _STALLED = 1e-9
-# Of the nearby levels that are treated as they are: how far beyond a piece (times the hopping); and below which
-# half-width (times the hopping) zeros are followed with the matrix of the device itself.
+# Margin around a piece (times the hopping) in which levels are not folded, and the half-width (times the hopping) below
+# which a zero is refined with the matrix of the device itself instead of folded levels.
 _FOLDED_MARGIN, _NARROW = 0.2, 1e-4
-# Up to this bandwidth the band solver for eigenvalues is faster than the dense one.
+# Up to this number of orbitals per slice, the band eigenvalue solver is faster than the dense one.
 _NARROW_BAND = 8
 
 
 @dataclass(frozen=True)
 class Resonances:
-    """Zeros of K on one segment that are treated together: E_p (k,), right and left eigenvectors (N, k)."""
+    """A block: zeros of K on one segment that are treated together.
+
+    energies: E_p (k,); right, left: eigenvectors r_p, l_p (N, k).
+    """
 
     segment: Segment
     energies: Vectors
@@ -71,16 +75,17 @@ class Resonances:
         return -self.energies.imag
 
     def of(self, chosen: Sequence[int] | NDArray[np.intp]) -> Resonances:
-        """Some of them."""
+        """The zeros with these indices only."""
         return Resonances(self.segment, self.energies[chosen], self.right[:, chosen], self.left[:, chosen])
 
 
 @dataclass(frozen=True)
 class FirstGuess:
-    """Guesses of zeros near a segment: E_p (k,), right and left vectors, errors of the energies (k,).
+    """First guesses of zeros near a segment.
 
-    basis: states (N, n) of which the vectors (n, k) are made, the same for right and left ones, or one for each; piece:
-    where they are zeros of, if the other levels are folded into the ends.
+    energies: E_p (k,), with estimated errors (k,), energy; right, left: coefficients (n, k) of the eigenvectors in the
+    basis; basis: states (N, n) for the right and for the left vectors; piece: the `Piece` with folded levels whose
+    zeros these are, or None.
     """
 
     segment: Segment
@@ -92,15 +97,16 @@ class FirstGuess:
     piece: Piece | None = None
 
     def vectors(self, chosen: NDArray[np.intp]) -> tuple[Vectors, Vectors]:
-        """Right and left vectors (N, k) of some of them."""
+        """Right and left vectors (N, k) of the guesses with these indices."""
         return self.basis[0] @ self.right[:, chosen], self.basis[1] @ self.left[:, chosen]
 
 
 class ResonanceSearch:
     """All zeros of K(E) near a piece of the real axis.
 
-    low, high: where to look, energy; reference: the energy at which the leads enter the Hermitian levels; accuracy: of
-    what narrow levels do (relative to a response 1/gamma); 0 for rounding, which large systems pay for.
+    low, high: the piece, energy; reference: energy at which Re Sigma enters the Hermitian levels; accuracy: allowed
+    error of the response of a narrow level, relative to 1/gamma; 0 for rounding accuracy, which is slow in large
+    systems.
     """
 
     def __init__(self, system: OpenSystem, low: float, high: float, reference: float, accuracy: float = 0.0) -> None:
@@ -109,7 +115,7 @@ class ResonanceSearch:
         self.levels, self.states = _hermitian_levels(system, low - margin, high + margin, reference)
         self.ends = system.amplitudes(self.states)
         self.margin = margin
-        # With all levels at hand most of them go into the ends, exactly; few are treated as they are.
+        # If all levels are known, most are folded into the end channels, which is exact.
         self._folded = None
         if accuracy > 0 and len(self.levels) == system.size and system.size > _FEW:
             self._folded = FoldedLevels(system, self.levels, self.states, self.ends, self._at_reference)
@@ -117,20 +123,21 @@ class ResonanceSearch:
     def first_guesses(
         self, segment: Segment, low: float, high: float, wanted: Callable[[Floats, Floats], Mask] | None = None
     ) -> list[FirstGuess]:
-        """Eigenvectors of H + Sigma among the Hermitian levels, for energies of a segment between `low` and `high`.
+        """Eigenvectors of H + Sigma from Hermitian levels, for energies of a segment between `low` and `high`.
 
-        In pieces, in each of which Sigma is taken in the middle; every eigenvector goes to the piece of its energy.
-        wanted(energies, half-widths): which are asked for; pieces without any such Hermitian level are left out.
+        The energies are divided into pieces, and Sigma is expanded about the middle of each; a guess belongs to the
+        piece that contains its energy.  wanted(energies, half-widths): which levels are needed (None: all); pieces
+        without any such Hermitian level are skipped.
         """
         a, b = max(low, segment.low), min(high, segment.high)
         if a >= b:
             return []
         hopping = self.system.modes.hopping
-        # What first-order widths of Hermitian levels err by.
+        # The factor allows for the error of first-order widths of Hermitian levels.
         promising = np.ones(len(self.levels), bool) if wanted is None else wanted(self.levels, 0.03 * self.level_widths)
         piece = hopping * (_PIECE if np.isfinite(self.margin) else _PIECE_OF_FEW)
         cuts = np.linspace(a, b, 1 + int(np.ceil((b - a) / piece)))
-        # Sigma is a root at a threshold.
+        # Sigma has a square-root singularity at a threshold: shorter pieces there.
         for edge, at_threshold, sign in zip((segment.low, segment.high), segment.at_threshold, (1, -1), strict=True):
             if at_threshold:
                 cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
@@ -143,7 +150,7 @@ class ResonanceSearch:
         return each(lambda piece: self._folded_guess(segment, *piece), pieces)
 
     def _folded_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
-        """The same by nearby levels with all others folded into the ends."""
+        """First guesses between `low` and `high` (energies) from nearby levels; all others are folded."""
         assert self._folded is not None
         t = self.system.modes.hopping
         piece = Piece(self._folded, segment, low, high, self._near(segment, low, high, _FOLDED_MARGIN * t))
@@ -161,7 +168,10 @@ class ResonanceSearch:
         return -of_levels.sum(axis=0)
 
     def _near(self, segment: Segment, low: float, high: float, margin: float) -> Mask:
-        """Which Hermitian levels lie within `margin` of a piece (energies), with the leads taken there or at E_F."""
+        """Which Hermitian levels, with or without their first-order shift by Sigma(E) - Sigma(E_F), are near the piece.
+
+        low, high, margin: energies.
+        """
         there = self.system.self_energy(0.5 * (low + high), segment.open_modes).real - self._at_reference
         shifts = there @ self._end_weights
         return np.any([(e > low - margin) & (e < high + margin) for e in (self.levels, self.levels + shifts)], axis=0)
@@ -172,7 +182,7 @@ class ResonanceSearch:
         return np.asarray(abs(self.ends) ** 2, float)
 
     def _shift(self, energy: float, segment: Segment) -> float:
-        """How far the Hermitian levels may lie from those with the leads taken at this energy (Weyl), energy."""
+        """Bound (Weyl) on the shift of the Hermitian levels if Re Sigma is taken at this energy instead, energy."""
         there = self.system.self_energy(energy, segment.open_modes).real
         both_ends = 1 if len(self.system.h) > 1 else 2
         return both_ends * float(abs(there - self._at_reference).max())
@@ -184,7 +194,7 @@ class ResonanceSearch:
     def _first_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
         """Eigenvectors with Sigma linear in the energy between `low` and `high`.
 
-        First among the Hermitian levels nearby; what these leave out comes in by iterations of the whole subspace.
+        First in the basis of nearby Hermitian levels; the contribution of other levels is added by subspace iterations.
         """
         system, t = self.system, self.system.modes.hopping
         middle = 0.5 * (low + high)
@@ -208,9 +218,9 @@ class ResonanceSearch:
             matrix = W.conj().T @ system.apply(V) + left_ends @ ((sigma - middle * slope)[:, None] * ends)
             energies, right = np.linalg.eig(np.linalg.solve(overlap, matrix))
             left = np.linalg.solve(overlap.conj().T, np.linalg.pinv(right, rcond=1e-13).conj().T)
-        # Neighbouring pieces overlap a little, because guesses err.
+        # Neighbouring pieces overlap a little, because guesses have errors.
         mine = np.flatnonzero((energies.real > low - _OVERLAP * t) & (energies.real < high + _OVERLAP * t))
-        # Linear as it was taken, Sigma errs by about this.
+        # Estimated error of the linear approximation of Sigma.
         bend = system.curvature(middle, middle, middle, segment.open_modes)
         left, right = left[:, mine], right[:, mine]
         weights = abs((left_ends.T.conj() @ left).conj() * (ends @ right))
@@ -219,7 +229,7 @@ class ResonanceSearch:
         return FirstGuess(segment, energies[mine], right, left, errors, (V, W))
 
     def zeros(self, guesses: list[FirstGuess], chosen: list[NDArray[np.bool_]]) -> list[Resonances]:
-        """The zeros to which the chosen first guesses lead on the sheet of their segment, each once."""
+        """The zeros to which the chosen first guesses converge, on the sheet of their segment; each zero once."""
         found: list[Resonances] = []
         asked = [(guess, np.flatnonzero(mine)) for guess, mine in zip(guesses, chosen, strict=True)]
         for blocks in each(lambda one: self._followed(*one), asked):
@@ -227,9 +237,10 @@ class ResonanceSearch:
         return [block for _, block in _each_once(list(enumerate(found)), self._same)]
 
     def bound_states(self, segment: Segment, low: float, high: float) -> list[Resonances]:
-        """All levels of a segment where no mode is open, between `low` and `high` (energies), counted.
+        """All levels between `low` and `high` (energies) of a segment where no mode is open; none can be missed.
 
-        Each eigenvalue e_k of H + Sigma(E) falls with E there, so that e_k(E) = E once if e_k - E changes its sign.
+        There each eigenvalue e_k of H + Sigma(E) decreases with E, so that e_k(E) = E has exactly one solution if
+        e_k - E changes sign, and the number of levels is known beforehand.
         """
         t = self.system.modes.hopping
         a = max(low, segment.low + 1e-12 * t * segment.at_threshold[0])
@@ -276,7 +287,7 @@ class ResonanceSearch:
         return _SAME * self.system.modes.hopping
 
     def _followed(self, guess: FirstGuess, index: NDArray[np.intp]) -> list[Resonances]:
-        """The zeros to which first guesses lead."""
+        """The zeros to which the guesses with these indices converge."""
         groups = [index[g] for g in _groups(guess.energies[index], guess.errors[index])]
         found: list[Resonances | None] = []
         if guess.piece is not None:
@@ -287,7 +298,7 @@ class ResonanceSearch:
         for group in groups:
             block = self._each_polished(guess, group)
             if block is None and len(group) > 1:
-                # Levels that the leads tell apart more than one subspace at one energy can follow.
+                # Levels that the leads separate too much for one common subspace: refine each alone.
                 found += [self._each_polished(guess, group[[p]]) for p in range(len(group))]
             else:
                 found.append(block)
@@ -297,9 +308,9 @@ class ResonanceSearch:
         return _polished(self.system, guess.segment, guess.energies[group], *guess.vectors(group))
 
     def _folded_zeros(self, guess: FirstGuess, piece: Piece, alone: list[int]) -> tuple[set[int], list[Resonances]]:
-        """Zeros near single guesses in the basis of the levels; those of good accuracy only, and which these are."""
+        """Zeros near isolated guesses, from folded levels: the guesses that were accurate enough, and their blocks."""
         found = [(p, piece.polished(complex(guess.energies[p]), guess.right[:, p], guess.left[:, p])) for p in alone]
-        # The widths of narrow ones need amplitudes at the ends to more digits than the basis has.
+        # Narrow widths need more accurate amplitudes at the ends than this basis gives.
         narrow = _NARROW * self.system.modes.hopping
         good = [(p, zero) for p, zero in found if zero is not None and -zero[0].imag > narrow]
         if not good:
@@ -309,7 +320,7 @@ class ResonanceSearch:
         for number, (p, (energy, *_)) in enumerate(good):
             right, left = both[:, 2 * number : 2 * number + 1], both[:, 2 * number + 1 : 2 * number + 2]
             left_over = np.linalg.norm(self.system.residual(energy, guess.segment.open_modes, right))
-            # The response goes with 1/gamma.
+            # The response is proportional to 1/gamma.
             if left_over <= self.accuracy * abs(energy.imag) * np.linalg.norm(right):
                 done.add(p)
                 blocks.append(Resonances(guess.segment, np.array([energy]), right, left))
@@ -334,7 +345,7 @@ def _hermitian_levels(system: OpenSystem, low: float, high: float, reference: fl
 
 
 def _groups(energies: Vectors, errors: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Indices of energies (k,) that may be mistaken for each other."""
+    """Groups of indices of energies (k,) that are closer together than their errors (k,)."""
     order = np.argsort(energies.real)
     groups: list[list[int]] = []
     for i in order:
@@ -345,7 +356,7 @@ def _groups(energies: Vectors, errors: NDArray[np.float64]) -> list[NDArray[np.i
 
 
 def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vectors, W: Vectors) -> Resonances | None:
-    """Zeros of K near `energies` (k,) from first guesses of their eigenvectors (N, k); None where there are none."""
+    """Zeros of K near `energies` (k,) from first guesses V, W (N, k) of the eigenvectors; None without convergence."""
     t, open_modes = system.modes.hopping, segment.open_modes
     size = len(energies)
     limit = _CONVERGED * max(t, float(abs(system.h).max()))
@@ -379,14 +390,14 @@ def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vector
 
 
 def _orthonormal(vectors: Vectors) -> Vectors:
-    """A basis of what vectors (N, k) span."""
+    """Orthonormal basis of the space spanned by the vectors (N, k)."""
     if vectors.shape[1] == 1:
         return vectors / np.linalg.norm(vectors)
     return np.asarray(np.linalg.qr(vectors)[0])
 
 
 def _with_width(system: OpenSystem, segment: Segment, energy: complex, right: Vectors) -> complex:
-    """E_p with imaginary part -gamma = Im r^+ Sigma(E_p) r/r^+ r, by Newton; real where gamma is next to nothing."""
+    """E_p with imaginary part -gamma = Im r^+ Sigma(E_p) r/r^+ r, by Newton; real if gamma is below `DISCRETE`."""
     weight = abs(system.amplitudes(right[:, None])[:, 0]) ** 2 / np.vdot(right, right).real
     gamma = max(-energy.imag, 0.0)
     if -energy.imag > 1e-3 * system.modes.hopping:
@@ -405,7 +416,10 @@ def _with_width(system: OpenSystem, segment: Segment, energy: complex, right: Ve
 
 
 class _Projection:
-    """W^+ K(E) V for V, W (N, k): the leads are exact, so its zeros are those of K once V and W hold the vectors."""
+    """W^+ K(E) V for V, W (N, k), with the exact Sigma(E).
+
+    Its zeros are zeros of K if V and W contain the right and left eigenvectors.
+    """
 
     def __init__(self, system: OpenSystem, segment: Segment, V: Vectors, W: Vectors) -> None:
         self.system, self.segment = system, segment
@@ -421,7 +435,7 @@ class _Projection:
         return np.asarray(self.overlap - self.left @ (slope[:, None] * self.right))
 
     def _steps(self, energy: complex) -> tuple[Vectors, Vectors]:
-        """What the zeros seen from `energy` are away from it, (k,), and their right vectors (k, k)."""
+        """Newton steps: distances of `energy` from the zeros, (k,), and their right vectors (k, k)."""
         away, y = np.linalg.eig(np.linalg.solve(self.slope(energy), self.value(energy)))
         return away, y
 
@@ -460,7 +474,7 @@ class _Projection:
         return energies, right, left
 
     def _zero(self, energy: complex) -> tuple[Vectors, Vectors, Vectors] | None:
-        """The same for one vector: a number's zero."""
+        """`zeros` for a single vector, where W^+ K V is a number."""
         system, open_modes = self.system, self.segment.open_modes
         weights = self.left[0] * self.right[:, 0]
         overlap, hamiltonian = self.overlap[0, 0], self.hamiltonian[0, 0]
@@ -483,7 +497,7 @@ class _Projection:
 
 
 def _each_once(found: list[tuple[int, Resonances]], same: float) -> list[tuple[int, Resonances]]:
-    """Numbered blocks without the zeros that blocks before them have."""
+    """The numbered blocks without zeros that an earlier block already contains."""
     kept: list[tuple[int, Resonances]] = []
     for number, block in found:
         new = []
@@ -507,8 +521,9 @@ def _each_once(found: list[tuple[int, Resonances]], same: float) -> list[tuple[i
 class Residue:
     """-i f'(z) G(z) Y l r^+ at the conjugates z of the zeros of one block, for any perturbation Y.
 
-    The pole of the advanced function lies at z = E_p^*, 2 gamma above the zeros of K.  What G(z) has of the block is
-    taken out and added analytically, so that neither a narrow width nor neighbours in the block cost digits.
+    The pole of the advanced function lies at z = E_p^*, 2 gamma above the zero of K.  The contribution of the block to
+    G(z) is removed from the numerical solution and added analytically, so that neither a narrow width nor neighbouring
+    zeros in the block cost digits.
     """
 
     def __init__(self, system: OpenSystem, block: Resonances) -> None:
@@ -543,7 +558,8 @@ class Residue:
                 bend = system.curvature(z, complex(e), complex(other), open_modes)
                 wanted[s] += shares[q] * (left[:, s].conj() * bend * right[:, q]).sum()
         found = self.factors[p].solve(rest[:, None])[:, 0]
-        # What is left of the block in G(z) rest is known exactly; the solution holds it times the rounding over gamma.
+        # The contribution of the block to G(z) rest is known exactly, whereas in the solution its relative error is
+        # rounding over gamma: replace it.
         is_at = np.array([block.left[:, q].conj() @ found for q in range(len(shares))]) - self._slope_products(
             left, z, found
         )

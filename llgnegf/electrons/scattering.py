@@ -19,15 +19,18 @@ def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
 
 
-# Beyond this growth of partial lattices, in units of 1/hopping, rows are exchanged.
+# If Green's functions of partial lattices exceed this (times 1/hopping), the band matrix is factorized with pivoting.
 _LARGEST_PARTIAL = 1e3
 
 
 class RealEnergy:
     """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
 
-    Elimination starts at the better connected lead: from a closed end the partial lattice has real levels, and digits
-    are lost wherever the energy meets one.  Where it does all the same, rows of the whole matrix are exchanged.
+    Elimination starts at the better connected lead.  Starting from a closed end, partial lattices would have discrete
+    levels, and energies close to one would lose digits.  Where that still happens, LU factors of the whole band matrix
+    with row pivoting are used instead.
+
+    contacts: weakest hopping at the left and at the right end (`LatticeParts.contacts`), energy.
     """
 
     def __init__(self, device: System, slices: Slices, contacts: tuple[float, float], energy: float) -> None:
@@ -42,7 +45,7 @@ class RealEnergy:
         self.hops = slices.hops
         self.g = eliminate(slices, z, (first, last))[0][0]
         self.band: BandFactors | None = None
-        # Put this way, what is not a number counts.
+        # Written with `not`, so that NaN counts as too large.
         if not growth(self.g[None], self.hops)[0] <= _LARGEST_PARTIAL:
             self.band = BandFactors(slices, energy, (first[0], last[0]))
         self.psi = self._solve(self._sources())
@@ -65,11 +68,11 @@ class RealEnergy:
 
     @property
     def nbytes(self) -> int:
-        """Size, bytes."""
+        """Memory of the kept arrays, bytes."""
         return self.g.nbytes + self.psi.nbytes + (self.band.nbytes if self.band is not None else 0)
 
     def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """From the order of the sweep to that of the lattice, or back."""
+        """Slices reordered from the order of the sweep to that of the lattice, or back."""
         return values[::-1] if self.flipped else values
 
     def _times(self, rate: NDArray[np.complex128], psi: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -80,7 +83,7 @@ class RealEnergy:
     def _site_products(self, a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Blocks (nx, ny, 2, 2) of a b^+ in the order of the lattice."""
         nx, ny = self.shape
-        # Explicit sizes, here and below: without an open mode there are no columns, and -1 would mean nothing.
+        # Explicit sizes, here and below: without open modes there are no columns, and -1 would be ambiguous.
         a, b = (x.reshape(nx, ny, 2, x.shape[-1]) for x in (a, b))
         return self._ordered(a @ np.conj(np.swapaxes(b, -1, -2)))
 
@@ -110,7 +113,7 @@ class RealEnergy:
 
     @cached_property
     def transmission(self) -> NDArray[np.float64]:
-        """From left to right, (2, 2) [spin out, spin in], summed over modes."""
+        """Transmission from left to right, summed over modes: (2, 2) [spin out, spin in]."""
         left, right = self.ends
         arrived = self._ordered(self.psi)[-1][:, : left.shape[1]]
         amplitudes = right.conj().T @ arrived

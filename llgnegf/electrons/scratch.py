@@ -1,4 +1,4 @@
-"""Large arrays that are used again."""
+"""Large work arrays that are reused instead of being allocated again."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import numpy as np
 
 from .slice_blocks import Allocator, Stack
 
-# Sweeps are kept for later applications of a response up to this size (bytes); beyond it they are done again.
+# Sweeps of the sea term up to this total size (bytes) are kept for further motions; larger ones are repeated each time.
 KEPT_BYTES = 1_000_000_000
 
-# Of all of them: a garbage collection in the middle of a call may give arrays back, so it can be taken twice.
+# One lock for all.  Reentrant, because a garbage collection during a call may call `take_back` in the same thread.
 _lock = threading.RLock()
 
 
 def _after_fork() -> None:
-    """Whoever held the lock is not in the child."""
+    """The child gets a new lock: a thread that held the old one does not exist there."""
     global _lock
     _lock = threading.RLock()
 
@@ -29,10 +29,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 class Scratch:
-    """Complex arrays, by shape, that nobody needs at the moment.
+    """Complex arrays not in use at the moment, by shape; safe to use from several threads.
 
-    The pages of fresh memory cost the system a third of the time of a first order on a large lattice.  Safe between
-    threads.
+    Without reuse, the pages of newly allocated memory take a third of the time of a first order on a large lattice.
+    most_bytes: arrays beyond this total are released.
     """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
@@ -41,7 +41,7 @@ class Scratch:
 
     @contextmanager
     def lent(self) -> Iterator[Allocator]:
-        """Makes arrays, not initialised, that nobody looks at after the block."""
+        """Context with a function `allocate(shape)`, whose arrays (not initialised) must not be used afterwards."""
         arrays: list[Stack] = []
         try:
             yield self.lender(arrays)
@@ -49,7 +49,7 @@ class Scratch:
             self.take_back(arrays)
 
     def lender(self, arrays: list[Stack]) -> Allocator:
-        """Makes arrays, not initialised, and notes them in `arrays` for `take_back`."""
+        """A function `allocate(shape)` for arrays, not initialised; it lists them in `arrays` for `take_back`."""
 
         def allocate(shape: tuple[int, ...]) -> Stack:
             arrays.append(self._array(shape))
@@ -66,7 +66,7 @@ class Scratch:
         return np.empty(shape, complex)
 
     def take_back(self, arrays: list[Stack]) -> None:
-        """Arrays that nobody looks at any more; what is too much for the limit goes to the system."""
+        """Keep these arrays, which are no longer in use, for reuse; beyond the limit they are released."""
         with _lock:
             for one in arrays:
                 if self.free_bytes + one.nbytes <= self.most_bytes:

@@ -1,12 +1,12 @@
 """The Fermi-sea term of a square lattice: two-point functions at pairs of energies around each pole.
 
 With G(z) B G(z) = -dG/dz the sea term needs G' Hd G - G Hd G', the derivative of G(z + s) Hd G(z - s) in s at 0.  It is
-taken by a central difference whose step is a small share of the distance of each node to the spectrum: the function is
-analytic within that distance, so the error is the second (or fourth) power of that share.  The two-point functions cost
-less than the derivatives, and are what a response at finite frequency consists of.
+taken by a central difference whose step is a small fraction of the distance of each node to the spectrum.  The function
+is analytic within that distance, so that the error is of second (or fourth) order in this fraction.  Two-point
+functions cost less than the derivatives, and a response at finite frequency would need them too.
 
-A response to gates on a few columns near one lead costs products only where the perturbation has got to: the sweep
-starts at the far end.
+If only gates on a few columns near one lead change, the additional matrix products are needed only up to these columns:
+the sweep then starts at the other end.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ from .slices import Sweep, log_determinant, two_point
 from .slices_near_levels import two_point_near_levels
 from .threads import each
 
-# Energies and weights of some nodes, (k,), and a function that gives ln det G^-1 there.
+# Energies and weights of some nodes, (k,), and a function that returns ln det G^-1 (k,) there.
 WeightedLogarithms = tuple[NDArray[Any], NDArray[Any], Callable[[], NDArray[np.complex128]]]
 
 
-# The step is a share of the distance to the spectrum: rounding errs by 1e-14/step, the difference by a power of it.
+# `step` is a fraction of the distance to the spectrum.  Errors: about 1e-14/step by rounding, step^2 or step^4 by the
+# difference.
 SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
 _ROUNDING = float(np.finfo(float).eps)
 FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
 
 
 def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (k,), `Sweep.blocks` -> (nx, ., ny, 4).
+    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1 or 3, ny, 4).
 
-    [:, 0]: on sites; with bonds [:, 1] and [:, 2]: i (rho_ab - rho_ba) to the next x and y, the flow for t = 1.
+    weights: w (k,); blocks: of F in the layout of `Sweep.blocks`.  [:, 0]: density on the sites; with bonds also
+    [:, 1] and [:, 2]: i (rho_ab - rho_ba) for the bond to the next x and y, the flow if the hopping were 1.
     """
     total = pauli_traces(-2 * np.einsum("k,k...->...", weights, blocks))
     out = np.real(total).copy()
@@ -51,7 +53,9 @@ def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDAr
 class FirstOrder:
     """Pairs of sweeps around each node of the pole rule, for the sea term of one lattice.
 
-    (Which is handed to every call and not kept: each would hold the other, and their memory until a collection.)
+    moved: how many slices from the first may be perturbed; flipped: count from the last slice instead.
+    The lattice is an argument of every method and is not stored: in a reference cycle large arrays would stay alive
+    until the next garbage collection.
     """
 
     def __init__(self, lattice: LatticeParts, moved: int, flipped: bool) -> None:
@@ -67,7 +71,7 @@ class FirstOrder:
 
     @property
     def nbytes(self) -> int:
-        """What is kept from one application to the next, at most."""
+        """Largest memory that is kept between applications, bytes."""
         return self.size if self.keeps else 0
 
     def serves(self, moved: int, flipped: bool) -> bool:
@@ -75,7 +79,7 @@ class FirstOrder:
         return moved <= self.moved and (flipped == self.flipped or self.moved == self.n_slices)
 
     def log_determinants(self, lattice: LatticeParts) -> list[WeightedLogarithms] | None:
-        """ln det G^-1 at all nodes around which the sweeps were made, with their weights; None if they are not kept."""
+        """ln det G^-1 at the energies of all sweeps, with their weights; None if the sweeps are not kept."""
         if len(self.kept) < len(self.chunks):
             return None
         found: list[WeightedLogarithms] = []
@@ -88,7 +92,7 @@ class FirstOrder:
         return found
 
     def _pairs(self, lattice: LatticeParts, number: int, allocate: Allocator) -> list[tuple[Sweep, Sweep]]:
-        """Sweeps at z + s and z - s for each offset."""
+        """Sweeps at z + s and at z - s, for each offset of the difference and the nodes z of this chunk."""
         chunk = self.chunks[number]
         z, steps = lattice.rule.nodes[chunk], lattice.steps[chunk]
         pairs = []
@@ -108,10 +112,13 @@ class FirstOrder:
         ahead: Stack,
         back: Stack,
     ) -> None:
-        """G(z + s) Y G(z - s) and the reverse once more, for nodes where a partial lattice has a level nearby."""
+        """Replace G(z + s) Y G(z - s), and the same with -s, at nodes close to a level of a partial lattice.
+
+        There `two_point` loses digits.  ahead, back: the two functions, (k, nx, 1 or 3, ny, 2, 2), changed in place.
+        """
         chunk = self.chunks[number]
         weights, steps = abs(lattice.rule.weights[chunk]), lattice.steps[chunk]
-        # Four factors of g, and what rounding makes of a difference.
+        # Estimated rounding error: four factors g of partial lattices, and the division by the step.
         lost = _ROUNDING * weights / abs(steps) * np.maximum(pair[0].growth, pair[1].growth) ** 4
         slices = lattice.slices.reversed() if self.flipped else lattice.slices
         for k in np.flatnonzero(~(lost <= 0.1 * lattice.device.tolerance)):
@@ -157,7 +164,7 @@ class FirstOrder:
         sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
         if self.flipped:
             sea, equilibrium = sea[::-1].copy(), equilibrium[:, ::-1].copy()
-            # The bond from a slice to its next is now that from the one before it, backwards.
+            # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.
             sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
         if needs_equilibrium:
             lattice.come_across(equilibrium[0], equilibrium[1])

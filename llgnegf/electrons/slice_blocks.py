@@ -1,4 +1,4 @@
-"""What the sweeps through a lattice need of it: its slices along x."""
+"""The blocks of the Hamiltonian of a lattice, sliced along x, as the sweeps use them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Allocator = Callable[[tuple[int, ...]], Stack]
 
 @dataclass(frozen=True)
 class Slices:
-    """What the sweeps need of a system: h (nx, n, n) blocks of the Hamiltonian and hops (nx - 1,) t between slices.
+    """Slices of a lattice along x: h (nx, n, n), blocks of H, n = 2 ny; hops (nx - 1,), hopping between slices, energy.
 
-    counter: is told of every energy at which they are eliminated.
+    counter: counts every energy at which the slices are eliminated.
     """
 
     h: Stack
@@ -31,7 +31,7 @@ class Slices:
 
 
 def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The hoppings from the other end; read-only, as those of a device are, because kernels compile for either kind."""
+    """The hoppings in reverse order; read-only like those of a device, or numba would compile each kernel twice."""
     mirrored = hops[::-1].copy()
     mirrored.flags.writeable = False
     return mirrored

@@ -1,20 +1,20 @@
-"""Green's functions of a lattice cut into slices where a level of a partial lattice is close to the energy.
+"""Green's functions of a lattice at energies close to a level of a partial lattice.
 
-The elimination of `slices.py` passes through the Green's function g of what it has eliminated so far, which has the
-levels of a lattice that ends there.  Without a lead that broadens them they are sharp, and near one the digits of
-everything else are lost.  Here nothing large is met:
+The elimination of `slices.py` uses the Green's function g of the partial lattice eliminated so far, which has the
+levels of a lattice that ends there.  If no lead broadens such a level, g is very large close to it, and digits of all
+other contributions are lost.  The two methods here avoid large intermediate results:
 
-* complex energies: the partial lattice gets one more lead at its growing end, of self-energy -i broadening, so that
-  n = (1/g + i broadening)^-1 is never larger than 1/broadening.  With d = 1 - i broadening n it stands for g = n/d
-  (n and d commute), and nothing that is needed divides by d (`green.contour_sums_near_levels` does the same):
+* complex energies: the partial lattice gets an additional lead at its growing end, with self-energy -i broadening, so
+  that n = (1/g + i broadening)^-1 is at most 1/broadening.  With d = 1 - i broadening n, g = n/d (n and d commute), and
+  no formula divides by d (`green.contour_sums_near_levels` does the same):
 
       n_(i+1) = d [(A + i broadening) d - t^2 n]^-1,
       G_ii    = dL [dR (A dL - tL^2 nL) - tR^2 nR dL]^-1 dR,        L, R: left and right of the slice
       G_(i+1,i) = -t nR [dL dR - t^2 nL nR]^-1 nL,                  L, R: left and right of the bond
 
-* real energies: LU factors of the whole band matrix with exchanged rows.
+* real energies: LU factors of the whole band matrix with row pivoting.
 
-Each costs about five times the elimination, for the rare energies that need it.
+Each costs about five times the elimination; few energies need it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .slice_blocks import Slices, Stack
 
 
 def growth(g: Stack, hops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Largest element of what an elimination (k, nx, n, n) passed through, times the hopping: (k,), about 1 or less."""
+    """Largest element of the partial Green's functions g (k, nx, n, n) times the hopping: (k,); normally about 1."""
     passed = np.ascontiguousarray(g[:, 1:]).reshape(len(g), -1).view(float)
     return np.maximum(passed.max(axis=1, initial=0.0), -passed.min(axis=1, initial=0.0)) * hops.max(initial=0.0)
 
 
 def _inverse(stack: Stack) -> Stack:
-    """Inverses of (k, n, n); not a number where there are none."""
+    """Inverses of k matrices (k, n, n); all NaN if one is singular."""
     try:
         return np.asarray(np.linalg.inv(stack))
     except np.linalg.LinAlgError:
@@ -57,7 +57,8 @@ def two_point_near_levels(
 ) -> Stack:
     """`slices.Sweep.blocks` of G(z_a) Y G(z_b) for Y (nx, ny, 2, 2): the off-diagonal block of one larger resolvent.
 
-    z: (k,) each; first, last: self-energies (k, n, n) at both of the first and of the last slice.
+    z: energies z_a, z_b, (k,) each; first, last: self-energies of the first and of the last slice, (k, n, n) at z_a and
+    at z_b.
     """
     none = np.zeros_like(first[0])
     ends = [np.block([[a, none], [none, b]]) for a, b in (first, last)]
@@ -73,7 +74,7 @@ def _blocks(slices, z, sigma, Y, with_bonds):
     energies = z[:, None, None] * one if Y is None else np.repeat(z, n, axis=1)[:, :, None] * one
 
     def inverse_green(i):
-        """z - h - Sigma on slice i; for two energies [[., -Y], [0, .]]."""
+        """z - h - Sigma of slice i; for two energies the matrix [[z_a - ..., -Y], [0, z_b - ...]]."""
         h = np.zeros((size, size), complex)
         h[:n, :n] = slices.h[i]
         if Y is not None:
@@ -88,14 +89,14 @@ def _blocks(slices, z, sigma, Y, with_bonds):
         return a
 
     def grown(a, part, t):
-        """The part with one more slice, and A d - t^2 n."""
+        """n and d of the partial lattice with one more slice, and A d - t^2 n."""
         p, d = part
         middle = a @ d - t * t * p
         p = d @ _inverse(middle + ib * d)
         return (p, one - ib * p), middle
 
     def last(matrix):
-        """What is asked for: all of it, or its off-diagonal block."""
+        """The requested block: the whole matrix for G, the off-diagonal block for G Y G."""
         return matrix if Y is None else matrix[:, :n, n:]
 
     nothing = np.zeros((len(z), size, size), complex), np.broadcast_to(one, (len(z), size, size))
@@ -127,7 +128,7 @@ def _blocks(slices, z, sigma, Y, with_bonds):
 
 
 class BandFactors:
-    """LU factors with exchanged rows of E - H - Sigma of a lattice at one real energy."""
+    """LU factors, with row pivoting, of E - H - Sigma of a lattice at one real energy."""
 
     def __init__(self, slices: Slices, energy: float, sigma: tuple[Stack, Stack]) -> None:
         nx, n, _ = slices.h.shape
@@ -146,7 +147,7 @@ class BandFactors:
 
     @property
     def nbytes(self) -> int:
-        """Size, bytes."""
+        """Memory of the factors, bytes."""
         return int(self._factors.nbytes + self._exchanged.nbytes)
 
     def solve(self, sources: Stack, adjoint: bool = False) -> Stack:

@@ -5,13 +5,14 @@ In the frame that turns with the moments the problem is stationary (Bajpai and N
 
     H_RF = H(0) - (omega/2) sigma_a,   Sigma(E + omega/2) and f(E + omega/2) for up, E - omega/2 for down.
 
-The density matrix is the equilibrium one of the up population, summed over poles of its Fermi function, plus a window
-on the real axis in which the down population differs,
+With w = |omega| (axis along the rotation vector), the density matrix is the equilibrium one with the Fermi function of
+the up electrons, a sum over its poles, plus an integral over real energies where that of the down electrons differs:
 
     rho = -(1/pi) int f(E + w/2) Im G + (1/2pi) int [f(E - w/2) - f(E + w/2)] G Gamma_down G^+.
 
-Discrete levels (all of a closed wire, states bound outside the lead band) turn with the frame and keep the occupation
-f(E_n) they have at rest.  The first term fills those of an open wire by f(E + w/2) instead, which is put right:
+Discrete levels (all levels of a closed wire; bound states outside the lead band) turn with the frame and keep the
+occupation f(E_n) that they have at rest.  The first term fills those of an open wire by f(E + w/2) instead; with the
+projector P_n on level n the correction is
 
     rho += sum_n P_n [ f(E_n at rest) - f(E_n in motion + w/2) ].
 """
@@ -35,12 +36,14 @@ from .system import IDENTITY, Contour, System, dense_hamiltonian
 
 @dataclass(frozen=True)
 class SteadyPrecession:
-    """Exact result at t = 0.
+    """Electrons in steady precession, exact in the frequency, at t = 0; later they are the same, rotated.
 
-    spin: (n, 3) Tr[rho sigma]; spin_adiabatic: (n, 3) of the frozen texture; density: (n,) electrons per site.
-    pumped_spin, pumped_charge: (2,) currents into the left and right lead: spin (Tr[sigma_a/2 ...], along the axis)
-    and particles, both in 1/time, from the scattering between the four half-metallic terminals.
-    bond_spin: (n + 1, 3) spin flow along +x, adiabatic part included, in the layout of `current.Currents`.
+    spin: (n, 3) Tr[rho_i sigma]; spin_adiabatic: (n, 3) the same for the moments at rest; density: (n,) electrons per
+    site.
+    pumped_spin: (2,) currents of the spin component along the axis (sigma_a/2) into the left and the right lead;
+    pumped_charge: (2,) particle currents; both 1/time.  In the rotating frame either spin of either lead is one
+    reservoir, and these are the currents between the four.
+    bond_spin: (n + 1, 3) spin flow along +x, 1/time, adiabatic part included, in the layout of `currents.Currents`.
     """
 
     spin: NDArray[np.float64]
@@ -52,7 +55,7 @@ class SteadyPrecession:
 
     @property
     def spin_nonadiabatic(self) -> NDArray[np.float64]:
-        """What the motion adds to the adiabatic spin density, (n, 3)."""
+        """What the precession adds to the adiabatic spin density, to all orders in the frequency, (n, 3)."""
         return self.spin - self.spin_adiabatic
 
 
@@ -64,11 +67,15 @@ def steady_precession(
     potential: ArrayLike | None = None,
     tolerance: float = 2e-11,
 ) -> SteadyPrecession:
-    """Electrons of moments m(t) = R_axis(frequency t) m, exact in the frequency.
+    """Electrons of a chain whose moments precess rigidly, m(t) = R_axis(frequency t) m; exact in the frequency.
 
-    m: (n, 3); axis: (3,); frequency: 1/time, either sign; potential: (n,) static gate voltages.
-    tolerance: of the spin density; loosened by tens where kT is too low for it.
-    Raises ValueError for a zero axis, ToleranceError where an integral does not converge.
+    A reference for the first-order expansion in the velocities, and the only result for fast precession.
+    device: its own tolerance is replaced by `tolerance`; m: (n, 3) moments at t = 0; axis: (3,), not zero; frequency:
+    1/time, either sign; potential: (n,) static gate voltages, energy (None: zero).
+    tolerance: bound on the error of the spin density.  If kT is too low for it, the calculation is repeated with ten
+    times the tolerance, up to 1e-6.
+    Raises ValueError for a zero axis or a wrong shape, ToleranceError if even 1e-6 cannot be reached.
+    Source: Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eqs. (2)-(3); see the equations of this module.
     """
     while True:
         try:
@@ -80,7 +87,7 @@ def steady_precession(
 
 
 def _steady(device: System, m, axis, frequency, potential) -> SteadyPrecession:
-    # One site of each lead is attached: its bond carries the lead current, and nothing else changes.
+    # The wire is extended by one site of each lead; the flow over the bond to that site is the current into the lead.
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     K = rotation_generator(np.asarray(axis, float), frequency)
@@ -94,7 +101,7 @@ def _steady(device: System, m, axis, frequency, potential) -> SteadyPrecession:
         spin=traced[extended.sites, 1:].copy(),
         spin_adiabatic=frozen.adiabatic[extended.sites, 1:].copy(),
         density=traced[extended.sites, 0].copy(),
-        # Up and down refer to the rotation vector; the current is reported along the axis as given.
+        # Up and down are along the rotation vector, which is -axis for a negative frequency; report along `axis`.
         pumped_spin=0.5 * (into_up - into_down) * (1.0 if frequency >= 0 else -1.0),
         pumped_charge=into_up + into_down,
         bond_spin=extended.flows(bonds)[1],
@@ -102,7 +109,7 @@ def _steady(device: System, m, axis, frequency, potential) -> SteadyPrecession:
 
 
 def _closed(frozen: Frozen, blocks: np.ndarray, frequency: float) -> tuple[np.ndarray, np.ndarray]:
-    """Site and bond traces (n, 4), (n - 1, 4) of a closed wire, whose levels keep their occupation."""
+    """Traces on sites (n, 4) and over bonds (n - 1, 4) of a closed wire, whose levels keep their occupation."""
     device = frozen.device
     at_rest, moving = (_all_levels(dense_hamiltonian(h, device.hops)) for h in (frozen.blocks, blocks))
     rest, motion = partners(at_rest, moving, frequency)
@@ -111,7 +118,7 @@ def _closed(frozen: Frozen, blocks: np.ndarray, frequency: float) -> tuple[np.nd
 
 
 def _occupation(frozen: Frozen, energies: NDArray[np.float64]) -> NDArray[np.float64]:
-    """f of levels at rest; at kT = 0 those at the Fermi energy, but for rounding, are half filled."""
+    """f at these levels at rest; at kT = 0 a level that rounding cannot tell from E_F is half filled."""
     device = frozen.device
     mu = device.fermi_energy
     if device.temperature == 0:
@@ -132,12 +139,15 @@ def _filled(device: System, filling: NDArray[np.float64], states: NDArray[np.com
 
 
 def _kept_occupation(frozen: Frozen, blocks: np.ndarray, up: np.ndarray, down: np.ndarray, half: float, rule):
-    """What levels bound outside the lead band add by keeping their occupation: site and bond traces, or None.
+    """Correction for levels bound outside the lead band, which keep their occupation; None if there cannot be any.
 
-    up, down: (2, 2) projectors; rule: the poles that filled the levels in motion.
+    Returns traces on sites (n, 4) and over bonds (n - 1, 4).
+    blocks: of H_RF; up, down: (2, 2) projectors on the two spins along the rotation vector; half: |omega|/2; rule: the
+    poles by which the first term of the density matrix fills the levels in motion.
     """
     device = frozen.device
-    # A level moves by omega/2 at most, so these are all whose two occupations differ by more than the tolerance.
+    # The rotating frame shifts a level by omega/2 at most, so that outside low ... high its two occupations agree
+    # within the tolerance.
     reach = device.temperature * np.log(10 / device.tolerance)
     low, high = device.fermi_energy - reach - 2 * half, device.fermi_energy + reach + 2 * half
     margin = 1e-9 * device.hopping
@@ -162,7 +172,8 @@ def _kept_occupation(frozen: Frozen, blocks: np.ndarray, up: np.ndarray, down: n
     at_rest = discrete_levels(
         effective_of(frozen.blocks, 0.0), [(low, min(high, band[0])), (max(low, band[1]), high)], hop
     )
-    # In motion the bands of the two spins lie omega apart; a level between their edges leaks into one of them.
+    # In the rotating frame the bands of the two spins are shifted by omega against each other.  A level between their
+    # edges decays into one of the bands and is not discrete.
     gaps = [(low - half, min(high + half, band[0] - half)), (max(low - half, band[1] + half), high + half)]
     moving = discrete_levels(effective_of(blocks, half), gaps, hop)
     rest, motion = partners(at_rest, moving, 2 * half)
@@ -173,7 +184,7 @@ def _kept_occupation(frozen: Frozen, blocks: np.ndarray, up: np.ndarray, down: n
 
 
 def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
-    """Site and bond traces, and the particles of either spin that flow into the leads, (2,) each."""
+    """Traces on sites and over bonds, and currents of up and of down electrons into the leads, (2,) each, 1/time."""
     device = frozen.device
     # sigma_a points along the rotation vector, so `half` = |omega|/2 is positive whatever the sign of the frequency.
     sigma_a = K / half if half else rotation_generator(np.asarray(axis, float), 2.0)
@@ -216,7 +227,7 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
         flip_down = np.einsum("ab,eqpbc,cd,eqpad->eq", down, amplitudes, up, amplitudes.conj()).real
         weight = device.occupation(energies.real - half)
         weight = weight - device.occupation(energies.real + half)
-        # Flows are energies; in units of the hopping the tolerance of the densities serves for them too.
+        # Flows are energies (hbar = 1): divided by the hopping they are held to the same tolerance as the densities.
         t = device.hopping
         flow = window_bonds[:, 2].reshape(len(energies), -1) / t
         rows = out[:, 2].reshape(len(energies), -1), flow, flip_up / t, flip_down / t

@@ -1,8 +1,8 @@
-"""What everything that evaluates Green's functions of one texture offers: a chain, a lattice, whatever comes next.
+"""The protocol `Sweeps`: what a class that evaluates Green's functions of one texture has to provide.
 
-*s is the shape of the system, (n,) or (nx, ny); the last axis of densities holds traces with 1, sigma_x, sigma_y and
-sigma_z; Hd = dH/dt is given by its blocks on the sites, (*s, 2, 2), energy/time.  Physics that does not depend on how
-Green's functions are had belongs to `frozen.Frozen`.
+`chain.ChainSweeps` and `lattice.LatticeSweeps` implement it.  *s is the shape of the system, (n,) or (nx, ny); the last
+axis of densities holds traces with 1, sigma_x, sigma_y and sigma_z; Hd = dH/dt is given by its blocks on the sites,
+(*s, 2, 2), energy/time.  Physics that does not depend on how Green's functions are evaluated is in `frozen.Frozen`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Blocks = NDArray[np.complex128]
 
 
 class Response(NamedTuple):
-    """Densities (..., 4) of the sea and the surface part, traced with 1 and sigma, linear in dH/dt.
+    """Densities (*s, 4) of the sea and the surface part, traced with 1 and sigma, linear in dH/dt.
 
-    driven_ends: (n_nodes, 2, 2, 2) [node, left or right, spin, spin], G Hd G of both end sites of a chain at the nodes
-    of the contour, for what the sea part lets flow into the leads.  None on lattices.
+    driven_ends: for chains G Hd G on both end sites at the nodes of the pole rule, (n_nodes, 2, 2, 2) [node, left or
+    right, spin, spin], from which the current of the sea part into the leads follows.  None on lattices.
     """
 
     sea: NDArray[np.float64]
@@ -41,7 +41,7 @@ class Sea(NamedTuple):
 
 
 class Surface(Protocol):
-    """The Fermi-surface term of one texture; its energies are chosen for the first motion and kept."""
+    """The Fermi-surface term of one texture; its energies are chosen for the first motion and kept for all others."""
 
     def density(self, rate: Blocks) -> Floats:
         """rho_surf on the sites, (*s, 4), for Hd = `rate`."""
@@ -49,23 +49,26 @@ class Surface(Protocol):
 
 
 class Sweeps(Protocol):
-    """Green's functions of one texture, and what is made of them by sums over energy.  ToleranceError as `Frozen`."""
+    """Green's functions of one texture and integrals of them over energy.
+
+    Raises ToleranceError, naming the remedy, if an integral cannot reach the tolerance of the device.
+    """
 
     device: System
     blocks: Blocks  # of H on the sites, (*s, 2, 2), energy
-    bounds: tuple[float, float]  # an interval that holds the spectrum, energy
-    counter: Counter  # is told of every Green's function
-    leads_need_response: bool  # whether `into_leads` asks for the response
+    bounds: tuple[float, float]  # an interval that contains the spectrum, energy
+    counter: Counter  # counts every Green's function evaluated
+    leads_need_response: bool  # whether `into_leads` needs the argument `response`
     surface_is_cheap: bool  # whether the surface part costs much less than the sea part at kT = 0
 
     @property
     def rule(self) -> FermiPoles:
-        """Poles that stand for the Fermi function."""
+        """The pole rule: poles and weights that represent the Fermi function on the spectrum."""
         ...
 
     @property
     def step(self) -> Step | None:
-        """What stands for the Fermi function at kT = 0; None at kT > 0."""
+        """Where the step of the Fermi function is placed at kT = 0; None at kT > 0."""
         ...
 
     @property
@@ -80,32 +83,34 @@ class Sweeps(Protocol):
 
     @property
     def grand_potential(self) -> float:
-        """(1/pi) int f Im ln det G^-1 with the poles that gave `adiabatic`, less that without moments and gates."""
+        """(1/pi) int f Im ln det G^-1 by the poles of `adiabatic`, minus that without moments and gates, energy."""
         ...
 
     def sea(self, rate: Blocks) -> Sea:
-        """The Fermi-sea part of the response to Hd = `rate`, not zero."""
+        """The Fermi-sea part of the response to Hd = `rate`, which must not be zero."""
         ...
 
     def adiabatic_rate(self, rate: Blocks) -> Floats:
-        """-(1/pi) int f Im[G Hd G], (*s, 4), 1/time, without what would change the occupation of discrete levels."""
+        """-(1/pi) int f Im[G Hd G], (*s, 4), 1/time, without changes of the occupation of discrete levels."""
         ...
 
     def flows(self, rate: Blocks) -> dict[str, Floats]:
-        """Flow over the bonds of the "adiabatic", "sea" and "surface" part, 1/time.
+        """Flows over the bonds, by origin "adiabatic", "sea" and "surface", 1/time.
 
-        Chain: (n - 1, 4), from each site to the next.  Lattice: (nx, 2, ny, 4), to the next x and to the next y.
+        Chain: (n - 1, 4), from each site to the next.  Lattice: (nx, 2, ny, 4), from each site to the next x, [:, 0],
+        and to the next y, [:, 1].
         """
         ...
 
     def into_leads(self, rate: Blocks, response: Response | None) -> Floats:
-        """Flow into the left and the right lead to first order, (2, 4), 1/time."""
+        """Flow into the left and the right lead to first order in the velocities, (2, 4), 1/time."""
         ...
 
     def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
-        """Geometric, lead (sea) and surface part of steady precession, (*s, 4), and the flow of the sea into the leads.
+        """Geometric, lead (sea) and surface part of steady precession, (*s, 4), and flow of the sea into the leads.
 
-        K: (2, 2) generator of the rotation, rate: Hd of it.  ValueError where there is no such split (lattices).
+        The flow is (2, 4), 1/time.  K: (2, 2) generator of the rotation, rate: the Hd that this rotation causes.
+        Raises ValueError on lattices, for which this split is not available.
         """
         ...
 
@@ -114,7 +119,7 @@ class Sweeps(Protocol):
         ...
 
     def thermal_states(self) -> tuple[Floats, float]:
-        """-(1/pi) int f Im dG/dE, (*s, 4), at kT > 0, and to what it is known; both 1/energy."""
+        """-(1/pi) int f Im dG/dE, (*s, 4), at kT > 0, and a bound on its error; both 1/energy."""
         ...
 
     def states(self, energy: float) -> Floats:
@@ -122,17 +127,17 @@ class Sweeps(Protocol):
         ...
 
     def transmission(self, energy: float) -> Floats:
-        """From left to right, summed over modes, (2, 2) [spin out, spin in]."""
+        """Transmission from left to right at a real energy, summed over modes, (2, 2) [spin out, spin in]."""
         ...
 
     def level_width(self) -> float:
-        """Width of the sharpest level at a Fermi energy in the band of the leads, energy."""
+        """Width of the narrowest level at the Fermi energy, which must lie in the lead band, energy."""
         ...
 
     def dense_hamiltonian(self) -> Blocks:
-        """H, (2 N, 2 N) for N sites, index 2 site + spin; for small systems."""
+        """H as a dense matrix (2 N, 2 N) for N sites, index 2 site + spin; for small systems."""
         ...
 
     def working_bytes(self, order: int) -> int:
-        """Memory that evaluations of this order take beside the results, bytes, about."""
+        """Estimated working memory of evaluations of this order in the velocities (0 or 1), bytes, without results."""
         ...

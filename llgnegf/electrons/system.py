@@ -2,9 +2,9 @@
 
     H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
 
-with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `System` holds what does not change during a run
-and caches everything that depends on energies only: parameters, blocks of H, leads, rules for the integrals over
-energy.  What belongs to one texture is `frozen.Frozen`; what users ask is `device.Device`.
+with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `System` holds what does not change during a run:
+parameters, leads, and the rules for integrals over energy, which it caches.  The electrons of one texture are
+`frozen.Frozen`; the class for users is `device.Device`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from .scratch import Scratch
 
 IDENTITY = np.eye(2, dtype=complex)
 
-# The poles get this share of `tolerance`: rounding, the trace over spin and the real-axis integral take the rest.
+# The pole rule may use this share of `tolerance`; the rest is for rounding, the trace over spin and the integral on the
+# real axis.
 POLE_SHARE = 1 / 20
-# The derivative of a pole rule errs by about so much times its own error over kT.
+# The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
 
 
@@ -59,15 +60,16 @@ class RealRule:
 class System:
     """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
 
-    shape: (n,) or n, or (nx, ny).  periodic: "y" joins the last y to the first, in the leads as well; two rows then
-    have two bonds between them (hopping 2t), one row has none, as the moments (`magnet.Magnet`).
-    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy, temperature kT >= 0: energies.
-    tolerance: bound asked of the spin density Tr[rho sigma] on each site (dimensionless).
-    leads: at most one `Lead` a side; a side without one, or with coupling 0, is closed.
-    bond_hoppings: (nx - 1,) hopping > 0 of each bond along x, where it is not the same everywhere (None).
+    shape: n or (n,) for a chain, (nx, ny) for a square lattice; the leads are attached along x.
+    periodic: False, or on a lattice "y": the last row is bonded to the first, in the leads as well.  Two rows then have
+    two bonds between them (hopping 2t), a single row has none, as for the moments (`magnet.Magnet`).
+    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy E_F, temperature kT >= 0: all in one unit of energy; hbar = 1.
+    tolerance: requested bound on the error of the spin density Tr[rho sigma] of each site, 1e-12 ... 0.1 (no unit).
+    leads: at most one `Lead` per side; a side without a lead, or with coupling 0, is a closed end.
+    bond_hoppings: (nx - 1,) hoppings > 0 of the bonds along x, energy; None: `hopping` everywhere.
 
-    A device does not change: `changed` makes another one.
-    Raises ValueError naming the argument, its value and what is allowed; AttributeError where an attribute is set.
+    A device is immutable: `changed` returns a new one with other arguments.
+    Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
     """
 
     def __init__(
@@ -153,11 +155,11 @@ class System:
         }
 
     def changed(self, **changes: Any) -> Self:
-        """The same device with some arguments of the constructor changed."""
+        """A new device with these constructor arguments changed and all others as here."""
         return type(self)(**(self._arguments() | changes))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Copies begin with empty caches.
+        # Rebuilt from its arguments, a copy or a pickle starts with empty caches.
         return functools.partial(type(self), **self._arguments()), ()
 
     # --- Hamiltonian ------------------------------------------------------------------------------
@@ -174,23 +176,23 @@ class System:
 
     @functools.cached_property
     def scratch(self) -> Scratch:
-        """Large arrays of lattices, from one texture to the next."""
+        """Large work arrays of lattice calculations, reused from one texture to the next."""
         return Scratch()
 
     @functools.cached_property
     def modes(self) -> Modes:
-        """Transverse modes of the leads; one of a chain."""
+        """Transverse modes of the leads; for a chain, a single mode."""
         width = self.shape[1] if self.is_lattice else 1
         return transverse_modes(width, self.hopping, self.onsite, self.periodic == "y")
 
     @property
     def occupation(self) -> Occupation:
-        """The Fermi function of both leads and, at rest, of everything between them."""
+        """The Fermi function of both leads, and of the device between them when nothing moves."""
         return Occupation(self.fermi_energy, self.temperature)
 
     @functools.cached_property
     def ends(self) -> tuple[AttachedLead, AttachedLead]:
-        """The left and the right lead; coupling 0 where there is none."""
+        """The left and the right lead; a missing lead has coupling 0."""
         left, right = (
             AttachedLead(side, coupling, self.modes, self.occupation)
             for side, coupling in zip(SIDES, self.couplings, strict=True)
@@ -199,7 +201,7 @@ class System:
 
     @functools.cached_property
     def _reach(self) -> float:
-        """Largest sum of the hoppings of one site, in the leads too, energy."""
+        """The largest sum of hoppings at any one site, sites of the leads included, energy."""
         left, right = self.couplings
         along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
         along_y = 2 * self.hopping * self.is_lattice
@@ -214,7 +216,10 @@ class System:
 
     @functools.cached_property
     def nearest_opening(self) -> float:
-        """The energy next to E_F at which a mode of the leads opens or closes and Sigma has a root; inf if closed."""
+        """The energy nearest to E_F at which a mode of the leads opens or closes; inf for a closed system.
+
+        There Sigma(E) has a square-root singularity.
+        """
         if self.is_closed:
             return np.inf
         openings = self.modes.thresholds if self.is_lattice else np.array(self.band)
@@ -228,14 +233,14 @@ class System:
         return array
 
     def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
-        """`values` as finite floats of the lattice's shape (None: zeros), or a ValueError naming the argument."""
+        """`values` as finite (n,) or (nx, ny) floats (None: zeros), or a ValueError naming the argument."""
         array = np.zeros(self.shape) if values is None else np.ascontiguousarray(values, dtype=float)
         if array.shape != self.shape or not np.isfinite(array).all():
             raise ValueError(f"{name}: expected finite values of shape {self.shape}, got shape {array.shape}")
         return array
 
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """-J_sd sigma.v_i + u_i, shape (..., 2, 2): the moments' and the gates' part of H (or of dH/dt)."""
+        """-J_sd sigma.v_i + u_i, (..., 2, 2): the part of H (or of dH/dt) due to the moments v and the gates u."""
         jx, jy, jz = np.moveaxis(-self.sd_exchange * vectors, -1, 0)
         blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
         blocks[..., 0, 0] = scalars + jz
@@ -249,11 +254,11 @@ class System:
         return self.coupling_blocks(m, potential + self.onsite)
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
-        """[(Sigma, dSigma/dE) for left, right] of a chain at `energy`, of any shape; scalars in spin space."""
+        """[(Sigma, dSigma/dE) for left and right] of a chain, shaped as `energy`: numbers, the same for both spins."""
         return [lead.on_chain(energy) for lead in self.ends]
 
     def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
-        """For both ends: orbitals (2 site + spin) of the dense Hamiltonian, Sigma and dSigma/dE on them."""
+        """For each end: the slice of its orbitals (2 site + spin) in the dense H, and Sigma and dSigma/dE there."""
         width = 2 * (self.shape[1] if self.is_lattice else 1)
         z = np.array([energy], complex)
         where = slice(0, width), slice(-width, None)
@@ -262,9 +267,9 @@ class System:
     # --- energies ---------------------------------------------------------------------------------
 
     def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
-        """Interval that contains the spectrum of the infinite system (Gershgorin), rounded outwards.
+        """Interval (low, high) that contains the spectrum of the infinite system (Gershgorin), energy.
 
-        The rounding (to 1/8 of the hopping) lets neighbouring gate voltages share one pole rule.
+        Rounded outwards to multiples of 1/8 hopping, so that slightly different gate voltages share one pole rule.
         """
         reach = self._reach
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
@@ -276,18 +281,21 @@ class System:
     def contour(
         self, bounds: tuple[float, float], gap: float, fermi_energy: float | None = None, sharpness: int = 0
     ) -> Contour:
-        """Pole rule for the Fermi function on a spectrum, with self-energies; cached.
+        """Pole rule for the Fermi function on the interval `bounds`, with the self-energies at its nodes; cached.
 
         gap: half-width (energy) of the interval around E_F that is left unresolved at kT = 0; unused at kT > 0.
-        sharpness: by how many powers of ten the rule is better than the tolerance, for levels close to E_F.
+        fermi_energy: another Fermi energy than that of the system (None).
+        sharpness: the error of the rule is this many powers of ten below its usual share of the tolerance, which
+        levels close to E_F need.
         """
         mu = self.fermi_energy if fermi_energy is None else fermi_energy
         return self._contour(*bounds, gap, mu, sharpness)
 
     def sharpness(self, bounds: tuple[float, float]) -> int:
-        """`sharpness` of the rule at kT > 0 whose derivative is as good as the tolerance, or the best there is.
+        """The `sharpness` at which the energy derivative of the rule at kT > 0 is accurate to the tolerance.
 
-        Sharp levels see the derivative of the rule.
+        The response of narrow levels contains this derivative.  Where double precision does not allow it, the largest
+        possible sharpness is returned.
         """
         share = POLE_SHARE * self.tolerance
         asked = max(1e-13, 0.1 * share * min(1.0, self.temperature / self.hopping) / DERIVATIVE_ERROR)
@@ -298,23 +306,24 @@ class System:
         return 0
 
     def sharp_pole_rule(self, bounds: tuple[float, float]) -> FermiPoles:
-        """The pole rule with that sharpness."""
+        """The pole rule with the sharpness that `sharpness` returns."""
         return self.pole_rule(*bounds, self.hopping, self.fermi_energy, self.sharpness(bounds))
 
     def contour_of(self, rule: FermiPoles) -> Contour:
-        """A pole rule with the self-energies at its nodes."""
+        """This pole rule with the self-energies at its nodes (chain)."""
         ends = self.self_energy(rule.nodes)
         (left, d_left), (right, d_right) = [(s[:, None, None] * IDENTITY, d[:, None, None] * IDENTITY) for s, d in ends]
         return Contour(rule, (left, right), (d_left, d_right))
 
     def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
-        # Beyond 1e-13 more poles gain nothing near a level: rounding loses as much (`fermi_step.check_surface`).
+        # Below an error of 1e-13 more poles do not help near a level: rounding loses as much
+        # (`fermi_step.check_surface`).
         share = POLE_SHARE * self.tolerance
         share = max(1e-14, min(share, max(1e-13, share * 10.0**-sharpness)))
         if self.temperature == 0:
             reach = max(high - mu, mu - low, 2 * gap, self.hopping)
             return step_poles(mu, gap, reach, share)
-        # Discrete levels have no width that would smooth the derivative of the rule, which enters G1.
+        # G1 contains the derivative of the rule, and a discrete level has no width that would smooth it.
         share = max(1e-13, share * min(1.0, 0.1 * self.temperature / self.hopping)) if self.is_closed else share
         return fermi_poles(low, high, mu, self.temperature, share)
 
@@ -327,14 +336,14 @@ class System:
         return left, right
 
     def real_rule(self, energies: NDArray[np.float64], weights: NDArray[np.float64]) -> RealRule:
-        """Real energies and their weights with what the leads contribute there."""
+        """These real energies and weights (k,) with the self-energies and sqrt(Gamma) of the leads there."""
         left, right = (s for s, _ in self.self_energy(energies))
         gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in (left, right)], axis=1)
         sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
     def _make_bare_grand_potential(self, contour: Contour) -> float:
-        """Grand potential of the chain without moments and gates by the poles of `contour`, energy; cached.
+        """Grand potential of the chain without moments and gates, from the poles of `contour`, energy; cached.
 
         ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
         """
@@ -351,7 +360,7 @@ class System:
 
     @functools.cached_property
     def no_rule(self) -> RealRule:
-        """The rule without energies."""
+        """An empty rule: no energies, the integral is zero."""
         return self.real_rule(np.empty(0), np.empty(0))
 
     @functools.cached_property
@@ -360,24 +369,27 @@ class System:
         return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
 
     def _make_probed_self_energy(self, z: complex) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """Blocks (2, 2, 2) of left and right at one complex energy, twice; cached as `probed_self_energy`."""
+        """Self-energies of left and right, (2, 2, 2) each, at two nodes with the same energy z; cached.
+
+        `ChainSweeps.probe` needs the energy twice; callers use the cached `probed_self_energy`.
+        """
         left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
         return left, right
 
     @functools.cached_property
     def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
-        """Self-energies of left and right at E_F, or at the band edge next to it."""
+        """Self-energies of left and right at E_F, or at the nearest band edge where E_F lies outside the band."""
         left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
         return left, right
 
     def _make_thermal_rule(self, lengths: tuple[int, ...]) -> RealRule:
-        """Gauss rules for -df/dE of these lengths, one after the other; cached as `thermal_rule`."""
+        """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The same array, which nobody can write to any more."""
+    """The same array, made read-only."""
     array.flags.writeable = False
     return array
 

@@ -1,21 +1,22 @@
-"""The Fermi-surface term of an open device at kT > 0, whatever its resonances.
+"""The Fermi-surface term of an open device at kT > 0, also where its resonances are much narrower than kT.
 
     rho_surf = (1/2pi) int f' [ (G Y G + h.c.)/2 - G Y G^+ ] dE,        Y = dH/dt.
 
-The first part is analytic above the real axis and is integrated there, well away from the poles of f.  In the second
-each resonance of half-width gamma makes a peak of height 1/gamma^2.  With A(z), the continuation of G^+ from a segment
-of the real axis between two thresholds into the upper half plane, the integral over G Y A is taken along an arc above
-that segment, where it is smooth, and the poles of A between the arc and the axis enter by their residues,
+The first term is analytic above the real axis and is integrated there, well away from the poles of f.  In the second
+each resonance of half-width gamma causes a peak of height 1/gamma^2.  Let A(z) be the continuation of G^+ from a
+segment of the real axis between two thresholds into the upper half plane.  The integral over G Y A is taken along an
+arc above that segment, where it is smooth, and the poles of A between the arc and the axis contribute their residues,
 
     int f' G Y G^+ dE = int_arc f' G Y A dz + 2 pi i sum_p f'(z_p) G(z_p) Y l_p r_p^+,        z_p = E_p^*
 
-(`resonances.py`).  Poles about as high as the arc would make its quadrature costly: what this misses of 1/(z - z_p) is
-known exactly and goes to the weight of the pole's residue.  A discrete level is a pole on the axis itself: it keeps its
-occupation while it is dragged along, so its diagonal response is left out.  Where all modes are closed A is G itself
-and both parts cancel but for such levels.
+(`resonances.py`).  A pole about as high as the arc would need a very fine quadrature.  Instead the quadrature error of
+1/(z - z_p), which is known exactly, is added to the weight of the residue of that pole.  A discrete level is a pole on
+the axis itself: it keeps its occupation while the moments move, so that its diagonal response is left out.  Where all
+modes are closed, A equals G and both terms cancel except for such levels.
 
-What may be missed shows in the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which the poles of f know
-without any of this: where it does not agree, the arcs come down; in the end ToleranceError.
+A resonance that was missed would change the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which is known
+independently from the poles of f.  If the two values disagree, the arcs are lowered; if they still disagree after
+several attempts, ToleranceError is raised.
 """
 
 from __future__ import annotations
@@ -46,8 +47,10 @@ class _Gauss:
     to_legendre: NDArray[np.float64]
 
     def error(self, values: Vectors) -> float:
-        """Estimated error of the integral of values (n, m): of an analytic function, whose coefficients fall like
-        rho^-k, Gauss' rule loses rho^-2n."""
+        """Estimated error of the integral of values (n, m), the largest over m.
+
+        The Legendre coefficients of an analytic function fall as rho^-k; the error of Gauss' rule is then rho^-2n.
+        """
         if not values.size:
             return 0.0
         coefficients = abs(self.to_legendre @ values)
@@ -65,19 +68,19 @@ def _gauss(points: int) -> _Gauss:
 
 # Points on a circle for the residue of a pole of f, whose radius is this share of the distance to the next pole.
 _CIRCLE, _RADIUS = 8, 0.04
-# Resonances are followed up to this many arc heights, because first guesses of widths err.
+# Resonances are followed up to this multiple of the arc height, because first guesses of their widths are inaccurate.
 _SEARCHED_HEIGHTS = 1.5
-# -f' below exp(-_FAR) is nothing even for a level of the smallest width.
+# Energies farther than this from E_F, in kT, are ignored: -f' < exp(-_FAR) is negligible for the narrowest level too.
 _FAR = 60.0
-# Beyond so many kT levels outside all bands, whose response does not grow with a width, are of no interest; less at
-# larger tolerances.
+# Levels outside all bands that are farther than this from E_F, in kT, are ignored (sooner at larger tolerances): their
+# response is not amplified by a small width.
 _BOUND = 45.0
-# How often the arcs come down, and by what.
+# The arcs are tried at this many heights; each is the previous height times this factor.
 _ATTEMPTS, _LOWER = 4, 0.3
 _MOST_PANELS = 2000
-# Shorter ones (half the length over the hopping) are not tried: at a threshold a level makes the response diverge.
+# Panels are not halved below this (half-length over the hopping): a level at a threshold makes the response diverge.
 _SHORTEST_PANEL = 1e-10
-# What rounding leaves uncertain of a width had from the amplitudes at the ends, relatively.
+# Relative rounding error of a width computed from the amplitudes at the ends.
 _WIDTH_ROUNDING = 1e-14
 
 
@@ -97,7 +100,7 @@ class Arcs:
     owners: NDArray[np.intp]
 
     def parts(self) -> list[tuple[int, NDArray[np.intp]]]:
-        """(segment, its nodes)."""
+        """Pairs (segment, indices of its nodes)."""
         return [(int(s), np.flatnonzero(self.owners == s)) for s in np.unique(self.owners)]
 
 
@@ -111,7 +114,10 @@ class _Panel:
     c2: complex = 0j
 
     def digits(self, singularities: Vectors, points: int) -> NDArray[np.float64]:
-        """ln of what Gauss' rule gains on each of these singularities (energies), by the ellipse through them."""
+        """-ln of the error of Gauss' rule due to each of these singularities (energies): larger is better.
+
+        The error is set by the ellipse with foci at the ends of the panel that passes through the singularity.
+        """
         if self.c2 == 0:
             s = (singularities - self.c0) / self.c1
         else:
@@ -142,10 +148,10 @@ class _Panel:
 
 @dataclass(frozen=True)
 class _Gate:
-    """The path above one segment: from end to end at a constant height, down to a threshold at 45 degrees.
+    """The path above one segment: at constant height (energy), but down at 45 degrees to an end that is a threshold.
 
-    (At a threshold the integrand is a root; the ends of the path are parabolas in the panels' variable.)
-    crosses: whether the first pole of f lies below it.
+    At a threshold the integrand has a square-root singularity, which z = threshold + u^2 removes on the last panel.
+    crosses: whether the path passes above the first pole of f.
     """
 
     segment: Segment
@@ -158,13 +164,13 @@ class _Gate:
         return np.asarray(inside & (z.imag < self._ceiling(z.real)))
 
     def passes_by(self, z: Vectors) -> NDArray[np.bool_]:
-        """Which energies are about as high as the path, or beside its ends."""
+        """Which energies z are above a quarter of the height of the path, or close to its ends."""
         low, high = self.segment.low - self.height, self.segment.high + self.height
         beside = (z.real > low) & (z.real < high)
         return np.asarray(beside & (z.imag > 0.25 * self._ceiling(z.real)) & (z.imag > 0))
 
     def _ceiling(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How high the path is above real energies (k,)."""
+        """Height of the path above real energies x (k,), energy."""
         ceiling = np.full(len(x), self.height)
         for edge, distance in zip(
             self.segment.at_threshold, (x - self.segment.low, self.segment.high - x), strict=True
@@ -174,7 +180,7 @@ class _Gate:
         return ceiling
 
     def panels(self, owner: int, length: float) -> list[_Panel]:
-        """The path in pieces no longer than `length` (energy) but for the ends at thresholds."""
+        """The path in panels no longer than `length` (energy), except at thresholds."""
         a, b, eta = self.segment.low, self.segment.high, self.height
         left, right = (a + eta if self.segment.at_threshold[0] else a), (b - eta if self.segment.at_threshold[1] else b)
         cuts = np.linspace(left, right, 1 + int(np.ceil((right - left) / length)))
@@ -191,7 +197,7 @@ class _Gate:
         return found
 
     def over_pole(self, pole: complex, fermi_energy: float, temperature: float) -> complex:
-        """The integral of f'(z)/(z - pole) along the path, exactly: the pole's part is a logarithm."""
+        """The integral of f'(z)/(z - pole) along the path: f'(pole) times a logarithm, plus a smooth rest by Gauss."""
         total, slope = 0j, complex_fermi_derivative(np.array([pole]), fermi_energy, temperature)[0]
         rule = _gauss(16)
         for panel in self.panels(0, temperature):
@@ -205,10 +211,11 @@ class _Gate:
 
 @dataclass
 class _Pole:
-    """Pole z_p = E_p^* of A near the path of segment `owner`, p-th zero of the block of `residue`.
+    """Pole z_p = E_p^* of A near the path of segment `owner`; E_p is the p-th zero of the block of `residue`.
 
-    weight: what its residue counts, in units of 2 pi i: f'(z_p) where the path encloses it, and what the quadrature
-    loses of it if the path passes by: `is_near`.
+    weight: factor of its residue, in units of 2 pi i: f'(z_p) if the path encloses the pole; if the path passes close
+    to it (`is_near`), plus the correction for the error of the quadrature.
+    response: G(z_p) Y l_p of the motion for which the arcs were laid, once known.
     """
 
     residue: Residue
@@ -226,7 +233,7 @@ class _Pole:
 
 @dataclass(frozen=True)
 class _Done:
-    """Nodes (k,) of one owner with their weights, and traces of the states and of the response there."""
+    """Nodes (k,) on the path of one segment, their weights, and traces of A (states) and of G Y A (response) there."""
 
     owner: int
     nodes: Vectors
@@ -236,7 +243,7 @@ class _Done:
 
 
 class Backend(Protocol):
-    """What evaluates Green's functions: a chain or a lattice."""
+    """What `ThermalSurface` needs of a chain or a lattice: Green's functions and a search for resonances."""
 
     @property
     def open_system(self) -> OpenSystem: ...
@@ -244,35 +251,36 @@ class Backend(Protocol):
     def between(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
     ) -> tuple[Vectors, Vectors, Vectors]:
-        """Traces with 1, sigma_x, sigma_y, sigma_z at energies z (k,) of the sites of A and of G Y A, and of the bonds
-        of G Y A, F_(next, this) - F_(this, next).
+        """Traces with 1, sigma_x, sigma_y, sigma_z at energies z (k,): of A and G Y A on sites, of G Y A over bonds.
 
-        `rate`: Y on the sites; ends (k, 2, 2, 2): what is added to it on the first and the last site.
+        Over a bond of F: F_(next, this) - F_(this, next).
+        rate: Y on the sites; ends: (k, 2, 2, 2), a term added to Y on the first and on the last site.
         """
         ...
 
     def at_ends(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
     ) -> Vectors:
-        """Traces of the modes of both ends of G Y A, (k, 2, ny, 4); response: of `between`, where it is known."""
+        """Traces of G Y A on the end slices, by mode: (k, 2, ny, 4); response: that of `between`, if it is known."""
         ...
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
-        """The same traces of the bonds of a b^+, for states (N,)."""
+        """The traces over bonds of F = a b^+, for states a, b (N,)."""
         ...
 
     def search(self, low: float, high: float) -> ResonanceSearch:
-        """Levels between two energies at least."""
+        """A search for resonances that covers at least the energies between `low` and `high`."""
         ...
 
 
 @dataclass
 class ThermalSurface:
-    """Nodes and resonances that hold the tolerance for one texture; everything else is linear in dH/dt.
+    """Arcs and resonances that meet the tolerance for one texture; its methods are linear in dH/dt.
 
-    temperature kT > 0, fermi_energy: energies; tolerance: of the density; thermal_states: what the poles of f know of
-    -(1/2pi) int f' i (G - G^+), traced, known to `known_to` (both 1/energy).  rate: the motion for which the tolerance
-    is held, of about `size` in units of the hopping; ends: see `Backend.between`.
+    temperature kT > 0, fermi_energy: energies; tolerance: bound on the error of the density.
+    thermal_states: -(1/2pi) int f' i (G - G^+) from the poles of f, traced, with an error below `known_to`; 1/energy.
+    rate: the motion for which the tolerance is met; size: about its largest |dH/dt| over hopping^2; ends: a term that
+    is added to Y on the end sites, see `Backend.between`.
     Raises ToleranceError naming the level or the remedy.
     """
 
@@ -300,7 +308,7 @@ class ThermalSurface:
             self._search(height)
             self._lay_arcs(min(1.0, self.size) * self.tolerance)
             self.missed = float(abs(self.states() - self.thermal_states).max())
-            if self.missed <= self._states_target + self.known_to:  # not so where it is not a number
+            if self.missed <= self._states_target + self.known_to:  # False for NaN
                 self._check_widths(self.rate)
                 return
             height *= _LOWER
@@ -310,33 +318,33 @@ class ThermalSurface:
             f"at tolerance = {self.tolerance:g}: use a larger electrons.tolerance, another temperature or 0.0"
         )
 
-    # --- where ----------------------------------------------------------------------------------------
+    # --- choice of energies ---------------------------------------------------------------------------
 
     @property
     def _highest(self) -> float:
-        """Halfway to the first pole of f, where arcs do not go above it, and no higher than is `_harmless`."""
+        """Largest height of arcs that pass below the first pole of f: half its height, at most `_harmless`; energy."""
         return min(0.5 * np.pi * self.temperature, self._harmless)
 
     @property
     def _harmless(self) -> float:
-        """Height (energy) at which waves that run through the device grow by no more than they can be followed."""
+        """Height (energy) up to which waves that run through the device grow by a harmless factor only."""
         return 6 * self.hopping / len(self.system.h)
 
     @property
     def _states_target(self) -> float:
-        """What the arcs may err by in the thermal density of states, 1/energy."""
+        """Allowed error of the arcs in the thermal density of states, 1/energy."""
         return max(5e-2 * self.tolerance, 1e-12) / self.hopping
 
     @property
     def _core(self) -> tuple[float, float]:
-        """Energies between which the arcs matter."""
+        """Interval of energy outside which the arcs contribute less than the tolerance."""
         smooth = self.hopping / self._highest
         reach = self.temperature * (4 - np.log(self.tolerance) + 2 * np.log(max(smooth, 1.0)))
         return self.fermi_energy - reach, self.fermi_energy + reach
 
     @cached_property
     def segments(self) -> list[Segment]:
-        """Pieces of the real axis as far as any level matters."""
+        """Segments between thresholds, as far from E_F as the narrowest level could contribute."""
         far = _FAR * self.temperature
         return segments(self.system.modes, self.fermi_energy - far, self.fermi_energy + far)
 
@@ -349,7 +357,7 @@ class ThermalSurface:
         return alone and clear and raised <= highest
 
     def _search(self, height: float) -> None:
-        """Find the resonances below the arcs, which lie at about this height (energy) and keep away from them."""
+        """Choose the paths, at about this height (energy) and away from resonances, and find the poles below them."""
         mu, kT = self.fermi_energy, self.temperature
         pieces, search = self.segments, self._searched
         far = pieces[0].low, pieces[-1].high
@@ -362,7 +370,7 @@ class ThermalSurface:
         energies = [np.concatenate([np.empty(0, complex), *(g.energies for g in one)]) for one in guesses]
         first_pole = mu + 1j * np.pi * kT
         near_pole = min((abs(e.conj() - first_pole).min(initial=np.inf) for e in energies), default=np.inf)
-        if raised and near_pole < 0.3 * kT:  # two poles that all but coincide: each residue would be huge
+        if raised and near_pole < 0.3 * kT:  # a resonance almost at the pole of f: both residues would be huge
             raised, height = False, self._highest
         self._near_pole = min(near_pole, np.pi * kT)
         self.gates: list[_Gate] = []
@@ -379,7 +387,7 @@ class ThermalSurface:
             else:
                 away = kT * min(_BOUND, 14 - np.log(self.tolerance))
                 found = search.bound_states(piece, mu - away, mu + away)
-            # The paths keep away from all of them; guesses are enough for those that lie above.
+            # The paths avoid all zeros; for zeros above the path, first guesses are accurate enough.
             above = energies[number][-energies[number].imag > _SEARCHED_HEIGHTS * gate.height]
             self._zeros_of[number] = np.concatenate([above, *(block.energies for block in found)])
             for block in found:
@@ -387,7 +395,7 @@ class ThermalSurface:
                 z = block.energies.conj()
                 inside = gate.encloses(z)
                 near = gate.passes_by(z) & piece.open_modes.any()
-                # A path that passes by a level beyond the core, next to a threshold, does not end before it.
+                # A path that passes close to a level outside the core, next to a threshold, must extend beyond it.
                 wanted = ~inside & (z.imag < 0.5 * gate.height) & self._wanted(gate.height, z.real, z.imag)
                 for e in z[wanted & bool(piece.open_modes.any())]:
                     low, high = self._passed
@@ -398,16 +406,16 @@ class ThermalSurface:
                     self.poles.append(_Pole(residue, int(p), number, complex(slopes[p]), bool(near[p])))
 
     def _wanted(self, height: float, positions: NDArray[np.float64], widths: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which levels at these positions with these half-widths (energies) matter for arcs at this height."""
+        """Which levels, by position and half-width (energies), contribute if the arcs have this height."""
         t, (low, high) = self.hopping, self._core
         slopes = abs(complex_fermi_derivative(positions.astype(complex), self.fermi_energy, self.temperature))
-        # Far from E_F only what a narrow width makes large is of interest.
+        # Far from E_F only a response amplified by a narrow width can contribute.
         large = slopes * t * t > 1e-3 * self.tolerance * np.clip(widths, 1e-14 * t, None)
         inside = (positions > low) & (positions < high)
         return np.asarray((inside | large) & (widths < _SEARCHED_HEIGHTS * height))
 
     def _followed(self, gate: _Gate, guesses: Vectors) -> NDArray[np.bool_]:
-        """Which first guesses may belong to a zero below this gate."""
+        """Which first guesses (energies) may lead to a zero below this path."""
         low, high = gate.segment.low, gate.segment.high
         margin = min(0.05 * self.hopping, 0.3 * (high - low))
         inside = (guesses.real > low - margin) & (guesses.real < high + margin)
@@ -415,7 +423,7 @@ class ThermalSurface:
 
     @property
     def _rule(self) -> _Gauss:
-        """Gauss' rule of each panel."""
+        """Gauss' rule used on each panel."""
         return _gauss(8 if self.tolerance > 3e-5 else 14)
 
     @cached_property
@@ -423,14 +431,17 @@ class ThermalSurface:
         return self.backend.search(self.segments[0].low, self.segments[-1].high)
 
     def _paths(self) -> list[tuple[int, _Gate]]:
-        """(owner, the part of the path where f' matters); the owner after the last segment is `_analytic_gate`."""
+        """Pairs (owner, part of its path where f' contributes).
+
+        owner: number of the segment; the number after the last segment stands for `_analytic_gate`.
+        """
         low, high = self._passed
         paths = []
         for number, gate in enumerate([*self.gates, *([] if self.ends else [self._analytic_gate])]):
             a, b = max(gate.segment.low, low), min(gate.segment.high, high)
             if a >= b or not (number == len(self.gates) or gate.segment.open_modes.any()):
                 continue
-            if b - a < 4 * gate.height:  # too short to rise to its height, which decides what it encloses
+            if b - a < 4 * gate.height:  # too short to reach the height that decides what it encloses
                 a = max(gate.segment.low, b - 4 * gate.height) if a == low else a
                 b = min(gate.segment.high, a + 4 * gate.height) if b == high else b
             at_low, at_high = gate.segment.at_threshold
@@ -439,7 +450,7 @@ class ThermalSurface:
         return paths
 
     def _lay_arcs(self, tolerance: float) -> None:
-        """Panels on which the integral of this motion, and of the thermal states, converges."""
+        """Halve panels until the integrals of `rate` and of the thermal states converge; sets `arcs`."""
         kT, rule = self.temperature, self._rule
         paths = self._paths()
         for pole in self.poles:
@@ -465,7 +476,7 @@ class ThermalSurface:
                     jacobian * (values.reshape(len(rule.x), -1) - poles.reshape(len(rule.x), -1))
                     for values, poles in zip((one.states, one.response), self._near_poles(one), strict=True)
                 )
-                # The states come from A; where it is G nobody asks for them.
+                # The thermal states are taken from A; on the path for G Y G they are not needed.
                 fine = one.owner == len(self.gates) or rule.error(states) <= states_target
                 if fine and rule.error(response) <= target:
                     done.append(one)
@@ -493,7 +504,7 @@ class ThermalSurface:
             weights=np.concatenate([np.empty(0, complex), *(one.weights for one in done)]),
             owners=np.concatenate([np.empty(0, int), *(np.full(len(one.nodes), one.owner) for one in done)]),
         )
-        # What was evaluated on the way: (states, response) at the nodes of each owner.
+        # (states, response) at the nodes of each owner, kept so that they are not evaluated again.
         self._known = {}
         for owner in sorted({one.owner for one in done}):
             mine = [one for one in done if one.owner == owner]
@@ -501,7 +512,7 @@ class ThermalSurface:
             self._known[owner] = both
 
     def _near_poles(self, one: _Done) -> tuple[Vectors, Vectors]:
-        """What the poles near a path make of the states and of the response at its nodes: (nodes, sites x 4)."""
+        """Contributions of the poles near a path to the states and the response at its nodes: (nodes, sites x 4)."""
         if one.owner not in self._at_poles:
             mine = [pole for pole in self.poles if pole.owner == one.owner and pole.is_near]
             traces = [(_site_traces(left, r), _site_traces(a, r)) for left, r, a in map(self._vectors, mine)]
@@ -515,7 +526,7 @@ class ThermalSurface:
         return cauchy @ states, cauchy @ response
 
     def _vectors(self, pole: _Pole) -> tuple[Vectors, Vectors, Vectors]:
-        """l_p, r_p and G(z_p) Y l_p, (N,), for the motion of the arcs."""
+        """l_p, r_p and G(z_p) Y l_p, (N,) each, for the motion `rate`."""
         block = pole.residue.block
         return block.left[:, pole.p], block.right[:, pole.p], self._driven_response(pole, self.rate)
 
@@ -533,7 +544,7 @@ class ThermalSurface:
             halves: list[_Panel] = []
             for panel in open_ones:
                 ends = panel.c0 + panel.c2 - panel.c1, panel.c0 + panel.c2 + panel.c1
-                # A panel that begins at a threshold is a parabola there and knows no root.
+                # On a panel that begins at a threshold, the substitution has removed its square root.
                 others = thresholds[[min(abs(e - x) for x in ends) > 1e-9 * t for e in thresholds]]
                 singular = np.concatenate([known, others])
                 asked = np.log(max(1.0, t / self._highest)) - np.log(tolerance)
@@ -547,7 +558,7 @@ class ThermalSurface:
 
     @cached_property
     def _analytic_gate(self) -> _Gate:
-        """Over all bands at once, for G Y G: on the sheet of closed modes A is G."""
+        """The path for G Y G, over all bands at once; with all modes closed, A is G."""
         modes, kT = self.system.modes, self.temperature
         low, high = modes.band
         segment = Segment(low, high, np.zeros(len(modes.energies), bool), (True, True))
@@ -555,7 +566,7 @@ class ThermalSurface:
         return _Gate(segment, min((2 if crosses else 0.5) * np.pi * kT, 0.25 * (high - low)), crosses)
 
     def _evaluated(self, panels: list[_Panel]) -> list[_Done]:
-        """What the panels' points give."""
+        """Integrands of the states and of the response at the points of each panel."""
         rule = self._rule
         points = [panel.at(rule.x) for panel in panels]
         out: dict[int, _Done] = {}
@@ -570,7 +581,10 @@ class ThermalSurface:
         return [out[i] for i in range(len(panels))]
 
     def _circle(self, owner: int) -> _Done:
-        """2 pi i times the residue at the first pole of f, where f' = kT/(z - z_0)^2: a derivative, from a circle."""
+        """2 pi i times the residue at the first pole z_0 of f, where f' = kT/(z - z_0)^2.
+
+        It is a derivative of the integrand at z_0, evaluated from points on a circle around z_0.
+        """
         radius = _RADIUS * self._near_pole
         turns = np.exp(2j * np.pi * np.arange(_CIRCLE) / _CIRCLE)
         z = self.fermi_energy + 1j * np.pi * self.temperature + radius * turns
@@ -582,10 +596,10 @@ class ThermalSurface:
         ends = None if self.ends is None else self.ends(z, segment)
         return self.backend.between(z, segment, rate, ends, with_bonds)
 
-    # --- what -----------------------------------------------------------------------------------------
+    # --- results --------------------------------------------------------------------------------------
 
     def states(self) -> NDArray[np.float64]:
-        """-(1/2pi) int f' i (G - G^+) on the sites, traced: twice the part of -i G^+ that is Hermitian."""
+        """Thermal density of states -(1/2pi) int f' i (G - G^+) on the sites, traced, 1/energy."""
         out = np.zeros(self.thermal_states.shape)
         for owner, part in self.arcs.parts():
             if owner == len(self.gates):
@@ -605,7 +619,7 @@ class ThermalSurface:
         return -1 if owner == len(self.gates) else 1
 
     def density(self, rate: Vectors) -> NDArray[np.float64]:
-        """rho_surf on the sites, traced, for Y = `rate` of the sites."""
+        """rho_surf on the sites, traced, for Y = `rate` (dH/dt on the sites)."""
         out = np.zeros(self.thermal_states.shape)
         for owner, part in self.arcs.parts():
             response = (
@@ -616,13 +630,13 @@ class ThermalSurface:
             out += np.real(_site_traces(a, b)).reshape(out.shape)
         if not np.isfinite(out).all():
             raise ToleranceError(
-                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: energies out of all "
-                "scale or a level exactly at a band edge; change electrons.fermi_energy or electrons.temperature"
+                f"the Fermi-surface term at temperature = {self.temperature:g} is not a number: an energy is out of "
+                "range or a level lies exactly at a band edge; change electrons.fermi_energy or electrons.temperature"
             )
         return out
 
     def bonds(self, rate: Vectors) -> NDArray[np.float64]:
-        """The same over bonds: Tr[sigma_a i (rho_this,next - rho_next,this)], the flow for a hopping of 1."""
+        """rho_surf over bonds: Tr[sigma_a i (rho_this,next - rho_next,this)], the flow if the hopping were 1."""
         nothing = np.zeros(self.system.size, complex)
         total = self.backend.over_bonds(nothing, nothing)
         for owner, part in self.arcs.parts():
@@ -633,10 +647,10 @@ class ThermalSurface:
         return np.imag(total)
 
     def into_leads(self, rate: Vectors, K: Vectors | None = None) -> NDArray[np.float64]:
-        """Tr[sigma_a Gamma rho_surf] of both ends, what the leads take up: (2, 4).
+        """Flow into the left and the right lead, Tr[sigma_a Gamma rho_surf] on the end slices: (2, 4), 1/time.
 
-        K: of `TurningLeads` of a chain, if that is `ends`; less 2 Im[K Gamma G^+] for the wave that comes from the lead
-        itself.
+        K: generator of the rotation, if `ends` is the `TurningLeads` of a chain; then 2 Im[K Gamma G^+] is subtracted,
+        for the wave that enters from the same lead.
         """
         flow = np.zeros((2, 4))
         for owner, part in self.arcs.parts():
@@ -662,14 +676,14 @@ class ThermalSurface:
         return flow
 
     def _end_traces(self, a: Vectors, b: Vectors) -> Vectors:
-        """Traces of a b^+ by mode and end, for states (N,): (2, ny, 4)."""
+        """Traces of a b^+ on both end slices by mode, for states a, b (N,): (2, ny, 4)."""
         at_ends = [self.system.amplitudes(v[:, None])[:, 0] for v in (a, b)]
         return _site_traces(*at_ends).reshape(2, -1, 4)
 
     def tails(self, rate: Vectors) -> NDArray[np.float64]:
-        """What flows over the first bonds of the leads because the tails of discrete levels change with their energy.
+        """Flow over the first bonds of the leads due to changing tails of discrete levels in the leads: (2, 4), 1/time.
 
-        (2, 4); beyond these bonds it is a displacement that dies away in the lead.
+        It decays inside the lead: no particles arrive deep inside.
         """
         flow = np.zeros((2, 4))
         for pole in self.poles:
@@ -683,7 +697,7 @@ class ThermalSurface:
         return flow
 
     def discrete(self) -> BoundStates:
-        """The discrete levels, without their resolvents."""
+        """The discrete levels in the thermal window, as `BoundStates` without resolvents."""
         levels = [pole for pole in self.poles if pole.residue.block.half_widths[pole.p] == 0]
         states, weighted, energies = [], [], []
         done: list[tuple[int, float]] = []
@@ -705,7 +719,7 @@ class ThermalSurface:
         return BoundStates(np.array(energies), np.array(states), np.array(weighted), [], slopes, same)
 
     def _pairs(self, rate: Vectors) -> list[tuple[Vectors, Vectors]]:
-        """States (a, b), (N,) each: the residues' share of the density matrix is the Hermitian part of sum a b^+."""
+        """Pairs of states (a, b), (N,) each: the residues add the Hermitian part of sum a b^+ to the density matrix."""
         self._check_widths(rate)
         return [
             (-1j * pole.weight * self._driven_response(pole, rate), pole.residue.block.right[:, pole.p])
@@ -713,7 +727,7 @@ class ThermalSurface:
         ]
 
     def _driven_response(self, pole: _Pole, rate: Vectors) -> Vectors:
-        """G(z_p) Y l_p, (N,), without the diagonal response of a discrete level; kept for the motion of the arcs."""
+        """G(z_p) Y l_p, (N,), without the diagonal response of a discrete level; kept for the motion `self.rate`."""
         if pole.response is not None and self._is_known(rate):
             return pole.response
         residue, p, block = pole.residue, pole.p, pole.residue.block
@@ -738,7 +752,7 @@ class ThermalSurface:
         return out.ravel()
 
     def _check_widths(self, rate: Vectors) -> None:
-        """Raise where rounding decides over the response of a narrow level."""
+        """Raise ToleranceError if rounding of a narrow width changes its response by more than the tolerance."""
         size = float(abs(rate).max()) / self.hopping**2 if self.ends is None else self.size
         allowed = self.tolerance * min(1.0, size)
         for pole in self.poles:
@@ -754,13 +768,13 @@ class ThermalSurface:
                 raise ToleranceError(
                     f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from "
                     f"the Fermi energy, has a half-width of {gamma:.1e}: its Fermi-surface response is {response:.1e} "
-                    f"and cannot be had to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a "
+                    f"and cannot be computed to tolerance = {self.tolerance:g}; use a larger electrons.tolerance, a "
                     "stronger coupling to the leads, or temperature = 0.0"
                 )
 
 
 def _clear_height(heights: NDArray[np.float64], highest: float, least: float) -> float:
-    """A height (energy) between `least` times `highest` and `highest`, as far as can be from all `heights`."""
+    """A height (energy) between `least` times `highest` and `highest`, as far as possible from all `heights`."""
     candidates = highest * np.geomspace(1.0, least, 25)
     near = heights[(heights > highest / 12) & (heights < 4 * highest)]
     if not len(near):
@@ -770,7 +784,7 @@ def _clear_height(heights: NDArray[np.float64], highest: float, least: float) ->
 
 
 def _turned(K: Vectors) -> Vectors:
-    """Matrix (4, 4) from the traces of a 2 x 2 block B with 1, sigma_x, sigma_y, sigma_z to those of K B."""
+    """Matrix (4, 4) that maps the traces of a 2 x 2 block B with 1, sigma_x, sigma_y, sigma_z to those of K B."""
     return np.einsum("bij,jk,aki->ba", PAULI, K, PAULI) / 2
 
 

@@ -1,6 +1,6 @@
-"""Energies side by side in threads, each with one thread of BLAS.
+"""Threads that share the energies; BLAS runs with one thread in each of them.
 
-LLGNEGF_NUM_THREADS sets how many; by default as many as the process may use cores.
+The environment variable LLGNEGF_NUM_THREADS sets their number; by default, the number of cores the process may use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Below this many site-energies a kernel call is shorter than handing it to threads.
+# Below this number of sites times energies, a kernel call takes less time than handing it to threads.
 _THREADING_THRESHOLD = 4000
 
 _place = threading.local()
@@ -31,7 +31,7 @@ def _enter() -> None:
 
 
 def worker_count() -> int:
-    """How many threads share the energies; ValueError where the environment says something impossible."""
+    """Number of threads that share the energies.  Raises ValueError if LLGNEGF_NUM_THREADS is not a number >= 0."""
     asked = os.environ.get("LLGNEGF_NUM_THREADS", "0").strip() or "0"
     if not asked.isdecimal():
         raise ValueError(
@@ -48,7 +48,7 @@ def _pool() -> tuple[ThreadPoolExecutor, int]:
 
 
 def _is_worker() -> bool:
-    """Whether this is a thread of the pool: it must not wait for others of it, who may all wait alike."""
+    """Whether this is a thread of the pool, which must not wait for other tasks of the pool: that could deadlock."""
     return getattr(_place, "is_worker", False)
 
 
@@ -58,19 +58,20 @@ def _blas() -> ThreadpoolController:
 
 
 def _let_go_of_blas(force: bool = False) -> None:
-    """Since threadpoolctl 3.8 the first thread that sets a number is the only one that may, until it lets go."""
+    """Since threadpoolctl 3.8 only the first thread that sets a limit may change it, until it gives up control."""
     if hasattr(OpenBLASController, "clear_controlling_thread"):
         OpenBLASController.clear_controlling_thread(force=force)
 
 
 class _OneBlasThread(ContextDecorator):
-    """BLAS on one thread as long as anybody is inside: the setting is the process's, and users have threads as well."""
+    """Limits BLAS to one thread while any thread is inside: the limit belongs to the process, and callers may have
+    threads of their own."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Nobody is inside."""
+        """Reset: no thread is inside."""
         self._lock, self._inside = threading.Lock(), 0
 
     def __enter__(self) -> None:
@@ -94,7 +95,7 @@ one_blas_thread = _OneBlasThread()
 
 
 def _after_fork() -> None:
-    """A child has none of the threads, and what they were about to give back never comes."""
+    """A child process has none of the threads, so that their pool and their BLAS limit are reset."""
     _pool.cache_clear()
     one_blas_thread.forget()
 
@@ -103,7 +104,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> None:
-    """Call kernel(slice) so that the energies are shared by the threads; each writes its own rows."""
+    """Call kernel(slice) in threads, each for its share of the energies; the kernel writes the rows of its slice."""
     if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2 or _is_worker():
         kernel(slice(0, n_energies))
         return
@@ -115,8 +116,8 @@ def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> No
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """function(item) for all items in threads, in their order: results do not depend on the number of threads.
 
-    For functions that spend their time in BLAS: its own threads are switched off meanwhile, for they gain nothing on
-    matrices of this size and would fight over the cores.
+    For functions that spend their time in BLAS.  The threads of BLAS itself are switched off meanwhile: they gain
+    nothing for matrices of this size and would compete for the cores.
     """
     pool, workers = _pool()
     with one_blas_thread:

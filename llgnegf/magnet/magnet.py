@@ -1,4 +1,4 @@
-"""The class `Magnet`: the classical terms of one deck, and what they do to the moments."""
+"""The class `Magnet`: classical energy, effective field and velocity of the moments of one deck."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Magnet:
     Methods take and return packed arrays (grid.py), shape (3, A + 2, B + 2), unless they say otherwise.
     Wrong arguments raise ValueError naming argument, value and what is allowed.
 
-    `stretched`: the first site that the last `normalize` found longer or shorter than 1 by more than LARGEST_STRETCH, a
-    tuple of indices, or None.  A good step stretches moments by its own small error; this much, it is far too large.
+    `stretched`: indices of the first site whose moment the last `normalize` found longer or shorter than 1 by more than
+    LARGEST_STRETCH, or None.  A suitable time step changes the length by its small error; this much, it is too large.
     """
 
     LARGEST_STRETCH = 0.1
@@ -114,9 +114,9 @@ class Magnet:
         return {"exchange": exchange, "dmi": dmi, "anisotropy": anisotropy, "zeeman": zeeman, "classical": total}
 
     def velocity(self, y: Array, extra: Array | None = None) -> Array:
-        """dm/dt = (R + alpha m x R)/(1 + alpha^2), R = -m x (B + extra)/S + tau, per hbar/E0; ghosts right.
+        """dm/dt = (R + alpha m x R)/(1 + alpha^2), R = -m x (B + extra)/S + tau, in E0/hbar; packed, ghosts filled.
 
-        `extra`: packed field in energy units beside the classical terms (the electrons', a user's)."""
+        extra: packed field, energy units, that is added to the classical one (of electrons or of a user)."""
         out = np.empty_like(y)
         llg.velocity(y, self._terms, self.spin, self.damping, out)
         if self._has_current:
@@ -132,27 +132,27 @@ class Magnet:
         return self._wrapped(out)
 
     def normalize(self, y: Array) -> Array:
-        """Set |m| = 1 again, in place; zero moments stay zero, ghosts come out right.  Returns y, sets `stretched`."""
+        """Set |m| = 1 in place and fill the ghosts; zero moments stay zero.  Returns y and sets `stretched`."""
         first = grid.normalize(y, (1 - self.LARGEST_STRETCH) ** 2, (1 + self.LARGEST_STRETCH) ** 2)
         self.stretched = None if first == y[0].size else self._site(first)
         return self._wrapped(y) if self._wraps else y
 
     def max_precession_rate(self, y: Array) -> float:
-        """max |B|/S over the moments, in E0/hbar: a step wants to be well below 1 over it."""
+        """max |B|/S over the moments, in E0/hbar; a time step must be much shorter than 1 over this rate."""
         b, m = self.unpack(self.effective_field(y)), self.unpack(y)
         return float(np.max(np.linalg.norm(b, axis=-1) * np.any(m != 0.0, axis=-1))) / self.spin
 
     @property
     def largest_energy(self) -> float:
-        """The largest of the terms, |J|, |D|, |K|, |K_hard| and S |B_ext|: what torques are small against, energy."""
+        """The largest of |J|, |D|, |K|, |K_hard| and S |B_ext|: the scale to which torques are compared, energy."""
         exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
         return max(*map(abs, (exchange, self._dmi, anisotropy, hard)), float(np.linalg.norm(zeeman)))
 
     @property
     def fastest_rate(self) -> float:
-        """No moment and no wave of moments turns faster, whatever the texture, in E0/hbar.
+        """Upper bound on the precession rate of moments and spin waves in any texture, in E0/hbar.
 
-        The field of the bonds at its largest, once more for neighbours in antiphase, and the fields of the site."""
+        Twice the largest field of the bonds (neighbours may move in antiphase) plus the largest fields of the site."""
         exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
         bonds = 0
         for length, wraps in zip(self.packed_shape[1:], (self._wrap_a, self._wrap_b), strict=True):
@@ -161,7 +161,7 @@ class Magnet:
         return (2 * bonds * (abs(exchange) + abs(self._dmi)) + site) / self.spin
 
     def _site(self, flat: int) -> tuple[int, ...]:
-        """The site at a flat index of a packed component; a ghost is the site that it copies."""
+        """The site at this flat index of a packed component; for a ghost, the site that it copies."""
         a, b = divmod(int(flat), self.packed_shape[2])
         b = (b - 1) % (self.packed_shape[2] - 2)
         return (b,) if len(self.shape) == 1 else ((a - 1) % (self.packed_shape[1] - 2), b)
@@ -180,7 +180,7 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _periodic(periodic: bool | str, chain: bool) -> tuple[bool, bool]:
-    """Whether x and y wrap."""
+    """Whether the x axis and the y axis are periodic."""
     allowed = ("", "x") if chain else ("", "x", "y", "xy")
     name = {True: allowed[-1], False: ""}[periodic] if isinstance(periodic, bool) else periodic
     if name not in allowed:
@@ -191,7 +191,7 @@ def _periodic(periodic: bool | str, chain: bool) -> tuple[bool, bool]:
 
 
 def _number(name: str, value: float, positive: bool | None = False) -> float:
-    """A finite float; `positive`: True asks > 0, None asks >= 0, False asks nothing."""
+    """`value` as a finite float.  positive: True requires > 0, None requires >= 0, False neither; else ValueError."""
     number = float(value)
     if not np.isfinite(number):
         raise ValueError(f"{name} = {value!r}: a finite number is needed")

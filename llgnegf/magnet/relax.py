@@ -8,14 +8,14 @@ from .magnet import Magnet
 
 
 def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int = 200_000) -> tuple[np.ndarray, float]:
-    """Moments of the nearest minimum and the torque left, max |m x B| (energy units).
+    """Moments at the nearest minimum of the classical energy, and the remaining torque max |m x B| (energy units).
 
     Steepest descent on the sphere, dm = -h m x (m x B), with the step of Barzilai and Borwein (IMA J. Numer. Anal. 8,
-    141 (1988)); the step is cut while the energy rises above the largest of the last ten values (Grippo's rule), so
-    that a start far from the minimum cannot be thrown into another basin by one long step.
+    141 (1988)); the step is shortened while the energy exceeds the largest of the last ten values (Grippo's rule), so
+    that one long step from a start far from the minimum cannot lead to another minimum.
 
-    m: (nx, 3) or (nx, ny, 3).  Stops at a torque of `tolerance` times the largest term of the energy or after
-    `max_steps`, whichever comes first.
+    m: (nx, 3) or (nx, ny, 3).  Stops when the torque is below `tolerance` times the largest term of the energy, or
+    after `max_steps`; check the returned torque.
     """
     y = magnet.pack(m)
     unit = magnet.largest_energy
@@ -41,7 +41,7 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
                 break
             step *= 0.25
         new = slope(trial)
-        # Ghosts of periodic edges are copies: they do not count.
+        # Without ghosts, which are copies and would count sites at periodic edges twice.
         dy, dg = magnet.unpack(trial) - magnet.unpack(y), magnet.unpack(new) - magnet.unpack(g)
         curvature = -float((dy * dg).sum())
         step = float((dy * dy).sum()) / curvature if curvature > 0 else 2 * step
