@@ -266,8 +266,8 @@ class ChainSurface:
             return nothing
         if self.needs_arcs:
             return None
-        # A Gauss rule with few energies can follow no more than about one oscillation of the integrand within kT, and no
-        # level narrower than kT.
+        # A Gauss rule with few energies can follow no more than about one oscillation of the integrand within kT, and
+        # no level narrower than kT.
         smooth = self._ripple * kT <= 4 and self.narrowest >= kT
         chosen = self._gauss_rule(drive, target) if smooth else None
         return chosen or self._trapezoidal_rule(drive, target)

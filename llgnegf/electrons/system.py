@@ -58,18 +58,9 @@ class RealRule:
 
 
 class System:
-    """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
+    """What a device is: parameters, blocks of H, leads, and the rules for integrals over energy.
 
-    shape: n or (n,) for a chain, (nx, ny) for a square lattice; the leads are attached along x.
-    periodic: False, or on a lattice "y": the last row is bonded to the first, in the leads as well.  Two rows then have
-    two bonds between them (hopping 2t), a single row has none, as for the moments (`magnet.Magnet`).
-    hopping t > 0, onsite, sd_exchange J_sd, fermi_energy E_F, temperature kT >= 0: all in one unit of energy; hbar = 1.
-    tolerance: requested bound on the error of the spin density Tr[rho sigma] of each site, 1e-12 ... 0.1 (no unit).
-    leads: at most one `Lead` per side; a side without a lead, or with coupling 0, is a closed end.
-    bond_hoppings: (nx - 1,) hoppings > 0 of the bonds along x, energy; None: `hopping` everywhere.
-
-    A device is immutable: `changed` returns a new one with other arguments.
-    Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
+    Arguments, errors and `changed` as `device.Device`, which adds what users ask.
     """
 
     def __init__(
