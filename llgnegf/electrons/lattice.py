@@ -63,7 +63,6 @@ class LatticeSweeps:
         h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
         self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops, self.counter)
         self._equilibrium: NDArray[np.float64] | None = None
-        self._thermal_states: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
         self._states: dict[float, RealEnergy] = {}
@@ -149,15 +148,13 @@ class LatticeSweeps:
 
     @property
     def knows_equilibrium(self) -> bool:
-        """Whether the sea term has already given the equilibrium, as a by-product."""
-        return self._thermal_states is not None
+        """Whether `adiabatic` has been evaluated, or the sea term has given it as a by-product."""
+        return self._equilibrium is not None
 
-    def come_across(self, equilibrium: NDArray[np.float64], thermal_states: NDArray[np.float64]) -> None:
-        """Keep two by-products of the sea term: see `LatticeParts`."""
-        self._thermal_states = thermal_states
-        if self._equilibrium is None:
-            self._is_split = True
-            self._remember(equilibrium)
+    def come_across(self, equilibrium: NDArray[np.float64]) -> None:
+        """What the sea term gives as a by-product: see `LatticeParts`."""
+        self._is_split = True
+        self._remember(equilibrium)
 
     def _equilibrium_nodes(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Nodes and weights that gave `adiabatic`: those of the rule, or the pairs around them used by the sea term."""

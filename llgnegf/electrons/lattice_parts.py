@@ -64,14 +64,11 @@ class LatticeParts(Protocol):
 
     @property
     def knows_equilibrium(self) -> bool:
-        """Whether `come_across` has been called."""
+        """Whether the adiabatic density is known already."""
         ...
 
-    def come_across(self, equilibrium: NDArray[np.float64], thermal_states: NDArray[np.float64]) -> None:
-        """Take two by-products of the sea term, (nx, ny, 4) each.
-
-        They are -(1/pi) int f Im G without the constant of the rule, and -(1/pi) int f Im dG/dE.
-        """
+    def come_across(self, equilibrium: NDArray[np.float64]) -> None:
+        """-(1/pi) int f Im G, (nx, ny, 4), without the constant of the rule; where it is not known yet."""
         ...
 
     def chunks(self, n: int, per_node: int = 1) -> Sequence[slice]:

@@ -146,14 +146,13 @@ class FirstOrder:
             weights, steps = lattice.rule.weights[chunk], lattice.steps[chunk]
             nx, ny = lattice.device.shape
             sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
-            equilibrium = np.zeros((2, nx, ny, 4))
+            equilibrium = np.zeros((nx, ny, 4))
             for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
                 ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
                 self._mend(lattice, number, offset, (a, b), Y, ahead, back)
                 sea += traced(0.5j * slope * weights / steps, ahead - back)
                 if needs_equilibrium:
-                    equilibrium[0] += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
-                    equilibrium[1] += traced(slope * weights / steps, a.blocks - b.blocks)[:, 0]
+                    equilibrium += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
             if self.keeps:
                 self.kept[number] = pairs
                 self._arrays += arrays
@@ -163,9 +162,9 @@ class FirstOrder:
 
         sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
         if self.flipped:
-            sea, equilibrium = sea[::-1].copy(), equilibrium[:, ::-1].copy()
+            sea, equilibrium = sea[::-1].copy(), equilibrium[::-1].copy()
             # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.
             sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
         if needs_equilibrium:
-            lattice.come_across(equilibrium[0], equilibrium[1])
+            lattice.come_across(equilibrium)
         return np.asarray(sea)
