@@ -137,6 +137,10 @@ def _check_comparable(deck: Deck) -> None:
     electrons, motion = deck.electrons, deck.motion
     if electrons is None:
         raise NothingToCompare("a classical run: compare needs electrons in steady precession")
+    if electrons.method != "frozen":
+        raise NothingToCompare(
+            f'electrons.method = "{electrons.method}": compare judges frozen electrons, electrons.method = "frozen"'
+        )
     if any(gate.frequency != 0 for gate in electrons.gate):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")
     if motion.kind == "precession":

@@ -269,7 +269,9 @@ def _energy(term: str) -> Variable:
     return Variable(f"energy_{term}", _NUMBER, "energy", meaning, _always, lambda i: i.energies[term])
 
 
-ENERGIES = tuple(_energy(term) for term in ("exchange", "dmi", "anisotropy", "zeeman", "classical"))
+# Terms of the energy of the moments; "classical" is their sum.
+MAGNET_TERMS = ("exchange", "dmi", "anisotropy", "zeeman")
+ENERGIES = tuple(_energy(term) for term in (*MAGNET_TERMS, "classical"))
 
 
 def _wall(

@@ -15,6 +15,7 @@ import numpy as np
 import integrators
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
+from llgnegf.observables import MAGNET_TERMS
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
@@ -120,7 +121,7 @@ class EnergyWatch:
         magnet, deck = self.magnet, self.deck
         rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + abs(self.strength) / magnet.spin
         moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
-        terms = sum(abs(float(frame[f"energy_{name}"])) for name in ("exchange", "dmi", "anisotropy", "zeeman"))
+        terms = sum(abs(float(frame[f"energy_{name}"])) for name in MAGNET_TERMS)
         terms += self.back_action * abs(float(frame.get("grand_potential", 0.0)))
         allowed = _SHARE_OF_MOTION * max(moving, self._moved) + _ROUNDING * terms + self.electrons
         if not energy - self.lowest <= allowed:

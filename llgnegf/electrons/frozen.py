@@ -84,11 +84,13 @@ class Frozen:
         m: NDArray[np.float64],
         potential: NDArray[np.float64],
         counter: Counter | None = None,
+        *,
+        at_fermi_energy: bool = False,
     ) -> None:
         self.device, self.m, self.potential = device, m, potential
         self.counter = Counter(counter)
         kind = LatticeSweeps if device.is_lattice else ChainSweeps
-        self.sweeps: Sweeps = kind(device, m, potential, self.counter)
+        self.sweeps: Sweeps = kind(device, m, potential, self.counter, at_fermi_energy)
 
     @property
     def solves(self) -> int:
@@ -137,9 +139,7 @@ class Frozen:
         if self.step is not None and self.step.places != (self.device.fermi_energy,):
             # The step was moved from E_F into a gap of the spectrum.  Occupations do not depend on its place there, but
             # the grand potential does: evaluate it at E_F, where it is continuous even if a level crosses E_F.
-            other = Frozen(self.device, self.m, self.potential, self.counter)
-            other.sweeps.__dict__["step"] = None
-            return other.grand_potential
+            return Frozen(self.device, self.m, self.potential, self.counter, at_fermi_energy=True).grand_potential
         return self.sweeps.grand_potential
 
     # --- first order in the velocities ------------------------------------------------------------

@@ -51,7 +51,9 @@ class LatticeSweeps:
         m: NDArray[np.float64],
         potential: NDArray[np.float64],
         counter: Counter,
+        at_fermi_energy: bool = False,
     ) -> None:
+        self._at_fermi_energy = at_fermi_energy
         self.device, self.m, self.potential = device, m, potential
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
@@ -82,7 +84,7 @@ class LatticeSweeps:
     @one_blas_thread
     def step(self) -> Step | None:
         """Where the step of the Fermi function is placed at kT = 0; None at kT > 0."""
-        return choose_step(self) if self.device.temperature == 0 else None
+        return choose_step(self) if self.device.temperature == 0 and not self._at_fermi_energy else None
 
     @property
     def cancellation(self) -> float:
