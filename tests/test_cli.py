@@ -337,7 +337,7 @@ def test_five_hundred_mutated_decks_run_or_are_refused(command, tmp_path):
         path = tmp_path / "d.toml"
         path.write_text(tomlkit.dumps(raw))
         with np.errstate(all="ignore"):
-            code, _, err = command("run", "d.toml", "-o", "d.h5", "--overwrite", "--walltime", "1 s")
+            code, _, err = command("run", "d.toml", "-o", "d.h5", "--overwrite", "--walltime", "5 s")
         codes.append(code)
         assert code in (0, 1, 2, 74, 75), (path.read_text(), err)
         if code in (1, 2):
@@ -351,8 +351,7 @@ def test_five_hundred_mutated_decks_run_or_are_refused(command, tmp_path):
     counts = {code: codes.count(code) for code in (0, 1, 2, 74, 75)}
     assert counts[0] > 100, counts
     assert counts[2] > 150, counts
-    # How many reach their wall time (75) depends on the machine.
-    assert counts[1] + counts[74] < 25, counts
+    assert counts[1] + counts[74] + counts[75] < 25, counts
 
 
 @pytest.mark.parametrize("path", ["no/such/run.h5", "mine.toml/run.h5", "/proc/run.h5", "x" * 300 + ".h5"])

@@ -39,7 +39,8 @@ class ChainSweeps:
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
         self.counter = counter
-        self._equilibrium: tuple[NDArray[np.float64], float] | None = None
+        # rho_ad, (n, 4), and ln det G^-1 at the nodes of the contour, (k,).
+        self._equilibrium: tuple[NDArray[np.float64], NDArray[np.complex128]] | None = None
         # -(1/pi) int f Im dG/dE by the pole rule, a by-product of the sea term; None until that is evaluated.
         self.known_states: NDArray[np.float64] | None = None
         # 2 pi times the density of states at the Fermi energy, (n, 4), a by-product of the surface term.
@@ -87,12 +88,9 @@ class ChainSweeps:
         return self.contour.rule
 
     def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
-        rule = self.contour.rule
         charge = np.zeros(4)
-        charge[0] = 2 * rule.constant
-        trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum())
-        omega = 2 * (rule.weights * logdet).sum().real + rule.constant * trace
-        self._equilibrium = traced + charge, float(omega)
+        charge[0] = 2 * self.contour.rule.constant
+        self._equilibrium = traced + charge, logdet
 
     @property
     def adiabatic(self) -> NDArray[np.float64]:
@@ -108,7 +106,11 @@ class ChainSweeps:
         """See `frozen.Frozen.grand_potential`, energy."""
         _ = self.adiabatic
         assert self._equilibrium is not None
-        return self._equilibrium[1] - self.device.bare_grand_potential(self.contour)
+        device, rule = self.device, self.contour.rule
+        # The difference at every node first: weights of nodes far from the spectrum are large and cancel in the sum.
+        logdet = self._equilibrium[1] - device.bare_logdet(self.contour)
+        trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum()) - 2 * device.n_sites * device.onsite
+        return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace)
 
     # --- first order in the velocities ------------------------------------------------------------
 

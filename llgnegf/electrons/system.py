@@ -116,7 +116,7 @@ class System:
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
         self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
-        self.bare_grand_potential = functools.lru_cache(maxsize=8)(self._make_bare_grand_potential)
+        self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
         self._is_made = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -333,8 +333,8 @@ class System:
         sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
-    def _make_bare_grand_potential(self, contour: Contour) -> float:
-        """Grand potential of the chain without moments and gates, from the poles of `contour`, energy; cached.
+    def _make_bare_logdet(self, contour: Contour) -> NDArray[np.complex128]:
+        """ln det G^-1 of the chain without moments and gates at the nodes of `contour`, (k,); cached as `bare_logdet`.
 
         ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
         """
@@ -347,7 +347,7 @@ class System:
             a = z - self.onsite - before - (i == n - 1) * right
             phase = np.angle(a)
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
-        return float(2 * (contour.rule.weights * logdet).sum().real + contour.rule.constant * 2 * n * self.onsite)
+        return logdet
 
     @functools.cached_property
     def no_rule(self) -> RealRule:
