@@ -29,16 +29,13 @@ class ChainSweeps:
     def __init__(
         self,
         device: System,
-        m: NDArray[np.float64],
-        potential: NDArray[np.float64],
+        blocks: NDArray[np.complex128],
+        bounds: tuple[float, float],
         counter: Counter,
         at_fermi_energy: bool = False,
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
-        self.device, self.m, self.potential = device, m, potential
-        self.blocks = device.hamiltonian_blocks(m, potential)
-        self.bounds = device.spectrum_bounds(m, potential)
-        self.counter = counter
+        self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
         # rho_ad, (n, 4), and ln det G^-1 at the nodes of the contour, (k,).
         self._equilibrium: tuple[NDArray[np.float64], NDArray[np.complex128]] | None = None
         # -(1/pi) int f Im dG/dE by the pole rule, a by-product of the sea term; None until that is evaluated.

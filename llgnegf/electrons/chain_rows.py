@@ -185,20 +185,3 @@ def _lost_digits(weights, hopping, growth, order):
     growth: largest Green's function of the partial chains, which enters once for each factor g in the formula.
     """
     return _ROUNDING * weights / hopping * (hopping * growth) ** (order + 1)
-
-
-def surface_integrand(
-    energies: np.ndarray,
-    blocks: NDArray[np.complex128],
-    hops: NDArray[np.float64],
-    sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]],
-    roots: NDArray[np.complex128],
-    Y: NDArray[np.complex128],
-    K: NDArray[np.complex128],
-    with_bonds: bool = False,
-    *,
-    counter: Counter,
-) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.float64]]:
-    """Rows (n_e, 3, n, 4), amplitudes (n_e, 2, 2, 2, 2) and, with `with_bonds`, flows (n_e, 3, n - 1, 4)."""
-    found = surface_rows(energies, blocks, hops, sigma, roots, Y, K, with_bonds, counter=counter)
-    return found.rows, found.amplitudes, found.bonds

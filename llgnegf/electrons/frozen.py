@@ -89,23 +89,16 @@ class Frozen:
     ) -> None:
         self.device, self.m, self.potential = device, m, potential
         self.counter = Counter(counter)
+        # Blocks of H on the sites, (*s, 2, 2), and an interval that contains the spectrum: energies.
+        self.blocks = device.hamiltonian_blocks(m, potential)
+        self.bounds = device.spectrum_bounds(m, potential)
         kind = LatticeSweeps if device.is_lattice else ChainSweeps
-        self.sweeps: Sweeps = kind(device, m, potential, self.counter, at_fermi_energy)
+        self.sweeps: Sweeps = kind(device, self.blocks, self.bounds, self.counter, at_fermi_energy)
 
     @property
     def solves(self) -> int:
         """How many Green's functions were evaluated so far."""
         return self.counter.count
-
-    @property
-    def blocks(self) -> NDArray[np.complex128]:
-        """Blocks of H on the sites, (*s, 2, 2), energy."""
-        return self.sweeps.blocks
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Interval (low, high) that contains the spectrum, energy."""
-        return self.sweeps.bounds
 
     @property
     def rule(self) -> FermiPoles:

@@ -48,16 +48,13 @@ class LatticeSweeps:
     def __init__(
         self,
         device: System,
-        m: NDArray[np.float64],
-        potential: NDArray[np.float64],
+        blocks: NDArray[np.complex128],
+        bounds: tuple[float, float],
         counter: Counter,
         at_fermi_energy: bool = False,
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
-        self.device, self.m, self.potential = device, m, potential
-        self.blocks = device.hamiltonian_blocks(m, potential)
-        self.bounds = device.spectrum_bounds(m, potential)
-        self.counter = counter
+        self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
         nx, ny = device.shape
         h = np.zeros((nx, ny, 2, ny, 2), complex)
         h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")

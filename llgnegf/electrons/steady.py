@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .bound_states import Shares
-from .chain_rows import contour_integral, surface_integrand
+from .chain_rows import contour_integral, surface_rows
 from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
@@ -219,10 +219,11 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
             gamma_up, gamma_down = (np.sqrt(np.maximum(-2 * s[0].imag, 0.0)) for s in (plus, minus))
             roots.append(gamma_up[:, None, None] * up + gamma_down[:, None, None] * down)
         sigma = ends(energies)
-        out, amplitudes, window_bonds = surface_integrand(
+        found = surface_rows(
             *(energies.real, blocks, device.hops, (sigma[0], sigma[1]), np.stack(roots, axis=1), none, down, True),
             counter=counter,
         )
+        out, amplitudes, window_bonds = found.rows, found.amplitudes, found.bonds
         flip_up = np.einsum("ab,eqpbc,cd,eqpad->eq", up, amplitudes, down, amplitudes.conj()).real
         flip_down = np.einsum("ab,eqpbc,cd,eqpad->eq", down, amplitudes, up, amplitudes.conj()).real
         weight = device.occupation(energies.real - half)

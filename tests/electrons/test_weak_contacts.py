@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead
-from llgnegf.electrons.chain_rows import contour_integral, surface_integrand
+from llgnegf.electrons.chain_rows import contour_integral, surface_rows
 from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.currents import precession_currents
 from llgnegf.electrons.green import contour_sums, contour_sums_near_levels, ends_near_levels
@@ -51,10 +51,10 @@ def real_terms(wire):
     rule = device.real_rule(np.array([wire.fermi_energy]), np.ones(1))
     blocks = device.hamiltonian_blocks(wire.m, wire.potential)
     rate = device.coupling_blocks(wire.mdot, wire.potential_rate)
-    out, amplitudes, _ = surface_integrand(
+    found = surface_rows(
         rule.energies, blocks, device.hops, rule.sigma, rule.roots, rate, np.zeros((2, 2), complex), counter=Counter()
     )
-    return out[0, 0], out[0, 1], amplitudes[0]
+    return found.rows[0, 0], found.rows[0, 1], found.amplitudes[0]
 
 
 @pytest.mark.parametrize("coupling", WEAK)
