@@ -305,14 +305,9 @@ class ChainSurface:
             half = int(np.ceil((self.window[1] - device.fermi_energy) / (2 * spacing)))
             energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
             weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
-            rule, sums = device.real_rule(energies, weights), []
-            for part in (slice(0, None, 2), slice(1, None, 2)):
-                half_rule = device.real_rule(energies[part], weights[part])
-                sums.append(_weighted_sum(weights[part], self._rows(half_rule, *drive).rows))
-                # The error of a rule is about the square of the error of its half.
-                if not is_long and self._lost_states(2 * sums[0][0]) > 30 * np.sqrt(device.tolerance):
-                    return None
-            even, odd = sums
+            rule = device.real_rule(energies, weights)
+            terms = self._rows(rule, *drive).rows
+            even, odd = (_weighted_sum(weights[part], terms[part]) for part in (slice(0, None, 2), slice(1, None, 2)))
             agree = 2 * abs(even[1:] - odd[1:]).max() <= target
             if (agree or spacing == bound) and self._sees_all_states(even[0] + odd[0]):
                 self._known = rule, drive[0], even + odd
@@ -341,15 +336,12 @@ class ChainSurface:
 
         states: 2 pi times this density, (n, 4); the reference is evaluated at the poles of f, where no level is missed.
         """
-        return self._lost_states(states) < self.device.tolerance
-
-    def _lost_states(self, states: NDArray[np.float64]) -> float:
-        """Largest error of the thermal density of states, times the hopping; 0 if no level is narrow enough to miss."""
         if self.sweeps.known_states is None:
             if self.narrowest >= self.device.temperature:
-                return 0.0
+                return True
             self.sweeps.known_states = self.sweeps.thermal_states()[0]
-        return float(abs(self.sweeps.known_states - states / (2 * np.pi)).max()) * self.device.hopping
+        lost = abs(self.sweeps.known_states - states / (2 * np.pi)).max() * self.device.hopping
+        return bool(lost < self.device.tolerance)
 
     def _width_bound(self) -> float:
         """A cheap lower bound on the half-widths of all levels in the thermal window, energy; 0 if one side is closed.
