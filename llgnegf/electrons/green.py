@@ -1,17 +1,25 @@
-"""Recursive Green's functions of a chain of spin-1/2 sites: the two sweeps that everything else is made of.
+"""Recursive Green's functions of a chain of sites with spin 1/2: the numba kernels.
 
-The open wire is G(z) = [z - H - Sigma(z)]^-1 with 2 x 2 blocks h_i on the diagonal and hopping -t times the identity.
+The Green's function of the open chain is G(z) = [z - H - Sigma(z)]^-1.  H has a 2 x 2 block h_i in spin space on each
+site, and between neighbours the hopping -t times the identity; Sigma acts on the first and the last site.
 
-`contour_sums`  (complex energies) carries a nilpotent algebra through the recursion: each 2 x 2 block is replaced by
-    g + gX + gY + gXY + gYX, where X and Y are block-diagonal perturbations with X^2 = Y^2 = 0 but XY != YX.  One
-    sweep from each end then yields the diagonal blocks of G, G X G, G Y G, G X G Y G and G Y G X G without a full
-    inverse: operations linear in the length.
-`contour_sums_near_levels` gives the same sums where a level of a partial chain is so near that digits would be lost.
-`surface_terms` (real energies) works with the scattering states psi = G sqrt(Gamma), four columns for two leads, and
-    with chi = G Y psi, both by block elimination.
+`contour_sums` (complex energies): diagonal blocks of G, G X G, G Y G, G X G Y G and G Y G X G for block-diagonal X and
+    Y.  Each 2 x 2 block of the recursion is replaced by an element g + gX + gY + gXY + gYX of an algebra in which
+    products with two factors X or two factors Y vanish, and XY differs from YX.  One sweep from each end then
+    suffices; the number of operations is proportional to the number of sites.
+`contour_sums_near_levels`, `ends_near_levels`: the same results, for energies so close to a level of a partial chain
+    that `contour_sums` loses too many digits.
+`surface_terms` (real energies): scattering states psi = G sqrt(Gamma), four columns for two leads, and the response
+    G Y psi, by block elimination.
+`between_terms` (complex energies): diagonal blocks of G Y A for a retarded G and a resolvent A of other self-energies.
+`smallest_widths` (real energies): an estimate of the smallest width that a level can have.
 
-Blocks are 4-tuples (00, 01, 10, 11); numba keeps them in registers.  Every kernel releases the GIL: energies spread
-over threads (`density.py`).  cache=True kernels call only functions of this file (numba does not see edits elsewhere).
+A partial chain consists of the sites from one end up to the present one, without those behind; its Green's function
+is the g of the recursion, and its levels differ from those of the whole chain.
+
+Blocks are 4-tuples (00, 01, 10, 11), which numba keeps in registers.  All kernels release the GIL, because energies
+are shared among threads (`threads.py`).  Kernels with cache=True call only functions of this file: numba does not
+notice changes in other files.
 """
 
 from __future__ import annotations
@@ -19,7 +27,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-# Partial chains respond to their own levels; beyond this many times 1/hopping digits are lost by elimination in order.
+# Close to a level of a partial chain its Green's function g is large, and elimination site by site loses digits.  If an
+# element of g exceeds this value times 1/hopping, `surface_terms` exchanges rows instead.
 _LARGEST_GROWTH = 100.0
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
@@ -91,7 +100,7 @@ def _put(store, c, i, a):
 
 @njit(inline="always", **_options)
 def _gather(out, c, i, r, f):
-    """out -= 2 Re(r Tr sigma_a f) for a = 0 (identity), x, y, z: one pole's share of -(r F + h.c.)."""
+    """out[c, i] -= 2 Re(r Tr[sigma_a f]) for a = 0 (identity), x, y, z: contribution of one pole to -(r F + h.c.)."""
     out[c, i, 0] -= 2 * (r * (f[0] + f[3])).real
     out[c, i, 1] -= 2 * (r * (f[1] + f[2])).real
     out[c, i, 2] += 2 * (r * (f[1] - f[2])).imag
@@ -102,21 +111,23 @@ def _gather(out, c, i, r, f):
 def contour_sums(
     z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, out, logdet, bonds, ends, growth
 ):
-    """Sums over complex energies of diagonal blocks, traced with (1, sigma_x, sigma_y, sigma_z).
+    """Diagonal blocks of G and of its products with X and Y at complex energies, traced with 1 and the Pauli matrices.
 
-    z, weights: (n,) nodes and residues.  h: (N, 2, 2) blocks of the Hamiltonian; hops: (N - 1,) hopping t of each bond,
-    H_(i,i+1) = -t.
-    sigma_left, sigma_right: (n, 2, 2) lead self-energies.  X, Y: (N, 2, 2) perturbations, to which
-    x_ends, y_ends (n, 2, 2, 2) [energy, left/right] are added on the first and the last site.
-    order 0: G only; 1: also G X G and G Y G; 2: also the mixed terms.
-    out: (n, 4, N, 4) receives, per energy, -[w F + h.c.] traced, for
-    F = G, G X G, G Y G, -(i/2)(G X G Y G - G Y G X G).   logdet: (n,) receives ln det G^-1 on the sheet that
-    vanishes with the perturbation: each factor's phase lies in (0, 2 pi), because Im g^-1 is positive definite.
-    bonds: (n, 4, N - 1, 4) receives the flow i -> i+1 of the same four parts, Tr[sigma_a j] with the current matrix
-    j = -i t (rho_(i+1,i) - rho_(i,i+1)) and rho = -[w F + h.c.]; length 0 on the first axis to leave it out.
-    ends: (n, 2, 2, 4) receives the blocks of G and of G Y G (order > 0) on the first and the last site.
-    growth: (n,) receives, for order > 0, the largest |g| of a partial chain, 1/energy: near its levels each further
-    factor of g in the algebra costs as many digits again, and `contour_sums_near_levels` does better.
+    z, weights: (n,) nodes and weights w of a pole rule.  h: (N, 2, 2) blocks of the Hamiltonian; hops: (N - 1,) hopping
+    t of each bond, H_(i,i+1) = -t.  sigma_left, sigma_right: (n, 2, 2) self-energies.  All these are energies.
+    X, Y: (N, 2, 2) perturbations on the sites; x_ends, y_ends: (n, 2, 2, 2) [energy, left or right, spin, spin], added
+    to them on the first and the last site.  order: 0 for G only, 1 also G X G and G Y G, 2 also their mixed products.
+
+    The kernel fills these arrays:
+    out: (n, 4, N, 4) [energy, F, site, trace], traces of -(w F + h.c.) with 1, sigma_x, sigma_y, sigma_z for F = G,
+        G X G, G Y G and -(i/2)(G X G Y G - G Y G X G).
+    logdet: (n,), ln det G^-1, the sum over the sites of the recursion.  Im g^-1 is positive definite, so that the phase
+        of each 2 x 2 determinant is taken from (0, 2 pi): this branch is continuous in H.
+    bonds: (n, 4, N - 1, 4), flow from site i to i + 1 of the same four F: Tr[sigma_a j] with the current matrix
+        j = -i t (rho_(i+1,i) - rho_(i,i+1)), rho = -(w F + h.c.).  Not computed if its first axis has length 0.
+    ends: (n, 2, 2, 4) [energy, G or G Y G, first or last site, block]; G Y G is zero at order 0.
+    growth: (n,), at order > 0 the largest |g| of a partial chain, 1/energy.  The rounding error grows with one factor
+        |g| for every factor of G in F; where it is too large, use `contour_sums_near_levels`.
     """
     n_sites = h.shape[0]
     with_bonds = bonds.shape[0] > 0
@@ -131,7 +142,8 @@ def contour_sums(
         ln = 0j
         largest = 0.0
         g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
-        # Forward: left-connected blocks, stored.  Backward: right-connected blocks meet them site by site.
+        # Forward: g of the partial chains that begin at the left end, stored.  Backward: g of those that begin at the
+        # right end, combined with the stored ones site by site.
         for direction in range(2):
             if direction == 1:
                 g, gX, gY, gXY, gYX = zero, zero, zero, zero, zero
@@ -172,8 +184,8 @@ def contour_sums(
                     if phase < 0:
                         phase += 2 * np.pi
                     ln += complex(0.5 * np.log(det.real * det.real + det.imag * det.imag), phase)
-                # One inverse in the algebra for the connected block (pass 0) and, going backward, one more for the
-                # full one, in which the stored left part of the neighbour enters as well (pass 1).
+                # full = 0: one inverse in the algebra, for the partial chain that ends here.  full = 1, only backward:
+                # another one for the block of G, which also contains the partial chain on the left of this site.
                 for full in range(direction + 1):
                     if full == 1 and i > 0:
                         t2 = left_hop * left_hop
@@ -223,8 +235,8 @@ def contour_sums(
                         if order > 1:
                             _gather(o, 3, i, -0.5j * w, _sub(eXY, eYX))
                         if with_bonds and i < n_sites - 1:
-                            # G_(i+1,i) = -t f G_ii and G_(i,i+1) = -t G_ii f with f the right-connected neighbour:
-                            # the current is the commutator of the two, in the algebra.
+                            # G_(i+1,i) = -t f G_ii and G_(i,i+1) = -t G_ii f, where f is g of the partial chain right
+                            # of this site: the current is the commutator of f and G_ii, in the algebra.
                             c = 1j * right_hop * right_hop * w
                             _gather(bonds[k], 0, i, c, _commutator(f, e))
                             if order > 0:
@@ -239,12 +251,12 @@ def contour_sums(
         growth[k] = np.sqrt(largest)
 
 
-# Elements of the nilpotent algebra as tuples (g, gX, gY, gXY, gYX) of blocks, for kernels that are called rarely.
+# Elements of the algebra of `contour_sums` as tuples (g, gX, gY, gXY, gYX) of blocks, for kernels called rarely.
 
 
 @njit(**_options)
 def _minus_element(p, q, factor):
-    """p - factor q."""
+    """The element p - factor q."""
     return (
         (
             p[0][0] - factor * q[0][0],
@@ -281,6 +293,7 @@ def _minus_element(p, q, factor):
 
 @njit(**_options)
 def _mul_elements(p, q):
+    """The product p q, without terms that contain X or Y twice."""
     return (
         _mul(p[0], q[0]),
         _add(_mul(p[1], q[0]), _mul(p[0], q[1])),
@@ -292,8 +305,10 @@ def _mul_elements(p, q):
 
 @njit(**_options)
 def _inv_exchanging(a):
-    """Inverse of a 2 x 2 block by elimination with the largest element of its first column: errors stay where it is
-    nearly singular."""
+    """Inverse of a 2 x 2 block by elimination, with the larger element of the first column as pivot.
+
+    For a nearly singular block this loses fewer digits than `_inv`, which divides by the determinant.
+    """
     a00, a01, a10, a11 = a
     exchange = abs(a10) > abs(a00)
     if exchange:
@@ -309,6 +324,7 @@ def _inv_exchanging(a):
 
 @njit(**_options)
 def _inv_element(p):
+    """The inverse of the element p, without terms that contain X or Y twice."""
     zero = (0j, 0j, 0j, 0j)
     e = _inv_exchanging(p[0])
     eX = _sub(zero, _mul(_mul(e, p[1]), e))
@@ -320,6 +336,7 @@ def _inv_element(p):
 
 @njit(**_options)
 def _gather_element(out, order, i, w, f):
+    """Add the contribution of the element f at site or bond i to `out` (4, N, 4), as in `contour_sums`."""
     _gather(out, 0, i, w, f[0])
     if order > 0:
         _gather(out, 1, i, w, f[1])
@@ -332,11 +349,11 @@ def _gather_element(out, order, i, w, f):
 def contour_sums_near_levels(
     z, weights, h, hops, sigma_left, sigma_right, order, X, Y, x_ends, y_ends, broadening, out, bonds
 ):
-    """The sums of `contour_sums` where a level of a partial chain is close to z; four times slower.
+    """`out` and `bonds` of `contour_sums` where a level of a partial chain is close to z; takes four times as long.
 
-    Partial chains get one more lead at their growing end, of self-energy -i broadening (energy, about the hopping):
-    n = (1/g + i broadening)^-1 is then never larger than 1/broadening, whatever their levels are.  With
-    d = 1 - i broadening n they stand for g = n/d (n and d commute), and nothing that is needed divides by d:
+    The partial chain gets an additional lead at its last site, with self-energy -i broadening (broadening: an energy,
+    about the hopping), so that n = (1/g + i broadening)^-1 is at most 1/broadening, wherever the levels are.  With
+    d = 1 - i broadening n, g = n/d (n and d commute), and no formula divides by d:
 
         n_(i+1) = d [(A + i broadening) d - t^2 n]^-1,
         G_ii    = dL [dR A dL - tL^2 dR nL - tR^2 nR dL]^-1 dR,      L, R: parts left and right of the site,
@@ -375,7 +392,7 @@ def contour_sums_near_levels(
                 a = (A, _sub(zero, bX), _sub(zero, bY), zero, zero)
                 hop = left_hop if direction == 0 else right_hop
                 if direction == 1:
-                    # n, d: the part right of this site; nl, dl: the part left of it.
+                    # n, d: partial chain right of this site; nl, dl: partial chain left of it.
                     nl, dl = none, one
                     if i > 0:
                         nl = (
@@ -422,10 +439,10 @@ def _bilinear(o, c, i, a, b, scale):
 
 @njit(**_options)
 def _band_factors(energy, h, hops, sigma_left, sigma_right, band, pivots):
-    """LU factors with exchanged rows of E - H - Sigma, whose elements join orbitals at most two apart.
+    """LU factors, with row pivoting, of E - H - Sigma: a band matrix of index 2 site + spin, two diagonals each side.
 
-    h: (N, 2, 2); sigma_left, sigma_right: (2, 2).  band: (2N, 7) receives row r at columns r - 2 ... r + 4, multipliers
-    left of the diagonal; pivots: (2N,) receives the row that was exchanged with each.
+    h: (N, 2, 2); sigma_left, sigma_right: (2, 2); energies.  band: (2N, 7) receives columns r - 2 to r + 4 of row r,
+    with the factors of the elimination left of the diagonal; pivots: (2N,) receives the row exchanged with each row.
     """
     n_sites = h.shape[0]
     n = 2 * n_sites
@@ -465,7 +482,7 @@ def _band_factors(energy, h, hops, sigma_left, sigma_right, band, pivots):
 
 @njit(**_options)
 def _band_solve(band, pivots, x):
-    """(E - H - Sigma)^-1 x takes the place of x, (N, 4): a 2 x 2 block on each site.  By `_band_factors`."""
+    """Replace x by (E - H - Sigma)^-1 x; x: (N, 4), a 2 x 2 block on each site; band, pivots: of `_band_factors`."""
     n = len(pivots)
     for spin in range(2):
         for k in range(n):
@@ -484,7 +501,7 @@ def _band_solve(band, pivots, x):
 
 @njit(**_options)
 def ends_near_levels(z, h, hops, sigma_left, sigma_right, Y, y_ends, ends):
-    """`ends` of `contour_sums`, (n, 2, 2, 4), by elimination with exchanged rows."""
+    """`ends` of `contour_sums`, (n, 2, 2, 4), by LU factors with row pivoting; other arguments as there."""
     n_sites = h.shape[0]
     band, pivots = np.empty((2 * n_sites, 7), dtype=np.complex128), np.empty(2 * n_sites, dtype=np.int64)
     x = np.empty((n_sites, 4), dtype=np.complex128)
@@ -514,21 +531,25 @@ def ends_near_levels(z, h, hops, sigma_left, sigma_right, Y, y_ends, ends):
 
 @njit(**_options)
 def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, transmission, bonds, driven):
-    """Real-energy terms from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
+    """Integrands of the Fermi surface from the scattering states psi_p = G_(.,p) sqrt(Gamma_p), p = left, right.
 
-    energies: (n,).  sigma_left, sigma_right: (n, 2, 2) retarded self-energies.
-    roots: (n, 2, 2, 2) Hermitian square roots of Gamma [energy, left/right].
+    energies: (n,) real.  h: (N, 2, 2), hops: (N - 1,) as in `contour_sums`.
+    sigma_left, sigma_right: (n, 2, 2) retarded self-energies.
+    roots: (n, 2, 2, 2) [energy, left or right, spin, spin], Hermitian square roots of Gamma.
     Y: (N, 2, 2) perturbation dH/dt; K: (2, 2) generator of a rigid rotation.
-    out: (n, 3, N, 4) receives, traced with (1, sigma_x, sigma_y, sigma_z),
-        0: G Gamma G^+              (2 pi times the local density of states)
-        1: Im[G Y G Gamma G^+]      (general Fermi-surface response)
-        2: G K Gamma G^+            (the same for steady precession, Bajpai and Nikolic Eq. (2d))
-    transmission: (n, 2, 2, 2, 2) receives sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
-    bonds: (n, 3, N - 1, 4) receives the flow i -> i+1 of parts 1 and 2 as in `contour_sums`; length 0 to leave it out.
-    driven: (n, 2, 2, 2) receives sqrt(Gamma_p) (G Y G)_pp sqrt(Gamma_p) as [p, spin, spin].
 
-    The error is that of a Hamiltonian wrong by rounding, whatever the coupling to the leads: where a level of a partial
-    chain meets the energy, elimination site by site loses digits, and rows are exchanged instead.
+    The kernel fills these arrays:
+    out: (n, 3, N, 4), traces with 1, sigma_x, sigma_y, sigma_z of
+        0: G Gamma G^+              (2 pi times the local density of states)
+        1: Im[G Y G Gamma G^+]      (response of the Fermi surface to dH/dt)
+        2: G K Gamma G^+            (the same for steady precession, Bajpai and Nikolic, Eq. (2d))
+    transmission: (n, 2, 2, 2, 2), amplitudes sqrt(Gamma_q) G_qp sqrt(Gamma_p) as [q, p, spin, spin].
+    bonds: (n, 3, N - 1, 4), flow from site i to i + 1 of parts 1 and 2 as in `contour_sums`; part 0 stays zero.  Not
+        computed if its first axis has length 0.
+    driven: (n, 2, 2, 2), sqrt(Gamma_p) (G Y G)_pp sqrt(Gamma_p) as [p, spin, spin].
+
+    Rounding has the same effect as a relative change of H by the machine precision, for any coupling to the leads: if a
+    partial chain has a level close to the energy, rows are exchanged instead of eliminating site by site.
     """
     with_bonds = bonds.shape[0] > 0
     n_sites = h.shape[0]
@@ -536,7 +557,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
     g = np.empty((1, n_sites, 4), dtype=np.complex128)
     c = np.empty((1, n_sites, 4), dtype=np.complex128)
     psi = np.empty((1, n_sites, 4), dtype=np.complex128)
-    # Factors with exchanged rows, for the rare energies that need them.
+    # LU factors with row pivoting, for the few energies that need them.
     band = np.empty((0, 7), dtype=np.complex128)
     pivots = np.empty(0, dtype=np.int64)
     kk = (K[0, 0], K[0, 1], K[1, 0], K[1, 1])
@@ -570,7 +591,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                 A = (A[0] - s[0], A[1] - s[1], A[2] - s[2], A[3] - s[3])
             last = _inv(A)
             _put(g, 0, i, last)
-            # Put this way, a singular block (not a number) counts.
+            # Written with `not`, so that NaN, the inverse of a singular block, counts as too large.
             if i < n_sites - 1 and not _size2(last) <= limit:
                 exchange = True
         if exchange:
@@ -582,7 +603,8 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
             if root[0] == 0 and root[1] == 0 and root[3] == 0:
                 continue
             first = 0 if p == 0 else n_sites - 1
-            # Block elimination of (E - H - Sigma) psi = source: forward right-hand sides c, then back-substitution.
+            # (E - H - Sigma) x = b by block elimination: right-hand sides c from left to right, then x from right to
+            # left.  solve = 0: x = psi, for the source sqrt(Gamma); solve = 1: x = G Y psi.
             for solve in range(2):
                 carry = zero
                 for i in range(n_sites):
@@ -614,7 +636,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                     if solve == 0:
                         _put(psi, 0, i, x)
                         _bilinear(o, 0, i, x, x, 1.0 + 0j)
-                        # The lead's Gamma is a multiple of the identity, so K commutes past it to the source end.
+                        # Gamma of a lead is a multiple of the identity: G K Gamma G^+ = psi K psi^+.
                         _bilinear(o, 2, i, _mul(x, kk), x, 1.0 + 0j)
                         if with_bonds and i < n_sites - 1:
                             _bilinear(bonds[k], 2, i, _mul(neighbour, kk), x, -2j * t)
@@ -647,13 +669,15 @@ def _trace(out, k, i, f):
 
 @njit(**_options)
 def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, bonds):
-    """Sites of A(z) and of G(z) Y A(z) for two resolvents that differ by their self-energies.
+    """Diagonal blocks of A(z) and of F = G(z) Y A(z) for two resolvents that differ in their self-energies only.
 
     z: (n,).  h: (N, 2, 2), hops: (N - 1,), Y: (N, 2, 2) as in `contour_sums`.
-    retarded, advanced: (n, 2) self-energies of G and A [energy, left/right], scalars in spin space.
-    y_ends: (n, 2, 2, 2) is added to Y on the first and the last site; length 0 on the first axis to leave it out.
-    states, response: (n, N, 4) receive the traces with 1, sigma_x, sigma_y, sigma_z of A and of F = G Y A.
-    bonds: (n, N - 1, 4) receives those of F_(i+1,i) - F_(i,i+1); length 0 to leave it out.
+    retarded, advanced: (n, 2) self-energies of G and of A [energy, left or right], the same for both spins.
+    y_ends: (n, 2, 2, 2), added to Y on the first and the last site; with a first axis of length 0 nothing is added.
+
+    The kernel fills these arrays:
+    states, response: (n, N, 4), traces with 1, sigma_x, sigma_y, sigma_z of A and of F on the sites.
+    bonds: (n, N - 1, 4), the same traces of F_(i+1,i) - F_(i,i+1); not computed if its first axis has length 0.
     """
     n_sites = h.shape[0]
     with_bonds = bonds.shape[0] > 0
@@ -707,8 +731,8 @@ def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, b
                         _trace(states, k, i, b)
                         _trace(response, k, i, fe)
                         if with_bonds and i < n_sites - 1:
-                            # With the right neighbour's f, g, a:
-                            # F_(i+1,i) = -t (f A_ii + g F_ii), F_(i,i+1) = -t (F_ii a + G_ii f).
+                            # F_(i+1,i) = -t (f A_ii + g F_ii), F_(i,i+1) = -t (F_ii a + G_ii f), where f, g, a belong
+                            # to the partial chain right of this site.
                             there = _add(_mul(f_next, b), _mul(g_next, fe))
                             back = _add(_mul(fe, a_next), _mul(e, f_next))
                             d = _sub(back, there)
@@ -719,12 +743,15 @@ def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, b
 
 @njit(**_options)
 def smallest_widths(energies, h, hops, retarded, out):
-    """A lower bound for the half-width of any level at each real energy, from what its amplitude at the ends must be.
+    """Estimate of the smallest half-width that a level at each of these real energies can have.
 
-    A level r of half-width gamma has 2 gamma |r|^2 = Gamma_L |r_0|^2 + Gamma_R |r_(N-1)|^2, and from either end the
-    equation itself tells how large it can be elsewhere, |r_i| <= |T_i| |r_0|.  With left and right bounds meeting where
-    that is best, gamma >= min(Gamma_L/sum |T|^2, Gamma_R/sum |T|^2)/2.
-    energies: (n,).  h, hops, retarded as in `between_terms`.  out: (n,) receives energies (slopes of Sigma left out).
+    A level r with half-width gamma has 2 gamma |r|^2 = Gamma_L |r_0|^2 + Gamma_R |r_(N-1)|^2.  Starting from the left
+    end, its equation gives r_i = T_i r_0, and the same from the right end.  If the sites left of a bond are bounded by
+    |r_0| and those right of it by |r_(N-1)|, gamma >= min(Gamma_L/sum |T|^2, Gamma_R/sum |T|^2)/2; the bond with the
+    largest bound counts.  |T|^2 is the mean over the two spin directions: for one of them it can be twice as large, and
+    the bound half as large.  The slope dSigma/dE and the imaginary part of the level's energy are neglected.
+
+    energies: (n,).  h, hops, retarded: as in `between_terms`.  out: (n,) receives the half-widths, energy.
     """
     n_sites = h.shape[0]
     grown = np.empty((2, n_sites))
