@@ -27,11 +27,12 @@ from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, System
 from .threads import each, one_blas_thread
 
-# So many matrix elements of one slice, over all energies, are swept together: for small slices this shares the overhead
-# of a call, for large ones the work stays in the processor's cache.
+# Number of energies swept in one call times the number of matrix elements of a slice, (2 ny)^2.  For narrow lattices
+# several energies share the overhead of a call; for wide ones the matrices stay in the processor's cache.
 _STACK_ELEMENTS = 6400
+# Scattering states are kept for further motions up to this total size.
 _KEPT_STATES_BYTES = 500_000_000
-# For the estimate of memory: the most energies that a thermal window with narrow resonances needs.
+# For the estimate of memory: the largest number of energies in a thermal window with narrow resonances.
 _MOST_THERMAL_ENERGIES = 1000
 _ROUNDING = float(np.finfo(float).eps)
 # A lead connected by less than this (times the hopping) broadens the levels of partial lattices too little, so that
@@ -40,7 +41,11 @@ _WEAK_CONTACT = 1 / 2
 
 
 class LatticeSweeps:
-    """`sweeps.Sweeps` of a square lattice at fixed moments (nx, ny, 3) and gates (nx, ny)."""
+    """`sweeps.Sweeps` of a square lattice at fixed moments (nx, ny, 3) and gates (nx, ny).
+
+    blocks: (nx, ny, 2, 2), H on the sites, energy; bounds: an interval that contains the spectrum, energy.
+    at_fermi_energy: at kT = 0, always put the step of the Fermi function at E_F, even if a level lies there.
+    """
 
     leads_need_response = False
     surface_is_cheap = True
@@ -85,8 +90,11 @@ class LatticeSweeps:
 
     @property
     def cancellation(self) -> float:
-        """By which factor rounding grows where products of two Green's functions cancel in the sea term."""
-        return 1 / FOURTH_ORDER.step  # `difference` is FOURTH_ORDER wherever rounding matters
+        """Factor by which rounding errors grow in the sea term, where products of two Green's functions cancel.
+
+        It is 1 over the relative step of the central difference; close to levels that is the one of fourth order.
+        """
+        return 1 / FOURTH_ORDER.step
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
@@ -107,31 +115,33 @@ class LatticeSweeps:
         with_bonds: bool = False,
         allocate: Allocator = new,
     ) -> Sweep:
+        """See `LatticeParts`."""
         left, right = self.device.lead_slices(tuple(z))
         if flipped:
             return run_sweep(self.slices.reversed(), z, (right, left), keep, with_bonds, allocate)
         return run_sweep(self.slices, z, (left, right), keep, with_bonds, allocate)
 
     def chunks(self, n: int, per_node: int = 1) -> list[slice]:
+        """See `LatticeParts`."""
         size = max(1, _STACK_ELEMENTS // (per_node * self.slices.h.shape[-1] ** 2))
         return [slice(a, min(a + size, n)) for a in range(0, n, size)]
 
     @property
     def contacts(self) -> tuple[float, float]:
-        """How well the left and the right lead are connected: the weakest hopping at that end, energy."""
+        """Weakest hopping at the left and at the right end, of the bonds to the lead and to the next slice; energy."""
         hops, (left, right) = self.slices.hops, self.device.couplings
         return min([left, *hops[:1]]), min([right, *hops[-1:]])
 
     @property
     def adiabatic(self) -> NDArray[np.float64]:
-        """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (nx, ny, 4)."""
+        """See `Sweeps`; rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (nx, ny, 4)."""
         if self._equilibrium is None:
             self._remember(self.equilibrium_sum()[:, 0])
         assert self._equilibrium is not None
         return self._equilibrium
 
     def equilibrium_sum(self, with_bonds: bool = False) -> NDArray[np.float64]:
-        """-(1/pi) int f Im G as `traced`, without the constant of the rule."""
+        """-(1/pi) int f Im G in the layout of `sea.traced`, without the constant of the pole rule."""
         rule = self.rule
 
         def part(chunk: slice) -> NDArray[np.float64]:
@@ -142,6 +152,7 @@ class LatticeSweeps:
         return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
 
     def _remember(self, total: NDArray[np.float64]) -> None:
+        """Store the adiabatic density: these sums over the nodes, and the constant of the rule for the charge."""
         total[..., 0] += 2 * self.rule.constant
         self._equilibrium = total
 
@@ -151,7 +162,7 @@ class LatticeSweeps:
         return self._equilibrium is not None
 
     def come_across(self, equilibrium: NDArray[np.float64]) -> None:
-        """What the sea term gives as a by-product: see `LatticeParts`."""
+        """See `LatticeParts`."""
         self._is_split = True
         self._remember(equilibrium)
 
@@ -204,8 +215,12 @@ class LatticeSweeps:
 
     @cached_property
     def difference(self) -> Difference:
+        """Central difference for the sea term: of fourth order, with a larger step, where rounding would be too large.
+
+        That is so for tolerances below 1e-6, and close to levels.
+        """
         device = self.device
-        # If no lead broadens the levels, a partial lattice may have one at E_F: a larger step then loses fewer digits.
+        # If no lead broadens the levels, a partial lattice may have one at E_F.
         broadened = not device.is_closed and device.band[0] < device.fermi_energy < device.band[1]
         nearness = 1.0 if self.step is None else self.step.nearness
         near = _ROUNDING / SECOND_ORDER.step * nearness**2 > 0.1 * device.tolerance
@@ -213,13 +228,17 @@ class LatticeSweeps:
 
     @cached_property
     def steps(self) -> NDArray[np.inexact]:
-        """Steps of the central difference at each node: a fixed fraction of its distance to the spectrum, energy."""
+        """Step of the central difference at each node, (k,), energy: a fixed fraction of its distance to the spectrum.
+
+        At kT = 0 the steps are imaginary, along the line on which the nodes lie.
+        """
         return self._steps(self.rule)
 
     def _steps(self, rule: FermiPoles) -> NDArray[np.inexact]:
         z, (low, high) = rule.nodes, self.bounds
         if self.device.temperature == 0:
-            # Along the vertical line of the nodes: next to a threshold nodes are closer to E_F than its rounding error.
+            # A real step would be lost in the rounding error of E_F, to which some nodes are closer than that next to
+            # a threshold.
             return 1j * self.difference.step * np.minimum(z.imag, high - low)
         outside = np.maximum(0.0, np.maximum(low - z.real, z.real - high))
         # Far from the spectrum the Green's function varies on the scale of the width of the spectrum.
@@ -242,7 +261,7 @@ class LatticeSweeps:
         return Sea(np.ascontiguousarray(self._sea(rate)[:, 0]), None)
 
     def _sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
-        """rho_sea for Hd = `rate` (nx, ny, 2, 2), which must not be zero, in the layout of `traced`."""
+        """rho_sea for Hd = `rate` (nx, ny, 2, 2), which must not be zero, in the layout of `sea.traced`."""
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
         nx = len(rate)
         flipped = columns[0] > nx - 1 - columns[-1]
@@ -312,7 +331,7 @@ class LatticeSweeps:
         return LatticeSurface(self)
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
-        """Discard the scattering states kept at all other energies."""
+        """See `lattice_surface`: discard the scattering states kept at all energies but these."""
         kept = set(energies.tolist())
         self._states = {energy: state for energy, state in self._states.items() if energy in kept}
 
@@ -367,9 +386,9 @@ class LatticeSweeps:
 
 @dataclass(frozen=True)
 class _Bonds:
-    """Bonds from each site to the next x, [:, 0], and the next y, [:, 1], as arrays (nx, 2, ny).
+    """Bonds from each site to the next x, [:, 0], and to the next y, [:, 1], as arrays (nx, 2, ny).
 
-    starts, ends: numbers x ny + y of the two sites; hops: hopping, energy, 0 where there is no bond.
+    starts, ends: indices x ny + y of the two sites; hops: hopping, energy, 0 where there is no bond.
     """
 
     starts: NDArray[np.intp]

@@ -1,4 +1,4 @@
-"""The protocol `LatticeParts`: what the sea term, scattering states and Fermi surface need of a lattice.
+"""The protocol `LatticeParts`: what the sea term and the Fermi-surface term need of a lattice.
 
 `lattice.LatticeSweeps` implements it.
 """
@@ -22,9 +22,11 @@ from .system import System
 
 @dataclass(frozen=True)
 class Difference:
-    """A central difference with steps s = offset * step.
+    """A central difference of a function f at the arguments s = +- offset * step.
 
-    slopes: weights of [f(s) - f(-s)]/step, whose sum is f'(0); means: weights of [f(s) + f(-s)]/2, whose sum is f(0).
+    slopes: for each offset the weight of [f(s) - f(-s)]/step; the sum is f'(0) up to the error of the difference.
+    means: for each offset the weight of [f(s) + f(-s)]/2; the sum is f(0).
+    step: as a fraction of the distance of a node to the spectrum.
     """
 
     step: float
@@ -34,10 +36,11 @@ class Difference:
 
 
 class LatticeParts(Protocol):
-    """A lattice at one texture.
+    """A lattice with one texture.
 
-    slices: blocks of H along x; bounds: an interval that contains the spectrum, energy; difference, steps: the central
-    difference with which the sea term is evaluated, and its step at each node of the rule, energy.
+    slices: blocks of H along x; bounds: an interval that contains the spectrum, energy; rule: the pole rule; step: see
+    `Sweeps`; difference, steps: the central difference with which the sea term is evaluated, and its step at each node
+    of the rule, energy.
     """
 
     device: System
@@ -59,20 +62,23 @@ class LatticeParts(Protocol):
 
     @property
     def contacts(self) -> tuple[float, float]:
-        """How well the left and the right lead are connected: the weakest hopping at that end, energy."""
+        """Weakest hopping at the left and at the right end, of the bonds to the lead and to the next slice; energy."""
         ...
 
     @property
     def knows_equilibrium(self) -> bool:
-        """Whether the adiabatic density is known already."""
+        """Whether the adiabatic density has been evaluated."""
         ...
 
     def come_across(self, equilibrium: NDArray[np.float64]) -> None:
-        """-(1/pi) int f Im G, (nx, ny, 4), without the constant of the rule; where it is not known yet."""
+        """Receive a by-product of the sea term: -(1/pi) int f Im G, (nx, ny, 4), without the constant of the rule.
+
+        Called only if the adiabatic density has not been evaluated.
+        """
         ...
 
     def chunks(self, n: int, per_node: int = 1) -> Sequence[slice]:
-        """Pieces of n energies that are swept together."""
+        """Slices of n nodes that are swept in one call; per_node: number of energies at each node."""
         ...
 
     def sweep(
@@ -83,7 +89,7 @@ class LatticeParts(Protocol):
         with_bonds: bool = False,
         allocate: Allocator = new,
     ) -> Sweep:
-        """See `slices.sweep`; flipped: from the other end."""
+        """`slices.sweep` at energies z (k,); flipped: with the order of the slices reversed, in the result too."""
         ...
 
     def thermal_states(self) -> tuple[NDArray[np.float64], float]:

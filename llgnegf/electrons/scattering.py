@@ -19,18 +19,22 @@ def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
 
 
-# If Green's functions of partial lattices exceed this (times 1/hopping), the band matrix is factorized with pivoting.
+# If an element of g of a partial lattice exceeds this value times 1/hopping, the whole band matrix is factorized with
+# row pivoting.
 _LARGEST_PARTIAL = 1e3
 
 
 class RealEnergy:
     """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
 
-    Elimination starts at the better connected lead.  Starting from a closed end, partial lattices would have discrete
-    levels, and energies close to one would lose digits.  Where that still happens, LU factors of the whole band matrix
-    with row pivoting are used instead.
+    Elimination starts at the better connected lead.  If it started at a closed end, partial lattices would have
+    discrete levels, and close to them digits would be lost.  Where that still happens, LU factors of the whole band
+    matrix with row pivoting are used instead.
 
     contacts: weakest hopping at the left and at the right end (`LatticeParts.contacts`), energy.
+    psi: (nx, 2 ny, p), slices in the order of the sweep, i.e. reversed if `flipped`; columns: first those of the left
+    lead, then those of the right lead, spin fastest.  Products with dH/dt = `rate` take it in the order of the lattice,
+    (nx, ny, 2, 2).
     """
 
     def __init__(self, device: System, slices: Slices, contacts: tuple[float, float], energy: float) -> None:
@@ -57,7 +61,7 @@ class RealEnergy:
         return (solve_adjoint if adjoint else solve)(self.g, self.hops, sources)
 
     def _sources(self) -> NDArray[np.complex128]:
-        """Columns of both leads, left first, in the order of the sweep."""
+        """sqrt(Gamma) of both leads as right-hand sides, (nx, 2 ny, p), in the layout of `psi`."""
         left, right = self.ends
         nx, n = len(self.g), self.g.shape[1]
         out = np.zeros((nx, n, left.shape[1] + right.shape[1]), complex)
@@ -72,7 +76,7 @@ class RealEnergy:
         return self.g.nbytes + self.psi.nbytes + (self.band.nbytes if self.band is not None else 0)
 
     def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Slices reordered from the order of the sweep to that of the lattice, or back."""
+        """Reorder the first axis from the order of the sweep to that of the lattice, or back."""
         return values[::-1] if self.flipped else values
 
     def _times(self, rate: NDArray[np.complex128], psi: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -89,7 +93,7 @@ class RealEnergy:
 
     @cached_property
     def states(self) -> NDArray[np.float64]:
-        """G Gamma G^+ traced: (nx, ny, 4)."""
+        """G Gamma G^+ traced, 2 pi times the local density of states: (nx, ny, 4), 1/energy."""
         return np.real(pauli_traces(self._site_products(self.psi, self.psi)))
 
     def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -103,7 +107,10 @@ class RealEnergy:
     def driven_over(
         self, rate: NDArray[np.complex128], starts: NDArray[np.intp], ends: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, bonds from sites `starts` to `ends` (x ny + y): (..., 4)."""
+        """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, for bonds from sites a to b: (..., 4).
+
+        starts, ends: indices x ny + y of a and b, arrays of the same shape.
+        """
         a, b = (
             self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, x.shape[-1])
             for x in (self.driven_states(rate), self.psi)

@@ -1,12 +1,14 @@
-"""The Fermi-sea term of a square lattice: two-point functions at pairs of energies around each pole.
+"""The Fermi-sea term of a square lattice: two-point functions at pairs of energies around each node of the pole rule.
 
-With G(z) B G(z) = -dG/dz the sea term needs G' Hd G - G Hd G', the derivative of G(z + s) Hd G(z - s) in s at 0.  It is
-taken by a central difference whose step is a small fraction of the distance of each node to the spectrum.  The function
-is analytic within that distance, so that the error is of second (or fourth) order in this fraction.  Two-point
-functions cost less than the derivatives, and a response at finite frequency would need them too.
+    rho_sea = -(1/pi) int f Im G1,      G1 = -(i/2) (G B G Hd G - G Hd G B G),      B = 1 - dSigma/dE
 
-If only gates on a few columns near one lead change, the additional matrix products are needed only up to these columns:
-the sweep then starts at the other end.
+With G B G = -dG/dz this needs G' Hd G - G Hd G', the derivative of G(z + s) Hd G(z - s) with respect to s at s = 0.  It
+is approximated by a central difference whose step is a small fraction of the distance of the node to the spectrum.  The
+function is analytic within that distance, so that the error is of second (or fourth) order in this fraction.  This
+takes fewer matrix products than recursions for the derivatives.
+
+If dH/dt is nonzero only on a few columns near one lead, as with gates alone, products with dH/dt are needed only for
+the slices up to these columns, counted from that lead.
 """
 
 from __future__ import annotations
@@ -31,8 +33,7 @@ from .threads import each
 WeightedLogarithms = tuple[NDArray[Any], NDArray[Any], Callable[[], NDArray[np.complex128]]]
 
 
-# `step` is a fraction of the distance to the spectrum.  Errors: about 1e-14/step by rounding, step^2 or step^4 by the
-# difference.
+# Relative errors of the difference: about 1e-14/step by rounding, and step^2 or step^4.
 SECOND_ORDER = Difference(3e-5, (1.0,), (1 / 2,), (1.0,))
 _ROUNDING = float(np.finfo(float).eps)
 FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
@@ -41,8 +42,8 @@ FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
 def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
     """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1 or 3, ny, 4).
 
-    weights: w (k,); blocks: of F in the layout of `Sweep.blocks`.  [:, 0]: density on the sites; with bonds also
-    [:, 1] and [:, 2]: i (rho_ab - rho_ba) for the bond to the next x and y, the flow if the hopping were 1.
+    weights: w (k,); blocks: F in the layout of `Sweep.blocks`.  [:, 0]: density on the sites; with bonds also [:, 1]
+    and [:, 2]: i (rho_ab - rho_ba) for the bond to the next x and y; times the hopping it is the flow over the bond.
     """
     total = pauli_traces(-2 * np.einsum("k,k...->...", weights, blocks))
     out = np.real(total).copy()
@@ -53,7 +54,8 @@ def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDAr
 class FirstOrder:
     """Pairs of sweeps around each node of the pole rule, for the sea term of one lattice.
 
-    moved: how many slices from the first may be perturbed; flipped: count from the last slice instead.
+    Up to a total size of `KEPT_BYTES` they are kept for further motions, else repeated for each.
+    moved: number of slices, from the first, on which dH/dt may be nonzero; flipped: from the last slice instead.
     The lattice is an argument of every method and is not stored: in a reference cycle large arrays would stay alive
     until the next garbage collection.
     """
@@ -71,15 +73,15 @@ class FirstOrder:
 
     @property
     def nbytes(self) -> int:
-        """Largest memory that is kept between applications, bytes."""
+        """Memory of the sweeps kept for further motions, bytes; 0 if they are too large to be kept."""
         return self.size if self.keeps else 0
 
     def serves(self, moved: int, flipped: bool) -> bool:
-        """Whether these sweeps can be applied to a perturbation of the first (flipped: last) `moved` slices."""
+        """Whether these sweeps can be used if dH/dt is nonzero on the first (flipped: last) `moved` slices only."""
         return moved <= self.moved and (flipped == self.flipped or self.moved == self.n_slices)
 
     def log_determinants(self, lattice: LatticeParts) -> list[WeightedLogarithms] | None:
-        """ln det G^-1 at the energies of all sweeps, with their weights; None if the sweeps are not kept."""
+        """ln det G^-1 at the energies of all sweeps, with weights for an integral over f; None if they are not kept."""
         if len(self.kept) < len(self.chunks):
             return None
         found: list[WeightedLogarithms] = []
@@ -118,7 +120,7 @@ class FirstOrder:
         """
         chunk = self.chunks[number]
         weights, steps = abs(lattice.rule.weights[chunk]), lattice.steps[chunk]
-        # Estimated rounding error: four factors g of partial lattices, and the division by the step.
+        # Estimated rounding error of the sea term: four factors g of partial lattices, divided by the step.
         lost = _ROUNDING * weights / abs(steps) * np.maximum(pair[0].growth, pair[1].growth) ** 4
         slices = lattice.slices.reversed() if self.flipped else lattice.slices
         for k in np.flatnonzero(~(lost <= 0.1 * lattice.device.tolerance)):
@@ -132,7 +134,10 @@ class FirstOrder:
     def apply(
         self, lattice: LatticeParts, rate: NDArray[np.complex128], with_bonds: bool = False
     ) -> NDArray[np.float64]:
-        """rho_sea of Hd = `rate` (nx, ny, 2, 2), as `traced`."""
+        """rho_sea for Hd = `rate` (nx, ny, 2, 2), not zero, in the layout of `traced`.
+
+        If the adiabatic density of the lattice is not known, it follows from the same sweeps and is handed over.
+        """
         d = lattice.difference
         hops = backwards(lattice.slices.hops) if self.flipped else lattice.slices.hops
         Y = rate[::-1] if self.flipped else rate

@@ -1,4 +1,4 @@
-"""The blocks of the Hamiltonian of a lattice, sliced along x, as the sweeps use them."""
+"""The Hamiltonian of a lattice as blocks, one for each slice (column x), for the sweeps of `slices.py`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ Allocator = Callable[[tuple[int, ...]], Stack]
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of a lattice along x: h (nx, n, n), blocks of H, n = 2 ny; hops (nx - 1,), hopping between slices, energy.
+    """Slices of a lattice along x.
 
+    h: (nx, n, n), blocks of H, energy, n = 2 ny, index 2 y + spin; hops: (nx - 1,), hopping between slices, energy;
     counter: counts every energy at which the slices are eliminated.
     """
 
@@ -31,7 +32,10 @@ class Slices:
 
 
 def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The hoppings in reverse order; read-only like those of a device, or numba would compile each kernel twice."""
+    """The hoppings in reverse order, read-only.
+
+    Those of a device are read-only too.  numba compiles a kernel once more for arrays that are not.
+    """
     mirrored = hops[::-1].copy()
     mirrored.flags.writeable = False
     return mirrored

@@ -1,19 +1,23 @@
 """Recursive Green's functions of a lattice cut into slices: block elimination from the last slice to the first.
 
-The open system is G(z) = [z - H - Sigma(z)]^-1 with blocks h_i (n x n) on the diagonal and hopping -t (a number, its
-own between any two slices) times the identity between neighbours, so that no coupling matrix is ever multiplied:
+The Green's function of the open system is G(z) = [z - H - Sigma(z)]^-1.  H has a block h_i (n x n) for each slice, and
+between neighbouring slices the hopping -t times the identity, so that no coupling matrix is multiplied.  t may differ
+from one pair of slices to the next:
 
     g_i = (z - h_i - t^2 g_(i+1))^-1,       G_i = g_i + t^2 g_i G_(i-1) g_i        (3 n^3 multiply-adds a slice)
 
-Off the diagonal G_(i-1,i) = -t G_(i-1) g_i and G_(i,i-1) = -t g_i G_(i-1); bonds need their site blocks only, n^2.  The
-same recursions over the nilpotent algebra of triples (g(a), g(b), f) with the product rule
-(p q)_f = p_f q(b) + p(a) q_f give the blocks of G(a) Y G(b) for a block-diagonal Y: `two_point`.  It is the
-off-diagonal block of the resolvent of [[H, Y], [0, H]] at two energies, 6 n^3 a slice more.
+Off the diagonal, G_(i-1,i) = -t G_(i-1) g_i and G_(i,i-1) = -t g_i G_(i-1).  Flows over bonds need only the 2 x 2
+blocks of neighbouring sites, about n^2 operations for each bond direction.
 
-Near levels of a partial lattice, which end in the middle, digits are lost: `slices_near_levels.py` goes another way.
+`two_point`: blocks of G(a) Y G(b) for a block-diagonal Y and two energies a, b.  This is the off-diagonal block of the
+resolvent of [[H, Y], [0, H]] with a and b on the diagonal, and follows from the same recursions for triples
+(g(a), g(b), f) with the product rule (p q)_f = p_f q(b) + p(a) q_f: 6 n^3 more for each slice.
 
-The products are BLAS's, called from kernels that release the GIL: energies spread over threads (`threads.py`).
-cache=True kernels call only functions of this file (numba does not see edits elsewhere).
+g_i belongs to a partial lattice: the slices from i to the last, without those before.  Close to one of its levels g_i
+is large and digits are lost; the functions of `slices_near_levels.py` are used instead.
+
+Matrix products are those of BLAS, called from kernels that release the GIL, because energies are shared among threads
+(`threads.py`).  Kernels with cache=True call only functions of this file: numba does not notice changes in other files.
 """
 
 from __future__ import annotations
@@ -29,16 +33,19 @@ from .slices_near_levels import blocks_near_levels, growth
 
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
 
-# Up to this size LAPACK's inverse is as fast as matrix products.
+# Matrices up to this size are inverted by LAPACK; larger ones faster by matrix products (`inverse`).
 _SMALL = 40
-# Beyond this growth inside an inverse that does not pivot between blocks, digits are lost: LAPACK pivots.
+# `inverse` does not pivot between blocks.  If the inverse of its first block exceeds the result by this factor, digits
+# are lost, and LAPACK, which does pivot, inverts the matrix.
 _LARGEST_GROWTH = 1e5
-# Beyond this growth of partial lattices, in units of 1/hopping, the blocks of G are had in another way.
+# If an element of g of a partial lattice exceeds this value times 1/hopping, digits are lost, and the blocks of G are
+# computed by `blocks_near_levels`.
 _LARGEST_PARTIAL = 100.0
 
 
 @njit(**_options)
 def _largest(a):
+    """Largest absolute value of the elements of a matrix."""
     largest = 0.0
     for i in range(a.shape[0]):
         for j in range(a.shape[1]):
@@ -48,10 +55,11 @@ def _largest(a):
 
 @njit(**_options)
 def inverse(a):
-    """Inverse of a contiguous (n, n) matrix by blocks: products, because LAPACK's own runs at a third of their rate.
+    """Inverse of a contiguous (n, n) matrix by blocks; LAPACK's inverse runs at a third of the rate of matrix products.
 
-    There is no pivoting between the blocks.  Above the real axis none is needed (Im a > 0 makes every leading block
-    regular); on it a leading block may be singular by accident, then LAPACK does it all.
+    There is no pivoting between the blocks.  For energies above the real axis none is needed: the imaginary part of
+    `a` is positive definite, so that no leading block is singular.  On the real axis one may happen to be nearly
+    singular; LAPACK then inverts the whole matrix.
     """
     n = a.shape[0]
     if n <= _SMALL:
@@ -79,9 +87,9 @@ def inverse(a):
 
 @njit(**_options)
 def _log_determinant(a):
-    """ln det of (n, n) with positive definite Im a, on the sheet where each pivot's phase is in (0, pi).
+    """ln det of a matrix (n, n) with positive definite Im a, on the branch where the phase of each pivot is in (0, pi).
 
-    (The pivots of an elimination without pivoting are Schur complements, whose imaginary parts are positive too.)
+    The pivots of an elimination without row exchanges are Schur complements, whose imaginary parts are positive.
     `a` is overwritten.
     """
     n = a.shape[0]
@@ -101,7 +109,11 @@ def _log_determinant(a):
 
 @njit(**_options)
 def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
-    """g (k, nx, n, n) and ln det G^-1 (k,) of the slices h (nx, n, n) with self-energies first, last (k, n, n)."""
+    """Fill g (k, nx, n, n) and logdet = ln det G^-1 (k,) for slices h (nx, n, n) at energies z (k,).
+
+    hops: (nx - 1,); first, last: self-energies (k, n, n) of the first and of the last slice.  Without `with_logdet`
+    logdet is 0.
+    """
     nx, n = h.shape[0], h.shape[1]
     a = np.empty((n, n), np.complex128)
     for k in range(z.shape[0]):
@@ -117,7 +129,7 @@ def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
                 a[c, c] += z[k]
             try:
                 g[k, i] = inverse(a)
-            except Exception:  # singular to the last digit: a level of a partial lattice, see `growth`
+            except Exception:  # singular: z is a level of a partial lattice; `growth` treats NaN as too large
                 g[k, i] = np.nan
             if with_logdet:
                 logdet[k] += _log_determinant(a)
@@ -125,22 +137,27 @@ def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
 
 @njit(**_options)
 def _add_log_determinants(g, out):
-    """out (k,) += ln det G^-1 of k systems by their g (k, nx, n, n): the product of det g_i^-1.
+    """out (k,) += ln det G^-1 from g (k, nx, n, n): det G^-1 is the product of det g_i^-1 over the slices.
 
-    Im g is negative definite, so that the pivots' phases lie in (-pi, 0): the sheet of `_log_determinant`.
+    Im(-g) is positive definite, as `_log_determinant` requires; the result is on the same branch as that of
+    `_eliminate`.
     """
     n = g.shape[2]
     a = np.empty((n, n), np.complex128)
     for k in range(g.shape[0]):
         for i in range(g.shape[1]):
             a[:] = -g[k, i]
-            # -1 = exp(i pi) at each of the n pivots.
+            # det g = (-1)^n det(-g), and -1 = exp(i pi).
             out[k] += complex(0, n * np.pi) - _log_determinant(a)
 
 
 @njit(**_options)
 def _local_blocks(a, out):
-    """2 x 2 blocks of (n, n) for its sites y, out[0, y], and, where there is room, bonds y -> y + 1, out[2, y]."""
+    """Copy from a matrix (n, n) of one slice the 2 x 2 block of each site y into out[0, y].
+
+    If out (1 or 3, n/2, 2, 2) has room for bonds, out[2, y] receives a_(y,y+1) - a_(y+1,y); the last y is followed by
+    the first.
+    """
     ny = a.shape[0] // 2
     for y in range(ny):
         up = y + 1 if y + 1 < ny else 0
@@ -153,7 +170,7 @@ def _local_blocks(a, out):
 
 @njit(**_options)
 def _add_product(a, b, factor, out):
-    """out (n/2, 2, 2) += factor times the blocks of the sites of a b."""
+    """out (n/2, 2, 2) += factor times the 2 x 2 blocks, on the diagonal, of the matrix product a b."""
     for y in range(a.shape[0] // 2):
         for s in range(2):
             for r in range(2):
@@ -165,7 +182,7 @@ def _add_product(a, b, factor, out):
 
 @njit(**_options)
 def _diagonal(g, hops, keep, blocks, before, after):
-    """Blocks of G (k, nx, 1 or 3, n/2, 2, 2), and t^2 g_i G_(i-1), t^2 G_(i-1) g_i for 0 < i < keep."""
+    """Fill blocks, before = t^2 g_i G_(i-1) and after = t^2 G_(i-1) g_i for 0 < i < keep, in the layout of `Sweep`."""
     n = g.shape[2]
     with_bonds = blocks.shape[2] > 1
     product, G = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
@@ -189,13 +206,13 @@ def _diagonal(g, hops, keep, blocks, before, after):
 
 @njit(**_options)
 def _two_point(ga, after, gb, before, hops, Y, moved, out, ends):
-    """See `two_point`; arrays (k, nx, ...); ends (k, 2, n, n) receives the first and the last slice, if not empty."""
+    """Fill `out` as `two_point` returns it; ends (k, 2, n, n), unless empty, receives the first and the last slice."""
     nx, n = ga.shape[1], ga.shape[2]
     with_bonds = out.shape[2] > 1
     D = np.empty((moved, n, n), np.complex128)
     f, middle = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
     for k in range(ga.shape[0]):
-        # Right-connected part: D_i = Y_i + t^2 f_(i+1), f_i = g_i(a) D_i g_i(b).
+        # f of the partial lattice: D_i = Y_i + t^2 f_(i+1), f_i = g_i(a) D_i g_i(b).
         for i in range(moved - 1, -1, -1):
             if i < moved - 1:
                 np.dot(ga[k, i + 1], D[i + 1], f)
@@ -239,7 +256,7 @@ def _two_point(ga, after, gb, before, hops, Y, moved, out, ends):
 
 @njit(**_options)
 def _solve(g, hops, c, x):
-    """x (nx, n, p) with (E - H - Sigma) x = c by the g (nx, n, n) of one energy; c is overwritten."""
+    """Fill x (nx, n, p), the solution of (E - H - Sigma) x = c, with g (nx, n, n) of one energy; c is overwritten."""
     nx = g.shape[0]
     product = np.empty_like(c[0])
     for i in range(nx - 2, -1, -1):
@@ -253,12 +270,15 @@ def _solve(g, hops, c, x):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Blocks of G at k energies and what a first order needs of them.
+    """Blocks of G at k energies, and the matrices from which `two_point` computes the response to a perturbation.
 
-    g: (k, nx, n, n).  blocks: (k, nx, 1 or 3, ny, 2, 2), of each site, and with bonds G_ab - G_ba of each bond from it
-    to the next x, [:, :, 1] (zero at the last), and to the next y, [:, :, 2] (from the last to the first).
+    g: (k, nx, n, n), Green's functions of the partial lattices.
+    blocks: (k, nx, 1 or 3, ny, 2, 2).  [:, :, 0]: G on each site.  With bonds also G_ab - G_ba of the bond from each
+    site to the next x, [:, :, 1], zero at the last x, and to the next y, [:, :, 2], where the last is followed by the
+    first.
     before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i.
-    growth: (k,) `slices_near_levels.growth`; where it is large, `two_point_near_levels` does better than `two_point`.
+    growth: (k,), see `slices_near_levels.growth`; where it is large, use `two_point_near_levels` instead of
+    `two_point`.
     """
 
     g: Stack
@@ -268,13 +288,13 @@ class Sweep:
     growth: NDArray[np.float64]
 
     def of(self, energies: slice) -> Sweep:
-        """Some of the energies."""
+        """The part of this sweep at these of its energies; the arrays are views."""
         e = energies
         return Sweep(self.g[e], self.blocks[e], self.before[e], self.after[e], self.growth[e])
 
 
 def new(shape: tuple[int, ...]) -> Stack:
-    """An array of its own, not initialised."""
+    """A newly allocated array, not initialised: an `Allocator` without reuse."""
     return np.empty(shape, complex)
 
 
@@ -285,9 +305,9 @@ def eliminate(
     with_logdet: bool = False,
     allocate: Allocator = new,
 ) -> tuple[Stack, NDArray[np.complex128]]:
-    """g_i of all slices, (k, nx, n, n), at energies z (k,), Im z >= 0; and, `with_logdet`, ln det G^-1 (k,), else 0.
+    """g_i of all slices, (k, nx, n, n), and ln det G^-1, (k,), which is 0 unless `with_logdet`.
 
-    sigma: self-energies (k, n, n) of the first and of the last slice.
+    z: (k,) energies, Im z >= 0; sigma: self-energies (k, n, n) of the first and of the last slice.
     """
     nx, n, _ = slices.h.shape
     g, logdet = allocate((len(z), nx, n, n)), np.empty(len(z), complex)
@@ -297,7 +317,7 @@ def eliminate(
 
 
 def log_determinant(g: Stack) -> NDArray[np.complex128]:
-    """ln det G^-1 (k,) as `eliminate` gives it, by the g (k, nx, n, n) of a sweep from either side."""
+    """ln det G^-1, (k,), as `eliminate` returns it, from g (k, nx, n, n) of a sweep that began at either end."""
     out = np.zeros(len(g), complex)
     _add_log_determinants(g, out)
     return out
@@ -311,14 +331,17 @@ def sweep(
     with_bonds: bool = False,
     allocate: Allocator = new,
 ) -> Sweep:
-    """Blocks of G; keep: how many slices, from the first, a first order will perturb."""
+    """Blocks of G at energies z (k,), Im z >= 0; sigma: self-energies (k, n, n) of the first and of the last slice.
+
+    keep: number of slices, counted from the first, that a perturbation Y of `two_point` may change.
+    """
     g, _ = eliminate(slices, z, sigma, allocate=allocate)
     k, nx, n, _ = g.shape
     blocks = np.zeros((k, nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
     before, after = allocate((k, keep, n, n)), allocate((k, keep, n, n))
     _diagonal(g, slices.hops, keep, blocks, before, after)
     grown = growth(g, slices.hops)
-    # Put this way, what is not a number counts.
+    # Written with `~`, so that NaN counts as too large.
     for i in np.flatnonzero(~(grown <= _LARGEST_PARTIAL)):
         s = slice(i, i + 1)
         blocks[s] = blocks_near_levels(slices, z[s], (sigma[0][s], sigma[1][s]), with_bonds)
@@ -326,9 +349,10 @@ def sweep(
 
 
 def two_point(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: int, with_bonds: bool = False) -> Stack:
-    """`Sweep.blocks` of G(z_a) Y G(z_b) for Y = (nx, ny, 2, 2), zero from slice `moved` on.
+    """G(z_a) Y G(z_b) in the layout of `Sweep.blocks`, for two sweeps a, b and Y (nx, ny, 2, 2).
 
-    Beyond the last moved slice two products a slice, up to it six.
+    hops: (nx - 1,); moved: Y is zero from this slice on.  Cost: six matrix products for each of the first `moved`
+    slices, two for each other one.
     """
     k, nx, _, ny, _, _ = a.blocks.shape
     out = np.zeros((k, nx, 3 if with_bonds else 1, ny, 2, 2), complex)
@@ -346,12 +370,12 @@ def two_point_ends(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, move
 
 
 def solve(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:
-    """x with (E - H - Sigma) x = source, (nx, n, p), by the g_i (nx, n, n) of one energy."""
+    """Solution x (nx, n, p) of (E - H - Sigma) x = sources, from g (nx, n, n) at this energy; hops: (nx - 1,)."""
     x = np.empty_like(sources)
     _solve(g, hops, np.array(sources, order="C"), x)
     return x
 
 
 def solve_adjoint(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:
-    """x with (E - H - Sigma)^+ x = source: the advanced states."""
+    """Solution x of (E - H - Sigma)^+ x = sources, as `solve`: advanced states."""
     return solve(np.ascontiguousarray(np.conj(np.swapaxes(g, 1, 2))), hops, sources)

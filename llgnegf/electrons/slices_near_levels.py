@@ -1,8 +1,8 @@
 """Green's functions of a lattice at energies close to a level of a partial lattice.
 
-The elimination of `slices.py` uses the Green's function g of the partial lattice eliminated so far, which has the
-levels of a lattice that ends there.  If no lead broadens such a level, g is very large close to it, and digits of all
-other contributions are lost.  The two methods here avoid large intermediate results:
+The elimination of `slices.py` uses the Green's function g of the partial lattice eliminated so far, whose levels differ
+from those of the whole lattice.  If no lead broadens such a level, g is very large close to it, and digits of all other
+contributions are lost.  The two methods here avoid large intermediate results:
 
 * complex energies: the partial lattice gets an additional lead at its growing end, with self-energy -i broadening, so
   that n = (1/g + i broadening)^-1 is at most 1/broadening.  With d = 1 - i broadening n, g = n/d (n and d commute), and
@@ -14,7 +14,7 @@ other contributions are lost.  The two methods here avoid large intermediate res
 
 * real energies: LU factors of the whole band matrix with row pivoting.
 
-Each costs about five times the elimination; few energies need it.
+Each takes about five times as long as the elimination, and only a few energies need it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from .slice_blocks import Slices, Stack
 
 
 def growth(g: Stack, hops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Largest element of the partial Green's functions g (k, nx, n, n) times the hopping: (k,); normally about 1."""
+    """Largest element of g (k, nx, n, n) of all partial lattices, times the largest hopping: (k,); normally about 1.
+
+    g of the first slice, in which no slice is missing, is left out.  NaN if g contains NaN.
+    """
     passed = np.ascontiguousarray(g[:, 1:]).reshape(len(g), -1).view(float)
     return np.maximum(passed.max(axis=1, initial=0.0), -passed.min(axis=1, initial=0.0)) * hops.max(initial=0.0)
 
@@ -43,7 +46,10 @@ def _inverse(stack: Stack) -> Stack:
 def blocks_near_levels(
     slices: Slices, z: NDArray[np.complex128], sigma: tuple[Stack, Stack], with_bonds: bool
 ) -> Stack:
-    """`slices.Sweep.blocks` of G at energies z (k,) with Im z > 0; sigma: (k, n, n) of the first and the last slice."""
+    """G in the layout of `slices.Sweep.blocks` at energies z (k,), Im z > 0.
+
+    sigma: self-energies (k, n, n) of the first and of the last slice.
+    """
     return _blocks(slices, z, sigma, None, with_bonds)
 
 
@@ -55,10 +61,11 @@ def two_point_near_levels(
     Y: Stack,
     with_bonds: bool,
 ) -> Stack:
-    """`slices.Sweep.blocks` of G(z_a) Y G(z_b) for Y (nx, ny, 2, 2): the off-diagonal block of one larger resolvent.
+    """G(z_a) Y G(z_b) in the layout of `slices.Sweep.blocks`, for Y (nx, ny, 2, 2).
 
-    z: energies z_a, z_b, (k,) each; first, last: self-energies of the first and of the last slice, (k, n, n) at z_a and
-    at z_b.
+    It is the off-diagonal block of the resolvent of [[H, Y], [0, H]] with z_a and z_b on the diagonal.
+    z: energies z_a, z_b, (k,) each, Im > 0; first, last: self-energies (k, n, n) of the first and of the last slice, a
+    pair for z_a and z_b each.
     """
     none = np.zeros_like(first[0])
     ends = [np.block([[a, none], [none, b]]) for a, b in (first, last)]
@@ -66,6 +73,7 @@ def two_point_near_levels(
 
 
 def _blocks(slices, z, sigma, Y, with_bonds):
+    """Blocks of G (Y is None; z: (k,)) or of G(z_a) Y G(z_b) (z: (k, 2)), by the formulas at the top of this file."""
     nx, n, _ = slices.h.shape
     hops, broadening = slices.hops, slices.hops.max(initial=0.0) or 1.0
     size = n if Y is None else 2 * n
@@ -74,7 +82,7 @@ def _blocks(slices, z, sigma, Y, with_bonds):
     energies = z[:, None, None] * one if Y is None else np.repeat(z, n, axis=1)[:, :, None] * one
 
     def inverse_green(i):
-        """z - h - Sigma of slice i; for two energies the matrix [[z_a - ..., -Y], [0, z_b - ...]]."""
+        """z - h - Sigma of slice i; for two energies the matrix [[z_a - h - Sigma_a, -Y], [0, z_b - h - Sigma_b]]."""
         h = np.zeros((size, size), complex)
         h[:n, :n] = slices.h[i]
         if Y is not None:
@@ -128,7 +136,10 @@ def _blocks(slices, z, sigma, Y, with_bonds):
 
 
 class BandFactors:
-    """LU factors, with row pivoting, of E - H - Sigma of a lattice at one real energy."""
+    """LU factors, with row pivoting, of E - H - Sigma of a lattice at one real energy.
+
+    sigma: self-energies (n, n) of the first and of the last slice.
+    """
 
     def __init__(self, slices: Slices, energy: float, sigma: tuple[Stack, Stack]) -> None:
         nx, n, _ = slices.h.shape
@@ -151,7 +162,7 @@ class BandFactors:
         return int(self._factors.nbytes + self._exchanged.nbytes)
 
     def solve(self, sources: Stack, adjoint: bool = False) -> Stack:
-        """x (nx, n, p) with (E - H - Sigma) x = sources, or with the adjoint matrix."""
+        """Solution x of (E - H - Sigma) x = sources, or of the equation with the adjoint matrix; both (nx, n, p)."""
         nx, n, p = sources.shape
         flat = sources.reshape(nx * n, p)
         x, _ = lapack.zgbtrs(self._factors, n, n, flat, self._exchanged, trans=2 if adjoint else 0)
