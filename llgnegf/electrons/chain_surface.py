@@ -1,10 +1,10 @@
-"""The Fermi-surface term of a chain: one energy at kT = 0, a rule on the real axis or arcs above it at kT > 0.
+"""The Fermi-surface term of a chain, and the choice of the energies at which it is evaluated.
 
     rho_surf = (1/2pi) int f' Im[G Hd G Gamma G^+]
 
-If no level in the thermal window can be narrow, a few energies on the real axis suffice.  Otherwise, or if the window
-contains levels that no lead broadens, the integral is taken along arcs and resonances enter as residues
-(`thermal_surface.py`).
+At kT = 0 this is one energy, E_F.  At kT > 0 a few energies on the real axis suffice if no level in the thermal window
+is expected to be narrow and the window lies inside the band of the leads.  Otherwise the integral is taken along arcs
+above the real axis, and resonances contribute residues (`thermal_surface.py`).
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ from .system import IDENTITY, RealRule, System, dense_hamiltonian
 from .thermal_surface import ThermalSurface
 from .threads import spread
 
+# Part of the tolerance that the rule over energy may use.
 _SURFACE_SHARE = 1 / 4
 _NO_TURN = np.zeros((2, 2), complex)
 _NO_ENDS = np.empty((0, 2, 2, 2), complex)
+# dH/dt (n, 2, 2) and the generator K (2, 2) of a rigid rotation.
 Drive = tuple[np.ndarray, np.ndarray]
+# Lengths of the Gauss rules that are tried in turn.
 _GAUSS_LADDER = (5, 8, 13)
 # Up to this number of sites a wire counts as short: widths are bounded cheaply, and arcs cost little.
 _SHORT_WIRE = 32
@@ -43,6 +46,8 @@ _WIDTH_SAMPLES = 7
 class _Chain(Protocol):
     """What `ChainSurface` needs of a chain.
 
+    blocks: (n, 2, 2), H on the sites, energy; bounds: an interval that contains the spectrum, energy; counter: counts
+    Green's functions; step, cancellation, distances, probe, dense_hamiltonian: see `fermi_step.Probed`.
     known_states: -(1/pi) int f Im dG/dE, (n, 4), 1/energy, if it has been evaluated already, else None.
     """
 
@@ -66,7 +71,7 @@ class _Chain(Protocol):
     def dense_hamiltonian(self) -> NDArray[np.complex128]: ...
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
-        """-(1/pi) int f Im dG/dE, (n, 4), and a bound on its error, 1/energy."""
+        """-(1/pi) int f Im dG/dE, (n, 4), and a bound on its error, 1/energy; known: this density, if it is known."""
         ...
 
     def real_rows(
@@ -115,7 +120,7 @@ class ChainSurface:
         return out + levels.unturned(K).on_sites() if levels.any else out
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Rate at which the adiabatic density fills discrete levels, which keep their occupation: (n, 4), 1/time."""
+        """Part of d rho_ad/dt from changes of f at discrete levels, whose occupation is kept: (n, 4), 1/time."""
         levels = self._discrete(self._for_motion(rate))
         return levels.kept(rate).on_sites() if levels.any else np.zeros((self.device.n_sites, 4))
 
@@ -140,8 +145,8 @@ class ChainSurface:
     def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
         """Flow of the surface part over the first bonds of the left and the right lead, (2, 4), 1/time; K as `bonds`.
 
-        On the real axis it has two terms: A = G Hd G Gamma G^+ (with K: G K Gamma G^+) on the end site, and for the
-        wave that enters from the same lead sqrt(Gamma) (G Hd G) sqrt(Gamma) (with K: K sqrt(Gamma) G^+ sqrt(Gamma)).
+        On the real axis it has two terms: from G Hd G Gamma G^+ (with K: G K Gamma G^+) on the end site, and from the
+        wave that enters from the same lead, sqrt(Gamma) (G Hd G) sqrt(Gamma) (with K: K sqrt(Gamma) G^+ sqrt(Gamma)).
         """
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
@@ -177,6 +182,7 @@ class ChainSurface:
         return closed_levels(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.window)
 
     def _discrete(self, chosen: RealRule | ThermalSurface) -> BoundStates:
+        """Discrete levels inside the thermal window."""
         return chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
 
     def _for_motion(self, rate: NDArray[np.complex128]) -> RealRule | ThermalSurface:
@@ -190,6 +196,7 @@ class ChainSurface:
         return chosen
 
     def _for_turn(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> RealRule | ThermalSurface:
+        """The same for the rigid precession with generator K, which causes dH/dt = `rate`; kept for each K."""
         chosen = self._turned.get(K.tobytes())
         if chosen is None:
             chosen = self._real_axis((rate, K))
@@ -199,6 +206,7 @@ class ChainSurface:
         return chosen
 
     def _along_arcs(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> ThermalSurface:
+        """Arcs and resonances that meet the tolerance for this motion, or for the precession with generator K."""
         device = self.device
         known = self.sweeps.known_states if self.needs_arcs else None
         states, known_to = self.sweeps.thermal_states(known)
@@ -225,16 +233,17 @@ class ChainSurface:
             return True
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
-        # In long wires arcs are expensive, and smaller spacings are tried first; in shorter wires a rule
-        # with equidistant energies would fail for such narrow levels anyway.
+        # In long wires arcs are expensive, and equidistant energies with smaller spacings are tried first.  In shorter
+        # wires a rule with equidistant energies does not resolve levels narrower than 0.6 of the longest spacing.
         share = 0.1 if device.n_sites > 4 * _SHORT_WIRE else 0.6
         return self.narrowest < min(share * self._longest_spacing, device.temperature)
 
     @cached_property
     def narrowest(self) -> float:
-        """Estimate of the smallest half-width (energy) of the levels in a thermal window inside the band.
+        """Smallest half-width, energy, of the levels in the thermal window, which must lie inside the band.
 
-        For short wires a strict lower bound, if that already exceeds kT.
+        For short wires the lower bound of `_width_bound` if it exceeds kT; otherwise an estimate by
+        `green.smallest_widths` at a few energies.
         """
         device = self.device
         short = device.n_sites <= _SHORT_WIRE
@@ -250,7 +259,7 @@ class ChainSurface:
     def _real_axis(self, drive: Drive) -> RealRule | None:
         """Rule for int (-f') dE on the lead band that meets the tolerance for this motion; None if arcs are needed.
 
-        drive: dH/dt (n, 2, 2) and generator K (2, 2) of a rigid rotation; the integrals of both converge.
+        The integrals for dH/dt and for the generator K of `drive` both meet it.
         """
         device = self.device
         nothing = device.no_rule
@@ -273,7 +282,10 @@ class ChainSurface:
         return chosen or self._trapezoidal_rule(drive, target)
 
     def _gauss_rule(self, drive: Drive, target: float) -> RealRule | None:
-        """A Gauss rule for -f' that agrees with the next shorter one within `target`; None if there is none."""
+        """A Gauss rule for -f' that agrees with the next shorter one within `target` and finds all thermal states.
+
+        None if no rule does.
+        """
         device = self.device
         sums = []
         for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
@@ -292,11 +304,11 @@ class ChainSurface:
     def _trapezoidal_rule(self, drive: Drive, target: float) -> RealRule | None:
         """Equidistant energies with an error below `target`; None if there are none.
 
-        Waves that run to and fro twice in a wire of n sites make the integrand oscillate as exp(i ripple E).  With the
-        poles of f at a distance pi kT, a spacing h has an error of exp(-pi kT (2 pi/h - ripple)): the best rule for
-        long wires.  There the spacing follows from this bound; faster oscillations would be noticed in the thermal
-        density of states.  In shorter wires, or if they are noticed, the spacing is reduced, and the sums over every
-        second energy, even and odd, must agree.
+        Waves reflected at the ends make the integrand oscillate as exp(i ripple E), see `_ripple`.  f' is analytic for
+        |Im E| < pi kT, so that the sum over energies with spacing h has an error of about
+        exp(-pi kT (2 pi/h - ripple)).  In long wires h follows from this formula: waves that are reflected more often
+        oscillate faster, and would show as missing thermal states.  In shorter wires, and in long ones if states are
+        missing, the spacing is halved, and the sums over the even and over the odd energies must agree.
         """
         device = self.device
         bound = self._longest_spacing_for(target)
@@ -316,14 +328,19 @@ class ChainSurface:
 
     @property
     def _longest_spacing(self) -> float:
+        """`_longest_spacing_for` motions of |dH/dt| = t^2 and more."""
         return self._longest_spacing_for(_SURFACE_SHARE * self.device.tolerance * 2 * np.pi)
 
     def _longest_spacing_for(self, target: float) -> float:
+        """Spacing of equidistant energies at which the error bound of `_trapezoidal_rule` equals `target`, energy."""
         return float(2 * np.pi / (self._ripple - np.log(target) / (np.pi * self.device.temperature)))
 
     @property
     def _ripple(self) -> float:
-        """4 n/v, 1/energy: the integrand oscillates as exp(i ripple E) by waves that run to and fro twice."""
+        """4 n/v, 1/energy, for n sites and the velocity v at E_F: twice the time to cross the wire and come back.
+
+        The integrand contains terms that oscillate as exp(i ripple E), from waves that do so twice.
+        """
         device = self.device
         return float(2 * device.n_sites / (device.hopping * np.sin(self._momentum(device.fermi_energy))))
 
@@ -335,6 +352,7 @@ class ChainSurface:
         """Whether a rule on the real axis that gives `states` reproduces the thermal density of states.
 
         states: 2 pi times this density, (n, 4); the reference is evaluated at the poles of f, where no level is missed.
+        If no level in the window is expected to be narrower than kT, the result is True without a comparison.
         """
         if self.sweeps.known_states is None:
             if self.narrowest >= self.device.temperature:
@@ -346,8 +364,8 @@ class ChainSurface:
     def _width_bound(self) -> float:
         """A cheap lower bound on the half-widths of all levels in the thermal window, energy; 0 if one side is closed.
 
-        The width of a level v is (Gamma_L |v_1|^2 + Gamma_R |v_n|^2)/2, and |v|^2 grows from an end towards the middle
-        by at most exp(d/(t sin k)) a site, where d bounds |H - onsite - (E - E_F)| on it.
+        The half-width of a normalised level v is (Gamma_L |v_1|^2 + Gamma_R |v_n|^2)/2.  From one site to the next
+        |v|^2 grows at most by a factor exp(d/(t sin k)), where d bounds |H - onsite - (E - E_F)| on a site.
         """
         device = self.device
         t, k = device.hopping, self._momentum(device.fermi_energy)
@@ -363,6 +381,7 @@ class ChainSurface:
     # --- Green's functions --------------------------------------------------------------------------
 
     def _rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
+        """Integrands at the energies of `rule`; ToleranceError if rounding makes them too inaccurate."""
         found = self.sweeps.real_rows(rule, rate, _NO_TURN if K is None else K, with_bonds)
         if len(rule.energies):
             # K is an energy, dH/dt an energy per time (hbar = 1).
@@ -370,6 +389,7 @@ class ChainSurface:
         return found
 
     def _integrate(self, rule: RealRule, rate, term: int, K=None, with_bonds: bool = False) -> NDArray[np.float64]:
+        """int (-f') of part `term` of `green.surface_terms`, on the sites (n, 4) or over the bonds (n - 1, 4)."""
         if not len(rule.energies):
             return np.zeros((self.device.n_sites - with_bonds, 4))
         if self._known is not None and self._known[0] is rule and self._known[1] is rate and not with_bonds:
@@ -415,7 +435,7 @@ class ChainSurface:
         return found[:, [0, -1], None]
 
     def search(self, low: float, high: float) -> ResonanceSearch:
-        """Search for the resonances between two energies."""
+        """A search for the resonances between the energies `low` and `high`."""
         return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
@@ -426,7 +446,7 @@ class ChainSurface:
 
 
 class TurningLeads:
-    """-K Gamma on the end sites: added to Y, it makes G Y A the surface term of Bajpai and Nikolic's split."""
+    """The term -K Gamma on the end sites: with it as Y, G Y A is the surface part of Bajpai and Nikolic's split."""
 
     def __init__(self, system: OpenSystem, K: NDArray[np.complex128]) -> None:
         self.system, self.K = system, K
@@ -437,5 +457,5 @@ class TurningLeads:
 
 
 def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum over the first axis; a matrix product, because tensordot costs more than the kernels of a short wire."""
+    """sum_k weights_k terms_k; a matrix product, because tensordot takes longer than the kernels of a short wire."""
     return (weights @ terms.reshape(len(weights), -1)).reshape(terms.shape[1:])

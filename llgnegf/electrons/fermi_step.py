@@ -1,12 +1,12 @@
 """Where the step of the Fermi function is placed at kT = 0, and when a result would depend on the last digits of E_F.
 
-The pole rule leaves a small interval around the step unresolved.  Three situations need special treatment.
+The pole rule has errors of order one in a small interval around the step.  Three situations need special treatment.
 
 * A discrete level next to E_F (closed wires, states bound outside the lead bands).  Only the occupation of the levels
-  matters, so that the step may be placed anywhere in the gap of the spectrum that contains E_F: in its middle.
-  A level at E_F itself is half filled, the limit kT -> 0: the mean of two steps, in the gaps below and above the level.
-  The same mean gives the response to a motion, because the terms of the Fermi sea and of the Fermi surface with df/dE
-  cancel.
+  matters, so that the step may be anywhere in the gap of the spectrum that contains E_F; it is put in the middle.
+  A level at E_F itself is half filled, as in the limit kT -> 0: the results are the mean of those for two steps, in the
+  gaps below and above the level.  The same mean gives the response to a motion, because the contributions of df/dE at
+  the level to the sea and to the surface term cancel.
 * An edge of the lead band or the threshold of a transverse mode next to E_F.  There Sigma has a square-root singularity
   and the sea term an integrable one: the unresolved interval is narrowed until its contribution is negligible.
 * A level inside a band that rounding cannot tell from E_F, or a response that diverges at a band edge.  The result
@@ -28,7 +28,7 @@ from .system import System
 # Eigenvalues of H + Sigma(E) - E, increasing, at a real energy E at which Sigma is real (energy).
 Distances = Callable[[float], NDArray[np.float64]]
 
-# In larger systems an error message does not compute the exact position of the level.
+# In systems with more sites, the level that an error message names is only estimated.
 _MANY_SITES = 256
 # A threshold or band edge closer to E_F than this (times the hopping) gets special treatment.
 _NEAR_ROOT = 0.015
@@ -37,47 +37,50 @@ _ROUNDING = 16 * np.finfo(float).eps
 
 
 def _lost(frozen: Probed, nearness: float) -> float:
-    """Estimated error of the sea term for |dH/dt| = t^2: error of the rule, and rounding of products that cancel.
+    """Estimated error of the sea term for |dH/dt| = t^2: that of the pole rule, or rounding in products that cancel.
 
-    nearness: largest |G| t near the step, about the hopping over the distance of the nearest level.
+    nearness: largest |G| t near the step, about the hopping divided by the distance of the nearest level.
     """
     return max(SHARPEST * nearness, frozen.cancellation * np.finfo(float).eps * nearness**2)
 
 
 class Probed(Protocol):
-    """What this module needs to know of the electrons of one texture; `sweeps.Sweeps` provide it."""
+    """What this module needs of the electrons of one texture; `ChainSweeps` and `LatticeSweeps` have it.
+
+    bounds: an interval that contains the spectrum, energy.
+    """
 
     device: System
     bounds: tuple[float, float]
 
     @property
     def cancellation(self) -> float:
-        """By how much rounding grows where products of two Green's functions cancel in the sea term."""
+        """Factor by which rounding errors grow in the sea term, where products of two Green's functions cancel."""
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z (1/energy)."""
 
     @property
     def distances(self) -> Distances | None:
-        """Function that returns the distances of the levels from an energy; None if the system is too large."""
+        """A function that returns the distances of all levels from an energy; None if the system is too large."""
 
     @property
     def step(self) -> Step | None:
         """Where the step of the Fermi function is placed at kT = 0."""
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
-        """H (2n, 2n)."""
+        """H as a dense matrix (2 N, 2 N) for N sites, energy."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where the steps are placed at kT = 0; the occupation is the mean of the steps.
+    """Where the steps are placed at kT = 0; the occupation is the mean of one or two step functions.
 
-    places: energies of the steps; gap: half-width of the interval around each that is left unresolved, energy.
+    places: energies of the steps; gap: half-width, energy, of the interval around each in which the pole rule is wrong.
     nearness: largest |G| t next to the steps; largest: estimated largest eigenvalue of G, times t; lost: estimated
     error of the response to |dH/dt| = t^2, in addition to the tolerance.
-    edge_blur: rounding of E_F divided by its distance to the nearest band edge or threshold; 0 if this is far.
-    sharp: for messages, what lies next to the Fermi energy.
+    edge_blur: rounding error of E_F divided by its distance to the nearest band edge or threshold; 0 if this is not
+    close.  sharp: for messages, what lies next to the Fermi energy.
     """
 
     places: tuple[float, ...]
@@ -90,22 +93,26 @@ class Step:
 
     @property
     def sharpness(self) -> int:
-        """By how many powers of ten the pole rule has to be better than its usual share of the tolerance.
+        """By how many powers of ten the error of the pole rule has to be smaller than its usual part of the tolerance.
 
-        The sea term contains the derivative of the rule, whose error is that of the rule over the distance to a level.
+        The sea term contains the derivative of the rule; its error is that of the rule divided by the distance of the
+        nearest level.
         """
         powers = int(np.ceil(np.log10(self.nearness))) if self.nearness > np.sqrt(10) else 0
         return powers + (self.edge_blur > 0)
 
     def is_delicate(self, tolerance: float) -> bool:
-        """Whether `check_first_order` could fail for motions up to |dH/dt| = 1000 t^2."""
+        """Whether `check_first_order` may raise an error for motions up to |dH/dt| = 1000 t^2."""
         return self.edge_blur > 0 or 1e3 * self.lost > tolerance
 
     def check_first_order(self, device: System, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
-        """Raise ToleranceError if the response to dH/dt = `rate` (energy/time) is less accurate than the tolerance."""
+        """Raise ToleranceError if the response to dH/dt = `rate` (energy/time) is less accurate than the tolerance.
+
+        response: densities of that response, any shape.  If they exceed 1, the allowed error is relative.
+        """
         size = abs(response).max(initial=0.0)
         lost = self.lost * abs(rate).max() / device.hopping**2
-        # A response as large as this diverges at the band edge.
+        # A response above 100 next to a band edge is taken to diverge there: its relative error is `edge_blur`.
         lost = max(lost, size * self.edge_blur) if size > 100 else lost
         if lost > device.tolerance * max(1.0, size):
             raise ToleranceError(
@@ -115,7 +122,7 @@ class Step:
             )
 
     def rule(self, device: System, bounds: tuple[float, float]) -> FermiPoles:
-        """The pole rule: of one step, or the mean of the rules of two steps."""
+        """The pole rule for one step, or the mean of the rules for two steps."""
         rules = [device.pole_rule(*bounds, self.gap, place, self.sharpness) for place in self.places]
         if len(rules) == 1:
             return rules[0]
@@ -128,7 +135,10 @@ class Step:
 
 
 def distances_of(device: System, H: NDArray[np.complex128]) -> Distances:
-    """Eigenvalues of H + Sigma(E) - E at a real energy outside the bands, for a dense H (2n, 2n) of the device."""
+    """A function that returns the eigenvalues (2n,) of H + Sigma(E) - E, increasing; H: dense (2n, 2n), energy.
+
+    Its argument is a real energy E outside the bands, where Sigma is real.
+    """
 
     def at(energy: float) -> NDArray[np.float64]:
         matrix = H.copy()
@@ -168,7 +178,7 @@ def choose_step(frozen: Probed) -> Step:
             f"the Fermi energy {mu:.16g} lies {abs(mu - root):.1e} from {root:.16g}, where a band of the leads begins "
             "or ends"
         )
-        # Outside the band nothing depends on the exact E_F; only a response that diverges at the edge is uncertain.
+        # Outside the band results do not depend on the last digits of E_F, unless the response diverges at the edge.
         last_digit = 4 * np.finfo(float).eps * max(abs(mu), t)
         blur, edge_blur = _sea_within(frozen, mu, last_digit), last_digit / max(abs(mu - root), last_digit)
         if outside and (abs(mu - root) > last_digit or blur < _sea_within(frozen, mu, 1e4 * last_digit)):
@@ -192,13 +202,13 @@ def choose_step(frozen: Probed) -> Step:
 
 
 def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float, float]:
-    """The half-width of an interval around `energy` whose states are negligible, and |G| there.
+    """The half-width of an interval around `energy` whose states have negligible weight on every site, and |G| there.
 
-    Tries `gap` and then smaller half-widths (energies), until the states are negligible or it is below `least`.
-    Returns the half-width, the largest |Re G| and |Im G| at that height above `energy`, and an estimate of the largest
-    eigenvalue of G.
+    Tries `gap` and then smaller half-widths (energies), until the weight is negligible or the half-width is below
+    `least`.  Returns the half-width, the largest |Re G| and |Im G| at that height above `energy` (1/energy), and an
+    estimate of the largest eigenvalue of G (1/energy).
 
-    Im G one gap above the step bounds the weight of the states that the rule does not resolve:
+    With the weights |n|^2 of the levels E_n on a site, the weight inside the interval is bounded by Im G:
     sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
     """
     while True:
@@ -211,7 +221,7 @@ def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[
 
 
 def _slope(frozen: Probed, z: complex) -> NDArray[np.complex128]:
-    """dG/dE traced, from a central difference along the imaginary axis."""
+    """dG/dE at z, traced as `probe`, 1/energy^2, from a central difference along the imaginary axis."""
     step = 0.1j * z.imag
     return np.asarray((frozen.probe(z + step) - frozen.probe(z - step)) / (2 * step))
 
@@ -220,7 +230,8 @@ def _sea_within(frozen: Probed, energy: float, width: float) -> float:
     """Estimated contribution to the sea term of energies within `width` of `energy`, for |dH/dt| = t^2."""
     z = energy + 1j * width
     scale = max(frozen.device.hopping, abs(frozen.device.sd_exchange)) * frozen.device.hopping
-    # If one level dominates, only one of the two factors G has its pole: the part diagonal in the level cancels.
+    # The sea term contains G' Hd G - G Hd G'.  If one level dominates G, the part in which both factors have its pole
+    # cancels: one factor is from the other levels.
     others = min(abs(frozen.probe(z)).max(), 3 / frozen.device.hopping)
     return float(width * scale * abs(_slope(frozen, z)).max() * others)
 
@@ -236,13 +247,18 @@ def _nearest_level(frozen: Probed, energy: float, gap: float) -> float:
 def _in_the_gap(
     frozen: Probed, distances: Distances, mu: float, asked: float, rounding: float, blur: float, sharp: str
 ) -> Step:
-    """A step in the middle of the gap of the spectrum around mu; for a level at mu, one in each gap beside it."""
+    """A step in the middle of the gap of the spectrum around mu; for a level at mu, one in each gap next to it.
+
+    distances: see `distances_of`; asked: largest half-width of the interval in which the rule may be wrong; rounding:
+    see `rounding_of`; blur, sharp: `lost` and `sharp` of the result, as far as band edges cause them; energies.
+    Raises ToleranceError if the gap is not wider than the rounding error.
+    """
     device, t = frozen.device, frozen.device.hopping
     limits = [frozen.bounds[0] - t, frozen.bounds[1] + t]
     if not device.is_closed:
         limits[0 if mu >= device.band[1] else 1] = device.band[1 if mu >= device.band[1] else 0]
     here = distances(mu)
-    # A zero at a band edge is not a level: the wave extends without decay into the lead and has no weight here.
+    # An eigenvalue 0 at a band edge is not a level: its wave does not decay in the lead, its weight here vanishes.
     half_filled = bool((abs(here) <= rounding).any()) and min(abs(mu - e) for e in limits) > rounding
     above = _neighbour(distances, mu, np.flatnonzero(here > rounding)[:1], limits[1], rounding)
     below = _neighbour(distances, mu, np.flatnonzero(here < -rounding)[-1:], limits[0], rounding)
@@ -271,10 +287,10 @@ def _parts(G: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: float, rounding: float) -> float:
-    """The level next to mu to which eigenvalue number `index` (none or one) leads; `limit` if it would lie beyond.
+    """Energy of the level next to mu: the zero, as a function of E, of eigenvalue number `index` (none or one).
 
-    The eigenvalue of H + Sigma(E) - E decreases with E at a rate of at least 1, so that the level is no farther from mu
-    than the eigenvalue at mu.
+    `limit` if there is none, or if it lies beyond.  The eigenvalue of H + Sigma(E) - E decreases with E at a rate of at
+    least 1, so that the distance of the level from mu is at most the eigenvalue at mu.
     """
     from scipy.optimize import brentq
 
@@ -291,11 +307,11 @@ def _neighbour(distances: Distances, mu: float, index: NDArray[np.intp], limit: 
 
 
 def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray[np.float64]) -> None:
-    """Raise ToleranceError if, at kT = 0, a level at E_F amplifies rounding of the surface term beyond the tolerance.
+    """Raise ToleranceError if, at kT = 0, a level at E_F makes the rounding error of the surface term too large.
 
-    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  The error is judged at |dH/dt| = t^2: in a slower motion
-    it and the allowed error are smaller in proportion.  A faster motion is judged as if it had this speed: it is not
-    slow, and such a run often ends for another reason.
+    drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  For |dH/dt| = t^2 the error is compared with the tolerance;
+    in a slower motion both are smaller in proportion.  For a faster motion the error at |dH/dt| = t^2 is compared: an
+    expansion in the velocities is not valid there, and such a run often ends for another reason.
     """
     device, step = frozen.device, frozen.step
     # Near a band edge `Step.check_first_order` decides.  The bound from G Gamma G^+ = -2 Im G settles most cases.
@@ -327,7 +343,7 @@ def _level_next_to(frozen: Probed, step: Step) -> complex:
 
 
 def surface_loss(green: float, states: float) -> float:
-    """Estimated rounding error of Im[G Hd G Gamma G^+]/2 pi for Hd = hopping.
+    """Estimated rounding error of Im[G Hd G Gamma G^+]/2 pi for |Hd| = hopping^2 (hbar = 1).
 
     green: largest eigenvalue of G; states: largest element of G Gamma G^+; both in units of 1/hopping.  Rounding acts
     as a small change of H, so that the error has two factors of G besides the states: one for Hd, one for this change.

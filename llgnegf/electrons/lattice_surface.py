@@ -1,10 +1,10 @@
-"""The Fermi-surface term of a square lattice: one energy at kT = 0, Gauss' rule or arcs above the axis at kT > 0.
+"""The Fermi-surface term of a square lattice, and the choice of the energies at which it is evaluated.
 
     rho_surf = (1/2pi) int f' Im[G Hd G Gamma G^+]
 
-The thermal window of a lattice usually contains many narrow levels and thresholds of modes: the integral is taken along
-arcs, and resonances enter as residues (`thermal_surface.py`).  Only if all levels are broader than kT do a few energies
-on the real axis suffice.
+At kT = 0 this is one energy, E_F.  At kT > 0 the thermal window usually contains many narrow levels and thresholds of
+modes: the integral is taken along arcs above the real axis, and resonances contribute residues (`thermal_surface.py`).
+Only if all levels are broader than kT, and no threshold lies in the window, is a Gauss rule on the real axis tried.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from .slices_near_levels import two_point_near_levels
 from .thermal_surface import ThermalSurface
 from .threads import each, one_blas_thread
 
+# Part of the tolerance that the rule over energy may use.
 _SURFACE_SHARE = 1 / 4
+# Lengths of the Gauss rules that are tried in turn.
 _GAUSS_LADDER = (5, 8, 13)
 # Levels are found by dense eigenvalue solvers, up to this number of sites.
 MOST_LEVEL_SITES = 2500
@@ -47,6 +49,7 @@ class _Lattice(LatticeParts, Protocol):
         """Discard the scattering states kept at all other energies."""
         ...
 
+    # The last three as in `fermi_step.Probed`.
     @property
     def cancellation(self) -> float: ...
 
@@ -87,7 +90,7 @@ class LatticeSurface:
         return total
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Rate at which the adiabatic density would fill discrete levels, which keep their occupation: (nx, ny, 4)."""
+        """Part of d rho_ad/dt from changes of f at discrete levels, whose occupation is kept: (nx, ny, 4), 1/time."""
         chosen = self._for_motion(rate)
         levels = chosen.discrete() if isinstance(chosen, ThermalSurface) else self.levels
         if not levels.any:
@@ -101,9 +104,9 @@ class LatticeSurface:
         ends: NDArray[np.intp],
         hops: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Flow of the surface part from each site to the next x, [:, 0], and the next y, [:, 1]: (nx, 2, ny, 4).
+        """Flow of the surface part from each site to the next x, [:, 0], and to the next y, [:, 1]: (nx, 2, ny, 4).
 
-        starts, ends: sites x ny + y of the bonds (nx, 2, ny); hops: their hopping, energy.
+        starts, ends: indices x ny + y of the two sites of each bond, (nx, 2, ny); hops: their hopping, energy.
         """
         chosen = self._for_motion(rate)
         if isinstance(chosen, ThermalSurface):
@@ -175,6 +178,7 @@ class LatticeSurface:
         return self._chosen
 
     def _along_arcs(self, rate: NDArray[np.complex128]) -> ThermalSurface:
+        """Arcs and resonances that meet the tolerance for this motion."""
         device = self.device
         states, known_to = self.sweeps.thermal_states()
         return ThermalSurface(
@@ -212,7 +216,11 @@ class LatticeSurface:
         return self._gauss_rule(rate, target)
 
     def _gauss_rule(self, rate: NDArray[np.complex128], target: float):
-        """A Gauss rule for -f' that agrees with the next shorter one and finds all thermal states, or None."""
+        """A Gauss rule for -f' that agrees with the next shorter one within `target` and finds all thermal states.
+
+        Thermal states: -(1/pi) int f Im dG/dE from the poles of f, where no level can be missed; the rule has to
+        reproduce them within the tolerance.  None if no rule does both.
+        """
         device = self.device
         before: NDArray[np.float64] | None = None
         thermal = self.sweeps.thermal_states()[0]
@@ -229,7 +237,7 @@ class LatticeSurface:
         return None
 
     def search(self, low: float, high: float) -> ResonanceSearch:
-        """Search among all levels of the lattice, prepared once and kept, whatever the two energies."""
+        """The search for resonances, over all levels of the lattice; it is made once and serves every interval."""
         if self._search is None:
             accuracy = 1e-2 * self.device.tolerance
             self._search = ResonanceSearch(self.open_system, -np.inf, np.inf, self.device.fermi_energy, accuracy)
@@ -240,7 +248,7 @@ class LatticeSurface:
     # --- Green's functions --------------------------------------------------------------------------
 
     def _terms(self, energies: NDArray[np.float64], rate: NDArray[np.complex128]):
-        """(G Gamma G^+, Im[G Hd G Gamma G^+]) traced, at each energy."""
+        """G Gamma G^+ and Im[G Hd G Gamma G^+] traced, (nx, ny, 4) each, at each of these energies."""
 
         def both(energy: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             state = self.sweeps.at_energy(energy)
@@ -331,10 +339,10 @@ class LatticeSurface:
 
 
 class _Motion:
-    """dH/dt with the slices counted from the end at which fewer of them, up to the last one perturbed, are affected.
+    """dH/dt, with the slices counted from the end from which fewer of them include every perturbed one.
 
-    flipped: whether that is the right end; moved: number of slices up to the last perturbed one; slices, rate: in this
-    order.
+    flipped: whether that is the right end; moved: number of slices from there to the last perturbed one; slices, rate:
+    the blocks of H and dH/dt in this order.
     """
 
     def __init__(self, slices: Slices, rate: Vectors) -> None:
