@@ -1,15 +1,15 @@
-"""Transverse modes of a square-lattice lead: its self-energy exactly, mode by mode.
+"""Transverse modes of a square-lattice lead, from which its self-energy follows exactly.
 
-A semi-infinite chain with the hopping t of the device, attached to it through the bond `coupling` (the papers'
-gamma_c), has in closed form, with x = (E - onsite)/2t,
+A semi-infinite chain with the hopping t of the device, attached to it by a bond with hopping `coupling` (gamma_c in the
+papers), has the self-energy, with x = (E - onsite)/2t,
 
     Sigma(E) = (coupling^2/t) (x - sqrt(x - 1) sqrt(x + 1)) = (coupling^2/t) / (x + sqrt(x - 1) sqrt(x + 1)).
 
-The product of roots (not the root of the product) is on the retarded sheet for every Im E >= 0, on the real axis it
-is the limit from above; the second form has no cancellation far from the band.
+The product of the two roots, unlike the root of the product, is the retarded branch for every Im E >= 0; on the real
+axis it is the limit from above.  In the second form nothing cancels far from the band.
 
-A lead as wide as the device is, per eigenmode chi_k(y) of its cross-section, a chain whose on-site energy is the
-mode's: Sigma(E) = sum_k chi_k chi_k^T Sigma_chain(E - epsilon_k), the same for both spins.
+In a lead as wide as the device, each eigenmode chi_k(y) of the cross-section, with energy epsilon_k, is a chain with
+the on-site energy epsilon_k: Sigma(E) = sum_k chi_k chi_k^T Sigma_chain(E - epsilon_k), the same for both spins.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 def chain_self_energy(
     energy: ArrayLike, hopping: float, coupling: float, onsite: float = 0.0
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """Self-energy of a chain lead and its derivative dSigma/dE (energy units; the derivative is dimensionless).
+    """Self-energy of a chain lead (energy) and its derivative dSigma/dE (dimensionless), in the shape of `energy`.
 
-    energy: complex with Im E >= 0, any shape.  At a band edge (E = onsite +- 2t exactly) the derivative diverges;
-    it is returned as 0 there, a set of measure zero for every integral.
+    energy: real or complex with Im E >= 0, any shape; hopping > 0, coupling, onsite: energies.
+    Exactly at a band edge, E = onsite +- 2t, the derivative diverges; it is returned as 0 there.
     """
     x = (np.asarray(energy, dtype=complex) - onsite) / (2 * hopping)
     root = np.sqrt(x - 1) * np.sqrt(x + 1)
@@ -38,7 +38,11 @@ def chain_self_energy(
 
 @dataclass(frozen=True)
 class Modes:
-    """Transverse modes of a lead: energies (ny,), increasing; vectors (ny, ny), one mode per column; hopping t."""
+    """Transverse modes of a lead.
+
+    energies: (ny,), increasing; vectors: (ny, ny), real and orthonormal, one mode in each column; hopping: t along the
+    lead, energy.
+    """
 
     energies: NDArray[np.float64]
     vectors: NDArray[np.float64]
@@ -46,7 +50,7 @@ class Modes:
 
     @property
     def band(self) -> tuple[float, float]:
-        """Lowest and highest energy at which the lead has states."""
+        """Lowest and highest energy of the bands of all modes."""
         return float(self.energies[0]) - 2 * self.hopping, float(self.energies[-1]) + 2 * self.hopping
 
     @property
@@ -55,11 +59,11 @@ class Modes:
         return np.unique(np.concatenate([self.energies - 2 * self.hopping, self.energies + 2 * self.hopping]))
 
     def chain_self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
-        """Sigma of each mode at energies z (k,): (k, ny)."""
+        """Sigma of each mode at energies z (k,), Im z >= 0: (k, ny), energy; coupling: hopping to the device."""
         return chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[0]
 
     def self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
-        """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy units, index 2 y + spin."""
+        """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy, index 2 y + spin."""
         return self._in_space(self.chain_self_energy(z, coupling))
 
     def self_energy_slope(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
@@ -86,10 +90,10 @@ class Modes:
 
 
 def cross_section(ny: int, hopping: float, onsite: float, periodic: bool) -> NDArray[np.float64]:
-    """Hamiltonian (ny, ny) of one slice without moments; periodic: with the bond from the last y to the first.
+    """Hamiltonian (ny, ny) of one slice without moments, energy; periodic: with a bond from the last y to the first.
 
-    As for the moments (`magnet.Magnet`), each bond counts once: a ring of two rows has two bonds between them, hence
-    the hopping 2t, and a single row has no neighbour to close on.
+    As for the moments (`magnet.Magnet`), two rows with periodic y have two bonds between them, hence the hopping 2t,
+    and a single row has none.
     """
     H = onsite * np.eye(ny)
     y = np.arange(ny - 1)

@@ -1,12 +1,16 @@
-"""Integration over energy: poles of the Fermi function in the complex plane and adaptive rules on the real axis.
+"""Integration over energy: pole rules for the Fermi function, Gauss rules and adaptive rules on the real axis.
 
-For every F(E) that is analytic in the upper half plane and falls off there,
+Let the Fermi function be approximated on the spectrum by a rational function with poles z_k in the upper half plane,
 
-    -(1/pi) int f(E) Im F(E) dE = -[ sum_k R_k F(z_k) + h.c. ],     f(E) ~ c0 + sum_k [ R_k/(E - z_k) + c.c. ],
+    f(E) ~ r(E) = c0 + sum_k [ R_k/(E - z_k) + c.c. ].
 
-with Im A = (A - A^+)/2i.  For F = G, the exact resolvent of the infinite system, the right-hand side plus c0 is the
-rational function r(E) on the right, taken of the Hamiltonian.  The error of every element of the density matrix is
-therefore at most the largest |f - r| on the spectrum: a bound that holds for any texture without a convergence study.
+For every F(E) that is analytic in the upper half plane and vanishes faster than 1/E at infinity,
+
+    -(1/pi) int r(E) Im F(E) dE = -[ sum_k R_k F(z_k) + h.c. ],      Im A = (A - A^+)/2i.
+
+F = G, which falls off as 1/E, adds the constant c0.  G is the exact resolvent of the infinite system, so that the
+result is the function r of its Hamiltonian.  The error of every element of the density matrix is therefore at most the
+largest |f - r| on the spectrum: a bound that holds for any texture without a convergence study.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ellipkm1, expit
 
-# The smallest error of an approximation of the step function that double precision can represent.
+# Smallest error with which double precision can represent an approximation of the step function.
 SHARPEST = 5e-14
 
 
@@ -64,6 +68,10 @@ def fermi_derivative(energy: NDArray[np.float64], fermi_energy: float, temperatu
 
 
 def _partial_fractions(x: NDArray[np.float64], upper: NDArray[np.complex128], real: NDArray[np.float64]):
+    """Values at x (m,) of the functions of the fit: 1, two for each pole and its conjugate, one for each real pole.
+
+    upper, real: poles in units of kT; all functions are scaled to be of order one.  Returns (m, functions).
+    """
     columns = [np.ones_like(x)]
     for pole in upper:
         kernel = pole.imag / (x - pole)
@@ -72,16 +80,16 @@ def _partial_fractions(x: NDArray[np.float64], upper: NDArray[np.complex128], re
     return np.array(columns).T
 
 
-# If the spectrum extends no farther than this from E_F, in units of kT, Pade needs no more poles than AAA.
+# If the spectrum lies within this distance of E_F, in units of kT, `_pade_poles` needs no more poles than AAA.
 _NEARLY_LINEAR = 6.0
 
 
 def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """y, R and error of f(x) ~ 1/2 - sum_k R_k [1/(x - iy_k) + 1/(x + iy_k)] on |x| <= reach, x = (E - E_F)/kT.
 
-    The truncated continued fraction of tanh (Ozaki, Phys. Rev. B 75, 035123 (2007)): the error vanishes as x^(4n + 1),
-    so that a few poles give even a small f - 1/2 to all digits.  The error is at most `tolerance` times the largest
-    |f - 1/2|; None if 20 poles do not reach this.
+    The truncated continued fraction of tanh (Ozaki, Phys. Rev. B 75, 035123 (2007)).  With n pairs of poles the error
+    is proportional to x^(4n + 1) for small x, so that f - 1/2 keeps a small relative error even if kT is large.
+    The error is at most `tolerance` times the largest |f - 1/2|; None if 20 pairs do not reach this.
     """
     from scipy.linalg import eigh_tridiagonal
 
@@ -103,9 +111,10 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
     """Near-optimal poles of the Fermi function at kT > 0 on the spectrum [lowest, highest] (energies).
 
     The poles come from the AAA algorithm (Nakatsukasa, Sete, Trefethen 2018), the residues from a least-squares fit
-    at those poles; `bound` is then measured on a grid ten times finer than that of the fit.  The smallest possible
-    error falls geometrically with the number of poles, at a rate set by ln((highest - lowest)/kT).  If kT is so high
-    that f is nearly linear, the poles are those of `_pade_poles`: error below `tolerance` times the largest |f - 1/2|.
+    at those poles; `bound` is the largest error on a grid ten times finer than that of the fit.  The smallest possible
+    error decreases exponentially with the number of poles; the number needed grows as ln((highest - lowest)/kT).  If kT
+    is so high that f is nearly linear, the poles are those of `_pade_poles`, with an error below `tolerance` times the
+    largest |f - 1/2|.
     tolerance: requested bound on the error of f on the spectrum.
 
     Raises ToleranceError if double precision cannot reach it (kT below about 1e-6 of the width of the spectrum).
@@ -168,7 +177,8 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
 def _jacobi_sc(u: float, complement: float) -> float:
     """sn/cn of Jacobi at modulus^2 = 1 - complement, by descending Landen steps (Bulirsch 1965).
 
-    The complementary parameter is the argument because it is tiny here and 1 - k^2 would lose it to rounding.
+    complement = 1 - modulus^2 is the argument, because it is tiny here: computed from the modulus it would be lost by
+    rounding.  u: between 0 and the quarter period.
     """
     arithmetic, geometric = [1.0], [np.sqrt(complement)]
     while arithmetic[-1] - geometric[-1] > 1e-9 * arithmetic[-1]:
@@ -187,7 +197,10 @@ def _jacobi_sc(u: float, complement: float) -> float:
 
 
 def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Best approximation sum_k a_k x/(x^2 + y_k^2) of sign(x) on gap <= |x| <= 1 (Zolotarev 1877): y, a, error."""
+    """y (n,), a (n,) and error of the best approximation of sign(x) on gap <= |x| <= 1 (Zolotarev 1877).
+
+    It is sum_k a_k x/(x^2 + y_k^2).
+    """
     quarter = float(ellipkm1(gap**2))
     c = np.array([(gap * _jacobi_sc(j * quarter / (2 * n), gap**2)) ** 2 for j in range(1, 2 * n)])
     poles, zeros = c[::2], c[1::2]
@@ -195,7 +208,7 @@ def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.floa
     residues = np.empty(n)
     for k in range(n):
         others = np.delete(poles, k)
-        # Paired factors stay of order one; separate products would overflow for small gaps.
+        # The factors are paired so that they stay of order one; two separate products would overflow for small gaps.
         residues[k] = np.prod((zeros - poles[k]) / (others - poles[k]))
 
     def shape(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -211,9 +224,10 @@ def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.floa
 def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) -> FermiPoles:
     """Optimal poles of the Fermi function at kT = 0: nodes z = E_F + iy on the vertical line through E_F.
 
-    The error is below `tolerance` for gap <= |E - E_F| <= reach (energies), and at most 1/2 for |E - E_F| < gap, where
-    the caller has to bound the spectral weight.  The number of poles grows as ln(1/gap) ln(1/tolerance)/pi^2.  The
-    rule includes all energies down to E_F - reach: no bound state below the band can be missed.
+    The error of f is below `tolerance`, or `SHARPEST` if that is larger, for gap <= |E - E_F| <= reach (energies).  It
+    is at most 1/2 for |E - E_F| < gap; the caller has to bound the weight of the states there.  The number of poles
+    grows as ln(reach/gap) ln(1/tolerance)/pi^2.  The rule covers all energies from E_F - reach to E_F + reach, states
+    bound below the band included.
     """
     tolerance = max(tolerance, SHARPEST)
     n_expected = np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2
@@ -238,7 +252,8 @@ def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) 
 def thermal_gauss(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gauss rule for int (-df/dE) g(E) dE: nodes (E - E_F)/kT and weights (their sum is 1).
 
-    The orthogonal polynomials of the logistic density have the recursion coefficients b_k = pi^2 k^4/(4 k^2 - 1).
+    The orthogonal polynomials of the weight -df/dx (the logistic distribution) have the recursion coefficients
+    b_k = pi^2 k^4/(4 k^2 - 1), from which nodes and weights follow (Golub and Welsch).
     """
     from scipy.linalg import eigh_tridiagonal
 
@@ -247,7 +262,7 @@ def thermal_gauss(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return nodes, vectors[0] ** 2
 
 
-# Gauss-Kronrod 7-15 (Kronrod 1965; QUADPACK): abscissae >= 0 and weights; every second node belongs to the Gauss rule.
+# Gauss-Kronrod 7-15 (Kronrod 1965; QUADPACK): nodes >= 0 and weights; every second node belongs to the Gauss rule.
 _KRONROD_X = np.array(
     [
         0.991455371120812639206854697526329,
@@ -295,11 +310,12 @@ def adaptive_nodes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Nodes and weights for int integrand(x) dx, refined by bisection until every component converges to `tolerance`.
 
-    integrand: (n,) points -> (n, k) values; all panels that are still too coarse are evaluated in one call.
-    breakpoints: (p,) increasing, ends of the first panels.  unit: a typical size of x (an energy of the system, or 1);
-    panels with a half-length below 1e-13 of it or of the whole interval are not halved.
+    integrand: function of points (n,) that returns values (n, k); all intervals that still have to be halved are
+    evaluated in one call.  breakpoints: (p,) increasing, ends of the first intervals.  tolerance: absolute.
+    unit: a typical size of x (an energy of the system, or 1); intervals with a half-length below 1e-13 of it or of the
+    whole range are not halved.
     Returns nodes, weights, number of evaluations.
-    Raises ToleranceError after `max_evaluations`.
+    Raises ToleranceError if `max_evaluations` points do not suffice.
     """
     left, right = np.asarray(breakpoints[:-1], float), np.asarray(breakpoints[1:], float)
     span = right[-1] - left[0]
@@ -315,9 +331,9 @@ def adaptive_nodes(
             )
         values = integrand(points.ravel()).reshape(len(left), 15, -1)
         error = abs(np.einsum("pnk,n->pk", values, KRONROD_WEIGHTS - GAUSS_WEIGHTS)).max(axis=1) * half
-        # As in QUADPACK, the Kronrod value is far more accurate than its difference to the Gauss value suggests.
-        # Errors below the rounding of the integrand cannot be reduced by bisection: near a resonance its Green's
-        # functions lose digits.
+        # As in QUADPACK, the error of the Kronrod value is much smaller than its difference from the Gauss value.
+        # Differences below the rounding error of the integrand, estimated as 1e-12 of its size because Green's
+        # functions lose digits near a resonance, do not become smaller by bisection.
         rounding = 1e-12 * abs(values).max(axis=(1, 2)) * half
         good = (error <= np.maximum(tolerance * np.maximum(half * 2 / span, 0.02), rounding)) | (
             half < 1e-13 * max(unit, span)

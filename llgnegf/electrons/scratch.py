@@ -15,7 +15,8 @@ from .slice_blocks import Allocator, Stack
 # Sweeps of the sea term up to this total size (bytes) are kept for further motions; larger ones are repeated each time.
 KEPT_BYTES = 1_000_000_000
 
-# One lock for all.  Reentrant, because a garbage collection during a call may call `take_back` in the same thread.
+# One lock for all instances.  Reentrant, because a garbage collection that happens inside one of the methods may call
+# `take_back` in the same thread.
 _lock = threading.RLock()
 
 
@@ -31,8 +32,9 @@ os.register_at_fork(after_in_child=_after_fork)
 class Scratch:
     """Complex arrays not in use at the moment, by shape; safe to use from several threads.
 
-    Without reuse, the pages of newly allocated memory take a third of the time of a first order on a large lattice.
-    most_bytes: arrays beyond this total are released.
+    Newly allocated memory is slow at its first use (page faults): without reuse, that takes a third of the time of an
+    evaluation to first order on a large lattice.
+    most_bytes: unused arrays beyond this total are released.
     """
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
@@ -41,7 +43,7 @@ class Scratch:
 
     @contextmanager
     def lent(self) -> Iterator[Allocator]:
-        """Context with a function `allocate(shape)`, whose arrays (not initialised) must not be used afterwards."""
+        """Context with a function `allocate(shape)`; its arrays, not initialised, must not be used afterwards."""
         arrays: list[Stack] = []
         try:
             yield self.lender(arrays)
@@ -49,7 +51,7 @@ class Scratch:
             self.take_back(arrays)
 
     def lender(self, arrays: list[Stack]) -> Allocator:
-        """A function `allocate(shape)` for arrays, not initialised; it lists them in `arrays` for `take_back`."""
+        """A function `allocate(shape)` for arrays, not initialised; it appends each to `arrays`, for `take_back`."""
 
         def allocate(shape: tuple[int, ...]) -> Stack:
             arrays.append(self._array(shape))

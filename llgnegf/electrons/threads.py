@@ -1,6 +1,7 @@
-"""Threads that share the energies; BLAS runs with one thread in each of them.
+"""Threads among which energies are shared; BLAS runs with one thread in each of them.
 
-The environment variable LLGNEGF_NUM_THREADS sets their number; by default, the number of cores the process may use.
+The environment variable LLGNEGF_NUM_THREADS sets their number; the default is the number of cores that this process may
+use.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Below this number of sites times energies, a kernel call takes less time than handing it to threads.
+# For fewer sites times energies, passing the work to threads takes longer than the kernel itself.
 _THREADING_THRESHOLD = 4000
 
 _place = threading.local()
 
 
 def _enter() -> None:
+    """Mark this thread as one of the pool."""
     _place.is_worker = True
 
 
@@ -43,6 +45,7 @@ def worker_count() -> int:
 
 @lru_cache(maxsize=1)
 def _pool() -> tuple[ThreadPoolExecutor, int]:
+    """The pool of threads, made at the first call, and their number."""
     workers = worker_count()
     return ThreadPoolExecutor(workers, thread_name_prefix="energies", initializer=_enter), workers
 
@@ -58,14 +61,20 @@ def _blas() -> ThreadpoolController:
 
 
 def _let_go_of_blas(force: bool = False) -> None:
-    """Since threadpoolctl 3.8 only the first thread that sets a limit may change it, until it gives up control."""
+    """Allow other threads to set the limit of BLAS threads.
+
+    Since threadpoolctl 3.8 only the first thread that set a limit may change it, until this control is given up.
+    """
     if hasattr(OpenBLASController, "clear_controlling_thread"):
         OpenBLASController.clear_controlling_thread(force=force)
 
 
 class _OneBlasThread(ContextDecorator):
-    """Limits BLAS to one thread while any thread is inside: the limit belongs to the process, and callers may have
-    threads of their own."""
+    """Context and decorator that limits BLAS to one thread as long as at least one thread is inside.
+
+    The limit holds for the whole process, and the package may be called from several threads: the first one to enter
+    sets the limit, the last one to leave restores the old one.
+    """
 
     def __init__(self) -> None:
         self.forget()
@@ -95,7 +104,7 @@ one_blas_thread = _OneBlasThread()
 
 
 def _after_fork() -> None:
-    """A child process has none of the threads, so that their pool and their BLAS limit are reset."""
+    """Reset pool and BLAS limit: the threads of the parent do not exist in a child process."""
     _pool.cache_clear()
     one_blas_thread.forget()
 
@@ -104,7 +113,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> None:
-    """Call kernel(slice) in threads, each for its share of the energies; the kernel writes the rows of its slice."""
+    """Call kernel(slice) in threads, each for a part of the energies; the kernel writes the results of its slice.
+
+    n_energies: number of energies; n_sites: size of the system, to judge whether threads are worthwhile.
+    """
     if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2 or _is_worker():
         kernel(slice(0, n_energies))
         return
@@ -116,8 +128,8 @@ def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> No
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """function(item) for all items in threads, in their order: results do not depend on the number of threads.
 
-    For functions that spend their time in BLAS.  The threads of BLAS itself are switched off meanwhile: they gain
-    nothing for matrices of this size and would compete for the cores.
+    For functions that spend their time in BLAS.  BLAS itself is limited to one thread meanwhile: for matrices of this
+    size more would gain nothing, and they would compete for the cores.
     """
     pool, workers = _pool()
     with one_blas_thread:
