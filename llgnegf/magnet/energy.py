@@ -1,4 +1,4 @@
-"""The classical energy of the moments (conventions of the field that follows from it: llg.py)."""
+"""The classical energy of the moments; the effective field that follows from it is in llg.py."""
 
 import numpy as np
 from numba import njit
@@ -7,8 +7,9 @@ from numba import njit
 def bond_vectors(dmi, kind, chain):
     """DMI vectors of the bonds along the packed axes a and b: array (2, 3), energy units.
 
-    E_DMI = sum_bonds d_ij . (m_i x m_j), the bond running from i to j = i + rhat, with d = D rhat ("bulk") or
-    d = D z x rhat ("interfacial").  All of them lie in the plane.  A chain has x bonds only, along b.
+    E_DMI = sum_bonds d_ij . (m_i x m_j), where the bond runs from site i to site j = i + rhat, with d = D rhat for kind
+    "bulk" and d = D z x rhat for "interfacial", so that d_z = 0.  dmi: D.  chain: a chain has bonds along x only, which
+    is its packed axis b (grid.py).
     """
     x_bond, y_bond = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)) if kind == "bulk" else ((0.0, 1.0, 0.0), (-1.0, 0.0, 0.0))
     rows = ((0.0, 0.0, 0.0), x_bond) if chain else (x_bond, y_bond)
@@ -23,7 +24,9 @@ def energies(y, exchange, bonds, anisotropy, easy, hard_anisotropy, hard, zeeman
 
     Each bond runs from a site to the next along a or b and counts once; across a periodic edge the next site is the
     ghost.  A periodic direction two sites long therefore has two bonds between the same pair: its exchange counts
-    twice and its DMI cancels.  `bonds` from `bond_vectors`; `zeeman` is S B_ext.
+    twice and its DMI cancels.
+    y: packed (3, A + 2, B + 2), ghosts filled.  exchange, anisotropy, hard_anisotropy: J, K, K_hard; easy, hard: unit
+    vectors k, h, (3,); bonds: d, from `bond_vectors`; zeeman: S B_ext, (3,).
     """
     out = np.zeros(4)
     for a in range(1, y.shape[1] - 1):

@@ -2,11 +2,11 @@
 
     S dm/dt = -m x B + S alpha m x dm/dt   <=>   dm/dt = -[m x B + alpha m x (m x B)] / [S (1 + alpha^2)]
 
-for |m| = 1; positive B turns moments counterclockwise about itself, and damping turns them towards it.
+for |m| = 1.  Moments precess counterclockwise about B, seen from its tip, and damping turns them towards B.
 
-All arrays are packed (grid.py).  The kernels run over the flattened lattice, ghosts of the rows included: rows without
-remainders vectorise, and a ghost of an open edge has m = 0, so its velocity is zero by itself.  Ghosts of periodic
-edges come out wrong and are to be wrapped afterwards.
+All arrays are packed (grid.py).  The kernels loop over the flattened array, in which the ghosts at both ends of each
+row are included: a single long loop is vectorised better than one for each row.  At ghosts of open edges m = 0 and the
+velocity is 0.  Values at ghosts of periodic edges are wrong; the caller overwrites them with `grid.wrap`.
 """
 
 from typing import Any
@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-# "contract" allows fused multiply-adds and nothing else: no reordering, so the numbers do not hang on the vector width.
+# "contract" allows fused multiply-adds but no reordering of sums, so that results do not depend on the vector width of
+# the processor.
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-# Unsigned indices: with signed ones numba must allow for negative (wrapped) indices, and the loops do not vectorise.
+# Unsigned indices: signed ones could be negative, numba would have to treat that case, and loops were not vectorised.
 _ONE = np.uint64(1)
 
 
 def terms(exchange, bonds, anisotropy, easy, hard_anisotropy, hard, zeeman):
-    """The field's coefficients as one array (numba's dispatch pays per argument), in the order that `_field_at` reads.
+    """Coefficients of the effective field, (16,), in the order in which `_field_at` reads them.
 
-    `bonds`: DMI vectors of the a and b bonds, in the plane (energy.bond_vectors); `zeeman`: S B_ext, energy units.
+    One array, because each argument of a numba function adds to the time of a call.  Arguments as in
+    `energy.energies`.
     """
     return np.array(
         [
@@ -41,7 +43,7 @@ def terms(exchange, bonds, anisotropy, easy, hard_anisotropy, hard, zeeman):
 
 @njit(inline="always", **_OPTIONS)
 def _field_at(mx, my, mz, i, row, p):
-    """B = -dE/dm at flat site i with `row` sites per row; E of energy.energies, p of `terms`.
+    """B = -dE/dm at flat index i, with `row` packed sites in each row; E: see `energy.energies`; p: from `terms`.
 
     Exchange J sum m_j; DMI d x (m_next - m_previous) for each axis, since d.(m_i x m_j) = m_i.(m_j x d) = m_j.(d x m_i)
     makes it -m_next x d - d x m_previous; anisotropies 2 K k (k.m) and -2 K_hard h (h.m); Zeeman S B_ext.
@@ -72,8 +74,10 @@ def _turn(mx, my, mz, bx, by, bz, first, second):
 
 @njit("void(float64[:,:,::1], float64[::1], float64[:,:,::1])", **_OPTIONS)
 def effective_field(y, p, out):
-    """out = B = -dE/dm, energy units, ghosts zero.  At a vacancy it is the field a moment there would feel if it had
-    no anisotropy; nothing feels it."""
+    """out = B = -dE/dm, energy units, zero at ghosts; y, out: packed (3, A + 2, B + 2), p: from `terms`.
+
+    At a vacancy it is the field that the neighbours and B_ext would exert on a moment there, without anisotropy.
+    """
     row, size = np.uint64(y.shape[2]), np.uint64(y.shape[1] * y.shape[2])
     mx, my, mz = y[0].ravel(), y[1].ravel(), y[2].ravel()
     ox, oy, oz = out[0].ravel(), out[1].ravel(), out[2].ravel()
@@ -90,7 +94,7 @@ def effective_field(y, p, out):
 
 @njit("void(float64[:,:,::1], float64[::1], float64, float64, float64[:,:,::1])", **_OPTIONS)
 def velocity(y, p, spin, damping, out):
-    """out = dm/dt in the effective field of y, energy/hbar.  Equation: top of the file."""
+    """out = dm/dt in the effective field of y, energy/hbar; equation and arrays as above; spin: S, damping: alpha."""
     row, size = np.uint64(y.shape[2]), np.uint64(y.shape[1] * y.shape[2])
     first = -1.0 / (spin * (1.0 + damping * damping))
     second = damping * first
@@ -108,7 +112,7 @@ def velocity(y, p, spin, damping, out):
 
 @njit("void(float64[:,:,::1], float64[:,:,::1], float64, float64, float64[:,:,::1])", **_OPTIONS)
 def add_response(y, b, spin, damping, out):
-    """out += dm/dt due to the packed field b alone (the LLG velocity is linear in the field)."""
+    """out += the part of dm/dt caused by the packed field b, energy units; the LLG velocity is linear in the field."""
     first = -1.0 / (spin * (1.0 + damping * damping))
     second = damping * first
     mx, my, mz = y[0].ravel(), y[1].ravel(), y[2].ravel()

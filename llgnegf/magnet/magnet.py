@@ -29,8 +29,8 @@ class Magnet:
     Methods take and return packed arrays (grid.py), shape (3, A + 2, B + 2), unless they say otherwise.
     Wrong arguments raise ValueError naming argument, value and what is allowed.
 
-    `stretched`: indices of the first site whose moment the last `normalize` found longer or shorter than 1 by more than
-    LARGEST_STRETCH, or None.  A suitable time step changes the length by its small error; this much, it is too large.
+    `stretched`: indices of the first site at which the last `normalize` found | |m| - 1 | > LARGEST_STRETCH, or None.
+    A time step changes the length by about its error, so that such a change means that the step is too large.
     """
 
     LARGEST_STRETCH = 0.1
@@ -87,7 +87,10 @@ class Magnet:
         self.stretched: tuple[int, ...] | None = None
 
     def pack(self, m: ArrayLike) -> Array:
-        """Packed copy of moments (or of any vector field) of shape (nx, 3) or (nx, ny, 3), ghosts filled."""
+        """Packed copy of moments, or of other vectors on the sites, of shape (nx, 3) or (nx, ny, 3), ghosts filled.
+
+        Raises ValueError for another shape.
+        """
         m = np.asarray(m, dtype=np.float64)
         if m.shape != (*self.shape, 3):
             raise ValueError(f"array of shape {m.shape} does not fit this lattice: pass shape {(*self.shape, 3)}")
@@ -102,7 +105,7 @@ class Magnet:
         return y[:, 1, 1:-1].T if len(self.shape) == 1 else y[:, 1:-1, 1:-1].transpose(1, 2, 0)
 
     def effective_field(self, y: Array) -> Array:
-        """B = -dE/dm of the classical terms, energy units, ghosts zero."""
+        """B = -dE/dm of the classical terms, packed, energy units, zero at ghosts."""
         out = np.empty_like(y)
         llg.effective_field(y, self._terms, out)
         return out
@@ -116,7 +119,7 @@ class Magnet:
     def velocity(self, y: Array, extra: Array | None = None) -> Array:
         """dm/dt = (R + alpha m x R)/(1 + alpha^2), R = -m x (B + extra)/S + tau, in E0/hbar; packed, ghosts filled.
 
-        extra: packed field, energy units, that is added to the classical one (of electrons or of a user)."""
+        extra: packed field, energy units, added to the classical one, such as that of the electrons."""
         out = np.empty_like(y)
         llg.velocity(y, self._terms, self.spin, self.damping, out)
         if self._has_current:
@@ -138,13 +141,13 @@ class Magnet:
         return self._wrapped(y) if self._wraps else y
 
     def max_precession_rate(self, y: Array) -> float:
-        """max |B|/S over the moments, in E0/hbar; a time step must be much shorter than 1 over this rate."""
+        """max |B|/S over all moments, in E0/hbar: the time step must be much shorter than its inverse."""
         b, m = self.unpack(self.effective_field(y)), self.unpack(y)
         return float(np.max(np.linalg.norm(b, axis=-1) * np.any(m != 0.0, axis=-1))) / self.spin
 
     @property
     def largest_energy(self) -> float:
-        """The largest of |J|, |D|, |K|, |K_hard| and S |B_ext|: the scale to which torques are compared, energy."""
+        """The largest of |J|, |D|, |K|, |K_hard| and S |B_ext|, energy: the scale with which torques are compared."""
         exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
         return max(*map(abs, (exchange, self._dmi, anisotropy, hard)), float(np.linalg.norm(zeeman)))
 
@@ -152,7 +155,8 @@ class Magnet:
     def fastest_rate(self) -> float:
         """Upper bound on the precession rate of moments and spin waves in any texture, in E0/hbar.
 
-        Twice the largest field of the bonds (neighbours may move in antiphase) plus the largest fields of the site."""
+        It is (2 x sum over the bonds of a site of |J| + |D|, plus 2 |K| + 2 |K_hard| + S |B_ext|)/S.  The factor 2 of
+        the bonds allows for neighbours that move in antiphase."""
         exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
         bonds = 0
         for length, wraps in zip(self.packed_shape[1:], (self._wrap_a, self._wrap_b), strict=True):
@@ -161,18 +165,20 @@ class Magnet:
         return (2 * bonds * (abs(exchange) + abs(self._dmi)) + site) / self.spin
 
     def _site(self, flat: int) -> tuple[int, ...]:
-        """The site at this flat index of a packed component; for a ghost, the site that it copies."""
+        """Indices of the site at this flat index of a packed component; for a ghost, of the site that it copies."""
         a, b = divmod(int(flat), self.packed_shape[2])
         b = (b - 1) % (self.packed_shape[2] - 2)
         return (b,) if len(self.shape) == 1 else ((a - 1) % (self.packed_shape[1] - 2), b)
 
     def _wrapped(self, y: Array) -> Array:
+        """The same array, with the ghosts of periodic edges filled."""
         if self._wraps:
             grid.wrap(y, self._wrap_a, self._wrap_b)
         return y
 
 
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """`shape` as a tuple of one or two positive ints; ValueError otherwise."""
     sizes = tuple(int(n) for n in shape)
     if len(sizes) not in (1, 2) or min(sizes) < 1 or sizes != tuple(shape):
         raise ValueError(f"shape = {shape!r}: allowed are (nx,), a chain, and (nx, ny), a square lattice, sizes >= 1")
@@ -180,7 +186,7 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _periodic(periodic: bool | str, chain: bool) -> tuple[bool, bool]:
-    """Whether the x axis and the y axis are periodic."""
+    """Whether the x axis and the y axis are periodic; ValueError for other values than those of `Magnet`."""
     allowed = ("", "x") if chain else ("", "x", "y", "xy")
     name = {True: allowed[-1], False: ""}[periodic] if isinstance(periodic, bool) else periodic
     if name not in allowed:
@@ -203,6 +209,7 @@ def _number(name: str, value: float, positive: bool | None = False) -> float:
 
 
 def _vector(name: str, value: Sequence[float], size: int) -> Array:
+    """`value` as an array (size,) of finite floats; ValueError otherwise."""
     vector = np.array(value, dtype=np.float64)
     if vector.shape != (size,) or not np.all(np.isfinite(vector)):
         raise ValueError(f"{name} = {value!r}: {size} finite numbers are needed")
@@ -210,6 +217,7 @@ def _vector(name: str, value: Sequence[float], size: int) -> Array:
 
 
 def _axis(name: str, value: Sequence[float]) -> Array:
+    """`value` as a unit vector (3,); ValueError if it is not three finite numbers or is zero."""
     axis = _vector(name, value, 3)
     length = np.linalg.norm(axis)
     if length == 0.0:

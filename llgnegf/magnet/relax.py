@@ -8,14 +8,14 @@ from .magnet import Magnet
 
 
 def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int = 200_000) -> tuple[np.ndarray, float]:
-    """Moments at the nearest minimum of the classical energy, and the remaining torque max |m x B| (energy units).
+    """Moments at a minimum of the classical energy near `m`, and the remaining torque max |m x B| (energy units).
 
-    Steepest descent on the sphere, dm = -h m x (m x B), with the step of Barzilai and Borwein (IMA J. Numer. Anal. 8,
-    141 (1988)); the step is shortened while the energy exceeds the largest of the last ten values (Grippo's rule), so
-    that one long step from a start far from the minimum cannot lead to another minimum.
+    Steepest descent on the sphere, dm = -h m x (m x B), with the step length h of Barzilai and Borwein (IMA J. Numer.
+    Anal. 8, 141 (1988)).  h is reduced as long as the energy after the step exceeds the largest of the last ten values
+    (Grippo's rule), so that a long step far from the minimum does not lead to another minimum.
 
-    m: (nx, 3) or (nx, ny, 3).  Stops when the torque is below `tolerance` times the largest term of the energy, or
-    after `max_steps`; check the returned torque.
+    m: (nx, 3) or (nx, ny, 3); the result has the same shape.  Stops when the torque is below `tolerance` times
+    `magnet.largest_energy`, or after `max_steps` steps; compare the returned torque to know which.
     """
     y = magnet.pack(m)
     unit = magnet.largest_energy
@@ -23,7 +23,7 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
     def slope(y):
         b = magnet.effective_field(y)
         g = b - (b * y).sum(axis=0) * y
-        # Vacancies and ghosts do not move.
+        # Zero at vacancies and ghosts.
         return g * (y * y).sum(axis=0)
 
     g = slope(y)
@@ -41,7 +41,7 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
                 break
             step *= 0.25
         new = slope(trial)
-        # Without ghosts, which are copies and would count sites at periodic edges twice.
+        # Without ghosts: they are copies, so that sites at periodic edges would count twice.
         dy, dg = magnet.unpack(trial) - magnet.unpack(y), magnet.unpack(new) - magnet.unpack(g)
         curvature = -float((dy * dg).sum())
         step = float((dy * dy).sum()) / curvature if curvature > 0 else 2 * step
