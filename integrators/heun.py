@@ -3,8 +3,9 @@
 import numpy as np
 from numba import njit
 
-# |1 + z + z^2/2| <= 1 ends here on the negative real axis, z = -rate dt.  Undamped precession (imaginary z) grows at
-# every step, by the factor 1 + (rate dt)^4/8, which normalised moments turn into an error of their angle.
+# One step multiplies the solution of dy/dt = -rate y by 1 + z + z^2/2, z = -rate dt, which is at most 1 in size up to
+# rate dt = 2.  Undamped precession (imaginary z) grows in every step, by a factor of about 1 + |z|^4/8; normalising the
+# moments removes this growth, but not the error of their angle.
 STABILITY = 2.0
 
 
@@ -25,7 +26,7 @@ def step(rhs, t, y, dt):
     return new
 
 
-# numba's cache does not notice an edit in another file, so each method owns its kernels.
+# numba's cache does not notice changes in other files, so that each method has kernels of its own.
 @njit(cache=True, nogil=True)
 def _advance(y, h, k, out):
     """out = y + h k."""

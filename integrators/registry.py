@@ -1,4 +1,4 @@
-"""The registry of one-step methods: what a deck may name, and what the tests iterate over."""
+"""The registry of one-step methods: those that a deck can name in `integrator.method`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Method:
     """A one-step method.
 
     `step(rhs, t, y, dt)` returns y(t + dt) as a new array and does not change y.  `rhs(t, y)` returns dy/dt as a new
-    array of y's shape; y is float64 and C-contiguous, of any shape.  `order` is the global order of convergence,
-    `stages` the number of calls of `rhs` per step, `stability` the limit of rate times dt above which a purely damped
-    motion (dy/dt = -rate y) grows, `source` the publication of the method.
+    array of y's shape; y is float64 and C-contiguous, of any shape.  `order` is the accuracy order: the error at a
+    given time is proportional to dt^order.  `stages` is the number of calls of `rhs` per step, `stability` the largest
+    rate * dt at which the solution of dy/dt = -rate y does not grow, `source` the publication of the method.
     """
 
     name: str
@@ -41,9 +41,10 @@ METHODS: dict[str, Method] = {
 
 
 def stable_product(method: Method, damping: float, growth: float = 1.0) -> float:
-    """The largest rate * dt below which a step amplifies no damped precession by more than `growth`.
+    """The largest rate * dt up to which one step multiplies a damped precession by at most `growth`.
 
-    The motion is dy/dt = rate (-alpha + i)/sqrt(1 + alpha^2) y, alpha = `damping`; at most `method.stability`.
+    The motion is dy/dt = rate (-alpha + i)/sqrt(1 + alpha^2) y with alpha = `damping`.  The result, dimensionless, is
+    at most `method.stability`.
     """
     products = np.linspace(0.0, method.stability, 401)
     real, imaginary = -damping / np.hypot(1.0, damping), 1.0 / np.hypot(1.0, damping)

@@ -3,7 +3,8 @@
 import numpy as np
 from numba import njit
 
-# |1 + z + z^2/2 + z^3/6 + z^4/24| <= 1 ends here on the negative real axis, z = -rate dt, and at 2.83 on the imaginary.
+# One step multiplies the solution of dy/dt = -rate y by 1 + z + z^2/2 + z^3/6 + z^4/24, z = -rate dt, which is at most
+# 1 in size up to rate dt = 2.785; for undamped precession (imaginary z) up to 2.83.
 STABILITY = 2.785
 
 
@@ -22,7 +23,7 @@ def step(rhs, t, y, dt):
     stage = np.empty_like(y)
     _advance(y, half, k1, stage)
     k2 = rhs(t + half, stage)
-    # A new array for every stage: a right-hand side may keep the state it was given.
+    # A new array for every stage, because the right-hand side may keep a reference to its argument.
     stage = np.empty_like(y)
     _advance(y, half, k2, stage)
     k3 = rhs(t + half, stage)

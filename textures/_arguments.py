@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FARTHEST = 1e9  # lattice constants; beyond it, index coordinates lose the digits a texture needs
-NEAREST = 1e-6  # a wall this narrow is already a jump between two sites
+FARTHEST = 1e9  # lattice constants; larger coordinates have too few digits after the decimal point
+NEAREST = 1e-6  # lattice constants; a wall this narrow is a jump from one site to the next
 
 
 def lattice_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -58,7 +58,7 @@ def direction(name: str, value: Any) -> NDArray[np.float64]:
     longest = np.abs(v).max()
     if longest == 0.0:
         raise ValueError(f"{name} must be a vector other than zero, got {value!r}")
-    v = v / longest  # first, so that the squares of a tiny vector do not vanish
+    v = v / longest  # before squaring, so that the squares of a tiny vector do not underflow
     return v / math.sqrt(v @ v)
 
 

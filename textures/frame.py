@@ -1,4 +1,4 @@
-"""The right-handed frame about an axis, from which angles in the plane normal to it are counted."""
+"""A right-handed frame (e1, e2, axis) for any axis; azimuths about the axis are measured from e1 towards e2."""
 
 from collections.abc import Sequence
 

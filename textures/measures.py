@@ -17,7 +17,7 @@ from textures._arguments import choice, number, vector
 from textures.frame import plane_axes
 
 PERIODIC = ("", "x", "y", "xy")
-ROUNDING = 1e-12  # a component m.k below this has no definite side of the wall
+ROUNDING = 1e-12  # components m.k below this are zero up to rounding: their sign does not count
 
 
 def topological_charge(m: ArrayLike, periodic: str = "") -> float:
@@ -44,7 +44,7 @@ def topological_charge(m: ArrayLike, periodic: str = "") -> float:
 def _solid_angle(a: NDArray, b: NDArray, c: NDArray) -> NDArray[np.float64]:
     volume = _dot(a, np.cross(b, c))
     angle = 2.0 * np.arctan2(volume, 1.0 + _dot(a, b) + _dot(b, c) + _dot(c, a))
-    # A vacancy leaves volume = 0 over 1 + b.c, which rounding may turn below zero, where atan2 is pi.
+    # With a vacancy a = 0 the angle is 2 atan2(0, 1 + b.c): 2 pi instead of 0 if rounding makes 1 + b.c negative.
     return np.where(_present(a) & _present(b) & _present(c), angle, 0.0)
 
 
@@ -65,31 +65,34 @@ def wall_tilt(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float 
 
         tilt = atan2(sum w m.e2, sum w m.e1),  w = 1 - (m.k)^2
 
-    over the sites nearer to this wall than to any other of the row. (e1, e2, k) is the right-handed frame of
-    `textures.frame.plane_axes`: for k = z, atan2(m_y, m_x); for k = x, atan2(m_z, m_y); for k = y, atan2(m_x, m_z).
-    Reversing k changes the sign. Which wall, and NaN, as in `wall_position`; NaN also if the sum vanishes, as in a
-    wall without in-plane moments.
+    The sums run over the sites nearer to this wall than to any other of the row. (e1, e2, k) is the right-handed frame
+    of `textures.frame.plane_axes`: for k = z, atan2(m_y, m_x); for k = x, atan2(m_z, m_y); for k = y, atan2(m_x, m_z).
+    Reversing k changes the sign. The wall is chosen as in `wall_position`. NaN if there is none, or if the sums vanish,
+    as for a wall without in-plane moments.
     """
     m = _square(m)
     e1, e2, k = plane_axes(easy_axis, "easy_axis")
     total = np.zeros(3)
     for y, _, (low, high) in _walls(m, easy_axis, near):
         sites = m[low:high, y]
-        # A vacancy has w = 1 but adds nothing.
+        # A vacancy has w = 1 and m = 0: it contributes nothing.
         total = total + ((1.0 - (sites @ k) ** 2)[:, None] * sites).sum(axis=0)
     along = (float(total @ e1), float(total @ e2))
     return math.atan2(along[1], along[0]) if math.hypot(*along) > ROUNDING else math.nan
 
 
 def _walls(m: NDArray, easy_axis: Sequence[float], near: float | None) -> list[tuple[int, float, tuple[int, int]]]:
-    """(y, position, range of sites nearer to it than to another crossing) of the wall of every row that has one."""
+    """The wall of each row that has one: (y, position, (low, high)).
+
+    The sites low <= x < high are nearer to this crossing than to any other of the row.
+    """
     target = -np.inf if near is None else number("near", near)
     *_, k = plane_axes(easy_axis, "easy_axis")
     present = _present(m)
     along = m @ k
     across = np.linalg.norm(m - along[..., None] * k, axis=-1)
-    # artanh(p) = log((1 + p)/sqrt(1 - p^2)), with the root taken from the transverse components, which keep their
-    # digits where p has rounded to 1.
+    # artanh(p) = log((1 + p)/sqrt(1 - p^2)). The root is computed from the components perpendicular to k, because
+    # 1 - p^2 has lost its digits where p is rounded to 1.
     u = np.sign(along) * (np.log1p(np.abs(along)) - np.log(np.maximum(across, 1e-150)))
     u[np.abs(along) < ROUNDING] = 0.0
 
@@ -107,9 +110,10 @@ def _walls(m: NDArray, easy_axis: Sequence[float], near: float | None) -> list[t
 
 
 def _sign_changes(x: NDArray, u: NDArray) -> list[float]:
-    """Positions, ascending, where u(x) changes sign.
+    """Positions, ascending, where u changes sign; x, u: (n,), positions and values.
 
-    Zeros of u count if they separate values of opposite sign, or if there is a single one at either end.
+    A zero, or several in succession, is one change of sign if the values on both sides have opposite signs. A single
+    zero at either end counts as well.
     """
     definite = np.flatnonzero(u)
     if definite.size == 0:
@@ -139,8 +143,8 @@ def skyrmion_center(
     joins or leaves.
 
     `charge` +1 or -1 is the sign of m_z in the core; None takes the sign opposite to the sum of m_z over the open
-    edges (all sites if there is no open edge). `periodic` as in `topological_charge`: the core may then lie across the
-    seam, and the centre is in [0, n). NaN for a chain and where nothing is reversed.
+    edges (all sites if there is no open edge). `periodic` as in `topological_charge`: the core may then extend across
+    the edge from the last site to the first, and the centre is in [0, n). NaN for a chain, and if nothing is reversed.
 
     Source: the weights of Xu et al. (see `thresholded_center`) with threshold zero, restricted to one region.
     """
@@ -150,7 +154,7 @@ def skyrmion_center(
     if reversed_z is None:
         return np.full(2, np.nan)
     weight = np.maximum(reversed_z, 0.0)
-    # Turn a periodic lattice so that no seam cuts the core.
+    # Shift the sites of a periodic lattice cyclically, so that the core does not extend across its edge.
     shift = np.array([_to_middle(weight, axis, target) if "xy"[axis] in periodic else 0 for axis in (0, 1)])
     weight = np.roll(weight, shift, axis=(0, 1))
     if target is not None:
@@ -211,7 +215,10 @@ def _reversed(m: ArrayLike, charge: int | None, periodic: str) -> NDArray[np.flo
 
 
 def _to_middle(weight: NDArray, axis: int, target: NDArray | None) -> int:
-    """Sites by which to turn `axis` so that `target`, or else the circular mean of the weight, is in the middle."""
+    """Number of sites by which to shift `axis` cyclically so that `target` is in the middle.
+
+    Without a target, the circular mean of the weight takes its place.
+    """
     n = weight.shape[axis]
     if target is None:
         circle = np.exp(2j * np.pi * np.arange(n) / n) @ weight.sum(axis=1 - axis)

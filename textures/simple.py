@@ -10,12 +10,15 @@ from textures._arguments import choice, lattice_shape, length, number
 from textures._arguments import direction as unit
 from textures.frame import plane_axes
 
-# Mixed into the seed, so that thermal noise seeded with the same number is independent of the state it starts from.
+# Added to the user's seed, so that other random numbers made from the same seed are independent of this texture.
 STREAM = 0x74657874  # "text"
 
 
 def uniform(shape: Sequence[int], direction: Sequence[float] = (0, 0, 1)) -> NDArray[np.float64]:
-    """Every moment along `direction`, which need not be normalised; ValueError if it is zero."""
+    """Every moment along `direction` (three numbers, not all zero, need not be normalised): (nx, 3) or (nx, ny, 3).
+
+    Raises ValueError for impossible arguments.
+    """
     return np.tile(unit("direction", direction), (*lattice_shape(shape), 1))
 
 
@@ -43,7 +46,8 @@ def spiral(
     if along >= len(sizes):
         raise ValueError(f"axis must be 'x' on a chain of shape {sizes}, got {axis!r}")
     s = np.arange(sizes[along]) / length("period", period)
-    angle = 2.0 * np.pi * (s % 1.0) + number("phase", phase)  # whole turns dropped: a long spiral keeps its digits
+    # Whole turns are subtracted before the multiplication, so that the angles of a long spiral keep their digits.
+    angle = 2.0 * np.pi * (s % 1.0) + number("phase", phase)
     line = np.cos(angle)[:, None] * e1 + np.sin(angle)[:, None] * e2
     if len(sizes) == 2:
         line = np.expand_dims(line, 1 - along)
@@ -51,10 +55,10 @@ def spiral(
 
 
 def random(shape: Sequence[int], seed: int = 0) -> NDArray[np.float64]:
-    """Independent moments, uniform on the sphere (m_z uniform in [-1, 1], as Archimedes showed).
+    """Independent random moments, uniformly distributed on the sphere: (nx, 3) or (nx, ny, 3).
 
-    The same `seed` (an integer, 0 or more) gives the same state: NumPy's counter-based Philox generator. Raises
-    ValueError for another seed.
+    m_z is uniform in [-1, 1], the azimuth in [0, 2 pi). The same `seed` (an integer, 0 or more) gives the same moments
+    (NumPy's counter-based Philox generator). Raises ValueError for another seed or an impossible shape.
     """
     sizes = lattice_shape(shape)
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:

@@ -17,7 +17,7 @@ def skyrmion(
     helicity: float = 0.0,
     charge: int = -1,
 ) -> NDArray[np.float64]:
-    """Skyrmion whose wall is a 360-degree wall wound around the centre; moments (nx, ny, 3).
+    """Skyrmion with the profile of a 360-degree wall along every line through its centre; moments (nx, ny, 3).
 
         m = (sin theta cos(phi + helicity), sin theta sin(phi + helicity), -charge cos theta)
         theta(r) = 2 atan2(sinh(radius/wall_width), sinh(r/wall_width))
