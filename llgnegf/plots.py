@@ -47,7 +47,10 @@ SETTINGS: Any = {
 
 
 def plot(run: Run, path: str | Path) -> None:
-    """Draw a run into `path` (.png, .pdf, .svg by its ending).  RunError without frames, FileError for disk trouble."""
+    """Draw a run into the file `path`, whose ending (.png, .pdf, .svg, ...) selects the format.
+
+    Raises RunError for a run without frames, DeckError for an unknown ending, FileError for disk trouble.
+    """
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet: nothing to draw")
     path = Path(path)
@@ -140,7 +143,7 @@ def _integer_sites(ax, n: int) -> None:
 
 
 def _trajectory(run: Run) -> Figure:
-    """A chain or one moment: moments, energies, and what the wall and the electrons do."""
+    """A chain or one moment against time: moments, wall position and tilt, energies, torque of the electrons."""
     deck = run.deck
     unit = deck.units.label
     time = run.times
@@ -211,7 +214,7 @@ def _edges(time: np.ndarray) -> np.ndarray:
 
 
 def _legend_above(ax) -> None:
-    """A legend that hides no curve; six entries fit."""
+    """A legend above the axes, where it covers no curve; it has room for six entries."""
     place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
     ax.legend(**place, ncols=6, handlelength=1.8, columnspacing=0.7, handletextpad=0.4)
 
@@ -237,7 +240,8 @@ def _torque_norms(run: Run) -> dict[str, np.ndarray]:
 
 
 def _pumped_panels(run: Run, left, right) -> list:
-    """Currents into the leads, by spin along z, and how adiabatic the electrons are."""
+    """Currents into the leads by spin along z, and two ratios that must be small: first order over adiabatic density,
+    and rate of the motion over level width."""
     unit = run.deck.units.label
     time = run.times
     charge, spin = np.asarray(run["current_charge"]), np.asarray(run["current_spin"])[..., 2]

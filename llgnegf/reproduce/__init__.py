@@ -16,11 +16,13 @@ from llgnegf.reproduce.panels import Figure
 
 @dataclass(frozen=True)
 class Target:
-    """A figure by name: what it shows, who makes it, its group, and whether it keeps run files beside the figure.
+    """A figure that `reproduce` can make.
 
-    make(track), or make(track, folder, progress) where run files are kept.  Groups: "all" (the geometric-torque paper),
-    "beyond" (what goes beyond it), "xu" (the skyrmion-pump paper), "xu_short" (the same small),
-    "xu_readings" (other readings of it).
+    title: what it shows; make: the function that returns it, called as make(track), or as make(track, folder, progress)
+    if keeps_runs, i.e. if it keeps run files in the folder of the figure.  track(items) iterates over `items` and shows
+    a progress bar.  group: "all" (the geometric-torque paper), "beyond" (results beyond that paper), "xu" (the
+    skyrmion-pump paper), "xu_short" (the same on a smaller lattice), "xu_readings" (other interpretations of that
+    paper).
     """
 
     title: str
@@ -30,7 +32,7 @@ class Target:
 
     @property
     def beyond(self) -> bool:
-        """Whether it goes beyond the papers."""
+        """Whether it shows results that are not in the papers."""
         return self.group == "beyond"
 
 
@@ -80,10 +82,9 @@ GROUPS = tuple(dict.fromkeys(target.group for target in TARGETS.values()))
 
 
 def choose(names: Sequence[str]) -> list[str]:
-    """Names of targets meant by `names`, which may be groups: "all", "beyond", "xu", "xu_short", "xu_readings"; none
-    means all.
+    """Names of targets for `names`, each the name of a target or of a group (`Target.group`); without names, "all".
 
-    DeckError for an unknown name, with the nearest known one.
+    Raises DeckError for an unknown name, with the most similar known one.
     """
     from llgnegf.deck.messages import close_to
 
@@ -102,7 +103,11 @@ def choose(names: Sequence[str]) -> list[str]:
 
 
 def reproduce(names: Sequence[str], folder: str | Path, progress: bool = False) -> list[Path]:
-    """Write data and picture of the named figures into `folder`; returns the paths."""
+    """Write data (CSV) and picture (PNG) of the named figures into `folder`; returns the paths of the files.
+
+    names: as in `choose`; progress: show progress bars, and print files and findings.
+    Raises DeckError for an unknown name, FileError for disk trouble.
+    """
     written: list[Path] = []
     for name in choose(names):
         target = TARGETS[name]

@@ -1,4 +1,7 @@
-"""Beyond Bajpai and Nikolic: the same panels to all orders in the frequency, and the wall that moves by itself."""
+"""Results beyond Bajpai and Nikolic: their panels to all orders in the frequency, and a field-driven wall.
+
+The moments of that wall follow their LLG equation, with the electrons' back-action.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from llgnegf.simulation import run
 
 
 def _with_frequencies(x, frozen, exact, style) -> list[Curve]:
-    """The expansion in omega beside the exact result at each frequency."""
+    """Curves of the first order in omega (`frozen`) and of the exact result at each frequency (`exact[frequency]`)."""
     curves = [Curve("first order in $\\omega$", x, frozen, style)]
     for frequency, line in zip(FREQUENCIES, FREQUENCY_STYLES, strict=True):
         curves.append(Curve(rf"exact, $\hbar\omega$ = {frequency:g}", x, exact[frequency], line))
@@ -33,7 +36,7 @@ def _with_frequencies(x, frozen, exact, style) -> list[Curve]:
 
 
 def exact_fig2(track: Track) -> Figure:
-    """Fig. 2 (sum of the torques) from the exact density matrix."""
+    """Fig. 2, sum of the torques, from the exact density matrix."""
     couplings = np.linspace(0.05, 1, 20)
     frozen: dict = {}
     exact: dict = {}
@@ -58,6 +61,7 @@ def exact_fig2(track: Track) -> Figure:
 
 
 def _exact_profiles(wall: str, track: Track) -> Figure:
+    """Sum of the torques on each site of a wall, from the exact density matrix."""
     cases = [(coupling, J) for coupling in (0.0, 1.0) for J in EXCHANGES]
     panels = []
     letters = iter("abcdefgh")
@@ -91,6 +95,7 @@ def exact_fig_s1(track: Track) -> Figure:
 
 
 def _exact_totals(wall: str, track: Track) -> Figure:
+    """Spin currents into the leads against J_sd, and over the bonds at J_sd = 0.1, from the exact density matrix."""
     exchanges = np.geomspace(0.05, 20, 33)
     frozen, exact = [], {f: [] for f in FREQUENCIES}  # type: ignore[var-annotated]
     for J in track(exchanges):
@@ -159,7 +164,7 @@ def exact_fig_s3(track: Track) -> Figure:
 
 
 def free_wall(track: Track) -> Figure:
-    """The wall driven by a field through its own LLG equation, with the torque of the electrons by origin."""
+    """A field-driven wall with the electrons' back-action: torque of the electrons by origin along the motion."""
     deck = load_deck("wall_in_wire")
     with tempfile.TemporaryDirectory() as folder:
         for _ in track([deck.name]):

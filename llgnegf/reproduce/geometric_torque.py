@@ -1,8 +1,8 @@
 """The figures of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), from shipped decks.
 
-Every torque is shown per hbar omega (it is linear in omega here), spin currents per omega; a positive bond current
-flows along +x, a positive lead current into the lead.  The paper's split (geometric, sea, surface) exists for steady
-precession only.
+Torques are divided by hbar omega, spin currents by omega: to first order both are proportional to omega.  A bond
+current is positive along +x, a lead current into the lead.  The paper's split (geometric, sea, surface) exists for
+steady precession only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ FREQUENCY_STYLES: list[dict[str, Any]] = [
 
 
 class System:
-    """A shipped deck with changes: its device, moments and axis."""
+    """Device, moments (n, 3) and axis of precession of a shipped deck.
+
+    name: of the deck; changes: values of its keys by dotted name.  axis: unit vector (3,).
+    """
 
     def __init__(self, name: str, **changes: Any) -> None:
         deck: Deck = load_deck(name, {key.replace("__", "."): value for key, value in changes.items()})
@@ -53,7 +56,7 @@ class System:
 
     @property
     def velocity(self) -> np.ndarray:
-        """dm/dt at omega = 1."""
+        """dm/dt for omega = 1, (n, 3)."""
         return np.cross(self.axis, self.m)
 
     def torques(self) -> dict[str, np.ndarray]:
@@ -71,7 +74,7 @@ class System:
         return torque(exact.spin_nonadiabatic, self.m, self.sd_exchange) / frequency
 
     def currents(self) -> Currents:
-        """Flows/omega by origin."""
+        """Charge and spin flow divided by omega, by origin."""
         return precession_currents(self.device, self.m, self.axis, 1.0)
 
     def components(self, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +83,7 @@ class System:
 
 
 def both_couplings(coupling: float) -> dict[str, float]:
-    """Overrides that bind both leads with the same hopping."""
+    """Changes of a deck that give both leads the same coupling."""
     return {"electrons.lead.0.coupling": coupling, "electrons.lead.1.coupling": coupling}
 
 
@@ -147,7 +150,7 @@ def phase_shift_torque(sd_exchange: float, coupling: float, energy: float = 0.0)
     D is the difference of the scattering phases of the two spins, arg(E - J - Sigma) - arg(E + J - Sigma).
     """
     sigma = 2 * chain_self_energy(energy, 1.0, coupling)[0]
-    # A closed level lies on the real axis; it is approached from the retarded side.
+    # For coupling 0 the argument is real; the tiny imaginary part selects the limit from above.
     tiny = 1e-300j
     phase = np.angle(energy - sd_exchange - sigma + tiny) - np.angle(energy + sd_exchange - sigma + tiny)
     return float(2 * phase - np.sin(2 * phase)) / (4 * np.pi), float(1 - np.cos(2 * phase)) / (4 * np.pi)
@@ -162,7 +165,7 @@ def wide_band_geometric(sd_exchange: float, coupling: float) -> float:
 
 
 def profiles(wall: str, track: Track) -> Figure:
-    """Per-site torque of a wall, closed and open, weak and strong exchange."""
+    """Torque on each site of a wall, by origin: without and with leads, for weak and strong exchange."""
     cases = [(coupling, J, kind) for coupling in (0.0, 1.0) for kind in ("FL", "DL") for J in EXCHANGES]
     results = {}
     for coupling, J in track([(c, J) for c in (0.0, 1.0) for J in EXCHANGES]):
@@ -184,6 +187,7 @@ def _wall_name(wall: str) -> str:
 
 
 def _torque_panel(key, kind, title, xlabel, curves, extra="") -> Panel:
+    """A panel of torques of this kind (FL or DL) over hbar omega, with `extra` as a further factor in the divisor."""
     divisor = r"\hbar\omega" + (rf"\,{extra}" if extra else "")
     return Panel(key, title, xlabel, rf"$T^{{\mathrm{{{kind}}}}}/{divisor}$", curves)
 
@@ -202,7 +206,7 @@ def fig_s1(track: Track) -> Figure:
 
 
 def totals(wall: str, track: Track) -> Figure:
-    """Total torque against J_sd with the pumped currents; bond currents by origin at J_sd = 0.1."""
+    """Total torque and pumped currents against J_sd; bond currents by origin at J_sd = 0.1."""
     exchanges = np.geomspace(0.02, 20, 61)
     names = ("surface", "geometric", "geometric, in plane", "pumped (leads)", "spin-motive force")
     curves: dict[str, list[float]] = {name: [] for name in names}
@@ -263,7 +267,7 @@ def fig_s2(track: Track) -> Figure:
 
 
 def fig_s3(track: Track) -> Figure:
-    """Local and outflowing spin current against the wall width, N = 21."""
+    """Spin current over one bond and into the right lead against the width of the wall, 21 sites."""
     widths = np.arange(1, 16, dtype=float)
     shown = {w: _wide("precessing_wall", w).m[:, 1] for w in (1.0, 15.0)}
     sites = np.arange(1, 22)

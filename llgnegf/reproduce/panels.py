@@ -18,7 +18,7 @@ from llgnegf.runfile.disk import disk_errors
 
 @dataclass(frozen=True)
 class Curve:
-    """One named curve: x, y of equal length and how to draw it."""
+    """One named curve: x, y of equal length; style: keyword arguments of matplotlib's `plot`."""
 
     name: str
     x: Sequence[float] | np.ndarray
@@ -28,7 +28,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves over one pair of axes; `key` is the paper's letter."""
+    """Curves in one pair of axes; `key` is the letter of the panel in the paper; log_x: logarithmic x axis."""
 
     key: str
     title: str
@@ -40,7 +40,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels in `columns` columns, row by row; `findings`: what to tell beside the picture, a line each."""
+    """Panels in `columns` columns, row by row; `findings`: lines of text that `reproduce` prints with the figure."""
 
     title: str
     panels: list[Panel]
@@ -48,7 +48,10 @@ class Figure:
     findings: tuple[str, ...] = ()
 
     def write(self, folder: Path, name: str) -> list[Path]:
-        """NAME.csv (panel, curve, x, y) and NAME.png in `folder`; returns the paths.  FileError for disk trouble."""
+        """Write NAME.csv (columns panel, curve, x, y) and NAME.png into `folder`; returns both paths.
+
+        Raises FileError for disk trouble.
+        """
         table, picture = folder / f"{name}.csv", folder / f"{name}.png"
         with disk_errors(table, "write the data"):
             folder.mkdir(parents=True, exist_ok=True)

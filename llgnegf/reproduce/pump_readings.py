@@ -1,17 +1,17 @@
-"""Two other readings of the skyrmion pump of Xu et al.: the transfer torque of the pumped spin current alone, and
-s_D at one energy.  What the paper states of the motion is compared with both in `findings`.
+"""Two other interpretations of the skyrmion pump of Xu et al., and how the paper's statements on the motion compare.
 
-Transfer torque: the skyrmion is held, the gates pump (first order, Eq. (40)), and the spin current into the right lead
-acts on classical moments as the torque of S. Zhang and Z. Li, PRL 93, 127204 (2004), with beta = 0.  Its velocity is
-that of the balance of spin, S dm/dt = div Q (sign: T = (flow out) - (flow in), T = J_sd s x m): a spin flow q along m
-per row, Q_x = q m, gives S dm/dt = q dm/dx = -S u dm/dx with
+Transfer torque: the current is that pumped by the gates to first order, Eq. (40), with the moments held fixed.  The
+spin current into the right lead then acts on classical moments as the torque of S. Zhang and Z. Li, PRL 93, 127204
+(2004), with beta = 0.  Its velocity u follows from the balance of spin, S dm/dt = div Q (T = (flow out) - (flow in),
+T = J_sd s x m).  A spin flow q per row along x, polarised along m, is Q_x = q m and gives S dm/dt = q dm/dx, which is
+-S u dm/dx with
 
-    u = -q/S,     q = I_s,z/n_y  at the uniform end of the lattice, where m = z.
+    u = -q/S,     q = I_s,z/n_y  at the end of the lattice, where the texture is uniform and m = z.
 
-For J_sd < 0 the spins are carried against m, so that the texture goes with the electrons.
+For J_sd < 0 the electrons' spins are antiparallel to m, and the texture moves in the direction of the electrons.
 
-Single energy: E = 1.9 is not called a Fermi energy in the paper; here it is the one energy at which the integrand of
-s_D, Eq. (33), is taken.
+Single energy: the paper does not call E = 1.9 a Fermi energy.  Here s_D is the integrand of Eq. (33) at this energy
+alone.
 """
 
 from __future__ import annotations
@@ -51,23 +51,25 @@ from textures import skyrmion_center
 Track = Callable[[Iterable], Iterable]
 Array = NDArray[np.float64]
 
-# Of the particles pumped per cycle: levels that pass E_F are spikes in time, far narrower than any fixed step.
+# Allowed error of the number of particles pumped in one cycle.  A narrow level that passes E_F pumps in a short pulse.
 _CHARGE_TOLERANCE = 0.02
-# Electrons that may be missing in one part of it: a level that passes E_F between two instants leaves nearly one.
+# Allowed difference, in one part of the cycle, between the electrons that left the device and the change of those in
+# it.  It is nearly 1 if the instants miss the pulse of one level.
 _LOST_ELECTRONS = 0.2
-# How often a part is halved in search of them.
+# How often a part of the cycle is halved to resolve such a pulse.
 _HALVINGS = 24
-# Longest step of the moments, hbar/E0.
+# Longest time step of the moments, hbar/E0.
 _STEP = 0.1
 _DASHED = {"linestyle": (0, (3.5, 1.5))}
 
 
 @dataclass(frozen=True)
 class Cycle:
-    """What the gates alone pump into the right lead in one cycle, the moments held, frequency 1 (it scales).
+    """Currents that the gates alone pump into the right lead in one cycle, with the moments held fixed.
 
-    phase, weight: (n,) instants t/T and their weights, which sum to 1, on which the cycle is integrated.
-    charge, spin: (n,) particles and spin along z per time.  parts: equal parts of the cycle whose means are wanted.
+    They are those for frequency 1; at other frequencies they are proportional to it.
+    phase, weight: (n,) instants t/T at which the cycle is evaluated, and their weights, with sum 1.
+    charge, spin: (n,) particles and spin along z per time; parts: number of equal parts over which means are taken.
     """
 
     phase: Array
@@ -89,17 +91,20 @@ class Cycle:
         return float(2 * np.pi * (self.weight * self.charge).sum())
 
     def reversed(self) -> Cycle:
-        """With the phase of the gates reversed: V(t) -> V(-t), so that I(t) -> -I(-t) exactly."""
+        """The cycle for the reversed phase of the gates: V(t) -> V(-t), so that I(t) -> -I(-t) exactly."""
         return Cycle(1 - self.phase[::-1], self.weight[::-1], -self.charge[::-1], -self.spin[::-1], self.parts)
 
 
 def held_cycle(device: Device, deck: Deck, m: Array, parts: int, tolerance: float = _CHARGE_TOLERANCE) -> Cycle:
-    """A cycle of the gates of `deck` around the moments m in `parts` parts; `tolerance` in particles.
+    """Currents in one cycle of the gates of `deck` with the moments m (nx, ny, 3) held fixed.
 
-    A narrow level that passes E_F pumps in a spike that no instant may come near.  But the device then holds one
-    electron less or more, which the poles of the Fermi function see whatever its width: parts of the cycle over which
-    the electrons that left do not account for those held are halved.  (The leads' ends store some too, smoothly.)
-    Raises ToleranceError where that does not end.
+    parts: number of parts of the cycle over which means are wanted; tolerance: allowed error of the pumped particles.
+
+    A narrow level that passes E_F pumps in a pulse so short that all instants may miss it.  The number of electrons in
+    the device then changes by one, which the sum over poles of the Fermi function gives for any width of the level.
+    So parts of the cycle are halved if the electrons that left and the change of those in the device do not add up to
+    zero.  (The sum is not exactly zero, because the first sites of the leads store electrons too.)
+    Raises ToleranceError if many halvings do not suffice.
     """
     assert deck.electrons is not None
     gates = Gates(deck.electrons.gate, deck.lattice.shape)
@@ -131,12 +136,19 @@ def held_cycle(device: Device, deck: Deck, m: Array, parts: int, tolerance: floa
         if not lost.any():
             return Cycle(times / period, weights / period, values[:, 0], values[:, 1], parts)
         edges = np.sort(np.concatenate([edges, (edges[:-1] + edges[1:])[lost] / 2]))
-    raise ToleranceError(f"a level passes the Fermi energy in less than {period / parts / 2**_HALVINGS:.0e} hbar/E0")
+    raise ToleranceError(
+        f"a level passes the Fermi energy in less than {period / parts / 2**_HALVINGS:.0e} hbar/E0, too fast for the "
+        "integral of the current over a cycle: use another amplitude of the gates or another electrons.fermi_energy"
+    )
 
 
 @dataclass(frozen=True)
 class TransferTorque:
-    """Classical moments in a current: dm/dt at a site is linear in u there, so that u = 0, x and y give all."""
+    """Classical moments under the torque of a current.
+
+    dm/dt on a site is a linear function of the velocity u there: it follows from those for u = 0 (`at_rest`) and for
+    unit vectors u along x and y (`along`).  m: (nx, ny, 3), initial moments.
+    """
 
     at_rest: Magnet
     along: tuple[Magnet, Magnet]
@@ -144,7 +156,7 @@ class TransferTorque:
 
     @classmethod
     def of(cls, scale: Scale) -> TransferTorque:
-        """For the moments of `scale`, relaxed as in the pump."""
+        """For the deck of `scale`, with its initial moments."""
         unit = [
             build_magnet(scale.system(**{"magnet.zhang_li": {"velocity": u, "beta": 0.0}}))
             for u in ([1.0, 0.0], [0.0, 1.0])
@@ -153,9 +165,10 @@ class TransferTorque:
         return cls(build_magnet(deck), (unit[0], unit[1]), initial_moments(deck))
 
     def trajectory(self, u: Array, period: float, periods: int) -> Array:
-        """Displacement of the skyrmion at the ends of the parts of each period, (periods N + 1, 2).
+        """Displacement of the skyrmion at t = 0 and after each part of each period, (periods N + 1, 2).
 
-        u: velocity over the N parts of a period, (N, 2) for all sites or (N, nx, ny, 2), lattice constants per time.
+        u: velocity in each of the N parts of a period, the same on all sites (N, 2) or (N, nx, ny, 2), lattice
+        constants per time.  period: of the gates, time.
         """
         magnet, step = self.at_rest, get("rk4").step
         parts = len(u)
@@ -180,13 +193,16 @@ class TransferTorque:
 
 
 def uniform_velocity(cycle: Cycle, deck: Deck) -> Array:
-    """u of the spin current into the right lead, spread over the rows: (parts, 2)."""
+    """u from the spin current into the right lead, divided equally among the rows: (parts, 2)."""
     u = -cycle.means(cycle.spin) / (deck.lattice.shape[1] * deck.magnet.spin)
     return np.stack([u, np.zeros_like(u)], axis=1)
 
 
 def local_velocity(device: Device, deck: Deck, m: Array, cycle: Cycle, track: Track = iter) -> Array:
-    """u_i = -(Q_i . m_i)/S of the spin flow over the bonds of site i (means of both sides): (parts, nx, ny, 2)."""
+    """u_i = -(Q_i . m_i)/S, (parts, nx, ny, 2), with the spin flow Q_i at site i.
+
+    Q_i is the mean of the flows over the two bonds of the site along x, and along y.
+    """
     assert deck.electrons is not None
     gates = Gates(deck.electrons.gate, deck.lattice.shape)
     period = 2 * np.pi / deck.electrons.gate[0].frequency
@@ -206,15 +222,15 @@ def local_velocity(device: Device, deck: Deck, m: Array, cycle: Cycle, track: Tr
 
 
 def lag(centre: Array, current: Array) -> float:
-    """By how much of a period (0 to 1) the first harmonic of `centre` (periods N + 1,) is behind `current` (N,).
+    """Delay of the first harmonic of `centre` (periods N + 1,) against `current` (N,), as a part of a period, 0 to 1.
 
-    Over the second half of the periods, the drift taken off.  The current is the mean of each part of a period, the
-    centre is taken in the middle of each.
+    The second half of the periods counts, after subtraction of the drift.  `current` holds the means over the N parts
+    of a period; the centre is interpolated to the middle of each.
     """
     parts = len(current)
     late = centre[len(centre) // parts // 2 * parts :]
     n = np.arange(len(late) - 1)
-    # The straight line through the ends: a fitted one would take some of the oscillation with it.
+    # The drift is the straight line through the end points; a fitted line would contain some of the oscillation.
     middles = (late[1:] + late[:-1]) / 2 - (late[-1] - late[0]) * (n + 0.5) / len(n)
     wave = np.exp(-2j * np.pi * n / parts)
     turned = np.angle((current * wave[:parts]).sum()) - np.angle((middles * wave).sum())
@@ -235,7 +251,11 @@ def _vector(v: Array) -> str:
 
 @dataclass(frozen=True)
 class Extent:
-    """How far the study of the transfer torque goes; `local`: the current as it flows site by site too (long)."""
+    """Extent of the study of the transfer torque.
+
+    amplitudes, frequencies: of the gates; parts: of each period; periods: of each motion; local: also the motion under
+    the local spin flow on each site, which takes long.
+    """
 
     amplitudes: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4)
     shown: tuple[float, ...] = (0.4, 0.8, 1.2)  # whose motion is drawn; 0.8 among them
@@ -329,7 +349,7 @@ def transfer_torque(track: Track, scale: Scale = SHORT, extent: Extent | None = 
 
 
 def _findings(extent, cycles, coarse, paths, back, slow, local) -> tuple[str, ...]:
-    """Claims of the paper beside what comes out."""
+    """Statements of the paper on the motion, each followed by the numbers found here."""
     step = 2 * np.pi / extent.parts
     main = paths[0.8]
     lags = {V: lag(paths[V][:, 0], cycles[V].means(cycles[V].charge)) for V in extent.shown}
@@ -388,7 +408,7 @@ def single_energy_path(scale: Scale, amplitude: float, phase: float, periods: in
 def single_energy(
     track: Track, scale: Scale = FULL, amplitudes: tuple[float, ...] = (0.4, 0.8, 1.2), periods: int = 8
 ) -> Figure:
-    """Motion in the field of s_D at the one energy E = 1.9."""
+    """Motion in the field of s_D at the single energy E = 1.9."""
     steps = scale.steps
     quarter = np.pi / 2
     cases = [(V, quarter) for V in amplitudes] + [(0.8, -quarter)]

@@ -2,15 +2,19 @@
 
 Their coupling +J sigma.m with J = 2 is `sd_exchange` = -2 here.  Two kinds of dynamics are drawn:
 
-* "consistent": first order with the moments' own motion fed back, back-action of Hellmann and Feynman;
-* "letter": what the paper prints, the frozen Green's function alone and s_D = <sigma>/2.
+* "consistent": electrons to first order in the velocities of moments and gates, with the full field J_sd s
+  (Hellmann-Feynman) as back-action;
+* "letter": the equations as printed, with the adiabatic density alone and s_D = <sigma>/2, half of that field.
 
-Signs are those of the energy in both: its field is -dE/dm of moments and electrons together, the damping lowers it.
-Their Eq. (39) turns s_D round against their own Eqs. (8), (10) and (17); it is not followed there.  Nor is the sense of
-precession: here dm/dt = m x dE/dm, there - m x dE/dm, at order 0 the mirror image in y, at order 1 another motion.
+Two differences from the paper concern both kinds.
+* The effective field is B = -dE/dm, with the energy E of moments and electrons, so that damping lowers E.  In their
+  Eq. (39) the sign of s_D is the opposite of that in their Eqs. (8), (10) and (17).
+* Here dm/dt = m x dE/dm (S = 1, without damping), in the paper -m x dE/dm.  At order 0 the two motions are mirror
+  images in y, at order 1 they are not.
 
-Their Eq. (40) is `lead_currents` with the i and the 1/2pi it lacks in print: the gates alone pump.  Simulations go to
-run files in a folder beside the figures; those that are there already are read, and continued where they stopped.
+`Device.lead_currents` is their Eq. (40) with two factors that are missing in print: Gamma = i (Sigma - Sigma^+), and
+1/2pi.  Currents are those pumped by the gates alone unless a curve says otherwise.  Simulations are stored as run files
+in a folder beside the figures; existing ones are read, and continued if they stopped early.
 """
 
 from __future__ import annotations
@@ -36,16 +40,16 @@ from llgnegf.simulation import resume, run
 Track = Callable[[Iterable], Iterable]
 Array = NDArray[np.float64]
 
-# Run files of the figures lie in this folder beside them.
+# Folder of the run files, in the folder of the figures.
 RUNS = "xu_runs"
-# Instants per period of a current that needs no simulation.
+# Instants per period for currents that need no simulation: without the skyrmion, and with the moments held fixed.
 _SMOOTH, _HELD = 96, 48
 
 CONSISTENT, LETTER = "consistent", "letter"
 DYNAMICS: dict[str, dict[str, object]] = {
     CONSISTENT: {"electrons.order": 1, "electrons.velocity_feedback": True, "electrons.back_action": 1.0},
     LETTER: {"electrons.order": 0, "electrons.velocity_feedback": False, "electrons.back_action": 0.5},
-    # Between the two: pushed by the gates to first order, not braked by the electrons.
+    # Between the two: first order in the velocities of the gates only, so that the electrons do not damp the moments.
     "explicit": {"electrons.order": 1, "electrons.velocity_feedback": False, "electrons.back_action": 1.0},
 }
 DASHES = {CONSISTENT: "-", LETTER: (0, (3.5, 1.5))}
@@ -60,21 +64,25 @@ COLOURS = (SKY, GREEN, BLUE, ORANGE, RED)
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a reproduction is.  `periods`, `short_periods`: of the gates, for frequency 1 and the lower ones."""
+    """Size of a reproduction: its deck, and amplitudes, frequencies and numbers of periods of the gates.
+
+    periods: of a simulation; held_periods: of the current with the moments held fixed; energies: number of energies in
+    Fig. 3; changes: values of keys of the deck by dotted name.
+    """
 
     deck: str
     amplitudes: tuple[float, ...] = (0.4, 0.6, 0.8, 1.0, 1.2)
     frequencies: tuple[float, ...] = (0.2, 0.5, 1.0)
     periods: int = 4
     held_periods: int = 4
-    steps: int = 72  # per period at frequency 1; slower gates have more of the same length
-    finer: int = 4  # times as many where the gates push the moments, which resonances do hard and briefly
+    steps: int = 72  # per period at frequency 1; at lower frequencies more steps of the same length
+    finer: int = 4  # factor in the number of steps at order 1, where resonances cause short, strong torques
     frames: int = 24  # per period
     energies: int = 321
     changes: dict[str, object] = field(default_factory=dict)
 
     def system(self, **changes: object) -> Deck:
-        """The deck with changes, dots written as double underscores."""
+        """The deck with these changes; in names of keys two underscores stand for a dot."""
         return load_deck(self.deck, {**self.changes, **{k.replace("__", "."): v for k, v in changes.items()}})
 
 
@@ -93,8 +101,11 @@ def pump_deck(
     phase: float = np.pi / 2,
     periods: int | None = None,
 ) -> Deck:
-    """The deck of one simulation."""
-    # Steps of all frequencies are alike, and so are the frames of one period.
+    """The deck of one simulation.
+
+    periods: of the gates, default `scale.periods`; phase: of the second gate against the first, radians.
+    """
+    # About the same step for all frequencies, and the same number of frames in each period.
     steps = scale.steps * (1 if dynamics == LETTER else scale.finer)
     per_frame = max(1, round(steps / scale.frames / frequency))
     step = 2 * np.pi / frequency / (per_frame * scale.frames)
@@ -111,14 +122,18 @@ def pump_deck(
 
 
 def simulate(path: Path, deck: Deck, progress: bool = False) -> Run:
-    """The run of `deck` in `path`: read if it is there, continued if it stopped early, else made."""
+    """The run of `deck` in the file `path`, which is read if complete, continued if it stopped early, else made.
+
+    Raises DeckError if the file is a run of another deck.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return run(deck, path, progress=progress)
     try:
         old = open_run(path)
         changed = changes_past(old.deck, deck)
-        if old.deck.run.save_every != deck.run.save_every:  # free for a run to go on with, but not these instants
+        # A run may be continued with another save_every, but the figure needs all frames at the same phases.
+        if old.deck.run.save_every != deck.run.save_every:
             changed["run.save_every"] = str(old.deck.run.save_every), str(deck.run.save_every)
         done = old.n_frames >= deck.n_frames
         old.close()
@@ -127,13 +142,13 @@ def simulate(path: Path, deck: Deck, progress: bool = False) -> Run:
             raise DeckError(f"{path} is of another deck ({what}): remove it, or choose another folder")
         return open_run(path) if done else resume(path, until=deck.run.duration, progress=progress)
     except FileError:
-        # Stopped before its first frame and checkpoint were written.
+        # It stopped before the first frame and the first checkpoint were written.
         return run(deck, path, overwrite=True, progress=progress)
 
 
 @dataclass(frozen=True)
 class Pumped:
-    """What the figures need of one run: t/T, currents into the right lead, centre of the core."""
+    """What the figures need of one run: t/T, currents into the right lead (1/time), centre of the skyrmion."""
 
     phase: Array  # t/T, (n,)
     charge: Array  # by the gates alone, Eq. (40), (n,)
@@ -143,12 +158,15 @@ class Pumped:
 
     @property
     def displacement(self) -> Array:
-        """Of the centre since t = 0, (n, 2)."""
+        """Displacement of the centre since t = 0, (n, 2), lattice constants."""
         return self.centre - self.centre[0]
 
 
 def right_current(device: Device, deck: Deck, times: Sequence[float] | Array, moments: Sequence[Array] | Array):
-    """(charge, spin along z) that the gates alone pump into the right lead, Eq. (40): (n, 2)."""
+    """Charge and spin along z that the gates alone pump into the right lead per time, Eq. (40): (n, 2).
+
+    times: (n,); moments: (nx, ny, 3) at each of them.
+    """
     assert deck.electrons is not None
     gates = Gates(deck.electrons.gate, deck.lattice.shape)
 
@@ -161,7 +179,7 @@ def right_current(device: Device, deck: Deck, times: Sequence[float] | Array, mo
 
 
 def pumped(folder: Path, scale: Scale, dynamics: str, progress: bool = False, **pump: Any) -> Pumped:
-    """One simulation, `pump_deck(scale, dynamics, **pump)`, made or read."""
+    """Results of the simulation `pump_deck(scale, dynamics, **pump)`, which is run unless its file is complete."""
     deck = pump_deck(scale, dynamics, **pump)
     assert deck.electrons is not None
     gate = deck.electrons.gate[1]
@@ -187,7 +205,7 @@ def fig3(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL
     deck = scale.system()
     device, m = build_device(deck), initial_moments(deck)
     assert device is not None
-    # Not the edges themselves, where the leads have no mode.
+    # Without the edges of the band themselves, where no mode of the leads is open.
     energies = np.linspace(0, 8, scale.energies + 2)[1:-1]
     panels = []
     for title, one, keys in (
@@ -231,7 +249,7 @@ def without_skyrmion(scale: Scale) -> tuple[Array, Array]:
 
 
 def fig4(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL) -> Figure:
-    """Current into the right lead, by the gates alone unless said, and motion of the centre; V = 0.8, w = 1."""
+    """Current into the right lead and motion of the centre for V = 0.8 and frequency 1."""
     runs = {dynamics: pumped(folder, scale, dynamics, progress) for dynamics in track([LETTER, CONSISTENT])}
     phase, free = without_skyrmion(scale)
     current = [Curve("no skyrmion", phase, free, WITHOUT)]
@@ -263,7 +281,7 @@ def _size(scale: Scale) -> str:
 
 
 def _trajectories(runs: dict[str, dict[str, Pumped]], keys: Sequence[str]) -> list[Panel]:
-    """x and y of the centre for each dynamics, one curve a case."""
+    """Panels of x and of y of the centre for each kind of dynamics, with one curve for each run."""
     panels = []
     letters = iter(keys)
     for dynamics, cases in runs.items():
@@ -287,7 +305,10 @@ def fig5(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL
 
 
 def fig6(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL) -> Figure:
-    """Current over frequency with the skyrmion held and without it, and motion of the free one, by frequency."""
+    """For several frequencies of the gates: current over frequency, and motion of the skyrmion.
+
+    The current is computed with the moments held fixed, and without the skyrmion.
+    """
     device = build_device(scale.system())
     assert device is not None
     m = initial_moments(scale.system())
@@ -295,7 +316,7 @@ def fig6(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL
     held: dict[str, list[Curve]] = {"skyrmion held": [], "no skyrmion": []}
     for k, w in enumerate(track(scale.frequencies)):
         deck = pump_deck(scale, LETTER, frequency=w)
-        # The curves lie on each other: thin on wide.
+        # The curves coincide: later ones are thinner, so that all remain visible.
         style = {"color": COLOURS[k], "linewidth": (5.0, 2.6, 1.0)[k + 3 - len(scale.frequencies)]}
         for curves, one in zip(held.values(), (device, device.changed(sd_exchange=0.0)), strict=True):
             current = right_current(one, deck, 2 * np.pi / w * phase, [m] * len(phase))[:, 0]
