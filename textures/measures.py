@@ -25,10 +25,10 @@ def topological_charge(m: ArrayLike, periodic: str = "") -> float:
 
         tan(Omega/2) = a.(b x c)/(1 + a.b + b.c + c.a)
 
-    Each plaquette is two triangles, anticlockwise in (x, y). `periodic` names the axes that close on themselves: "",
-    "x", "y" or "xy". On a torus ("xy") Q is an integer; with open edges only whole plaquettes count, and Q approaches
-    one as the edge becomes uniform. 0 without plaquettes (chains). Triangles with a vacancy do not count. Q is
-    undefined for neighbours that are exactly opposite.
+    Each plaquette of four sites is two triangles, anticlockwise in (x, y). `periodic` names the periodic axes: "", "x",
+    "y" or "xy". On a torus ("xy") Q is an integer; with open edges it is nearly an integer if the moments at the edge
+    are nearly parallel. Without plaquettes (chains) Q = 0. Triangles with a vacancy do not count. Q is undefined for
+    neighbours that are exactly antiparallel.
 
     Source: B. Berg and M. Luscher, Nucl. Phys. B 190, 412 (1981).
     """
@@ -137,10 +137,10 @@ def skyrmion_center(
 
         R = sum_i |m_z,i| r_i / sum_i |m_z,i|   over the core
 
-    The core is the largest region (by that weight; neighbours along x and y connect) where m_z has the sign of the
-    core, or the one whose centroid is nearest to `near` = (x, y). Detached reversed spots do not count. The weight
-    vanishes at the border of the core: with one that does not, such as 1 ± m_z, the centre would jump each time a site
-    joins or leaves.
+    The core is a connected region (of neighbours along x and y) in which m_z has the sign of the core: the one with the
+    largest sum of weights, or the one whose centroid is nearest to `near` = (x, y). Other reversed sites do not count.
+    The weight is zero where m_z changes sign. With another weight, such as 1 ± m_z, the centre would jump each time
+    m_z of a site at the border changes sign.
 
     `charge` +1 or -1 is the sign of m_z in the core; None takes the sign opposite to the sum of m_z over the open
     edges (all sites if there is no open edge). `periodic` as in `topological_charge`: the core may then extend across

@@ -32,7 +32,7 @@ def spiral(
     """Spiral m = e1 cos a + e2 sin a, a = 2 pi s/period + phase, s the position along `axis`.
 
     The moments turn in the plane normal to `normal`, anticlockwise seen from its tip as s grows: a proper screw
-    (helix, bulk DMI) where `normal` is along `axis`, a cycloid (interfacial DMI) where it is across. Reverse `normal`
+    (helix, bulk DMI) if `normal` is along `axis`, a cycloid (interfacial DMI) if it is perpendicular. Reverse `normal`
     for the other handedness. (e1, e2, normal) is the right-handed frame of `textures.frame.plane_axes`: about z the
     spiral starts along x and turns towards y.
 

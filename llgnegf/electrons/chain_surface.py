@@ -150,7 +150,8 @@ class ChainSurface:
         """
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
-            # A changed occupation of a discrete level causes no flow into a lead, where the level only decays.
+            # Discrete levels keep their occupation, but the change of their tails in the leads is a flow over the first
+            # bonds.
             flow = chosen.into_leads(rate if K is None else chosen.rate, K)
             return flow + chosen.tails(rate) if K is None else flow
         flow = np.zeros((2, 4))

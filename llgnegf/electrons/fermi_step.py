@@ -310,11 +310,11 @@ def check_surface(frozen: Probed, drive: NDArray[np.complex128], states: NDArray
     """Raise ToleranceError if, at kT = 0, a level at E_F makes the rounding error of the surface term too large.
 
     drive: dH/dt, energy/time; states: G Gamma G^+ at E_F.  For |dH/dt| = t^2 the error is compared with the tolerance;
-    in a slower motion both are smaller in proportion.  For a faster motion the error at |dH/dt| = t^2 is compared: an
-    expansion in the velocities is not valid there, and such a run often ends for another reason.
+    in a slower motion both are smaller in proportion.  For a faster motion, where the expansion in the velocities does
+    not hold anyway, the error at |dH/dt| = t^2 is compared.
     """
     device, step = frozen.device, frozen.step
-    # Near a band edge `Step.check_first_order` decides.  The bound from G Gamma G^+ = -2 Im G settles most cases.
+    # Near a band edge `Step.check_first_order` decides.  In most cases the bound from G Gamma G^+ = -2 Im G suffices.
     if step is None or step.edge_blur > 0 or surface_loss(step.largest, 4 * step.largest) <= device.tolerance:
         return
     loss = surface_loss(step.largest, float(abs(states).max()) * device.hopping)

@@ -51,7 +51,7 @@ class FermiPoles:
 
 
 def fermi(energy: np.ndarray | float, fermi_energy: float, temperature: float) -> NDArray[np.float64]:
-    """Fermi function; at kT = 0 the step with value 1/2 at the Fermi energy."""
+    """Fermi function at real energies of any shape; at kT = 0 the step with value 1/2 at the Fermi energy."""
     x = np.asarray(energy, dtype=float) - fermi_energy
     if temperature == 0:
         return np.heaviside(-x, 0.5)

@@ -17,7 +17,7 @@ from numba import njit
 # "contract" allows fused multiply-adds but no reordering of sums, so that results do not depend on the vector width of
 # the processor.
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-# Unsigned indices: signed ones could be negative, numba would have to treat that case, and loops were not vectorised.
+# Unsigned indices: numba has to provide for negative values of signed ones, and then does not vectorise the loops.
 _ONE = np.uint64(1)
 
 

@@ -1,4 +1,4 @@
-"""The class `Magnet`: classical energy, effective field and velocity of the moments of one deck."""
+"""The class `Magnet`: classical energy, effective field and velocity of the moments on one lattice."""
 
 from __future__ import annotations
 

@@ -193,12 +193,12 @@ def _torque_panel(key, kind, title, xlabel, curves, extra="") -> Panel:
 
 
 def fig3(track: Track) -> Figure:
-    """Bloch wall."""
+    """Fig. 3: torque on each site of the Bloch wall."""
     return profiles("precessing_wall", track)
 
 
 def fig_s1(track: Track) -> Figure:
-    """Neel wall."""
+    """Fig. S1: torque on each site of the Neel wall."""
     return profiles("precessing_neel_wall", track)
 
 
@@ -254,12 +254,12 @@ def _summed_damping_like(system: System, T: np.ndarray) -> np.ndarray:
 
 
 def fig4(track: Track) -> Figure:
-    """Bloch wall."""
+    """Fig. 4: total torque and pumped spin currents of the Bloch wall."""
     return totals("precessing_wall", track)
 
 
 def fig_s2(track: Track) -> Figure:
-    """Neel wall."""
+    """Fig. S2: total torque and pumped spin currents of the Neel wall."""
     return totals("precessing_neel_wall", track)
 
 

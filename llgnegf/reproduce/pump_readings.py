@@ -266,7 +266,7 @@ class Extent:
 
 
 def transfer_torque(track: Track, scale: Scale = SHORT, extent: Extent | None = None) -> Figure:
-    """Motion under the transfer torque of the current that the gates pump through the held skyrmion, beta = 0."""
+    """Motion under the transfer torque (beta = 0) of the current that the gates pump with the moments held fixed."""
     extent = extent or Extent()
     parts, periods, period = extent.parts, extent.periods, 2 * np.pi
     moments = TransferTorque.of(scale)
