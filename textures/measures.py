@@ -42,6 +42,7 @@ def topological_charge(m: ArrayLike, periodic: str = "") -> float:
 
 
 def _solid_angle(a: NDArray, b: NDArray, c: NDArray) -> NDArray[np.float64]:
+    """Signed solid angle of the triangles a, b, c of unit vectors (..., 3), by the formula above; 0 with a vacancy."""
     volume = _dot(a, np.cross(b, c))
     angle = 2.0 * np.arctan2(volume, 1.0 + _dot(a, b) + _dot(b, c) + _dot(c, a))
     # With a vacancy a = 0 the angle is 2 atan2(0, 1 + b.c): 2 pi instead of 0 if rounding makes 1 + b.c negative.
@@ -241,4 +242,5 @@ def _dot(a: NDArray, b: NDArray) -> NDArray[np.float64]:
 
 
 def _present(m: NDArray) -> NDArray[np.bool_]:
+    """Where there is a moment and no vacancy."""
     return np.asarray(m.any(axis=-1))

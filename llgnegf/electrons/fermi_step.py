@@ -283,6 +283,7 @@ def _in_the_gap(
 
 
 def _parts(G: NDArray[np.complex128]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Real and imaginary part."""
     return G.real, G.imag
 
 

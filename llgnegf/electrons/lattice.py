@@ -32,7 +32,7 @@ from .threads import each, one_blas_thread
 _STACK_ELEMENTS = 6400
 # Scattering states are kept for further motions up to this total size.
 _KEPT_STATES_BYTES = 500_000_000
-# For the estimate of memory: the largest number of energies in a thermal window with narrow resonances.
+# For the estimate of memory: largest number of energies in a thermal window with narrow resonances.
 _MOST_THERMAL_ENERGIES = 1000
 _ROUNDING = float(np.finfo(float).eps)
 # A lead connected by less than this (times the hopping) broadens the levels of partial lattices too little, so that
@@ -235,6 +235,7 @@ class LatticeSweeps:
         return self._steps(self.rule)
 
     def _steps(self, rule: FermiPoles) -> NDArray[np.inexact]:
+        """The same for the nodes of another pole rule."""
         z, (low, high) = rule.nodes, self.bounds
         if self.device.temperature == 0:
             # A real step would be lost in the rounding error of E_F, to which some nodes are closer than that next to
@@ -298,9 +299,9 @@ class LatticeSweeps:
     def into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
         """See `Sweeps`; the flow deep inside the leads, which scattering states determine.
 
-        (1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
-        (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  Xu et al., Eq. (40), print it without 1/2pi and with a
-        Gamma that lacks its i.
+        (1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+], Gamma = i (Sigma - Sigma^+): Buettiker, Thomas and Pretre,
+        Z. Phys. B 94, 133 (1994); Brouwer, Phys. Rev. B 58, R10135 (1998).  In Eq. (40) of Xu et al. the factor 1/2pi
+        and the i of Gamma are missing.
         """
         return self.surface.into_leads(rate)
 
@@ -397,6 +398,7 @@ class _Bonds:
 
 
 def _bonds(device: System) -> _Bonds:
+    """The bonds of this device; with periodic y also those from the last y to the first."""
     nx, ny = device.shape
     site = np.arange(nx * ny).reshape(nx, ny)
     hops = np.zeros((nx, 2, ny))

@@ -158,6 +158,7 @@ class LatticeSurface:
         return closed_levels(self.device, self.sweeps.dense_hamiltonian(), *self.window)
 
     def _check_size(self) -> None:
+        """Raise ToleranceError if the lattice has too many sites for the search for its levels."""
         device = self.device
         if device.n_sites > MOST_LEVEL_SITES:
             raise ToleranceError(

@@ -57,6 +57,7 @@ def _is_worker() -> bool:
 
 @lru_cache(maxsize=1)
 def _blas() -> ThreadpoolController:
+    """The controller of the BLAS libraries that are loaded at the first call."""
     return ThreadpoolController()
 
 

@@ -141,6 +141,7 @@ def fig2(track: Track) -> Figure:
 
 
 def _moment(sd_exchange: float, coupling: float) -> System:
+    """A single precessing moment between two leads with this coupling."""
     return System("precessing_moment", **{"electrons.sd_exchange": sd_exchange, **both_couplings(float(coupling))})
 
 
@@ -304,4 +305,5 @@ def fig_s3(track: Track) -> Figure:
 
 
 def _wide(wall: str, width: float) -> System:
+    """A wall of this width in the middle of 21 sites."""
     return System(wall, **{"lattice.shape": [21], "texture.center": 10.0, "texture.width": float(width)})
