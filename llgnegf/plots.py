@@ -47,10 +47,7 @@ SETTINGS: Any = {
 
 
 def plot(run: Run, path: str | Path) -> None:
-    """Draw a run into the file `path`, whose ending (.png, .pdf, .svg, ...) selects the format.
-
-    Raises RunError for a run without frames, DeckError for an unknown ending, FileError for disk trouble.
-    """
+    """Draw a run into `path` (.png, .pdf, .svg by its ending).  RunError without frames, FileError for disk trouble."""
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet: nothing to draw")
     path = Path(path)

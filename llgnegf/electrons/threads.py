@@ -1,7 +1,6 @@
-"""Threads among which energies are shared; BLAS runs with one thread in each of them.
+"""Threads that share the energies; BLAS runs with one thread in each of them.
 
-The environment variable LLGNEGF_NUM_THREADS sets their number; the default is the number of cores that this process may
-use.
+The environment variable LLGNEGF_NUM_THREADS sets their number; by default, the number of cores the process may use.
 """
 
 from __future__ import annotations
