@@ -90,8 +90,26 @@ class Uniform(_Texture):
     direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
 
 
+class Bloch(_Texture):
+    """Textbook Bloch wall: turns across x between domains along +- magnet.easy_axis; keys as `BlochWall`."""
+
+    kind: Literal["bloch"]
+    center: Annotated[float | None, NUMBER] = None
+    width: Annotated[float, POSITIVE]
+    chirality: Annotated[int, choice(-1, 1)] = 1
+
+
+class Neel(_Texture):
+    """Textbook Neel wall: turns in the plane of x and of the domains along +- magnet.easy_axis; keys as `Bloch`."""
+
+    kind: Literal["neel"]
+    center: Annotated[float | None, NUMBER] = None
+    width: Annotated[float, POSITIVE]
+    chirality: Annotated[int, choice(-1, 1)] = 1
+
+
 class BlochWall(_Texture):
-    """Wall across x; `center` in index coordinates (default: the middle), `width` in lattice constants."""
+    """Paper's wall across x; `center` in index coordinates (default: the middle), `width` in lattice constants."""
 
     kind: Literal["bloch_wall"]
     center: Annotated[float | None, NUMBER] = None
@@ -142,7 +160,7 @@ class FromFile(_Texture):
     index: Annotated[int, INDEX] = -1
 
 
-Texture = Uniform | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
+Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
 
 
 class ZhangLi(Table):
@@ -265,6 +283,8 @@ class Root(Table):
 
     TEXTURES: ClassVar[dict[str, type[Table]]] = {
         "uniform": Uniform,
+        "bloch": Bloch,
+        "neel": Neel,
         "bloch_wall": BlochWall,
         "neel_wall": NeelWall,
         "skyrmion": Skyrmion,
