@@ -29,7 +29,7 @@ def relaxed(wall, easy_axis, width, shape=None, scale=1.0):
 
 @pytest.mark.parametrize(("wall", "easy_axis"), CASES)
 def test_a_textbook_wall_costs_what_the_closed_form_says_and_stays(wall, easy_axis):
-    """Energy 2 sqrt(2 J K), width sqrt(J/2K): what is left is of second order in the lattice constant over the width."""
+    """Energy 2 sqrt(2 J K), width sqrt(J/2K): the rest is of second order in 1/width."""
     (coarse, moved), (fine, moved_less) = (relaxed(wall, easy_axis, width) for width in (3.0, 6.0))
     assert abs(fine - 1) < 0.1 / 6**2
     assert abs(fine - 1) == pytest.approx(abs(coarse - 1) / 4, rel=0.1)
