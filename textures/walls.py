@@ -57,7 +57,7 @@ def neel(
     k = direction("easy_axis", easy_axis)
     c = np.array([1.0, 0.0, 0.0]) - k[0] * k
     size = np.sqrt(c @ c)
-    return _turning(shape, center, width, k, c / size if size > ALIGNED else plane_axes(k)[0], chirality)
+    return _turning(shape, center, width, k, c / size if size > ALIGNED else plane_axes(easy_axis)[0], chirality)
 
 
 def _turning(shape, center, width, k, c, chirality):

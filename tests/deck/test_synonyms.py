@@ -38,7 +38,7 @@ def told(**overrides):
         ("run.T", 'did you mean "duration"?'),
         ("magnet.K", 'did you mean "anisotropy" or "hard_anisotropy"?'),
         ("electrons.mu", 'did you mean "fermi_energy"?'),
-        ("electron", "did you mean "electrons"?"),
+        ("electron", 'did you mean "electrons"?'),
         ("texture.delta", 'did you mean "width"?'),
         ("texture.R", "unknown key (a texture of kind"),  # a wall has no radius
         # No synonym of anything: the likely spelling, or where the key belongs.
