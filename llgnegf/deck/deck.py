@@ -40,6 +40,7 @@ from llgnegf.errors import DeckError
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
 # Bytes.  What is larger was not meant to be a deck, and is not read to its end to find out.
 LARGEST_DECK = 2**24
+HDF5 = b"\x89HDF\r\n\x1a\n"  # how a run file begins
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,8 @@ def _read(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST_DECK + 1)
-        if content.startswith(b"\x89HDF"):
+        # Where HDF5 may begin, after a block of its users: at 0, 512, 1024, ...
+        if any(content.startswith(HDF5, at) for at in (0, *(512 << k for k in range(16)))):
             raise DeckError(
                 f"{path}: is a run file, not a deck; `llgnegf resume {path}` continues it, `llgnegf show {path}` says "
                 "what it is (from Python: resume, open_run)"

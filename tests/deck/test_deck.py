@@ -394,10 +394,10 @@ def test_files_that_are_no_decks(tmp_path):
     assert "no such file" in refused(tmp_path / "none.toml")
     assert 'did you mean "precessing_wall"?' in refused("precesing_wall")
     assert all(name in refused("no_such_deck_at_all") for name in shipped_decks())
-    (tmp_path / "run.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99))
-    assert re.search(
-        r"run\.h5: is a run file, not a deck; `llgnegf resume .*run\.h5` continues it", refused(tmp_path / "run.h5")
-    )
+    for before in (0, 512, 2048):
+        (tmp_path / "run.h5").write_bytes(bytes(before) + b"\x89HDF\r\n\x1a\n" + bytes(99))
+        told = refused(tmp_path / "run.h5")
+        assert re.search(r"run\.h5: is a run file, not a deck; `llgnegf resume .*run\.h5` continues it", told)
     with open(tmp_path / "large.toml", "wb") as file:
         file.truncate(2**40)  # a hole, which takes no room and no memory
     assert "larger than 16 MB" in refused(tmp_path / "large.toml")
