@@ -40,7 +40,6 @@ from llgnegf.errors import DeckError
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
 # Bytes.  What is larger was not meant to be a deck, and is not read to its end to find out.
 LARGEST_DECK = 2**24
-HDF5 = b"\x89HDF\r\n\x1a\n"  # how a run file begins
 
 
 @dataclass(frozen=True)
@@ -257,8 +256,7 @@ def _read(path: Path) -> str:
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST_DECK + 1)
-        # Where HDF5 may begin, after a block of its users: at 0, 512, 1024, ...
-        if any(content.startswith(HDF5, at) for at in (0, *(512 << k for k in range(16)))):
+        if is_hdf5(content):
             raise DeckError(
                 f"{path}: is a run file, not a deck; `llgnegf resume {path}` continues it, `llgnegf show {path}` says "
                 "what it is (from Python: resume, open_run)"
@@ -270,6 +268,11 @@ def _read(path: Path) -> str:
         raise DeckError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise DeckError(f"{path}: is not UTF-8 text (byte {error.start}); decks are TOML files") from None
+
+
+def is_hdf5(content: bytes) -> bool:
+    """Whether a file that begins like this may be a run file: HDF5 begins at byte 0, 512, 1024, 2048, ..."""
+    return any(content.startswith(b"\x89HDF\r\n\x1a\n", at) for at in (0, *(512 << k for k in range(16))))
 
 
 def _parse_toml(text: str, source: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -52,6 +53,18 @@ def show(value: Any) -> str:
     else:
         text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def keys_named(word: str) -> list[str]:
+    """The dotted keys that `word` may stand for, as `--set` takes them: itself, its last part, or another name."""
+    indexed = {name: f"{name}.0" if many else name for name, _, many in _all_tables()}
+    keys = {f"{name}.{key}" for name, model, _ in _all_tables() for key in model.model_fields}
+    keys |= {f"texture.{key}" for model in Root.TEXTURES.values() for key in model.model_fields}
+    plain = re.sub(r"\.\d+(?=\.)|\[\d+\]", "", word)
+    found = [key for key in sorted(keys) if key == plain or key.rpartition(".")[2] == plain]
+    found = found or list(meant_by(plain.rpartition(".")[2]))
+    homes = [key.rpartition(".") for key in found if key not in indexed]  # tables are no keys
+    return [f"{indexed.get(home, home)}.{key}" for home, _, key in homes]
 
 
 # --- single keys --------------------------------------------------------------------------------------------------
