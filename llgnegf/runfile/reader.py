@@ -113,7 +113,7 @@ class Run:
                 f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
             ) from None
         # By its path, not by an open file: pickled, the dataset opens it again.
-        path = str(self.path.absolute())
+        path = str(self.path)
         try:
             data = xarray.open_dataset(path, engine="h5netcdf")
         except OSError:  # as in open_run
