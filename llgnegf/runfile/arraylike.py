@@ -49,7 +49,9 @@ class ReadOnlyArray(NDArrayOperatorsMixin):
             i = int(first) % n
             return self._read(i, i + 1)[(0, *rest)]
         if self.per_frame and isinstance(first, slice):
-            return self._frames(np.arange(len(self))[first])[(slice(None), *rest)]
+            wanted = np.arange(len(self))[first]
+            turn = -1 if len(wanted) > 1 and wanted[0] > wanted[1] else 1
+            return self._frames(wanted[::turn])[::turn][(slice(None), *rest)]
         if self.per_frame and isinstance(first, list | np.ndarray):
             index = np.asarray(first, dtype=np.intp if len(np.shape(first)) and not np.size(first) else None)
             if index.ndim and (index.dtype.kind in "iu" or (index.dtype.kind == "b" and index.ndim == 1)):
@@ -60,7 +62,7 @@ class ReadOnlyArray(NDArrayOperatorsMixin):
         return np.asarray(self)[key]
 
     def _frames(self, wanted: NDArray[np.intp]) -> NDArray[Any]:
-        """These frames, in this order, read in as few pieces as there are gaps."""
+        """These frames, in ascending order, read in as few pieces as there are gaps."""
         if len(wanted) == 0:
             return np.empty((0, *self.shape[1:]), self.dtype)
         starts = np.flatnonzero(np.diff(wanted) != 1) + 1
