@@ -51,17 +51,17 @@ class ReadOnlyArray(NDArrayOperatorsMixin):
         if self.per_frame and isinstance(first, slice):
             wanted = np.arange(len(self))[first]
             turn = -1 if len(wanted) > 1 and wanted[0] > wanted[1] else 1
-            return self._frames(wanted[::turn])[::turn][(slice(None), *rest)]
+            return self._gathered(wanted[::turn])[::turn][(slice(None), *rest)]
         if self.per_frame and isinstance(first, list | np.ndarray):
             index = np.asarray(first, dtype=np.intp if len(np.shape(first)) and not np.size(first) else None)
             if index.ndim and (index.dtype.kind in "iu" or (index.dtype.kind == "b" and index.ndim == 1)):
                 wanted = np.arange(len(self))[index]
                 frames, places = np.unique(wanted, return_inverse=True)
                 # The places stay an index among others: NumPy pairs several lists of numbers.
-                return self._frames(frames)[(places.reshape(wanted.shape), *rest)]
+                return self._gathered(frames)[(places.reshape(wanted.shape), *rest)]
         return np.asarray(self)[key]
 
-    def _frames(self, wanted: NDArray[np.intp]) -> NDArray[Any]:
+    def _gathered(self, wanted: NDArray[np.intp]) -> NDArray[Any]:
         """These frames, in ascending order, read in as few pieces as there are gaps."""
         if len(wanted) == 0:
             return np.empty((0, *self.shape[1:]), self.dtype)
