@@ -91,7 +91,10 @@ class Uniform(_Texture):
 
 
 class Bloch(_Texture):
-    """Textbook Bloch wall: turns across x between domains along +- magnet.easy_axis; keys as `BlochWall`."""
+    """Textbook Bloch wall: turns in the plane across x, between domains along +-magnet.easy_axis, which is across x.
+
+    `center` in index coordinates (default: the middle), `width` in lattice constants, `chirality`: the sense of turn.
+    """
 
     kind: Literal["bloch"]
     center: Annotated[float | None, NUMBER] = None
@@ -100,7 +103,10 @@ class Bloch(_Texture):
 
 
 class Neel(_Texture):
-    """Textbook Neel wall: turns in the plane of x and of the domains along +- magnet.easy_axis; keys as `Bloch`."""
+    """Textbook Neel wall: turns in the plane of x and of its domains along +-magnet.easy_axis, whichever that is.
+
+    `center` in index coordinates (default: the middle), `width` in lattice constants, `chirality`: the sense of turn.
+    """
 
     kind: Literal["neel"]
     center: Annotated[float | None, NUMBER] = None
@@ -109,7 +115,7 @@ class Neel(_Texture):
 
 
 class BlochWall(_Texture):
-    """Paper's wall across x; `center` in index coordinates (default: the middle), `width` in lattice constants."""
+    """Wall of Bajpai and Nikolic; `center` in index coordinates (default: the middle), `width` in lattice constants."""
 
     kind: Literal["bloch_wall"]
     center: Annotated[float | None, NUMBER] = None
@@ -117,7 +123,7 @@ class BlochWall(_Texture):
 
 
 class NeelWall(_Texture):
-    """Wall across x as `BlochWall`; orientation: of Bajpai and Nikolic ("paper") or with an easy x axis ("kishine")."""
+    """As bloch_wall, but flat; orientation: of Bajpai and Nikolic ("paper") or with an easy x axis ("kishine")."""
 
     kind: Literal["neel_wall"]
     center: Annotated[float | None, NUMBER] = None
