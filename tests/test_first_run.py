@@ -98,7 +98,8 @@ def test_a_signal_ends_it_after_the_checkpoint(first_run):
     os.killpg(process.pid, signal.SIGTERM)  # the script and the command, as a terminal does
     output, _ = process.communicate()
     assert process.returncode == 75
-    assert output == ""
+    assert "started" not in output  # nothing else was called
+    assert "longer than" not in output
 
 
 QUICK = "skyrmion_classical"  # no exact result
