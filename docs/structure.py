@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
-        ("llgnegf", "llgnegf.cli", "llgnegf.__main__"),
+        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.__main__"),
         PHYSICS | {"deck", "runfile", "run", "results"},
     ),
 }

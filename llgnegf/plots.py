@@ -20,7 +20,7 @@ from llgnegf.compare import NothingToCompare, compare
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.errors import DeckError, RunError
 from llgnegf.runfile.disk import disk_errors
-from llgnegf.runfile.reader import Run
+from llgnegf.runfile.reader import Run, open_run
 
 STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
@@ -46,13 +46,21 @@ SETTINGS: Any = {
 }
 
 
-def plot(run: Run, path: str | Path) -> None:
-    """Draw a run into `path` (.png, .pdf, .svg by its ending).  RunError without frames, FileError for disk trouble."""
+def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
+    """The picture of a run as a matplotlib Figure, also written to `path` if one is given.
+
+    run: an open run or the path of a run file; path: its ending (.png, .pdf, .svg, ...) decides the format.  The figure
+    is not pyplot's: notebooks show it, `figure.axes` and `figure.savefig` change and write it.
+    Raises RunError without frames, DeckError for another ending, FileError for disk trouble.
+    """
+    if not isinstance(run, Run):
+        with open_run(run) as opened:
+            return plot(opened, path)
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet: nothing to draw")
-    path = Path(path)
+    path = None if path is None else Path(path)
     known = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in known:
+    if path is not None and path.suffix.lstrip(".").lower() not in known:
         raise DeckError(f"-o {path}: a picture ends in one of .{', .'.join(sorted(known))}")
     # A line through one frame would be invisible.
     markers = {"lines.marker": "o"} if run.n_frames == 1 else {}
@@ -65,8 +73,10 @@ def plot(run: Run, path: str | Path) -> None:
             figure = _maps(run)
         else:
             figure = _trajectory(run)
-        with disk_errors(path, "write the picture"):
-            figure.savefig(path)
+        if path is not None:
+            with disk_errors(path, "write the picture"):
+                figure.savefig(path)
+    return figure
 
 
 # --- steady precession ----------------------------------------------------------------------------------------------
