@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import choice, lattice_shape, length, number
+from ._arguments import choice, lattice_shape, length, number
 
 ORIENTATIONS = ("paper", "kishine")
 
