@@ -35,6 +35,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf._threads",
             "llgnegf.beside",
             "llgnegf.kernels",
+            "llgnegf.streams",
         ),
         set(),
     ),
