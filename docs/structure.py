@@ -58,7 +58,14 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         PHYSICS | {"deck", "runfile"},
     ),
     "results": (
-        ("llgnegf.compare", "llgnegf.estimate", "llgnegf.plots", "llgnegf.reproduce", "llgnegf.summary"),
+        (
+            "llgnegf.compare",
+            "llgnegf.estimate",
+            "llgnegf.pictures",
+            "llgnegf.plots",
+            "llgnegf.reproduce",
+            "llgnegf.summary",
+        ),
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
@@ -317,12 +324,6 @@ def draw(known: dict[str, Path], arrows: list[Import], path: Path) -> None:
             bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "#888888", "linewidth": 0.5},
         )
     between: dict[tuple[str, str], set[str]] = {}
-    lines += [
-        f"{arrow.source} imports {arrow.target} by its bare name, which a user's own module may have: take it from "
-        f"{BESIDE}, or within its package by a relative import"
-        for arrow in arrows
-        if arrow.bare
-    ]
     for arrow in arrows:
         source, target = room_of(arrow.source), room_of(arrow.target)
         if source is None or target is None or target == "base":  # everybody knows the errors

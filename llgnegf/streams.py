@@ -35,7 +35,12 @@ class Guarded:
 
     def isatty(self) -> bool:
         """Whether it leads to a terminal."""
-        return self._stream is not None and self.lost is None and not self._stream.closed and self._stream.isatty()
+        if self._stream is None or self.lost is not None:
+            return False
+        try:
+            return self._stream.isatty()
+        except (OSError, ValueError):  # closed within Python
+            return False
 
     @property
     def why(self) -> str:

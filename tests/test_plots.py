@@ -36,7 +36,9 @@ def drawn(monkeypatch):
     """The figures that `plot` makes, kept for a look at their contents."""
     figures = []
     real = plots.Figure.savefig
-    monkeypatch.setattr(plots.Figure, "savefig", lambda self, path: (figures.append(self), real(self, path))[1])
+    monkeypatch.setattr(
+        plots.Figure, "savefig", lambda self, *file, **how: (figures.append(self), real(self, *file, **how))[1]
+    )
     return figures
 
 
