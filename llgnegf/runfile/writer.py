@@ -33,6 +33,8 @@ from llgnegf.runfile.layout import (
     is_per_frame,
     put,
     scales_of,
+    set_attributes,
+    storable,
     variables_in,
 )
 from llgnegf.runfile.lock import Lock
@@ -206,7 +208,7 @@ class Writer:
 
         `attrs` are root attributes to replace: "deck" and "title" of a deck that differs in what is yet to come.
         """
-        changed = {key: text for key, text in (attrs or {}).items() if text != as_text(self._file.attrs[key])}
+        changed = {key: text for key, text in (attrs or {}).items() if storable(text) != as_text(self._file.attrs[key])}
         if n_frames > self.capacity or changed:
             n_frames = max(n_frames, self.capacity)
             growth = (n_frames - self.capacity) * os.path.getsize(self.path) // max(self.capacity, 1)
@@ -266,7 +268,7 @@ class Writer:
                 with h5py.File(temporary, "r+", **OPEN) as file:
                     for name in (*filter(lambda name: is_per_frame(file[name]), variables_in(file)), CRC):
                         file[name].resize(n_frames, axis=0)
-                    file.attrs.update(attrs or {})
+                    set_attributes(file, attrs or {})
                 self._file.close()  # not every system replaces a file that is open
                 try:
                     take_name(temporary, self.path)
