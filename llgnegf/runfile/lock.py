@@ -55,8 +55,11 @@ class Lock:
         """Gives the lock back and removes its file; twice does no harm."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)  # while still locked, so that nobody's newer lock is removed
+                self.path.unlink()  # while still locked, so that nobody's newer lock is removed
             self._close()
+            if os.name == "nt":  # which removes no file that is open, neither here nor in the hands of the next owner
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
 
     def _still_named(self) -> bool:
         assert self._descriptor is not None
