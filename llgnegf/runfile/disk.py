@@ -46,9 +46,19 @@ def disk_errors(path: str | Path, doing: str) -> Iterator[None]:
 
 
 def real_path(path: str | Path) -> Path:
-    """The file that a symbolic link leads to, where its checkpoints and its lock are too; another path as it is."""
+    """The file that a symbolic link leads to, where its checkpoints and its lock are too; another path as it is.
+
+    FileError for links that lead in a circle.
+    """
     path = Path(path)
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise FileError(
+            f"{path}: links that lead to each other in a circle; remove them, or choose another name with -o"
+        )
+    return target
 
 
 _SPECIAL = (

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
-from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, take_name, temporary_name
+from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, refuse_special, take_name, temporary_name
 from llgnegf.runfile.layout import (
     CRC,
     OPEN,
@@ -280,6 +280,8 @@ class Writer:
 
 
 def _refuse_overwriting(path: Path, overwrite: bool) -> None:
+    for old in checkpoint_paths(path):
+        refuse_special(old)  # before it is removed
     there = [str(old) for old in (path, *checkpoint_paths(path)) if old.exists()]
     if there and not overwrite:
         raise DeckError(

@@ -1,0 +1,132 @@
+"""Without what only Linux has: the main job runs, with the same numbers.
+
+The process below loses the modules, functions and signals that Windows or macOS lack, and its files behave as on Windows:
+what is open is neither replaced nor removed, and folders are not opened.
+"""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llgnegf import load_deck, open_run, run
+from llgnegf.cli import main
+from llgnegf.electrons import threads
+from tests.test_cli import ENVIRONMENT
+
+ELSEWHERE = """
+import errno, os, signal, sys
+
+for name in ("fcntl", "resource", "termios", "pwd", "grp"):
+    sys.modules[name] = None
+for name in ("sched_getaffinity", "sched_setaffinity", "register_at_fork", "fork", "forkpty", "O_CLOEXEC",
+             "O_NOFOLLOW", "O_TMPFILE", "getuid", "geteuid", "getgid", "getloadavg", "posix_fallocate", "process_cpu_count"):
+    if hasattr(os, name):
+        delattr(os, name)
+for name in ("SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGXFSZ", "SIGALRM", "SIGCHLD"):
+    if hasattr(signal, name):
+        delattr(signal, name)
+
+def is_open(path):
+    held = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            held.add(os.readlink(f"/proc/self/fd/{fd}"))
+        except OSError:
+            pass
+    return os.path.realpath(path) in held
+
+def like_windows(function, *which):
+    def guarded(*arguments, **options):
+        for i in which:
+            if is_open(arguments[i]):
+                raise PermissionError(errno.EACCES, "used by a process", os.fspath(arguments[i]))
+        return function(*arguments, **options)
+    return guarded
+
+os.replace, os.rename = like_windows(os.replace, 0, 1), like_windows(os.rename, 0, 1)
+os.unlink = os.remove = like_windows(os.unlink, 0)
+opened = os.open
+
+def open_no_folder(path, *arguments, **options):
+    if os.path.isdir(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+    return opened(path, *arguments, **options)
+
+os.open = open_no_folder
+"""
+JOB = """
+from llgnegf.cli import main
+
+def call(*words):
+    code = main(list(words))
+    assert code == 0, (words, code)
+
+call("run", "precessing_wall", "-o", "a.h5", "--until", "400")
+call("resume", "a.h5", "--until", "800")
+call("compare", "a.h5")
+call("plot", "a.h5")
+call("run", "wall_classical", "-o", "b.h5", "--until", "10")
+call("run", "wall_classical", "-o", "b.h5", "--until", "10", "--overwrite")
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="sees by /proc which files are open")
+def test_the_main_job_without_what_only_linux_has(tmp_path):
+    (tmp_path / "job.py").write_text(textwrap.dedent(ELSEWHERE) + JOB)
+    done = subprocess.run(
+        [sys.executable, "job.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # Said once a run: without fcntl nothing keeps a second process out.
+    assert done.stderr.count("this file system has no locks") == 4
+    run(load_deck("precessing_wall"), tmp_path / "whole.h5", until=800.0).close()
+    with open_run(tmp_path / "a.h5") as a, open_run(tmp_path / "whole.h5") as b:
+        assert a.names == b.names
+        assert all(np.array_equal(a[name], b[name]) for name in a.names)
+    assert (tmp_path / "a.png").stat().st_size > 10_000
+    assert not list(tmp_path.glob("*.new")) + list(tmp_path.glob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_put_on_the_disk_is_no_error(tmp_path, monkeypatch):
+    """Some network file systems sync no folders; any other trouble there is told."""
+    import errno
+    import os
+
+    from llgnegf.runfile import disk
+
+    def failing(code):
+        def fsync(descriptor):
+            raise OSError(code, os.strerror(code))
+
+        return fsync
+
+    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL))
+    disk.sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        disk.sync_folder(tmp_path)
+
+
+def test_threads_are_those_that_the_process_may_use(monkeypatch):
+    """The limits of batch systems and containers count, as far as a system knows them."""
+    monkeypatch.delenv("LLGNEGF_NUM_THREADS", raising=False)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert threads.worker_count() == 1
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
+    assert threads.worker_count() >= 1
+    monkeypatch.setenv("LLGNEGF_NUM_THREADS", "3")
+    assert threads.worker_count() == 3
+
+
+def test_no_module_asks_for_what_a_system_may_lack():
+    """Named in the code, these must stand behind a guard; none of them is needed."""
+    root = Path(main.__code__.co_filename).parent.parent
+    for package in ("llgnegf", "integrators", "textures"):
+        for path in (root / package).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            for name in ("sched_getaffinity", "import fcntl", "import resource", "signal.SIGPIPE", "os.O_CLOEXEC"):
+                assert name not in text, path
