@@ -1,7 +1,7 @@
 """Without what only Linux has: the main job runs, with the same numbers.
 
-The process below loses the modules, functions and signals that Windows or macOS lack, and its files behave as on Windows:
-what is open is neither replaced nor removed, and folders are not opened.
+The process below loses the modules, functions and signals that Windows or macOS lack, and its files behave as on
+Windows: what is open is neither replaced nor removed, and folders are not opened.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ import errno, os, signal, sys
 for name in ("fcntl", "resource", "termios", "pwd", "grp"):
     sys.modules[name] = None
 for name in ("sched_getaffinity", "sched_setaffinity", "register_at_fork", "fork", "forkpty", "O_CLOEXEC",
-             "O_NOFOLLOW", "O_TMPFILE", "getuid", "geteuid", "getgid", "getloadavg", "posix_fallocate", "process_cpu_count"):
+             "O_NOFOLLOW", "getuid", "geteuid", "getgid", "getloadavg", "posix_fallocate", "process_cpu_count"):
     if hasattr(os, name):
         delattr(os, name)
 for name in ("SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGXFSZ", "SIGALRM", "SIGCHLD"):
@@ -51,10 +51,10 @@ os.replace, os.rename = like_windows(os.replace, 0, 1), like_windows(os.rename, 
 os.unlink = os.remove = like_windows(os.unlink, 0)
 opened = os.open
 
-def open_no_folder(path, *arguments, **options):
-    if os.path.isdir(path):
+def open_no_folder(path, flags, *arguments, **options):
+    if os.path.isdir(path) and flags & os.O_TMPFILE != os.O_TMPFILE:  # which makes a file
         raise PermissionError(errno.EACCES, "Permission denied", path)
-    return opened(path, *arguments, **options)
+    return opened(path, flags, *arguments, **options)
 
 os.open = open_no_folder
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator
@@ -17,6 +18,8 @@ from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import OpenBLASController, ThreadpoolController
+
+from .forks import in_every_child
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,7 +47,9 @@ def worker_count() -> int:
         return int(asked)
     from loky import cpu_count  # here, because it takes a tenth of a second to load
 
-    return cpu_count()
+    with warnings.catch_warnings():  # it advises to install psutil where it cannot tell the affinity
+        warnings.simplefilter("ignore")
+        return cpu_count()
 
 
 @lru_cache(maxsize=1)
@@ -114,8 +119,7 @@ def _after_fork() -> None:
     one_blas_thread.forget()
 
 
-if hasattr(os, "register_at_fork"):  # not where processes do not fork
-    os.register_at_fork(after_in_child=_after_fork)
+in_every_child(_after_fork)
 
 
 def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> None:

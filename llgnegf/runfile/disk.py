@@ -55,9 +55,7 @@ def real_path(path: str | Path) -> Path:
         return path
     target = Path(os.path.realpath(path))
     if target.is_symlink():
-        raise FileError(
-            f"{path}: links that lead to each other in a circle; remove them, or choose another name with -o"
-        )
+        raise FileError(f"{path}: links that lead to each other in a circle; remove them, or choose another name")
     return target
 
 

@@ -8,11 +8,13 @@ import os
 import warnings
 from pathlib import Path
 
-from filelock import lock_descriptor
-
 from llgnegf.errors import FileError, RunWarning
 from llgnegf.runfile.disk import disk_errors, real_path, refuse_special
 from llgnegf.streams import occupy_standard_descriptors
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # where a system has no locks, `Lock` says so
+    from filelock import lock_descriptor
 
 # Some cluster file systems and some platforms have no locks: better to run there without one than not at all.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
