@@ -28,7 +28,10 @@ def _load_matplotlib() -> None:
         try:
             import matplotlib
         except (ValueError, TypeError) as error:  # a settings file that is no text, for example
-            with _environment("MATPLOTLIBRC", os.devnull):
+            for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+                del sys.modules[name]  # half of it is loaded
+            # matplotlib looks into the current folder first.
+            with _environment("MATPLOTLIBRC", os.devnull), contextlib.chdir(os.path.dirname(__file__)):
                 import matplotlib
             _warn(f"the settings of matplotlib cannot be read ({error}): its own are used")
     finally:

@@ -346,7 +346,7 @@ def test_a_run_that_failed_resumes_and_fails_alike(path):
 
 
 def test_a_field_without_a_name_of_its_own_is_taken_for_the_same_one(tmp_path):
-    """Lambdas, partial functions and functions of a notebook have names that say nothing; the run goes on and says so."""
+    """Names of lambdas, partial functions and functions of a notebook say nothing: the run goes on, and says so."""
     path, whole = tmp_path / "a.h5", tmp_path / "whole.h5"
     field = lambda t, m: 0.1 * m[..., ::-1]  # noqa: E731
     run(deck(CLASSICAL), whole, field=field).close()

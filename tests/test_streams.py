@@ -57,6 +57,20 @@ def test_a_run_without_its_streams(folder, streams, told_in):
     assert (folder / "mine.h5").read_bytes()[:4] == b"\x89HDF"
 
 
+def test_what_libraries_print_never_gets_into_the_run_file(folder):
+    """Where standard error is closed, the next file to be opened would take its number."""
+    (folder / "program.py").write_text(
+        textwrap.dedent("""
+        import os, llgnegf
+        llgnegf.run("mine.toml", "a.h5", field=lambda t, m: (os.write(2, b"printed"), os.write(1, b"printed"), 0 * m)[2])
+        """)
+    )
+    assert shell(f"{sys.executable} program.py <&- >&- 2>&-", folder).returncode == 0
+    assert b"printed" not in (folder / "a.h5").read_bytes()
+    with open_run(folder / "a.h5") as result:
+        assert all(result.frame_ok(i) for i in range(result.n_frames))
+
+
 def test_a_run_whose_reader_leaves(folder):
     (folder / "long.toml").write_text(BASE)
     words = " ".join(LONG).replace("1000", "20")
