@@ -4,8 +4,12 @@ The process below loses the modules, functions and signals that Windows or macOS
 Windows: what is open is neither replaced nor removed, and folders are not opened.
 """
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -15,6 +19,8 @@ import pytest
 from llgnegf import load_deck, open_run, run
 from llgnegf.cli import main
 from llgnegf.electrons import threads
+from llgnegf.errors import RunWarning
+from llgnegf.interrupts import Interrupts
 from tests.test_cli import ENVIRONMENT
 
 ELSEWHERE = """
@@ -94,7 +100,6 @@ def test_the_main_job_without_what_only_linux_has(tmp_path):
 def test_a_folder_that_cannot_be_put_on_the_disk_is_no_error(tmp_path, monkeypatch):
     """Some network file systems sync no folders; any other trouble there is told."""
     import errno
-    import os
 
     from llgnegf.runfile import disk
 
@@ -130,3 +135,52 @@ def test_no_module_asks_for_what_a_system_may_lack():
             text = path.read_text(encoding="utf-8")
             for name in ("sched_getaffinity", "import fcntl", "import resource", "signal.SIGPIPE", "os.O_CLOEXEC"):
                 assert name not in text, path
+
+
+PROGRAM = r"""
+#include <Python.h>
+#include <signal.h>
+#include <unistd.h>
+
+static void handler(int number) { (void)!write(1, "mine\n", 5); }
+
+int main(void) {
+    signal(SIGTERM, handler);
+    Py_Initialize();
+    int failed = PyRun_SimpleString(
+        "import signal, warnings, llgnegf\n"
+        "assert signal.getsignal(signal.SIGTERM) is None\n"
+        "warnings.simplefilter('always')\n"
+        "llgnegf.run('wall_classical', 'a.h5', until=10.0).close()\n");
+    raise(SIGTERM);
+    return failed ? 1 : Py_FinalizeEx() < 0;
+}
+"""
+
+
+def test_a_program_in_c_keeps_its_signal_handler(tmp_path):
+    """Python cannot give back a handler that is not Python's: it is left alone, which is said once."""
+    compiler, libraries = shutil.which("cc"), sysconfig.get_config_var("LIBDIR")
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    name = f"python{sysconfig.get_config_var('LDVERSION')}"
+    if not compiler or not headers.is_file() or not list(Path(libraries).glob(f"lib{name}.so")):
+        pytest.skip("needs a C compiler and Python as a shared library")
+    (tmp_path / "program.c").write_text(PROGRAM)
+    build = [compiler, "program.c", f"-I{headers.parent}", f"-L{libraries}", f"-Wl,-rpath,{libraries}", f"-l{name}"]
+    subprocess.run([*build, "-o", "program"], cwd=tmp_path, check=True, capture_output=True)
+    paths = [ENVIRONMENT["PYTHONPATH"], *(path for path in sys.path if path.endswith("site-packages"))]
+    environment = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths), "PYTHONWARNINGS": ""}
+    done = subprocess.run(["./program"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "mine\n"
+    assert done.stderr.count("SIGTERM is handled by another program") == 1
+
+
+def test_a_handler_that_cannot_be_given_back_is_left_alone(monkeypatch):
+    """The same in this process: what Python does with a handler that it does not know."""
+    real, set_to = signal.getsignal, []
+    monkeypatch.setattr(signal, "getsignal", lambda number: None if number == signal.SIGTERM else real(number))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: set_to.append((number, handler)))
+    with pytest.warns(RunWarning, match="SIGTERM is handled by another program"), Interrupts(None).listening():
+        pass
+    assert {number for number, _ in set_to} == {signal.SIGINT}
