@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import integrators
-import textures
+from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile

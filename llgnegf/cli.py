@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,21 +18,42 @@ from llgnegf._version import __version__
 from llgnegf.arguments import Parser, output_file, run_file
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
+from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors
+
+_ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print
+_SIGPIPE = 13  # Windows has no name for it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    occupy_standard_descriptors()
+    with guarded() as (out, err):
+        arguments = _parser().parse_args(argv)
+        code = _act(arguments)
+        out.flush()
+        return _told_to_nobody(arguments.command, code, out, err)
+
+
+def _told_to_nobody(command: str, code: int, out: Guarded, err: Guarded) -> int:
+    """The exit code where standard output or standard error were lost meanwhile; says so on the other one.
+
+    Losing them is no fault of a run.  It is one where the command is there for what it prints.
+    """
+    if command in _ANSWERS and isinstance(out.lost, BrokenPipeError):  # `llgnegf show RUN.h5 | head` is no error
+        return 128 + _SIGPIPE
+    if out.lost is not None:
+        print(f"llgnegf: note: standard output takes nothing ({out.why}): what was printed is lost", file=sys.stderr)
+        if command in _ANSWERS and not code and getattr(out.lost, "errno", None) != errno.EBADF:
+            return FileError.exit_code
+    if err.lost is not None and command not in _ANSWERS:  # there it might end up in a table or in JSON
+        print(f"llgnegf: note: standard error takes nothing ({err.why}): notes and progress are lost")
+    return code
+
+
+def _act(arguments: argparse.Namespace) -> int:
     try:
         with _warnings_as_lines():
-            code = arguments.action(arguments)
-        sys.stdout.flush()
-        return code or 0
-    except BrokenPipeError:
-        # `llgnegf show RUN | head` is not an error; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+            return arguments.action(arguments) or 0
     except KeyboardInterrupt:
         print("llgnegf: stopped at once; a run file that was begun is kept: `llgnegf resume` it", file=sys.stderr)
         return 75

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-import textures
+from llgnegf.beside import textures
 from llgnegf.deck import Deck
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from textures.files import from_file
-from textures.measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
-from textures.simple import random, spiral, uniform
-from textures.skyrmion import skyrmion
-from textures.walls import bloch, bloch_wall, neel, neel_wall
+from .files import from_file
+from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
+from .simple import random, spiral, uniform
+from .skyrmion import skyrmion
+from .walls import bloch, bloch_wall, neel, neel_wall
 
 TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
     "uniform": uniform,

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import choice, direction, lattice_shape, length, number
-from textures.frame import plane_axes
+from ._arguments import choice, direction, lattice_shape, length, number
+from .frame import plane_axes
 
 ORIENTATIONS = ("paper", "kishine")
 # A direction counts as perpendicular or parallel to x within this (sine of the angle).

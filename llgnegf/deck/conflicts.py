@@ -170,13 +170,13 @@ def _precession_keys(deck: _Known) -> Iterator[str]:
 
 
 def _registered_method(deck: _Known) -> Iterator[str]:
-    from integrators import METHODS  # here, because it loads numba: listing decks and most mistakes need none
+    from llgnegf.beside import integrators  # here, because it loads numba: listing decks and most mistakes need none
 
-    method = deck.integrator.method
-    if method not in METHODS:
-        likely = close_to(method, METHODS)
+    method, known = deck.integrator.method, integrators.METHODS
+    if method not in known:
+        likely = close_to(method, known)
         hint = f'; did you mean "{likely}"?' if likely else ""
-        yield f"integrator.method = {show(method)}: must be one of {', '.join(map(show, METHODS))}{hint}"
+        yield f"integrator.method = {show(method)}: must be one of {', '.join(map(show, known))}{hint}"
 
 
 def _electrons_method(deck: _Known) -> Iterator[str]:
