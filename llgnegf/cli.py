@@ -31,21 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         code = _act(arguments)
         out.flush()
-        return _told_to_nobody(arguments.command, code, out, err)
+        answers = arguments.command in _ANSWERS or (arguments.command == "schema" and arguments.path is None)
+        return _told_to_nobody(answers, code, out, err)
 
 
-def _told_to_nobody(command: str, code: int, out: Guarded, err: Guarded) -> int:
+def _told_to_nobody(answers: bool, code: int, out: Guarded, err: Guarded) -> int:
     """The exit code where standard output or standard error were lost meanwhile; says so on the other one.
 
-    Losing them is no fault of a run.  It is one where the command is there for what it prints.
+    Losing them is no fault of a run.  answers: whether the command is there
+    for what it prints; then losing standard output is one.
     """
-    if command in _ANSWERS and isinstance(out.lost, BrokenPipeError):  # `llgnegf show RUN.h5 | head` is no error
+    if answers and isinstance(out.lost, BrokenPipeError):  # `llgnegf show RUN.h5 | head` is no error
         return 128 + _SIGPIPE
     if out.lost is not None:
         print(f"llgnegf: note: standard output takes nothing ({out.why}): what was printed is lost", file=sys.stderr)
-        if command in _ANSWERS and not code and getattr(out.lost, "errno", None) != errno.EBADF:
+        if answers and not code and getattr(out.lost, "errno", None) != errno.EBADF:
             return FileError.exit_code
-    if err.lost is not None and command not in _ANSWERS:  # there it might end up in a table or in JSON
+    if err.lost is not None and not answers:  # there it might end up in a table or in JSON
         print(f"llgnegf: note: standard error takes nothing ({err.why}): notes and progress are lost")
     return code
 

@@ -20,8 +20,9 @@ NOBODY = "takes nothing"
 
 def shell(line, folder):
     """A line of bash in `folder`; the exit code of each part of the last pipe is appended to standard output."""
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        ["bash", "-c", line], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr + done.stdout
     assert "Exception ignored" not in done.stderr + done.stdout
