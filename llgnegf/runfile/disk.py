@@ -64,6 +64,12 @@ def refuse_full_disk(path: Path, needed: int) -> None:
         )
 
 
+def real_path(path: str | Path) -> Path:
+    """The file that a symbolic link leads to, where its checkpoints and its lock are too; another path as it is."""
+    path = Path(path)
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def temporary_name(path: Path) -> Path:
     """Where a file is made that will take the name `path` when it is complete."""
     return Path(f"{path}.new")
