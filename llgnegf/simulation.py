@@ -156,15 +156,14 @@ def resume(
     if committed >= done:  # else `reopen` tells that frames are missing
         # Counted by their times: the run may have been saved at another interval so far.
         done = min(done, int(np.searchsorted(times, (state.step + 0.5) * dt)))
-    if progress:
-        again = int(np.sum(times[done:] > (state.step + 0.5) * dt))
-        tell_resumed(path, state.step * dt, end.n_steps * dt, again)
     stop = Interrupts(walltime)
     with stop.listening():
-        writer = Writer.reopen(
-            path, done, done + end.frames_after(state.step), {"deck": deck.text, "title": deck.title}
-        )
+        room = max(done, 1) + end.frames_after(state.step)
+        writer = Writer.reopen(path, done, room, {"deck": deck.text, "title": deck.title})
         with _closing(writer):
+            if progress:
+                again = int(np.sum(times[done:] > (state.step + 0.5) * dt))
+                tell_resumed(path, state.step * dt, end.n_steps * dt, again)
             with open_run(path) as past:
                 watch = EnergyWatch(deck, parts.magnet, field is not None, past, done)
             _advance(parts, state, writer, end, path, stop, progress, watch)

@@ -232,9 +232,9 @@ class Writer:
         if n_frames > room:
             frame = sum(_bytes_of(column) for column in (*self._columns_later.values(), self._time, self._crc))
             room = max(room, _room_to_take(self.path, n_frames, frame, 0))
-        self.capacity = max(n_frames, room)
         if room > self._room or changed:
             self._resize(room, changed)
+        self.capacity = max(n_frames, room)
 
     def close(self) -> None:
         """Closes the file and gives the lock back.  Closing twice does no harm."""
