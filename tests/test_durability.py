@@ -250,6 +250,7 @@ def test_thirty_kills_and_still_the_same(tmp_path):
         else:
             words = ("run", "mine.toml", "-o", "cut.h5", "--overwrite")
     assert most > 20, "no progress between kills"
+    assert not lost, "frames stay until the same come again"
     with shell("resume", "cut.h5", cwd=tmp_path) as process:
         _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
