@@ -11,7 +11,6 @@ import contextlib
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import numpy as np
 
 from llgnegf import build, observables
 from llgnegf.build import Parts
-from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
+from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck
+from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.coupling import Field, field_name
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
@@ -28,7 +28,6 @@ from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress, tell_done, tell_resumed
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
-from llgnegf.runfile.disk import real_path
 from llgnegf.runfile.provenance import environment_changes
 from llgnegf.runfile.reader import Run, open_run
 from llgnegf.runfile.writer import Writer
@@ -72,9 +71,15 @@ def run(
         raise DeckError("overwrite and go_on (--overwrite and --continue) exclude each other: choose one")
     if go_on and Path(path).exists():
         if begun(path):
-            return _go_on(deck, path, field, until, walltime, progress)
+            changes = left_to_do(path, deck, until)
+            if changes is not None:
+                return resume(path, changes, field=field, until=until, walltime=walltime, progress=progress)
+            done = open_run(path)
+            if progress:
+                tell_done(path, float(done.times[-1]))
+            return done
         overwrite = True
-    deck, end = _ends(deck, until)
+    deck, end = ends(deck, until)
     stop = Interrupts(walltime)
     with stop.listening():
         parts = build.build(deck, field)
@@ -129,14 +134,14 @@ def resume(
     if given != recorded:
         wanted = f"field = {recorded}" if recorded else "no field"
         raise DeckError(f"{path} was run with {wanted}, resume was given {given or 'none'}: pass the same one")
-    deck, end = _ends(_continued(path, deck, overrides or {}), until)
+    deck, end = ends(continued(path, deck, overrides or {}), until)
     try:
-        state, header = checkpoint.load_newest(_beside(path))
+        state, header = checkpoint.load_newest(beside(path))
     except FileError:
         if committed:
             raise
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
-    _same_deck(path, deck, header)
+    refuse_other_deck(path, deck, header)
     dt = deck.integrator.step
     if end.n_steps < state.step:
         raise DeckError(
@@ -168,80 +173,6 @@ def resume(
                 watch = EnergyWatch(deck, parts.magnet, field is not None, past, done)
             _advance(parts, state, writer, end, path, stop, progress, watch)
     return open_run(path)
-
-
-def begun(path: str | Path) -> bool:
-    """Whether there is something to go on with: a frame, or a checkpoint beside the run file.  FileError if no run."""
-    with open_run(path) as old:
-        return old.n_frames > 0 or any(one.exists() for one in checkpoint.checkpoint_paths(_beside(path)))
-
-
-def _go_on(
-    deck: Deck, path: str | Path, field: Field | None, until: float | None, walltime: float | None, progress: bool
-) -> Run:
-    """The run of `deck` in `path`, which is there already, continued; as it is where it has come to its end."""
-    with open_run(path) as old:
-        old_deck, reached = old.deck, float(old.times[-1]) if old.n_frames else -1.0
-    problems = [
-        f"{key} = {now}: {path} was run with {was}: continue it with `llgnegf resume {path}`, choose another name "
-        "with -o, or replace it with --overwrite"
-        for key, (was, now) in changes_past(old_deck, deck).items()
-    ]
-    if problems:
-        raise DeckError(problems)
-    new, end = _ends(deck, until)
-    step, dt = checkpoint.load_newest(_beside(path))[0].step, deck.integrator.step
-    if step > end.n_steps or (step == end.n_steps and reached > (step - 0.5) * dt):
-        if progress:
-            tell_done(path, reached)
-        return open_run(path)
-    free = {key: reduce(getattr, key.split("."), new) for key in FREE_ON_RESUME}
-    changes = {key: value for key, value in free.items() if value != reduce(getattr, key.split("."), old_deck)}
-    return resume(path, changes, field=field, until=until, walltime=walltime, progress=progress)
-
-
-def _beside(path: str | Path) -> Path:
-    """The name that checkpoints are beside: of the file itself, where a link leads to it.
-
-    Where there are none, because the file was moved and a link left in its place, that of the link.
-    """
-    real = real_path(path)
-    return real if any(one.exists() for one in checkpoint.checkpoint_paths(real)) else Path(path)
-
-
-def _ends(deck: Deck, until: float | None) -> tuple[Deck, Deck]:
-    """The deck of the run, and the same that ends where this call is to end; `until` may lie behind the deck's end."""
-    if until is None:
-        return deck, deck
-    end = parse_deck(deck.text, deck.folder, deck.name, {"run.duration": float(until)})
-    return (end if end.n_steps > deck.n_steps else deck), end
-
-
-def _continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
-    """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
-    new = parse_deck(deck.text, deck.folder, deck.name, overrides)
-    problems = []
-    for key, (was, wanted) in changes_past(deck, new).items():
-        problems.append(
-            f"{key} = {wanted}: {path} was run with {was}, and it would change what was computed; allowed when "
-            f"resuming: {', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: "
-            f'--set texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
-        )
-    if problems:
-        raise DeckError(problems)
-    return new
-
-
-def _same_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
-    """Refuses a run file whose deck is not the one that its checkpoint was computed with."""
-    computed = parse_deck(header["deck"], deck.folder, deck.name)
-    problems = [
-        f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the run "
-        "file, or run the changed deck anew with --overwrite"
-        for key, (was, now) in changes_past(computed, deck).items()
-    ]
-    if problems:
-        raise DeckError(problems)
 
 
 def _warn(text: str) -> None:
