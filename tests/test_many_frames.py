@@ -131,6 +131,7 @@ def test_growing_cut_short_leaves_the_file_as_it_was(path, wall, monkeypatch):
     holds(path, 5)
     Path(f"{path}.new").write_bytes(b"half a copy, of a process that was killed")
     with Writer.reopen(path, 5, 25) as writer:
+        assert not Path(f"{path}.new").exists()
         for i in range(5, 9):
             writer.append(frame(i))
     holds(path, 9)
