@@ -6,9 +6,12 @@ import contextlib
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
+
+from llgnegf.errors import RunWarning
 
 # Schedulers announce the end of a job by any of these; a terminal that closes sends HUP, a used up processor time XCPU.
 # Not every system has all of them.
@@ -54,7 +57,13 @@ class Interrupts:
         try:
             for name in STOPPING:
                 number = getattr(signal, name, None)
-                if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                if number is None or signal.getsignal(number) == signal.SIG_IGN:
+                    continue
+                if signal.getsignal(number) is None:  # of a program in C: it could not be given back afterwards
+                    warnings.warn(
+                        f"{name} is handled by another program: it stops no run at a checkpoint", RunWarning, 4
+                    )
+                else:
                     before[number] = signal.signal(number, self.signalled)
             yield
         finally:

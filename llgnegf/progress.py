@@ -10,6 +10,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from llgnegf.deck import Deck
+from llgnegf.streams import Guarded
 
 # A log gets a line per frame, but no more than about so many from one call.
 _LINES = 200
@@ -21,9 +22,16 @@ class Progress:
     def __init__(self, deck: Deck, start: int, enabled: bool) -> None:
         """deck: whose end this call is to reach; start: steps taken before it."""
         self.deck, self.enabled = deck, enabled
-        self.terminal = enabled and sys.stderr.isatty()
+        self.out = Guarded(sys.stderr)
+        self.terminal = enabled and self.out.isatty()
         self.bar = tqdm(
-            total=deck.n_steps, initial=start, unit="step", disable=not self.terminal, desc=deck.name, mininterval=0.2
+            total=deck.n_steps,
+            initial=start,
+            unit="step",
+            disable=not self.terminal,
+            desc=deck.name,
+            mininterval=0.2,
+            file=self.out,
         )
         self.start, self.began = start, time.monotonic()
         self._spacing = (deck.n_steps - start) / _LINES
@@ -81,4 +89,4 @@ def tell_done(path: str | Path, t: float) -> None:
 
 
 def _line(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(text, file=Guarded(sys.stderr), flush=True)

@@ -20,7 +20,7 @@ from llgnegf import build, observables
 from llgnegf.build import Parts
 from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck
 from llgnegf.deck import Deck, load_deck
-from llgnegf.dynamics.coupling import Field, field_name
+from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
@@ -131,7 +131,9 @@ def resume(
         # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
         start = old["moment"][0] if committed and old.frame_ok(0) else None
     given = None if field is None else field_name(field)
-    if given != recorded:
+    if given and recorded and given != recorded and may_be_same_field(given, recorded):
+        _warn(f"{path} was run with field = {recorded}; it goes on with {given}, which is taken for the same one")
+    elif given != recorded:
         wanted = f"field = {recorded}" if recorded else "no field"
         raise DeckError(f"{path} was run with {wanted}, resume was given {given or 'none'}: pass the same one")
     deck, end = ends(continued(path, deck, overrides or {}), until)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import lattice_shape
-from textures.ovf import read_ovf
+from ._arguments import lattice_shape
+from .ovf import read_ovf
 
 LENGTH_TOLERANCE = 1e-6  # single precision and text files round |m| this much
 

@@ -111,8 +111,7 @@ def create(
     temporary = temporary_name(path)
     file = h5py.File(temporary, "w", track_order=True, **OPEN)
     try:
-        for key, value in attrs.items():
-            file.attrs[key] = value
+        set_attributes(file, attrs)
         time = _dataset(file, TIME, (n_frames,), "<f8", np.nan)
         time.make_scale(TIME)
         time.attrs.update({"units": "hbar/energy", "long_name": "time"})
@@ -189,6 +188,20 @@ def crc_of(time: float, arrays: Any) -> int:
     for array in arrays:
         value = zlib.crc32(array.tobytes(), value)
     return value
+
+
+def set_attributes(file: h5py.File, attrs: Mapping[str, Any]) -> None:
+    """Root attributes of any text: HDF5 takes no NUL, and h5py no folder whose name is not UTF-8."""
+    for key, value in attrs.items():
+        if isinstance(value, str):
+            file.attrs.create(key, storable(value).encode("utf-8", "surrogateescape"), dtype=h5py.string_dtype())
+        else:
+            file.attrs[key] = value
+
+
+def storable(text: str) -> str:
+    """A text as it is stored as an attribute, and read again: with a visible sign for NUL."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def as_text(value: Any) -> str:

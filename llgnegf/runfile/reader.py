@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import FileError, LLGNEGFError
+from llgnegf.runfile.arraylike import ReadOnlyArray
 from llgnegf.runfile.checksums import checksums
 from llgnegf.runfile.disk import disk_errors
 from llgnegf.runfile.layout import (
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-class LazyArray:
-    """A variable of a run; index it like an array, only what is asked for is read.
+class LazyArray(ReadOnlyArray):
+    """A variable of a run; use it like an array of NumPy, only the frames that are asked for are read.
 
     dims, shape: names and lengths of its dimensions.  Its first dimension is the complete frames, `time`, unless it was
     written once for all of them, with the first frame; before that frame its values are NaN.  unit, long_name: texts.
@@ -46,51 +45,21 @@ class LazyArray:
         self._dataset = dataset
         self.dims = dims_of(dataset)
         self.per_frame = TIME in self.dims
-        self.shape: tuple[int, ...] = (n_frames, *dataset.shape[1:]) if self.per_frame else dataset.shape
+        self.shape = (n_frames, *dataset.shape[1:]) if self.per_frame else dataset.shape
         self.dtype = dataset.dtype
         self.unit = as_text(dataset.attrs.get("units", "1"))
         self.long_name = as_text(dataset.attrs.get("long_name", ""))
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
+    def _name(self) -> str:
+        return as_text(self._dataset.name).lstrip("/") if self._dataset else "closed"
 
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> Any:
-        keys = key if isinstance(key, tuple) else (key,)
-        if not self.per_frame or not keys or keys[0] is Ellipsis or keys[0] is None:
-            return np.asarray(self)[key]
-        first, rest = keys[0], keys[1:]
-        if isinstance(first, int | np.integer) and not isinstance(first, bool):
-            return self._dataset[range(len(self))[first]][(*rest,)]
-        wanted = np.arange(len(self))[first]
-        frames, places = np.unique(wanted, return_inverse=True)
-        if len(frames) == 0:
-            block = np.empty((0, *self.shape[1:]), self.dtype)
-        elif len(frames) == frames[-1] - frames[0] + 1:
-            block = self._dataset[frames[0] : frames[-1] + 1]
-        else:
-            block = self._dataset[frames]
-        return block[places.reshape(wanted.shape)][(slice(None), *rest)]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a variable of a run file has to be read: copy=False is not possible")
-        return np.asarray(self._dataset[: len(self)], dtype=dtype)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
+    def _read(self, first: int, last: int) -> NDArray[Any]:
+        values: NDArray[Any] = self._dataset[first:last] if self.per_frame else np.asarray(self._dataset[()])
+        return values
 
     def __repr__(self) -> str:
-        name = as_text(self._dataset.name).lstrip("/") if self._dataset else "closed"
         sizes = ", ".join(f"{dim}: {size}" for dim, size in zip(self.dims, self.shape, strict=True))
-        return f"<{name} ({sizes}) {self.dtype}, {self.unit}>"
+        return f"<{self._name()} ({sizes}) {self.dtype}, {self.unit}>"
 
 
 class Run:
@@ -149,22 +118,28 @@ class Run:
     def to_xarray(self) -> xarray.Dataset:
         """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use."""
         try:
-            import h5netcdf
+            import h5netcdf  # noqa: F401  xarray would say less clearly that it is missing
             import xarray
         except ImportError as error:
             raise LLGNEGFError(
                 f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
             ) from None
+        # By its path, not by an open file: pickled, the dataset opens it again.
+        path = str(self.path)
         try:
-            file = h5netcdf.File(self.path, "r")
+            data = xarray.open_dataset(path, engine="h5netcdf")
         except OSError:  # as in open_run
-            file = h5netcdf.File(self.path, "r", locking=False)
-        data = xarray.open_dataset(xarray.backends.H5NetCDFStore(file))
+            data = xarray.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": False})
+        close = data._close
         data = data.isel(time=slice(0, self.n_frames)).drop_vars(CRC)
         labels = {name: data[name].astype(str) for name in data.coords if data[name].dtype.kind == "S"}
         result = data.assign_coords(labels)
-        result.set_close(file.close)
+        result.set_close(close)
         return result
+
+    def __reduce__(self) -> Any:
+        """Copied or pickled, a run opens its file again."""
+        return open_run, (self.path.absolute(),)
 
     def close(self) -> None:
         """Closes the file; variables that were not read by then are lost."""

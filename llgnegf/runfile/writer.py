@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
 from llgnegf.runfile.columns import Column, put
-from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, take_name, temporary_name
+from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, refuse_special, take_name, temporary_name
 from llgnegf.runfile.layout import (
     CRC,
     OPEN,
@@ -35,6 +35,8 @@ from llgnegf.runfile.layout import (
     create,
     is_per_frame,
     scales_of,
+    set_attributes,
+    storable,
     variables_in,
 )
 from llgnegf.runfile.lock import Lock
@@ -94,7 +96,7 @@ class Writer:
             room = _room_to_take(path, n_frames, frame, once)
             for old in checkpoint_paths(path):  # before the new file: an old checkpoint must not continue a new run
                 with disk_errors(old, "remove the old checkpoint"):
-                    old.unlink(missing_ok=True)
+                    real_path(old).unlink(missing_ok=True)
             with disk_errors(path, "create the run file"):
                 create(path, room, scales, variables, {**attributes(deck), **(attrs or {})})
                 file = h5py.File(path, "r+", **OPEN)
@@ -227,7 +229,7 @@ class Writer:
 
         `attrs` are root attributes to replace: "deck" and "title" of a deck that differs in what is yet to come.
         """
-        changed = {key: text for key, text in (attrs or {}).items() if text != as_text(self._file.attrs[key])}
+        changed = {key: text for key, text in (attrs or {}).items() if storable(text) != as_text(self._file.attrs[key])}
         room = self._room
         if n_frames > room:
             frame = sum(_bytes_of(column) for column in (*self._columns_later.values(), self._time, self._crc))
@@ -298,14 +300,16 @@ class Writer:
                     if n_frames != self._room:
                         for name in (TIME, *self._columns_later, CRC):
                             file[name].resize(n_frames, axis=0)
-                    file.attrs.update(attrs or {})
-                take_name(temporary, self.path)
+                    set_attributes(file, attrs or {})
+                self._file.close()  # not every system replaces a file that is open
+                try:
+                    take_name(temporary, self.path)
+                finally:
+                    self._attach(h5py.File(self.path, "r+", **OPEN))
             except BaseException:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
-            self._file.close()
-            self._attach(h5py.File(self.path, "r+", **OPEN))
 
 
 def _bytes_of(column: Column) -> int:
@@ -313,8 +317,8 @@ def _bytes_of(column: Column) -> int:
 
 
 def _refuse_overwriting(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise DeckError(f"{path}: is a folder; give the name of a file with -o, such as {path / 'run.h5'}")
+    for old in checkpoint_paths(path):
+        refuse_special(old)  # before it is removed
     there = [str(old) for old in (path, *checkpoint_paths(path)) if old.exists()]
     if there and not overwrite:
         raise DeckError(
