@@ -86,9 +86,9 @@ def main() -> None:
 
     frame = clock.each("computing a frame") + clock.each("judging a frame") + clock.each("writing a frame")
     save = clock.each("syncing the run file") + clock.each("writing a checkpoint")
-    # The first frame comes before the loop; the first checkpoint and the last belong to any run.
+    # The first frame and the first and the last checkpoint belong to any run.
     output = sum(clock.seconds[label] for label in clock.seconds if label != "all")
-    step = (clock.seconds["all"] - output + frame) / max(done, 1)
+    step = (clock.seconds["all"] - output) / max(done, 1)
     print(
         f"{deck.name}: {done} steps in {whole:.2f} s, {clock.calls['writing a frame']} frames of {variables} variables"
     )

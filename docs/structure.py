@@ -53,6 +53,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.observables",
             "llgnegf.progress",
             "llgnegf.simulation",
+            "llgnegf.continuing",
             "llgnegf.watch",
         ),
         PHYSICS | {"deck", "runfile"},

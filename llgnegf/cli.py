@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llgnegf import _threads  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
@@ -22,6 +22,9 @@ from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors
 
 _ANSWERS = ("list", "check", "show", "compare", "schema")  # commands whose result is what they print
 _SIGPIPE = 13  # Windows has no name for it
+
+if TYPE_CHECKING:
+    from llgnegf.runfile.reader import Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,7 +134,12 @@ def _parser() -> Parser:
     sub.add_argument(
         "-o", "--output", metavar="RUN.h5", type=output_file, help="run file (default: the deck's name .h5)"
     )
-    sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
+    there = sub.add_mutually_exclusive_group()
+    there.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
+    there.add_argument(
+        "--continue", action="store_true", dest="go_on",
+        help="continue a run file that is there already; nothing to do where it is done (for loops of batch scripts)",
+    )  # fmt: skip
     _loop_arguments(sub)
 
     sub = add("resume", _resume, "continue a run from its newest checkpoint")
@@ -176,10 +184,11 @@ def _set_argument(sub: argparse.ArgumentParser, example: str) -> None:
 
 
 def _loop_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--until", metavar="T", type=float, help="end at this time instead of run.duration")
+    sub.add_argument("--until", metavar="T", type=float, help="stop at this time, or make the run longer, to this time")
     sub.add_argument(
         "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
     )
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
 
 def _deck(arguments: argparse.Namespace) -> Deck:
@@ -256,17 +265,34 @@ def _run(arguments: argparse.Namespace) -> None:
 
     path = arguments.output or Path(f"{deck.name}.h5")
     with run(
-        deck, path, until=arguments.until, walltime=walltime, overwrite=arguments.overwrite, progress=True
+        deck,
+        path,
+        until=arguments.until,
+        walltime=walltime,
+        overwrite=arguments.overwrite,
+        go_on=arguments.go_on,
+        progress=not arguments.quiet,
     ) as result:
-        print(f"done: {result.n_frames} frames in {path}; try: llgnegf show {path}")
+        _tell_result(arguments, path, result)
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     overrides, walltime = _overrides(arguments), _walltime(arguments)
     from llgnegf.simulation import resume
 
-    with resume(arguments.path, overrides, until=arguments.until, walltime=walltime, progress=True) as result:
-        print(f"done: {result.n_frames} frames in {arguments.path}; try: llgnegf show {arguments.path}")
+    path, progress = arguments.path, not arguments.quiet
+    with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
+        _tell_result(arguments, path, result)
+
+
+def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None:
+    if arguments.quiet:
+        return
+    deck = result.deck
+    rest = ""
+    if result.n_frames and result.times[-1] < deck.run.duration - deck.integrator.step / 2:
+        rest = f"; `llgnegf resume {path}` goes on to t = {deck.run.duration:g}"
+    print(f"done: {result.n_frames} frames in {path}{rest}; try: llgnegf show {path}")
 
 
 def _show(arguments: argparse.Namespace) -> None:

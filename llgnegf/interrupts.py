@@ -9,14 +9,20 @@ import time
 import warnings
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 from llgnegf.errors import RunWarning
+
+# Schedulers announce the end of a job by any of these; a terminal that closes sends HUP, a used up processor time XCPU.
+# Not every system has all of them.
+STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
 class Interrupts:
     """Whether a run shall stop at the next checkpoint: true from then on, with the `reason` in words."""
 
     def __init__(self, walltime: float | None) -> None:
+        """walltime: seconds from now, or None."""
         self.deadline = None if walltime is None else time.monotonic() + walltime
         self.reason: str | None = None
 
@@ -27,24 +33,38 @@ class Interrupts:
         self.reason = signal.Signals(number).name
 
     def __bool__(self) -> bool:
-        if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
+        return self.reason is not None
+
+    def stops(self, moved: bool) -> bool:
+        """Whether to stop now; moved: whether a step was made, without which the wall time ends nothing.
+
+        So a run that is called again and again ends, however short the wall time of each call.
+        """
+        if self.reason is None and moved and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = "the wall time is over"
         return self.reason is not None
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals are caught inside; only the main thread may do so."""
+        """Signals are caught inside; only the main thread may do so.
+
+        Those that the process was told to ignore (`nohup`) stay ignored, and those that a program in C handles its own.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        foreign = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is None]
-        for number in foreign:  # of a program in C around Python: it could not be given back afterwards
-            warnings.warn(
-                f"{number.name} is handled by another program: it stops no run at a checkpoint", RunWarning, 4
-            )
-        own = [s for s in (signal.SIGINT, signal.SIGTERM) if s not in foreign]
-        before = {s: signal.signal(s, self.signalled) for s in own}
+        before: dict[int, Any] = {}
         try:
+            for name in STOPPING:
+                number = getattr(signal, name, None)
+                if number is None or signal.getsignal(number) == signal.SIG_IGN:
+                    continue
+                if signal.getsignal(number) is None:  # of a program in C: it could not be given back afterwards
+                    warnings.warn(
+                        f"{name} is handled by another program: it stops no run at a checkpoint", RunWarning, 4
+                    )
+                else:
+                    before[number] = signal.signal(number, self.signalled)
             yield
         finally:
             for number, handler in before.items():

@@ -9,10 +9,12 @@ dashes differ as well, for print.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.dynamics.torques import field_and_damping_like, torque
@@ -61,6 +63,34 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
         if path is not None:
             save(figure, path)
     return figure
+
+
+# More points of a curve, and more frames side by side, than any picture has dots across.
+_MOST_POINTS, _MOST_FRAMES = 20_000, 2_000
+# Variables of many frames are read in blocks of so many bytes.
+_BLOCK = 8 << 20
+
+
+def _curve(ax: Axes, time: np.ndarray, values: np.ndarray, **style: Any) -> None:
+    """Draws values against time; of very many points those that look the same, since each takes 100 bytes and more."""
+    if len(time) > _MOST_POINTS:
+        chosen = _extremes(values, _MOST_POINTS // 2)
+        time, values = time[chosen], values[chosen]
+    ax.plot(time, values, **style)
+
+
+def _extremes(values: np.ndarray, pieces: int) -> np.ndarray:
+    """Indices, increasing, of the smallest and the largest value in each of so many pieces, and of both ends."""
+    starts = np.linspace(0, len(values), pieces + 1).astype(int)
+    chosen = [0, len(values) - 1]
+    for a, b in itertools.pairwise(starts):
+        piece = values[a:b]
+        known = np.flatnonzero(~np.isnan(piece))
+        if len(known):
+            chosen += [a + known[np.argmin(piece[known])], a + known[np.argmax(piece[known])]]
+        if len(known) < len(piece):
+            chosen.append(a + int(np.argmax(np.isnan(piece))))  # the gap stays one
+    return np.unique(chosen)
 
 
 # --- steady precession ----------------------------------------------------------------------------------------------
@@ -138,7 +168,7 @@ def _trajectory(run: Run) -> Figure:
     deck = run.deck
     unit = deck.units.label
     time = run.times
-    m = np.asarray(run["moment"]).reshape(run.n_frames, -1, 3)
+    one_moment = run["moment"].size == 3 * run.n_frames
     torques = _torque_norms(run)
     has_wall = "wall_position" in run.names
     panels = 2 + bool(torques) + has_wall
@@ -146,26 +176,29 @@ def _trajectory(run: Run) -> Figure:
     axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
 
     ax = axes.pop(0)
-    if m.shape[1] == 1:
+    if one_moment:
+        m = np.asarray(run["moment"]).reshape(-1, 3)
         for k, name in enumerate("xyz"):
             style = ("-", "--", "-.")[k]
-            ax.plot(time, m[:, 0, k], color=COMPONENT_COLOURS[name], linestyle=style, label=f"$m_{name}$")
+            _curve(ax, time, m[:, k], color=COMPONENT_COLOURS[name], linestyle=style, label=f"$m_{name}$")
         ax.set_ylabel(r"$\mathbf{m}$")
         ax.set_ylim(-1.08, 1.08)
         _legend_above(ax)
     else:
-        edges = _edges(time), np.arange(m.shape[1] + 1) - 0.5
-        picture = ax.pcolormesh(*edges, m[:, :, 2].T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
+        shown = slice(None, None, -(-run.n_frames // _MOST_FRAMES))
+        m_z = run["moment"][shown, ..., 2].reshape(len(time[shown]), -1)
+        edges = _edges(time[shown]), np.arange(m_z.shape[1] + 1) - 0.5
+        picture = ax.pcolormesh(*edges, m_z.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
         figure.colorbar(picture, ax=ax, pad=0.01, label=r"$m_z$")
         ax.set_ylabel("site $x$ ($a$)")
     if has_wall:
         ax = axes.pop(0)
-        ax.plot(time, np.asarray(run["wall_position"]), color="#D55E00")
+        _curve(ax, time, np.asarray(run["wall_position"]), color="#D55E00")
         ax.set_ylabel("wall position ($a$)", color="#D55E00")
         twin = ax.twinx()
         tilt = np.asarray(run["wall_tilt"])
         known = ~np.isnan(tilt)
-        twin.plot(time[known], np.unwrap(tilt[known]), color="#0072B2", linestyle="--")
+        _curve(twin, time[known], np.unwrap(tilt[known]), color="#0072B2", linestyle="--")
         twin.set_ylabel("tilt (rad)", color="#0072B2")
     ax = axes.pop(0)
     names = [name for name in run.names if name.startswith("energy_") and name != "energy_classical"]
@@ -174,20 +207,20 @@ def _trajectory(run: Run) -> Figure:
         values = np.asarray(run[name])
         if np.ptp(values) > 0:
             label = name.removeprefix("energy_")
-            ax.plot(
-                time, values - values[0], color=palette[k % 4], linestyle=("--", "-.", ":", "-")[k % 4], label=label
+            _curve(
+                ax, time, values - values[0], color=palette[k % 4], linestyle=("--", "-.", ":", "-")[k % 4], label=label
             )
     classical = np.asarray(run["energy_classical"])
-    ax.plot(time, classical - classical[0], color="black", label="classical")
+    _curve(ax, time, classical - classical[0], color="black", label="classical")
     if "grand_potential" in run.names:
         omega = np.asarray(run["grand_potential"])
-        ax.plot(time, omega - omega[0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
+        _curve(ax, time, omega - omega[0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
     ax.set_ylabel(f"$E - E(0)$ ({unit})")
     _legend_above(ax)
     if torques:
         ax = axes.pop(0)
         for name, values in torques.items():
-            ax.plot(time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
+            _curve(ax, time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
         ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
         _legend_above(ax)
     ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
@@ -217,14 +250,15 @@ def _torque_norms(run: Run) -> dict[str, np.ndarray]:
         return {}
     electrons = run.deck.electrons
     assert electrons is not None
-    m = np.asarray(run["moment"])
-    return {
-        name: np.linalg.norm(
-            torque(np.asarray(run[f"spin_{name}"]), m, electrons.sd_exchange).reshape(run.n_frames, -1, 3).sum(axis=1),
-            axis=1,
-        )
-        for name in names
-    }
+    step = max(1, _BLOCK // (8 * max(1, run["moment"].size // run.n_frames)))
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for first in range(0, run.n_frames, step):
+        block = slice(first, first + step)
+        m = run["moment"][block]
+        for name in names:
+            each = torque(run[f"spin_{name}"][block], m, electrons.sd_exchange)
+            found[name].append(np.linalg.norm(each.reshape(len(m), -1, 3).sum(axis=1), axis=1))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 # --- square lattices ------------------------------------------------------------------------------------------------
@@ -240,7 +274,7 @@ def _pumped_panels(run: Run, left, right) -> list:
         k = ("left", "right").index(lead)
         for sign, style, arrow in ((1, "-", r"\uparrow"), (-1, "--", r"\downarrow")):
             label = rf"{lead} ${arrow}$"
-            left.plot(time, charge[:, k] / 2 + sign * spin[:, k], color=colour, linestyle=style, label=label)
+            _curve(left, time, charge[:, k] / 2 + sign * spin[:, k], color=colour, linestyle=style, label=label)
     left.set_ylabel(rf"into the leads ({unit}/$\hbar$)")
     left.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, ncols=4, handlelength=1.6,
                 columnspacing=0.7, handletextpad=0.4)  # fmt: skip
@@ -284,14 +318,14 @@ def _maps(run: Run) -> Figure:
         centre = np.asarray(run["skyrmion_center"])
         for k, (name, style) in enumerate((("x", "-"), ("y", "--"))):
             colour = ("#D55E00", "#0072B2")[k]
-            left.plot(time, centre[:, k] - centre[0, k], color=colour, linestyle=style, label=f"${name}$")
+            _curve(left, time, centre[:, k] - centre[0, k], color=colour, linestyle=style, label=f"${name}$")
         left.set_ylabel("centre $-$ start ($a$)")
         left.legend(loc="best")
     elif "topological_charge" in run.names:
-        left.plot(time, np.asarray(run["topological_charge"]), color="#D55E00")
+        _curve(left, time, np.asarray(run["topological_charge"]), color="#D55E00")
         left.set_ylabel("topological charge $Q$")
     classical = np.asarray(run["energy_classical"])
-    right.plot(time, classical - classical[0], color="black")
+    _curve(right, time, classical - classical[0], color="black")
     right.set_ylabel(f"$E - E(0)$ ({unit})")
     lower = [left, right]
     if pumped:

@@ -1,9 +1,10 @@
-"""How far a run is: a bar in a terminal, one plain line per frame in a log."""
+"""How far a run is: a bar in a terminal, some plain lines in a log."""
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 
 from tqdm import tqdm
@@ -11,11 +12,15 @@ from tqdm import tqdm
 from llgnegf.deck import Deck
 from llgnegf.streams import Guarded
 
+# A log gets a line per frame, but no more than about so many from one call.
+_LINES = 200
+
 
 class Progress:
     """Context manager that shows steps, rate and time left on standard error."""
 
     def __init__(self, deck: Deck, start: int, enabled: bool) -> None:
+        """deck: whose end this call is to reach; start: steps taken before it."""
         self.deck, self.enabled = deck, enabled
         self.out = Guarded(sys.stderr)
         self.terminal = enabled and self.out.isatty()
@@ -29,6 +34,8 @@ class Progress:
             file=self.out,
         )
         self.start, self.began = start, time.monotonic()
+        self._spacing = (deck.n_steps - start) / _LINES
+        self._lines = 0
 
     def __enter__(self) -> Progress:
         return self
@@ -44,10 +51,13 @@ class Progress:
             self.bar.update(step - self.bar.n)
 
     def frame(self, step: int, frame: dict) -> None:
-        """A frame was saved; in a log this is one line."""
+        """A frame was saved; in a log this is one line, where it is not too soon after the last one."""
         self.update(step)
-        if not self.enabled or self.terminal:
+        if not self.enabled or self.terminal or step == self.start:
             return
+        if step < self.start + self._lines * self._spacing and step < self.deck.n_steps:
+            return
+        self._lines = 1 + int((step - self.start) / self._spacing)
         elapsed = max(time.monotonic() - self.began, 1e-9)
         rate = (step - self.start) / elapsed
         left = (self.deck.n_steps - step) / rate if rate > 0 else float("inf")
@@ -61,8 +71,22 @@ class Progress:
             ]
             if name in frame
         )
-        print(
-            f"t = {frame['time']:g}  step {step}/{self.deck.n_steps}  {rate:.3g} steps/s  {left:.0f} s left{extra}",
-            file=self.out,
-            flush=True,
-        )
+        _line(f"t = {frame['time']:g}  step {step}/{self.deck.n_steps}  {rate:.3g} steps/s  {left:.0f} s left{extra}")
+
+
+def tell_resumed(path: str | Path, t: float, end: float, again: int) -> None:
+    """Says from which time a run goes on to `end`, and how many frames behind that time are computed again."""
+    if t < end:
+        frames = "1 frame is" if again == 1 else f"{again or 'no'} frames are"
+        _line(f"{path}: going on from t = {t:g} to {end:g}; {frames} computed again")
+    else:
+        tell_done(path, t)
+
+
+def tell_done(path: str | Path, t: float) -> None:
+    """Says that a run is at its end already."""
+    _line(f"{path}: t = {t:g} is reached already; nothing is left to compute")
+
+
+def _line(text: str) -> None:
+    print(text, file=Guarded(sys.stderr), flush=True)

@@ -18,13 +18,14 @@ import numpy as np
 
 from llgnegf import build, observables
 from llgnegf.build import Parts
-from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
+from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck
+from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import Interrupts
-from llgnegf.progress import Progress
+from llgnegf.progress import Progress, tell_done, tell_resumed
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
 from llgnegf.runfile.provenance import environment_changes
@@ -34,6 +35,8 @@ from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 
 # Between two updates of the bar.
 _CHECK_SECONDS = 0.5
+# The first checkpoint after the start comes so soon, the next ones after twice the time, until `run.checkpoint_every`.
+_FIRST_CHECKPOINT_SECONDS = 2.0
 
 
 # --- the doors ------------------------------------------------------------------------------------------------------
@@ -47,20 +50,36 @@ def run(
     until: float | None = None,
     walltime: float | None = None,
     overwrite: bool = False,
+    go_on: bool = False,
     progress: bool = False,
 ) -> Run:
     """Run a deck into a new run file and open it.
 
     field: `field(t, m)` -> (..., 3), a user's own term of the effective field (energy units, shape of m).
-    until: stop at this time (a multiple of the step) instead of `run.duration`.  walltime: seconds after which to stop
-    at a checkpoint.  progress: show how far it is.
+    until: stop at this time (a multiple of the step); `resume` goes on from there.  A time beyond `run.duration`
+    becomes the duration of the run.  walltime: seconds after which to stop at a checkpoint, once a step is made.
+    go_on: where the run file is there already, continue it instead, to the end of this deck; a run that is done stays
+    as it is.  progress: show how far it is.
 
-    Raises DeckError (also for an existing file without `overwrite`), RunError, FileError, and StoppedEarly when a
-    signal or the wall time ended it at a checkpoint.  RunWarning tells what may go wrong.
+    Raises DeckError (also for an existing file without `overwrite`, and with `go_on` for a file of another deck),
+    RunError, FileError, and StoppedEarly when a signal or the wall time ended it at a checkpoint.  RunWarning tells
+    what may go wrong.
     """
     if not isinstance(deck, Deck):
         deck = load_deck(deck)
-    deck = _until(deck, until)
+    if go_on and overwrite:
+        raise DeckError("overwrite and go_on (--overwrite and --continue) exclude each other: choose one")
+    if go_on and Path(path).exists():
+        if begun(path):
+            changes = left_to_do(path, deck, until)
+            if changes is not None:
+                return resume(path, changes, field=field, until=until, walltime=walltime, progress=progress)
+            done = open_run(path)
+            if progress:
+                tell_done(path, float(done.times[-1]))
+            return done
+        overwrite = True
+    deck, end = ends(deck, until)
     stop = Interrupts(walltime)
     with stop.listening():
         parts = build.build(deck, field)
@@ -71,7 +90,7 @@ def run(
         writer = Writer.create(
             path,
             deck,
-            deck.n_frames,
+            end.n_frames,
             deck.lattice.shape,
             layouts,
             overwrite=overwrite,
@@ -80,8 +99,7 @@ def run(
         )
         with _closing(writer):
             watch = EnergyWatch(deck, parts.magnet, field is not None)
-            writer.append(_recorded(parts, 0, parts.magnet.pack(parts.start), watch))
-            _advance(parts, state, writer, stop, progress, watch)
+            _advance(parts, state, writer, end, path, stop, progress, watch)
     return open_run(path)
 
 
@@ -94,11 +112,14 @@ def resume(
     walltime: float | None = None,
     progress: bool = False,
 ) -> Run:
-    """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped.
+    """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped, to its deck's end.
 
-    until: extends or shortens the run to this time.  overrides: dotted keys of the deck to change from here on; only
-    those are accepted that cannot change results computed so far (title, run.duration, run.save_every,
-    run.checkpoint_every).  The other arguments are those of `run`; a run with a user's field asks for that field again.
+    Frames behind the checkpoint are computed again; each stays until the new one is there.
+
+    until: stop at this time; one beyond the deck's end becomes its end.  overrides: dotted keys of the deck to change
+    from here on; only those are accepted that cannot change results computed so far (title, run.duration,
+    run.save_every, run.checkpoint_every).  The other arguments are those of `run`; a run with a user's field asks for
+    that field again.
 
     Raises what `run` raises, and DeckError where deck, field or `until` do not fit what was computed.  RunWarning tells
     of damaged checkpoints that were passed over, of another installation or machine, and of frames that came out
@@ -115,77 +136,49 @@ def resume(
     elif given != recorded:
         wanted = f"field = {recorded}" if recorded else "no field"
         raise DeckError(f"{path} was run with {wanted}, resume was given {given or 'none'}: pass the same one")
-    deck = _continued(path, deck, {**(overrides or {}), **({} if until is None else {"run.duration": float(until)})})
+    deck, end = ends(continued(path, deck, overrides or {}), until)
     try:
-        state, header = checkpoint.load_newest(path)
+        state, header = checkpoint.load_newest(beside(path))
     except FileError:
         if committed:
             raise
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
-    _same_deck(path, deck, header)
+    refuse_other_deck(path, deck, header)
+    dt = deck.integrator.step
+    if end.n_steps < state.step:
+        raise DeckError(
+            f"run.duration = {end.run.duration:g} (--until): {path} has reached t = {state.step * dt:g} already; "
+            "allowed: a later time"
+        )
+    if not state.step:
+        start = state.moment
     parts = build.build(deck, field, start)
     parts.stepper.solves = state.solves
     parts.stepper.restore(state.extra)
-    if deck.n_steps < state.step:
-        raise DeckError(
-            f"run.duration = {deck.run.duration:g} (--until): {path} has reached "
-            f"t = {state.step * deck.integrator.step:g} already; allowed: a later time"
-        )
     for note in header["notes"]:
-        _warn(f"{note}; going on from the older {header['path']}, t = {state.step * deck.integrator.step:g}")
+        _warn(f"{note}; going on from the older {header['path']}, t = {state.step * dt:g}")
     for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
     done = header["frames_written"]
     if committed >= done:  # else `reopen` tells that frames are missing
         # Counted by their times: the run may have been saved at another interval so far.
-        done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
+        done = min(done, int(np.searchsorted(times, (state.step + 0.5) * dt)))
     stop = Interrupts(walltime)
     with stop.listening():
-        writer = Writer.reopen(
-            path, done, done + deck.frames_after(state.step), {"deck": deck.text, "title": deck.title}
-        )
+        room = max(done, 1) + end.frames_after(state.step)
+        writer = Writer.reopen(path, done, room, {"deck": deck.text, "title": deck.title})
         with _closing(writer):
+            if progress:
+                again = int(np.sum(times[done:] > (state.step + 0.5) * dt))
+                tell_resumed(path, state.step * dt, end.n_steps * dt, again)
             with open_run(path) as past:
-                watch = EnergyWatch(deck, parts.magnet, field is not None, past)
-            _advance(parts, state, writer, stop, progress, watch)
+                watch = EnergyWatch(deck, parts.magnet, field is not None, past, done)
+            _advance(parts, state, writer, end, path, stop, progress, watch)
     return open_run(path)
-
-
-def _continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
-    """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
-    new = parse_deck(deck.text, deck.folder, deck.name, overrides)
-    problems = []
-    for key, (was, wanted) in changes_past(deck, new).items():
-        problems.append(
-            f"{key} = {wanted}: {path} was run with {was}, and it would change what was computed; allowed when "
-            f"resuming: {', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: "
-            f'--set texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
-        )
-    if problems:
-        raise DeckError(problems)
-    return new
-
-
-def _same_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
-    """Refuses a run file whose deck is not the one that its checkpoint was computed with."""
-    computed = parse_deck(header["deck"], deck.folder, deck.name)
-    problems = [
-        f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the run "
-        "file, or run the changed deck anew with --overwrite"
-        for key, (was, now) in changes_past(computed, deck).items()
-    ]
-    if problems:
-        raise DeckError(problems)
 
 
 def _warn(text: str) -> None:
     warnings.warn(text, RunWarning, stacklevel=3)
-
-
-def _until(deck: Deck, until: float | None) -> Deck:
-    if until is None:
-        return deck
-    return parse_deck(deck.text, deck.folder, deck.name, {"run.duration": float(until)})
 
 
 @contextlib.contextmanager
@@ -224,46 +217,65 @@ def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[s
     return frame
 
 
-def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progress: bool, watch: EnergyWatch) -> None:
-    """Step from `state` to the end of the deck, saving frames and checkpoints.  The only loop over time.
+def _advance(
+    parts: Parts,
+    state: State,
+    writer: Writer,
+    end: Deck,
+    path: str | Path,
+    stop: Interrupts,
+    progress: bool,
+    watch: EnergyWatch,
+) -> None:
+    """Step from `state` to the end of the deck `end`, saving frames and checkpoints.  The only loop over time.
 
-    A run that goes wrong leaves a checkpoint of its last good state behind.
+    path: the run file as the user named it.  A run that goes wrong leaves a checkpoint of its last good state behind.
     """
     deck, magnet, stepper = parts.deck, parts.magnet, parts.stepper
-    every, last, dt = deck.save_interval_steps, deck.n_steps, deck.integrator.step
-    seconds, steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
+    every, last, dt = deck.save_interval_steps, end.n_steps, deck.integrator.step
     n, y = state.step, magnet.pack(state.moment)
 
     def here() -> State:
         return State(step=n, moment=magnet.unpack(y).copy(), solves=stepper.solves, extra=stepper.state())
 
-    def save_checkpoint(now: State | None = None) -> State:
+    def save_frame() -> State:
+        """Returns the state with what the frame has evaluated for the next step."""
+        frame = _recorded(parts, n, y, watch)
+        writer.append(frame)
+        bar.frame(n, frame)
+        return here()
+
+    def save_checkpoint(now: State | None = None, n_frames: int | None = None) -> State:
         now = now or here()
         writer.sync()
-        checkpoint.save(writer.path, now, deck.text, writer.n_frames, {})
+        checkpoint.save(writer.path, now, deck.text, writer.n_frames if n_frames is None else n_frames, {})
         return now
 
     saved = framed = save_checkpoint()  # from here on a killed run can be resumed
-    saved_at = looked_at = time.monotonic()
-    with Progress(deck, n, enabled=progress) as bar:
+    due = _Due(deck)
+    looked_at = time.monotonic()
+    with Progress(end, n, enabled=progress) as bar:
         try:
-            while n < last and not stop:
+            if not writer.n_frames:
+                framed = save_frame()
+            while n < last and not stop.stops(moved=n > state.step):
                 before = n
                 n, y = stepper.advance(n, y, min(n - n % every + every, last))
                 if n % every == 0:
-                    frame = _recorded(parts, n, y, watch)
-                    writer.append(frame)
-                    bar.frame(n, frame)
-                    framed = here()  # with what the frame has evaluated for the next step
+                    framed = save_frame()
                 now = time.monotonic()
                 if now - looked_at > _CHECK_SECONDS:
                     looked_at = now
                     bar.update(n)
-                due = n // steps > before // steps if steps is not None else now - saved_at >= (seconds or np.inf)
-                if due and n < last:
+                if n < last and due(before, n):
                     saved = save_checkpoint()
-                    saved_at = now
+                    due.saved()
             bar.update(n)
+            arrived, regular = here(), writer.n_frames
+            if n == last and n % every and not writer.take_next(n * dt):
+                # The last state has a frame too.  It is none of those that a longer run has, which goes on from the
+                # state before it and puts its next frame in the place of this one.
+                save_frame()
         except (RunError, *TROUBLE) as error:
             # The energy is examined at frames alone: a checkpoint after the last good frame may be wrong already.
             if framed.step > saved.step or (isinstance(error, EnergyRises) and framed.step < saved.step):
@@ -272,10 +284,30 @@ def _advance(parts: Parts, state: State, writer: Writer, stop: Interrupts, progr
             if isinstance(error, RunError):
                 raise
             raise _at_time(n * dt, error) from error
-    save_checkpoint()
+    save_checkpoint(arrived, regular)
     if n < last:
         raise StoppedEarly(
-            f"stopped at t = {n * dt:g} of {deck.run.duration:g} ({stop.reason}); continue with: "
-            f"llgnegf resume {writer.path}"
+            f"stopped at t = {n * dt:g} of {end.run.duration:g} ({stop.reason}); continue with: llgnegf resume {path}"
         )
+    if n == deck.n_steps:
+        writer.truncate(writer.n_frames)  # the run was to be longer once
     writer.trim()
+
+
+class _Due:
+    """When the next checkpoint is due: after the steps or the time of `run.checkpoint_every`, sooner near the start."""
+
+    def __init__(self, deck: Deck) -> None:
+        self.seconds, self.steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
+        self.began = self.at = time.monotonic()
+
+    def __call__(self, before: int, n: int) -> bool:
+        """Whether one is due after step n, where it was not after the step `before`."""
+        if self.steps is not None:
+            return n // self.steps > before // self.steps
+        assert self.seconds is not None
+        return time.monotonic() - self.at >= min(self.seconds, max(_FIRST_CHECKPOINT_SECONDS, self.at - self.began))
+
+    def saved(self) -> None:
+        """A checkpoint was written."""
+        self.at = time.monotonic()

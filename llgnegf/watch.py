@@ -91,8 +91,10 @@ class EnergyWatch:
     energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating of a small texture shows within a large lattice.
     """
 
-    def __init__(self, deck: Deck, magnet: Magnet, user_field: bool = False, past: Run | None = None) -> None:
-        """user_field: whether one drives the moments; past: frames before those to come, where a run is resumed."""
+    def __init__(
+        self, deck: Deck, magnet: Magnet, user_field: bool = False, past: Run | None = None, n_past: int = 0
+    ) -> None:
+        """user_field: whether one drives the moments; past: a run that is resumed after its first `n_past` frames."""
         table, zhang_li = deck.electrons, deck.magnet.zhang_li
         gates = table.gate if table is not None else ()
         self.deck, self.magnet, self.strength = deck, magnet, _strength(deck)
@@ -109,8 +111,8 @@ class EnergyWatch:
             self.electrons = _TOLERANCES * table.tolerance * scale
         self.lowest, self.at = np.inf, 0.0
         self._moved = 0.0
-        if past is not None and self.applies and past.n_frames:
-            energies = self._energy({name: np.asarray(past[name]) for name in past.names if name in _SUMMANDS})
+        if past is not None and self.applies and n_past:
+            energies = self._energy({name: past[name][:n_past] for name in past.names if name in _SUMMANDS})
             self.lowest, self.at = float(np.min(energies)), float(past.times[np.argmin(energies)])
 
     def frame(self, frame: Mapping[str, Any]) -> None:

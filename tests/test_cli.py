@@ -430,7 +430,7 @@ def test_an_early_stop_gives_75_and_the_way_on(command, deck, tmp_path):
     assert_same(tmp_path / "whole.h5", tmp_path / "cut.h5")
     code, _, err = command("resume", "cut.h5", "--until", "1.5")
     assert code == 0
-    assert err.startswith("t = 1.5  step 15/15")
+    assert err.splitlines()[1].startswith("t = 1.5  step 15/15")
 
 
 # --- show, compare, plot --------------------------------------------------------------------------------------------
@@ -440,7 +440,7 @@ def test_show_tells_what_how_far_and_what_is_conserved(command, deck):
     command("run", deck, "--until", "0.6", "--set", "title=a wire")
     code, out, err = command("show", "mine.h5")
     assert (code, err) == (0, "")
-    for text in ("a wire", "t = 0.6 of 0.6", "3 frames", "random", "llg", "classical + grand pot.", "mean moment"):
+    for text in ("a wire", "t = 0.6 of 1.2", "3 frames", "random", "llg", "classical + grand pot.", "mean moment"):
         assert text in out
     assert float(re.search(r"\| \|m\| - 1 \| +(\S+) at most", out)[1]) < 1e-14
     row = re.search(r"energy_classical +(\S+) +(\S+) +(\S+) +(\S+)", out)
@@ -645,8 +645,7 @@ def test_killed_again_and_again_and_still_the_same(deck, tmp_path, words):
     rng, kills = np.random.default_rng(7), 0
     process = shell("run", deck, *words, "-o", "cut.h5", cwd=tmp_path)
     while kills < 5:
-        line = process.stderr.readline()
-        if not line.startswith("t = "):
+        if not any(line.startswith("t = ") for line in process.stderr):
             break
         time.sleep(rng.uniform(0, 0.1))
         process.kill()

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run, simulation
+from llgnegf.errors import RunWarning
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.writer import Writer
-from tests.runfile.test_runfile import FIELDS, frame, holds
+from tests.runfile.test_runfile import FIELDS, frame, holds_first
 from tests.test_cli import ENVIRONMENT, ROOT, shell
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
@@ -80,10 +81,10 @@ def record(monkeypatch, event):
 
 
 def test_every_prefix_of_the_writes_is_a_sound_file(tmp_path, monkeypatch):
-    """Appends, a truncation and appends again; the file is looked at before each single write."""
+    """Appends, and appends again, first the same and then others; the file is looked at before each single write."""
     from llgnegf.deck import load_deck
 
-    path, copy, seen = tmp_path / "run.h5", tmp_path / "copy.h5", []
+    path, copy, seen, other = tmp_path / "run.h5", tmp_path / "copy.h5", [], 3
     one = load_deck("wall_in_wire")
     Writer.create(path, one, 8, one.lattice.shape, FIELDS).close()
 
@@ -93,8 +94,14 @@ def test_every_prefix_of_the_writes_is_a_sound_file(tmp_path, monkeypatch):
             times = file["time"][()]
         n = int(np.sum(~np.isnan(times)))
         assert not np.isnan(times[:n]).any()  # no gap
-        holds(copy, n)
+        with open_run(copy) as run:
+            assert all(run.frame_ok(i) for i in range(n))
+            first_other = other if run.n_frames > other and run["moment"][other][0, 0] == 0 else n
+        holds_first(copy, first_other)
         seen.append(n)
+
+    def another(i):
+        return {**frame(i), "moment": np.zeros((7, 3))}
 
     with monkeypatch.context() as patch:
         real = files.h5py.File
@@ -105,11 +112,25 @@ def test_every_prefix_of_the_writes_is_a_sound_file(tmp_path, monkeypatch):
         with Writer.reopen(path, 1) as writer:
             for i in range(1, 6):
                 writer.append(frame(i))
+        with Writer.reopen(path, 1) as writer:
+            for i in range(1, other):
+                writer.append(frame(i))
+            unchanged = len(seen)
+            for i in range(other, 5):
+                writer.append(another(i))
+            with pytest.warns(RunWarning, match=r"3 differ .*\(frames 3, 4, 5\)"):
+                writer.append(another(5))
+            for i in range(6, 8):
+                writer.append(another(i))
     look()
-    assert set(seen) == {0, 1, 2, 3, 4, 6} | {5}
-    assert len(seen) > 9 * (len(FIELDS) + 2)
-    # A frame becomes visible with its last write alone.
-    assert seen.count(2) >= len(FIELDS) + 2
+    assert set(seen) == set(range(9))
+    # A frame becomes visible with its last write alone: growing; then 1, 2 came again and changed nothing, and from 3
+    # on all were given up, the last one first, before other ones took their place.
+    kept = [n for n in seen if n]
+    assert seen[: len(seen) - len(kept)] == [0] * (len(FIELDS) + 2)
+    assert all(seen.count(n) >= len(FIELDS) + 2 for n in range(6))
+    assert seen[unchanged : unchanged + 4] == [6, 5, 4, 3]
+    assert min(seen[unchanged:]) == 3
 
 
 def look_with(real, look):
@@ -229,6 +250,7 @@ def test_thirty_kills_and_still_the_same(tmp_path):
         else:
             words = ("run", "mine.toml", "-o", "cut.h5", "--overwrite")
     assert most > 20, "no progress between kills"
+    assert not lost, "frames stay until the same come again"
     with shell("resume", "cut.h5", cwd=tmp_path) as process:
         _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err

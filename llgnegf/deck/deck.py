@@ -80,8 +80,8 @@ class Deck:
         return 1 + self.frames_after(0)
 
     def frames_after(self, step: int) -> int:
-        """Frames yet to come after so many steps."""
-        return self.n_steps // self.save_interval_steps - step // self.save_interval_steps
+        """Frames yet to come after so many steps: every `run.save_every`, and the last state if it is none of these."""
+        return -(-self.n_steps // self.save_interval_steps) - step // self.save_interval_steps
 
     @property
     def units_energy_ev(self) -> float:

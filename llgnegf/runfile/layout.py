@@ -1,12 +1,13 @@
 """What is where in a run file: names, dimensions, attributes, the checksum of a frame; and the file before any frame.
 
-The whole file is allocated when it is made, one chunk per frame, so that later writes touch no metadata and a full disk
-is met before the run, not in it.  Dimension scales on every axis let xarray and ncdump open it.
+Room for frames is taken on the disk before they are written (`writer.py` says when), many small ones to a chunk, so
+that writing a frame touches no metadata.  Dimension scales on every axis let xarray and ncdump open it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ FORMAT = "llgnegf run"
 FORMAT_VERSION = 1
 TIME, CRC = "time", "frame_crc"
 INTEGERS = ("step", "solves")  # int64; everything else is float64
+# Bytes of a chunk.  HDF5 spends some 50 bytes of index and some microseconds of reading on each, so that one chunk for
+# each number would cost more than the number; large chunks leave much room unused at the end of a short run.
+_LARGEST_CHUNK, _SMALLEST_CHUNK = 32 << 10, 1 << 10
 # No chunk cache: HDF5 passes every write on at once, which is what keeps data, CRC and time in that order.
 OPEN: dict[str, Any] = {"libver": ("earliest", "v108"), "locking": False, "rdcc_nbytes": 0}
 
@@ -139,19 +143,22 @@ def create(
 def _dataset(
     file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, fill: float, per_frame: bool = True
 ) -> h5py.Dataset:
-    """A dataset whose room on the disk is taken at once: one chunk per frame, or one in all."""
+    """A dataset whose room on the disk is taken at once: whole frames to a chunk, or one chunk in all."""
     early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    most, chunk = ((None, *shape[1:]), (1, *shape[1:])) if per_frame else (shape, shape)
+    most: tuple[int | None, ...] = shape
+    chunk = shape
+    if per_frame:
+        frame = np.dtype(dtype).itemsize * math.prod(shape[1:])
+        most, chunk = (None, *shape[1:]), (_frames_per_chunk(frame, shape[0]), *shape[1:])
     return file.create_dataset(name, shape, dtype, maxshape=most, chunks=chunk, fillvalue=fill, dcpl=early)
 
 
-def put(dataset: h5py.Dataset, i: int | None, values: NDArray[Any] | np.generic) -> None:
-    """dataset[i] = values of the dataset's own type and order of bytes, at a twentieth of the cost; i None: all of it.
-
-    A frame is a chunk, and a chunk goes to its place in one write, past selections and conversions.
-    """
-    dataset.id.write_direct_chunk((*(() if i is None else (i,)), *(0 for _ in range(values.ndim))), values)
+def _frames_per_chunk(frame_bytes: int, n_frames: int) -> int:
+    """How many frames of a variable share a chunk, so that `n_frames` fill their chunks evenly."""
+    most, least = max(1, _LARGEST_CHUNK // frame_bytes), max(1, _SMALLEST_CHUNK // frame_bytes)
+    pieces = max(1, -(-n_frames // most))
+    return max(least, -(-n_frames // pieces))
 
 
 def variables_in(file: h5py.File) -> list[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import FileError, LLGNEGFError
 from llgnegf.runfile.arraylike import ReadOnlyArray
+from llgnegf.runfile.checksums import checksums
 from llgnegf.runfile.disk import disk_errors
 from llgnegf.runfile.layout import (
     CRC,
@@ -103,6 +104,17 @@ class Run:
                     stored.append(np.ascontiguousarray(dataset[i] if is_per_frame(dataset) else dataset[()]))
             return crc_of(float(self.times[i]), stored) == self.stored_crc(i)
 
+    def frames_ok(self, start: int = 0, stop: int | None = None) -> NDArray[np.bool_]:
+        """`frame_ok` of the frames start, ..., stop - 1 (default: to the last one), (stop - start,), fast for many."""
+        stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        start = min(start, stop)
+        first = [self.frame_ok(0)] if start == 0 < stop else []  # with it comes what is written once
+        with disk_errors(self.path, "read the frames"):
+            names = [name for name in self.names if name != TIME and self._arrays[name].per_frame]
+            later = start + len(first)
+            found = checksums(self._file, names, self.times, later, stop)
+            return np.concatenate([np.array(first, bool), found == self.stored_crcs(later, stop)])
+
     def to_xarray(self) -> xarray.Dataset:
         """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use."""
         try:
@@ -170,6 +182,10 @@ class Run:
     def __repr__(self) -> str:
         until = f" until t = {self.times[-1]:.6g}" if self.n_frames else ""
         return f"<Run {self.path}: {self.n_frames} frames{until}; {', '.join(self.names)}>"
+
+    def stored_crcs(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint32]:
+        """The checksums that were written with the frames start, ..., stop - 1 (default: to the last one)."""
+        return np.asarray(self._file[CRC][start : self.n_frames if stop is None else stop])
 
     def stored_crc(self, i: int) -> int:
         """The checksum that was written with frame i."""

@@ -1,11 +1,13 @@
 """Writing a run file, so that it survives being killed at any moment.
 
 A frame is written as data, then the CRC-32 of its bytes, then its `time`: a frame whose time is NaN does not exist.
-Resizing works on a copy.
+Room for frames is taken before they come, for all of a short run at once, for a long one as it goes, twice as much each
+time.  Resizing works on a copy.  Frames computed again take the place of those that survived one by one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
+from llgnegf.runfile.columns import Column, put
 from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, refuse_special, take_name, temporary_name
 from llgnegf.runfile.layout import (
     CRC,
@@ -31,7 +34,6 @@ from llgnegf.runfile.layout import (
     crc_of,
     create,
     is_per_frame,
-    put,
     scales_of,
     set_attributes,
     storable,
@@ -39,21 +41,31 @@ from llgnegf.runfile.layout import (
 )
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
+from llgnegf.runfile.survivors import Survivors
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
 
+# A file of more bytes is not laid out for a length that may never be reached: it grows.
+_AT_ONCE = 32 << 20
+
 
 class Writer:
-    """Writes a run file frame by frame.  One writer at a time: a second one, in any process, gets a FileError."""
+    """Writes a run file frame by frame.  One writer at a time: a second one, in any process, gets a FileError.
+
+    path: of the file itself, where it was given by a symbolic link.  n_frames: frames written or found equal to
+    what is there; capacity: frames that may be written.
+    """
 
     def __init__(self, path: Path, file: h5py.File, lock: Lock):
         self.path = path
         self._lock = lock
         self._attach(file)
-        self.n_frames = 0  # frames written
+        self.n_frames = 0
+        self.capacity = self._room
         self.differences: list[int] = []  # frames computed again that came out otherwise than before
-        self._survivors: dict[int, tuple[int, float]] = {}  # their CRC and time
+        self._there = 0  # complete frames in the file: those written, or more where others survived behind them
+        self._survivors: Survivors | None = None
         self._told = False
 
     @classmethod
@@ -68,7 +80,7 @@ class Writer:
         attrs: Mapping[str, Any] | None = None,
         coordinates: Mapping[str, Sequence[Any]] | None = None,
     ) -> Writer:
-        """A new run file with room for `n_frames` frames of `variables` on a lattice of `shape`.
+        """A new run file for up to `n_frames` frames of `variables` on a lattice of `shape`.
 
         The variable `time` comes by itself.  `attrs` are further root attributes; `coordinates` gives values of
         dimensions beside time, x, y, component, plane and lead (left, right), or other ones for these.
@@ -80,17 +92,20 @@ class Writer:
         lock = Lock(path)
         try:
             _refuse_overwriting(path, overwrite)
-            _refuse_small_disk(path, n_frames, scales, variables)
+            frame, once = _sizes(scales, variables)
+            room = _room_to_take(path, n_frames, frame, once)
             for old in checkpoint_paths(path):  # before the new file: an old checkpoint must not continue a new run
                 with disk_errors(old, "remove the old checkpoint"):
                     real_path(old).unlink(missing_ok=True)
             with disk_errors(path, "create the run file"):
-                create(path, n_frames, scales, variables, {**attributes(deck), **(attrs or {})})
+                create(path, room, scales, variables, {**attributes(deck), **(attrs or {})})
                 file = h5py.File(path, "r+", **OPEN)
         except BaseException:
             lock.release()
             raise
-        return cls(path, file, lock)
+        writer = cls(path, file, lock)
+        writer.capacity = n_frames
+        return writer
 
     @classmethod
     def reopen(
@@ -98,9 +113,10 @@ class Writer:
     ) -> Writer:
         """Goes on with a run file after its first `frames_written` frames, those its checkpoint knows of.
 
-        Later frames become unwritten; when one of them is appended again and its bytes differ from the sound ones that
-        were there, its number is added to `differences`.  `n_frames` and `attrs` are those of `extend`, which comes
-        first: where there is no room, no frame is lost.  Raises FileError.
+        Later frames stay until they are appended again.  One that comes again with the same bytes is left as it is.
+        One that comes otherwise, or at another time, takes the place of the old one and of all behind it, which belong
+        to another course of the run; where a sound frame of the same time differs, its number is added to
+        `differences`.  `n_frames` and `attrs` are those of `extend`.  Raises FileError.
         """
         path = real_path(path)
         lock = Lock(path)
@@ -111,33 +127,26 @@ class Writer:
                         f"{path}: holds {run.n_frames} frames, but its checkpoint knows of {frames_written}: it was "
                         "changed or damaged since; run its deck again with --overwrite"
                     )
-                frames = range(frames_written, run.n_frames)
-                survivors = {i: (run.stored_crc(i), float(run.times[i])) for i in frames if run.frame_ok(i)}
-                there = run.n_frames
+                survivors = Survivors(run, frames_written)
             with disk_errors(path, "open the run file for writing"):
+                temporary_name(path).unlink(missing_ok=True)  # of a resize that was cut short
                 writer = cls(path, h5py.File(path, "r+", **OPEN), lock)
         except BaseException:
             lock.release()
             raise
+        writer._survivors = survivors
+        writer.n_frames, writer._there = frames_written, survivors.stop
         try:
-            writer.n_frames = there
             writer.extend(n_frames, attrs)
-            writer.truncate(frames_written)
         except BaseException:
             writer.close()
             raise
-        writer._survivors = survivors
         return writer
-
-    @property
-    def capacity(self) -> int:
-        """Frames the file has room for."""
-        return self._capacity
 
     @property
     def names(self) -> list[str]:
         """What `append` asks for beside `time`; what is written once, it asks for with the first frame alone."""
-        return list(self._data)
+        return list(self._columns)
 
     def append(self, frame: Mapping[str, Any]) -> None:
         """Writes the next frame: `time` and every variable by name, with the first one those that have no time axis.
@@ -148,30 +157,45 @@ class Writer:
         i = self.n_frames
         if i >= self.capacity:
             raise ValueError(f"frame {i}: the file has room for {self.capacity} frames; extend it first")
-        wanted = self._layout if i == 0 else self._layout_later
+        wanted = self._columns if i == 0 else self._columns_later
         if frame.keys() != {TIME, *wanted}:
             missing, unknown = sorted({TIME, *wanted} - set(frame)), sorted(set(frame) - {TIME, *wanted})
             raise ValueError(f"frame {i}: missing {missing}, unknown {unknown}")
         time = float(frame[TIME])
         if not math.isfinite(time):
             raise ValueError(f"frame {i}: time = {time} must be finite")
-        arrays = {name: np.asarray(frame[name], dtype=kind, order="C") for name, (kind, _) in wanted.items()}
+        arrays = {name: np.asarray(frame[name], dtype=column.dtype, order="C") for name, column in wanted.items()}
         for name, array in arrays.items():
-            if array.shape != self._layout[name][1]:
-                raise ValueError(f"frame {i}: {name} has shape {array.shape}, not {self._layout[name][1]}")
+            if array.shape != wanted[name].shape:
+                raise ValueError(f"frame {i}: {name} has shape {array.shape}, not {wanted[name].shape}")
         crc = crc_of(time, arrays.values())
+        if i < self._there:
+            assert self._survivors is not None
+            if self._survivors.same(i, time, crc):
+                self.n_frames = i + 1
+                return
+            self._drop(i)
+        if i >= self._room:
+            self._grow(i + 1)
+            wanted = self._columns if i == 0 else self._columns_later
         with disk_errors(self.path, f"write frame {i}"):
             for name, array in arrays.items():
-                put(self._data[name], i if name in self._layout_later else None, array)
+                column = wanted[name]
+                put(column, i if column.per_frame else None, array)
             put(self._crc, i, np.array(crc, "<u4"))
             put(self._time, i, np.array(time, "<f8"))
-        self.n_frames = i + 1
-        if i in self._survivors:
-            before, when = self._survivors.pop(i)
-            if time == when and crc != before:  # at another time where the run is now saved more or less often
+        self.n_frames = self._there = i + 1
+        if self._survivors is not None:
+            if self._survivors.differs(i, time, crc):
                 self.differences.append(i)
-            if not self._survivors:
+            if i + 1 == self._survivors.stop:
                 self._tell_differences()
+
+    def take_next(self, time: float) -> bool:
+        """Whether a sound frame of this time is there already behind those written; it then counts as written."""
+        found = self.n_frames < self._there and self._survivors is not None and self._survivors.has(self.n_frames, time)
+        self.n_frames += found
+        return found
 
     def flush(self) -> None:
         """Hands everything to the operating system: it survives the end of this process."""
@@ -186,13 +210,10 @@ class Writer:
 
     def truncate(self, n_frames: int) -> None:
         """Makes every frame from `n_frames` on unwritten."""
-        if not 0 <= n_frames <= self.n_frames:
-            raise ValueError(f"cannot truncate to {n_frames} frames: there are {self.n_frames}")
-        with disk_errors(self.path, "truncate"):
-            written = np.flatnonzero(~np.isnan(self._time[()]))
-            for i in written[written >= n_frames][::-1]:  # backwards: no gap if this is cut short
-                self._time[i] = np.nan
-        self.n_frames = n_frames
+        if not 0 <= n_frames <= self._there:
+            raise ValueError(f"cannot truncate to {n_frames} frames: there are {self._there}")
+        self._drop(n_frames)
+        self.n_frames = min(self.n_frames, n_frames)
         self.flush()
 
     def trim(self) -> None:
@@ -200,20 +221,22 @@ class Writer:
 
         Needs room for a copy; without it the file stays as it is, which readers do not mind.
         """
-        if self.n_frames < self.capacity and shutil.disk_usage(self.path.parent).free > os.path.getsize(self.path):
-            self._resize(self.n_frames)
+        if self._there < self._room and shutil.disk_usage(self.path.parent).free > os.path.getsize(self.path):
+            self._resize(self._there)
 
     def extend(self, n_frames: int, attrs: Mapping[str, str] | None = None) -> None:
-        """Makes room for `n_frames` frames in all; never less than there is.  Needs room for a copy meanwhile.
+        """Allows `n_frames` frames in all; never less than there is room for.  FileError where the disk has too little.
 
         `attrs` are root attributes to replace: "deck" and "title" of a deck that differs in what is yet to come.
         """
         changed = {key: text for key, text in (attrs or {}).items() if storable(text) != as_text(self._file.attrs[key])}
-        if n_frames > self.capacity or changed:
-            n_frames = max(n_frames, self.capacity)
-            growth = (n_frames - self.capacity) * os.path.getsize(self.path) // max(self.capacity, 1)
-            refuse_full_disk(self.path, os.path.getsize(self.path) + growth)
-            self._resize(n_frames, changed)
+        room = self._room
+        if n_frames > room:
+            frame = sum(_bytes_of(column) for column in (*self._columns_later.values(), self._time, self._crc))
+            room = max(room, _room_to_take(self.path, n_frames, frame, 0))
+        if room > self._room or changed:
+            self._resize(room, changed)
+        self.capacity = max(n_frames, room)
 
     def close(self) -> None:
         """Closes the file and gives the lock back.  Closing twice does no harm."""
@@ -245,18 +268,26 @@ class Writer:
             )
 
     def _attach(self, file: h5py.File) -> None:
-        """Keeps the datasets open: looking them up for each frame is slow and can hide a failing write."""
         self._file: h5py.File = file
-        self._time: h5py.Dataset = file[TIME]
-        self._crc: h5py.Dataset = file[CRC]
-        self._data: dict[str, h5py.Dataset] = {name: file[name] for name in variables_in(file) if name != TIME}
-        later = {name for name, data in self._data.items() if is_per_frame(data)}
-        # Type and shape of what a frame gives: of the first frame, and of those after it.
-        self._layout = {
-            name: (data.dtype, data.shape[1:] if name in later else data.shape) for name, data in self._data.items()
-        }
-        self._layout_later = {name: layout for name, layout in self._layout.items() if name in later}
-        self._capacity = len(self._time)
+        self._time, self._crc = Column(file[TIME]), Column(file[CRC])
+        # What a frame gives: the first frame, and those after it.
+        self._columns = {name: Column(file[name], is_per_frame(file[name])) for name in variables_in(file)[1:]}
+        self._columns_later = {name: column for name, column in self._columns.items() if column.per_frame}
+        self._room = len(file[TIME])
+
+    def _drop(self, first: int) -> None:
+        """Frames from `first` on become unwritten."""
+        with disk_errors(self.path, "truncate"):
+            for i in range(self._there - 1, first - 1, -1):  # backwards: no gap if this is cut short
+                put(self._time, i, np.array(np.nan, "<f8"))
+        self._there = min(self._there, first)
+
+    def _grow(self, least: int) -> None:
+        """Takes more room on the disk, for `least` frames at least."""
+        room = min(self.capacity, max(least, 2 * self._room))
+        size = os.path.getsize(self.path)
+        refuse_full_disk(self.path, size * room // max(self._room, 1))
+        self._resize(room)
 
     def _resize(self, n_frames: int, attrs: Mapping[str, str] | None = None) -> None:
         """Resizes a copy, which then takes the name: HDF5 cannot be killed safely while it moves its own indices."""
@@ -266,8 +297,9 @@ class Writer:
             try:
                 shutil.copyfile(self.path, temporary)
                 with h5py.File(temporary, "r+", **OPEN) as file:
-                    for name in (*filter(lambda name: is_per_frame(file[name]), variables_in(file)), CRC):
-                        file[name].resize(n_frames, axis=0)
+                    if n_frames != self._room:
+                        for name in (TIME, *self._columns_later, CRC):
+                            file[name].resize(n_frames, axis=0)
                     set_attributes(file, attrs or {})
                 self._file.close()  # not every system replaces a file that is open
                 try:
@@ -275,8 +307,13 @@ class Writer:
                 finally:
                     self._attach(h5py.File(self.path, "r+", **OPEN))
             except BaseException:
-                temporary.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
                 raise
+
+
+def _bytes_of(column: Column) -> int:
+    return int(column.dtype.itemsize) * math.prod(column.shape)
 
 
 def _refuse_overwriting(path: Path, overwrite: bool) -> None:
@@ -290,10 +327,24 @@ def _refuse_overwriting(path: Path, overwrite: bool) -> None:
         )
 
 
-def _refuse_small_disk(
-    path: Path, n_frames: int, scales: dict[str, NDArray[Any]], variables: Mapping[str, Layout]
-) -> None:
+def _sizes(scales: Mapping[str, NDArray[Any]], variables: Mapping[str, Layout]) -> tuple[int, int]:
+    """Bytes of a frame, time and checksum included, and of what is written once."""
     sizes = {name: 8 * math.prod(len(scales[dim]) for dim in layout.inner) for name, layout in variables.items()}
-    frame = 16 + sum(size for name, size in sizes.items() if variables[name].per_frame)
-    once = sum(size for name, size in sizes.items() if not variables[name].per_frame)
-    refuse_full_disk(path, n_frames * frame + once)
+    frame = 12 + sum(size for name, size in sizes.items() if variables[name].per_frame)
+    return frame, sum(size for name, size in sizes.items() if not variables[name].per_frame)
+
+
+def _room_to_take(path: Path, n_frames: int, frame: int, once: int) -> int:
+    """For how many frames of a run of `n_frames` room is taken at once; FileError where the disk cannot hold them all.
+
+    frame, once: bytes of a frame, and of what is written once.
+    """
+    whole = n_frames * frame + once
+    refuse_full_disk(path, whole)
+    if whole <= _AT_ONCE:
+        return n_frames
+    try:
+        refuse_full_disk(path, 2 * whole)  # a file grows by a copy
+    except FileError:
+        return n_frames
+    return min(n_frames, max(1, _AT_ONCE // frame))

@@ -342,7 +342,7 @@ def test_whole_steps():
     assert "run.save_every = 0.15" in only_problem(SMALL, run__save_every=0.15)
     assert "too many steps" in only_problem(SMALL, run__duration=1e300)
     deck = parse_deck(SMALL, overrides={"run.duration": 123456.7, "run.save_every": 0.3})
-    assert (deck.n_steps, deck.save_interval_steps, deck.n_frames) == (1234567, 3, 411523)
+    assert (deck.n_steps, deck.save_interval_steps, deck.n_frames) == (1234567, 3, 411524)
     assert parse_deck(SMALL, overrides={"run.duration": 0}).n_frames == 1
 
 

@@ -1,0 +1,89 @@
+"""With which deck a run goes on, where its checkpoints are, where a call ends: what `run` and `resume` ask first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, parse_deck
+from llgnegf.errors import DeckError
+from llgnegf.runfile import checkpoint
+from llgnegf.runfile.disk import real_path
+from llgnegf.runfile.reader import open_run
+
+
+def beside(path: str | Path) -> Path:
+    """The name that checkpoints are beside: of the file itself, where a link leads to it.
+
+    Where there are none, because the file was moved and a link left in its place, that of the link.
+    """
+    real = real_path(path)
+    return real if any(one.exists() for one in checkpoint.checkpoint_paths(real)) else Path(path)
+
+
+def begun(path: str | Path) -> bool:
+    """Whether there is something to go on with: a frame, or a checkpoint beside the run file.  FileError if no run."""
+    with open_run(path) as old:
+        return old.n_frames > 0 or any(one.exists() for one in checkpoint.checkpoint_paths(beside(path)))
+
+
+def ends(deck: Deck, until: float | None) -> tuple[Deck, Deck]:
+    """The deck of the run, and the same that ends where this call is to end.
+
+    until: a time that may lie behind the end of `deck`, which it then moves, or None.
+    """
+    if until is None:
+        return deck, deck
+    end = parse_deck(deck.text, deck.folder, deck.name, {"run.duration": float(until)})
+    return (end if end.n_steps > deck.n_steps else deck), end
+
+
+def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, object] | None:
+    """What to set in the run file `path` so that it goes on as `deck` says; None where it is at its end already.
+
+    until: as for `ends`.  DeckError where it is the run of another deck, FileError where it cannot go on.
+    """
+    with open_run(path) as run:
+        old, reached = run.deck, float(run.times[-1]) if run.n_frames else -1.0
+    problems = [
+        f"{key} = {now}: {path} was run with {was}: continue it with `llgnegf resume {path}`, choose another name "
+        "with -o, or replace it with --overwrite"
+        for key, (was, now) in changes_past(old, deck).items()
+    ]
+    if problems:
+        raise DeckError(problems)
+    new, end = ends(deck, until)
+    step = checkpoint.load_newest(beside(path))[0].step
+    if step > end.n_steps or (step == end.n_steps and reached > (step - 0.5) * deck.integrator.step):
+        return None
+    free = {key: reduce(getattr, key.split("."), new) for key in FREE_ON_RESUME}
+    return {key: value for key, value in free.items() if value != reduce(getattr, key.split("."), old)}
+
+
+def continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
+    """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
+    new = parse_deck(deck.text, deck.folder, deck.name, overrides)
+    problems = []
+    for key, (was, wanted) in changes_past(deck, new).items():
+        problems.append(
+            f"{key} = {wanted}: {path} was run with {was}, and it would change what was computed; allowed when "
+            f"resuming: {', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: "
+            f'--set texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
+        )
+    if problems:
+        raise DeckError(problems)
+    return new
+
+
+def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
+    """Refuses a run file whose deck is not the one that its checkpoint was computed with."""
+    computed = parse_deck(header["deck"], deck.folder, deck.name)
+    problems = [
+        f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the run "
+        "file, or run the changed deck anew with --overwrite"
+        for key, (was, now) in changes_past(computed, deck).items()
+    ]
+    if problems:
+        raise DeckError(problems)
