@@ -1,4 +1,7 @@
-"""Reading a run file, also while another process writes it."""
+"""Reading a run file, also while another process writes it.
+
+Every number is held against its checksum before it is returned; `frames.py` does that, and knows both formats.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +10,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.errors import FileError, LLGNEGFError
-from llgnegf.runfile.disk import disk_errors
-from llgnegf.runfile.layout import (
-    CRC,
-    FORMAT,
-    FORMAT_VERSION,
-    TIME,
-    as_plain,
-    as_text,
-    crc_of,
-    dims_of,
-    is_per_frame,
-    variables_in,
-)
+from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.runfile.frames import Frames, Stored
+from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, READABLE, TIME, as_plain, as_text
+from llgnegf.runfile.sound import hdf5_errors, open_sound, refuse_format
 
 if TYPE_CHECKING:
+    import h5py
     import xarray
 
     from llgnegf.deck import Deck
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+class MissingVariable(FileError, KeyError):
+    """A run file has no variable of this name."""
+
+    __str__ = Exception.__str__  # a KeyError puts its message in quotes
 
 
 class LazyArray:
@@ -39,16 +36,18 @@ class LazyArray:
 
     dims, shape: names and lengths of its dimensions.  Its first dimension is the complete frames, `time`, unless it was
     written once for all of them, with the first frame; before that frame its values are NaN.  unit, long_name: texts.
+    Reading raises DamagedFrames where a frame that was asked for is not as it was written.
     """
 
-    def __init__(self, dataset: h5py.Dataset, n_frames: int):
-        self._dataset = dataset
-        self.dims = dims_of(dataset)
-        self.per_frame = TIME in self.dims
-        self.shape: tuple[int, ...] = (n_frames, *dataset.shape[1:]) if self.per_frame else dataset.shape
-        self.dtype = dataset.dtype
-        self.unit = as_text(dataset.attrs.get("units", "1"))
-        self.long_name = as_text(dataset.attrs.get("long_name", ""))
+    def __init__(self, frames: Frames, stored: Stored):
+        self._frames, self._stored = frames, stored
+        self.name = stored.name
+        self.dims = stored.dims
+        self.per_frame = stored.per_frame
+        self.shape: tuple[int, ...] = (frames.n_frames, *stored.shape) if stored.per_frame else stored.shape
+        self.dtype = stored.dtype
+        self.unit = stored.unit
+        self.long_name = stored.long_name
 
     @property
     def ndim(self) -> int:
@@ -67,29 +66,32 @@ class LazyArray:
             return np.asarray(self)[key]
         first, rest = keys[0], keys[1:]
         if isinstance(first, int | np.integer) and not isinstance(first, bool):
-            return self._dataset[range(len(self))[first]][(*rest,)]
+            i = range(len(self))[first]
+            return self._read(i, i + 1)[(0, *rest)]
         wanted = np.arange(len(self))[first]
         frames, places = np.unique(wanted, return_inverse=True)
-        if len(frames) == 0:
-            block = np.empty((0, *self.shape[1:]), self.dtype)
-        elif len(frames) == frames[-1] - frames[0] + 1:
-            block = self._dataset[frames[0] : frames[-1] + 1]
-        else:
-            block = self._dataset[frames]
+        starts = np.flatnonzero(np.diff(frames, prepend=-2) != 1)
+        pieces = np.split(frames, starts[1:]) if len(frames) else []
+        blocks = [self._read(int(piece[0]), int(piece[-1]) + 1) for piece in pieces]
+        block = blocks[0] if len(blocks) == 1 else np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *blocks])
         return block[places.reshape(wanted.shape)][(slice(None), *rest)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a variable of a run file has to be read: copy=False is not possible")
-        return np.asarray(self._dataset[: len(self)], dtype=dtype)
+        values = self._read(0, len(self)) if self.per_frame else self._frames.read_once(self._stored)
+        return np.asarray(values, dtype=dtype)
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        name = as_text(self._dataset.name).lstrip("/") if self._dataset else "closed"
+        name = self.name if self._frames.is_open else "closed"
         sizes = ", ".join(f"{dim}: {size}" for dim, size in zip(self.dims, self.shape, strict=True))
         return f"<{name} ({sizes}) {self.dtype}, {self.unit}>"
+
+    def _read(self, first: int, last: int) -> NDArray[Any]:
+        return self._frames.read(self._stored, first, last)
 
 
 class Run:
@@ -98,13 +100,19 @@ class Run:
     def __init__(self, path: Path, file: h5py.File):
         self.path = path
         self._file = file
-        time = file[TIME][()]
-        unwritten = np.flatnonzero(np.isnan(time))
-        self.n_frames: int = int(unwritten[0]) if len(unwritten) else len(time)
-        self.times: NDArray[np.float64] = time[: self.n_frames]
-        self.names: list[str] = variables_in(file)
+        self._frames = Frames(path, file)
+        self.n_frames: int = self._frames.n_frames
+        self.names: list[str] = list(self._frames.stored)
         self.attrs: dict[str, Any] = {key: as_plain(value) for key, value in file.attrs.items()}
-        self._arrays = {name: LazyArray(file[name], self.n_frames) for name in self.names}
+        if not isinstance(self.attrs.get("deck"), str):
+            raise FileError(f"{path}: lacks the attribute 'deck', the text of its deck: not a run file of llgnegf")
+        self._arrays = {name: LazyArray(self._frames, stored) for name, stored in self._frames.stored.items()}
+        self.coordinates: list[str] = [name for name in file if name not in self.names and name not in NOT_VARIABLES]
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Time of each frame, hbar/energy.  DamagedFrames where one is not as it was written."""
+        return self._frames.times
 
     @property
     def deck_text(self) -> str:
@@ -113,11 +121,17 @@ class Run:
 
     @property
     def deck(self) -> Deck:
-        """The deck as run; a relative path in it counts from the folder of the original deck if that is known."""
+        """The deck as run; a relative path in it counts from the folder of the original deck if that is known.
+
+        Raises FileError where this version cannot read it.
+        """
         from llgnegf.deck import parse_deck
 
-        folder = self.attrs.get("deck_folder", str(self.path.parent))
-        return parse_deck(self.deck_text, folder=folder, name=self.attrs.get("deck_name", self.path.stem))
+        folder, name = self.attrs.get("deck_folder", self.path.parent), self.attrs.get("deck_name", self.path.stem)
+        try:
+            return parse_deck(self.deck_text, folder=str(folder), name=str(name))
+        except (DeckError, ValueError) as error:
+            raise FileError(f"{self.path}: the deck in it (attribute 'deck') cannot be read: {error}") from None
 
     def frame_ok(self, index: int) -> bool:
         """Whether the bytes of a frame are those that were written (CRC-32).
@@ -126,51 +140,46 @@ class Run:
         Raises IndexError where there is no such frame, FileError where it cannot be read.
         """
         i = range(self.n_frames)[index]
-        with disk_errors(self.path, f"read frame {i}"):
-            stored = []
-            for name in self.names:
-                if name != TIME and (i == 0 or is_per_frame(self._file[name])):
-                    dataset = self._file[name]
-                    stored.append(np.ascontiguousarray(dataset[i] if is_per_frame(dataset) else dataset[()]))
-            return crc_of(float(self.times[i]), stored) == self.stored_crc(i)
+        return bool(self._frames.ok(i, i + 1)[0])
+
+    def frames_ok(self, start: int = 0, stop: int | None = None) -> NDArray[np.bool_]:
+        """`frame_ok` of the frames start, ..., stop - 1 (default: to the last one), (stop - start,), fast for many."""
+        stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        return self._frames.ok(min(start, stop), stop)
 
     def to_xarray(self) -> xarray.Dataset:
-        """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use."""
+        """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use.
+
+        Raises DamagedFrames, also later, where values are read that are not as they were written.
+        """
         try:
-            import h5netcdf
-            import xarray
+            import xarray  # noqa: F401  first: its absence is told by its name
+
+            from llgnegf.runfile.as_xarray import dataset_of
         except ImportError as error:
             raise LLGNEGFError(
                 f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
             ) from None
-        try:
-            file = h5netcdf.File(self.path, "r")
-        except OSError:  # as in open_run
-            file = h5netcdf.File(self.path, "r", locking=False)
-        data = xarray.open_dataset(xarray.backends.H5NetCDFStore(file))
-        data = data.isel(time=slice(0, self.n_frames)).drop_vars(CRC)
-        labels = {name: data[name].astype(str) for name in data.coords if data[name].dtype.kind == "S"}
-        result = data.assign_coords(labels)
-        result.set_close(file.close)
-        return result
+        return dataset_of(open_run(self.path), self.n_frames)
 
     def close(self) -> None:
         """Closes the file; variables that were not read by then are lost."""
         self._file.close()
 
     def __getitem__(self, name: str) -> Any:
-        """A variable, or the values of a coordinate (x, y, component, lead)."""
+        """A variable, or the values of a coordinate (x, y, component, lead).  MissingVariable, a KeyError, for others."""
         if name in self._arrays:
             return self._arrays[name]
-        if name in self._file and name != CRC:
-            values = self._file[name][()]
-            return values.astype(str) if values.dtype.kind == "S" else values
+        if name in self.coordinates:
+            with hdf5_errors(self.path, f"read {name}"):
+                values = self._file[name][()]
+                return values.astype(str) if values.dtype.kind == "S" else values
         if name == "spin_geometric" and "spin_sea" in self._arrays:
-            raise KeyError(
+            raise MissingVariable(
                 "spin_geometric: exists for motion.kind = 'precession' only; any other motion splits into spin_sea "
                 "(which holds the geometric part) and spin_surface"
             )
-        raise KeyError(f"{name}: not in this run; it has {', '.join(self.names)}")
+        raise MissingVariable(f"{self.path}: {name}: not in this run; it has {', '.join(self.names)}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -193,42 +202,37 @@ class Run:
         self.close()
 
     def __repr__(self) -> str:
-        until = f" until t = {self.times[-1]:.6g}" if self.n_frames else ""
+        until = f" until t = {self._frames.as_stored[-1]:.6g}" if self.n_frames else ""
         return f"<Run {self.path}: {self.n_frames} frames{until}; {', '.join(self.names)}>"
+
+    def stored_crcs(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint32]:
+        """The checksums that were written with the frames start, ..., stop - 1 (default: to the last one)."""
+        return self._frames.crcs(start, self.n_frames if stop is None else stop)
 
     def stored_crc(self, i: int) -> int:
         """The checksum that was written with frame i."""
-        return int(self._file[CRC][i])
+        return int(self._frames.crcs(i, i + 1)[0])
 
 
-def open_run(path: str | Path) -> Run:
-    """Opens a run file for reading, also while another process writes it.  Raises FileError."""
+def open_run(path: str | Path, check: bool = True) -> Run:
+    """Opens a run file for reading, also while another process writes it.
+
+    check: False also opens a file whose names, attributes or indices are damaged, as far as HDF5 can, which may then
+    return wrong numbers or never return; the frames still are held against their checksums.
+
+    Raises FileError where the file is not one of llgnegf or is damaged.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path}: is a folder, not a run file" if path.is_dir() else f"{path}: no such file")
-    with disk_errors(path, "read the run file"), open(path, "rb") as raw:
-        signature = raw.read(len(_SIGNATURE))
-    if signature != _SIGNATURE:
-        raise FileError(f"{path}: not a run file of llgnegf (not HDF5), or its first bytes are damaged")
-    with disk_errors(path, "open the run file"):
-        try:
-            file = h5py.File(path, "r", rdcc_nbytes=0)
-        except OSError:  # held by a writer of this process, or by a stranger's lock: reading does no harm
-            file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
+    file = open_sound(path, READABLE, check)
     try:
-        if as_text(file.attrs.get("format", "")) != FORMAT or TIME not in file:
-            raise FileError(f"{path}: an HDF5 file, but not a run file of llgnegf")
-        version = int(file.attrs["format_version"])
-        if version != FORMAT_VERSION:
-            raise FileError(
-                f"{path}: has format {version}; this version of llgnegf reads {FORMAT_VERSION}: "
-                f"it was written by llgnegf {as_text(file.attrs.get('llgnegf_version', '?'))}, which can read it"
-            )
-        with disk_errors(path, "read the run file"):
+        with hdf5_errors(path, "read the run file"):
+            if as_text(file.attrs.get("format", "")) != FORMAT or TIME not in file:
+                raise FileError(f"{path}: an HDF5 file, but not a run file of llgnegf")
+            if "format_version" not in file.attrs:
+                raise FileError(f"{path}: lacks the attribute 'format_version': not a run file of llgnegf")
+            writer = as_text(file.attrs.get("llgnegf_version", "?"))
+            refuse_format(path, as_plain(file.attrs["format_version"]), writer, READABLE)
             return Run(path, file)
-    except (KeyError, ValueError, TypeError) as error:
-        file.close()
-        raise FileError(f"{path}: the run file is damaged: {error}") from None
     except BaseException:
         file.close()
         raise

@@ -20,16 +20,19 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
+from llgnegf.runfile.crc import crc_of, crc_of_array
 from llgnegf.runfile.disk import disk_errors, refuse_full_disk, take_name, temporary_name
 from llgnegf.runfile.layout import (
     CRC,
+    CRCS,
+    FORMAT_VERSION,
     OPEN,
     TIME,
     Layout,
     as_text,
     attributes,
-    crc_of,
     create,
+    frames_in,
     is_per_frame,
     put,
     scales_of,
@@ -37,6 +40,7 @@ from llgnegf.runfile.layout import (
 )
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
+from llgnegf.runfile.seal import lay_table, seal
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
@@ -158,9 +162,13 @@ class Writer:
             if array.shape != self._layout[name][1]:
                 raise ValueError(f"frame {i}: {name} has shape {array.shape}, not {self._layout[name][1]}")
         crc = crc_of(time, arrays.values())
+        columns = [crc_of_array(np.array(time, "<f8"))]
+        columns += [crc_of_array(arrays[name]) if name in arrays else 0 for name in self._data]
         with disk_errors(self.path, f"write frame {i}"):
             for name, array in arrays.items():
                 put(self._data[name], i if name in self._layout_later else None, array)
+            if self._crcs is not None:
+                put(self._crcs, i, np.array(columns, "<u4"))
             put(self._crc, i, np.array(crc, "<u4"))
             put(self._time, i, np.array(time, "<f8"))
         self.n_frames = i + 1
@@ -247,6 +255,7 @@ class Writer:
         self._file: h5py.File = file
         self._time: h5py.Dataset = file[TIME]
         self._crc: h5py.Dataset = file[CRC]
+        self._crcs: h5py.Dataset | None = file[CRCS] if CRCS in file else None  # not in a file of format 1
         self._data: dict[str, h5py.Dataset] = {name: file[name] for name in variables_in(file) if name != TIME}
         later = {name for name, data in self._data.items() if is_per_frame(data)}
         # Type and shape of what a frame gives: of the first frame, and of those after it.
@@ -264,9 +273,14 @@ class Writer:
             try:
                 shutil.copyfile(self.path, temporary)
                 with h5py.File(temporary, "r+", **OPEN) as file:
-                    for name in (*filter(lambda name: is_per_frame(file[name]), variables_in(file)), CRC):
-                        file[name].resize(n_frames, axis=0)
+                    for dataset in frames_in(file):
+                        if is_per_frame(dataset):
+                            dataset.resize(n_frames, axis=0)
                     file.attrs.update(attrs or {})
+                    if self._crcs is not None:
+                        lay_table(file, frames_in(file))
+                if self._crcs is not None:
+                    seal(temporary, FORMAT_VERSION)
                 take_name(temporary, self.path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
