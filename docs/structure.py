@@ -28,7 +28,7 @@ PHYSICS = {"base", "integrators", "textures", "magnet", "electrons", "dynamics"}
 ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "base": (("llgnegf.errors", "llgnegf.units", "llgnegf._version", "llgnegf._threads"), set()),
     "integrators": (("integrators",), set()),
-    "textures": (("textures",), set()),
+    "textures": (("textures",), {"base", "runfile"}),  # a texture from a run file
     "deck": (("llgnegf.deck",), BASE | {"integrators"}),  # the names of the methods
     "magnet": (("llgnegf.magnet",), BASE),
     "electrons": (("llgnegf.electrons",), BASE),

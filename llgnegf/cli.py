@@ -215,12 +215,21 @@ def _resume(arguments: argparse.Namespace) -> None:
         print(f"done: {result.n_frames} frames in {arguments.path}; try: llgnegf show {arguments.path}")
 
 
-def _show(arguments: argparse.Namespace) -> None:
+def _show(arguments: argparse.Namespace) -> int:
     from llgnegf.runfile.reader import open_run
     from llgnegf.summary import summary
 
     with open_run(arguments.path) as result:
-        print(summary(result))
+        try:
+            print(summary(result))
+            return 0 if result.frames_ok().all() else FileError.exit_code
+        except LLGNEGFError:
+            raise
+        except Exception:
+            from llgnegf.build import refuse_misfit
+
+            refuse_misfit(result)  # not before: it loads all of the physics
+            raise
 
 
 def _compare(arguments: argparse.Namespace) -> None:

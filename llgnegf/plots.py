@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from llgnegf.build import refuse_misfit
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.errors import DeckError, RunError
@@ -58,6 +59,7 @@ def plot(run: Run, path: str | Path) -> None:
     markers = {"lines.marker": "o"} if run.n_frames == 1 else {}
     with matplotlib.rc_context(SETTINGS | markers):
         deck = run.deck
+        refuse_misfit(run)
         two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
         if "spin_geometric" in run.names:
             figure = _torque_profiles(run)

@@ -109,6 +109,7 @@ def resume(
         committed, times = old.n_frames, old.times
         # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
         start = old["moment"][0] if committed and old.frame_ok(0) else None
+        build.refuse_misfit(old)
     given = None if field is None else field_name(field)
     if given != recorded:
         wanted = f"field = {recorded}" if recorded else "no field"
@@ -121,9 +122,21 @@ def resume(
             raise
         raise FileError(f"{path} holds no frame and no checkpoint: run its deck again with --overwrite") from None
     _same_deck(path, deck, header)
+    if start is None and committed and deck.motion.is_imposed and (deck.texture_path or deck.texture.relax):
+        raise FileError(
+            f"{path}: frame 0 is damaged, and the motion is a rotation of its moments: run the deck again with "
+            "--overwrite"
+        )
+    _fits(path, deck, state, header)
     parts = build.build(deck, field, start)
     parts.stepper.solves = state.solves
-    parts.stepper.restore(state.extra)
+    try:
+        parts.stepper.restore(state.extra)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise FileError(
+            f"{header['path']}: is not a checkpoint of this run: its stepper cannot use it ({told})"
+        ) from None
     if deck.n_steps < state.step:
         raise DeckError(
             f"run.duration = {deck.run.duration:g} (--until): {path} has reached "
@@ -174,6 +187,16 @@ def _same_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
     ]
     if problems:
         raise DeckError(problems)
+
+
+def _fits(path: str | Path, deck: Deck, state: State, header: Mapping[str, Any]) -> None:
+    """FileError unless the moments of a checkpoint are those of this deck's lattice."""
+    m, shape = state.moment, (*deck.lattice.shape, 3)
+    if m.shape != shape or not np.isfinite(m).all():
+        raise FileError(
+            f"{header['path']}: is not a checkpoint of {path}: its moments are of shape {m.shape}, those of the run "
+            f"finite and of shape {shape}; remove it, or run the deck again with --overwrite"
+        )
 
 
 def _warn(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.integrate import trapezoid
 
+from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.units import readable_time
 
@@ -13,26 +14,35 @@ MOST_RATE_OVER_WIDTH, MOST_FIRST_ORDER = 1.0, 0.3
 
 
 def summary(run: Run) -> str:
-    """A page of text about a run file."""
+    """A page of text about a run file; where frames are damaged, which ones, and no number made of them."""
     deck = run.deck
+    ok = run.frames_ok()
     unit = deck.units.label
     shape = " x ".join(str(n) for n in deck.lattice.shape)
-    reached = float(run.times[-1]) if run.n_frames else 0.0
+    reached = float(run.times[-1]) if run.n_frames and ok.all() else 0.0
     share = 100 * reached / deck.run.duration if deck.run.duration else 100.0
     lines = [
         f"{run.path}: {deck.title or deck.name}",
         f"  written by   llgnegf {run.attrs.get('llgnegf_version', '?')}, {run.attrs.get('created', '?')}",
         f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(run)}",
-        f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
-        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames",
     ]
+    if not ok.all():
+        sound = spans(np.flatnonzero(ok)) or "none"
+        return "\n".join(
+            [
+                *lines,
+                f"  DAMAGED      frames {spans(np.flatnonzero(~ok))} of {run.n_frames}: their checksums do not hold",
+                f"  sound        frames {sound}; read them with llgnegf.open_run, or run the deck again for all",
+            ]
+        )
+    lines.append(
+        f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
+        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames"
+    )
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
     if not run.n_frames:
         return "\n".join([*lines, "  no complete frame yet"])
-    bad = [i for i in range(run.n_frames) if not run.frame_ok(i)]
-    if bad:
-        lines.append(f"  DAMAGED      frames {bad[:10]}{' ...' if len(bad) > 10 else ''}: their checksums do not hold")
     m = np.asarray(run["moment"])
     length = np.linalg.norm(m, axis=-1)
     lines.append(f"  | |m| - 1 |  {np.max(np.where(length > 0, abs(length - 1), 0.0)):.1e} at most")

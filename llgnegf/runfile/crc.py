@@ -36,7 +36,7 @@ def crc_rows(values: NDArray[np.generic]) -> NDArray[np.uint32]:
         return np.zeros(n, np.uint32)
     rows = values.reshape(n, -1).view(np.uint8)
     if length > _SHORT or length % 2 or n < 64:
-        return np.fromiter(map(zlib.crc32, rows), np.uint32, n)
+        return np.fromiter((zlib.crc32(row.data) for row in rows), np.uint32, n)
     start, tables = _tables(length)
     found = np.full(n, start, np.uint32)
     words = rows.view("<u2")

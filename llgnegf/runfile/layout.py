@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from llgnegf.runfile.disk import take_name, temporary_name
 from llgnegf.runfile.provenance import versions
-from llgnegf.runfile.seal import BLOCK, EXTENTS, lay_table, seal
+from llgnegf.runfile.seal import BLOCK, index_block, places, seal
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
@@ -30,7 +30,7 @@ READABLE = (1, 2)  # version 1 has neither a seal nor checksums of single variab
 TIME, CRC = "time", "frame_crc"
 # (time, variable): CRC-32 of each variable in each frame, so that one can be checked without reading all others.
 CRCS, COLUMN = "variable_crc", "variable"
-NOT_VARIABLES = (CRC, CRCS, COLUMN, EXTENTS)
+NOT_VARIABLES = (CRC, CRCS, COLUMN)
 INTEGERS = ("step", "solves")  # int64; everything else is float64
 # No chunk cache: HDF5 passes every write on at once, which is what keeps data, CRC and time in that order.
 OPEN: dict[str, Any] = {"libver": ("earliest", "v108"), "locking": False, "rdcc_nbytes": 0}
@@ -109,7 +109,8 @@ def create(
 ) -> None:
     """The file, complete but for its frames; it takes its name only when all of it is on the disk."""
     temporary = temporary_name(path)
-    file = h5py.File(temporary, "w", track_order=True, userblock_size=BLOCK, **OPEN)
+    indices = index_block(n_frames * (len(variables) + 3))
+    file = h5py.File(temporary, "w", track_order=True, userblock_size=BLOCK, meta_block_size=indices, **OPEN)
     try:
         for key, value in attrs.items():
             file.attrs[key] = value
@@ -138,9 +139,9 @@ def create(
         for axis, dim in enumerate((TIME, COLUMN)):
             crcs.dims[axis].attach_scale(file[dim])
         crcs.attrs.update({"units": "1", "long_name": "CRC-32 of each variable in the frame; 0 where it is not in it"})
-        lay_table(file, frames_in(file))
+        frames = places(frames_in(file))
         file.close()  # HDF5 settles its indices only now
-        seal(temporary, FORMAT_VERSION)
+        seal(temporary, FORMAT_VERSION, frames)
         take_name(temporary, path)
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell

@@ -5,8 +5,7 @@ Every number is held against its checksum before it is returned; `frames.py` doe
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, LLGNEGFError
-from llgnegf.runfile.frames import Frames, Stored
-from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, READABLE, TIME, as_plain, as_text
-from llgnegf.runfile.sound import hdf5_errors, open_sound, refuse_format
+from llgnegf.runfile.frames import Frames
+from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, TIME, as_plain, as_text
+from llgnegf.runfile.lazy import LazyArray
+from llgnegf.runfile.sound import hdf5_errors, open_sound, refuse_foreign, refuse_format
 
 if TYPE_CHECKING:
     import h5py
@@ -29,69 +29,6 @@ class MissingVariable(FileError, KeyError):
     """A run file has no variable of this name."""
 
     __str__ = Exception.__str__  # a KeyError puts its message in quotes
-
-
-class LazyArray:
-    """A variable of a run; index it like an array, only what is asked for is read.
-
-    dims, shape: names and lengths of its dimensions.  Its first dimension is the complete frames, `time`, unless it was
-    written once for all of them, with the first frame; before that frame its values are NaN.  unit, long_name: texts.
-    Reading raises DamagedFrames where a frame that was asked for is not as it was written.
-    """
-
-    def __init__(self, frames: Frames, stored: Stored):
-        self._frames, self._stored = frames, stored
-        self.name = stored.name
-        self.dims = stored.dims
-        self.per_frame = stored.per_frame
-        self.shape: tuple[int, ...] = (frames.n_frames, *stored.shape) if stored.per_frame else stored.shape
-        self.dtype = stored.dtype
-        self.unit = stored.unit
-        self.long_name = stored.long_name
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> Any:
-        keys = key if isinstance(key, tuple) else (key,)
-        if not self.per_frame or not keys or keys[0] is Ellipsis or keys[0] is None:
-            return np.asarray(self)[key]
-        first, rest = keys[0], keys[1:]
-        if isinstance(first, int | np.integer) and not isinstance(first, bool):
-            i = range(len(self))[first]
-            return self._read(i, i + 1)[(0, *rest)]
-        wanted = np.arange(len(self))[first]
-        frames, places = np.unique(wanted, return_inverse=True)
-        starts = np.flatnonzero(np.diff(frames, prepend=-2) != 1)
-        pieces = np.split(frames, starts[1:]) if len(frames) else []
-        blocks = [self._read(int(piece[0]), int(piece[-1]) + 1) for piece in pieces]
-        block = blocks[0] if len(blocks) == 1 else np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *blocks])
-        return block[places.reshape(wanted.shape)][(slice(None), *rest)]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("a variable of a run file has to be read: copy=False is not possible")
-        values = self._read(0, len(self)) if self.per_frame else self._frames.read_once(self._stored)
-        return np.asarray(values, dtype=dtype)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
-
-    def __repr__(self) -> str:
-        name = self.name if self._frames.is_open else "closed"
-        sizes = ", ".join(f"{dim}: {size}" for dim, size in zip(self.dims, self.shape, strict=True))
-        return f"<{name} ({sizes}) {self.dtype}, {self.unit}>"
-
-    def _read(self, first: int, last: int) -> NDArray[Any]:
-        return self._frames.read(self._stored, first, last)
 
 
 class Run:
@@ -145,7 +82,13 @@ class Run:
     def frames_ok(self, start: int = 0, stop: int | None = None) -> NDArray[np.bool_]:
         """`frame_ok` of the frames start, ..., stop - 1 (default: to the last one), (stop - start,), fast for many."""
         stop = self.n_frames if stop is None else min(stop, self.n_frames)
+        if (start, stop) == (0, self.n_frames):
+            return self._all_ok
         return self._frames.ok(min(start, stop), stop)
+
+    @cached_property
+    def _all_ok(self) -> NDArray[np.bool_]:
+        return self._frames.ok(0, self.n_frames)
 
     def to_xarray(self) -> xarray.Dataset:
         """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use.
@@ -160,14 +103,22 @@ class Run:
             raise LLGNEGFError(
                 f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
             ) from None
-        return dataset_of(open_run(self.path), self.n_frames)
+        run = open_run(self.path)
+        try:
+            coordinates = {dim: run[dim] for dim in run.coordinates}
+            return dataset_of(
+                self.path.absolute(), run._arrays, coordinates, run.attrs, self.n_frames, run.close, open_run
+            )
+        except BaseException:
+            run.close()
+            raise
 
     def close(self) -> None:
         """Closes the file; variables that were not read by then are lost."""
         self._file.close()
 
     def __getitem__(self, name: str) -> Any:
-        """A variable, or the values of a coordinate (x, y, component, lead).  MissingVariable, a KeyError, for others."""
+        """A variable, or the values of a coordinate (x, y, component, lead).  Others: MissingVariable, a KeyError."""
         if name in self._arrays:
             return self._arrays[name]
         if name in self.coordinates:
@@ -223,15 +174,17 @@ def open_run(path: str | Path, check: bool = True) -> Run:
     Raises FileError where the file is not one of llgnegf or is damaged.
     """
     path = Path(path)
-    file = open_sound(path, READABLE, check)
+    file = open_sound(path, check)
     try:
         with hdf5_errors(path, "read the run file"):
+            for name in file:
+                refuse_foreign(file, name, path)
             if as_text(file.attrs.get("format", "")) != FORMAT or TIME not in file:
                 raise FileError(f"{path}: an HDF5 file, but not a run file of llgnegf")
             if "format_version" not in file.attrs:
                 raise FileError(f"{path}: lacks the attribute 'format_version': not a run file of llgnegf")
             writer = as_text(file.attrs.get("llgnegf_version", "?"))
-            refuse_format(path, as_plain(file.attrs["format_version"]), writer, READABLE)
+            refuse_format(path, as_plain(file.attrs["format_version"]), writer)
             return Run(path, file)
     except BaseException:
         file.close()

@@ -1,11 +1,10 @@
 """The seal of a run file: a digest of everything in it but the frames, checked before HDF5 reads any of it.
 
 HDF5 has no checksums of its own here, and where its indices, names or attributes are damaged it returns other numbers,
-raises whatever it likes, or never returns.  So a run file begins with a block of 512 bytes, which HDF5 leaves to its
-users.  It holds, as text, the length of the file, where the table of the frames' places is (the dataset `data_extents`:
-begin and end of each piece of the file that holds frames or the table), and the SHA-256 of that table and of all bytes
-outside these pieces and the flags of a writer at work.  The pieces stay as they are while frames are written; `seal` is called when a file is made and
-when it is resized, before it takes its name.
+raises whatever it likes, or never returns.  So a run file begins with a block of `BLOCK` bytes, which HDF5 leaves to
+its users.  It holds, as text, the length of the file, the pieces of the file that hold frames (begin and end), and the
+SHA-256 of all bytes outside these pieces and outside the flags of a writer at work.  The pieces stay as they are while
+frames are written; `seal` is called when a file is made and when it is resized, before it takes its name.
 
 Files of format 1 begin with HDF5 and have no seal.
 """
@@ -15,22 +14,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from llgnegf._version import __version__
 from llgnegf.errors import FileError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-EXTENTS = "data_extents"
-BLOCK = 512  # bytes before HDF5
+BLOCK = 8192  # bytes before HDF5
 _MAGIC = b"llgnegf run file\n"
-_WORDS = _MAGIC + b"HDF5 begins at byte 512. This block seals all of it but the frames, which have checksums.\n"
+_WORDS = _MAGIC + b"HDF5 begins at byte %d. This block seals all of it but the frames, which have checksums.\n" % BLOCK
+_END = b"\n\n"
 _FLAGS = BLOCK + 20, BLOCK + 24  # of HDF5's superblock: whether a writer has the file open
 _PIECE = 1 << 20
 REMEDY = (
@@ -39,37 +38,43 @@ REMEDY = (
 )
 
 
-def lay_table(file: h5py.File, frames: list[h5py.Dataset]) -> None:
-    """Writes the table of the places of `frames`, datasets with all their room taken, into a file in the making."""
-    if EXTENTS in file:
-        del file[EXTENTS]
-    pieces = _merged(np.array([place for dataset in frames for place in _places(dataset)], np.uint64).reshape(-1, 2))
-    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    table = file.create_dataset(EXTENTS, (2 * len(pieces) + 2,), "<u8", dcpl=early)
-    table.make_scale(EXTENTS)
-    table.attrs.update({"units": "1", "long_name": "bytes of the file that hold frames: begin, end, begin, end, ..."})
-    begin = table.id.get_offset()
-    own = np.array([[begin, begin + table.nbytes]], np.uint64)
-    table[:] = np.concatenate([pieces, own]).reshape(-1)  # its own place last, which keeps its length
+def index_block(n_chunks: int) -> int:
+    """Bytes that HDF5 shall take at a time for its indices of so many chunks: few pieces, and little left unused."""
+    return min(max(8192, 4 * n_chunks), 1 << 20)
 
 
-def seal(path: Path, format_version: int) -> None:
-    """Seals the closed file `path`, in which `lay_table` has left the table."""
-    with h5py.File(path, "r", locking=False) as file:
-        table, begin = file[EXTENTS][()], file[EXTENTS].id.get_offset()
+def places(datasets: Sequence[h5py.Dataset]) -> list[list[int]]:
+    """The pieces of the file, begin and end, that hold the numbers of chunked datasets whose room is taken."""
+    found: list[list[int]] = []
+    for begin, end in sorted(piece for dataset in datasets for piece in _chunks(dataset)):
+        if found and found[-1][1] == begin:
+            found[-1][1] = end
+        else:
+            found.append([begin, end])
+    return found
+
+
+def seal(path: Path, format_version: int, frames: list[list[int]]) -> None:
+    """Seals the closed file `path`; frames: the `places` in it that are yet to be written."""
     with open(path, "r+b") as raw:
+        size = os.fstat(raw.fileno()).st_size
         record = {
             "format_version": format_version,
             "llgnegf_version": __version__,
-            "bytes": os.fstat(raw.fileno()).st_size,
-            "table": [begin, len(table)],
-            "table_sha256": hashlib.sha256(table.astype("<u8").tobytes()).hexdigest(),
-            "structure_sha256": _digest(raw, table, os.fstat(raw.fileno()).st_size),
+            "bytes": size,
+            "sha256": _digest(raw, frames, size),
+            "frames": frames,
         }
-        text = _WORDS + json.dumps(record).encode() + b"\n"
+        block = _block(record)
+        if len(block) > BLOCK:  # more pieces than `index_block` lets expect: the frames have their checksums still
+            block = _block({**record, "sha256": None, "frames": []})
         raw.seek(0)
-        raw.write((text + hashlib.sha256(text).hexdigest().encode() + b"\n").ljust(BLOCK, b"\n"))
+        raw.write(block.ljust(BLOCK, b"\n"))
+
+
+def _block(record: dict[str, Any]) -> bytes:
+    text = _WORDS + json.dumps(record, separators=(",", ":")).encode() + _END
+    return text + hashlib.sha256(text).hexdigest().encode() + b"\n"
 
 
 def is_sealed(raw: BinaryIO) -> bool:
@@ -82,9 +87,8 @@ def record_of(raw: BinaryIO, path: Path) -> dict[str, Any]:
     """What the seal of `raw` says, under format_version, llgnegf_version, ...  FileError where it is damaged."""
     raw.seek(0)
     block = raw.read(BLOCK)
-    text, _, rest = block.rpartition(b"}\n")
-    text += b"}\n"
-    if len(block) < BLOCK or hashlib.sha256(text).hexdigest().encode() != rest.strip():
+    text, end, rest = block.partition(_END)
+    if len(block) < BLOCK or hashlib.sha256(text + end).hexdigest().encode() != rest.rstrip(b"\n"):
         raise FileError(f"{path}: damaged in its first {BLOCK} bytes, the seal of the run file: {REMEDY}")
     record: dict[str, Any] = json.loads(text[len(_WORDS) :])
     return record
@@ -95,23 +99,20 @@ def check(raw: BinaryIO, path: Path, record: dict[str, Any]) -> None:
     size = os.fstat(raw.fileno()).st_size
     if size < record["bytes"]:
         raise FileError(f"{path}: cut short, {size} of {record['bytes']} bytes are there: {REMEDY}")
-    begin, length = record["table"]
-    raw.seek(begin)
-    data = raw.read(8 * length)
-    if hashlib.sha256(data).hexdigest() != record["table_sha256"]:
-        raise FileError(f"{path}: damaged in bytes {begin} to {begin + 8 * length}, where its frames are: {REMEDY}")
-    if size > record["bytes"] or _digest(raw, np.frombuffer(data, "<u8"), size) != record["structure_sha256"]:
+    if record["sha256"] is None:
+        return
+    if size > record["bytes"] or _digest(raw, record["frames"], size) != record["sha256"]:
         raise FileError(
             f"{path}: damaged, or changed by another program: names, attributes (the deck), coordinates or indices "
             f"are not those that were written (checksum): {REMEDY}"
         )
 
 
-def _digest(raw: BinaryIO, table: NDArray[np.uint64], size: int) -> str:
-    """SHA-256 of all bytes from BLOCK to `size` outside the pieces of the table, (2 n,)."""
+def _digest(raw: BinaryIO, frames: list[list[int]], size: int) -> str:
+    """SHA-256 of all bytes from BLOCK to `size` outside the pieces `frames`."""
     found = hashlib.sha256()
     place = BLOCK
-    for begin, end in [_FLAGS, *_sorted(table), (size, size)]:
+    for begin, end in [_FLAGS, *frames, (size, size)]:
         raw.seek(place)
         while place < begin:
             data = raw.read(min(_PIECE, begin - place))
@@ -123,21 +124,7 @@ def _digest(raw: BinaryIO, table: NDArray[np.uint64], size: int) -> str:
     return found.hexdigest()
 
 
-def _sorted(table: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    return sorted((int(begin), int(end)) for begin, end in table.reshape(-1, 2))
-
-
-def _merged(pieces: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Pieces (n, 2) in the order of the file, those that touch made one."""
-    if not len(pieces):
-        return pieces
-    pieces = pieces[np.argsort(pieces[:, 0], kind="stable")]
-    starts = np.concatenate([[True], pieces[1:, 0] != pieces[:-1, 1]])
-    ends = np.concatenate([starts[1:], [True]])
-    return np.stack([pieces[starts, 0], pieces[ends, 1]], axis=1)
-
-
-def _places(dataset: h5py.Dataset) -> list[list[int]]:
+def _chunks(dataset: h5py.Dataset) -> list[list[int]]:
     """Begin and end of its chunks in the file, those that follow each other made one."""
     found: list[list[int]] = []
     shift = _shift()

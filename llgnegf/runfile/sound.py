@@ -18,10 +18,12 @@ import h5py
 from llgnegf.errors import FileError, LLGNEGFError
 from llgnegf.runfile import seal
 from llgnegf.runfile.disk import disk_errors
+from llgnegf.runfile.layout import READABLE
 
 # No filter of HDF5 makes data smaller than this.
 _MOST_COMPRESSION = 1100
 _LARGEST_PACKED_CHUNK = 1 << 28
+NO_HDF5 = "not a run file of llgnegf (not HDF5), or its first bytes are damaged"
 
 
 @contextlib.contextmanager
@@ -52,11 +54,11 @@ def refuse_what_is_no_file(path: Path) -> None:
         raise FileError(f"{path}: is a device, a pipe or a socket, not a file")
 
 
-def open_sound(path: Path, readable: tuple[int, ...], check: bool = True) -> h5py.File:
+def open_sound(path: Path, check: bool = True) -> h5py.File:
     """Opens a run file, or another HDF5 file, for reading, after its seal was checked, where it has one.
 
-    readable: formats that the caller reads.  check: False passes the seal over.  Everything at its top is a dataset
-    that lies in this very file.  Raises FileError.
+    check: False passes the seal over.  Nothing in it is opened yet.  Raises
+    FileError.
     """
     refuse_what_is_no_file(path)
     while True:
@@ -64,23 +66,15 @@ def open_sound(path: Path, readable: tuple[int, ...], check: bool = True) -> h5p
             if seal.is_sealed(raw):
                 if check:
                     record = seal.record_of(raw, path)
-                    refuse_format(path, record["format_version"], record["llgnegf_version"], readable)
+                    refuse_format(path, record["format_version"], record["llgnegf_version"])
                     seal.check(raw, path, record)
             elif raw.seek(0) or raw.read(len(seal.HDF5)) != seal.HDF5:
-                raise FileError(f"{path}: not a run file of llgnegf (not HDF5), or its first bytes are damaged")
+                raise FileError(f"{path}: {NO_HDF5}")
             file = _opened(path)
             # A writer that resizes the file puts another one in its place; what was checked is what is read.
             if os.path.samestat(os.fstat(raw.fileno()), os.fstat(file.id.get_vfd_handle())):
-                break
+                return file
             file.close()
-    try:
-        with hdf5_errors(path, "read what is in the file"):
-            for name in file:
-                refuse_foreign(file, name, path)
-    except BaseException:
-        file.close()
-        raise
-    return file
 
 
 def _opened(path: Path) -> h5py.File:
@@ -90,11 +84,11 @@ def _opened(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False, rdcc_nbytes=0)
 
 
-def refuse_format(path: Path, version: object, writer: str, readable: tuple[int, ...]) -> None:
+def refuse_format(path: Path, version: object, writer: str) -> None:
     """FileError unless `version` is a format that this version of llgnegf reads."""
-    if version not in readable:
+    if version not in READABLE:
         raise FileError(
-            f"{path}: has format {version}; this version of llgnegf reads {' and '.join(map(str, readable))}: it was "
+            f"{path}: has format {version}; this version of llgnegf reads {' and '.join(map(str, READABLE))}: it was "
             f"written by llgnegf {writer}, which can read it"
         )
 

@@ -40,7 +40,7 @@ from llgnegf.runfile.layout import (
 )
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
-from llgnegf.runfile.seal import lay_table, seal
+from llgnegf.runfile.seal import index_block, places, seal
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
@@ -255,7 +255,7 @@ class Writer:
         self._file: h5py.File = file
         self._time: h5py.Dataset = file[TIME]
         self._crc: h5py.Dataset = file[CRC]
-        self._crcs: h5py.Dataset | None = file[CRCS] if CRCS in file else None  # not in a file of format 1
+        self._crcs: h5py.Dataset | None = file.get(CRCS)  # none in a file of format 1
         self._data: dict[str, h5py.Dataset] = {name: file[name] for name in variables_in(file) if name != TIME}
         later = {name for name, data in self._data.items() if is_per_frame(data)}
         # Type and shape of what a frame gives: of the first frame, and of those after it.
@@ -272,15 +272,15 @@ class Writer:
             self._file.flush()
             try:
                 shutil.copyfile(self.path, temporary)
-                with h5py.File(temporary, "r+", **OPEN) as file:
+                indices = index_block(n_frames * (len(self._data) + 3))
+                with h5py.File(temporary, "r+", meta_block_size=indices, **OPEN) as file:
                     for dataset in frames_in(file):
                         if is_per_frame(dataset):
                             dataset.resize(n_frames, axis=0)
                     file.attrs.update(attrs or {})
-                    if self._crcs is not None:
-                        lay_table(file, frames_in(file))
+                    frames = places(frames_in(file))
                 if self._crcs is not None:
-                    seal(temporary, FORMAT_VERSION)
+                    seal(temporary, FORMAT_VERSION, frames)
                 take_name(temporary, self.path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
