@@ -215,14 +215,15 @@ def _resume(arguments: argparse.Namespace) -> None:
         print(f"done: {result.n_frames} frames in {arguments.path}; try: llgnegf show {arguments.path}")
 
 
-def _show(arguments: argparse.Namespace) -> int:
+def _show(arguments: argparse.Namespace) -> None:
     from llgnegf.runfile.reader import open_run
     from llgnegf.summary import summary
 
     with open_run(arguments.path) as result:
         try:
             print(summary(result))
-            return 0 if result.frames_ok().all() else FileError.exit_code
+            if not result.frames_ok().all():
+                raise FileError(f"{arguments.path}: frames are damaged, see above")
         except LLGNEGFError:
             raise
         except Exception:

@@ -120,8 +120,8 @@ def compare(run: Run, max_frames: int = 25) -> list[Comparison]:
     integral of the exact result does not converge, DamagedFrames (a FileError) if a frame is not as it was written.
     """
     deck = run.deck
-    _check_comparable(deck)
     refuse_misfit(run)
+    _check_comparable(deck)
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet")
     if deck.motion.kind == "precession":

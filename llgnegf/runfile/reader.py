@@ -66,9 +66,16 @@ class Run:
 
         folder, name = self.attrs.get("deck_folder", self.path.parent), self.attrs.get("deck_name", self.path.stem)
         try:
-            return parse_deck(self.deck_text, folder=str(folder), name=str(name))
+            deck = parse_deck(self.deck_text, folder=str(folder), name=str(name))
         except (DeckError, ValueError) as error:
             raise FileError(f"{self.path}: the deck in it (attribute 'deck') cannot be read: {error}") from None
+        shape = tuple(len(self._file[axis]) for axis in "xy" if axis in self.coordinates)
+        if shape and shape != tuple(deck.lattice.shape)[: len(shape)]:
+            raise FileError(
+                f"{self.path}: its lattice is {shape}, but that of the deck in it is {tuple(deck.lattice.shape)}: not "
+                "a run file of llgnegf"
+            )
+        return deck
 
     def frame_ok(self, index: int) -> bool:
         """Whether the bytes of a frame are those that were written (CRC-32).

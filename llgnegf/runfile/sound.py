@@ -86,7 +86,7 @@ def _opened(path: Path) -> h5py.File:
 
 def refuse_format(path: Path, version: object, writer: str) -> None:
     """FileError unless `version` is a format that this version of llgnegf reads."""
-    if version not in READABLE:
+    if not isinstance(version, int) or version not in READABLE:
         raise FileError(
             f"{path}: has format {version}; this version of llgnegf reads {' and '.join(map(str, READABLE))}: it was "
             f"written by llgnegf {writer}, which can read it"
@@ -105,7 +105,7 @@ def refuse_foreign(file: h5py.File, name: str, path: Path) -> None:
         raise FileError(f"{path}: {name!r} is a {what}, not a variable: not a run file of llgnegf")
     if dataset.is_virtual or dataset.external:
         raise FileError(f"{path}: the numbers of {name!r} lie in other files, which are not opened")
-    if dataset.dtype.kind not in "fiuS" or dataset.dtype.subdtype:
+    if dataset.shape is None or dataset.dtype.kind not in "fiuS" or dataset.dtype.subdtype:
         raise FileError(f"{path}: {name!r} holds {dataset.dtype}, not plain numbers")
     plist = dataset.id.get_create_plist()
     packed = _MOST_COMPRESSION if plist.get_nfilters() else 1
