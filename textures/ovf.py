@@ -58,6 +58,12 @@ class Segment:
         return values.reshape(nz, ny, nx, components).transpose(2, 1, 0, 3)
 
 
+def _count(content: mmap.mmap, start: int, room: int) -> str:
+    """How many values of text there are, at least."""
+    held = len(content[start : start + min(room, _LONGEST_HEADER)].partition(b"#")[0].split())
+    return f"{held}" if room <= _LONGEST_HEADER else f"{held} or more"
+
+
 @contextmanager
 def segments(path: str | os.PathLike[str]) -> Iterator[list[Segment]]:
     """The segments of the file while it is open; only headers are read.  Raises ValueError as `read_ovf` does."""
@@ -124,11 +130,14 @@ def _segment(
         raise ValueError(f"nodes and valuedim must be positive, got {[nx, ny, nz]} and {components}")
     count = nx * ny * nz * components
     if kind == "text":
-        end = content.find(b"#", start)
-        end = len(content) if end < 0 else end
-        if not 2 * count - 1 <= end - start <= _LONGEST_NUMBER * (count + 1):
-            held = len(content[start:end].split()) if end - start < _LONGEST_HEADER else f"{end - start} bytes"
-            raise ValueError(f"the header promises {count} values, the data hold {held}")
+        room = len(content) - start
+        most = min(room, _LONGEST_NUMBER * (count + 1)) if 2 * count - 1 <= room else 0
+        end = content.find(b"#", start, start + most)
+        if end < 0 and 0 < most < room:
+            raise ValueError(f"the header promises {count} values, the data are longer than {most} bytes")
+        end = start + most if end < 0 else end
+        if end - start < 2 * count - 1:
+            raise ValueError(f"the header promises {count} values, the data hold {_count(content, start, room)}")
     elif kind in BINARY:
         dtype, check = BINARY[kind]
         size = np.dtype(dtype).itemsize
