@@ -3,7 +3,6 @@
 import re
 import warnings
 
-import h5py
 import numpy as np
 import pytest
 
@@ -11,7 +10,8 @@ from llgnegf import build, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
-from llgnegf.runfile import checkpoint, provenance
+from llgnegf.runfile import checkpoint, layout, provenance, seal, sound, writer
+from tests.runfile.test_seal import edited
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
 
@@ -132,15 +132,18 @@ def test_in_python_it_is_a_warning(path):
 
 
 @pytest.mark.parametrize("verb", ["resume", "show", "plot", "compare"])
-def test_another_format_is_refused_with_both_versions(command, path, verb):
-    stop(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = 7
-        file.attrs["llgnegf_version"] = "9.9"
+def test_another_format_is_refused_with_both_versions(command, path, verb, monkeypatch):
+    with monkeypatch.context() as patch:
+        for module in (layout, writer):
+            patch.setattr(module, "FORMAT_VERSION", 7)
+        patch.setattr(layout, "READABLE", (7,))
+        patch.setattr(sound, "READABLE", (7,))
+        patch.setattr(seal, "__version__", "9.9")
+        stop(path)
     before = path.read_bytes()
     code, lines = command(verb, "run.h5")
     assert code == 74
-    versions = "has format 7; this version of llgnegf reads 1: it was written by llgnegf 9.9, which can read it"
+    versions = "has format 7; this version of llgnegf reads 1 and 2: it was written by llgnegf 9.9, which can read it"
     assert lines == [f"llgnegf: run.h5: {versions}"]
     assert path.read_bytes() == before
 
@@ -159,7 +162,7 @@ def test_checkpoints_of_another_format_are_refused_with_both_versions(command, p
 
 def test_a_run_file_whose_deck_was_changed_is_refused_with_the_difference(command, path):
     stop(path)
-    with h5py.File(path, "r+") as file:
+    with edited(path) as file:
         text = file.attrs["deck"].replace("damping = 0.05", "damping = 0.5").replace("shape = [3]", "shape = [4]")
         file.attrs["deck"] = text.replace("duration = 0.9", "duration = 3.0")  # this alone would be fine
     before = datasets(path)

@@ -1,5 +1,7 @@
 """The seal of a run file: no byte outside the frames changes unnoticed, and writing frames changes none."""
 
+from contextlib import contextmanager
+
 import h5py
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from llgnegf.deck import load_deck
 from llgnegf.errors import FileError
 from llgnegf.runfile import seal
 from llgnegf.runfile.crc import crc_rows
+from llgnegf.runfile.layout import FORMAT_VERSION, frames_in
 from llgnegf.runfile.reader import open_run
 from llgnegf.runfile.writer import Writer
 from tests.runfile.test_runfile import frame, holds, write
@@ -21,6 +24,15 @@ def deck():
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "run.h5"
+
+
+@contextmanager
+def edited(path):
+    """A run file to change with h5py, which then is sealed as if it had been written so."""
+    with h5py.File(path, "r+") as file:
+        yield file
+        frames = seal.places(frames_in(file))
+    seal.seal(path, FORMAT_VERSION, frames)
 
 
 def pieces(path):
