@@ -163,13 +163,13 @@ def test_checkpoints_of_another_format_are_refused_with_both_versions(command, p
 def test_a_run_file_whose_deck_was_changed_is_refused_with_the_difference(command, path):
     stop(path)
     with edited(path) as file:
-        text = file.attrs["deck"].replace("damping = 0.05", "damping = 0.5").replace("shape = [3]", "shape = [4]")
+        text = file.attrs["deck"].replace("damping = 0.05", "damping = 0.5").replace("exchange = 0.3", "exchange = 0.4")
         file.attrs["deck"] = text.replace("duration = 0.9", "duration = 3.0")  # this alone would be fine
     before = datasets(path)
     code, lines = command("resume", "run.h5")
     assert code == 2
     assert len(lines) == 2
-    assert "lattice.shape = [3] -> [4]" in lines[0]
+    assert "magnet.exchange = 0.3 -> 0.4" in lines[0]
     assert "magnet.damping = 0.05 -> 0.5" in lines[1]
     assert all("deck was changed since the checkpoint run.h5.ckpt" in line for line in lines)
     assert datasets(path) == before
