@@ -27,12 +27,12 @@ def summary(run: Run) -> str:
         f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(run)}",
     ]
     if not ok.all():
-        sound = spans(np.flatnonzero(ok)) or "none"
+        bad, sound = np.flatnonzero(~ok).tolist(), spans(np.flatnonzero(ok)) or "none"
         return "\n".join(
             [
                 *lines,
-                f"  DAMAGED      frames {spans(np.flatnonzero(~ok))} of {run.n_frames}: their checksums do not hold",
-                f"  sound        frames {sound}; read them with llgnegf.open_run, or run the deck again for all",
+                f"  DAMAGED      frames {bad[:10]}{' ...' if len(bad) > 10 else ''}: their checksums do not hold",
+                f"  sound        frames {sound} of {run.n_frames}; llgnegf.open_run reads them",
             ]
         )
     lines.append(

@@ -479,8 +479,8 @@ def test_show_points_at_damaged_frames(command, bare, tmp_path):
         file["moment"][2] = 0.5
     code, out, err = command("show", "bare.h5")
     assert code == 74
-    assert "DAMAGED      frames 2 of 5: their checksums do not hold" in out
-    assert "sound        frames 0 to 1, 3 to 4" in out
+    assert "DAMAGED      frames [2]: their checksums do not hold" in out
+    assert "sound        frames 0 to 1, 3 to 4 of 5" in out
     assert "bare.h5: frames are damaged" in err
     code, _, err = command("plot", "bare.h5")
     assert code == 74
