@@ -27,6 +27,7 @@ from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
+from llgnegf.runfile.frames import DamagedFrames
 from llgnegf.runfile.provenance import environment_changes
 from llgnegf.runfile.reader import Run, open_run
 from llgnegf.runfile.writer import Writer
@@ -106,7 +107,7 @@ def resume(
     """
     with open_run(path) as old:
         deck, recorded = old.deck, old.attrs.get("user_field")
-        committed, times = old.n_frames, old.times
+        committed, times, damage = old.n_frames, old.stored_times, _damaged_times(old)
         # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
         start = old["moment"][0] if committed and old.frame_ok(0) else None
         build.refuse_misfit(old)
@@ -147,6 +148,8 @@ def resume(
     for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
     done = header["frames_written"]
+    if damage is not None and min(damage.frames) < done:  # those behind are computed again
+        raise damage
     if committed >= done:  # else `reopen` tells that frames are missing
         # Counted by their times: the run may have been saved at another interval so far.
         done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
@@ -187,6 +190,14 @@ def _same_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
     ]
     if problems:
         raise DeckError(problems)
+
+
+def _damaged_times(run: Run) -> DamagedFrames | None:
+    try:
+        _ = run.times
+    except DamagedFrames as damage:
+        return damage
+    return None
 
 
 def _fits(path: str | Path, deck: Deck, state: State, header: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import h5py
 import numpy as np
 import pytest
 
@@ -343,3 +344,70 @@ def test_a_run_that_failed_resumes_and_fails_alike(path):
     assert len(set(told)) == 1
     with pytest.raises(DeckError, match="pass the same one"):
         resume(path)
+
+
+# --- damaged frames -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut(path, monkeypatch):
+    """A run that died after its fifth frame; its newest checkpoint knows of three."""
+    append = simulation.Writer.append
+
+    def dies(self, frame):
+        append(self, frame)
+        if self.n_frames == 5:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.Writer, "append", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            run(deck(CLASSICAL, run__checkpoint_every=7), path)
+    assert checkpoint.load_newest(path)[1]["frames_written"] == 3
+    return path
+
+
+@pytest.mark.parametrize("name", ["time", "moment", "energy_classical", "variable_crc"])
+def test_damage_behind_the_checkpoint_is_computed_again(command, cut, whole, name):
+    """A power cut may leave it."""
+    with h5py.File(cut, "r+") as file:
+        file[name][3] = file[name][3] + 1
+    code, lines = command("resume", "run.h5")
+    assert (code, lines) == (0, [])
+    assert_same(whole, cut)
+
+
+def test_damage_before_the_checkpoint_is_told_and_stays(command, cut, whole):
+    with h5py.File(cut, "r+") as file:
+        file["energy_classical"][1] -= 1
+    code, lines = command("resume", "run.h5")
+    assert code == 0
+    assert len(lines) == 1
+    assert "run.h5: energy_classical is damaged in frame 1" in lines[0]
+    assert "these frames stay damaged" in lines[0]
+    with open_run(cut) as ours, open_run(whole) as theirs:
+        assert ours.frames_ok().tolist() == [True, False, True, True, True]
+        np.testing.assert_array_equal(ours["moment"], theirs["moment"])
+
+
+def test_a_damaged_time_before_the_checkpoint_is_refused(command, cut):
+    with h5py.File(cut, "r+") as file:
+        file["time"][1] = 7.0
+    before = datasets(cut)
+    code, lines = command("resume", "run.h5")
+    assert code == 74
+    assert "run.h5: time is damaged in frame 1" in lines[0]
+    assert datasets(cut) == before
+
+
+def test_a_rotation_whose_start_is_damaged_and_not_known_otherwise_is_refused(command, tmp_path):
+    """The file of the texture may have changed since."""
+    np.save(tmp_path / "m.npy", [[0.6, 0, 0.8]] * 3)
+    text = CLASSICAL.replace('kind = "random"', f'kind = "file"\npath = "{tmp_path / "m.npy"}"')
+    text += '[motion]\nkind = "precession"\naxis = [0, 0, 1]\nfrequency = 0.1\n'
+    stop(tmp_path / "run.h5", text=text)
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        file["moment"][0, 0] = [0, 0, 1]
+    code, lines = command("resume", "run.h5", "--until", "1.2")
+    assert code == 74
+    assert "run.h5: frame 0 is damaged" in lines[0]

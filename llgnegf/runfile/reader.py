@@ -52,6 +52,11 @@ class Run:
         return self._frames.times
 
     @property
+    def stored_times(self) -> NDArray[np.float64]:
+        """Times as they are in the file, damaged ones as well: for whoever asks `frames_ok` which of them are not."""
+        return self._frames.as_stored
+
+    @property
     def deck_text(self) -> str:
         """The deck as run, in TOML."""
         return str(self.attrs["deck"])

@@ -114,7 +114,7 @@ class Writer:
                         "changed or damaged since; run its deck again with --overwrite"
                     )
                 frames = range(frames_written, run.n_frames)
-                survivors = {i: (run.stored_crc(i), float(run.times[i])) for i in frames if run.frame_ok(i)}
+                survivors = {i: (run.stored_crc(i), float(run.stored_times[i])) for i in frames if run.frame_ok(i)}
                 there = run.n_frames
             with disk_errors(path, "open the run file for writing"):
                 writer = cls(path, h5py.File(path, "r+", **OPEN), lock)
