@@ -152,7 +152,7 @@ def resume(
         raise damage
     if committed >= done:  # else `reopen` tells that frames are missing
         # Counted by their times: the run may have been saved at another interval so far.
-        done = min(done, int(np.searchsorted(times, (state.step + 0.5) * deck.integrator.step)))
+        done = int(np.searchsorted(times[:done], (state.step + 0.5) * deck.integrator.step))
     stop = Interrupts(walltime)
     with stop.listening():
         writer = Writer.reopen(
