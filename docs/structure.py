@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("integrators", "textures", "llgnegf")
+BESIDE = "llgnegf.beside"  # imports the first two, whatever modules of these names a user has
 
 # --- the order of rooms ----------------------------------------------------------------------------------------------
 
@@ -26,9 +27,20 @@ PACKAGES = ("integrators", "textures", "llgnegf")
 BASE = {"base"}
 PHYSICS = {"base", "integrators", "textures", "magnet", "electrons", "dynamics"}
 ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
-    "base": (("llgnegf.errors", "llgnegf.units", "llgnegf._version", "llgnegf._threads"), set()),
-    "integrators": (("integrators",), set()),
-    "textures": (("textures",), {"base", "runfile"}),  # a texture from a run file
+    "base": (
+        (
+            "llgnegf.errors",
+            "llgnegf.units",
+            "llgnegf._version",
+            "llgnegf._threads",
+            "llgnegf.beside",
+            "llgnegf.kernels",
+            "llgnegf.streams",
+        ),
+        set(),
+    ),
+    "integrators": (("integrators",), BASE),
+    "textures": (("textures",), BASE | {"runfile"}),  # a texture from a run file
     "deck": (("llgnegf.deck",), BASE | {"integrators"}),  # the names of the methods
     "magnet": (("llgnegf.magnet",), BASE),
     "electrons": (("llgnegf.electrons",), BASE),
@@ -46,11 +58,18 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         PHYSICS | {"deck", "runfile"},
     ),
     "results": (
-        ("llgnegf.compare", "llgnegf.estimate", "llgnegf.plots", "llgnegf.reproduce", "llgnegf.summary"),
+        (
+            "llgnegf.compare",
+            "llgnegf.estimate",
+            "llgnegf.pictures",
+            "llgnegf.plots",
+            "llgnegf.reproduce",
+            "llgnegf.summary",
+        ),
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
-        ("llgnegf", "llgnegf.cli", "llgnegf.__main__"),
+        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.__main__"),
         PHYSICS | {"deck", "runfile", "run", "results"},
     ),
 }
@@ -63,11 +82,15 @@ KNOWN_CIRCLES: tuple[str, ...] = ()
 
 @dataclass(frozen=True)
 class Import:
-    """`source` imports `target`, both modules by their full names; how: "top", "lazy" or "types"."""
+    """`source` imports `target`, both modules by their full names; how: "top", "lazy" or "types".
+
+    bare: by a name that a user's own module may have, not through `llgnegf.beside`.
+    """
 
     source: str
     target: str
     how: str
+    bare: bool = False
 
 
 def modules(root: Path = ROOT) -> dict[str, Path]:
@@ -87,9 +110,9 @@ def imports(known: dict[str, Path]) -> list[Import]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for node, how in _imports_in(tree.body, "top"):
-            for target in _targets(node, package, known):
+            for target, bare in _targets(node, package, known):
                 if target != name:
-                    found[Import(name, target, how)] = None
+                    found[Import(name, target, how, bare)] = None
     return list(found)
 
 
@@ -107,20 +130,28 @@ def _imports_in(body: list[ast.stmt], how: str) -> Iterator[tuple[ast.Import | a
             yield from _imports_in(statements + [one for handler in others for one in handler.body], inside)
 
 
-def _targets(node: ast.Import | ast.ImportFrom, package: str, known: dict[str, Path]) -> Iterator[str]:
+def _targets(node: ast.Import | ast.ImportFrom, package: str, known: dict[str, Path]) -> Iterator[tuple[str, bool]]:
+    """Modules of the project that are imported, and whether by a bare name."""
     if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names if alias.name in known)
+        for alias in node.names:
+            name = alias.name.removeprefix(f"{BESIDE}.")
+            if name in known:
+                yield name, _is_bare(alias.name)
         return
-    base = node.module or ""
+    base, bare = node.module or "", not node.level and _is_bare(node.module or "")
     if node.level:
         parts = package.split(".")
         base = ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
     for alias in node.names:
-        whole = f"{base}.{alias.name}"
+        whole, home = (name.removeprefix(f"{BESIDE}.") for name in (f"{base}.{alias.name}", base))
         if whole in known:
-            yield whole
-        elif base in known:
-            yield base
+            yield whole, bare
+        elif home in known:
+            yield home, bare
+
+
+def _is_bare(name: str) -> bool:
+    return name.partition(".")[0] in PACKAGES and not f"{name}.".startswith("llgnegf.")
 
 
 # --- the checks ------------------------------------------------------------------------------------------------------
@@ -172,6 +203,12 @@ def circles(arrows: list[Import]) -> list[frozenset[str]]:
 def problems(known: dict[str, Path], arrows: list[Import]) -> list[str]:
     """One line for each module without a room, each arrow against the order, each circle; [] if all is well."""
     lines = [f"{name}: belongs to no room; add it to ROOMS" for name in known if room_of(name) is None]
+    lines += [
+        f"{arrow.source} imports {arrow.target} by its bare name, which a user's own module may have: take it from "
+        f"{BESIDE}, or within its package by a relative import"
+        for arrow in arrows
+        if arrow.bare
+    ]
     for arrow in arrows:
         source, target = room_of(arrow.source), room_of(arrow.target)
         if source is None or target is None or target == source:

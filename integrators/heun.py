@@ -1,7 +1,8 @@
 """Heun's method, the explicit trapezoidal rule of order 2."""
 
 import numpy as np
-from numba import njit
+
+from llgnegf.kernels import njit
 
 # One step multiplies the solution of dy/dt = -rate y by 1 + z + z^2/2, z = -rate dt, which is at most 1 in size up to
 # rate dt = 2.  Undamped precession (imaginary z) grows in every step, by a factor of about 1 + |z|^4/8; normalising the

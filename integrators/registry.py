@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from integrators import heun, rk4
+from . import heun, rk4
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 RightHandSide = Callable[[float, Array], Array]

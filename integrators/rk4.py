@@ -1,7 +1,8 @@
 """The classical Runge-Kutta method of order 4."""
 
 import numpy as np
-from numba import njit
+
+from llgnegf.kernels import njit
 
 # One step multiplies the solution of dy/dt = -rate y by 1 + z + z^2/2 + z^3/6 + z^4/24, z = -rate dt, which is at most
 # 1 in size up to rate dt = 2.785; for undamped precession (imaginary z) up to 2.83.

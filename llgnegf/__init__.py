@@ -1,7 +1,20 @@
 """llgnegf: classical moments and quantum transport that move together.
 
-The doors: `load_deck`, `run`, `resume`, `open_run`; `llgnegf.electrons.Device` is the open electronic system alone,
-`build_device` and `initial_moments` give that of a deck and where its moments start.
+The doors, imported when first used:
+
+    load_deck, deck_from     a deck, from TOML or from a dictionary (`Deck`)
+    run, resume              run it into a run file, continue it
+    open_run                 read a run file (`Run`)
+    plot                     its picture
+    Device, Lead             the open electronic system alone; more of it in `llgnegf.electrons`
+    build_device             the electrons of a deck
+    initial_moments          where the moments of a deck start
+
+    deck = llgnegf.load_deck("wall_in_wire", electrons__temperature=0.02)
+    with llgnegf.run(deck, "wall.h5") as run:
+        print(run.moment[-1])
+
+Exceptions are in `llgnegf.errors`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,16 +22,39 @@ from typing import TYPE_CHECKING, Any
 from llgnegf._version import __version__
 
 if TYPE_CHECKING:
+    from llgnegf import electrons, errors
     from llgnegf.build import build_device, initial_moments
-    from llgnegf.deck import Deck, load_deck
+    from llgnegf.deck import Deck, deck_from, load_deck
+    from llgnegf.electrons import Device, Lead
+    from llgnegf.plots import plot
     from llgnegf.runfile.reader import Run, open_run
     from llgnegf.simulation import resume, run
 
-__all__ = ["Deck", "Run", "__version__", "build_device", "initial_moments", "load_deck", "open_run", "resume", "run"]
+__all__ = [
+    "Deck",
+    "Device",
+    "Lead",
+    "Run",
+    "__version__",
+    "build_device",
+    "deck_from",
+    "electrons",
+    "errors",
+    "initial_moments",
+    "load_deck",
+    "open_run",
+    "plot",
+    "resume",
+    "run",
+]
 
 _HOMES = {
     "Deck": "deck",
+    "deck_from": "deck",
     "load_deck": "deck",
+    "Device": "electrons",
+    "Lead": "electrons",
+    "plot": "plots",
     "Run": "runfile.reader",
     "open_run": "runfile.reader",
     "build_device": "build",
@@ -26,6 +62,7 @@ _HOMES = {
     "resume": "simulation",
     "run": "simulation",
 }
+_ROOMS = ("electrons", "errors")
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +71,11 @@ def __getattr__(name: str) -> Any:
 
     if name in _HOMES:
         return getattr(importlib.import_module(f"llgnegf.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'llgnegf' has no attribute {name!r}")
+    if name in _ROOMS:
+        return importlib.import_module(f"llgnegf.{name}")
+    raise AttributeError(f"module 'llgnegf' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    """The doors, whether imported yet or not, for completion and `help`."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

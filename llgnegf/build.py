@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import integrators
-import textures
+from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile
@@ -88,6 +87,8 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     parameters = table.model_dump(exclude={"kind", "relax"})
     if table.kind == "random":
         parameters["seed"] = deck.run.seed
+    if table.kind in ("bloch", "neel"):
+        parameters["easy_axis"] = deck.magnet.easy_axis
     if deck.texture_path is not None:
         parameters["path"] = deck.texture_path
     try:

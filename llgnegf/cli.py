@@ -5,33 +5,55 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from llgnegf import _threads  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
+from llgnegf.arguments import Parser, output_file, run_file
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
+from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors
+
+_ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print
+_SIGPIPE = 13  # Windows has no name for it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    occupy_standard_descriptors()
+    with guarded() as (out, err):
+        arguments = _parser().parse_args(argv)
+        code = _act(arguments)
+        out.flush()
+        return _told_to_nobody(arguments.command, code, out, err)
+
+
+def _told_to_nobody(command: str, code: int, out: Guarded, err: Guarded) -> int:
+    """The exit code where standard output or standard error were lost meanwhile; says so on the other one.
+
+    Losing them is no fault of a run.  It is one where the command is there for what it prints.
+    """
+    if command in _ANSWERS and isinstance(out.lost, BrokenPipeError):  # `llgnegf show RUN.h5 | head` is no error
+        return 128 + _SIGPIPE
+    if out.lost is not None:
+        print(f"llgnegf: note: standard output takes nothing ({out.why}): what was printed is lost", file=sys.stderr)
+        if command in _ANSWERS and not code and getattr(out.lost, "errno", None) != errno.EBADF:
+            return FileError.exit_code
+    if err.lost is not None and command not in _ANSWERS:  # there it might end up in a table or in JSON
+        print(f"llgnegf: note: standard error takes nothing ({err.why}): notes and progress are lost")
+    return code
+
+
+def _act(arguments: argparse.Namespace) -> int:
     try:
         with _warnings_as_lines():
-            code = arguments.action(arguments)
-        sys.stdout.flush()
-        return code or 0
-    except BrokenPipeError:
-        # `llgnegf show RUN | head` is not an error; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+            return arguments.action(arguments) or 0
     except KeyboardInterrupt:
         print("llgnegf: stopped at once; a run file that was begun is kept: `llgnegf resume` it", file=sys.stderr)
         return 75
@@ -73,20 +95,24 @@ def _tell(error: BaseException) -> int:
     return FileError.exit_code if isinstance(error, OSError) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    # Suppressed, so that a command without the option leaves alone what stood before the command.
+    debug: dict[str, Any] = {"action": "store_true", "help": "show where an error comes from"}
+    common = Parser(add_help=False)
+    common.add_argument("--debug", default=argparse.SUPPRESS, **debug)
+    parser = Parser(
         prog="llgnegf",
         description="Classical moments and quantum transport that move together (LLG + NEGF).",
         epilog="Start with `llgnegf list` and `llgnegf run precessing_wall`.",
     )
     parser.add_argument("--version", action="version", version=f"llgnegf {__version__}")
+    parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name, action, text):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
         sub.set_defaults(action=action)
+        parser.commands[name] = sub
         return sub
 
     add("list", _list, "list the shipped decks")
@@ -100,25 +126,30 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add("run", _run, "run a deck")
     _deck_arguments(sub)
-    sub.add_argument("-o", "--output", metavar="RUN.h5", type=Path, help="run file (default: the deck's name .h5)")
+    sub.add_argument(
+        "-o", "--output", metavar="RUN.h5", type=output_file, help="run file (default: the deck's name .h5)"
+    )
     sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
     _loop_arguments(sub)
 
     sub = add("resume", _resume, "continue a run from its newest checkpoint")
-    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
     _set_argument(sub, "run.duration=500; only what leaves alone what was computed")
     _loop_arguments(sub)
 
     sub = add("show", _show, "tell what a run is, how far it is and what it conserves")
-    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
 
     sub = add("compare", _compare, "set a run beside the exact steady precession")
-    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
     sub = add("plot", _plot, "draw a run")
-    sub.add_argument("path", metavar="RUN.h5", type=Path)
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+
+    sub = add("schema", _schema, "write the JSON schema of decks, with which editors complete keys and mark mistakes")
+    sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: standard output)")
 
     sub = add("reproduce", _reproduce, "regenerate the figures of the papers: data (CSV) and picture")
     sub.add_argument(
@@ -144,7 +175,9 @@ def _set_argument(sub: argparse.ArgumentParser, example: str) -> None:
 
 def _loop_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--until", metavar="T", type=float, help="end at this time instead of run.duration")
-    sub.add_argument("--walltime", metavar="TIME", help='stop at a checkpoint after this long, for example "1h"')
+    sub.add_argument(
+        "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
+    )
 
 
 def _deck(arguments: argparse.Namespace) -> Deck:
@@ -179,14 +212,33 @@ def _new(arguments: argparse.Namespace) -> None:
     path = arguments.path or Path(f"{deck.name}.toml")
     if path.is_dir():
         path = path / f"{deck.name}.toml"
+    _write_new(path, deck.text)
+    print(f"wrote {path}; try: llgnegf check {path}")
+
+
+def _schema(arguments: argparse.Namespace) -> None:
+    from llgnegf.deck.schema import deck_schema
+
+    text = json.dumps(deck_schema(), indent=1) + "\n"
+    if arguments.path is None:
+        print(text, end="")
+        return
+    _write_new(arguments.path, text)
+    line = arguments.path if arguments.path.is_absolute() else f"./{arguments.path}"
+    print(
+        f"wrote {arguments.path}; editors with TOML support use it in decks that begin with the line\n#:schema {line}"
+    )
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Writes a file that must not be there yet."""
     try:
         with open(path, "x", encoding="utf-8") as file:
-            file.write(deck.text)
+            file.write(text)
     except FileExistsError:
         raise DeckError(f"{path} is there already: give another PATH, or remove it first") from None
     except OSError as error:
         raise FileError(f"{path}: cannot be written: {error.strerror or error}") from None
-    print(f"wrote {path}; try: llgnegf check {path}")
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-import integrators
 from llgnegf import observables
+from llgnegf.beside import integrators
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.dynamics.adaptive import Adaptive

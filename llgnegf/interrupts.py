@@ -6,8 +6,11 @@ import contextlib
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from types import FrameType
+
+from llgnegf.errors import RunWarning
 
 
 class Interrupts:
@@ -34,7 +37,13 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {s: signal.signal(s, self.signalled) for s in (signal.SIGINT, signal.SIGTERM)}
+        foreign = [s for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) is None]
+        for number in foreign:  # of a program in C around Python: it could not be given back afterwards
+            warnings.warn(
+                f"{number.name} is handled by another program: it stops no run at a checkpoint", RunWarning, 4
+            )
+        own = [s for s in (signal.SIGINT, signal.SIGTERM) if s not in foreign]
+        before = {s: signal.signal(s, self.signalled) for s in own}
         try:
             yield
         finally:

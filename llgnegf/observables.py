@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-import textures
+from llgnegf.beside import textures
 from llgnegf.deck import Deck
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant
@@ -124,7 +124,8 @@ def _is_plane(deck: Deck) -> bool:
 
 
 def _has_wall(deck: Deck) -> bool:
-    return deck.texture.kind in ("bloch_wall", "neel_wall") or (deck.texture.kind == "file" and not _is_plane(deck))
+    walls = ("bloch", "neel", "bloch_wall", "neel_wall")
+    return deck.texture.kind in walls or (deck.texture.kind == "file" and not _is_plane(deck))
 
 
 def _is_kishine(deck: Deck) -> bool:

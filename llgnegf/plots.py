@@ -12,16 +12,14 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from llgnegf.build import refuse_misfit
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.dynamics.torques import field_and_damping_like, torque
-from llgnegf.errors import DeckError, RunError
-from llgnegf.runfile.disk import disk_errors
-from llgnegf.runfile.reader import Run
+from llgnegf.errors import RunError
+from llgnegf.pictures import Figure, as_label, check_ending, drawing, save
+from llgnegf.runfile.reader import Run, open_run
 
 STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
@@ -33,31 +31,26 @@ STYLES: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 COMPONENT_COLOURS = {"x": "#E69F00", "y": "#56B4E9", "z": "black"}
-SETTINGS: Any = {
-    "font.size": 9,
-    "axes.labelsize": 10,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-    "axes.grid": False,
-    "xtick.direction": "in",
-    "ytick.direction": "in",
-    "savefig.dpi": 200,
-}
 
 
-def plot(run: Run, path: str | Path) -> None:
-    """Draw a run into `path` (.png, .pdf, .svg by its ending).  RunError without frames, FileError for disk trouble."""
+def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
+    """The picture of a run as a matplotlib Figure, also written to `path` if one is given.
+
+    run: an open run or the path of a run file; path: its ending (.png, .pdf, .svg, ...) decides the format.  The figure
+    is not pyplot's: notebooks show it, `figure.axes` and `figure.savefig` change and write it.
+    Raises RunError without frames, DeckError for another ending, FileError for disk trouble.
+    """
+    if not isinstance(run, Run):
+        with open_run(run) as opened:
+            return plot(opened, path)
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet: nothing to draw")
-    path = Path(path)
-    known = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in known:
-        raise DeckError(f"-o {path}: a picture ends in one of .{', .'.join(sorted(known))}")
+    path = None if path is None else Path(path)
+    if path is not None:
+        check_ending(path)
     # A line through one frame would be invisible.
-    markers = {"lines.marker": "o"} if run.n_frames == 1 else {}
-    with matplotlib.rc_context(SETTINGS | markers):
+    markers = {"lines__marker": "o"} if run.n_frames == 1 else {}
+    with drawing(**markers):
         deck = run.deck
         refuse_misfit(run)
         two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
@@ -67,8 +60,9 @@ def plot(run: Run, path: str | Path) -> None:
             figure = _maps(run)
         else:
             figure = _trajectory(run)
-        with disk_errors(path, "write the picture"):
-            figure.savefig(path)
+        if path is not None:
+            save(figure, path)
+    return figure
 
 
 # --- steady precession ----------------------------------------------------------------------------------------------
@@ -200,7 +194,7 @@ def _trajectory(run: Run) -> Figure:
         _legend_above(ax)
     ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
     ax.set_xlim(*((time[0], time[-1]) if len(time) > 1 else _edges(time)))
-    figure.suptitle(deck.title or deck.name, fontsize=9)
+    figure.suptitle(as_label(deck.title or deck.name), fontsize=9)
     return figure
 
 
@@ -307,5 +301,5 @@ def _maps(run: Run) -> Figure:
     for ax in lower:
         ax.set_xlabel(rf"$t$ ($\hbar$/{unit})")
     charges = [float(run["topological_charge"][i]) for i in (0, -1)]
-    figure.suptitle(f"{deck.title or deck.name}   $Q$ = {charges[0]:.3f} $\\to$ {charges[1]:.3f}", fontsize=9)
+    figure.suptitle(f"{as_label(deck.title or deck.name)}   $Q$ = {charges[0]:.3f} $\\to$ {charges[1]:.3f}", fontsize=9)
     return figure

@@ -9,6 +9,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from llgnegf.deck import Deck
+from llgnegf.streams import Guarded
 
 
 class Progress:
@@ -16,9 +17,16 @@ class Progress:
 
     def __init__(self, deck: Deck, start: int, enabled: bool) -> None:
         self.deck, self.enabled = deck, enabled
-        self.terminal = enabled and sys.stderr.isatty()
+        self.out = Guarded(sys.stderr)
+        self.terminal = enabled and self.out.isatty()
         self.bar = tqdm(
-            total=deck.n_steps, initial=start, unit="step", disable=not self.terminal, desc=deck.name, mininterval=0.2
+            total=deck.n_steps,
+            initial=start,
+            unit="step",
+            disable=not self.terminal,
+            desc=deck.name,
+            mininterval=0.2,
+            file=self.out,
         )
         self.start, self.began = start, time.monotonic()
 
@@ -55,6 +63,6 @@ class Progress:
         )
         print(
             f"t = {frame['time']:g}  step {step}/{self.deck.n_steps}  {rate:.3g} steps/s  {left:.0f} s left{extra}",
-            file=sys.stderr,
+            file=self.out,
             flush=True,
         )

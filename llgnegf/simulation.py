@@ -19,7 +19,7 @@ import numpy as np
 from llgnegf import build, observables
 from llgnegf.build import Parts
 from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck
-from llgnegf.dynamics.coupling import Field, field_name
+from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
@@ -112,7 +112,9 @@ def resume(
         start = old["moment"][0] if committed and old.frame_ok(0) else None
         build.refuse_misfit(old)
     given = None if field is None else field_name(field)
-    if given != recorded:
+    if given and recorded and given != recorded and may_be_same_field(given, recorded):
+        _warn(f"{path} was run with field = {recorded}; it goes on with {given}, which is taken for the same one")
+    elif given != recorded:
         wanted = f"field = {recorded}" if recorded else "no field"
         raise DeckError(f"{path} was run with {wanted}, resume was given {given or 'none'}: pass the same one")
     deck = _continued(path, deck, {**(overrides or {}), **({} if until is None else {"run.duration": float(until)})})

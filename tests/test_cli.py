@@ -182,10 +182,10 @@ def test_a_wrong_set_is_an_argument_error(command, deck, word):
     ("words", "text"),
     [
         ((), "required"),
-        (("frobnicate",), "invalid choice: 'frobnicate'"),
+        (("frobnicate",), "'frobnicate' is no command: the commands are list, new"),
         (("run",), "required"),
         (("run", "no_such_deck"), "no such file, and no shipped deck of that name"),
-        (("run", "mine.toml", "--walltime", "soon"), '"1 h"'),
+        (("run", "mine.toml", "--walltime", "soon"), '"90m"'),
         (("run", "mine.toml", "--walltime", "-1h"), "walltime"),
         (("run", "mine.toml", "--until", "never"), "--until"),
         (("run", "mine.toml", "--until", "0.25"), "nearest: 0.2 or 0.3"),

@@ -1,5 +1,9 @@
 """Pictures: every kind of run gets one, with the curves it should have."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,6 +13,7 @@ from matplotlib.transforms import Bbox
 from llgnegf import load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
+from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL
 
 KINDS = {
@@ -36,7 +41,9 @@ def drawn(monkeypatch):
     """The figures that `plot` makes, kept for a look at their contents."""
     figures = []
     real = plots.Figure.savefig
-    monkeypatch.setattr(plots.Figure, "savefig", lambda self, path: (figures.append(self), real(self, path))[1])
+    monkeypatch.setattr(
+        plots.Figure, "savefig", lambda self, *file, **how: (figures.append(self), real(self, *file, **how))[1]
+    )
     return figures
 
 
@@ -131,3 +138,65 @@ def test_edges_enclose_the_frames(times):
     assert len(edges) == len(times) + 1
     assert np.all(np.diff(edges) > 0)
     assert all(a < t < b for a, t, b in zip(edges, times, edges[1:], strict=False))
+
+
+# --- whatever the user's matplotlib is told -------------------------------------------------------------------------
+
+HOSTILE = {
+    "backend": ({"MPLBACKEND": "nonsense"}, "", "MPLBACKEND = nonsense"),
+    "window": ({"MPLBACKEND": "tkagg"}, "", None),
+    "usetex": ({}, "text.usetex: True\nfont.family: No Such Font\n", None),
+    "broken": ({}, "\udcff\udcfe: no text\n", "settings of matplotlib cannot be read"),
+    "unknown": (
+        {},
+        "backend: nonsense\nfigure.autolayout: True\nsavefig.bbox: tight\naxes.prop_cycle: nonsense\n",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_settings_for_other_pictures_do_no_harm(tmp_path, case):
+    """The picture is the same to the last pixel; what cannot be used is said once."""
+    environment, settings, told = HOSTILE[case]
+    (tmp_path / "matplotlibrc").write_bytes(os.fsencode(settings))
+    with result_of("classical chain", tmp_path / "a.h5", **{"run.duration": 5.0}) as r:
+        plots.plot(r, tmp_path / "own.png")
+    for name in ("MPLBACKEND", "MATPLOTLIBRC", "PYTHONWARNINGS"):
+        environment = {name: os.environ.get(name, ""), **environment}
+    line = [sys.executable, "-m", "llgnegf", "plot", "a.h5"]
+    done = subprocess.run(
+        line, cwd=tmp_path, env={**ENVIRONMENT, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("llgnegf: note:") == (told is not None)
+    assert told is None or told in done.stderr
+    assert np.array_equal(imread(tmp_path / "a.png"), imread(tmp_path / "own.png"))
+
+
+def test_titles_are_drawn_as_they_stand(tmp_path, monkeypatch):
+    figures = drawn(monkeypatch)
+    for i, (title, shown) in enumerate(
+        [
+            ("costs $5 and {", "costs $5 and {"),
+            ("$x_1$ and $\\nonsense", "$x_1$ and $\\nonsense"),
+            ("NUL \0 and\tescape \x1b", "NUL \ufffd and escape \ufffd"),
+            (os.fsdecode(b"caf\xe9"), "caf\ufffd"),
+            ("long " * 100, ("long " * 100)[:119] + "…"),
+            ("\u4e2d", "\u4e2d"),  # not in every font
+        ]
+    ):
+        for kind in ("classical chain", "square"):
+            with result_of(kind, tmp_path / f"{i}{kind}.h5", **{"run.duration": 0.0, "title": title}) as r:
+                plots.plot(r, tmp_path / "a.png")
+            drawn_title = figures[-1].get_suptitle()
+            assert drawn_title.replace(r"\$", "$").startswith(shown)
+            if kind == "classical chain":
+                assert "$" not in drawn_title.replace(r"\$", "")
+
+
+def test_an_unlucky_ending_of_a_title_breaks_no_formula():
+    from llgnegf.pictures import as_label
+
+    assert as_label("a $ b") == r"a \$ b"
+    assert as_label("two\nlines") == "two lines"

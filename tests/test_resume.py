@@ -1,5 +1,7 @@
 """What `resume` tells and what it refuses: damaged checkpoints, other machines, changed decks, changed keys."""
 
+import functools
+import os
 import re
 import warnings
 
@@ -9,6 +11,7 @@ import pytest
 
 from llgnegf import build, open_run, resume, run, simulation
 from llgnegf.cli import main
+from llgnegf.dynamics.coupling import may_be_same_field
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.runfile import checkpoint, layout, provenance, seal, sound, writer
@@ -411,3 +414,37 @@ def test_a_rotation_whose_start_is_damaged_and_not_known_otherwise_is_refused(co
     code, lines = command("resume", "run.h5", "--until", "1.2")
     assert code == 74
     assert "run.h5: frame 0 is damaged" in lines[0]
+
+
+def test_a_field_without_a_name_of_its_own_is_taken_for_the_same_one(tmp_path):
+    """Names of lambdas, partial functions and functions of a notebook say nothing: the run goes on, and says so."""
+    path, whole = tmp_path / "a.h5", tmp_path / "whole.h5"
+    field = lambda t, m: 0.1 * m[..., ::-1]  # noqa: E731
+    run(deck(CLASSICAL), whole, field=field).close()
+    run(deck(CLASSICAL), path, field=field, until=0.6).close()
+    with pytest.warns(RunWarning, match="goes on with functools.partial, which is taken for the same one"):
+        resume(path, field=functools.partial(field), until=1.2).close()
+    assert_same(whole, path)
+    assert may_be_same_field("__main__.pulse", "experiment.pulse")
+    assert not may_be_same_field("experiment.pulse", "experiment.ramp")
+
+
+def test_a_title_with_a_nul_and_a_folder_that_is_no_utf8(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    moments = np.zeros((3, 3))
+    moments[:, 2] = 1
+    np.save(folder / "m.npy", moments)
+    (folder / "mine.toml").write_text(
+        'title = "a\\u0000b"\n' + CLASSICAL.replace('kind = "random"', 'kind = "file"\npath = "m.npy"')
+    )
+    path = folder / "run.h5"
+    run(folder / "mine.toml", path, until=0.6).close()
+    resume(path, {"title": "c\0d"}, until=1.2).close()
+    with open_run(path) as result:
+        assert result.attrs["title"] == "c\N{SYMBOL FOR NULL}d"
+        assert result.deck.title == "c\0d"
+        assert result.deck.folder == folder
+        with result.to_xarray() as data:
+            assert data.sizes["time"] == result.n_frames
+    resume(path, {"title": "c\0d"}).close()

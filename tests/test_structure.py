@@ -59,6 +59,25 @@ def test_an_arrow_against_the_order_is_named_however_it_is_written(structure, tm
     ]
 
 
+@pytest.mark.parametrize(
+    "source",
+    ["import textures.frame\n", "from textures import frame\n", "def f():\n    from textures.frame import axes\n"],
+)
+def test_an_import_that_a_users_own_module_may_catch_is_named(structure, tmp_path, source):
+    project(tmp_path, textures__frame="", llgnegf__build=source)
+    (line,) = judged(structure, tmp_path)
+    assert line.startswith("llgnegf.build imports textures.frame by its bare name")
+    project(tmp_path, llgnegf__build=source.replace("textures", "llgnegf.beside.textures"))
+    assert judged(structure, tmp_path) == []
+    # The order of rooms holds for what is found beside, too.
+    project(tmp_path, llgnegf__build="", llgnegf__magnet__grid="from llgnegf.beside.textures import frame\n")
+    assert judged(structure, tmp_path) == [
+        "llgnegf.magnet.grid imports textures.frame (top): magnet may import base, not textures"
+    ]
+    project(tmp_path, llgnegf__magnet__grid="", textures__walls="from .frame import axes\n")
+    assert judged(structure, tmp_path) == []
+
+
 def test_a_circle_is_named_even_where_a_lazy_import_hides_it(structure, tmp_path, monkeypatch):
     monkeypatch.setattr(structure, "KNOWN_CIRCLES", ())
     lazy = "def f():\n    from llgnegf.magnet import a\n"

@@ -12,14 +12,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from textures.files import from_file
-from textures.measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
-from textures.simple import random, spiral, uniform
-from textures.skyrmion import skyrmion
-from textures.walls import bloch_wall, neel_wall
+from .files import from_file
+from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
+from .simple import random, spiral, uniform
+from .skyrmion import skyrmion
+from .walls import bloch, bloch_wall, neel, neel_wall
 
 TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
     "uniform": uniform,
+    "bloch": bloch,
+    "neel": neel,
     "bloch_wall": bloch_wall,
     "neel_wall": neel_wall,
     "skyrmion": skyrmion,
@@ -30,8 +32,10 @@ TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
 
 __all__ = [
     "TEXTURES",
+    "bloch",
     "bloch_wall",
     "from_file",
+    "neel",
     "neel_wall",
     "random",
     "skyrmion",

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import lattice_shape
-from textures.ovf import segments
+from ._arguments import lattice_shape
+from .ovf import segments
 
 LENGTH_TOLERANCE = 1e-6  # single precision and text files round |m| this much
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import direction
+from ._arguments import direction
 
 
 def plane_axes(axis: Sequence[float], name: str = "axis") -> tuple[NDArray[np.float64], ...]:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from textures._arguments import choice, number, vector
-from textures.frame import plane_axes
+from ._arguments import choice, number, vector
+from .frame import plane_axes
 
 PERIODIC = ("", "x", "y", "xy")
 ROUNDING = 1e-12  # components m.k below this are zero up to rounding: their sign does not count

@@ -6,9 +6,9 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import choice, lattice_shape, length, number
-from textures._arguments import direction as unit
-from textures.frame import plane_axes
+from ._arguments import choice, lattice_shape, length, number
+from ._arguments import direction as unit
+from .frame import plane_axes
 
 # Added to the user's seed, so that other random numbers made from the same seed are independent of this texture.
 STREAM = 0x74657874  # "text"

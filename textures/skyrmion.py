@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import choice, length, number, square_shape, vector
+from ._arguments import choice, length, number, square_shape, vector
 
 
 def skyrmion(

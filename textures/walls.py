@@ -1,13 +1,70 @@
-"""Domain walls along x: a chain (nx, 3), or a square (nx, ny, 3) that repeats the chain along y."""
+"""Domain walls along x: a chain (nx, 3), or a square (nx, ny, 3) that repeats the chain along y.
+
+`bloch` and `neel` are the walls of textbooks, which turn in one plane; `bloch_wall` and `neel_wall` have the names and
+profiles of a paper, whose Bloch wall leaves every plane.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textures._arguments import choice, lattice_shape, length, number
+from ._arguments import choice, direction, lattice_shape, length, number
+from .frame import plane_axes
 
 ORIENTATIONS = ("paper", "kishine")
+# A direction counts as perpendicular or parallel to x within this (sine of the angle).
+ALIGNED = 1e-9
+
+
+def bloch(
+    shape: Sequence[int], center: float, width: float, easy_axis: Sequence[float] = (0, 0, 1), chirality: int = 1
+) -> NDArray[np.float64]:
+    """Bloch wall of textbooks: the moments turn in the plane across x, the normal of the wall.
+
+        m = k tanh u + c sech u,  u = (center - x)/width,  c = chirality k x e_x
+
+    with k the unit vector of `easy_axis`, across x: the moments are along k at small x, along c at the centre (+y for
+    k = z) and along -k at large x. `chirality` -1 turns the other way. With width = sqrt(J/2K) it is the domain wall
+    of least energy for exchange J and easy axis K without anything else, 2 sqrt(2 J K) above the domain; on a lattice
+    to second order in 1/width. `center`, `width` and the square as in `bloch_wall`.
+
+    Raises ValueError for impossible arguments, and for an easy axis that is not across x, along which no such wall
+    exists.
+
+    Source: L. Landau and E. Lifshitz, Phys. Z. Sowjetunion 8, 153 (1935); A. Hubert and R. Schafer, Magnetic Domains
+    (Springer, 1998), Sec. 3.6.
+    """
+    k = direction("easy_axis", easy_axis)
+    if abs(k[0]) > ALIGNED:
+        raise ValueError(
+            f"easy_axis must be across x, because a bloch wall turns in the plane across x, got {easy_axis!r}; a neel "
+            "wall turns about any easy axis"
+        )
+    c = np.cross(k, [1.0, 0.0, 0.0])
+    return _turning(shape, center, width, k, c / np.sqrt(c @ c), chirality)
+
+
+def neel(
+    shape: Sequence[int], center: float, width: float, easy_axis: Sequence[float] = (0, 0, 1), chirality: int = 1
+) -> NDArray[np.float64]:
+    """Neel wall of textbooks: the moments turn in the plane of x, the normal of the wall, and the easy axis.
+
+    As `bloch`, but c is the direction across `easy_axis` that is nearest to +x (times `chirality`): the moments are
+    along +x at the centre if the easy axis is across x. If it is along x, the domains meet head to head, every plane
+    holds both, and c = y for k = x, z x k in general (`textures.frame.plane_axes`). Units and errors as in `bloch`.
+    """
+    k = direction("easy_axis", easy_axis)
+    c = np.array([1.0, 0.0, 0.0]) - k[0] * k
+    size = np.sqrt(c @ c)
+    return _turning(shape, center, width, k, c / size if size > ALIGNED else plane_axes(easy_axis)[0], chirality)
+
+
+def _turning(shape, center, width, k, c, chirality):
+    """k tanh u + c sech u along x, for unit vectors k and c across each other."""
+    sign = choice("chirality", chirality, (-1, 1))
+    sech, tanh, repeat = _profile(shape, center, width)
+    return repeat(tanh[:, None] * k + sign * sech[:, None] * c)
 
 
 def bloch_wall(shape: Sequence[int], center: float, width: float) -> NDArray[np.float64]:

@@ -5,9 +5,10 @@ Knows nothing of the physics, of run files or of numba: `llgnegf list` and a typ
 deck.py       the `Deck`, and how it is read        messages.py   what is wrong with a key, in words
 tables.py     every key, its range and default      conflicts.py  keys that contradict each other
 rules.py      what a single key accepts             edit.py       changing single keys, comments kept
+synonyms.py   other names for keys                  schema.py     the tables as a JSON schema, for editors
 """
 
-from llgnegf.deck.deck import FREE_ON_RESUME, Deck, changes_past, load_deck, parse_deck, shipped_decks
+from llgnegf.deck.deck import FREE_ON_RESUME, Deck, changes_past, deck_from, load_deck, parse_deck, shipped_decks
 from llgnegf.deck.edit import parse_override
 from llgnegf.deck.rules import parse_wall_time
 
@@ -15,6 +16,7 @@ __all__ = [
     "FREE_ON_RESUME",
     "Deck",
     "changes_past",
+    "deck_from",
     "load_deck",
     "parse_deck",
     "parse_override",

@@ -139,6 +139,16 @@ def _skyrmion_fits(deck: _Known) -> Iterator[str]:
         )
 
 
+def _bloch_needs_an_axis_across_x(deck: _Known) -> Iterator[str]:
+    """The plane across x, in which it turns, has to hold its domains."""
+    axis = deck.magnet.easy_axis
+    if deck.texture.kind == "bloch" and abs(axis[0]) > 1e-9 * math.hypot(*axis):
+        yield (
+            f'texture.kind = "bloch": turns in the plane across x, but its domains lie along magnet.easy_axis = '
+            f'{show(list(axis))}; allowed: an easy axis [0, y, z], or kind = "neel", which turns about any easy axis'
+        )
+
+
 def _chain_has_no_y(deck: _Known) -> Iterator[str]:
     if deck.texture.kind == "spiral" and deck.texture.axis == "y" and len(deck.lattice.shape) == 1:
         yield 'texture.axis = "y": a chain has no y; allowed: "x"'
@@ -160,13 +170,13 @@ def _precession_keys(deck: _Known) -> Iterator[str]:
 
 
 def _registered_method(deck: _Known) -> Iterator[str]:
-    from integrators import METHODS  # here, because it loads numba: listing decks and most mistakes need none
+    from llgnegf.beside import integrators  # here, because it loads numba: listing decks and most mistakes need none
 
-    method = deck.integrator.method
-    if method not in METHODS:
-        likely = close_to(method, METHODS)
+    method, known = deck.integrator.method, integrators.METHODS
+    if method not in known:
+        likely = close_to(method, known)
         hint = f'; did you mean "{likely}"?' if likely else ""
-        yield f"integrator.method = {show(method)}: must be one of {', '.join(map(show, METHODS))}{hint}"
+        yield f"integrator.method = {show(method)}: must be one of {', '.join(map(show, known))}{hint}"
 
 
 def _electrons_method(deck: _Known) -> Iterator[str]:
@@ -214,6 +224,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _lattice_precession,
     _periodic_edges,
     _skyrmion_fits,
+    _bloch_needs_an_axis_across_x,
     _chain_has_no_y,
     _zhang_li_on_a_chain,
     _sides,

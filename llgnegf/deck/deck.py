@@ -38,6 +38,8 @@ from llgnegf.errors import DeckError
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
+# Bytes.  What is larger was not meant to be a deck, and is not read to its end to find out.
+LARGEST_DECK = 2**24
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,41 @@ def load_deck(path_or_name: str | Path, overrides: Mapping[str, object] | None =
 
     Raises DeckError: no such deck, unreadable file, broken TOML, or any mistake in the deck (all of them at once).
     """
+    if isinstance(path_or_name, Mapping):
+        raise DeckError("load_deck takes a file or the name of a shipped deck; a dictionary is read by deck_from")
     path = _locate(path_or_name)
     changes = {**(overrides or {}), **{key.replace("__", "."): value for key, value in kw.items()}}
     return parse_deck(_read(path), folder=path.parent, name=path.stem, overrides=changes, source=str(path))
+
+
+def deck_from(tables: Mapping[str, Any], folder: str | Path = ".", name: str = "deck", **kw: object) -> Deck:
+    """The deck of nested dictionaries with the keys of a TOML deck, such as {"lattice": {"shape": [7]}, ...}.
+
+    Dotted keys ("magnet.damping") and arrays of NumPy may be among them; None leaves a key at its default, so that
+    `deck_from(deck.tables())` is the deck again.  `folder`: what relative paths in the deck count from; `name`: of the
+    deck and, if nothing else is said, of its run file.  Keyword arguments as in `load_deck`.
+    Raises DeckError with all mistakes at once.
+    """
+    if not isinstance(tables, Mapping):
+        raise DeckError(
+            f"deck_from takes a dictionary of tables, got {type(tables).__name__}; a file or a shipped deck is read by "
+            "load_deck"
+        )
+    given = {**tables, **{key.replace("__", "."): value for key, value in kw.items()}}
+    wrong = [f"{key!r}: the keys of a deck are texts" for key in given if not isinstance(key, str)]
+    if wrong:
+        raise DeckError(wrong)
+    text, _ = edited("", {}, _without_none(given))
+    return parse_deck(text, folder=folder, name=name)
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is None is left out."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value]
+    return value
 
 
 def parse_deck(
@@ -220,11 +254,25 @@ def _locate(path_or_name: str | Path) -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_DECK + 1)
+        if is_hdf5(content):
+            raise DeckError(
+                f"{path}: is a run file, not a deck; `llgnegf resume {path}` continues it, `llgnegf show {path}` says "
+                "what it is (from Python: resume, open_run)"
+            )
+        if len(content) > LARGEST_DECK:
+            raise DeckError(f"{path}: is larger than {LARGEST_DECK >> 20} MB; decks are short TOML files")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise DeckError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise DeckError(f"{path}: is not UTF-8 text (byte {error.start}); decks are TOML files") from None
+
+
+def is_hdf5(content: bytes) -> bool:
+    """Whether a file that begins like this may be a run file: HDF5 begins at byte 0, 512, 1024, 2048, ..."""
+    return any(content.startswith(b"\x89HDF\r\n\x1a\n", at) for at in (0, *(512 << k for k in range(16))))
 
 
 def _parse_toml(text: str, source: str) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from llgnegf.deck.synonyms import meant_by
 from llgnegf.deck.tables import Root, root, rule_of, table_of
 
 
@@ -53,6 +55,18 @@ def show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+def keys_named(word: str) -> list[str]:
+    """The dotted keys that `word` may stand for, as `--set` takes them: itself, its last part, or another name."""
+    indexed = {name: f"{name}.0" if many else name for name, _, many in _all_tables()}
+    keys = {f"{name}.{key}" for name, model, _ in _all_tables() for key in model.model_fields}
+    keys |= {f"texture.{key}" for model in Root.TEXTURES.values() for key in model.model_fields}
+    plain = re.sub(r"\.\d+(?=\.)|\[\d+\]", "", word)
+    found = [key for key in sorted(keys) if key == plain or key.rpartition(".")[2] == plain]
+    found = found or list(meant_by(plain.rpartition(".")[2]))
+    homes = [key.rpartition(".") for key in found if key not in indexed]  # tables are no keys
+    return [f"{indexed.get(home, home)}.{key}" for home, _, key in homes]
+
+
 # --- single keys --------------------------------------------------------------------------------------------------
 
 
@@ -82,14 +96,39 @@ def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
     word, table = str(loc[-1]), _model(raw, loc[:-1])
     known = list(table.model_fields)
     likely = close_to(word, known)
-    if likely is None:  # perhaps the right key under the wrong heading
-        homes = [name for name, model in _all_tables() if word in model.model_fields and model is not table]
-        hint = f"; it belongs in [{homes[0]}]" if homes else ""
-    else:
+    homes = [
+        f"[[{name}]]" if many else f"[{name}]"
+        for name, model, many in _all_tables()
+        if word in model.model_fields and model is not table
+    ]
+    synonyms = _synonyms(raw, word, loc[:-1], known)
+    if synonyms:
+        hint = f"; did you mean {synonyms}?"
+    elif likely is not None:
         hint = f'; did you mean "{likely}"?'
+    else:  # perhaps the right key under the wrong heading
+        hint = f"; it belongs in {' or '.join(homes)}" if homes else ""
     kind = _at(raw, (*loc[:-1], "kind")) if loc[:-1] == ("texture",) else None
     scope = f'a texture of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"
     return f"{dotted(loc)} = {show(_at(raw, loc))}: unknown key{hint} ({scope} knows {', '.join(known)})"
+
+
+def _synonyms(raw: dict[str, Any], word: str, table: tuple[str | int, ...], known: list[str]) -> str:
+    """The keys that `word` is another name for, those of the table it stands in if there are any; or nothing."""
+    here = ".".join(part for part in table if isinstance(part, str))
+    keys = meant_by(word)
+    alike = [key.rpartition(".")[2] for key in keys if key.rpartition(".")[0] == here]
+    alike = [key for key in alike if key in known]  # a texture of this kind may not have it
+    if alike:
+        return " or ".join(f'"{key}"' for key in alike)
+    kind = _at(raw, ("texture", "kind"))
+    texture = Root.TEXTURES.get(kind) if isinstance(kind, str) else None
+    lists = [name for name, _, many in _all_tables() if many]
+    words = []
+    for home, _, key in (key.rpartition(".") for key in keys):
+        if home != "texture" or (texture is not None and key in texture.model_fields):
+            words.append(f"{home}{'[0]' * (home in lists)}.{key}" if home else f"[{key}]")
+    return " or ".join(words)
 
 
 def _allowed(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
@@ -135,9 +174,10 @@ def _model(raw: dict[str, Any], loc: tuple[str | int, ...]) -> type[BaseModel]:
     return model
 
 
-def _all_tables(model: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+def _all_tables(model: type[BaseModel] | None = None, prefix: str = "") -> Iterator[tuple[str, type[BaseModel], bool]]:
+    """(dotted name, class, whether there may be several) of every table but the textures."""
     for name, field in (model or root()).model_fields.items():
-        inner, _ = table_of(field, None)
+        inner, many = table_of(field, None)
         if inner is not None:
-            yield f"{prefix}{name}", inner
+            yield f"{prefix}{name}", inner, many
             yield from _all_tables(inner, f"{prefix}{name}.")

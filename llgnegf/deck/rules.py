@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import PydanticCustomError, core_schema
@@ -24,10 +24,15 @@ class NotAvailable(ValueError):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a key accepts: `allowed` in words, and `parse`, which returns the value or raises ValueError."""
+    """What a key accepts: `allowed` in words, and `parse`, which returns the value or raises ValueError.
+
+    schema: the same as a JSON schema, for editors (`schema.py`); it never refuses what `parse` accepts, but cannot say
+    everything (three numbers that are not all zero).
+    """
 
     allowed: str
     parse: Callable[[Any], Any]
+    schema: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         def check(value: Any) -> Any:
@@ -39,6 +44,9 @@ class Rule:
                 raise PydanticCustomError("rule", "{text}", {"text": f"must be {self.allowed}"}) from None
 
         return core_schema.no_info_plain_validator_function(check)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {**self.schema, "description": f"must be {self.allowed}"}
 
 
 def number(value: Any) -> float:
@@ -68,14 +76,24 @@ def numbers(value: Any, length: int) -> tuple[float, ...]:
     return tuple(number(x) for x in value)
 
 
-def _number_rule(allowed: str, test: Callable[[float], bool]) -> Rule:
+_NUMBER = {"type": "number"}
+# For > 0, words that all drafts of JSON schema share: `exclusiveMinimum` means two things.
+_ABOVE_ZERO = {**_NUMBER, "minimum": 0, "not": {"enum": [0]}}
+
+
+def _list_of(items: dict[str, Any], low: int, high: int) -> dict[str, Any]:
+    """The schema of a list of `low` to `high` such items."""
+    return {"type": "array", "items": items, "minItems": low, "maxItems": high}
+
+
+def _number_rule(allowed: str, test: Callable[[float], bool], schema: dict[str, Any] = _NUMBER) -> Rule:
     def parse(value: Any) -> float:
         result = number(value)
         if not test(result):
             raise ValueError
         return result
 
-    return Rule(allowed, parse)
+    return Rule(allowed, parse, schema)
 
 
 def choice(*options: str | int) -> Rule:
@@ -87,7 +105,7 @@ def choice(*options: str | int) -> Rule:
         return value
 
     shown = [f'"{option}"' if isinstance(option, str) else str(option) for option in options]
-    return Rule(" or ".join([", ".join(shown[:-1]), shown[-1]]), parse)
+    return Rule(" or ".join([", ".join(shown[:-1]), shown[-1]]), parse, {"enum": list(options)})
 
 
 def _direction(value: Any) -> tuple[float, ...]:
@@ -150,45 +168,98 @@ def _energy_unit(value: Any) -> str | float:
     return _number_rule("", lambda x: x > 0).parse(value)
 
 
-_SECONDS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECONDS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("d", "day", "days"), 86400.0),
+}
+_CLOCK = re.compile(
+    r"(?:(?P<days>\d+)-(?P<of_day>\d+(?::\d+(?::\d+)?)?)|(?P<clock>\d+:\d+(?::\d+)?)|(?P<bare>\d+(?:\.\d*)?))", re.ASCII
+)
+_PART = r"(\d+(?:\.\d*)?)\s*([a-z]+)"
 
 
 def parse_wall_time(text: str) -> float:
-    """Seconds in a wall time such as "30 s", "5 min", "1h", "1.5 h" or "2 d"; ValueError for anything else."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]+)\s*", text, flags=re.ASCII)
-    if match is None or match[2] not in _SECONDS:
-        raise ValueError(f'{text!r} is not a wall time: write for example "30 s", "5 min" or "1 h"')
-    seconds = float(match[1]) * _SECONDS[match[2]]
+    """Seconds in a wall time; ValueError for anything else.
+
+    With units, "30 s", "5 min", "1.5 h", "1h30m" or "2 d"; as batch systems write it, "90" (seconds), "1:30"
+    (minutes:seconds), "1:30:00" (hours:minutes:seconds), "1-12" (days-hours), "1-12:30" or "1-12:30:00".
+    """
+    allowed = 'write for example "90" (seconds), "90m", "1h30m", "1:30:00" or "1-12:00:00" (days-hours:minutes:seconds)'
+    word = text.strip().lower()
+    clock = _CLOCK.fullmatch(word)
+    if clock is not None:
+        seconds = _clock_seconds(text, clock)
+    else:
+        parts = re.findall(_PART, word, flags=re.ASCII)
+        if not re.fullmatch(rf"(?:{_PART}\s*)+", word, flags=re.ASCII) or any(
+            unit not in _SECONDS for _, unit in parts
+        ):
+            raise ValueError(f"{text!r} is not a wall time: {allowed}")
+        seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
     if not 0 < seconds < math.inf:
-        raise ValueError(f"{text!r} is not a positive, finite wall time")
+        raise ValueError(f"{text!r} is not a positive, finite wall time: {allowed}")
     return seconds
+
+
+def _clock_seconds(text: str, clock: re.Match[str]) -> float:
+    """Seconds of one of the forms with colons, or of a bare number; a part past its range is a slip, not a time."""
+    if clock["bare"]:
+        return float(clock["bare"])
+    parts = [float(part) for part in (clock["of_day"] or clock["clock"]).split(":")]
+    units = (3600.0, 60.0, 1.0) if clock["days"] or len(parts) == 3 else (60.0, 1.0)
+    limits = [24.0 if clock["days"] else math.inf, *[60.0] * (len(parts) - 1)]
+    for part, limit in zip(parts, limits, strict=True):
+        if part >= limit:
+            raise ValueError(f"{text!r} is not a wall time: {part:g} must be below {limit:g} there")
+    days = float(clock["days"] or 0)
+    return 86400.0 * days + sum(part * unit for part, unit in zip(parts, units, strict=False))
 
 
 def _checkpoint_every(value: Any) -> str | int:
     if isinstance(value, str):
+        if value.strip().isdigit():  # steps, if it had no quotes: too easily taken for the other
+            raise ValueError
         parse_wall_time(value)
         return value
     return integer(value, 1)
 
 
-NUMBER = Rule("a finite number", number)
-POSITIVE = _number_rule("a number > 0", lambda x: x > 0)
-NON_NEGATIVE = _number_rule("a number >= 0", lambda x: x >= 0)
-TOLERANCE = _number_rule("a number from 1e-12 to 0.1", lambda x: 1e-12 <= x <= 0.1)
-BOOLEAN = Rule("true or false", _boolean)
-TEXT = Rule("a text in quotes", _text)
-NAME = Rule("a non-empty text in quotes", _name)
-VECTOR = Rule("three finite numbers [x, y, z]", lambda value: numbers(value, 3))
-DIRECTION = Rule("three finite numbers [x, y, z], not all zero (any length)", _direction)
-PLANE_VECTOR = Rule("two finite numbers [x, y]", lambda value: numbers(value, 2))
-SHAPE = Rule(f"[nx] for a chain or [nx, ny] for a square lattice, whole numbers from 1 to {MAX_SITES_PER_SIDE}", _shape)
-COLUMNS = Rule("a non-empty list of different whole numbers >= 0", _columns)
-PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic)
-VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage)
-REFRESH = choice("stage", "step", "adaptive")
-ENERGY_UNIT = Rule('"eV", "meV" or a number > 0 of eV', _energy_unit)
-CHECKPOINT_EVERY = Rule(
-    'a wall time such as "30 s", "5 min" or "1 h", or a whole number >= 1 of steps', _checkpoint_every
+NUMBER = Rule("a finite number", number, _NUMBER)
+POSITIVE = _number_rule("a number > 0", lambda x: x > 0, _ABOVE_ZERO)
+NON_NEGATIVE = _number_rule("a number >= 0", lambda x: x >= 0, {**_NUMBER, "minimum": 0})
+TOLERANCE = _number_rule(
+    "a number from 1e-12 to 0.1", lambda x: 1e-12 <= x <= 0.1, {**_NUMBER, "minimum": 1e-12, "maximum": 0.1}
 )
-SEED = Rule("a whole number >= 0", lambda value: integer(value, 0))
-INDEX = Rule("a whole number (negative ones count from the end)", lambda value: integer(value, -MAX_INTEGER))
+BOOLEAN = Rule("true or false", _boolean, {"type": "boolean"})
+TEXT = Rule("a text in quotes", _text, {"type": "string"})
+NAME = Rule("a non-empty text in quotes", _name, {"type": "string", "minLength": 1})
+VECTOR = Rule("three finite numbers [x, y, z]", lambda value: numbers(value, 3), _list_of(_NUMBER, 3, 3))
+DIRECTION = Rule("three finite numbers [x, y, z], not all zero (any length)", _direction, _list_of(_NUMBER, 3, 3))
+PLANE_VECTOR = Rule("two finite numbers [x, y]", lambda value: numbers(value, 2), _list_of(_NUMBER, 2, 2))
+SHAPE = Rule(
+    f"[nx] for a chain or [nx, ny] for a square lattice, whole numbers from 1 to {MAX_SITES_PER_SIDE}",
+    _shape,
+    _list_of({"type": "integer", "minimum": 1, "maximum": MAX_SITES_PER_SIDE}, 1, 2),
+)
+COLUMNS = Rule(
+    "a non-empty list of different whole numbers >= 0",
+    _columns,
+    {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+)
+PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
+VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage, {"enum": [0]})
+REFRESH = choice("stage", "step", "adaptive")
+ENERGY_UNIT = Rule('"eV", "meV" or a number > 0 of eV', _energy_unit, {"anyOf": [{"enum": ["eV", "meV"]}, _ABOVE_ZERO]})
+CHECKPOINT_EVERY = Rule(
+    'a wall time such as "30 s", "5 min" or "1 h", or a whole number >= 1 of steps',
+    _checkpoint_every,
+    {"anyOf": [{"type": "string", "minLength": 2}, {"type": "integer", "minimum": 1}]},
+)
+SEED = Rule("a whole number >= 0", lambda value: integer(value, 0), {"type": "integer", "minimum": 0})
+INDEX = Rule(
+    "a whole number (negative ones count from the end)",
+    lambda value: integer(value, -MAX_INTEGER),
+    {"type": "integer"},
+)

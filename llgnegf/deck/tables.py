@@ -90,8 +90,32 @@ class Uniform(_Texture):
     direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
 
 
+class Bloch(_Texture):
+    """Textbook Bloch wall: turns in the plane across x, between domains along +-magnet.easy_axis, which is across x.
+
+    `center` in index coordinates (default: the middle), `width` in lattice constants, `chirality`: the sense of turn.
+    """
+
+    kind: Literal["bloch"]
+    center: Annotated[float | None, NUMBER] = None
+    width: Annotated[float, POSITIVE]
+    chirality: Annotated[int, choice(-1, 1)] = 1
+
+
+class Neel(_Texture):
+    """Textbook Neel wall: turns in the plane of x and of its domains along +-magnet.easy_axis, whichever that is.
+
+    `center` in index coordinates (default: the middle), `width` in lattice constants, `chirality`: the sense of turn.
+    """
+
+    kind: Literal["neel"]
+    center: Annotated[float | None, NUMBER] = None
+    width: Annotated[float, POSITIVE]
+    chirality: Annotated[int, choice(-1, 1)] = 1
+
+
 class BlochWall(_Texture):
-    """Wall across x; `center` in index coordinates (default: the middle), `width` in lattice constants."""
+    """Wall of Bajpai and Nikolic; `center` in index coordinates (default: the middle), `width` in lattice constants."""
 
     kind: Literal["bloch_wall"]
     center: Annotated[float | None, NUMBER] = None
@@ -99,7 +123,7 @@ class BlochWall(_Texture):
 
 
 class NeelWall(_Texture):
-    """Wall across x as `BlochWall`; orientation: of Bajpai and Nikolic ("paper") or with an easy x axis ("kishine")."""
+    """As bloch_wall, but flat; orientation: of Bajpai and Nikolic ("paper") or with an easy x axis ("kishine")."""
 
     kind: Literal["neel_wall"]
     center: Annotated[float | None, NUMBER] = None
@@ -142,7 +166,7 @@ class FromFile(_Texture):
     index: Annotated[int, INDEX] = -1
 
 
-Texture = Uniform | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
+Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
 
 
 class ZhangLi(Table):
@@ -265,6 +289,8 @@ class Root(Table):
 
     TEXTURES: ClassVar[dict[str, type[Table]]] = {
         "uniform": Uniform,
+        "bloch": Bloch,
+        "neel": Neel,
         "bloch_wall": BlochWall,
         "neel_wall": NeelWall,
         "skyrmion": Skyrmion,

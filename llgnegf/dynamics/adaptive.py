@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from integrators.registry import Step as OneStep
+from llgnegf.beside import integrators
 from llgnegf.dynamics.coupling import Coupling
 from llgnegf.dynamics.refresh import Coupled
 from llgnegf.dynamics.stepper import Instant, Remembered
@@ -39,7 +39,7 @@ class Adaptive(Coupled):
     moment, and would make a torque where the moment is not quite where it was predicted.
     """
 
-    def __init__(self, coupling: Coupling, method: OneStep, dt: float, tolerance: float) -> None:
+    def __init__(self, coupling: Coupling, method: integrators.Step, dt: float, tolerance: float) -> None:
         super().__init__(coupling, method, dt)
         self.bound = abs(coupling.strength) * tolerance
         self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last

@@ -165,3 +165,10 @@ def field_name(field: Field) -> str:
     module = getattr(field, "__module__", None)
     name = getattr(field, "__qualname__", type(field).__qualname__)
     return f"{module}.{name}" if module else name
+
+
+def may_be_same_field(one: str, other: str) -> bool:
+    """Whether two names of fields may mean the same one: that of a lambda or of a function made by another says
+    nothing, and a function has another module where it is imported than where it was run."""
+    nameless = any("<" in name or name.startswith("functools.") for name in (one, other))
+    return nameless or one.rpartition(".")[2] == other.rpartition(".")[2]

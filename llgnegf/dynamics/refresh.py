@@ -11,8 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from integrators.registry import RightHandSide
-from integrators.registry import Step as OneStep
+from llgnegf.beside import integrators
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
@@ -21,7 +20,7 @@ from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 class Classical:
     """No electrons act on the moments.  Base of the others: one step dt of a method from `integrators`."""
 
-    def __init__(self, coupling: Coupling, method: OneStep, dt: float) -> None:
+    def __init__(self, coupling: Coupling, method: integrators.Step, dt: float) -> None:
         self.coupling, self.method, self.dt = coupling, method, dt
 
     @property
@@ -61,7 +60,7 @@ class Classical:
         """Packed moments at step n + 1."""
         return self._integrate(partial(self.coupling.velocity_in, None), n, y)
 
-    def _integrate(self, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+    def _integrate(self, rhs: integrators.RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
 
 
@@ -102,7 +101,7 @@ class Coupled(Classical):
             motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
             self._begun = int(remembered["begun_step"]), motion
 
-    def _step_from(self, first: np.ndarray, rhs: RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
+    def _step_from(self, first: np.ndarray, rhs: integrators.RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         """One step whose velocity at its beginning is known."""
 
         def velocity(t: float, stage: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
+
+from .forks import in_every_child
 
 # One lock for all counters: threads that share the energies add to the same counter.
 _lock = threading.Lock()
@@ -15,7 +16,7 @@ def _after_fork() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+in_every_child(_after_fork)
 
 
 class Counter:

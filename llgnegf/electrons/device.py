@@ -6,14 +6,19 @@ No other file of `electrons` imports this one.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arguments import energies
 from .balance import spin_balance
 from .counter import Counter
 from .currents import Currents, currents
 from .frozen import Frozen, SpinDensity
 from .system import System
+from .threads import each
 
 
 class Device(System):
@@ -129,20 +134,43 @@ class Device(System):
         flows = self.currents(m, velocity, potential, rate)
         return spin_balance(self.freeze(m, potential), flows, velocity, rate)
 
-    def transmission(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Spin-resolved transmission from left to right at a real energy: (2, 2), [spin out, spin in] along z.
+    def transmission(self, energy: ArrayLike, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Spin-resolved transmission from left to right at real energies: (..., 2, 2), [spin out, spin in] along z.
 
-        Index 0 is up, 1 down.  The four entries sum to Tr[Gamma_R G Gamma_L G^+] of Landauer and Buettiker.
-        m, potential: as `freeze`.
+        energy: a number or an array of any shape, which comes first in the shape of the result.  Index 0 is up, 1 down.
+        The four entries sum to Tr[Gamma_R G Gamma_L G^+] of Landauer and Buettiker.  m, potential: as `freeze`.
+        Raises ValueError for energies that are not finite real numbers.
         """
-        return self.freeze(m, potential).transmission(float(energy))
+        return self._spectrum(energy, self.freeze(m, potential).transmission, (2, 2))
 
-    def density_of_states(self, energy: float, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
-        """Local density of states at a real energy in the lead band, traced with 1, sigma_x, sigma_y, sigma_z.
+    def density_of_states(
+        self, energy: ArrayLike, m: ArrayLike, potential: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Local density of states at real energies in the lead band, traced with 1, sigma_x, sigma_y, sigma_z.
 
-        Returns (n, 4) or (nx, ny, 4), 1/energy.  Discrete levels, which no lead broadens, do not appear.
+        energy: a number or an array of any shape.  Returns (..., n, 4) or (..., nx, ny, 4), 1/energy; the shape of
+        `energy` comes first.  Discrete levels, which no lead broadens, do not appear.  m, potential, errors: as
+        `transmission`.
         """
-        return self.freeze(m, potential).density_of_states(float(energy))
+        return self._spectrum(energy, self.freeze(m, potential).density_of_states, (*self.shape, 4))
+
+    def _spectrum(
+        self, energy: ArrayLike, of: Callable[[float], NDArray[np.float64]], shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """of(E), each of this shape, at every energy; on a lattice, whose time is spent in BLAS, in threads."""
+        asked = energies(energy)
+        each_energy = asked.ravel().tolist()
+        found = each(of, each_energy) if self.is_lattice else [of(e) for e in each_energy]
+        return np.array(found).reshape(*asked.shape, *shape)
+
+    def __repr__(self) -> str:
+        """The call that makes this device; arguments at their defaults are left out."""
+        defaults = {name: p.default for name, p in inspect.signature(System.__init__).parameters.items()}
+        words = [repr(self.shape)]
+        for name, value in self._arguments().items():
+            if name != "shape" and value != defaults[name]:
+                words.append(f"{name}={list(value) if name == 'leads' else value!r}")
+        return f"{type(self).__name__}({', '.join(words)})"
 
 
 def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArray[np.float64] | None:

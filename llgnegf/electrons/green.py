@@ -25,7 +25,8 @@ notice changes in other files.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from llgnegf.kernels import njit
 
 # Close to a level of a partial chain its Green's function g is large, and elimination site by site loses digits.  If an
 # element of g exceeds this value times 1/hopping, `surface_terms` exchanges rows instead.

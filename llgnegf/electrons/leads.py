@@ -5,7 +5,10 @@ Another kind of lead (magnetic, biased, with a given memory in time) is a class 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +17,18 @@ from .modes import Modes, chain_self_energy
 from .quadrature import fermi, fermi_derivative
 
 SIDES = ("left", "right")
+
+
+def real_number(value: Any) -> float:
+    """`value` as a float if it is a real number (a bool, a text or an array is none), else NaN."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,8 @@ class Lead:
     def __post_init__(self) -> None:
         if self.side not in SIDES:
             raise ValueError(f"side = {self.side!r} of a lead: use 'left' or 'right'")
-        if not (np.isfinite(self.coupling) and self.coupling >= 0):
+        coupling = real_number(self.coupling)
+        if not (math.isfinite(coupling) and coupling >= 0):
             raise ValueError(f"coupling = {self.coupling!r} of the {self.side} lead: use a finite number >= 0")
 
 

@@ -163,6 +163,8 @@ class ResonanceSearch:
     @cached_property
     def level_widths(self) -> Floats:
         """Half-widths of the Hermitian levels to first order in Im Sigma, (k,)."""
+        if not len(self.levels):
+            return np.zeros(0)
         widths = [self.system.imaginary_self_energy(float(e)) for e in self.levels]
         of_levels: Floats = np.array(widths, float).reshape(len(self.levels), -1).T * self._end_weights
         return -of_levels.sum(axis=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from .forks import in_every_child
 from .slice_blocks import Allocator, Stack
 
 # Sweeps of the sea term up to this total size (bytes) are kept for further motions; larger ones are repeated each time.
@@ -26,7 +26,7 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+in_every_child(_after_fork)
 
 
 class Scratch:

@@ -25,8 +25,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from llgnegf.kernels import njit
 
 from .slice_blocks import Allocator, Slices, Stack
 from .slices_near_levels import blocks_near_levels, growth

@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arguments import bond_array, finite_array, lattice_shape, lead_tuple, number
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
@@ -77,40 +78,24 @@ class System:
         leads: Sequence[Lead] = (Lead("left"), Lead("right")),
         bond_hoppings: ArrayLike | None = None,
     ) -> None:
-        self.shape = (int(shape),) if isinstance(shape, int | np.integer) else tuple(int(n) for n in shape)
-        if len(self.shape) not in (1, 2) or min(self.shape) < 1:
-            raise ValueError(f"shape = {shape!r}: use (n,) for a chain or (nx, ny) for a square lattice, all >= 1")
-        if periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
+        self.shape = lattice_shape(shape)
+        known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
+        if not known or periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
             allowed = "False (a chain has no y)" if len(self.shape) == 1 else "False and 'y' (the leads need an open x)"
             raise ValueError(f"periodic = {periodic!r}: allowed are {allowed}")
-        for name, value, allowed, fine in [
-            ("hopping", hopping, "> 0", hopping > 0),
-            ("onsite", onsite, "finite", True),
-            ("sd_exchange", sd_exchange, "finite", True),
-            ("fermi_energy", fermi_energy, "finite", True),
-            ("temperature", temperature, ">= 0", temperature >= 0),
-            ("tolerance", tolerance, "between 1e-12 and 0.1", 1e-12 <= tolerance <= 0.1),
-        ]:
-            if not (np.isfinite(value) and fine):
-                raise ValueError(f"{name} = {value!r}: must be a number, {allowed}")
-        sides = [lead.side for lead in leads]
-        if len(set(sides)) != len(sides):
-            raise ValueError(f"leads = {sides}: at most one lead a side")
         self.n_sites = int(np.prod(self.shape))
         self.periodic = periodic
-        self.hopping, self.onsite, self.sd_exchange = float(hopping), float(onsite), float(sd_exchange)
-        self.fermi_energy, self.temperature, self.tolerance = float(fermi_energy), float(temperature), float(tolerance)
-        self.leads = tuple(leads)
-        n_bonds = self.shape[0] - 1
-        hops = np.full(n_bonds, self.hopping) if bond_hoppings is None else np.array(bond_hoppings, dtype=float)
-        if hops.shape != (n_bonds,) or not (np.isfinite(hops).all() and (hops > 0).all()):
-            raise ValueError(
-                f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of shape "
-                f"{self.shape}, or None"
-            )
+        self.hopping = number("hopping", hopping, "> 0", lambda x: x > 0)
+        self.onsite = number("onsite", onsite, "finite")
+        self.sd_exchange = number("sd_exchange", sd_exchange, "finite")
+        self.fermi_energy = number("fermi_energy", fermi_energy, "finite")
+        self.temperature = number("temperature", temperature, ">= 0", lambda x: x >= 0)
+        self.tolerance = number("tolerance", tolerance, "between 1e-12 and 0.1", lambda x: 1e-12 <= x <= 0.1)
+        self.leads = lead_tuple(leads)
+        hops = bond_array(bond_hoppings, self.shape, self.hopping)
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)
-        self.couplings = tuple(next((ld.coupling for ld in leads if ld.side == side), 0.0) for side in SIDES)
+        self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
@@ -218,17 +203,11 @@ class System:
 
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
-        array = np.ascontiguousarray(values, dtype=float)
-        if array.shape != (*self.shape, 3) or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite values of shape {(*self.shape, 3)}, got shape {array.shape}")
-        return array
+        return finite_array(name, values, (*self.shape, 3))
 
     def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
         """`values` as finite (n,) or (nx, ny) floats (None: zeros), or a ValueError naming the argument."""
-        array = np.zeros(self.shape) if values is None else np.ascontiguousarray(values, dtype=float)
-        if array.shape != self.shape or not np.isfinite(array).all():
-            raise ValueError(f"{name}: expected finite values of shape {self.shape}, got shape {array.shape}")
-        return array
+        return np.zeros(self.shape) if values is None else finite_array(name, values, self.shape)
 
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
         """-J_sd sigma.v_i + u_i, (..., 2, 2): the part of H (or of dH/dt) due to the moments v and the gates u."""

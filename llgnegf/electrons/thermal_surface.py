@@ -424,7 +424,7 @@ class ThermalSurface:
     @property
     def _rule(self) -> _Gauss:
         """Gauss' rule used on each panel."""
-        return _gauss(8 if self.tolerance > 3e-5 else 14)
+        return _gauss(8 if self.tolerance > 3e-5 else 13)
 
     @cached_property
     def _searched(self) -> ResonanceSearch:

@@ -1,6 +1,7 @@
 """Threads that share the energies; BLAS runs with one thread in each of them.
 
-The environment variable LLGNEGF_NUM_THREADS sets their number; by default, the number of cores the process may use.
+The environment variable LLGNEGF_NUM_THREADS sets their number; by default, the number of cores the
+process may use: those of its affinity, of the limit of its container, or of the machine, where a system has neither.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator
@@ -16,6 +18,8 @@ from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import OpenBLASController, ThreadpoolController
+
+from .forks import in_every_child
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -39,7 +43,13 @@ def worker_count() -> int:
             f"LLGNEGF_NUM_THREADS = {asked!r} (environment): allowed are whole numbers >= 1, or 0 for the cores this "
             "process may use"
         )
-    return int(asked) or len(os.sched_getaffinity(0))
+    if int(asked):
+        return int(asked)
+    from loky import cpu_count  # here, because it takes a tenth of a second to load
+
+    with warnings.catch_warnings():  # it advises to install psutil where it cannot tell the affinity
+        warnings.simplefilter("ignore")
+        return cpu_count()
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +119,7 @@ def _after_fork() -> None:
     one_blas_thread.forget()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+in_every_child(_after_fork)
 
 
 def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> None:

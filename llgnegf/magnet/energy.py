@@ -1,7 +1,8 @@
 """The classical energy of the moments; the effective field that follows from it is in llg.py."""
 
 import numpy as np
-from numba import njit
+
+from llgnegf.kernels import njit
 
 
 def bond_vectors(dmi, kind, chain):

@@ -7,7 +7,7 @@ kernel is a single loop over the flattened array.  Ghosts of a periodic edge are
 edge.  A periodic direction one site long has no neighbour and is treated as open.
 """
 
-from numba import njit
+from llgnegf.kernels import njit
 
 _KERNEL = njit(cache=True, nogil=True, error_model="numpy")
 

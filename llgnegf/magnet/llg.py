@@ -12,7 +12,8 @@ velocity is 0.  Values at ghosts of periodic edges are wrong; the caller overwri
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from llgnegf.kernels import njit
 
 # "contract" allows fused multiply-adds but no reordering of sums, so that results do not depend on the vector width of
 # the processor.

@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from llgnegf.kernels import njit
 
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 # Unsigned indices, and weights 0 or 1 instead of branches, so that the loop is vectorised (llg.py).

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure as Canvas
 
-from llgnegf.plots import SETTINGS
-from llgnegf.runfile.disk import disk_errors
+from llgnegf.pictures import Figure as Canvas
+from llgnegf.pictures import drawing, save
+from llgnegf.runfile.disk import disk_errors, write_file
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,20 @@ class Figure:
         table, picture = folder / f"{name}.csv", folder / f"{name}.png"
         with disk_errors(table, "write the data"):
             folder.mkdir(parents=True, exist_ok=True)
-            with open(table, "w", newline="", encoding="utf-8") as file:
-                rows = csv.writer(file)
-                rows.writerow(["panel", "curve", "x", "y"])
-                for panel in self.panels:
-                    for curve in panel.curves:
-                        for x, y in zip(curve.x, curve.y, strict=True):
-                            rows.writerow([panel.key, curve.name, repr(float(x)), repr(float(y))])
-        with matplotlib.rc_context(SETTINGS), disk_errors(picture, "write the picture"):
-            self._draw().savefig(picture)
+        write_file(table, self._table().encode(), "write the data")
+        with drawing():
+            save(self._draw(), picture)
         return [table, picture]
+
+    def _table(self) -> str:
+        text = io.StringIO()
+        rows = csv.writer(text)
+        rows.writerow(["panel", "curve", "x", "y"])
+        for panel in self.panels:
+            for curve in panel.curves:
+                for x, y in zip(curve.x, curve.y, strict=True):
+                    rows.writerow([panel.key, curve.name, repr(float(x)), repr(float(y))])
+        return text.getvalue()
 
     def _draw(self) -> Canvas:
         rows = -(-len(self.panels) // self.columns)

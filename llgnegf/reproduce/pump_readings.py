@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from integrators import get
+from llgnegf.beside import integrators, textures
 from llgnegf.build import build_device, build_magnet, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.dynamics.gates import Gates
@@ -46,7 +46,6 @@ from llgnegf.reproduce.skyrmion_pump import (
     pump_deck,
     right_current,
 )
-from textures import skyrmion_center
 
 Track = Callable[[Iterable], Iterable]
 Array = NDArray[np.float64]
@@ -170,7 +169,7 @@ class TransferTorque:
         u: velocity in each of the N parts of a period, the same on all sites (N, 2) or (N, nx, ny, 2), lattice
         constants per time.  period: of the gates, time.
         """
-        magnet, step = self.at_rest, get("rk4").step
+        magnet, step = self.at_rest, integrators.get("rk4").step
         parts = len(u)
         steps = int(np.ceil(period / parts / _STEP))
         packed = np.moveaxis(np.atleast_3d(u[:, None, None] if u.ndim == 2 else u), -1, 1)
@@ -178,7 +177,7 @@ class TransferTorque:
             packed = np.pad(packed, [(0, 0), (0, 0), (1, 1), (1, 1)])
         moved = [k for k in range(2) if packed[:, k].any()]
         y = magnet.pack(self.m)
-        centres = [skyrmion_center(self.m)]
+        centres = [textures.skyrmion_center(self.m)]
         for part in range(periods * parts):
             here = packed[part % parts]
 
@@ -188,7 +187,7 @@ class TransferTorque:
 
             for n in range(steps):
                 y = magnet.normalize(step(velocity, n * period / parts / steps, y, period / parts / steps))
-            centres.append(skyrmion_center(magnet.unpack(y)))
+            centres.append(textures.skyrmion_center(magnet.unpack(y)))
         return np.array(centres) - centres[0]
 
 
@@ -392,7 +391,7 @@ def single_energy_path(scale: Scale, amplitude: float, phase: float, periods: in
     assert device is not None
     gates, m = Gates(table.gate, deck.lattice.shape), initial_moments(deck)
     h = 2 * np.pi / table.gate[0].frequency / steps
-    y, centres = magnet.pack(m), [skyrmion_center(m)]
+    y, centres = magnet.pack(m), [textures.skyrmion_center(m)]
     for n in range(periods * steps):
         states = device.density_of_states(table.fermi_energy, magnet.unpack(y), gates.potential(n * h))
         field = magnet.pack_vector(table.sd_exchange * table.back_action * states[..., 1:])
@@ -400,8 +399,8 @@ def single_energy_path(scale: Scale, amplitude: float, phase: float, periods: in
         def velocity(t: float, y: Array, field: Array = field) -> Array:
             return magnet.velocity(y, field)
 
-        y = magnet.normalize(get("rk4").step(velocity, n * h, y, h))
-        centres.append(skyrmion_center(magnet.unpack(y)))
+        y = magnet.normalize(integrators.get("rk4").step(velocity, n * h, y, h))
+        centres.append(textures.skyrmion_center(magnet.unpack(y)))
     return np.array(centres) - centres[0]
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import FileError
-from llgnegf.runfile.disk import disk_errors, sync_folder
+from llgnegf.runfile.disk import disk_errors, move, real_path, refuse_special, sync_folder
 from llgnegf.runfile.provenance import environment
 
 FORMAT_VERSION = 2
@@ -85,7 +85,9 @@ def save(
     text = json.dumps(header).encode()
     head = _MAGIC + _LENGTH.pack(len(text)) + text
     newest, *older = paths = checkpoint_paths(run_path)
-    temporary = Path(f"{newest}.tmp")
+    for path in paths:
+        refuse_special(path)
+    temporary = Path(f"{real_path(newest)}.tmp")  # a checkpoint may lie elsewhere, with a link in its place
     with disk_errors(newest, "write the checkpoint"):
         try:
             with open(temporary, "wb") as file:
@@ -98,9 +100,9 @@ def save(
             raise
         for younger, older_path in reversed(list(zip(paths[:-1], older, strict=True))):
             with contextlib.suppress(FileNotFoundError):
-                os.replace(younger, older_path)
-        os.replace(temporary, newest)
-        sync_folder(newest.parent)
+                move(younger, older_path)
+        move(temporary, newest)
+        sync_folder(temporary.parent)
     return newest
 
 

@@ -1,4 +1,4 @@
-"""The disk under both files: its errors in words, room on it, and names that are taken in one stroke."""
+"""The disk under all files: its errors in words, room on it, names that are taken in one stroke, and links."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from llgnegf.errors import FileError
+from llgnegf.errors import DeckError, FileError
 
 _ROOM = 1 << 20  # bytes left for indices, scales and attributes when the free space is judged
 
@@ -44,11 +45,59 @@ def disk_errors(path: str | Path, doing: str) -> Iterator[None]:
         raise FileError(f"{path}: cannot {doing}: {reason}") from error
 
 
+def real_path(path: str | Path) -> Path:
+    """The file that a symbolic link leads to, where its checkpoints and its lock are too; another path as it is.
+
+    FileError for links that lead in a circle.
+    """
+    path = Path(path)
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise FileError(f"{path}: links that lead to each other in a circle; remove them, or choose another name")
+    return target
+
+
+_SPECIAL = (
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def refuse_special(path: str | Path) -> None:
+    """DeckError where `path`, or what it links to, is a folder, a device, a pipe or a socket: none becomes a file."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # not there, or not to be reached: writing will tell
+        return
+    if stat.S_ISDIR(mode):
+        raise DeckError(f"{path}: is a folder; give the name of a file with -o, such as {Path(path) / 'run.h5'}")
+    for is_kind, words in _SPECIAL:
+        if is_kind(mode):
+            raise DeckError(f"{path}: is {words}, which cannot hold this; give the name of a file with -o")
+
+
+def write_file(path: Path, data: bytes, doing: str) -> None:
+    """Writes a file from its beginning, through links.  FileError for trouble with the disk, DeckError for a device."""
+    refuse_special(path)
+    with disk_errors(path, doing):
+        path.write_bytes(data)
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes renames in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Makes renames in `folder` survive a power cut, where the system can do that."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders; a folder may also be writable and not readable
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP):  # file systems without this
+            raise
     finally:
         os.close(descriptor)
 
@@ -56,7 +105,7 @@ def sync_folder(folder: Path) -> None:
 def refuse_full_disk(path: Path, needed: int) -> None:
     """FileError unless `needed` bytes are free on the disk where `path` will be."""
     with disk_errors(path, "look at its disk"):
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(real_path(path).parent).free
     if needed + _ROOM > free:
         raise FileError(
             f"{path}: needs {needed / 1e6:.1f} MB, but only {free / 1e6:.1f} MB are free there: free some space, "
@@ -65,13 +114,27 @@ def refuse_full_disk(path: Path, needed: int) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where a file is made that will take the name `path` when it is complete."""
-    return Path(f"{path}.new")
+    """Where a file is made that will take the name `path`, or the place of the file that it links to."""
+    return Path(f"{real_path(path)}.new")
 
 
 def take_name(temporary: Path, path: Path) -> None:
     """Puts `temporary` on the disk, then in the place of `path`; never a moment without a whole file."""
-    with open(temporary, "rb") as file:
+    with open(temporary, "r+b") as file:  # not every system puts a file on the disk that is open for reading
         os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_folder(path.parent)
+    target = real_path(path)
+    os.replace(temporary, target)
+    sync_folder(target.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Moves the file that `source` is or links to into the place of `target`.  FileNotFoundError if there is none."""
+    source, target = real_path(source), real_path(target)
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copyfile(source, temporary_name(target))  # on another disk
+        take_name(temporary_name(target), target)
+        source.unlink()

@@ -112,8 +112,7 @@ def create(
     indices = index_block(n_frames * (len(variables) + 3))
     file = h5py.File(temporary, "w", track_order=True, userblock_size=BLOCK, meta_block_size=indices, **OPEN)
     try:
-        for key, value in attrs.items():
-            file.attrs[key] = value
+        set_attributes(file, attrs)
         time = _dataset(file, TIME, (n_frames,), "<f8", np.nan)
         time.make_scale(TIME)
         time.attrs.update({"units": "hbar/energy", "long_name": "time"})
@@ -192,6 +191,20 @@ def dims_of(dataset: h5py.Dataset) -> tuple[str, ...]:
 def _scales_on(dataset: h5py.Dataset, axis: int) -> list[str]:
     """Names of the dimension scales attached to an axis."""
     return [as_text(scale.name).lstrip("/") for scale in dataset.dims[axis].values()] if dataset.ndim else []
+
+
+def set_attributes(file: h5py.File, attrs: Mapping[str, Any]) -> None:
+    """Root attributes of any text: HDF5 takes no NUL, and h5py no folder whose name is not UTF-8."""
+    for key, value in attrs.items():
+        if isinstance(value, str):
+            file.attrs.create(key, storable(value).encode("utf-8", "surrogateescape"), dtype=h5py.string_dtype())
+        else:
+            file.attrs[key] = value
+
+
+def storable(text: str) -> str:
+    """A text as it is stored as an attribute, and read again: with a visible sign for NUL."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def as_text(value: Any) -> str:

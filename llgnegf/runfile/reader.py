@@ -125,6 +125,10 @@ class Run:
             run.close()
             raise
 
+    def __reduce__(self) -> Any:
+        """Copied or pickled, a run opens its file again."""
+        return open_run, (self.path.absolute(),)
+
     def close(self) -> None:
         """Closes the file; variables that were not read by then are lost."""
         self._file.close()

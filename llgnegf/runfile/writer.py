@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
 from llgnegf.runfile.crc import crc_of, crc_of_array
-from llgnegf.runfile.disk import disk_errors, refuse_full_disk, take_name, temporary_name
+from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, refuse_special, take_name, temporary_name
 from llgnegf.runfile.layout import (
     CRC,
     CRCS,
@@ -36,6 +36,8 @@ from llgnegf.runfile.layout import (
     is_per_frame,
     put,
     scales_of,
+    set_attributes,
+    storable,
     variables_in,
 )
 from llgnegf.runfile.lock import Lock
@@ -77,7 +79,7 @@ class Writer:
 
         Raises DeckError if a run is there already and `overwrite` is false; FileError for trouble with the disk.
         """
-        path = Path(path)
+        path = real_path(path)
         scales = scales_of(shape, variables, coordinates or {})
         lock = Lock(path)
         try:
@@ -85,7 +87,7 @@ class Writer:
             _refuse_small_disk(path, n_frames, scales, variables)
             for old in checkpoint_paths(path):  # before the new file: an old checkpoint must not continue a new run
                 with disk_errors(old, "remove the old checkpoint"):
-                    old.unlink(missing_ok=True)
+                    real_path(old).unlink(missing_ok=True)
             with disk_errors(path, "create the run file"):
                 create(path, n_frames, scales, variables, {**attributes(deck), **(attrs or {})})
                 file = h5py.File(path, "r+", **OPEN)
@@ -104,7 +106,7 @@ class Writer:
         were there, its number is added to `differences`.  `n_frames` and `attrs` are those of `extend`, which comes
         first: where there is no room, no frame is lost.  Raises FileError.
         """
-        path = Path(path)
+        path = real_path(path)
         lock = Lock(path)
         try:
             with open_run(path) as run:
@@ -214,7 +216,7 @@ class Writer:
 
         `attrs` are root attributes to replace: "deck" and "title" of a deck that differs in what is yet to come.
         """
-        changed = {key: text for key, text in (attrs or {}).items() if text != as_text(self._file.attrs[key])}
+        changed = {key: text for key, text in (attrs or {}).items() if storable(text) != as_text(self._file.attrs[key])}
         if n_frames > self.capacity or changed:
             n_frames = max(n_frames, self.capacity)
             growth = (n_frames - self.capacity) * os.path.getsize(self.path) // max(self.capacity, 1)
@@ -277,21 +279,23 @@ class Writer:
                     for dataset in frames_in(file):
                         if is_per_frame(dataset):
                             dataset.resize(n_frames, axis=0)
-                    file.attrs.update(attrs or {})
+                    set_attributes(file, attrs or {})
                     frames = places(frames_in(file))
                 if self._crcs is not None:
                     seal(temporary, FORMAT_VERSION, frames)
-                take_name(temporary, self.path)
+                self._file.close()  # not every system replaces a file that is open
+                try:
+                    take_name(temporary, self.path)
+                finally:
+                    self._attach(h5py.File(self.path, "r+", **OPEN))
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-            self._file.close()
-            self._attach(h5py.File(self.path, "r+", **OPEN))
 
 
 def _refuse_overwriting(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise DeckError(f"{path}: is a folder; give the name of a file with -o, such as {path / 'run.h5'}")
+    for old in checkpoint_paths(path):
+        refuse_special(old)  # before it is removed
     there = [str(old) for old in (path, *checkpoint_paths(path)) if old.exists()]
     if there and not overwrite:
         raise DeckError(

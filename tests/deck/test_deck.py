@@ -207,7 +207,7 @@ def test_numbers(key):
         ("run.seed", -1, "run.seed = -1: must be a whole number >= 0"),
         ("title", 3, "title = 3: must be a text in quotes"),
         ("texture", 3, "texture = 3: must be a table, [texture]"),
-        ("texture.kind", "blochwall", 'texture.kind = "blochwall": must be "uniform", "bloch_wall"'),
+        ("texture.kind", "blochwall", 'texture.kind = "blochwall": must be "uniform", "bloch", "neel", "bloch_wall"'),
         ("texture.kind", "blochwall", 'did you mean "bloch_wall"?'),
         ("texture.kind", 3, "texture.kind = 3: must be"),
         ("texture.relax", 1, "texture.relax = 1: must be true or false"),
@@ -232,6 +232,9 @@ def test_wrong_values(key, value, words):
         ("random", {"seed": 3}, "texture.seed = 3: unknown key; it belongs in [run]"),
         ("skyrmion", {"radius": 1, "wall_width": 1}, 'texture.kind = "skyrmion": needs a square lattice'),
         ("bloch_wall", {"width": 1, "radius": 2}, 'a texture of kind "bloch_wall" knows'),
+        ("bloch", {}, "texture.width is missing"),
+        ("neel", {"width": 1, "chirality": 0}, "texture.chirality = 0: must be -1 or 1"),
+        ("neel", {"width": 1, "easy_axis": [1, 0, 0]}, "unknown key; it belongs in [magnet]"),
     ],
 )
 def test_wrong_textures(kind, keys, words):
@@ -246,11 +249,21 @@ def test_wrong_skyrmions():
     assert "two finite numbers" in only_problem(SQUARE, **texture, **{"texture.center": 1.0})
 
 
+@pytest.mark.parametrize("axis", [[1, 0, 0], [1, 1, 0], [0.001, 0, 5]])
+def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
+    wall = {"texture": {"kind": "bloch", "width": 1}, "magnet.easy_axis": axis}
+    told = only_problem(SMALL, **wall)
+    assert "the plane across x, but its domains lie along magnet.easy_axis = [" in told
+    assert 'allowed: an easy axis [0, y, z], or kind = "neel"' in told
+    for fine in ({"magnet.easy_axis": [0, 2, 1]}, {"texture.kind": "neel"}):
+        parse_deck(SMALL, overrides={**wall, **fine})
+
+
 def test_missing_tables_and_keys():
     assert problems("") == [
         "lattice is missing: a table [lattice] with at least shape",
-        'texture is missing: a table [texture] with kind = "uniform", "bloch_wall", "neel_wall", "skyrmion", '
-        '"spiral", "random" or "file"',
+        'texture is missing: a table [texture] with kind = "uniform", "bloch", "neel", "bloch_wall", "neel_wall", '
+        '"skyrmion", "spiral", "random" or "file"',
         "integrator is missing: a table [integrator] with at least step",
         "run is missing: a table [run] with at least duration",
     ]
@@ -381,6 +394,13 @@ def test_files_that_are_no_decks(tmp_path):
     assert "no such file" in refused(tmp_path / "none.toml")
     assert 'did you mean "precessing_wall"?' in refused("precesing_wall")
     assert all(name in refused("no_such_deck_at_all") for name in shipped_decks())
+    for before in (0, 512, 2048):
+        (tmp_path / "run.h5").write_bytes(bytes(before) + b"\x89HDF\r\n\x1a\n" + bytes(99))
+        told = refused(tmp_path / "run.h5")
+        assert re.search(r"run\.h5: is a run file, not a deck; `llgnegf resume .*run\.h5` continues it", told)
+    with open(tmp_path / "large.toml", "wb") as file:
+        file.truncate(2**40)  # a hole, which takes no room and no memory
+    assert "larger than 16 MB" in refused(tmp_path / "large.toml")
     assert "no such file" in refused("a" * 5000)
     assert "no such file" in refused("a\0b")
 
@@ -466,12 +486,52 @@ def test_parse_override_refuses(text):
         parse_override(text)
 
 
-def test_wall_times():
-    times = {"30 s": 30, "5 min": 300, "1h": 3600, "1.5 h": 5400, "2 d": 172800}
-    assert {text: parse_wall_time(text) for text in times} == times
-    for text in ("", "5", "min", "-1 h", "0 s", "1e3 s", "5 minutes", "9" * 400 + " s"):
-        with pytest.raises(ValueError, match="wall time"):
-            parse_wall_time(text)
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *[
+            ("30 s", 30),
+            ("5 min", 300),
+            ("1h", 3600),
+            ("1.5 h", 5400),
+            ("2 d", 172800),
+            ("90m", 5400),
+            ("2 Days", 172800),
+        ],
+        *[("1h30m", 5400), ("1 h 30 min", 5400), ("1 hour 5 seconds", 3605)],
+        # As batch systems write it: minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]].
+        *[("90", 90), (" 0.5 ", 0.5), ("1:30", 90), ("90:30", 5430), ("1:30:00", 5400), ("100:00:01", 360001)],
+        *[("1-00:00:00", 86400), ("1-12", 129600), ("2-01:30", 178200), ("0-0:0:7", 7)],
+    ],
+)
+def test_wall_times(text, seconds):
+    assert parse_wall_time(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        *[
+            (text, "not a wall time: write")
+            for text in ["", "min", "-1 h", "1e3 s", "5 fortnights", "1h30", "1h x", "h1"]
+        ],
+        *[(text, "not a wall time: write") for text in ["1:2:3:4", "1-", "-90", "1:-3", "1.5:00", "soon", "١ h"]],
+        *[(text, "positive, finite wall time: write") for text in ["0 s", "0", "0:00", "9" * 400 + " s", "9" * 400]],
+        *[("1:60", "60 must be below 60"), ("1:00:75", "75 must be below 60"), ("1-24", "24 must be below 24")],
+    ],
+)
+def test_impossible_wall_times(text, told):
+    with pytest.raises(ValueError, match=told):
+        parse_wall_time(text)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("90 s", 90), ("1:30:00", 5400), ("90", None), ("", None)])
+def test_a_checkpoint_every_so_many_seconds_needs_a_unit(value, seconds):
+    """Without quotes, 90 is a number of steps."""
+    if seconds is None:
+        assert "must be a wall time" in only_problem(SMALL, run__checkpoint_every=value)
+    else:
+        assert parse_deck(SMALL, overrides={"run.checkpoint_every": value}).run.checkpoint_seconds == seconds
 
 
 def test_checkpoints_by_steps():

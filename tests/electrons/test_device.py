@@ -131,11 +131,115 @@ def test_bounds_of_the_spectrum_hold_for_strong_bonds(shape, options):
 
 
 @pytest.mark.parametrize(
-    "wrong", [[1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], 1]
+    "wrong",
+    [[1.0], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, -1.0, 1.0], [1.0, np.nan, 1.0], 1, "abc", [1.0, "x", 2.0]],
 )
 def test_impossible_bonds_are_refused(wrong):
     with pytest.raises(ValueError, match=r"bond_hoppings = .*: one number > 0 for each of the 3 bonds"):
         Device(4, sd_exchange=1.0, bond_hoppings=wrong)
+
+
+# --- what a user sees and may hand over -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [CHAIN, UNEVEN, LATTICE, {"shape": 4, "sd_exchange": 0.1, "leads": []}])
+def test_a_device_shows_the_call_that_makes_it(arguments):
+    device = Device(**arguments)
+    shown = repr(device)
+    again = eval(shown, {"Device": Device, "Lead": Lead})
+    assert again._arguments() == device._arguments()
+    assert repr(again) == shown
+    assert shown.startswith("Device((")
+    assert "sd_exchange=" in shown
+    assert "temperature" not in shown  # at its default
+
+
+@pytest.mark.parametrize("arguments", [CHAIN, LATTICE], ids=["chain", "lattice"])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (0,)])
+def test_arrays_of_energies_give_what_each_energy_gives(rng, arguments, shape):
+    device = Device(**arguments)
+    m, _, potential, _ = motion(rng, device)
+    energies = rng.uniform(*device.band, size=shape)
+    for ask, last in ((device.transmission, (2, 2)), (device.density_of_states, (*device.shape, 4))):
+        found = ask(energies, m, potential)
+        assert found.shape == (*shape, *last)
+        for index in np.ndindex(shape):
+            np.testing.assert_array_equal(found[index], ask(float(energies[index]), m, potential))
+            np.testing.assert_array_equal(found[index], ask(energies[index], m, potential))
+        if shape == (7,):
+            np.testing.assert_array_equal(ask(energies.tolist(), m, potential), found)
+            assert len({float(values.sum()) for values in found}) == 7
+
+
+@pytest.mark.parametrize("arguments", [CHAIN, LATTICE], ids=["chain", "lattice"])
+@pytest.mark.parametrize("energy", [np.nan, [0.1, np.inf], "0.1", None, 1j, [0.1, "x"], [[0.1], [0.1, 0.2]], True])
+def test_impossible_energies_are_refused(rng, arguments, energy):
+    device = Device(**arguments)
+    m = motion(rng, device)[0]
+    for ask in (device.transmission, device.density_of_states):
+        with pytest.raises(ValueError, match=r"energy = .*: must be (finite|a real number or an array of them)"):
+            ask(energy, m)
+
+
+WRITE = r"write for example leads=\[Lead\(\"left\"\), Lead\(\"right\", coupling=0.5\)\]"
+
+
+@pytest.mark.parametrize(
+    ("leads", "told"),
+    [
+        (["left"], r'leads\[0\] = \'left\': must be a Lead, here Lead\("left"\); ' + WRITE),
+        ([Lead("left"), "right"], r'leads\[1\] = \'right\': must be a Lead, here Lead\("right"\); ' + WRITE),
+        ([("left", 1.0)], r"leads\[0\] = \('left', 1.0\): must be a Lead[;,] " + WRITE),
+        ([{"side": "left"}], r"leads\[0\] = .*: must be a Lead[;,] " + WRITE),
+        ("left", r'leads = \'left\': must be a list of leads \(leads=\[Lead\("left"\)\]\); ' + WRITE),
+        (Lead("left", 0.5), r"must be a list of leads \(leads=\[Lead\(side='left', coupling=0.5\)\]\); " + WRITE),
+        (None, r"leads = None: must be a list of leads \(leads=\[\] for none\); " + WRITE),
+        (2, r"leads = 2: must be a list of leads"),
+        ([Lead("left"), Lead("left")], r"leads = \['left', 'left'\]: at most one lead a side"),
+    ],
+)
+def test_what_is_no_list_of_leads_says_what_to_write(leads, told):
+    with pytest.raises(ValueError, match=told):
+        Device(4, sd_exchange=1.0, leads=leads)
+    assert len(Device(4, sd_exchange=1.0, leads=iter([Lead("left"), Lead("right")])).leads) == 2
+
+
+NO_NUMBERS = ["1", None, [0.5], np.array([0.5, 1]), 1j, np.nan, np.inf, 10**400, True]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", ["hopping", "onsite", "sd_exchange", "fermi_energy", "temperature", "tolerance"])
+def test_what_is_no_number_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} = .*: must be a number, "):
+        Device(**{"shape": 4, "sd_exchange": 1.0, name: value})
+    with pytest.raises(ValueError, match=r"^coupling = .* of the left lead: use a finite number >= 0"):
+        Lead("left", value)
+
+
+@pytest.mark.parametrize(
+    "shape", ["4", 4.0, (2.5, 3), ("4",), True, (True, 2), None, [[1, 2]], (), (1, 2, 3), 0, (3, -1)]
+)
+def test_impossible_shapes_are_refused(shape):
+    with pytest.raises(
+        ValueError, match=r"^shape = .*: use n or \(n,\) for a chain or \(nx, ny\) for a square lattice"
+    ):
+        Device(shape, sd_exchange=1.0)
+
+
+@pytest.mark.parametrize("periodic", [np.array(["y", "x"]), ["y"], None, "x", True])
+def test_impossible_edges_are_refused(periodic):
+    with pytest.raises(ValueError, match=r"^periodic = .*: allowed are False and 'y'"):
+        Device((3, 3), sd_exchange=1.0, periodic=periodic)
+
+
+@pytest.mark.parametrize("wrong", ["moments", None, [[1, 2], [3]], 1j * np.ones((4, 3)), [["0", "0", "1"]] * 4])
+def test_what_are_no_moments_is_refused_by_name(wrong):
+    device = Device(4, sd_exchange=1.0)
+    with pytest.raises(ValueError, match=r"^m: expected finite values of shape \(4, 3\)"):
+        device.spin_density(wrong)
+    if wrong is not None:
+        with pytest.raises(ValueError, match=r"^potential: expected finite values of shape \(4,\)"):
+            device.spin_density(np.ones((4, 3)), potential=wrong)
 
 
 def test_bonds_must_fit_a_changed_shape():

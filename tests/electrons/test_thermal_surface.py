@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import textures
-from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import Device, Lead, ToleranceError, chain_surface
 from llgnegf.electrons import resonances as resonances_module
 from llgnegf.electrons import thermal_surface as arcs
+from llgnegf.electrons.chain_surface import ChainSurface
 from llgnegf.electrons.lattice_surface import LatticeSurface
 from llgnegf.electrons.open_system import Segment, segments
 from llgnegf.electrons.resonances import ResonanceSearch
@@ -141,6 +142,68 @@ def spin_is_balanced(device, rng, m, limit=10.0):
     size = max(1.0, device.sd_exchange) * max(1.0, abs(device.sd_exchange) * abs(mdot).max())
     assert abs(missing).max() <= limit * device.tolerance * size
     return True
+
+
+def random_texture(seed, temperature=0.01, tolerance=1e-6, n=60, **leads):
+    """A wire of n sites with random moments, its motion and its device."""
+    rng = np.random.default_rng(seed)
+    m = random_unit(rng, (n,))
+    device = Device(
+        n,
+        sd_exchange=rng.choice([0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0]),
+        fermi_energy=rng.choice([0.0, rng.uniform(-1.5, 1.5)]),
+        temperature=temperature,
+        tolerance=tolerance,
+        leads=[Lead(side, rng.choice([1.0, 0.8, 0.5, 0.3, 0.1])) for side in ("left", "right")],
+    )
+    return device, m, np.cross(rng.normal(size=m.shape), m)
+
+
+def test_a_wire_of_sixty_sites_takes_few_green_functions_whatever_its_levels():
+    """Levels narrow and wide, gaps without a level: at most 500 Green's functions for all parts of the spin density."""
+    counts = []
+    for seed in range(24):
+        device, m, mdot = random_texture(seed)
+        counts.append(device.spin_density(m, mdot).solves)
+    assert max(counts) <= 500
+    assert np.median(counts) <= 300
+
+
+def equidistant_and_arcs(seed, monkeypatch):
+    """Surface parts by the rule that the device chooses and by arcs; None for the first if it chooses arcs as well."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(33, 100))
+    m = random_unit(rng, (n,))
+    device = Device(
+        n,
+        temperature=10 ** rng.uniform(-2.3, -1.5),
+        sd_exchange=rng.choice([0.1, 0.2, 0.3, 0.5]),
+        tolerance=1e-7,
+        fermi_energy=rng.uniform(-1, 1),
+    )
+    mdot = np.cross(rng.normal(size=m.shape), m)
+    arcs_made = []
+    along_arcs = ChainSurface._along_arcs
+    with monkeypatch.context() as patch:
+        patch.setattr(ChainSurface, "_along_arcs", lambda *given: arcs_made.append(1) or along_arcs(*given))
+        chosen = device.spin_density(m, mdot).surface
+        patch.setattr(ChainSurface, "_real_axis", lambda *given: None)
+        chosen_arcs = bool(arcs_made)
+        return None if chosen_arcs else chosen, device.spin_density(m, mdot).surface
+
+
+@pytest.mark.parametrize("seed", [2, 6, 11, 18, 22, 24, 33])
+def test_equidistant_energies_judged_by_the_thermal_states_hold_the_tolerance(seed, monkeypatch):
+    chosen, along_arcs = equidistant_and_arcs(seed, monkeypatch)
+    assert (chosen is None) == (seed == 22)
+    if chosen is not None:
+        assert abs(chosen - along_arcs).max() <= 1e-7
+
+
+def test_without_the_estimate_by_the_thermal_states_the_tolerance_would_be_missed(monkeypatch):
+    monkeypatch.setattr(chain_surface, "_REDUCED_SHARE", np.inf)
+    chosen, along_arcs = equidistant_and_arcs(22, monkeypatch)
+    assert abs(chosen - along_arcs).max() > 2e-7
 
 
 def test_levels_bound_in_one_mode_and_inside_the_band_of_another():

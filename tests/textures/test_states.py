@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import textures
-from textures import TEXTURES, bloch_wall, neel_wall, random, skyrmion, spiral, uniform
+from textures import TEXTURES, bloch, bloch_wall, neel, neel_wall, random, skyrmion, spiral, uniform
 from textures.frame import plane_axes
 
 SHAPES = [(1,), (2,), (7,), (1, 1), (1, 6), (6, 1), (5, 8)]
 EXAMPLES = {
     "uniform": {"direction": (1, 2, -2)},
+    "bloch": {"center": 3.0, "width": 0.9, "easy_axis": (0, 1, 2), "chirality": -1},
+    "neel": {"center": 3.0, "width": 0.9, "easy_axis": (1, 1, -3)},
     "bloch_wall": {"center": 3.0, "width": 0.9},
     "neel_wall": {"center": 3.0, "width": 0.9, "orientation": "kishine"},
     "skyrmion": {"center": (2.3, 3.1), "radius": 1.5, "wall_width": 0.7},
@@ -67,7 +69,52 @@ def test_walls_turn_as_their_polar_angle_says():
     np.testing.assert_allclose(m, np.stack([np.cos(polar), np.sin(polar), 0 * x], axis=-1), atol=1e-14)
 
 
-@pytest.mark.parametrize("wall", [bloch_wall, neel_wall])
+ACROSS_X = [(0, 0, 1), (0, 1, 0), (0, 0, -3), (0, 2, -1), (1e-12, 1, 1)]
+ANY_AXIS = [*ACROSS_X, (1, 0, 0), (-2, 0, 0), (1, 1, 1), (3, -1, 0.2)]
+
+
+@pytest.mark.parametrize("chirality", [1, -1])
+@pytest.mark.parametrize(
+    ("wall", "easy_axis"), [*((bloch, axis) for axis in ACROSS_X), *((neel, axis) for axis in ANY_AXIS)]
+)
+def test_textbook_walls_turn_in_one_plane_between_the_domains(wall, easy_axis, chirality):
+    """In closed form: the polar angle from the easy axis is 2 arctan(exp((x - X)/W)), the azimuth is constant."""
+    x, k = np.arange(60.0), np.array(easy_axis) / np.linalg.norm(easy_axis)
+    m = wall((60,), 30.2, 3.1, easy_axis, chirality)
+    np.testing.assert_allclose(m @ k, np.cos(2 * np.arctan(np.exp((x - 30.2) / 3.1))), atol=1e-14)
+    np.testing.assert_allclose(m[0], k, atol=1e-3)
+    np.testing.assert_allclose(m[-1], -k, atol=1e-3)
+    center = wall((1,), 0.0, 1.0, easy_axis, chirality)[0]
+    assert center @ k == pytest.approx(0, abs=1e-12)
+    normal = np.cross(k, center)  # the axis about which the moments turn
+    np.testing.assert_allclose(m @ normal, 0, atol=1e-12)
+    if wall is bloch:
+        np.testing.assert_allclose(m[:, 0], 0, atol=1e-9)
+        np.testing.assert_allclose(abs(normal), (1, 0, 0), atol=1e-9)
+    else:
+        assert normal[0] == pytest.approx(0, abs=1e-12)  # x lies in the plane
+        assert chirality * center[0] >= -1e-15
+    np.testing.assert_allclose(center, -wall((1,), 0.0, 1.0, easy_axis, -chirality)[0], atol=1e-15)
+
+
+def test_textbook_walls_beside_those_of_the_papers():
+    """The flat wall of Bajpai and Nikolic turns across x: what they call Neel wall is the Bloch wall of textbooks."""
+    at = {"center": 4.2, "width": 1.7}
+    np.testing.assert_allclose(bloch((9,), **at), neel_wall((9,), **at), atol=1e-15)
+    kishine = neel_wall((9,), **at, orientation="kishine")
+    np.testing.assert_allclose(neel((9,), **at, easy_axis=(1, 0, 0)), kishine, atol=1e-15)
+    np.testing.assert_allclose(neel((9,), **at)[:, [1, 0, 2]], neel_wall((9,), **at), atol=1e-15)
+    assert abs(bloch_wall((9,), **at) - bloch((9,), **at)).max() > 0.3
+
+
+@pytest.mark.parametrize("easy_axis", [(1, 0, 0), (1, 1, 1), (1e-6, 0, 1)])
+def test_a_bloch_wall_needs_an_easy_axis_across_x(easy_axis):
+    with pytest.raises(ValueError, match=r"easy_axis must be across x, .*got \(.*; a neel wall turns about any"):
+        bloch((9,), 4.0, 1.0, easy_axis)
+    neel((9,), 4.0, 1.0, easy_axis)
+
+
+@pytest.mark.parametrize("wall", [bloch, neel, bloch_wall, neel_wall])
 def test_a_square_repeats_the_wall_along_y(wall):
     chain, square = wall((6,), 2.2, 1.3), wall((6, 4), 2.2, 1.3)
     for y in range(4):
@@ -190,6 +237,8 @@ def test_random_does_not_share_the_stream_of_a_generator_with_the_same_seed():
             {"center": 0, "width": 1, "orientation": "head"},
             r"orientation must be one of 'paper', 'kishine', got 'head'",
         ),
+        ("bloch", (2,), {"center": 0, "width": 1, "chirality": 0}, r"chirality must be one of -1, 1, got 0"),
+        ("neel", (2,), {"center": 0, "width": 1, "easy_axis": (0, 0, 0)}, r"easy_axis must be a vector other than"),
         (
             "skyrmion",
             (7,),

@@ -1,0 +1,3 @@
+# For type checkers, which do not follow `__path__`.
+import integrators as integrators
+import textures as textures

@@ -1,0 +1,104 @@
+"""Checks of what users hand to a device: every message names the argument, its value and what to write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .leads import SIDES, Lead, real_number
+
+
+def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = lambda _: True) -> float:
+    """`value` as a finite float for which `fine` holds; ValueError, with what is `allowed` in words, otherwise."""
+    result = real_number(value)
+    if not (math.isfinite(result) and fine(result)):
+        raise ValueError(f"{name} = {value!r}: must be a number, {allowed}")
+    return result
+
+
+def lattice_shape(shape: Any) -> tuple[int, ...]:
+    """`shape` as (n,) or (nx, ny); ValueError otherwise."""
+    sizes = (shape,) if isinstance(shape, Integral) else shape
+    sizes = tuple(sizes) if isinstance(sizes, Iterable) and not isinstance(sizes, str) else ()
+    whole = all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1 for n in sizes)
+    if len(sizes) not in (1, 2) or not whole:
+        raise ValueError(
+            f"shape = {shape!r}: use n or (n,) for a chain or (nx, ny) for a square lattice, whole numbers >= 1"
+        )
+    return tuple(int(n) for n in sizes)
+
+
+def lead_tuple(leads: Any) -> tuple[Lead, ...]:
+    """`leads` as a tuple of at most one `Lead` a side; ValueError, with what to write, otherwise."""
+    write = 'write for example leads=[Lead("left"), Lead("right", coupling=0.5)], with Lead from llgnegf.electrons'
+    if isinstance(leads, str | Lead) or not isinstance(leads, Iterable):
+        meant = f"leads=[{_as_written(leads)}]" if isinstance(leads, Lead) or leads in SIDES else "leads=[] for none"
+        raise ValueError(f"leads = {leads!r}: must be a list of leads ({meant}); {write}")
+    found = tuple(leads)
+    for k, lead in enumerate(found):
+        if not isinstance(lead, Lead):
+            meant = f", here {_as_written(lead)}" if isinstance(lead, str) and lead in SIDES else ""
+            raise ValueError(f"leads[{k}] = {lead!r}: must be a Lead{meant}; {write}")
+    sides = [lead.side for lead in found]
+    if len(set(sides)) != len(sides):
+        raise ValueError(f"leads = {sides}: at most one lead a side")
+    return found
+
+
+def _as_written(lead: Lead | str) -> str:
+    return repr(lead) if isinstance(lead, Lead) else f'Lead("{lead}")'
+
+
+def bond_array(bond_hoppings: ArrayLike | None, shape: tuple[int, ...], hopping: float) -> NDArray[np.float64]:
+    """Hoppings of the bonds along x, (nx - 1,): `bond_hoppings`, or `hopping` everywhere; ValueError if not all > 0."""
+    n_bonds = shape[0] - 1
+    try:
+        hops = np.full(n_bonds, hopping) if bond_hoppings is None else _real_array(bond_hoppings)
+        fine = hops.shape == (n_bonds,) and bool(np.isfinite(hops).all() and (hops > 0).all())
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise ValueError(
+            f"bond_hoppings = {bond_hoppings!r}: one number > 0 for each of the {n_bonds} bonds along x of shape "
+            f"{shape}, or None"
+        )
+    return hops
+
+
+def finite_array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """`values` as finite floats of this shape; ValueError otherwise."""
+    try:
+        array = np.ascontiguousarray(_real_array(values))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: expected finite values of shape {shape}, got what is no array of real numbers"
+        ) from None
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite values of shape {shape}, got shape {array.shape}")
+    return array
+
+
+def energies(energy: ArrayLike) -> NDArray[np.float64]:
+    """One real energy or an array of them of any shape, finite; ValueError otherwise."""
+    try:
+        array = _real_array(energy)
+    except (TypeError, ValueError):
+        raise ValueError(f"energy = {energy!r}: must be a real number or an array of them") from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"energy = {energy!r}: must be finite")
+    return array
+
+
+def _real_array(values: ArrayLike) -> NDArray[np.float64]:
+    """As floats; ValueError for texts and complex numbers, which NumPy might convert."""
+    array = np.asarray(values)
+    if array.size == 0:  # of no type in particular
+        return array.astype(float)
+    if array.dtype.kind not in "fiu":
+        raise ValueError
+    return array.astype(float)
