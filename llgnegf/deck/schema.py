@@ -34,12 +34,12 @@ class _Plain(GenerateJsonSchema):
 
 def deck_schema() -> dict[str, Any]:
     """The JSON schema (draft-07) of a deck, made from the tables: every key with what it accepts and its default."""
-    from integrators import METHODS  # here, because it loads numba
+    from llgnegf.beside import integrators  # here, because it loads numba
 
     schema = root().model_json_schema(ref_template="#/definitions/{model}", schema_generator=_Plain)
     tables = schema.pop("$defs")
     # What the rules of these keys leave to `conflicts.py`: the names that there are.
-    tables["Integrator"]["properties"]["method"]["enum"] = list(METHODS)
+    tables["Integrator"]["properties"]["method"]["enum"] = list(integrators.METHODS)
     tables["Electrons"]["properties"]["method"]["enum"] = list(METHOD_TABLES)
     schema["properties"]["texture"] = {
         "description": "The moments at the beginning; `kind` decides which keys there are.",
