@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 from llgnegf import build, observables, simulation  # noqa: E402
 from llgnegf.deck import Deck, parse_deck  # noqa: E402
 from llgnegf.runfile import checkpoint  # noqa: E402
-from llgnegf.runfile.checksums import checksums  # noqa: E402
+from llgnegf.runfile.crc import crc_rows  # noqa: E402
 from llgnegf.runfile.reader import open_run  # noqa: E402
 from llgnegf.runfile.writer import Writer  # noqa: E402
 
@@ -77,7 +77,10 @@ def fill(path: Path, deck: Deck) -> None:
                 file[name][...] = moment
             else:
                 file[name][...] = np.arange(n) if name == "step" else -1e-12 * times
-        file["frame_crc"][...] = checksums(file, names, times, 0, n)
+        arrays = [times, *(file[name][...] for name in names)]
+        file["variable_crc"][...] = np.stack([crc_rows(values) for values in arrays], axis=1)
+        rows = [np.ascontiguousarray(values).reshape(n, -1).view(np.uint8) for values in arrays]
+        file["frame_crc"][...] = crc_rows(np.concatenate(rows, axis=1))
         file["time"][...] = times
     state = checkpoint.State(step=deck.n_steps, moment=moment[-1])
     checkpoint.save(path, state, deck.text, n)

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         set(),
     ),
     "integrators": (("integrators",), BASE),
-    "textures": (("textures",), set()),
+    "textures": (("textures",), BASE | {"runfile"}),  # a texture from a run file
     "deck": (("llgnegf.deck",), BASE | {"integrators"}),  # the names of the methods
     "magnet": (("llgnegf.magnet",), BASE),
     "electrons": (("llgnegf.electrons",), BASE),

@@ -6,8 +6,10 @@ needs no more than that.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,10 +24,14 @@ from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.threads import worker_count
-from llgnegf.errors import DeckError, RunError
+from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, Variable, variables_of
+from llgnegf.observables import ELECTRONS, Variable, coordinates, layouts, variables_of
+from llgnegf.runfile.layout import scales_of
+
+if TYPE_CHECKING:
+    from llgnegf.runfile.reader import Run
 
 
 def build_magnet(deck: Deck) -> Magnet:
@@ -73,7 +79,10 @@ def build_device(deck: Deck) -> Device | None:
 
 
 def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
-    """m(0), shape (nx, 3) or (nx, ny, 3).  DeckError where the texture or its file does not fit."""
+    """m(0), shape (nx, 3) or (nx, ny, 3).  DeckError where the texture or its file does not fit.
+
+    RunWarning tells of zeros in a file, since a site without a moment may not be what was meant.
+    """
     table = deck.texture
     parameters = table.model_dump(exclude={"kind", "relax"})
     if table.kind == "random":
@@ -87,6 +96,15 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     except (ValueError, OSError) as error:
         key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
         raise DeckError(f"{key}: {error}") from None
+    empty = ~m.any(axis=-1)
+    if isinstance(table, FromFile) and empty.any():
+        site = tuple(int(i) for i in np.argwhere(empty)[0])
+        warnings.warn(
+            f"texture.path = {show(table.path)}: {int(empty.sum())} of {empty.size} moments are zero, first at site "
+            f"{site}: such a site carries no moment",
+            RunWarning,
+            stacklevel=2,
+        )
     if table.relax:
         magnet = magnet or build_magnet(deck)
         m, torque = relax(magnet, m)
@@ -198,3 +216,22 @@ def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = Non
     start = initial_moments(deck, magnet) if start is None else start
     stepper = build_stepper(deck, magnet, start, field)
     return Parts(deck, magnet, start, stepper, variables_of(deck, _method(deck).variables))
+
+
+def refuse_misfit(run: Run) -> None:
+    """FileError where a variable of a run file has not the dimensions that its deck says: it was not written by us."""
+    deck = run.deck
+    variables = variables_of(deck, _method(deck).variables)
+    expected = layouts(deck, variables)
+    scales = scales_of(deck.lattice.shape, expected, coordinates(deck, variables))
+    if "moment" not in run:
+        raise FileError(f"{run.path}: holds no variable 'moment': not a run file of llgnegf")
+    for name, layout in expected.items():
+        if name not in run:
+            continue  # added to the table after the run
+        found, sizes = run[name], tuple(len(scales[dim]) for dim in layout.inner)
+        if found.dims != layout.dims or found.shape[layout.per_frame :] != sizes:
+            raise FileError(
+                f"{run.path}: {name!r} has dimensions {', '.join(found.dims)} of lengths {found.shape}, but its deck "
+                f"says {', '.join(layout.dims)}, of lengths {sizes} beside time: not a run file of llgnegf"
+            )

@@ -300,7 +300,17 @@ def _show(arguments: argparse.Namespace) -> None:
     from llgnegf.summary import summary
 
     with open_run(arguments.path) as result:
-        print(summary(result))
+        try:
+            print(summary(result))
+            if not result.frames_ok().all():
+                raise FileError(f"{arguments.path}: frames are damaged, see above")
+        except LLGNEGFError:
+            raise
+        except Exception:
+            from llgnegf.build import refuse_misfit
+
+            refuse_misfit(result)  # not before: it loads all of the physics
+            raise
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device, build_magnet
+from llgnegf.build import build_device, build_magnet, refuse_misfit
 from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
@@ -117,9 +117,10 @@ def compare(run: Run, max_frames: int = 25) -> list[Comparison]:
     """One `Comparison` for a precession run (its last frame), up to `max_frames` for a single self-consistent moment.
 
     Raises NothingToCompare if no exact result exists for this kind of run, RunError if the run has no frame or an
-    integral of the exact result does not converge.
+    integral of the exact result does not converge, DamagedFrames (a FileError) if a frame is not as it was written.
     """
     deck = run.deck
+    refuse_misfit(run)
     _check_comparable(deck)
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet")

@@ -7,9 +7,12 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, parse_deck
-from llgnegf.errors import DeckError
+from llgnegf.errors import DeckError, FileError
 from llgnegf.runfile import checkpoint
+from llgnegf.runfile.checkpoint import State
 from llgnegf.runfile.disk import real_path
 from llgnegf.runfile.reader import open_run
 
@@ -87,3 +90,13 @@ def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -
     ]
     if problems:
         raise DeckError(problems)
+
+
+def refuse_other_lattice(path: str | Path, deck: Deck, state: State, header: Mapping[str, Any]) -> None:
+    """FileError unless the moments of a checkpoint are those of this deck's lattice."""
+    m, shape = state.moment, (*deck.lattice.shape, 3)
+    if m.shape != shape or not np.isfinite(m).all():
+        raise FileError(
+            f"{header['path']}: is not a checkpoint of {path}: its moments are of shape {m.shape}, those of the run "
+            f"finite and of shape {shape}; remove it, or run the deck again with --overwrite"
+        )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from llgnegf.build import refuse_misfit
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.errors import RunError
@@ -53,6 +54,7 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
     markers = {"lines__marker": "o"} if run.n_frames == 1 else {}
     with drawing(**markers):
         deck = run.deck
+        refuse_misfit(run)
         two_dimensional = len(deck.lattice.shape) == 2 and min(deck.lattice.shape) > 1
         if "spin_geometric" in run.names:
             figure = _torque_profiles(run)

@@ -18,7 +18,7 @@ import numpy as np
 
 from llgnegf import build, observables
 from llgnegf.build import Parts
-from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck
+from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck, refuse_other_lattice
 from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
@@ -28,6 +28,7 @@ from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress, tell_done, tell_resumed
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
+from llgnegf.runfile.frames import DamagedFrames
 from llgnegf.runfile.provenance import environment_changes
 from llgnegf.runfile.reader import Run, open_run
 from llgnegf.runfile.writer import Writer
@@ -127,9 +128,10 @@ def resume(
     """
     with open_run(path) as old:
         deck, recorded = old.deck, old.attrs.get("user_field")
-        committed, times = old.n_frames, old.times
+        committed, times, damage = old.n_frames, old.stored_times, _damaged_times(old)
         # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
         start = old["moment"][0] if committed and old.frame_ok(0) else None
+        build.refuse_misfit(old)
     given = None if field is None else field_name(field)
     if given and recorded and given != recorded and may_be_same_field(given, recorded):
         _warn(f"{path} was run with field = {recorded}; it goes on with {given}, which is taken for the same one")
@@ -150,19 +152,33 @@ def resume(
             f"run.duration = {end.run.duration:g} (--until): {path} has reached t = {state.step * dt:g} already; "
             "allowed: a later time"
         )
+    refuse_other_lattice(path, deck, state, header)
     if not state.step:
         start = state.moment
+    if start is None and committed and deck.motion.is_imposed and (deck.texture_path or deck.texture.relax):
+        raise FileError(
+            f"{path}: frame 0 is damaged, and the motion is a rotation of its moments: run the deck again with "
+            "--overwrite"
+        )
     parts = build.build(deck, field, start)
     parts.stepper.solves = state.solves
-    parts.stepper.restore(state.extra)
+    try:
+        parts.stepper.restore(state.extra)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise FileError(
+            f"{header['path']}: is not a checkpoint of this run: its stepper cannot use it ({told})"
+        ) from None
     for note in header["notes"]:
         _warn(f"{note}; going on from the older {header['path']}, t = {state.step * dt:g}")
     for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
     done = header["frames_written"]
+    if damage is not None and min(damage.frames) < done:  # those behind are computed again
+        raise damage
     if committed >= done:  # else `reopen` tells that frames are missing
         # Counted by their times: the run may have been saved at another interval so far.
-        done = min(done, int(np.searchsorted(times, (state.step + 0.5) * dt)))
+        done = int(np.searchsorted(times[:done], (state.step + 0.5) * dt))
     stop = Interrupts(walltime)
     with stop.listening():
         room = max(done, 1) + end.frames_after(state.step)
@@ -175,6 +191,14 @@ def resume(
                 watch = EnergyWatch(deck, parts.magnet, field is not None, past, done)
             _advance(parts, state, writer, end, path, stop, progress, watch)
     return open_run(path)
+
+
+def _damaged_times(run: Run) -> DamagedFrames | None:
+    try:
+        _ = run.times
+    except DamagedFrames as damage:
+        return damage
+    return None
 
 
 def _warn(text: str) -> None:

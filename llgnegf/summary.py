@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.units import readable_time
 
@@ -16,26 +17,35 @@ MOST_RATE_OVER_WIDTH, MOST_FIRST_ORDER = 1.0, 0.3
 
 
 def summary(run: Run) -> str:
-    """A page of text about a run file."""
+    """A page of text about a run file; where frames are damaged, which ones, and no number made of them."""
     deck = run.deck
+    ok = run.frames_ok()
     unit = deck.units.label
     shape = " x ".join(str(n) for n in deck.lattice.shape)
-    reached = float(run.times[-1]) if run.n_frames else 0.0
+    reached = float(run.times[-1]) if run.n_frames and ok.all() else 0.0
     share = 100 * reached / deck.run.duration if deck.run.duration else 100.0
     lines = [
         f"{run.path}: {deck.title or deck.name}",
         f"  written by   llgnegf {run.attrs.get('llgnegf_version', '?')}, {run.attrs.get('created', '?')}",
         f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(run)}",
-        f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
-        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames",
     ]
+    if not ok.all():
+        bad, sound = np.flatnonzero(~ok).tolist(), spans(np.flatnonzero(ok)) or "none"
+        return "\n".join(
+            [
+                *lines,
+                f"  DAMAGED      frames {bad[:10]}{' ...' if len(bad) > 10 else ''}: their checksums do not hold",
+                f"  sound        frames {sound} of {run.n_frames}; llgnegf.open_run reads them",
+            ]
+        )
+    lines.append(
+        f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
+        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames"
+    )
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
     if not run.n_frames:
         return "\n".join([*lines, "  no complete frame yet"])
-    bad = np.flatnonzero(~run.frames_ok()).tolist()
-    if bad:
-        lines.append(f"  DAMAGED      frames {bad[:10]}{' ...' if len(bad) > 10 else ''}: their checksums do not hold")
     lines.append(f"  | |m| - 1 |  {_largest_stretch(run):.1e} at most")
     first, last = (run["moment"][i].reshape(-1, 3).mean(axis=0) for i in (0, -1))
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")

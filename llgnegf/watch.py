@@ -16,6 +16,7 @@ from llgnegf.beside import integrators
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.observables import MAGNET_TERMS
+from llgnegf.runfile.frames import DamagedFrames
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
@@ -112,8 +113,17 @@ class EnergyWatch:
         self.lowest, self.at = np.inf, 0.0
         self._moved = 0.0
         if past is not None and self.applies and n_past:
-            energies = self._energy({name: past[name][:n_past] for name in past.names if name in _SUMMANDS})
-            self.lowest, self.at = float(np.min(energies)), float(past.times[np.argmin(energies)])
+            names = [name for name in past.names if name in _SUMMANDS]
+            sound = np.arange(n_past)
+            try:
+                energies = self._energy({name: past[name][:n_past] for name in names})
+            except DamagedFrames as damage:  # which does not touch the state that the run goes on from
+                warnings.warn(f"{damage}. The run goes on; these frames stay damaged", RunWarning, stacklevel=3)
+                sound = np.flatnonzero(past.frames_ok(0, n_past))
+                energies = self._energy({name: past[name][sound] for name in names})
+            if len(sound):
+                lowest = int(sound[np.argmin(energies)])
+                self.lowest, self.at = float(np.min(energies)), float(past["time"][lowest])
 
     def frame(self, frame: Mapping[str, Any]) -> None:
         """Judges a frame, {variable: value}, before it is saved.  Raises EnergyRises."""

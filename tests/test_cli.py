@@ -477,9 +477,21 @@ def test_show_points_at_damaged_frames(command, bare, tmp_path):
     command("run", bare)
     with h5py.File(tmp_path / "bare.h5", "r+") as file:
         file["moment"][2] = 0.5
-    code, out, _ = command("show", "bare.h5")
-    assert code == 0
-    assert "DAMAGED      frames [2]" in out
+    code, out, err = command("show", "bare.h5")
+    assert code == 74
+    assert "DAMAGED      frames [2]: their checksums do not hold" in out
+    assert "sound        frames 0 to 1, 3 to 4 of 5" in out
+    assert "bare.h5: frames are damaged" in err
+    code, _, err = command("plot", "bare.h5")
+    assert code == 74
+    assert "bare.h5: moment is damaged in frame 2" in err
+    (tmp_path / "next.toml").write_text(
+        CLASSICAL.replace('kind = "random"', 'kind = "file"\npath = "bare.h5"\nindex = 2')
+    )
+    code, _, err = command("check", "next.toml")
+    assert code == 2
+    assert 'texture.path = "bare.h5": ' in err
+    assert "moment is damaged in frame 2" in err
 
 
 def no_constants(word):

@@ -21,7 +21,7 @@ from llgnegf.plots import _extremes, plot
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.writer import Writer
 from llgnegf.summary import summary
-from tests.runfile.test_runfile import frame, holds, write
+from tests.runfile.test_runfile import FIELDS, frame, holds, write
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import CLASSICAL, assert_same, deck, of_kind
 
@@ -82,7 +82,9 @@ def test_few_frames_take_little_room(path, tmp_path):
 @pytest.fixture
 def growing(monkeypatch):
     """Files are laid out for four frames of `FIELDS` at once."""
-    bytes_frame = 12 + sum(np.asarray(value).nbytes for name, value in frame(0).items() if name != "time")
+    bytes_frame = (
+        16 + 4 * len(FIELDS) + sum(np.asarray(value).nbytes for name, value in frame(0).items() if name != "time")
+    )
     monkeypatch.setattr(files, "_AT_ONCE", 4 * bytes_frame)
 
 

@@ -14,7 +14,8 @@ from llgnegf.cli import main
 from llgnegf.dynamics.coupling import may_be_same_field
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
-from llgnegf.runfile import checkpoint, provenance
+from llgnegf.runfile import checkpoint, layout, provenance, seal, sound, writer
+from tests.runfile.test_seal import edited
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
 
@@ -136,15 +137,18 @@ def test_in_python_it_is_a_warning(path):
 
 
 @pytest.mark.parametrize("verb", ["resume", "show", "plot", "compare"])
-def test_another_format_is_refused_with_both_versions(command, path, verb):
-    stop(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = 7
-        file.attrs["llgnegf_version"] = "9.9"
+def test_another_format_is_refused_with_both_versions(command, path, verb, monkeypatch):
+    with monkeypatch.context() as patch:
+        for module in (layout, writer):
+            patch.setattr(module, "FORMAT_VERSION", 7)
+        patch.setattr(layout, "READABLE", (7,))
+        patch.setattr(sound, "READABLE", (7,))
+        patch.setattr(seal, "__version__", "9.9")
+        stop(path)
     before = path.read_bytes()
     code, lines = command(verb, "run.h5")
     assert code == 74
-    versions = "has format 7; this version of llgnegf reads 1: it was written by llgnegf 9.9, which can read it"
+    versions = "has format 7; this version of llgnegf reads 1 and 2: it was written by llgnegf 9.9, which can read it"
     assert lines == [f"llgnegf: run.h5: {versions}"]
     assert path.read_bytes() == before
 
@@ -163,14 +167,14 @@ def test_checkpoints_of_another_format_are_refused_with_both_versions(command, p
 
 def test_a_run_file_whose_deck_was_changed_is_refused_with_the_difference(command, path):
     stop(path)
-    with h5py.File(path, "r+") as file:
-        text = file.attrs["deck"].replace("damping = 0.05", "damping = 0.5").replace("shape = [3]", "shape = [4]")
+    with edited(path) as file:
+        text = file.attrs["deck"].replace("damping = 0.05", "damping = 0.5").replace("exchange = 0.3", "exchange = 0.4")
         file.attrs["deck"] = text.replace("duration = 0.9", "duration = 3.0")  # this alone would be fine
     before = datasets(path)
     code, lines = command("resume", "run.h5")
     assert code == 2
     assert len(lines) == 2
-    assert "lattice.shape = [3] -> [4]" in lines[0]
+    assert "magnet.exchange = 0.3 -> 0.4" in lines[0]
     assert "magnet.damping = 0.05 -> 0.5" in lines[1]
     assert all("deck was changed since the checkpoint run.h5.ckpt" in line for line in lines)
     assert datasets(path) == before
@@ -344,6 +348,73 @@ def test_a_run_that_failed_resumes_and_fails_alike(path):
     assert len(set(told)) == 1
     with pytest.raises(DeckError, match="pass the same one"):
         resume(path)
+
+
+# --- damaged frames -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut(path, monkeypatch):
+    """A run that died after its fifth frame; its newest checkpoint knows of three."""
+    append = simulation.Writer.append
+
+    def dies(self, frame):
+        append(self, frame)
+        if self.n_frames == 5:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.Writer, "append", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            run(deck(CLASSICAL, run__checkpoint_every=7), path)
+    assert checkpoint.load_newest(path)[1]["frames_written"] == 3
+    return path
+
+
+@pytest.mark.parametrize("name", ["time", "moment", "energy_classical", "variable_crc"])
+def test_damage_behind_the_checkpoint_is_computed_again(command, cut, whole, name):
+    """A power cut may leave it."""
+    with h5py.File(cut, "r+") as file:
+        file[name][3] = file[name][3] + 1
+    code, lines = command("resume", "run.h5")
+    assert (code, lines) == (0, [])
+    assert_same(whole, cut)
+
+
+def test_damage_before_the_checkpoint_is_told_and_stays(command, cut, whole):
+    with h5py.File(cut, "r+") as file:
+        file["energy_classical"][1] -= 1
+    code, lines = command("resume", "run.h5")
+    assert code == 0
+    assert len(lines) == 1
+    assert "run.h5: energy_classical is damaged in frame 1" in lines[0]
+    assert "these frames stay damaged" in lines[0]
+    with open_run(cut) as ours, open_run(whole) as theirs:
+        assert ours.frames_ok().tolist() == [True, False, True, True, True]
+        np.testing.assert_array_equal(ours["moment"], theirs["moment"])
+
+
+def test_a_damaged_time_before_the_checkpoint_is_refused(command, cut):
+    with h5py.File(cut, "r+") as file:
+        file["time"][1] = 7.0
+    before = datasets(cut)
+    code, lines = command("resume", "run.h5")
+    assert code == 74
+    assert "run.h5: time is damaged in frame 1" in lines[0]
+    assert datasets(cut) == before
+
+
+def test_a_rotation_whose_start_is_damaged_and_not_known_otherwise_is_refused(command, tmp_path):
+    """The file of the texture may have changed since."""
+    np.save(tmp_path / "m.npy", [[0.6, 0, 0.8]] * 3)
+    text = CLASSICAL.replace('kind = "random"', f'kind = "file"\npath = "{tmp_path / "m.npy"}"')
+    text += '[motion]\nkind = "precession"\naxis = [0, 0, 1]\nfrequency = 0.1\n'
+    stop(tmp_path / "run.h5", text=text)
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        file["moment"][0, 0] = [0, 0, 1]
+    code, lines = command("resume", "run.h5", "--until", "1.2")
+    assert code == 74
+    assert "run.h5: frame 0 is damaged" in lines[0]
 
 
 def test_a_field_without_a_name_of_its_own_is_taken_for_the_same_one(tmp_path):

@@ -1,8 +1,14 @@
-"""A texture from a file: NumPy array, OVF 2.0, or a frame of a run."""
+"""A texture from a file: NumPy array, OVF 2.0, or a frame of a run.
+
+What a file declares is held against the lattice before its numbers are read, so that no file takes more memory or time
+than the texture that was asked for.
+"""
 
 import math
 import os
+import stat
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from numbers import Integral
 from pathlib import Path
 
@@ -10,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arguments import lattice_shape
-from .ovf import read_ovf
+from .ovf import segments
 
 LENGTH_TOLERANCE = 1e-6  # single precision and text files round |m| this much
 
@@ -20,7 +26,8 @@ def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -
 
     * `.npy`: an array of that shape;
     * `.ovf`, `.omf`: OVF 2.0 (OOMMF, mumax3) with one node along z (chain: also along y), segment `index`;
-    * `.h5`: frame `index` of the dataset `moment` of a run, counting the frames whose `time` is written (not NaN).
+    * `.h5`: frame `index` of a run, which must be as it was written (checksum); or of the dataset `moment` of another
+      HDF5 file, counting the frames whose `time` is written (not NaN).
 
     Negative `index` counts from the end. Lengths within 1e-6 of 1 are made exactly 1; a zero vector is a vacancy.
     Raises FileNotFoundError for no file, OSError for one that cannot be opened, and ValueError, naming the path and
@@ -30,9 +37,7 @@ def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -
     if not isinstance(index, Integral) or isinstance(index, bool):
         raise ValueError(f"index must be an integer, got {index!r}")
     file = Path(path)
-    if not file.is_file():
-        what = "is a folder" if file.is_dir() else "does not exist"
-        raise FileNotFoundError(f"texture file {str(path)!r} {what} (looked in {file.absolute().parent})")
+    _refuse_what_is_no_file(file, path)
     readers = {".npy": _read_npy, ".ovf": _read_ovf, ".omf": _read_ovf, ".h5": _read_run}
     reader = readers.get(file.suffix.lower())
     if reader is None:
@@ -40,38 +45,82 @@ def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -
     return _unit_moments(reader(file, sizes, int(index)), sizes, file)
 
 
+def _refuse_what_is_no_file(file: Path, path: str | os.PathLike[str]) -> None:
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        mode = 0
+    if not stat.S_ISREG(mode):
+        # Reading a pipe or a device may never end.
+        what = "is a folder" if stat.S_ISDIR(mode) else "is a device, a pipe or a socket" if mode else "does not exist"
+        raise FileNotFoundError(f"texture file {str(path)!r} {what} (looked in {file.absolute().parent})")
+
+
 def _read_npy(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.float64]:
     _frame(1, index, file, "array")
     try:
-        array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        # Only its header is read, and the size of the file compared with it.
+        array = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # a header may be any text, which NumPy evaluates
         raise ValueError(f"{file}: cannot be read as a .npy array: {error}") from None
-    return _real(array, file)
+    _refuse_type(array.dtype, file)
+    _refuse_shape(array.shape, sizes, file)
+    return np.array(array, dtype=np.float64)
 
 
 def _read_ovf(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.float64]:
-    segments = read_ovf(file)
-    m = segments[_frame(len(segments), index, file, "segment")]
-    # Drop axes of one node that the lattice does not have: (nx, ny, 1, 3) is a square, (nx, 1, 1, 3) a chain.
-    surplus = tuple(axis for axis in range(len(sizes), 3) if m.shape[axis] == 1)
-    return m.squeeze(surplus)
+    with segments(file) as found:
+        segment = found[_frame(len(found), index, file, "segment")]
+        # Drop axes of one node that the lattice does not have: (nx, ny, 1, 3) is a square, (nx, 1, 1, 3) a chain.
+        surplus = tuple(axis for axis in range(len(sizes), 3) if segment.shape[axis] == 1)
+        _refuse_shape(tuple(n for axis, n in enumerate(segment.shape) if axis not in surplus), sizes, file)
+        return segment.values().squeeze(surplus)
 
 
 def _read_run(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.float64]:
-    import h5py  # here, so that nothing but a run file needs it
+    from llgnegf.errors import FileError  # here, so that nothing but a run file needs HDF5
+    from llgnegf.runfile.reader import open_run
+    from llgnegf.runfile.sound import NO_HDF5, hdf5_errors, open_sound, refuse_foreign
 
-    if not h5py.is_hdf5(file):
-        raise ValueError(f"{file}: is not an HDF5 file")
+    def reading() -> AbstractContextManager[None]:
+        return hdf5_errors(file, "read the texture")
+
     try:
-        run = h5py.File(file, "r")
-    except OSError as error:
-        raise OSError(f"{file}: cannot be opened: damaged, or a run is writing it ({error})") from None
-    with run:
-        for name in ("time", "moment"):
-            if not isinstance(run.get(name), h5py.Dataset):
-                raise ValueError(f"{file}: holds no dataset {name!r}; is it the file of a run?")
-        committed = np.flatnonzero(~np.isnan(run["time"][:]))
-        return _real(run["moment"][int(committed[_frame(committed.size, index, file, "saved frame")])], file)
+        hdf5 = open_sound(file)
+    except FileError as error:
+        told = str(error).removeprefix(f"{file}: ")
+        if told.startswith(NO_HDF5):
+            raise ValueError(f"{file}: is not an HDF5 file, or damaged in its first bytes") from None
+        raise OSError(f"{file}: cannot be opened: damaged, or a run is writing it ({told})") from None
+    with hdf5:
+        try:
+            with reading():
+                is_run = "format" in hdf5.attrs and "deck" in hdf5.attrs
+            if is_run:
+                with open_run(file) as run:
+                    moments = run["moment"]
+                    _refuse_shape(moments.shape[1:], sizes, file)
+                    return np.array(moments[_frame(run.n_frames, index, file, "saved frame")], dtype=np.float64)
+            for name in ("time", "moment"):
+                with reading():
+                    there = hdf5.get(name, getlink=True) is not None
+                if not there:
+                    raise ValueError(f"{file}: holds no dataset {name!r}; is it the file of a run?")
+                with reading():
+                    refuse_foreign(hdf5, name, file)
+            time, moment = hdf5["time"], hdf5["moment"]
+            _refuse_type(moment.dtype, file)
+            _refuse_type(time.dtype, file, "times")
+            _refuse_shape(moment.shape[1:], sizes, file)
+            if time.shape != moment.shape[:1]:
+                raise ValueError(f"{file}: 'time' must be a number for each of the {len(moment)} frames of 'moment'")
+            with reading():
+                committed = np.flatnonzero(~np.isnan(time[:]))
+            i = int(committed[_frame(committed.size, index, file, "saved frame")])
+            with reading():
+                return np.array(moment[i], dtype=np.float64)
+        except FileError as error:
+            raise ValueError(str(error)) from None
 
 
 def _frame(count: int, index: int, file: Path, what: str) -> int:
@@ -82,17 +131,21 @@ def _frame(count: int, index: int, file: Path, what: str) -> int:
     return index % count
 
 
-def _real(array: NDArray, file: Path) -> NDArray[np.float64]:
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"{file}: moments must be real numbers, got an array of {array.dtype}")
-    return array.astype(np.float64)
+def _refuse_type(dtype: np.dtype, file: Path, what: str = "moments") -> None:
+    if dtype.kind not in "fiu":
+        raise ValueError(f"{file}: {what} must be real numbers, got an array of {dtype}")
+
+
+def _refuse_shape(shape: tuple[int, ...], sizes: tuple[int, ...], file: Path) -> None:
+    if tuple(shape) != (*sizes, 3):
+        raise ValueError(
+            f"{file}: expected moments of shape {(*sizes, 3)}, got {tuple(shape)}; set the lattice's shape to the "
+            "file's"
+        )
 
 
 def _unit_moments(m: NDArray[np.float64], sizes: tuple[int, ...], file: Path) -> NDArray[np.float64]:
-    if m.shape != (*sizes, 3):
-        raise ValueError(
-            f"{file}: expected moments of shape {(*sizes, 3)}, got {m.shape}; set the lattice's shape to the file's"
-        )
+    _refuse_shape(m.shape, sizes, file)
     lengths = np.array([math.hypot(*v) for v in m.reshape(-1, 3)]).reshape(sizes)  # never overflows, as squares may
     vacant = lengths == 0.0
     wrong = ~(vacant | (np.abs(lengths - 1.0) <= LENGTH_TOLERANCE))  # True for NaN and infinity

@@ -6,14 +6,19 @@ a caller's buffer from C without bounds, and the other one (`discretisedfield`) 
 Source: OOMMF User's Guide, "The OVF 2.0 format".
 """
 
+import mmap
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 # Kind of data -> (little-endian type, the check value that must precede the data)
 BINARY = {"binary 4": ("<f4", 1234567.0), "binary 8": ("<f8", 123456789012345.0)}
+_LONGEST_HEADER = 1 << 22  # bytes of all headers together
+_LONGEST_NUMBER = 64  # characters of a number in text, the space beside it included
 
 
 def read_ovf(path: str | os.PathLike[str]) -> list[NDArray[np.float64]]:
@@ -21,24 +26,73 @@ def read_ovf(path: str | os.PathLike[str]) -> list[NDArray[np.float64]]:
 
     Raises ValueError, naming the path and what is wrong, for a file that is not OVF 2.0, is cut short or is damaged.
     """
+    with segments(path) as found:
+        return [segment.values() for segment in found]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment of an open file, whose numbers are not read yet.  shape: (xnodes, ynodes, znodes, valuedim)."""
+
+    path: str | os.PathLike[str]
+    content: mmap.mmap | bytes
+    shape: tuple[int, int, int, int]
+    kind: str
+    start: int
+    end: int
+
+    def values(self) -> NDArray[np.float64]:
+        """Its numbers, of its shape.  Raises ValueError as `read_ovf` does."""
+        nx, ny, nz, components = self.shape
+        count = nx * ny * nz * components
+        if self.kind == "text":
+            try:
+                values = np.array(self.content[self.start : self.end].split(), dtype=np.float64)
+            except ValueError as error:
+                raise _damaged(self.path, error) from None
+            if values.size != count:
+                raise _damaged(self.path, f"the header promises {count} values, the data hold {values.size}")
+        else:
+            values = np.frombuffer(self.content, BINARY[self.kind][0], count + 1, self.start)[1:].astype(np.float64)
+        # x runs fastest in the file
+        return values.reshape(nz, ny, nx, components).transpose(2, 1, 0, 3)
+
+
+def _count(content: mmap.mmap, start: int, room: int) -> str:
+    """How many values of text there are, at least."""
+    held = len(content[start : start + min(room, _LONGEST_HEADER)].partition(b"#")[0].split())
+    return f"{held}" if room <= _LONGEST_HEADER else f"{held} or more"
+
+
+@contextmanager
+def segments(path: str | os.PathLike[str]) -> Iterator[list[Segment]]:
+    """The segments of the file while it is open; only headers are read.  Raises ValueError as `read_ovf` does."""
     with open(path, "rb") as file:
-        content = file.read()
-    first = content[:200].split(b"\n", 1)[0].decode("latin-1").strip()
-    if first.strip("# ").lower() != "oommf ovf 2.0":
-        raise ValueError(f"{path}: only OVF 2.0 is read, whose first line is '# OOMMF OVF 2.0', got {first[:60]!r}")
-    try:
-        return list(_segments(content))
-    except (KeyError, ValueError) as error:
-        problem = f"the header lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path}: damaged OVF file: {problem}") from None
+        first = file.read(200).split(b"\n", 1)[0].decode("latin-1").strip()
+        if first.strip("# ").lower() != "oommf ovf 2.0":
+            raise ValueError(f"{path}: only OVF 2.0 is read, whose first line is '# OOMMF OVF 2.0', got {first[:60]!r}")
+        # Not read into memory: a file may be larger than that.
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            try:
+                found = list(_segments(path, content))
+            except (KeyError, ValueError) as error:
+                problem = f"the header lacks {error}" if isinstance(error, KeyError) else str(error)
+                raise _damaged(path, problem) from None
+            yield found
 
 
-def _segments(content: bytes) -> Iterator[NDArray[np.float64]]:
+def _damaged(path: str | os.PathLike[str], problem: object) -> ValueError:
+    return ValueError(f"{path}: damaged OVF file: {problem}")
+
+
+def _segments(path: str | os.PathLike[str], content: mmap.mmap) -> Iterator[Segment]:
     header: dict[str, str] = {}
-    position = 0
+    position, of_data = 0, 0
     expected, found = 1, 0
     while position < len(content):
         line, position = _line(content, position)
+        if position - of_data > _LONGEST_HEADER:
+            raise ValueError(f"its headers are longer than {_LONGEST_HEADER} bytes")
         # "##" starts a comment, which may also follow a value
         key, _, value = line.removeprefix("#").partition("##")[0].partition(":")
         key, value = key.strip().lower(), value.strip()
@@ -47,47 +101,52 @@ def _segments(content: bytes) -> Iterator[NDArray[np.float64]]:
         elif key == "begin" and value.lower() == "header":
             header = {}
         elif key == "begin" and value.lower().startswith("data"):
-            data, position = _data(content, position, value.lower().removeprefix("data").strip(), header)
+            segment = _segment(path, content, position, value.lower().removeprefix("data").strip(), header)
+            of_data += segment.end - position
+            position = segment.end
             found += 1
-            yield data
+            yield segment
         elif value:
             header[key] = value
     if found < max(expected, 1):
         raise ValueError(f"it should hold {max(expected, 1)} segments of data but ends after {found}")
 
 
-def _line(content: bytes, position: int) -> tuple[str, int]:
-    end = content.find(b"\n", position)
-    end = len(content) if end < 0 else end
+def _line(content: mmap.mmap, position: int) -> tuple[str, int]:
+    end = content.find(b"\n", position, position + _LONGEST_HEADER)
+    end = min(len(content), position + _LONGEST_HEADER) if end < 0 else end
     return content[position:end].decode("latin-1").strip(), end + 1
 
 
-def _data(content: bytes, start: int, kind: str, header: dict[str, str]) -> tuple[NDArray[np.float64], int]:
-    """The data block that starts at byte `start`, and the byte after it."""
+def _segment(
+    path: str | os.PathLike[str], content: mmap.mmap, start: int, kind: str, header: dict[str, str]
+) -> Segment:
+    """The block of data that starts at byte `start`, as far as its header and its length tell."""
     if header["meshtype"].lower() != "rectangular":
         raise ValueError(f"meshtype must be rectangular, got {header['meshtype']!r}")
-    nodes = [int(header[f"{axis}nodes"]) for axis in "xyz"]
+    nx, ny, nz = (int(header[f"{axis}nodes"]) for axis in "xyz")
     components = int(header["valuedim"])
-    if min(*nodes, components) < 1:
-        raise ValueError(f"nodes and valuedim must be positive, got {nodes} and {components}")
-    count = nodes[0] * nodes[1] * nodes[2] * components
+    if min(nx, ny, nz, components) < 1:
+        raise ValueError(f"nodes and valuedim must be positive, got {[nx, ny, nz]} and {components}")
+    count = nx * ny * nz * components
     if kind == "text":
-        end = content.find(b"#", start)
-        end = len(content) if end < 0 else end
-        values = np.array(content[start:end].split(), dtype=np.float64)
-        if values.size != count:
-            raise ValueError(f"the header promises {count} values, the data hold {values.size}")
+        room = len(content) - start
+        most = min(room, _LONGEST_NUMBER * (count + 1)) if 2 * count - 1 <= room else 0
+        end = content.find(b"#", start, start + most)
+        if end < 0 and 0 < most < room:
+            raise ValueError(f"the header promises {count} values, the data are longer than {most} bytes")
+        end = start + most if end < 0 else end
+        if end - start < 2 * count - 1:
+            raise ValueError(f"the header promises {count} values, the data hold {_count(content, start, room)}")
     elif kind in BINARY:
         dtype, check = BINARY[kind]
         size = np.dtype(dtype).itemsize
         end = start + (count + 1) * size
         if end > len(content):
             raise ValueError(f"the header promises {count} values, the data hold {(len(content) - start) // size - 1}")
-        block = np.frombuffer(content, dtype, count + 1, start)
-        if block[0] != check:
-            raise ValueError(f"the check value of {kind} data must be {check:.0f}, got {float(block[0])!r}")
-        values = block[1:].astype(np.float64)
+        found = float(np.frombuffer(content[start : start + size], dtype)[0])
+        if found != check:
+            raise ValueError(f"the check value of {kind} data must be {check:.0f}, got {found!r}")
     else:
         raise ValueError(f"data must be text, binary 4 or binary 8, got {kind!r}")
-    # x runs fastest in the file
-    return values.reshape(nodes[2], nodes[1], nodes[0], components).transpose(2, 1, 0, 3), end
+    return Segment(path, content, (nx, ny, nz, components), kind, start, end)

@@ -13,8 +13,11 @@ import contextlib
 import hashlib
 import io
 import json
+import operator
 import os
+import stat
 import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +114,10 @@ def load_newest(run_path: str | Path) -> tuple[State, dict[str, Any]]:
     notes: list[str] = []
     for path in checkpoint_paths(run_path):
         try:
+            mode = os.stat(path).st_mode
+            if not stat.S_ISREG(mode):  # reading a pipe or a device may never end
+                notes.append(f"{path}: is not a file")
+                continue
             data = path.read_bytes()
         except FileNotFoundError:
             continue
@@ -154,20 +161,35 @@ def _decode(data: bytes) -> tuple[State, dict[str, Any]]:
     end = start + _LENGTH.unpack(data[len(_MAGIC) : start])[0]
     if hashlib.sha256(data[:end]).digest() != data[end : end + _SHA]:
         raise _Damaged("its header is damaged (checksum)")
-    header = json.loads(data[start:end])
+    try:
+        header = json.loads(data[start:end])
+        return _state(header, data[end + _SHA :]), header
+    except (KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, RecursionError) as error:
+        # With a checksum that holds: not damaged, but not ours.
+        raise _Damaged(f"is not a checkpoint of llgnegf ({type(error).__name__}: {error})") from None
+
+
+def _state(header: dict[str, Any], payload: bytes) -> State:
+    """The state in a checkpoint whose header is sound.  Raises _Damaged, or what a header from elsewhere ends in."""
     if header["format_version"] not in READABLE:
         readable = " and ".join(map(str, READABLE))
         raise _Damaged(f"has format {header['format_version']}; this version of llgnegf reads {readable}")
-    payload = data[end + _SHA :]
     if len(payload) != header["payload_bytes"]:
         raise _Damaged(f"holds {len(payload)} bytes of data instead of {header['payload_bytes']}")
     if hashlib.sha256(payload).hexdigest() != header["payload_sha256"]:
         raise _Damaged("its data are damaged (checksum)")
+    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+        if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+            raise ValueError("its data are compressed")  # to any size
     with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
         state = State(
-            step=header["step"],
+            step=operator.index(header["step"]),
             moment=arrays["moment"],
-            solves=header["solves"],
+            solves=operator.index(header["solves"]),
             extra={name.removeprefix("extra/"): arrays[name] for name in arrays if name.startswith("extra/")},
         )
-    return state, header
+    if state.moment.dtype != np.float64 or state.step < 0 or operator.index(header["frames_written"]) < 0:
+        raise ValueError(f"step {state.step}, moments {state.moment.dtype}")
+    if not isinstance(header["deck"], str):
+        raise TypeError(f"its deck is {type(header['deck']).__name__}")
+    return state

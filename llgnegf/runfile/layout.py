@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,13 +20,18 @@ from numpy.typing import NDArray
 
 from llgnegf.runfile.disk import take_name, temporary_name
 from llgnegf.runfile.provenance import versions
+from llgnegf.runfile.seal import BLOCK, index_block, places, seal
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
 
 FORMAT = "llgnegf run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE = (1, 2)  # version 1 has neither a seal nor checksums of single variables
 TIME, CRC = "time", "frame_crc"
+# (time, variable): CRC-32 of each variable in each frame, so that one can be checked without reading all others.
+CRCS, COLUMN = "variable_crc", "variable"
+NOT_VARIABLES = (CRC, CRCS, COLUMN)
 INTEGERS = ("step", "solves")  # int64; everything else is float64
 # Bytes of a chunk.  HDF5 spends some 50 bytes of index and some microseconds of reading on each, so that one chunk for
 # each number would cost more than the number; large chunks leave much room unused at the end of a short run.
@@ -89,7 +93,7 @@ def scales_of(
             )
         if len(set(layout.dims)) < len(layout.dims):  # which xarray does not take
             raise ValueError(f"{name}: dimensions {layout.dims} must differ from each other; allowed: another name")
-        if name in (TIME, CRC, *known):
+        if name in (TIME, *NOT_VARIABLES, *known):
             raise ValueError(f"{name}: is the name of a dimension or of a checksum; allowed: another name")
     return {dim: _scale(values) for dim, values in known.items() if dim in used}
 
@@ -109,7 +113,8 @@ def create(
 ) -> None:
     """The file, complete but for its frames; it takes its name only when all of it is on the disk."""
     temporary = temporary_name(path)
-    file = h5py.File(temporary, "w", track_order=True, **OPEN)
+    indices = index_block(n_frames * (len(variables) + 3))
+    file = h5py.File(temporary, "w", track_order=True, userblock_size=BLOCK, meta_block_size=indices, **OPEN)
     try:
         set_attributes(file, attrs)
         time = _dataset(file, TIME, (n_frames,), "<f8", np.nan)
@@ -131,7 +136,15 @@ def create(
         crc = _dataset(file, CRC, (n_frames,), "<u4", 0)
         crc.dims[0].attach_scale(time)
         crc.attrs.update({"units": "1", "long_name": "CRC-32 of the frame's time and variables, in file order"})
+        names = variables_in(file)
+        file.create_dataset(COLUMN, data=_scale(names)).make_scale(COLUMN)
+        crcs = _dataset(file, CRCS, (n_frames, len(names)), "<u4", 0)
+        for axis, dim in enumerate((TIME, COLUMN)):
+            crcs.dims[axis].attach_scale(file[dim])
+        crcs.attrs.update({"units": "1", "long_name": "CRC-32 of each variable in the frame; 0 where it is not in it"})
+        frames = places(frames_in(file))
         file.close()  # HDF5 settles its indices only now
+        seal(temporary, FORMAT_VERSION, frames)
         take_name(temporary, path)
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell
@@ -163,7 +176,12 @@ def _frames_per_chunk(frame_bytes: int, n_frames: int) -> int:
 
 def variables_in(file: h5py.File) -> list[str]:
     """Names of the variables, in the order of the file, `time` first; not those of dimensions and checksums."""
-    return [name for name in file if name == TIME or (_scales_on(file[name], 0) and name != CRC)]
+    return [name for name in file if name == TIME or (name not in NOT_VARIABLES and _scales_on(file[name], 0))]
+
+
+def frames_in(file: h5py.File) -> list[h5py.Dataset]:
+    """The datasets that are written frame by frame, or with the first frame."""
+    return [file[name] for name in (*variables_in(file), CRC, CRCS) if name in file]
 
 
 def is_per_frame(dataset: h5py.Dataset) -> bool:
@@ -180,14 +198,6 @@ def dims_of(dataset: h5py.Dataset) -> tuple[str, ...]:
 def _scales_on(dataset: h5py.Dataset, axis: int) -> list[str]:
     """Names of the dimension scales attached to an axis."""
     return [as_text(scale.name).lstrip("/") for scale in dataset.dims[axis].values()] if dataset.ndim else []
-
-
-def crc_of(time: float, arrays: Any) -> int:
-    """Checksum of a frame: its time and its variables, in file order."""
-    value = zlib.crc32(np.float64(time).astype("<f8").tobytes())
-    for array in arrays:
-        value = zlib.crc32(array.tobytes(), value)
-    return value
 
 
 def set_attributes(file: h5py.File, attrs: Mapping[str, Any]) -> None:

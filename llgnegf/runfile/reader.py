@@ -1,65 +1,34 @@
-"""Reading a run file, also while another process writes it."""
+"""Reading a run file, also while another process writes it.
+
+Every number is held against its checksum before it is returned; `frames.py` does that, and knows both formats.
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.errors import FileError, LLGNEGFError
-from llgnegf.runfile.arraylike import ReadOnlyArray
-from llgnegf.runfile.checksums import checksums
-from llgnegf.runfile.disk import disk_errors
-from llgnegf.runfile.layout import (
-    CRC,
-    FORMAT,
-    FORMAT_VERSION,
-    TIME,
-    as_plain,
-    as_text,
-    crc_of,
-    dims_of,
-    is_per_frame,
-    variables_in,
-)
+from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.runfile.frames import Frames
+from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, TIME, as_plain, as_text
+from llgnegf.runfile.lazy import LazyArray
+from llgnegf.runfile.sound import hdf5_errors, open_sound, refuse_foreign, refuse_format
 
 if TYPE_CHECKING:
+    import h5py
     import xarray
 
     from llgnegf.deck import Deck
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+class MissingVariable(FileError, KeyError):
+    """A run file has no variable of this name."""
 
-class LazyArray(ReadOnlyArray):
-    """A variable of a run; use it like an array of NumPy, only the frames that are asked for are read.
-
-    dims, shape: names and lengths of its dimensions.  Its first dimension is the complete frames, `time`, unless it was
-    written once for all of them, with the first frame; before that frame its values are NaN.  unit, long_name: texts.
-    """
-
-    def __init__(self, dataset: h5py.Dataset, n_frames: int):
-        self._dataset = dataset
-        self.dims = dims_of(dataset)
-        self.per_frame = TIME in self.dims
-        self.shape = (n_frames, *dataset.shape[1:]) if self.per_frame else dataset.shape
-        self.dtype = dataset.dtype
-        self.unit = as_text(dataset.attrs.get("units", "1"))
-        self.long_name = as_text(dataset.attrs.get("long_name", ""))
-
-    def _name(self) -> str:
-        return as_text(self._dataset.name).lstrip("/") if self._dataset else "closed"
-
-    def _read(self, first: int, last: int) -> NDArray[Any]:
-        values: NDArray[Any] = self._dataset[first:last] if self.per_frame else np.asarray(self._dataset[()])
-        return values
-
-    def __repr__(self) -> str:
-        sizes = ", ".join(f"{dim}: {size}" for dim, size in zip(self.dims, self.shape, strict=True))
-        return f"<{self._name()} ({sizes}) {self.dtype}, {self.unit}>"
+    __str__ = Exception.__str__  # a KeyError puts its message in quotes
 
 
 class Run:
@@ -68,13 +37,24 @@ class Run:
     def __init__(self, path: Path, file: h5py.File):
         self.path = path
         self._file = file
-        time = file[TIME][()]
-        unwritten = np.flatnonzero(np.isnan(time))
-        self.n_frames: int = int(unwritten[0]) if len(unwritten) else len(time)
-        self.times: NDArray[np.float64] = time[: self.n_frames]
-        self.names: list[str] = variables_in(file)
+        self._frames = Frames(path, file)
+        self.n_frames: int = self._frames.n_frames
+        self.names: list[str] = list(self._frames.stored)
         self.attrs: dict[str, Any] = {key: as_plain(value) for key, value in file.attrs.items()}
-        self._arrays = {name: LazyArray(file[name], self.n_frames) for name in self.names}
+        if not isinstance(self.attrs.get("deck"), str):
+            raise FileError(f"{path}: lacks the attribute 'deck', the text of its deck: not a run file of llgnegf")
+        self._arrays = {name: LazyArray(self._frames, stored) for name, stored in self._frames.stored.items()}
+        self.coordinates: list[str] = [name for name in file if name not in self.names and name not in NOT_VARIABLES]
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Time of each frame, hbar/energy.  DamagedFrames where one is not as it was written."""
+        return self._frames.times
+
+    @property
+    def stored_times(self) -> NDArray[np.float64]:
+        """Times as they are in the file, damaged ones as well: for whoever asks `frames_ok` which of them are not."""
+        return self._frames.as_stored
 
     @property
     def deck_text(self) -> str:
@@ -83,11 +63,24 @@ class Run:
 
     @property
     def deck(self) -> Deck:
-        """The deck as run; a relative path in it counts from the folder of the original deck if that is known."""
+        """The deck as run; a relative path in it counts from the folder of the original deck if that is known.
+
+        Raises FileError where this version cannot read it.
+        """
         from llgnegf.deck import parse_deck
 
-        folder = self.attrs.get("deck_folder", str(self.path.parent))
-        return parse_deck(self.deck_text, folder=folder, name=self.attrs.get("deck_name", self.path.stem))
+        folder, name = self.attrs.get("deck_folder", self.path.parent), self.attrs.get("deck_name", self.path.stem)
+        try:
+            deck = parse_deck(self.deck_text, folder=str(folder), name=str(name))
+        except (DeckError, ValueError) as error:
+            raise FileError(f"{self.path}: the deck in it (attribute 'deck') cannot be read: {error}") from None
+        shape = tuple(len(self._file[axis]) for axis in "xy" if axis in self.coordinates)
+        if shape and shape != tuple(deck.lattice.shape)[: len(shape)]:
+            raise FileError(
+                f"{self.path}: its lattice is {shape}, but that of the deck in it is {tuple(deck.lattice.shape)}: not "
+                "a run file of llgnegf"
+            )
+        return deck
 
     def frame_ok(self, index: int) -> bool:
         """Whether the bytes of a frame are those that were written (CRC-32).
@@ -96,46 +89,41 @@ class Run:
         Raises IndexError where there is no such frame, FileError where it cannot be read.
         """
         i = range(self.n_frames)[index]
-        with disk_errors(self.path, f"read frame {i}"):
-            stored = []
-            for name in self.names:
-                if name != TIME and (i == 0 or is_per_frame(self._file[name])):
-                    dataset = self._file[name]
-                    stored.append(np.ascontiguousarray(dataset[i] if is_per_frame(dataset) else dataset[()]))
-            return crc_of(float(self.times[i]), stored) == self.stored_crc(i)
+        return bool(self._frames.ok(i, i + 1)[0])
 
     def frames_ok(self, start: int = 0, stop: int | None = None) -> NDArray[np.bool_]:
         """`frame_ok` of the frames start, ..., stop - 1 (default: to the last one), (stop - start,), fast for many."""
         stop = self.n_frames if stop is None else min(stop, self.n_frames)
-        start = min(start, stop)
-        first = [self.frame_ok(0)] if start == 0 < stop else []  # with it comes what is written once
-        with disk_errors(self.path, "read the frames"):
-            names = [name for name in self.names if name != TIME and self._arrays[name].per_frame]
-            later = start + len(first)
-            found = checksums(self._file, names, self.times, later, stop)
-            return np.concatenate([np.array(first, bool), found == self.stored_crcs(later, stop)])
+        if (start, stop) == (0, self.n_frames):
+            return self._all_ok
+        return self._frames.ok(min(start, stop), stop)
+
+    @cached_property
+    def _all_ok(self) -> NDArray[np.bool_]:
+        return self._frames.ok(0, self.n_frames)
 
     def to_xarray(self) -> xarray.Dataset:
-        """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use."""
+        """The complete frames as a lazy xarray.Dataset, which opens the file for itself: close it after use.
+
+        Raises DamagedFrames, also later, where values are read that are not as they were written.
+        """
         try:
-            import h5netcdf  # noqa: F401  xarray would say less clearly that it is missing
-            import xarray
+            import xarray  # noqa: F401  first: its absence is told by its name
+
+            from llgnegf.runfile.as_xarray import dataset_of
         except ImportError as error:
             raise LLGNEGFError(
                 f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
             ) from None
-        # By its path, not by an open file: pickled, the dataset opens it again.
-        path = str(self.path)
+        run = open_run(self.path)
         try:
-            data = xarray.open_dataset(path, engine="h5netcdf")
-        except OSError:  # as in open_run
-            data = xarray.open_dataset(path, engine="h5netcdf", driver_kwds={"locking": False})
-        close = data._close
-        data = data.isel(time=slice(0, self.n_frames)).drop_vars(CRC)
-        labels = {name: data[name].astype(str) for name in data.coords if data[name].dtype.kind == "S"}
-        result = data.assign_coords(labels)
-        result.set_close(close)
-        return result
+            coordinates = {dim: run[dim] for dim in run.coordinates}
+            return dataset_of(
+                self.path.absolute(), run._arrays, coordinates, run.attrs, self.n_frames, run.close, open_run
+            )
+        except BaseException:
+            run.close()
+            raise
 
     def __reduce__(self) -> Any:
         """Copied or pickled, a run opens its file again."""
@@ -146,18 +134,19 @@ class Run:
         self._file.close()
 
     def __getitem__(self, name: str) -> Any:
-        """A variable, or the values of a coordinate (x, y, component, lead)."""
+        """A variable, or the values of a coordinate (x, y, component, lead).  Others: MissingVariable, a KeyError."""
         if name in self._arrays:
             return self._arrays[name]
-        if name in self._file and name != CRC:
-            values = self._file[name][()]
-            return values.astype(str) if values.dtype.kind == "S" else values
+        if name in self.coordinates:
+            with hdf5_errors(self.path, f"read {name}"):
+                values = self._file[name][()]
+                return values.astype(str) if values.dtype.kind == "S" else values
         if name == "spin_geometric" and "spin_sea" in self._arrays:
-            raise KeyError(
+            raise MissingVariable(
                 "spin_geometric: exists for motion.kind = 'precession' only; any other motion splits into spin_sea "
                 "(which holds the geometric part) and spin_surface"
             )
-        raise KeyError(f"{name}: not in this run; it has {', '.join(self.names)}")
+        raise MissingVariable(f"{self.path}: {name}: not in this run; it has {', '.join(self.names)}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -180,46 +169,39 @@ class Run:
         self.close()
 
     def __repr__(self) -> str:
-        until = f" until t = {self.times[-1]:.6g}" if self.n_frames else ""
+        until = f" until t = {self._frames.as_stored[-1]:.6g}" if self.n_frames else ""
         return f"<Run {self.path}: {self.n_frames} frames{until}; {', '.join(self.names)}>"
 
     def stored_crcs(self, start: int = 0, stop: int | None = None) -> NDArray[np.uint32]:
         """The checksums that were written with the frames start, ..., stop - 1 (default: to the last one)."""
-        return np.asarray(self._file[CRC][start : self.n_frames if stop is None else stop])
+        return self._frames.crcs(start, self.n_frames if stop is None else stop)
 
     def stored_crc(self, i: int) -> int:
         """The checksum that was written with frame i."""
-        return int(self._file[CRC][i])
+        return int(self._frames.crcs(i, i + 1)[0])
 
 
-def open_run(path: str | Path) -> Run:
-    """Opens a run file for reading, also while another process writes it.  Raises FileError."""
+def open_run(path: str | Path, check: bool = True) -> Run:
+    """Opens a run file for reading, also while another process writes it.
+
+    check: False also opens a file whose names, attributes or indices are damaged, as far as HDF5 can, which may then
+    return wrong numbers or never return; the frames still are held against their checksums.
+
+    Raises FileError where the file is not one of llgnegf or is damaged.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path}: is a folder, not a run file" if path.is_dir() else f"{path}: no such file")
-    with disk_errors(path, "read the run file"), open(path, "rb") as raw:
-        signature = raw.read(len(_SIGNATURE))
-    if signature != _SIGNATURE:
-        raise FileError(f"{path}: not a run file of llgnegf (not HDF5), or its first bytes are damaged")
-    with disk_errors(path, "open the run file"):
-        try:
-            file = h5py.File(path, "r", rdcc_nbytes=0)
-        except OSError:  # held by a writer of this process, or by a stranger's lock: reading does no harm
-            file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
+    file = open_sound(path, check)
     try:
-        if as_text(file.attrs.get("format", "")) != FORMAT or TIME not in file:
-            raise FileError(f"{path}: an HDF5 file, but not a run file of llgnegf")
-        version = int(file.attrs["format_version"])
-        if version != FORMAT_VERSION:
-            raise FileError(
-                f"{path}: has format {version}; this version of llgnegf reads {FORMAT_VERSION}: "
-                f"it was written by llgnegf {as_text(file.attrs.get('llgnegf_version', '?'))}, which can read it"
-            )
-        with disk_errors(path, "read the run file"):
+        with hdf5_errors(path, "read the run file"):
+            for name in file:
+                refuse_foreign(file, name, path)
+            if as_text(file.attrs.get("format", "")) != FORMAT or TIME not in file:
+                raise FileError(f"{path}: an HDF5 file, but not a run file of llgnegf")
+            if "format_version" not in file.attrs:
+                raise FileError(f"{path}: lacks the attribute 'format_version': not a run file of llgnegf")
+            writer = as_text(file.attrs.get("llgnegf_version", "?"))
+            refuse_format(path, as_plain(file.attrs["format_version"]), writer)
             return Run(path, file)
-    except (KeyError, ValueError, TypeError) as error:
-        file.close()
-        raise FileError(f"{path}: the run file is damaged: {error}") from None
     except BaseException:
         file.close()
         raise

@@ -10,7 +10,7 @@ class Survivors:
 
     def __init__(self, run: Run, start: int) -> None:
         self.start, self.stop = start, run.n_frames
-        self._times = run.times[start:].copy()
+        self._times = run.stored_times[start:].copy()
         self._crcs = run.stored_crcs(start)
         self._sound = run.frames_ok(start)
 

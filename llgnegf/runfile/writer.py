@@ -23,16 +23,19 @@ from numpy.typing import NDArray
 from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
 from llgnegf.runfile.columns import Column, put
+from llgnegf.runfile.crc import crc_of, crc_of_array
 from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, refuse_special, take_name, temporary_name
 from llgnegf.runfile.layout import (
     CRC,
+    CRCS,
+    FORMAT_VERSION,
     OPEN,
     TIME,
     Layout,
     as_text,
     attributes,
-    crc_of,
     create,
+    frames_in,
     is_per_frame,
     scales_of,
     set_attributes,
@@ -41,6 +44,7 @@ from llgnegf.runfile.layout import (
 )
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
+from llgnegf.runfile.seal import index_block, places, seal
 from llgnegf.runfile.survivors import Survivors
 
 if TYPE_CHECKING:
@@ -178,10 +182,14 @@ class Writer:
         if i >= self._room:
             self._grow(i + 1)
             wanted = self._columns if i == 0 else self._columns_later
+        crcs = [crc_of_array(np.array(time, "<f8"))]
+        crcs += [crc_of_array(arrays[name]) if name in arrays else 0 for name in self._columns]
         with disk_errors(self.path, f"write frame {i}"):
             for name, array in arrays.items():
                 column = wanted[name]
                 put(column, i if column.per_frame else None, array)
+            if self._crcs is not None:
+                put(self._crcs, i, np.array(crcs, "<u4"))
             put(self._crc, i, np.array(crc, "<u4"))
             put(self._time, i, np.array(time, "<f8"))
         self.n_frames = self._there = i + 1
@@ -233,6 +241,7 @@ class Writer:
         room = self._room
         if n_frames > room:
             frame = sum(_bytes_of(column) for column in (*self._columns_later.values(), self._time, self._crc))
+            frame += 0 if self._crcs is None else _bytes_of(self._crcs)
             room = max(room, _room_to_take(self.path, n_frames, frame, 0))
         if room > self._room or changed:
             self._resize(room, changed)
@@ -270,6 +279,7 @@ class Writer:
     def _attach(self, file: h5py.File) -> None:
         self._file: h5py.File = file
         self._time, self._crc = Column(file[TIME]), Column(file[CRC])
+        self._crcs = Column(file[CRCS]) if CRCS in file else None  # not in a file of format 1
         # What a frame gives: the first frame, and those after it.
         self._columns = {name: Column(file[name], is_per_frame(file[name])) for name in variables_in(file)[1:]}
         self._columns_later = {name: column for name, column in self._columns.items() if column.per_frame}
@@ -296,11 +306,17 @@ class Writer:
             self._file.flush()
             try:
                 shutil.copyfile(self.path, temporary)
-                with h5py.File(temporary, "r+", **OPEN) as file:
+                chunks = [data.chunks[0] for data in frames_in(self._file) if is_per_frame(data)]
+                indices = index_block(sum(-(-n_frames // frames) for frames in chunks))
+                with h5py.File(temporary, "r+", meta_block_size=indices, **OPEN) as file:
                     if n_frames != self._room:
-                        for name in (TIME, *self._columns_later, CRC):
-                            file[name].resize(n_frames, axis=0)
+                        for dataset in frames_in(file):
+                            if is_per_frame(dataset):
+                                dataset.resize(n_frames, axis=0)
                     set_attributes(file, attrs or {})
+                    frames = places(frames_in(file))
+                if self._crcs is not None:
+                    seal(temporary, FORMAT_VERSION, frames)
                 self._file.close()  # not every system replaces a file that is open
                 try:
                     take_name(temporary, self.path)
@@ -328,9 +344,9 @@ def _refuse_overwriting(path: Path, overwrite: bool) -> None:
 
 
 def _sizes(scales: Mapping[str, NDArray[Any]], variables: Mapping[str, Layout]) -> tuple[int, int]:
-    """Bytes of a frame, time and checksum included, and of what is written once."""
+    """Bytes of a frame, time and checksums included, and of what is written once."""
     sizes = {name: 8 * math.prod(len(scales[dim]) for dim in layout.inner) for name, layout in variables.items()}
-    frame = 12 + sum(size for name, size in sizes.items() if variables[name].per_frame)
+    frame = 16 + 4 * len(sizes) + sum(size for name, size in sizes.items() if variables[name].per_frame)
     return frame, sum(size for name, size in sizes.items() if not variables[name].per_frame)
 
 

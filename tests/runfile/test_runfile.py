@@ -16,6 +16,7 @@ import pytest
 
 from llgnegf.deck import load_deck
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
+from llgnegf.runfile import layout
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.checkpoint import checkpoint_paths
 from llgnegf.runfile.layout import Layout
@@ -205,9 +206,38 @@ def test_damaged_frames_are_noticed(path, deck):
         file["step"][2] += 1
     with open_run(path) as run:
         assert [run.frame_ok(i) for i in range(3)] == [True, False, False]
+        assert run.frames_ok().tolist() == [True, False, False]
+        assert run.frames_ok(1, 2).tolist() == [False]
         assert not run.frame_ok(-1)
         with pytest.raises(IndexError):
             run.frame_ok(3)
+        words = r"run\.h5: moment is damaged in frame 1: .*frames 0, 2 of it can be read"
+        for asked in (np.asarray, lambda moment: moment[:], lambda moment: moment[[0, 1, 2]][0], list):
+            with pytest.raises(FileError, match=words if asked is np.asarray else "damaged in frame 1"):
+                asked(run.moment)
+        # What was not asked for, and what is in the same frame, is there.
+        np.testing.assert_array_equal(run.moment[[0, 2]], [frame(0)["moment"], frame(2)["moment"]])
+        np.testing.assert_array_equal(run.potential[1], frame(1)["potential"])
+        np.testing.assert_array_equal(run["step"][:2], [0, 5])
+        assert run.times.tolist() == [0.0, 0.5, 1.0]
+        with run.to_xarray() as data:
+            np.testing.assert_array_equal(data.moment[2], frame(2)["moment"])
+            with pytest.raises(FileError, match=words):
+                _ = data.moment.values
+
+
+def test_a_damaged_time_does_not_hide_the_frame(path, deck):
+    write(path, deck, 4).close()
+    data, time = path.read_bytes(), np.float64(1.0).tobytes()
+    for broken in (np.float64(2.5).tobytes(), b"\x01\0\0\0\0\0\xf8\x7f", bytes(8)):  # the second is a NaN
+        path.write_bytes(data.replace(time, broken, 1))
+        with open_run(path) as run:
+            assert run.n_frames == 4
+            assert run.frames_ok().tolist() == [True, True, False, True]
+            with pytest.raises(FileError, match="time is damaged in frame 2"):
+                _ = run.times
+            np.testing.assert_array_equal(run.moment[2], frame(2)["moment"])
+            assert "4 frames" in repr(run)
 
 
 def test_truncate_and_append_again(path, deck):
@@ -293,6 +323,8 @@ def test_wrong_fields_are_refused(path, deck):
         ("a", ("x", "time"), "must be time alone, or some of x, component"),
         ("a", ("x", "x"), "must differ from each other"),
         ("frame_crc", ("time",), "is the name of a dimension or of a checksum"),
+        ("variable_crc", ("time",), "is the name of a dimension or of a checksum"),
+        ("variable", ("time",), "is the name of a dimension or of a checksum"),
         ("x", ("time",), "is the name of a dimension or of a checksum"),
     ]:
         with pytest.raises(ValueError, match=words):
@@ -473,7 +505,7 @@ def test_to_xarray(path, deck):
 
 def test_to_xarray_names_the_extra(path, deck, monkeypatch):
     write(path, deck, 1).close()
-    monkeypatch.setitem(sys.modules, "h5netcdf", None)
+    monkeypatch.setitem(sys.modules, "xarray", None)
     with open_run(path) as run, pytest.raises(LLGNEGFError, match=r'pip install "llgnegf\[xarray\]"'):
         run.to_xarray()
 
@@ -594,8 +626,14 @@ def test_files_that_are_no_runs(path, tmp_path, deck):
     refused(path, "an HDF5 file, but not a run file of llgnegf")
     write(path, deck, 2, overwrite=True).close()
     data = path.read_bytes()
-    with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = 99
-    refused(path, "has format 99; this version of llgnegf reads 1")
     path.write_bytes(data[: len(data) // 2])
-    refused(path, "cannot open the run file|damaged")
+    refused(path, rf"cut short, {len(data) // 2} of {len(data)} bytes are there")
+    os.truncate(path, 100)
+    refused(path, "damaged in its first 8192 bytes")
+
+
+def test_another_format_is_refused_by_its_number(path, deck, monkeypatch):
+    monkeypatch.setattr(layout, "FORMAT_VERSION", 99)
+    write(path, deck, 2).close()
+    with pytest.raises(FileError, match="has format 99; this version of llgnegf reads 1 and 2"):
+        open_run(path)

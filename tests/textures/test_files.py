@@ -188,7 +188,6 @@ def test_wrong_index(tmp_path, index, message):
         ("m.ovf", OVF_TEXT.replace("xnodes: 2", "xnodes: -2").encode(), r"must be positive, got \[-2, 3, 1\] and 3"),
         ("m.ovf", OVF_TEXT.replace("rectangular", "irregular").encode(), r"meshtype must be rectangular, got 'irreg"),
         ("m.ovf", OVF_TEXT.replace("0 0.6 -0.8\n", "").encode(), r"promises 18 values, the data hold 15"),
-        ("m.ovf", OVF_TEXT.replace("0.6", "a").encode(), r"m\.ovf: damaged OVF file: could not convert"),
         ("m.ovf", OVF_TEXT.replace("Data Text", "Data Binary 16").encode(), r"or binary 8, got 'binary 16'"),
         ("m.ovf", ovf_bytes(UP, "Binary 8")[:-60], r"promises 6 values, the data hold 3"),
         (
@@ -208,6 +207,12 @@ def test_wrong_files(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         from_file((2,), tmp_path / name)
+
+
+def test_letters_among_the_numbers_of_an_ovf_file(tmp_path):
+    (tmp_path / "m.ovf").write_text(OVF_TEXT.replace("0.6", "a"))
+    with pytest.raises(ValueError, match=r"m\.ovf: damaged OVF file: could not convert"):
+        from_file((2, 3), tmp_path / "m.ovf")
 
 
 @pytest.mark.parametrize("missing", ["time", "moment"])
