@@ -5,6 +5,7 @@ The doors, imported when first used:
     load_deck, deck_from     a deck, from TOML or from a dictionary (`Deck`)
     run, resume              run it into a run file, continue it
     open_run                 read a run file (`Run`)
+    accept_changes           read a run file again that another program has changed
     plot                     its picture
     Device, Lead             the open electronic system alone; more of it in `llgnegf.electrons`
     build_device             the electrons of a deck
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from llgnegf.deck import Deck, deck_from, load_deck
     from llgnegf.electrons import Device, Lead
     from llgnegf.plots import plot
+    from llgnegf.runfile.accept import accept_changes
     from llgnegf.runfile.reader import Run, open_run
     from llgnegf.simulation import resume, run
 
@@ -36,6 +38,7 @@ __all__ = [
     "Lead",
     "Run",
     "__version__",
+    "accept_changes",
     "build_device",
     "deck_from",
     "electrons",
@@ -49,6 +52,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "accept_changes": "runfile.accept",
     "Deck": "deck",
     "deck_from": "deck",
     "load_deck": "deck",

@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from llgnegf.build import refuse_misfit
 from llgnegf.compare import NothingToCompare, compare
@@ -22,6 +21,9 @@ from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.errors import RunError
 from llgnegf.pictures import Figure, as_label, check_ending, drawing, save
 from llgnegf.runfile.reader import Run, open_run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},

@@ -11,6 +11,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,7 @@ def resume(
         deck, recorded = old.deck, old.attrs.get("user_field")
         committed, times, damage = old.n_frames, old.stored_times, _damaged_times(old)
         # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
+        names = old.names
         start = old["moment"][0] if committed and old.frame_ok(0) else None
         build.refuse_misfit(old)
     given = None if field is None else field_name(field)
@@ -161,6 +163,8 @@ def resume(
             "--overwrite"
         )
     parts = build.build(deck, field, start)
+    # A version that knew fewer variables may have begun the run.
+    parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in names))
     parts.stepper.solves = state.solves
     try:
         parts.stepper.restore(state.extra)

@@ -127,7 +127,7 @@ def test_every_prefix_of_the_writes_is_a_sound_file(tmp_path, monkeypatch):
     # A frame becomes visible with its last write alone: growing; then 1, 2 came again and changed nothing, and from 3
     # on all were given up, the last one first, before other ones took their place.
     kept = [n for n in seen if n]
-    assert seen[: len(seen) - len(kept)] == [0] * (len(FIELDS) + 2)
+    assert seen[: len(seen) - len(kept)] == [0] * (len(FIELDS) + 3)
     assert all(seen.count(n) >= len(FIELDS) + 2 for n in range(6))
     assert seen[unchanged : unchanged + 4] == [6, 5, 4, 3]
     assert min(seen[unchanged:]) == 3

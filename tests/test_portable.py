@@ -20,7 +20,7 @@ from llgnegf import load_deck, open_run, run
 from llgnegf.cli import main
 from llgnegf.electrons import threads
 from llgnegf.errors import RunWarning
-from llgnegf.interrupts import Interrupts
+from llgnegf.interrupts import STOPPING, Interrupts
 from tests.test_cli import ENVIRONMENT
 
 ELSEWHERE = """
@@ -183,4 +183,4 @@ def test_a_handler_that_cannot_be_given_back_is_left_alone(monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda number, handler: set_to.append((number, handler)))
     with pytest.warns(RunWarning, match="SIGTERM is handled by another program"), Interrupts(None).listening():
         pass
-    assert {number for number, _ in set_to} == {signal.SIGINT}
+    assert {number for number, _ in set_to} == {getattr(signal, name) for name in STOPPING} - {signal.SIGTERM}

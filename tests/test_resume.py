@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import build, open_run, resume, run, simulation
+from llgnegf import build, observables, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.dynamics.coupling import may_be_same_field
 from llgnegf.errors import DeckError, RunError, RunWarning
@@ -449,3 +449,14 @@ def test_a_title_with_a_nul_and_a_folder_that_is_no_utf8(tmp_path):
         with result.to_xarray() as data:
             assert data.sizes["time"] == result.n_frames
     resume(path, {"title": "c\0d"}).close()
+
+
+def test_a_run_begun_before_a_variable_was_known_goes_on_without_it(tmp_path, monkeypatch):
+    whole, path, one = tmp_path / "whole.h5", tmp_path / "run.h5", deck(CLASSICAL)
+    run(one, whole).close()
+    run(one, path, until=one.run.duration / 2).close()
+    later = observables.Variable("length", ("time",), "1", "sum", lambda deck: True, lambda instant: instant.m.sum())
+    monkeypatch.setattr(observables, "MOMENTS", [*observables.MOMENTS, later])
+    with resume(path) as result:
+        assert "length" not in result.names
+    assert_same(whole, path)

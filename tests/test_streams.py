@@ -55,7 +55,7 @@ def test_a_run_without_its_streams(folder, streams, told_in):
     run(deck(CLASSICAL), folder / "whole.h5").close()
     assert_same(folder / "whole.h5", folder / "mine.h5")
     # Nothing that a library prints may end up in the run file.
-    assert (folder / "mine.h5").read_bytes()[:4] == b"\x89HDF"
+    open_run(folder / "mine.h5").close()  # raises where another byte was written into it
 
 
 def test_what_libraries_print_never_gets_into_the_run_file(folder):

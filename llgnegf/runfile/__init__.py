@@ -9,5 +9,5 @@ reader.py      `Run` and `open_run`                 disk.py        disk trouble 
 frames.py      numbers against their checksums      lazy.py        `LazyArray`, one variable of a `Run`
 seal.py        all but the frames against a digest  sound.py       HDF5 files that may come from anywhere
 crc.py         CRC-32 of many rows at once          as_xarray.py   `Run.to_xarray`
-lock.py        one writer at a time
+lock.py        one writer at a time                 accept.py      files that a user changed on purpose
 """

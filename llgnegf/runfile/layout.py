@@ -113,7 +113,8 @@ def create(
 ) -> None:
     """The file, complete but for its frames; it takes its name only when all of it is on the disk."""
     temporary = temporary_name(path)
-    indices = index_block(n_frames * (len(variables) + 3))
+    frame_bytes = {name: 8 * math.prod(len(scales[dim]) for dim in layout.inner) for name, layout in variables.items()}
+    indices = index_block(sum(-(-n_frames // _frames_per_chunk(size, n_frames)) for size in frame_bytes.values()))
     file = h5py.File(temporary, "w", track_order=True, userblock_size=BLOCK, meta_block_size=indices, **OPEN)
     try:
         set_attributes(file, attrs)

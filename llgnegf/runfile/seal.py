@@ -33,8 +33,8 @@ _END = b"\n\n"
 _FLAGS = BLOCK + 20, BLOCK + 24  # of HDF5's superblock: whether a writer has the file open
 _PIECE = 1 << 20
 REMEDY = (
-    "restore the file from a copy or run its deck again. To read at your own risk what is left: "
-    "llgnegf.open_run(path, check=False)"
+    "restore the file from a copy or run its deck again. If you changed it on purpose: llgnegf.accept_changes(path). "
+    "To read at your own risk what is left: llgnegf.open_run(path, check=False)"
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 from llgnegf.deck import load_deck
 from llgnegf.errors import FileError
 from llgnegf.runfile import seal
+from llgnegf.runfile.accept import accept_changes
 from llgnegf.runfile.crc import crc_rows
 from llgnegf.runfile.layout import FORMAT_VERSION, frames_in
 from llgnegf.runfile.reader import open_run
@@ -123,3 +124,29 @@ def test_checksums_of_many_rows_are_those_of_zlib(n, shape, rng):
     assert crc_rows(values).tolist() == [zlib.crc32(row.tobytes()) for row in values]
     words = (values.astype("<i8") & 0xFFFF).astype("<u2")
     assert crc_rows(words).tolist() == [zlib.crc32(row.tobytes()) for row in words]
+
+
+def test_a_change_made_on_purpose_can_be_accepted(path, deck):
+    write(path, deck, 4).close()
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = "field ramp, second try"
+    with pytest.raises(FileError, match=r"changed by another program.*accept_changes\(path\)"):
+        open_run(path)
+    accept_changes(path)
+    with open_run(path) as run:
+        assert run.attrs["note"] == "field ramp, second try"
+        holds(path, 4)
+    with Writer.reopen(path, 4, 6) as writer:
+        writer.append(frame(4))
+    holds(path, 5)
+
+
+def test_a_changed_number_is_not_accepted(path, deck):
+    write(path, deck, 4).close()
+    with h5py.File(path, "r+") as file:
+        file["moment"][2, 0, 0] += 1e-9
+        file.attrs["note"] = "mine"
+    before = path.read_bytes()
+    with pytest.raises(FileError, match="frames 2 are not as they were written"):
+        accept_changes(path)
+    assert path.read_bytes() == before
