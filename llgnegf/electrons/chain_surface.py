@@ -261,11 +261,18 @@ class ChainSurface:
         bound = self._width_bound() if short else 0.0
         if bound >= device.temperature:
             return bound
-        energies = np.linspace(*self.window, _WIDTH_SAMPLES)
+        mu, kT, t = device.fermi_energy, device.temperature, device.hopping
+        # Beyond the window, levels contribute if a narrow width amplifies their response.
+        far = 2 * kT * np.log(max(t / kT, 1.0)) * np.array([-1.0, -0.5, 0.5, 1.0])
+        beyond = np.where(far < 0, self.window[0], self.window[1]) + far
+        beyond = beyond[(beyond > device.band[0]) & (beyond < device.band[1])]
+        energies = np.concatenate([np.linspace(*self.window, _WIDTH_SAMPLES), beyond])
         retarded = np.stack([sigma for sigma, _ in device.self_energy(energies)], axis=1)
-        widths = np.empty(_WIDTH_SAMPLES)
+        widths = np.empty(len(energies))
         smallest_widths(energies, self.blocks, device.hops, retarded, widths)
-        return float(widths.min())
+        response = np.exp(-abs(energies - mu) / kT) * t * t / (np.maximum(widths, 1e-300) * kT)
+        inside = np.arange(len(energies)) < _WIDTH_SAMPLES
+        return float(widths[inside | (response > 1e-2 * device.tolerance)].min())
 
     @cached_property
     def _are_levels_broad(self) -> bool:
@@ -345,6 +352,8 @@ class ChainSurface:
             if not (agree or is_long):
                 self.sweeps.known_states = self._sharp_states[0]
                 reduction = self._lost_states(even[0] + odd[0]) / max(self._lost_states(2 * even[0]), 1e-300)
+                # That of the response, if narrower levels cause it than those whose states are missing.
+                reduction = max(reduction, 2 * np.exp(-np.pi * self.narrowest / spacing))
                 agree = difference * reduction <= _REDUCED_SHARE * target
             if (agree or spacing == bound) and self._sees_all_states(even[0] + odd[0]):
                 rule = device.real_rule(energies, weights)
@@ -402,7 +411,7 @@ class ChainSurface:
         """
         device = self.device
         t, k = device.hopping, self._momentum(device.fermi_energy)
-        if not 0 < k < np.pi:
+        if not 0 < k < np.pi or (device.hops != t).any():
             return 0.0
         departure = self.window[1] - device.fermi_energy
         departure += abs(self.blocks - device.onsite * IDENTITY).sum(axis=2).max()

@@ -363,6 +363,7 @@ def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vector
     size = len(energies)
     limit = _CONVERGED * max(t, float(abs(system.h).max()))
     best: tuple[float, Vectors, Vectors, Vectors] | None = None
+    converged = False
     for _ in range(_MOST_PASSES):
         factors = system.factorized(complex(energies.mean()), open_modes)
         V, W = (_orthonormal(factors.solve(x, adjoint=adjoint)) for x, adjoint in ((V, False), (W, True)))
@@ -378,10 +379,15 @@ def _polished(system: OpenSystem, segment: Segment, energies: Vectors, V: Vector
             for e, r in zip(energies, right.T, strict=True)
         )
         stalls = best is not None and left_over > 0.5 * best[0]
-        if best is None or left_over < best[0]:
+        if best is None or left_over < max(best[0], limit):
             best = left_over, energies, right, left
-        if left_over < limit or (stalls and left_over < _STALLED * t):
+        is_narrow = float((-energies.imag).min()) < _NARROW * t
+        # The residual does not see small amplitudes at the ends, which decide narrow widths: one more pass.
+        if left_over < limit and (converged or not is_narrow):
             break
+        if (converged or stalls) and left_over < _STALLED * t:
+            break
+        converged = left_over < limit
         V, W = right, left
     assert best is not None
     left_over, energies, right, left = best

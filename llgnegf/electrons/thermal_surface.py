@@ -297,6 +297,8 @@ class ThermalSurface:
     poles: list[_Pole] = field(init=False)
     missed: float = field(init=False)
 
+    _may_cross: bool = field(init=False, default=True)
+    _circle_error: float = field(init=False, default=0.0)
     _known: dict[int, tuple[Vectors, Vectors]] = field(init=False, default_factory=dict)
     _at_poles: dict[int, tuple[Vectors, Vectors, Vectors]] = field(init=False, default_factory=dict)
 
@@ -304,11 +306,18 @@ class ThermalSurface:
         self.system = self.backend.open_system
         self.hopping = self.system.modes.hopping
         height = self._highest
+        allowed = min(1.0, self.size) * self.tolerance
         for _ in range(_ATTEMPTS):
             self._search(height)
-            self._lay_arcs(min(1.0, self.size) * self.tolerance)
+            self._lay_arcs(allowed)
+            if self._circle_error > 0.1 * allowed:
+                self._may_cross = False
+                self.__dict__.pop("_analytic_gate", None)
+                self._search(height)
+                self._lay_arcs(allowed)
             self.missed = float(abs(self.states() - self.thermal_states).max())
             if self.missed <= self._states_target + self.known_to:  # False for NaN
+                self._check_rounding(allowed)
                 self._check_widths(self.rate)
                 return
             height *= _LOWER
@@ -354,7 +363,7 @@ class ThermalSurface:
         raised = 2 * np.pi * self.temperature
         alone = segment.low < low and high < segment.high
         clear = min(self.fermi_energy - segment.low, segment.high - self.fermi_energy) > 4 * raised
-        return alone and clear and raised <= highest
+        return self._may_cross and alone and clear and raised <= highest
 
     def _search(self, height: float) -> None:
         """Choose the paths, at about this height (energy) and away from resonances, and find the poles below them."""
@@ -497,7 +506,9 @@ class ThermalSurface:
                 z, weights = (np.concatenate([getattr(one, name) for one in on_path]) for name in ("nodes", "weights"))
                 exact = gate.over_pole(pole.at, self.fermi_energy, kT)
                 pole.weight += (exact - (weights / (z - pole.at)).sum()) / (2j * np.pi)
-        done += [self._circle(owner) for owner, gate in paths if gate.crosses]
+        circles = [self._circle(owner) for owner, gate in paths if gate.crosses]
+        self._circle_error = max((self._error_of_circle(one) for one in circles), default=0.0)
+        done += circles
         done.sort(key=lambda one: (one.owner, one.nodes[0].real))
         self.arcs = Arcs(
             nodes=np.concatenate([np.empty(0, complex), *(one.nodes for one in done)]),
@@ -590,6 +601,14 @@ class ThermalSurface:
         z = self.fermi_energy + 1j * np.pi * self.temperature + radius * turns
         states, response, _ = self._between(z, owner, self.rate)
         return _Done(owner, z, 2j * np.pi * self.temperature / (_CIRCLE * radius * turns), states, response)
+
+    def _error_of_circle(self, one: _Done) -> float:
+        """Estimated error of the density due to the circle: of its number of points, and of rounding on it."""
+        radius = _RADIUS * self._near_pole
+        energy = max(abs(self.fermi_energy), self.hopping)
+        relative = _RADIUS ** (_CIRCLE + 1) + np.finfo(float).eps * energy / radius
+        size = abs(one.weights) @ abs(one.response).reshape(len(one.weights), -1)
+        return float(relative * size.max() / (2 * np.pi))
 
     def _between(self, z: Vectors, owner: int, rate: Vectors, with_bonds: bool = False):
         segment = (self.gates[owner] if owner < len(self.gates) else self._analytic_gate).segment
@@ -751,6 +770,25 @@ class ThermalSurface:
             out[-1] += on_ends[1] @ spinors[-1]
         return out.ravel()
 
+    def _check_rounding(self, allowed: float) -> None:
+        """Raise ToleranceError if rounding of the energies changes the integrals along the paths by more than `allowed`.
+
+        Singularities, of f' as of resonances, are about as far away as the path is high above the axis.
+        """
+        energy = max(abs(self.fermi_energy), self.hopping)
+        total = np.zeros(self.thermal_states.size)
+        for owner, part in self.arcs.parts():
+            z, weights = self.arcs.nodes[part], self.arcs.weights[part]
+            response = abs(self._known[owner][1]).reshape(len(z), -1)
+            total += (abs(weights) * energy / abs(z.imag)) @ response / (2 * np.pi)
+        error = 4 * np.finfo(float).eps * float(total.max(initial=0.0))
+        if error > allowed:
+            raise ToleranceError(
+                f"the Fermi-surface response at temperature = {self.temperature:g} is so large that rounding of the "
+                f"energies changes it by up to {error:.1e}, more than tolerance = {self.tolerance:g} allows: use a "
+                "larger electrons.tolerance, a stronger coupling to the leads, a higher temperature, or 0.0"
+            )
+
     def _check_widths(self, rate: Vectors) -> None:
         """Raise ToleranceError if rounding of a narrow width changes its response by more than the tolerance."""
         size = float(abs(rate).max()) / self.hopping**2 if self.ends is None else self.size
@@ -764,7 +802,10 @@ class ThermalSurface:
             share = abs(np.vdot(block.left[:, p], self._driven(residue, p, rate)))
             largest = abs(block.right[:, p].reshape(-1, 2) ** 2).sum(axis=1).max()
             response = abs(slope) * share * largest / (2 * gamma)
-            if response * _WIDTH_ROUNDING > allowed:
+            # f'(E_p) has a relative error of the rounding of E_p over kT.
+            energy = max(abs(block.energies[p]), abs(self.fermi_energy), self.hopping)
+            rounding = _WIDTH_ROUNDING + 2 * np.finfo(float).eps * energy / self.temperature
+            if response * rounding > allowed:
                 raise ToleranceError(
                     f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from "
                     f"the Fermi energy, has a half-width of {gamma:.1e}: its Fermi-surface response is {response:.1e} "
