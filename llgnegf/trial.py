@@ -13,13 +13,14 @@ from itertools import pairwise
 import numpy as np
 
 from llgnegf import observables
+from llgnegf.beside import integrators
 from llgnegf.build import Parts
 from llgnegf.compiling import clock
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
 
 # Most steps of a trial that ask the electrons: enough for the distance between two of them, which grows by factors of
-# two, to settle.  Where every step asks them from the beginning on, fewer will do.
+# two, to settle.  Without adaptive electrons fewer will do.
 _MOST, _ENOUGH = 24, 8
 # Seconds for which steps without electrons are timed.
 _SHORTEST = 0.1
@@ -52,7 +53,7 @@ class Forecast:
     total: in all, at least `least` and at most `most` if it goes on as in the trial; step: one step without a frame;
     frame: what a frame adds.  strides: fewest and most steps from one that asks the electrons to the next, in the later
     half of the trial; None where none asks or the motion is imposed.  steps: how many were tried.  bytes_frame: size of
-    a frame.  cut_off: time ran out before adaptive strides could grow, so that `total` is no more than an upper bound.
+    a frame.  cut_off: time ran out before adaptive strides could grow, or before any step: `total` is an upper bound.
     trouble: what ended the trial, as it will end the run; "" if nothing did.
     """
 
@@ -136,7 +137,7 @@ def _imposed(meter: _Meter) -> Forecast:
 
 def _stepped(meter: _Meter) -> Forecast:
     deck, stepper, trouble = meter.deck, meter.stepper, ""
-    n, y, spent = 0, meter.start, Cost()
+    n, y, spent, adaptive = 0, meter.start, Cost(), deck.integrator.electrons == "adaptive"
     first, began = meter.frame(n, y), clock()
     # Steps that asked the electrons, each with what all steps up to it have cost.
     asked: list[tuple[int, Cost]] = []
@@ -148,8 +149,7 @@ def _stepped(meter: _Meter) -> Forecast:
             spent += cost
             if cost.solves:
                 asked.append((n, spent))
-            at_each_step = len(asked) == n
-            if len(asked) >= (_ENOUGH if at_each_step else _MOST):
+            if len(asked) >= (_MOST if adaptive else _ENOUGH):
                 break
             if not asked and n > 1 and clock() - began > _SHORTEST:
                 break
@@ -159,9 +159,9 @@ def _stepped(meter: _Meter) -> Forecast:
         trouble, extra, frames = meter.at(n, error), first, deck.n_frames - 1
     rest = deck.n_steps - n
     step, strides = _per_step(asked, n, spent)
-    cut_off = deck.integrator.electrons == "adaptive" and 0 < len(asked) < _ENOUGH and rest > 0
-    if cut_off and first.solves < step.solves:
-        step = first  # at most one evaluation a step after the first ones
+    cut_off = first.solves > 0 and rest > 0 and (n == 0 or (adaptive and 0 < len(asked) < _ENOUGH)) and not trouble
+    if n == 0 and rest:  # every stage evaluates once what the first frame did
+        step = first.times(integrators.get(deck.integrator.method).stages)
     least = most = step
     if strides is not None:
         mean = step.solves and (strides[0] + strides[1]) / 2

@@ -173,6 +173,32 @@ def test_a_stride_that_was_too_long_is_tried_again():
     assert abs(careless.moments - exact.moments).max() > 3e-2
 
 
+def test_where_no_stride_is_short_enough_every_stage_asks():
+    """A gate with an eighth of its period in a step: as good as every stage, and no dearer."""
+    fast = {"electrons__gate": [{"columns": [2], "amplitude": 1.0, "frequency": 4.0}]}
+    exact = Followed(6.0, integrator__electrons="stage", integrator__step=0.02, electrons__tolerance=1e-7, **fast)
+    stage, adaptive = (Followed(6.0, integrator__electrons=mode, **fast) for mode in ("stage", "adaptive"))
+    errors = [abs(one.moments - exact.moments[::10]).max() for one in (stage, adaptive)]
+    assert errors[1] < 1.1 * errors[0] < 2e-4
+    assert len(adaptive.evaluated) < 1.1 * len(stage.evaluated)
+    assert adaptive.stepper.stride == 0
+
+
+def test_after_a_resonance_strides_grow_again():
+    """Fast while the pulse of a user's field lasts, slow before and after it."""
+
+    def short(t, m):
+        return 8 * np.sin(20 * t) * (3 < t < 4) * np.broadcast_to([0.0, 1.0, 0.0], m.shape)
+
+    followed = Followed(9.0, field=short, electrons__tolerance=1e-4)
+    strides = np.diff(followed.stepper.nodes)
+    assert strides.max() > 2
+    during = sum(3 < t < 4.2 for t in followed.evaluated)
+    assert during > 12
+    exact = Followed(9.0, field=short, integrator__electrons="stage", electrons__tolerance=1e-8)
+    assert abs(followed.moments - exact.moments).max() < 1e-3
+
+
 @pytest.mark.parametrize("steps", [38, 39, 40, 41])
 def test_a_field_that_ends_with_the_run_shortens_the_stride(steps):
     end = 0.2 * steps
