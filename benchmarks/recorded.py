@@ -40,6 +40,7 @@ SMALLER = {"skyrmion_pump": SMALL, "skyrmion_pump_small": {**SMALL, "integrator.
 # Ways through the code that no shipped deck takes: (deck, overrides).
 GATE = [{"columns": [1], "amplitude": 0.3, "frequency": 1.1}]
 WAYS = {
+    "stage": ("wall_in_wire", {"integrator.electrons": "stage"}),
     "cold": ("wall_in_wire", {"electrons.temperature": 0.0}),
     "cold_gate": ("wall_in_wire", {"electrons.temperature": 0.0, "electrons.gate": GATE}),
     "once_a_step": ("wall_in_wire", {"integrator.electrons": "step", "electrons.gate": GATE}),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from llgnegf import _threads  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
 from llgnegf.arguments import Parser, output_file, run_file
+from llgnegf.compiling import telling
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors
@@ -57,7 +58,7 @@ def _told_to_nobody(answers: bool, code: int, out: Guarded, err: Guarded) -> int
 
 def _act(arguments: argparse.Namespace) -> int:
     try:
-        with _warnings_as_lines():
+        with _warnings_as_lines(), telling(not getattr(arguments, "quiet", False)):
             return arguments.action(arguments) or 0
     except KeyboardInterrupt:
         print("llgnegf: stopped at once; a run file that was begun is kept: `llgnegf resume` it", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, parse_deck
+from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, parse_deck, recorded_deck, with_refresh
 from llgnegf.errors import DeckError, FileError
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
@@ -50,6 +50,7 @@ def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, o
     """
     with open_run(path) as run:
         old, reached = run.deck, float(run.times[-1]) if run.n_frames else -1.0
+    deck = with_refresh(deck, old.integrator.electrons)  # a default may have changed meanwhile
     problems = [
         f"{key} = {now}: {path} was run with {was}: continue it with `llgnegf resume {path}`, choose another name "
         "with -o, or replace it with --overwrite"
@@ -82,7 +83,7 @@ def continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> 
 
 def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
     """Refuses a run file whose deck is not the one that its checkpoint was computed with."""
-    computed = parse_deck(header["deck"], deck.folder, deck.name)
+    computed = recorded_deck(header["deck"], deck.folder, deck.name)
     problems = [
         f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the run "
         "file, or run the changed deck anew with --overwrite"

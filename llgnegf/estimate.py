@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import time
+import warnings
 
 import numpy as np
 
-from llgnegf import observables
 from llgnegf.beside import integrators
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.dynamics.adaptive import Adaptive
 from llgnegf.electrons import Frozen
-from llgnegf.errors import DeckError
+from llgnegf.errors import DeckError, RunWarning
+from llgnegf.trial import Forecast, forecast
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 
-# Seconds beside which compiling is nothing: a frame that took longer is not computed again.
-_LONG = 5.0
-
 
 def estimate(deck: Deck) -> str:
-    """Size, cost per step and memory of a valid deck, measured by evaluating its right-hand side once or twice.
+    """Size, cost per step and memory of a valid deck, measured on a trial of its first frame and steps.
 
     Raises DeckError where the texture does not fit, so that `check` finds what `run` would find.
     """
-    if deck.texture.relax:
-        # Relaxation may take long; its starting texture is as good for judging shape and cost.
+    if deck.texture.relax and deck.electrons is None:
+        # Relaxing may take long, and the cost of a step does not depend on it.
         unrelaxed = deck.texture.model_copy(update={"relax": False})
         initial_moments(_with_texture(deck, unrelaxed))
         deck = _with_texture(deck, unrelaxed)
@@ -45,39 +41,24 @@ def estimate(deck: Deck) -> str:
         method = integrators.get(deck.integrator.method)
     except ValueError as error:
         raise DeckError(f"integrator.method: {error}") from None
-    began, y = time.perf_counter(), parts.magnet.pack(parts.start)
-    frame = observables.frame(parts.stepper.instant(0, y), parts.variables)  # also compiles the kernels
-    seconds_frame = time.perf_counter() - began
-    if seconds_frame < _LONG:
-        parts.stepper.solves = 0
-        repeated = [one for one in parts.variables if "time" in one.dims]
-        began = time.perf_counter()
-        frame = observables.frame(parts.stepper.instant(0, y), repeated)
-        seconds_frame = time.perf_counter() - began
-    bytes_frame = sum(np.asarray(value).nbytes for value in frame.values()) + 8
-    total = seconds_frame * deck.n_frames
-    if not deck.motion.is_imposed:
-        if isinstance(parts.stepper, Adaptive):
-            seconds_step = seconds_frame  # a step asks the electrons once, as a frame does, or not
-        else:
-            n, y = parts.stepper.advance(0, y, 1)
-            parts.stepper.solves = 0
-            began = time.perf_counter()
-            parts.stepper.advance(n, y, n + 1)
-            seconds_step = time.perf_counter() - began
-        total += seconds_step * deck.n_steps
-        cost = f"about {seconds_step:.2g} s per step ({method.name}, {method.stages} stages)"
+    found = forecast(parts)
+    if found.trouble:
+        warnings.warn(f"the run would stop: {found.trouble}", RunWarning, stacklevel=2)
+    if deck.motion.is_imposed:
+        cost = f"imposed motion, {found.frame.seconds:.2g} s per frame"
     else:
-        cost = f"imposed motion, {seconds_frame:.2g} s per frame"
-    lines.append(f"  cost         {cost}, about {_duration(total)} in all on this machine")
+        cost = f"about {found.step.seconds:.2g} s per step ({method.name}, {method.stages} stages)"
+    lines.append(f"  cost         {cost}, {_in_all(found)} on this machine")
     frozen = None
     if deck.electrons is not None and deck.electrons.method == "frozen":
         frozen = build_coupling(deck, parts.magnet).freeze(0.0, parts.start)
         rule = frozen.rule
-        poles = f"{len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
-        about = "" if deck.motion.is_imposed else f", about {parts.stepper.solves} Green's functions per step"
-        lines.append(f"  electrons    {poles}{about}")
-    lines.append(f"  run file     {bytes_frame * deck.n_frames / 1e6:.3g} MB")
+        lines.append(
+            f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
+        )
+    if found.total.solves:
+        lines.append(f"  solves       {_solves(deck, found)}")
+    lines.append(f"  run file     {found.bytes_frame * deck.n_frames / 1e6:.3g} MB")
     lines.append(f"  memory       about {_memory(deck, frozen):.0f} MB")
     return "\n".join(lines)
 
@@ -86,6 +67,34 @@ def _with_texture(deck: Deck, texture) -> Deck:
     from dataclasses import replace
 
     return replace(deck, texture=texture)
+
+
+def _in_all(found: Forecast) -> str:
+    """The whole time: a range where the trial left it open."""
+    if found.cut_off:
+        return f"at most {_duration(found.total.seconds)} in all"
+    low, high = found.least.seconds, found.most.seconds
+    if high > 1.2 * low and _duration(low) != _duration(high):
+        return f"about {_duration(found.total.seconds)} in all ({_duration(low)} to {_duration(high)})"
+    return f"about {_duration(found.total.seconds)} in all"
+
+
+def _solves(deck: Deck, found: Forecast) -> str:
+    """Green's functions, and how often the electrons are asked."""
+    total = f"{'at most' if found.cut_off else 'about'} {_rounded(found.total.solves)} Green's functions in all"
+    if deck.motion.is_imposed:
+        return f"{total}, {_rounded(found.frame.solves)} per frame"
+    text = f"{total}, {_rounded(found.step.solves)} per step and {_rounded(found.frame.solves)} more per frame"
+    if deck.integrator.electrons == "adaptive" and found.strides is not None:
+        fewest, most = found.strides
+        steps = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        text += f"; electrons asked every {steps} steps in a trial of {found.steps}"
+    return text
+
+
+def _rounded(count: float) -> str:
+    """Two digits are all that a trial knows."""
+    return f"{float(f'{count:.2g}'):.0f}"
 
 
 def _duration(seconds: float) -> str:

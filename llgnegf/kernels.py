@@ -16,12 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, NullCache
 
+from llgnegf.compiling import watch
 from llgnegf.errors import RunWarning
 
 _SHA = hashlib.sha256().digest_size
 _told: set[str] = set()
+
+
+class _Listener(event.Listener):
+    """Hands on to `watch` what numba tells of its work."""
+
+    def on_start(self, event: Any) -> None:
+        watch.begins()
+
+    def on_end(self, event: Any) -> None:
+        watch.ends()
+
+
+event.register("numba:compile", _Listener())
 
 
 def njit(signature: Any = None, *, cache: Any = True, **options: Any) -> Any:

@@ -19,8 +19,9 @@ import numpy as np
 
 from llgnegf import build, observables
 from llgnegf.build import Parts
+from llgnegf.compiling import telling
 from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck, refuse_other_lattice
-from llgnegf.deck import Deck, load_deck
+from llgnegf.deck import Deck, load_deck, with_refresh
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
@@ -81,9 +82,9 @@ def run(
                 tell_done(path, float(done.times[-1]))
             return done
         overwrite = True
-    deck, end = ends(deck, until)
+    deck, end = ends(with_refresh(deck, deck.integrator.electrons), until)
     stop = Interrupts(walltime)
-    with stop.listening():
+    with stop.listening(), telling(progress):
         parts = build.build(deck, field)
         check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
@@ -184,7 +185,7 @@ def resume(
         # Counted by their times: the run may have been saved at another interval so far.
         done = int(np.searchsorted(times[:done], (state.step + 0.5) * dt))
     stop = Interrupts(walltime)
-    with stop.listening():
+    with stop.listening(), telling(progress):
         room = max(done, 1) + end.frames_after(state.step)
         writer = Writer.reopen(path, done, room, {"deck": deck.text, "title": deck.title})
         with _closing(writer):

@@ -10,9 +10,15 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from llgnegf import compiling  # noqa: E402
+
 # The same examples on every machine: a failure here is a failure everywhere.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
+
+
+# What a command prints should not depend on what was compiled before; tests/test_kernels.py has its own watch.
+compiling.watch.told = True
 
 
 @pytest.fixture(autouse=True)

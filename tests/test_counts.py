@@ -52,6 +52,7 @@ amplitude = 0.3
 frequency = 1.1
 [integrator]
 step = 0.1
+electrons = "stage"
 [run]
 duration = 1.0
 save_every = 0.1
@@ -168,7 +169,7 @@ def test_a_frame_makes_no_contour_beside_those_of_its_velocity(watch, options, b
     Beside them a frame evaluates the rule of the surface part once more for the currents (8 energies, at kT = 0 one)
     and, unless it is among them, E_F for the width of the levels.
     """
-    parts = build(load_deck("wall_in_wire", **options))
+    parts = build(load_deck("wall_in_wire", integrator__electrons="stage", **options))
     y = parts.magnet.pack(parts.start)
     for n in range(3):
         watch.forget()

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pytest
 
-from llgnegf import kernels, open_run
+from llgnegf import compiling, kernels, open_run
 from llgnegf.errors import RunWarning
 from tests.test_cli import ENVIRONMENT, ROOT
 from tests.test_simulation import CLASSICAL, deck, run
@@ -155,6 +155,46 @@ def test_no_place_for_kernels_is_told_once(project, tmp_path, monkeypatch):
     with pytest.warns(RunWarning, match="no folder in which compiled kernels could be kept") as told:
         assert hits(project()) == 0
     assert len(told) == 1
+
+
+def compile_told(project, capsys, monkeypatch, wanted=True):
+    """What is said while both kernels are made; "once" also means that the second one adds nothing."""
+    monkeypatch.setattr(compiling.watch, "told", False)
+    before = compiling.watch.seconds
+    with compiling.telling(wanted):
+        came = hits(project())
+    assert (compiling.watch.seconds > before) == (came < 2)
+    return capsys.readouterr()
+
+
+def test_compiling_is_told_once_and_only_when_it_happens(project, capsys, monkeypatch):
+    out, err = compile_told(project, capsys, monkeypatch)
+    assert (out, err.count("compiling the kernels"), err.count("\n")) == ("", 1, 1)
+    assert compile_told(project, capsys, monkeypatch) == ("", "")  # they come from the disk now
+
+
+def test_compiling_is_not_told_where_nobody_asks(project, capsys, monkeypatch):
+    assert compile_told(project, capsys, monkeypatch, wanted=False) == ("", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["run", "check"])
+def test_a_command_says_that_it_compiles(tmp_path, verb):
+    (tmp_path / "mine.toml").write_text(CLASSICAL)
+    environment = {**ENVIRONMENT, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+
+    def said(*words):
+        words = [sys.executable, "-m", "llgnegf", *words]
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr.count("compiling the kernels")
+
+    overwrite = ["--overwrite"] if verb == "run" else []
+    if verb == "run":
+        assert said("run", "mine.toml", "--quiet") == 0
+        shutil.rmtree(tmp_path / "kept")
+    assert said(verb, "mine.toml", *overwrite) == 1
+    assert said(verb, "mine.toml", *overwrite) == 0
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from llgnegf import open_run, resume
-from llgnegf.errors import RunWarning
+from llgnegf import open_run, resume, run
+from llgnegf.deck import parse_deck
+from llgnegf.errors import DeckError, RunWarning
 from llgnegf.runfile import checkpoint
 
 RUNS = Path(__file__).parent / "data" / "older_runs.zip"
@@ -27,6 +29,48 @@ LAST = {
         [-0.741512775661197, -0.1731949958763193, -0.648199272550216],
     ],
 }
+
+
+def test_a_deck_that_says_nothing_means_every_stage(tmp_path):
+    """As it did when every stage was the default of integrator.electrons; what goes on from there says it."""
+    name, line = "older_at_a_frame", 'electrons = "stage"\n'
+    with zipfile.ZipFile(RUNS) as archive:
+        for suffix in (".h5", ".h5.ckpt"):
+            archive.extract(f"{name}{suffix}", tmp_path)
+    path = tmp_path / f"{name}.h5"
+    with h5py.File(path, "r+") as file:
+        said = file.attrs["deck"]
+        assert line in said
+        file.attrs["deck"] = said.replace(line, "")
+    state, header = checkpoint.load_newest(path)
+    checkpoint.save(path, state, header["deck"].replace(line, ""), header["frames_written"], {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)
+        if_not_said = parse_deck(said.replace(line, ""), overrides={"run.duration": 0.8})
+        assert if_not_said.integrator.electrons == "adaptive"
+        with run(if_not_said, path, go_on=True) as after:  # the deck that the run began with, never changed by its user
+            assert after.times[-1] == pytest.approx(0.8)
+        with resume(path, until=1.0) as after:
+            np.testing.assert_allclose(after["moment"][-1], LAST[name], rtol=0, atol=1e-11)
+            assert after.deck.integrator.electrons == "stage"
+            assert line in after.attrs["deck"]
+    with pytest.raises(DeckError, match=r'integrator\.electrons = "adaptive"'):
+        resume(path, {"integrator.electrons": "adaptive"}, until=1.2)
+
+
+def test_new_runs_say_how_the_electrons_are_asked(tmp_path):
+    with zipfile.ZipFile(RUNS) as archive:
+        archive.extract("older_between_frames.h5", tmp_path)
+    with open_run(tmp_path / "older_between_frames.h5") as older:
+        text = older.attrs["deck"].replace('electrons = "adaptive"\n', "")
+    with run(parse_deck(text), tmp_path / "new.h5") as new:
+        assert new.attrs["deck"] == older.attrs["deck"]
+    header = checkpoint.load_newest(tmp_path / "new.h5")[1]
+    assert header["deck"] == new.attrs["deck"]
+    # Where electrons do not act through it, nothing is added.
+    still = parse_deck(text, overrides={"motion.kind": "frozen"})
+    with run(still, tmp_path / "still.h5") as frozen:
+        assert frozen.attrs["deck"] == still.text
 
 
 @pytest.mark.parametrize("name", LAST)

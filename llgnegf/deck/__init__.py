@@ -8,7 +8,17 @@ rules.py      what a single key accepts             edit.py       changing singl
 synonyms.py   other names for keys                  schema.py     the tables as a JSON schema, for editors
 """
 
-from llgnegf.deck.deck import FREE_ON_RESUME, Deck, changes_past, deck_from, load_deck, parse_deck, shipped_decks
+from llgnegf.deck.deck import (
+    FREE_ON_RESUME,
+    Deck,
+    changes_past,
+    deck_from,
+    load_deck,
+    parse_deck,
+    recorded_deck,
+    shipped_decks,
+    with_refresh,
+)
 from llgnegf.deck.edit import parse_override
 from llgnegf.deck.rules import parse_wall_time
 
@@ -21,5 +31,7 @@ __all__ = [
     "parse_deck",
     "parse_override",
     "parse_wall_time",
+    "recorded_deck",
     "shipped_decks",
+    "with_refresh",
 ]

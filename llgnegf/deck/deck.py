@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,25 @@ def parse_deck(
         name=name,
         method_table=getattr(tables, method_table(tables.electrons.method), None) if tables.electrons else None,
     )
+
+
+def with_refresh(deck: Deck, refresh: str) -> Deck:
+    """The deck, whose text says `refresh` for integrator.electrons where it said nothing and electrons may act.
+
+    A run file holds such a text, and so means the same to a version with another default.
+    """
+    if deck.electrons is None or deck.motion.is_imposed or "electrons" in deck.integrator.model_fields_set:
+        return deck
+    text, _ = edited(deck.text, tomllib.loads(deck.text), {"integrator.electrons": refresh})
+    return replace(deck, text=text, integrator=deck.integrator.model_copy(update={"electrons": refresh}))
+
+
+def recorded_deck(text: str, folder: str | Path = ".", name: str = "deck") -> Deck:
+    """The deck in a run file or a checkpoint.  DeckError as for `parse_deck`.
+
+    Texts that say nothing of integrator.electrons were written when every stage was the default.
+    """
+    return with_refresh(parse_deck(text, folder, name), "stage")
 
 
 def shipped_decks() -> dict[str, tuple[Path, str]]:

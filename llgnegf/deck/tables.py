@@ -248,11 +248,14 @@ class Motion(Table):
 
 
 class Integrator(Table):
-    """[integrator]: the step of the moments; `electrons`: asked at every stage, every step, or as needed."""
+    """[integrator]: the step of the moments; `electrons`: asked at every stage, every step, or as needed.
+
+    Another default of `electrons` needs no other version of run files: they say it, see `deck.with_refresh`.
+    """
 
     method: Annotated[str, NAME] = "rk4"
     step: Annotated[float, POSITIVE]
-    electrons: Annotated[str, REFRESH] = "stage"
+    electrons: Annotated[str, REFRESH] = "adaptive"
 
 
 class RunTable(Table):

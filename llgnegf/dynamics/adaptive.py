@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from llgnegf.beside import integrators
-from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.refresh import Coupled
 from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import ToleranceError
@@ -33,7 +33,9 @@ class Adaptive(Coupled):
     are evaluated there, and the same steps are taken again, now in the field interpolated through the new evaluation
     too.  The distance between extrapolated and evaluated field gives an estimate of the interpolation error, which is
     kept below the error that `tolerance` (of the spin density) allows each evaluation.  A stride with a larger error is
-    repeated with fewer steps, down to one; then only a shorter `integrator.step` makes the error smaller.
+    repeated with fewer steps.  Where even one step is too many, as at a resonance, the electrons are asked at every
+    stage, until what they answer at the beginning of a step is again what was extrapolated: no error is larger than
+    allowed, but for that of the method itself.
 
     The component of the field along each moment exerts no torque and is left out: it is the largest, turns with the
     moment, and would make a torque where the moment is not quite where it was predicted.
@@ -44,29 +46,39 @@ class Adaptive(Coupled):
         self.bound = abs(coupling.strength) * tolerance
         self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last
         self.fields = np.empty((0, *coupling.magnet.packed_shape))  # what was found there, energy
+        # Steps between two evaluations; 0 where every stage asks.
         self.points, self.stride = _STARTING_POINTS, 1
 
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
-        if self._is_starting:
+        first = None
+        if self._asks_every_stage:
             first = self._beginning(n, y)
-            self._keep(n, self._across(y, first.electron_field))
-            if self._is_starting:
-                here = self.fields[-1]
-                return self._step_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
+            self._note(n, self._across(y, first.electron_field))
+            if self._asks_every_stage:
+                return self._stage_by_stage(n, y, first)
         if n == self.nodes[-1]:
             self._look_ahead(n, y)
+            if self._asks_every_stage:
+                if first is None:  # what is known at n was evaluated where the moments were predicted
+                    first = self._beginning(n, y)
+                    self.fields = np.concatenate([self.fields[:-1], self._across(y, first.electron_field)[None]])
+                return self._stage_by_stage(n, y, first)
         return self._carry(n, y, self.points + 1)
+
+    def _stage_by_stage(self, n: int, y: np.ndarray, first: Motion) -> np.ndarray:
+        here = self.fields[-1]
+        return self._step_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         instant = super().instant(n, y)
-        if not self._is_starting:
+        if not self._asks_every_stage:
             self._begun = None  # this step asks no electrons where it begins
         return instant
 
     @property
-    def _is_starting(self) -> bool:
-        """Whether the electrons are asked at every stage of this step."""
-        return len(self.nodes) < _STARTING_POINTS
+    def _asks_every_stage(self) -> bool:
+        """Whether the electrons are asked at every stage of this step: at the start, and where no stride will do."""
+        return len(self.nodes) < _STARTING_POINTS or self.stride == 0
 
     def state(self) -> Remembered:
         plan = np.array([self.points, self.stride], dtype=np.int64)
@@ -105,8 +117,19 @@ class Adaptive(Coupled):
         self.nodes = [*self.nodes, n][-_MOST_POINTS - 1 :]
         self.fields = np.concatenate([self.fields, field[None]])[-_MOST_POINTS - 1 :]
 
+    def _note(self, n: int, field: np.ndarray) -> None:
+        """Keep what was found at the beginning of step n; go over to strides where it could have been foretold."""
+        if self.stride == 0:
+            points, reach = self._furthest(self._errors(n, field))
+            if reach >= 1:
+                self.points, self.stride = points, 1
+        self._keep(n, field)
+
     def _look_ahead(self, n: int, y: np.ndarray) -> None:
-        """Evaluate the electrons ahead of step n; choose the polynomial up to there and the stride from there."""
+        """Evaluate the electrons ahead of step n; choose the polynomial up to there and the stride from there.
+
+        The stride is 0, and nothing else is changed, where even that of one step has too large an error.
+        """
         stride, longest = self.stride, _LONGEST_STRIDE
         while True:
             try:
@@ -117,17 +140,14 @@ class Adaptive(Coupled):
                     raise
                 stride = longest = max(1, stride // 4)
                 continue
-            errors = self._errors(n + stride, field)
-            reach = {
-                points: (self.bound / error if error else math.inf) ** (1 / points) for points, error in errors.items()
-            }
-            points = max(reach, key=lambda points: reach[points])
-            if reach[points] >= 1 or stride == 1:
+            points, reach = self._furthest(self._errors(n + stride, field))
+            if reach >= 1:
                 break
-            stride = longest = max(1, int(stride * max(_SHRINK, _SAFETY * reach[points])))
-        factor = min(_GROWTH, max(_SHRINK, _SAFETY * reach[points]))
-        if reach[points] < 1:
-            points = min(errors, key=lambda points: errors[points])
+            if stride == 1:
+                self.stride = 0
+                return
+            stride = longest = max(1, int(stride * max(_SHRINK, _SAFETY * reach)))
+        factor = min(_GROWTH, max(_SHRINK, _SAFETY * reach))
         self._keep(n + stride, field)
         self.points, self.stride = points, max(1, min(longest, int(stride * factor)))
 
@@ -137,6 +157,14 @@ class Adaptive(Coupled):
             y = self._carry(k, y, self.points)
         motion = self.coupling.motion(ahead * self.dt, y, self._field(ahead, self.points))
         return self._across(y, motion.electron_field)
+
+    def _furthest(self, errors: dict[int, float]) -> tuple[int, float]:
+        """Number of points that allows the longest stride, and that stride over the one with these `errors`."""
+        reach = {
+            points: (self.bound / error if error else math.inf) ** (1 / points) for points, error in errors.items()
+        }
+        points = max(reach, key=lambda points: reach[points])
+        return points, reach[points]
 
     def _errors(self, ahead: int, field: np.ndarray) -> dict[int, float]:
         """{points: error of the field up to `ahead` when `field` is added to the last `points` evaluations}, energy.

@@ -67,11 +67,11 @@ class Run:
 
         Raises FileError where this version cannot read it.
         """
-        from llgnegf.deck import parse_deck
+        from llgnegf.deck import recorded_deck
 
         folder, name = self.attrs.get("deck_folder", self.path.parent), self.attrs.get("deck_name", self.path.stem)
         try:
-            deck = parse_deck(self.deck_text, folder=str(folder), name=str(name))
+            deck = recorded_deck(self.deck_text, folder=str(folder), name=str(name))
         except (DeckError, ValueError) as error:
             raise FileError(f"{self.path}: the deck in it (attribute 'deck') cannot be read: {error}") from None
         shape = tuple(len(self._file[axis]) for axis in "xy" if axis in self.coordinates)

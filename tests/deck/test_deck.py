@@ -102,7 +102,7 @@ def test_defaults():
         "damping": 0.0,
         "zhang_li": None,
     }
-    assert (deck.motion.kind, deck.integrator.method, deck.integrator.electrons) == ("llg", "rk4", "stage")
+    assert (deck.motion.kind, deck.integrator.method, deck.integrator.electrons) == ("llg", "rk4", "adaptive")
     assert (deck.run.save_every, deck.run.checkpoint_seconds, deck.run.seed) == (0.1, 300.0, 0)
     assert deck.units_energy_ev == 1.0
     assert parse_deck(SMALL).electrons is None

@@ -173,6 +173,28 @@ def test_a_stride_that_was_too_long_is_tried_again():
     assert abs(careless.moments - exact.moments).max() > 3e-2
 
 
+def test_where_no_stride_is_short_enough_every_stage_asks():
+    """A gate with an eighth of its period in a step: as good as every stage, and no dearer."""
+    fast = {"electrons__gate": [{"columns": [2], "amplitude": 1.0, "frequency": 4.0}]}
+    exact = Followed(6.0, integrator__electrons="stage", integrator__step=0.02, electrons__tolerance=1e-7, **fast)
+    stage, adaptive = (Followed(6.0, integrator__electrons=mode, **fast) for mode in ("stage", "adaptive"))
+    errors = [abs(one.moments - exact.moments[::10]).max() for one in (stage, adaptive)]
+    assert errors[1] < 1.1 * errors[0] < 2e-4
+    assert len(adaptive.evaluated) < 1.1 * len(stage.evaluated)
+    assert adaptive.stepper.stride == 0
+
+
+def test_where_the_field_calms_down_strides_grow_again():
+    """Stride 0 is left as soon as what the electrons answer is what was extrapolated."""
+    followed = Followed(0.4, electrons__tolerance=1e-4)
+    followed.stepper.stride = 0  # as where the first one was refused
+    y, evaluated = followed.stepper.coupling.magnet.pack(followed.moments[-1]), len(followed.evaluated)
+    for n in range(2, 60):
+        _, y = followed.stepper.advance(n, y, n + 1)
+    assert np.diff(followed.stepper.nodes).max() > 1
+    assert len(followed.evaluated) - evaluated < 58
+
+
 @pytest.mark.parametrize("steps", [38, 39, 40, 41])
 def test_a_field_that_ends_with_the_run_shortens_the_stride(steps):
     end = 0.2 * steps
