@@ -81,7 +81,7 @@ _MOST_PANELS = 2000
 # Panels are not halved below this (half-length over the hopping): a level at a threshold makes the response diverge.
 _SHORTEST_PANEL = 1e-10
 # Relative rounding error of a width computed from the amplitudes at the ends.
-_WIDTH_ROUNDING = 1e-14
+_WIDTH_ROUNDING = 5e-15
 
 
 def complex_fermi_derivative(z: Vectors, fermi_energy: float, temperature: float) -> Vectors:
@@ -804,7 +804,7 @@ class ThermalSurface:
             response = abs(slope) * share * largest / (2 * gamma)
             # f'(E_p) has a relative error of the rounding of E_p over kT.
             energy = max(abs(block.energies[p]), abs(self.fermi_energy), self.hopping)
-            rounding = _WIDTH_ROUNDING + 2 * np.finfo(float).eps * energy / self.temperature
+            rounding = _WIDTH_ROUNDING + 1.5 * np.finfo(float).eps * energy / self.temperature
             if response * rounding > allowed:
                 raise ToleranceError(
                     f"a level at {block.energies[p].real:.6g}, {block.energies[p].real - self.fermi_energy:.3g} from "
