@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.pictures import Axes, FuncFormatter, MaxNLocator
+from llgnegf.pictures import Axes, MaxNLocator, ScalarFormatter
 from llgnegf.units import time_unit
 
 # The least share of the largest value in the same unit, and of what a difference was taken of, that is drawn in full
@@ -59,9 +59,10 @@ def settle(ax: Axes, span: float = 0.0) -> None:
         low, high = ax.set_ylim(middle - span / 2, middle + span / 2)
     power = int(np.floor(np.log10(max(abs(low), abs(high)))))
     if not -2 <= power <= 3:
-        ax.yaxis.set_major_formatter(
-            FuncFormatter(lambda y, _: f"{y / 10.0**power:.6g}".replace("-", "\N{MINUS SIGN}"))
-        )
+        numbers = ScalarFormatter(useMathText=True, useOffset=False)
+        numbers.set_powerlimits((power, power))
+        ax.yaxis.set_major_formatter(numbers)
+        ax.yaxis.get_offset_text().set_visible(False)
         ax.set_ylabel(_with_power(ax.get_ylabel(), power))
 
 

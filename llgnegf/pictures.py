@@ -65,9 +65,9 @@ _load_matplotlib()
 import matplotlib  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
-from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: E402
+from matplotlib.ticker import MaxNLocator, ScalarFormatter  # noqa: E402
 
-__all__ = ["Axes", "Figure", "FuncFormatter", "MaxNLocator", "as_label", "check_ending", "drawing", "save"]
+__all__ = ["Axes", "Figure", "MaxNLocator", "ScalarFormatter", "as_label", "check_ending", "drawing", "save"]
 
 STYLE: Any = {
     "font.size": 9,

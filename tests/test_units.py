@@ -48,6 +48,7 @@ SMALL_PUMP = {
 SHORT = {
     "skyrmion_classical": {"run.duration": 1.0},
     "skyrmion_pump": SMALL_PUMP,
+    "skyrmion_pump_slow": SMALL_PUMP,
     "skyrmion_pump_small": SMALL_PUMP,
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "wall_in_wire": {"run.duration": 2.0},

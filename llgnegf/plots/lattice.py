@@ -58,8 +58,8 @@ def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
         )
         ax.set_xlabel("site $x$ ($a$)")
         ax.set_ylabel("site $y$ ($a$)")
-        count_sites(ax.xaxis)
-        count_sites(ax.yaxis)
+        count_sites(ax.xaxis, nx)
+        count_sites(ax.yaxis, ny)
     figure.colorbar(image, ax=both[1], label="$m_z$", pad=0.02)
 
 

@@ -82,7 +82,6 @@ class Figure:
         axes = canvas.subplots(rows, self.columns, squeeze=False).ravel()
         handles: dict[str, Any] = {}
         for ax, panel in zip(axes, self.panels, strict=False):
-            ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
             for curve in panel.curves:
                 (line,) = ax.plot(curve.x, curve.y, **curve.style)
                 handles.setdefault(curve.name, line)
@@ -91,6 +90,9 @@ class Figure:
             ax.set_ylabel(panel.ylabel)
             if panel.log_x:
                 ax.set_xscale("log")
+            low, high = ax.get_ylim()
+            if low < 0 < high:  # elsewhere the line would only squeeze the curves
+                ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
             if panel.sites:
                 count_sites(ax.xaxis)
             # Beside panels in the same unit, and beside 1: energies are in units of the hopping, torques per frequency.
@@ -98,6 +100,12 @@ class Figure:
             settle(ax, least_span((curve.y for each in comparable for curve in each.curves), sizes=[1.0]))
         for ax in axes[len(self.panels) :]:
             ax.set_axis_off()
-        canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=2.6)
+        canvas.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=min(4, self.columns + 1),
+            handlelength=2.6,
+        )
         canvas.suptitle(self.title, fontsize=9)
         return canvas
