@@ -17,7 +17,7 @@ CYCLE = 1200.0
 
 
 def scattering(m, potential):
-    """S = 1 - i W^+ G W on the modes of both leads at E_F, and the rows of the left one; W W^+ = i (Sigma - Sigma^+)."""
+    """S = 1 - i W^+ G W on the modes of both leads at E_F, W W^+ = i (Sigma - Sigma^+), and how many are the left's."""
     deck = load_deck(DECK)
     zero = np.zeros_like(potential)
     electrons = deck.electrons
@@ -40,10 +40,11 @@ def emitted(S, dS, left):
 
 
 def pumped(path):
-    """Particles into both leads along a closed path of (m, potential), by central differences."""
+    """Particles into both leads along a closed path of (m, potential), by central differences of fourth order."""
     found = [scattering(m, potential) for m, potential in path]
     S, left = np.array([each for each, _ in found]), found[0][1]
-    return sum(emitted(S[k], (S[(k + 1) % len(S)] - S[k - 1]) / 2, left) for k in range(len(S)))
+    near, far = (np.roll(S, -n, axis=0) - np.roll(S, n, axis=0) for n in (1, 2))
+    return sum(emitted(each, dS, left) for each, dS in zip(S, (8 * near - far) / 12, strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -78,19 +79,19 @@ def test_currents_of_the_run_are_those_of_the_scattering_matrix(start):
 def test_held_skyrmion_pumps_what_brouwer_says():
     deck = load_deck(DECK)
     device, m, gates = build_device(deck), initial_moments(deck), Gates(deck.electrons.gate, deck.lattice.shape)
-    times = CYCLE * np.arange(32) / 32
+    times = CYCLE * np.arange(64) / 64
     expected = pumped([(m, gates.potential(t)) for t in times])
     charge = (
         np.mean([device.lead_currents(m, None, gates.potential(t), gates.rate(t))[0] for t in times], axis=0) * CYCLE
     )
     assert charge == pytest.approx([-0.171, 0.171], abs=1e-3)
     assert charge.sum() == pytest.approx(0, abs=1e-5)  # no level is missed
-    assert charge == pytest.approx(expected, rel=0.01)  # differences over 1/32 of a cycle
+    assert charge == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.slow
 def test_a_whole_cycle(tmp_path):
-    """The second cycle: the charge of Brouwer's formula along the path that moments and gates took; order 0 moves alike."""
+    """The second: Brouwer's formula along the path that moments and gates took; at order 0 the skyrmion moves alike."""
     centres = []
     for order in (1, 0):
         changes = {"electrons.order": order, "electrons.velocity_feedback": order == 1}
@@ -103,5 +104,5 @@ def test_a_whole_cycle(tmp_path):
                 expected = pumped([(result["moment"][i], result["potential"][i]) for i in frames])
                 assert np.median(result["rate_over_width"]) < 0.1
     assert charge == pytest.approx([-0.168, 0.168], abs=1e-3)
-    assert charge == pytest.approx(expected, rel=0.01)
+    assert charge == pytest.approx(expected, rel=5e-3)
     assert abs(centres[0] - centres[1]).max() < 0.1 * np.ptp(centres[0][:, 0])
