@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.transforms import Bbox
 
-from llgnegf import load_deck, plots, run
+from llgnegf import deck_from, load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
 from llgnegf.plots import trajectory
@@ -219,7 +219,16 @@ def test_a_torque_that_vanishes_does_not_fill_its_axis(tmp_path):
 
 
 def test_energies_at_rest_do_not_fill_their_axis(tmp_path):
-    with result_of("classical chain", tmp_path / "a.h5", **{"magnet.field": [0, 0, 0], "texture.kind": "uniform"}) as r:
+    deck = deck_from(
+        {
+            "lattice": {"shape": [30]},
+            "texture": {"kind": "uniform", "direction": [1, 2, 3]},
+            "magnet": {"exchange": 0.1, "anisotropy": 0.3, "easy_axis": [1, 2, 3], "damping": 0.1},
+            "integrator": {"step": 0.1},
+            "run": {"duration": 2.0, "save_every": 0.1},
+        }
+    )
+    with run(deck, tmp_path / "a.h5") as r:
         figure = plots.plot(r)
         size = abs(np.asarray(r["energy_classical"])).max()
     (ax,) = [ax for ax in figure.axes if ax.get_ylabel().startswith("$E - E(0)$")]
