@@ -36,7 +36,11 @@ from llgnegf.errors import RunWarning  # noqa: E402
 
 # Large lattices, cut down: what is compared is the same code.
 SMALL = {"lattice.shape": [8, 6], "texture.center": [3.5, 2.5], "texture.radius": 2.0, "texture.relax": False}
-SMALLER = {"skyrmion_pump": SMALL, "skyrmion_pump_small": {**SMALL, "integrator.electrons": "stage"}}
+SMALLER = {
+    "skyrmion_pump": SMALL,
+    "skyrmion_pump_slow": SMALL,
+    "skyrmion_pump_small": {**SMALL, "integrator.electrons": "stage"},
+}
 # Ways through the code that no shipped deck takes: (deck, overrides).
 GATE = [{"columns": [1], "amplitude": 0.3, "frequency": 1.1}]
 WAYS = {

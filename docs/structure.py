@@ -61,11 +61,13 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     ),
     "results": (
         (
+            "llgnegf.axes",
             "llgnegf.compare",
             "llgnegf.estimate",
             "llgnegf.pictures",
             "llgnegf.plots",
             "llgnegf.reproduce",
+            "llgnegf.seams",
             "llgnegf.summary",
             "llgnegf.trial",
         ),

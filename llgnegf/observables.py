@@ -285,7 +285,7 @@ def _wall(
             "lattice constant",
             "where the easy component changes sign",
             applies,
-            lambda i: textures.wall_position(i.m, easy_axis(i)),
+            lambda i: textures.wall_position(i.m, easy_axis(i), periodic=i.magnet.periodic),
         ),
         Variable(
             "wall_tilt",
@@ -293,7 +293,7 @@ def _wall(
             "rad",
             "azimuth of the wall about the easy axis",
             applies,
-            lambda i: textures.wall_tilt(i.m, easy_axis(i)),
+            lambda i: textures.wall_tilt(i.m, easy_axis(i), periodic=i.magnet.periodic),
         ),
     )
 
@@ -323,6 +323,6 @@ TEXTURE = (
         "lattice constant",
         "centre of all moments with m_z < -0.1 (Xu et al.)",
         _has_skyrmion,
-        lambda i: textures.thresholded_center(i.m),
+        lambda i: textures.thresholded_center(i.m, periodic=i.magnet.periodic),
     ),
 )

@@ -63,9 +63,11 @@ def _warn(text: str) -> None:
 _load_matplotlib()
 
 import matplotlib  # noqa: E402
+from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.ticker import MaxNLocator, ScalarFormatter  # noqa: E402
 
-__all__ = ["Figure", "as_label", "check_ending", "drawing", "save"]
+__all__ = ["Axes", "Figure", "MaxNLocator", "ScalarFormatter", "as_label", "check_ending", "drawing", "save"]
 
 STYLE: Any = {
     "font.size": 9,
@@ -75,6 +77,8 @@ STYLE: Any = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "axes.grid": False,
+    "axes.formatter.use_mathtext": True,
+    "axes.formatter.useoffset": False,
     "xtick.direction": "in",
     "ytick.direction": "in",
     "savefig.dpi": 200,

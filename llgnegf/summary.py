@@ -8,6 +8,7 @@ import numpy as np
 
 from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
+from llgnegf.seams import path_of
 from llgnegf.units import readable_time
 
 # Moments are read in blocks of so many bytes.
@@ -54,12 +55,7 @@ def summary(run: Run) -> str:
     if scalars:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
     for name in scalars:
-        values = np.asarray(run[name], dtype=float)
-        if name == "wall_tilt":
-            # The angle turns on through pi; its jumps there are not the wall's.
-            known = ~np.isnan(values)
-            values[known] = np.unwrap(values[known])
-        lines.append(_scalar_row(name, run.times, values))
+        lines.append(_scalar_row(name, run.times, path_of(run, name)))
     if "grand_potential" in run.names:
         # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
         share = deck.electrons.back_action if deck.electrons is not None else 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 HBAR_EV_FS = 0.6582119569509066  # hbar in eV fs (CODATA 2018, exact)
+_FS_IN = {"us": 1e9, "ns": 1e6, "ps": 1e3, "fs": 1.0}  # from the largest unit to the smallest
 
 
 def femtoseconds(time: float, energy_ev: float) -> float:
@@ -10,10 +11,17 @@ def femtoseconds(time: float, energy_ev: float) -> float:
     return time * HBAR_EV_FS / energy_ev
 
 
+def time_unit(longest: float, energy_ev: float) -> tuple[float, str]:
+    """How many of which unit hbar/E0 is: (factor, "fs", "ps", "ns" or "us"), for times up to `longest` (hbar/E0).
+
+    The unit is the largest in which `longest` is 1 or more, fs where there is none.  energy_ev: E0 in eV.
+    """
+    fs = abs(femtoseconds(longest, energy_ev))
+    name = next((name for name, size in _FS_IN.items() if fs >= size), "fs")
+    return femtoseconds(1.0, energy_ev) / _FS_IN[name], name
+
+
 def readable_time(time: float, energy_ev: float) -> str:
-    """The same with a sensible prefix: "12.3 ps"."""
-    fs = femtoseconds(time, energy_ev)
-    for factor, name in ((1e9, "us"), (1e6, "ns"), (1e3, "ps")):
-        if abs(fs) >= factor:
-            return f"{fs / factor:.4g} {name}"
-    return f"{fs:.4g} fs"
+    """A time of hbar/E0 with a sensible prefix: "12.3 ps"."""
+    _, name = time_unit(time, energy_ev)
+    return f"{femtoseconds(time, energy_ev) / _FS_IN[name]:.4g} {name}"

@@ -17,7 +17,8 @@ import pytest
 from llgnegf import load_deck, open_run, resume, run
 from llgnegf.cli import main
 from llgnegf.errors import FileError
-from llgnegf.plots import _extremes, plot
+from llgnegf.plots import plot
+from llgnegf.plots.curves import extremes
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.writer import Writer
 from llgnegf.summary import summary
@@ -226,7 +227,7 @@ def test_thinned_curves_keep_their_extremes_and_gaps():
     rng = np.random.default_rng(3)
     values = rng.normal(size=100_000)
     values[1234], values[77_777], values[50_000:50_040] = 9.0, -9.0, np.nan
-    chosen = _extremes(values, 5000)
+    chosen = extremes(values, 5000)
     assert len(chosen) < 11_000
     assert (np.diff(chosen) > 0).all()
     assert {0, 1234, 77_777, 99_999} <= set(chosen.tolist())

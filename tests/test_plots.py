@@ -10,9 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 from matplotlib.transforms import Bbox
 
-from llgnegf import load_deck, plots, run
+from llgnegf import deck_from, load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
+from llgnegf.plots import trajectory
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL
 
@@ -134,7 +135,7 @@ def test_nothing_to_draw_and_wrong_endings(tmp_path):
 
 @pytest.mark.parametrize("times", [[0.0], [0.0, 2.0], [1.0, 2.0, 4.0]])
 def test_edges_enclose_the_frames(times):
-    edges = plots._edges(np.array(times))
+    edges = trajectory._edges(np.array(times))
     assert len(edges) == len(times) + 1
     assert np.all(np.diff(edges) > 0)
     assert all(a < t < b for a, t, b in zip(edges, times, edges[1:], strict=False))
@@ -200,3 +201,85 @@ def test_an_unlucky_ending_of_a_title_breaks_no_formula():
 
     assert as_label("a $ b") == r"a \$ b"
     assert as_label("two\nlines") == "two lines"
+
+
+# --- axes of the pictures -------------------------------------------------------------------------------------------
+
+
+def test_a_torque_that_vanishes_does_not_fill_its_axis(tmp_path):
+    """The closed Neel wall has no damping-like torque: what there is of it is rounding."""
+    deck = load_deck("precessing_neel_wall", {"run.duration": 40.0, "electrons.lead": []})
+    with run(deck, tmp_path / "a.h5") as r:
+        figure = plots.plot(r)
+    field_like, damping_like = figure.axes[2:4]
+    shown = [np.abs(line.get_ydata()).max() for line in damping_like.get_lines() if len(line.get_ydata()) == 7]
+    assert max(shown[:4]) < 1e-12
+    largest = max(np.abs(line.get_ydata()).max() for line in field_like.get_lines())
+    assert np.ptp(damping_like.get_ylim()) >= 1e-6 * largest > 1e5 * max(shown[:4])
+
+
+def test_energies_at_rest_do_not_fill_their_axis(tmp_path):
+    deck = deck_from(
+        {
+            "lattice": {"shape": [30]},
+            "texture": {"kind": "uniform", "direction": [1, 2, 3]},
+            "magnet": {"exchange": 0.1, "anisotropy": 0.3, "easy_axis": [1, 2, 3], "damping": 0.1},
+            "integrator": {"step": 0.1},
+            "run": {"duration": 2.0, "save_every": 0.1},
+        }
+    )
+    with run(deck, tmp_path / "a.h5") as r:
+        figure = plots.plot(r)
+        size = abs(np.asarray(r["energy_classical"])).max()
+    (ax,) = [ax for ax in figure.axes if ax.get_ylabel().startswith("$E - E(0)$")]
+    assert np.ptp(ax.get_ylim()) >= 1e-11 * size > 0
+    assert [line.get_label() for line in ax.get_lines()] == ["classical"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sites_have_whole_numbers_from_zero(tmp_path, kind):
+    with result_of(kind, tmp_path / "a.h5", **{"run.duration": 0.0}) as r:
+        figure, shape = plots.plot(r), r.deck.lattice.shape
+    axes = [
+        (axis, k)
+        for ax in figure.axes
+        for k, axis in enumerate((ax.xaxis, ax.yaxis))
+        if "site" in axis.label.get_text()
+    ]
+    assert axes or np.prod(shape) == 1
+    for axis, k in axes:
+        ticks, (low, high) = axis.get_ticklocs(), sorted(axis.get_view_interval())
+        assert all(float(tick).is_integer() for tick in ticks)
+        assert 0 in ticks
+        assert low < 0
+        n = shape[k] if len(shape) == 2 and min(shape) > 1 else int(np.prod(shape))
+        assert n - 1 < high < n
+
+
+@pytest.mark.parametrize(("unit", "name", "factor"), [("meV", "ps", 0.6582119569), (0.5, "fs", 0.6582119569 / 0.5)])
+@pytest.mark.parametrize("kind", ["classical chain", "square"])
+def test_times_stand_beside_in_seconds(tmp_path, kind, unit, name, factor):
+    with result_of(kind, tmp_path / "a.h5", **{"units.energy": unit}) as r:
+        figure, last = plots.plot(r), r.times[-1]
+    seconds = [second for ax in figure.axes for second in ax.child_axes if second.get_xlabel().startswith("$t$ (")]
+    FigureCanvasAgg(figure).draw()
+    assert seconds
+    for second in seconds:
+        factor_here = factor * (1000 if second.get_xlabel() == "$t$ (fs)" and name == "ps" else 1)
+        assert second.get_xlim()[1] == pytest.approx(last * factor_here)
+
+
+@pytest.mark.parametrize("kind", ["gates", "chain", "macrospin", "square"])
+def test_no_legend_covers_a_curve_or_a_label(tmp_path, kind):
+    with result_of(kind, tmp_path / "a.h5") as r:
+        figure = plots.plot(r)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    assert legends
+    texts = [label for ax in figure.axes for label in (ax.xaxis.label, ax.yaxis.label, ax.title) if label.get_text()]
+    for legend in legends:
+        box = legend.get_window_extent(canvas.get_renderer())
+        boxes = [ax.get_window_extent() for ax in figure.axes] + [t.get_window_extent() for t in texts]
+        # The padding of a legend may touch what it stands above.
+        assert not any(box.padded(-4).overlaps(other.padded(-1)) for other in boxes)

@@ -49,19 +49,35 @@ def _solid_angle(a: NDArray, b: NDArray, c: NDArray) -> NDArray[np.float64]:
     return np.where(_present(a) & _present(b) & _present(c), angle, 0.0)
 
 
-def wall_position(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float | None = None) -> float:
+def wall_position(
+    m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float | None = None, periodic: str = ""
+) -> float:
     """Position along x where m.k changes sign (k = easy axis), averaged over the rows of a square lattice.
 
     Between the two sites u = artanh(m.k) is interpolated linearly, so that a wall m.k = ±tanh((x - X)/W) gives X
     exactly, for any W. If a row has several crossings, the one nearest to `near` counts, or without `near` the first;
-    rows without a crossing are left out; NaN if no row has one. Vacancies are skipped. A crossing between the last and
-    the first site of a periodic lattice is not found.
+    rows without a crossing are left out; NaN if no row has one. Vacancies are skipped.
+
+    `periodic` as in `topological_charge`. If "x" is in it, x is a ring: a crossing between the last and the first site
+    is found as well, and the position is in [0, nx). A ring has as many crossings from + to - as from - to +: without
+    `near`, the first of those from + to - (towards larger x) counts, so that a pair of walls that moves through the
+    seam changes its position by nx and in no other way.
     """
-    positions = [position for _, position, _ in _walls(_square(m), easy_axis, near)]
-    return float(np.mean(positions)) if positions else math.nan
+    m = _square(m)
+    ring = "x" in choice("periodic", periodic, PERIODIC)
+    positions = np.array([position for _, position, _ in _walls(m, easy_axis, near, ring)])
+    if not len(positions):
+        return math.nan
+    if not ring:
+        return float(np.mean(positions))
+    n = len(m)
+    apart = (positions - positions[0] + n / 2) % n - n / 2
+    return _into_ring(float(positions[0] + np.mean(apart)), n)
 
 
-def wall_tilt(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float | None = None) -> float:
+def wall_tilt(
+    m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float | None = None, periodic: str = ""
+) -> float:
     """Azimuth (radians, in [-pi, pi]) about the easy axis k of the in-plane moment at the wall.
 
         tilt = atan2(sum w m.e2, sum w m.e1),  w = 1 - (m.k)^2
@@ -74,20 +90,23 @@ def wall_tilt(m: ArrayLike, easy_axis: Sequence[float] = (0, 0, 1), near: float 
     m = _square(m)
     e1, e2, k = plane_axes(easy_axis, "easy_axis")
     total = np.zeros(3)
-    for y, _, (low, high) in _walls(m, easy_axis, near):
-        sites = m[low:high, y]
+    for y, _, chosen in _walls(m, easy_axis, near, "x" in choice("periodic", periodic, PERIODIC)):
+        sites = m[chosen, y]
         # A vacancy has w = 1 and m = 0: it contributes nothing.
         total = total + ((1.0 - (sites @ k) ** 2)[:, None] * sites).sum(axis=0)
     along = (float(total @ e1), float(total @ e2))
     return math.atan2(along[1], along[0]) if math.hypot(*along) > ROUNDING else math.nan
 
 
-def _walls(m: NDArray, easy_axis: Sequence[float], near: float | None) -> list[tuple[int, float, tuple[int, int]]]:
-    """The wall of each row that has one: (y, position, (low, high)).
+def _walls(
+    m: NDArray, easy_axis: Sequence[float], near: float | None, ring: bool
+) -> list[tuple[int, float, slice | NDArray[np.int_]]]:
+    """The wall of each row that has one: (y, position, sites); ring: whether the first site follows on the last.
 
-    The sites low <= x < high are nearer to this crossing than to any other of the row.
+    The sites (indices along x) are those nearer to this crossing than to any other of the row.
     """
-    target = -np.inf if near is None else number("near", near)
+    if near is not None:
+        near = number("near", near)
     *_, k = plane_axes(easy_axis, "easy_axis")
     present = _present(m)
     along = m @ k
@@ -100,14 +119,52 @@ def _walls(m: NDArray, easy_axis: Sequence[float], near: float | None) -> list[t
     walls = []
     for y in range(m.shape[1]):
         sites = np.flatnonzero(present[:, y])
-        crossings = _sign_changes(sites, u[sites, y])
-        if crossings:
-            chosen = crossings[0] if near is None else min(crossings, key=lambda c: abs(c - target))
-            n = crossings.index(chosen)
-            low = 0 if n == 0 else math.ceil((crossings[n - 1] + chosen) / 2)
-            high = len(m) if n + 1 == len(crossings) else math.ceil((crossings[n + 1] + chosen) / 2)
-            walls.append((y, chosen, (low, high)))
+        found = _on_ring(sites, u[sites, y], len(m), near) if ring else _on_line(sites, u[sites, y], len(m), near)
+        if found is not None:
+            walls.append((y, *found))
     return walls
+
+
+def _on_line(x: NDArray, u: NDArray, n: int, near: float | None) -> tuple[float, slice] | None:
+    """Position of the chosen crossing, and the sites nearest to it, in a row with open ends."""
+    crossings = _sign_changes(x, u)
+    if not crossings:
+        return None
+    chosen = crossings[0] if near is None else min(crossings, key=lambda c: abs(c - near))
+    i = crossings.index(chosen)
+    low = 0 if i == 0 else math.ceil((crossings[i - 1] + chosen) / 2)
+    high = n if i + 1 == len(crossings) else math.ceil((crossings[i + 1] + chosen) / 2)
+    return chosen, slice(low, high)
+
+
+def _on_ring(x: NDArray, u: NDArray, n: int, near: float | None) -> tuple[float, NDArray[np.int_]] | None:
+    """The same on a ring of n sites, the position in [0, n)."""
+    definite = np.flatnonzero(u)
+    if definite.size == 0:
+        return None
+    # Once around, from a site with a sign to itself.
+    first = int(definite[0])
+    around = np.concatenate([x[first:], x[: first + 1] + n])
+    crossings = _sign_changes(around, np.concatenate([u[first:], u[: first + 1]]))
+    if not crossings:
+        return None
+    # They alternate; every second one goes from + to -.
+    falling = crossings[0 if u[first] > 0 else 1 :: 2]
+    if near is None:
+        chosen = min(falling, key=lambda c: c % n)
+    else:
+        chosen = min(crossings, key=lambda c: abs((c - near + n / 2) % n - n / 2))
+    i = crossings.index(chosen)
+    before = crossings[i - 1] - (n if i == 0 else 0)
+    behind = crossings[(i + 1) % len(crossings)] + (n if i + 1 == len(crossings) else 0)
+    nearest = np.arange(math.ceil((before + chosen) / 2), math.ceil((chosen + behind) / 2)) % n
+    return _into_ring(chosen, n), nearest
+
+
+def _into_ring(position: float, n: int) -> float:
+    """The same position in [0, n)."""
+    position %= n
+    return 0.0 if position >= n else position  # a tiny negative number is rounded to n
 
 
 def _sign_changes(x: NDArray, u: NDArray) -> list[float]:
@@ -171,28 +228,38 @@ def skyrmion_center(
     center = centers[chosen] - shift
     for axis, name in enumerate("xy"):
         if name in periodic:
-            center[axis] %= weight.shape[axis]
+            center[axis] = _into_ring(float(center[axis]), weight.shape[axis])
     return center
 
 
-def thresholded_center(m: ArrayLike, threshold: float = -0.1, charge: int | None = None) -> NDArray[np.float64]:
+def thresholded_center(
+    m: ArrayLike, threshold: float = -0.1, charge: int | None = None, periodic: str = ""
+) -> NDArray[np.float64]:
     """Centre (x, y) of all reversed sites, connected or not; shape (2,).
 
         R = sum_i (m0 - m_z,i) r_i / sum_i (m0 - m_z,i)   over the sites with m_z,i < m0 = threshold
 
-    for a core down; with m_z -> -m_z for a core up. `charge` and NaN as in `skyrmion_center`, for open edges.
+    for a core down; with m_z -> -m_z for a core up. `charge`, `periodic` and NaN as in `skyrmion_center`. Along a
+    periodic axis r_i counts from the site opposite to the circular mean, and the centre is in [0, n).
 
     Source: F. Xu, G. Li, J. Chen, Z. Yu, L. Zhang, B. Wang and J. Wang, "Unified framework of the microscopic
     Landau-Lifshitz-Gilbert equation and its application to skyrmion dynamics", text on their Fig. 4: m0 = -0.1.
     """
     number("threshold", threshold, -1.0, 1.0)
-    reversed_z = _reversed(m, charge, "")
+    choice("periodic", periodic, PERIODIC)
+    reversed_z = _reversed(m, charge, periodic)
     if reversed_z is None:
         return np.full(2, np.nan)
     weight = np.maximum(reversed_z + threshold, 0.0)
     if not weight.any():
         return np.full(2, np.nan)
-    return np.array([(weight * r).sum() for r in np.indices(weight.shape)]) / weight.sum()
+    shift = np.array([_to_middle(weight, axis, None) if "xy"[axis] in periodic else 0 for axis in (0, 1)])
+    weight = np.roll(weight, shift, axis=(0, 1))
+    center = np.array([(weight * r).sum() for r in np.indices(weight.shape)]) / weight.sum() - shift
+    for axis, name in enumerate("xy"):
+        if name in periodic:
+            center[axis] = _into_ring(float(center[axis]), weight.shape[axis])
+    return center
 
 
 def _reversed(m: ArrayLike, charge: int | None, periodic: str) -> NDArray[np.float64] | None:

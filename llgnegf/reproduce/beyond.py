@@ -14,6 +14,7 @@ from llgnegf.deck import load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import steady_precession
 from llgnegf.reproduce.geometric_torque import (
+    BONDS,
     EXCHANGES,
     FREQUENCIES,
     FREQUENCY_STYLES,
@@ -24,7 +25,9 @@ from llgnegf.reproduce.geometric_torque import (
     both_couplings,
 )
 from llgnegf.reproduce.panels import Curve, Figure, Panel
+from llgnegf.seams import path_of
 from llgnegf.simulation import run
+from llgnegf.units import femtoseconds
 
 
 def _with_frequencies(x, frozen, exact, style) -> list[Curve]:
@@ -74,12 +77,12 @@ def _exact_profiles(wall: str, track: Track) -> Figure:
         for k, kind in enumerate(("FL", "DL")):
             for J in EXCHANGES:
                 frozen, exact = results[coupling, J]
-                sites = np.arange(1, len(frozen[k]) + 1)
+                sites = np.arange(len(frozen[k]))
                 at = {f: values[k] for f, values in exact.items()}
                 title = rf"{'closed' if coupling == 0 else 'open'}, $J_{{sd}}$ = {J:g}"
                 label = rf"$T^{{\mathrm{{{kind}}}}}/\hbar\omega$"
                 curves = _with_frequencies(sites, frozen[k], at, MARKED["sum"])
-                panels.append(Panel(next(letters), title, "site $i$ (1 to 7)", label, curves))
+                panels.append(Panel(next(letters), title, "site $i$", label, curves, sites=True))
     name = "Neel" if "neel" in wall else "Bloch"
     return Figure(f"{name} wall, sum of the torques to all orders in the frequency", panels, 4)
 
@@ -105,7 +108,7 @@ def _exact_totals(wall: str, track: Track) -> Figure:
             exact[f].append(steady_precession(system.device, system.m, system.axis, f).pumped_spin.sum() / f)
     system = System(wall, **{"electrons.sd_exchange": 0.1})
     flows = system.currents()
-    bonds = np.arange(len(system.m) + 1) + 0.5
+    bonds = np.arange(len(system.m) + 1) - 0.5
     local = {}
     for f in FREQUENCIES:
         steady = steady_precession(system.device, system.m, system.axis, f)
@@ -117,8 +120,8 @@ def _exact_totals(wall: str, track: Track) -> Figure:
             _with_frequencies(exchanges, frozen, exact, LINES["sum"]), log_x=True,
         ),
         Panel(
-            "b", "$J_{sd}$ = 0.1", "bond (0.5: left lead)", r"$I^{S_z}_{i\to i+1}/\omega$",
-            _with_frequencies(bonds, summed, local, MARKED["sum"]),
+            "b", "$J_{sd}$ = 0.1", BONDS, r"$I^{S_z}_{i\to i+1}/\omega$",
+            _with_frequencies(bonds, summed, local, MARKED["sum"]), sites=True,
         ),
     ]  # fmt: skip
     name = "Neel" if "neel" in wall else "Bloch"
@@ -153,7 +156,7 @@ def exact_fig_s3(track: Track) -> Figure:
                 moved = (steady.bond_spin - flows.spin["adiabatic"])[:, 2] / f
                 exact[f].append((moved[12], moved[-1]))
         for k, (key, label) in enumerate(
-            zip(keys, (r"$I^{S_z}_{12\to 13}/\omega$", r"$I^{S_z}_R/\omega$"), strict=True)
+            zip(keys, (r"$I^{S_z}_{11\to 12}/\omega$", r"$I^{S_z}_R/\omega$"), strict=True)
         ):
             at = {f: [row[k] for row in rows] for f, rows in exact.items()}
             name = "Neel" if "neel" in wall else "Bloch"
@@ -173,15 +176,21 @@ def free_wall(track: Track) -> Figure:
             time = np.array(result.times)
             m, velocity = np.asarray(result["moment"]), np.asarray(result["velocity"])
             spins = {name: np.asarray(result[f"spin_{name}"]) for name in ("sea", "surface")}
-            position, tilt = np.asarray(result["wall_position"]), np.unwrap(np.asarray(result["wall_tilt"]))
+            position, tilt = path_of(result, "wall_position"), path_of(result, "wall_tilt")
     assert deck.electrons is not None
     torques = {name: torque(s, m, deck.electrons.sd_exchange) for name, s in spins.items()}
     speed = np.linalg.norm(velocity, axis=-1).max(axis=1)
     unit = deck.units.label
-    xlabel = rf"$t$ ($\hbar$/{unit})"
+    xlabel = rf"$t$ ($\hbar$/{unit} = {femtoseconds(1.0, deck.units_energy_ev):.3g} fs)"
     panels = [
-        Panel("a", "wall", xlabel, "position ($a$)", [Curve("position", time, position, {"color": "#0072B2"})]),
-        Panel("b", "wall", xlabel, "tilt (rad)", [Curve("tilt", time, tilt, {"color": "#D55E00", "linestyle": "--"})]),
+        Panel("a", "wall", xlabel, "position $X$ ($a$)", [Curve("position", time, position, {"color": "#0072B2"})]),
+        Panel(
+            "b",
+            "wall",
+            xlabel,
+            r"tilt $\phi$ (rad)",
+            [Curve("tilt", time, tilt, {"color": "#D55E00", "linestyle": "--"})],
+        ),
     ]
     for key, k, kind in (("c", 0, "FL"), ("d", 1, "DL")):
         curves = []
@@ -194,7 +203,7 @@ def free_wall(track: Track) -> Figure:
     work = {name: (T * np.cross(m, velocity)).sum(axis=(1, 2)) for name, T in torques.items()}
     panels.append(
         Panel(
-            "e", "energy taken from the moments", xlabel, rf"power ({unit}$^2/\hbar$)",
+            "e", "energy taken from the moments", xlabel, rf"power $P$ ({unit}$^2/\hbar$)",
             [Curve(name, time, values, LINES[name]) for name, values in work.items()],
         )
     )  # fmt: skip

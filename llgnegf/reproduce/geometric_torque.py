@@ -1,8 +1,8 @@
 """The figures of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), from shipped decks.
 
 Torques are divided by hbar omega, spin currents by omega: to first order both are proportional to omega.  A bond
-current is positive along +x, a lead current into the lead.  The paper's split (geometric, sea, surface) exists for
-steady precession only.
+current is positive along +x, a lead current into the lead.  Sites count from 0, in the paper from 1.  The paper's split
+(geometric, sea, surface) exists for steady precession only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import Device, chain_self_energy, steady_precession
 from llgnegf.electrons.currents import Currents, precession_currents
-from llgnegf.plots import STYLES
+from llgnegf.plots.curves import STYLES
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 
 Track = Callable[[Iterable], Iterable]
@@ -30,6 +30,8 @@ LINES = {name: {**style, "marker": ""} for name, style in MARKED.items()}
 FORMULA = {"color": "#CC79A7", "linestyle": (0, (4, 1.5)), "linewidth": 1.1}
 EXACT_LINE = {"color": "#E69F00", "linestyle": (0, (1, 1.2)), "linewidth": 2.2}
 SMF = {"color": "black", "linestyle": "--"}
+# Where flows over bonds are drawn: bond i -> i + 1 at i + 1/2, those to the leads at both ends.
+BONDS = "site $i$ (ends: leads)"
 FREQUENCY_STYLES: list[dict[str, Any]] = [
     {"color": "#56B4E9", "linestyle": "-"},
     {"color": "#009E73", "linestyle": "--"},
@@ -176,10 +178,10 @@ def profiles(wall: str, track: Track) -> Figure:
     for key, (coupling, J, kind) in zip(_letters(8), cases, strict=True):
         k = ("FL", "DL").index(kind)
         parts = results[coupling, J]
-        sites = np.arange(1, len(parts["sum"][k]) + 1)
+        sites = np.arange(len(parts["sum"][k]))
         curves = [Curve(name, sites, parts[name][k], MARKED[name]) for name in PARTS]
         title = rf"{'closed' if coupling == 0 else 'open'}, $J_{{sd}}$ = {J:g}"
-        panels.append(_torque_panel(key, kind, title, "site $i$ (1 to 7)", curves))
+        panels.append(_torque_panel(key, kind, title, "site $i$", curves, sites=True))
     return Figure(f"{_wall_name(wall)}, torque by origin", panels, 4)
 
 
@@ -187,10 +189,10 @@ def _wall_name(wall: str) -> str:
     return "Neel wall" if "neel" in wall else "Bloch wall"
 
 
-def _torque_panel(key, kind, title, xlabel, curves, extra="") -> Panel:
+def _torque_panel(key, kind, title, xlabel, curves, extra="", sites=False) -> Panel:
     """A panel of torques of this kind (FL or DL) over hbar omega, with `extra` as a further factor in the divisor."""
     divisor = r"\hbar\omega" + (rf"\,{extra}" if extra else "")
-    return Panel(key, title, xlabel, rf"$T^{{\mathrm{{{kind}}}}}/{divisor}$", curves)
+    return Panel(key, title, xlabel, rf"$T^{{\mathrm{{{kind}}}}}/{divisor}$", curves, sites=sites)
 
 
 def fig3(track: Track) -> Figure:
@@ -237,13 +239,13 @@ def totals(wall: str, track: Track) -> Figure:
     ]  # fmt: skip
     system = System(wall, **{"electrons.sd_exchange": 0.1})
     flows = system.currents()
-    bonds = np.arange(len(system.m) + 1) + 0.5
+    bonds = np.arange(len(system.m) + 1) - 0.5
     smf_at, smf = smf_current(system)
     for key, origins in (("b", ("surface",)), ("c", ("geometric", "sea"))):
         drawn = [Curve(o, bonds, flows.spin[o][:, 2], MARKED[o]) for o in origins]
         if key == "b":
-            drawn.append(Curve("spin-motive force", smf_at + 1, smf, SMF))
-        panels.append(Panel(key, "$J_{sd}$ = 0.1", "bond (0.5: left lead)", r"$I^{S_z}_{i\to i+1}/\omega$", drawn))
+            drawn.append(Curve("spin-motive force", smf_at, smf, SMF))
+        panels.append(Panel(key, "$J_{sd}$ = 0.1", BONDS, r"$I^{S_z}_{i\to i+1}/\omega$", drawn, sites=True))
     return Figure(f"{_wall_name(wall)}, pumped spin current", panels, 3)
 
 
@@ -271,11 +273,12 @@ def fig_s3(track: Track) -> Figure:
     """Spin current over one bond and into the right lead against the width of the wall, 21 sites."""
     widths = np.arange(1, 16, dtype=float)
     shown = {w: _wide("precessing_wall", w).m[:, 1] for w in (1.0, 15.0)}
-    sites = np.arange(1, 22)
+    sites = np.arange(21)
     panels = [
         Panel(
             "a", "Bloch wall", "site $i$", "$M^y_i$",
             [Curve(f"W = {w:g}", sites, my, s) for (w, my), s in zip(shown.items(), FREQUENCY_STYLES, strict=False)],
+            sites=True,
         )
     ]  # fmt: skip
     local, outflow = {}, {}
@@ -286,13 +289,13 @@ def fig_s3(track: Track) -> Figure:
             flows = system.currents()
             total = np.sum([flows.spin[o][:, 2] for o in PARTS], axis=0)
             _, smf = smf_current(system)
-            # Sites count from 1 in the paper: the bond 12 -> 13 is entry 12 of the flows and 11 of the formula.
+            # The bond 11 -> 12, in the paper 12 -> 13: entry 12 of the flows (0 is the left lead's), 11 of the formula.
             rows.append((total[12], smf[11], total[-1], smf[-1]))
         values = np.array(rows).T
         local[wall], outflow[wall] = values[:2], values[2:]
     for key, wall, data, label in [
-        ("b", "precessing_wall", local, r"$I^{S_z}_{12\to 13}/\omega$"),
-        ("c", "precessing_neel_wall", local, r"$I^{S_z}_{12\to 13}/\omega$"),
+        ("b", "precessing_wall", local, r"$I^{S_z}_{11\to 12}/\omega$"),
+        ("c", "precessing_neel_wall", local, r"$I^{S_z}_{11\to 12}/\omega$"),
         ("d", "precessing_wall", outflow, r"$I^{S_z}_R/\omega$"),
         ("e", "precessing_neel_wall", outflow, r"$I^{S_z}_R/\omega$"),
     ]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from llgnegf.axes import count_sites, least_span, settle, split_unit
 from llgnegf.pictures import Figure as Canvas
 from llgnegf.pictures import drawing, save
 from llgnegf.runfile.disk import disk_errors, write_file
@@ -28,7 +29,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves in one pair of axes; `key` is the letter of the panel in the paper; log_x: logarithmic x axis."""
+    """Curves in one pair of axes.
+
+    key: the letter of the panel in the paper; ylabel: with the unit in parentheses at its end, if it has one; log_x:
+    logarithmic x axis; sites: the x axis counts sites, from 0.
+    """
 
     key: str
     title: str
@@ -36,6 +41,7 @@ class Panel:
     ylabel: str
     curves: list[Curve]
     log_x: bool = False
+    sites: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,6 @@ class Figure:
         axes = canvas.subplots(rows, self.columns, squeeze=False).ravel()
         handles: dict[str, Any] = {}
         for ax, panel in zip(axes, self.panels, strict=False):
-            ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
             for curve in panel.curves:
                 (line,) = ax.plot(curve.x, curve.y, **curve.style)
                 handles.setdefault(curve.name, line)
@@ -85,9 +90,22 @@ class Figure:
             ax.set_ylabel(panel.ylabel)
             if panel.log_x:
                 ax.set_xscale("log")
-            ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+            low, high = ax.get_ylim()
+            if low < 0 < high:  # elsewhere the line would only squeeze the curves
+                ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)
+            if panel.sites:
+                count_sites(ax.xaxis)
+            # Beside panels in the same unit, and beside 1: energies are in units of the hopping, torques per frequency.
+            comparable = [each for each in self.panels if split_unit(each.ylabel)[1] == split_unit(panel.ylabel)[1]]
+            settle(ax, least_span((curve.y for each in comparable for curve in each.curves), sizes=[1.0]))
         for ax in axes[len(self.panels) :]:
             ax.set_axis_off()
-        canvas.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, handlelength=2.6)
+        canvas.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=min(4, self.columns + 1),
+            handlelength=2.6,
+        )
         canvas.suptitle(self.title, fontsize=9)
         return canvas

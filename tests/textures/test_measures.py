@@ -319,3 +319,72 @@ def test_small_lattices_give_numbers_or_nan(shape, seed):
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# --- rings ---
+
+
+def walls_on_a_ring(n, first, second, width=2.0, tilt=0.3):
+    """A ring of n sites, up except between the walls `first` (+ to -, towards larger x) and `second` (- to +)."""
+    x = np.arange(n)
+
+    def away(center):
+        return (x - center + n / 2) % n - n / 2
+
+    # The nearer wall decides; halfway between them both are uniform.
+    falling = abs(away(first)) <= abs(away(second))
+    u = np.where(falling, -away(first), away(second)) / width
+    across = 1 / np.cosh(u)
+    return np.stack([across * np.cos(tilt), across * np.sin(tilt), np.tanh(u)], axis=-1)
+
+
+@pytest.mark.parametrize("first", [0.0, 0.3, 12.7, 39.2, 39.7, 39.999, 20.0])
+def test_a_wall_on_a_ring_is_found_wherever_it_is(first):
+    """The wall from + to - is the one that counts, also between the last and the first site, and in [0, n)."""
+    n, tilt = 40, 0.3
+    m = walls_on_a_ring(n, first, (first + 20) % n, tilt=tilt)
+    found = wall_position(m, periodic="x")
+    assert 0 <= found < n
+    assert abs((found - first + n / 2) % n - n / 2) < 1e-9
+    assert wall_tilt(m, periodic="x") == pytest.approx(tilt, abs=1e-12)
+    # The other one is found by what it is near to, around the ring too.
+    assert wall_position(m, near=first + 20 - n, periodic="x") == pytest.approx((first + 20) % n, abs=1e-9)
+
+
+def test_rows_of_a_ring_average_over_its_seam():
+    rows = [walls_on_a_ring(40, c % 40, (c + 20) % 40) for c in (39.8, 40.2, 40.3)]
+    found = wall_position(np.stack(rows, axis=1), periodic="x")
+    assert found == pytest.approx(0.1, abs=1e-9)
+
+
+def test_the_tilt_of_a_wall_on_a_ring_is_not_that_of_the_other():
+    m = walls_on_a_ring(40, 39.9, 19.9, tilt=0.3)
+    m[10:30, :2] = -m[10:30, :2]  # the other wall points the other way
+    assert wall_tilt(m, periodic="x") == pytest.approx(0.3, abs=1e-9)
+
+
+@pytest.mark.parametrize("periodic", ["", "y"])
+def test_open_lines_are_as_they_were(periodic):
+    m = walls_on_a_ring(40, 39.7, 19.7)
+    assert wall_position(m, periodic=periodic) == pytest.approx(19.7, abs=1e-9)
+
+
+def test_rings_without_walls_and_wrong_axes():
+    assert math.isnan(wall_position(uniform((5,), (0, 0, 1)), periodic="x"))
+    assert math.isnan(wall_position(uniform((5,), (1, 0, 0)), periodic="x"))
+    assert math.isnan(wall_tilt(uniform((5,), (0, 0, 1)), periodic="x"))
+    for measure in (wall_position, wall_tilt, thresholded_center):
+        with pytest.raises(ValueError, match="periodic"):
+            measure(uniform((5,), (0, 0, 1)), periodic="z")
+
+
+@pytest.mark.parametrize("center", [(0.2, 5.0), (15.8, 11.7), (7.0, 6.0)])
+def test_centre_of_all_reversed_sites_across_the_seam(center):
+    m = skyrmion((16, 12), center, 2.5, 0.8, 0.0, -1) if center == (7.0, 6.0) else None
+    if m is None:
+        middle = skyrmion((16, 12), (8.0, 6.0), 2.5, 0.8, 0.0, -1)
+        shift = np.round(np.subtract(center, (8.0, 6.0))).astype(int)
+        center, m = (np.add((8.0, 6.0), shift) % (16, 12)), np.roll(middle, tuple(shift), axis=(0, 1))
+    found = thresholded_center(m, periodic="xy")
+    assert np.all((found >= 0) & (found < (16, 12)))
+    assert np.abs((found - center + 6) % (16, 12) - 6) == pytest.approx(0, abs=1e-9)

@@ -1,0 +1,49 @@
+"""Pictures of a run: the figure a person of the field expects for that kind of run.
+
+Precession with electrons: field-like and damping-like torque profile by origin (as Fig. 3 of Bajpai and Nikolic, Phys.
+Rev. Lett. 125, 187202 (2020)).  A chain or a single moment in motion: trajectory, energies, torque.  A square lattice:
+maps of the first and the last frame.  One file for each kind; `curves` has what they share.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llgnegf.build import refuse_misfit
+from llgnegf.errors import RunError
+from llgnegf.pictures import Figure, check_ending, drawing, save
+from llgnegf.plots import lattice, precession, trajectory
+from llgnegf.runfile.reader import Run, open_run
+
+__all__ = ["plot"]
+
+
+def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
+    """The picture of a run as a matplotlib Figure, also written to `path` if one is given.
+
+    run: an open run or the path of a run file; path: its ending (.png, .pdf, .svg, ...) decides the format.  The figure
+    is not pyplot's: notebooks show it, `figure.axes` and `figure.savefig` change and write it.
+    Raises RunError without frames, DeckError for another ending, FileError for disk trouble.
+    """
+    if not isinstance(run, Run):
+        with open_run(run) as opened:
+            return plot(opened, path)
+    if not run.n_frames:
+        raise RunError(f"{run.path} holds no complete frame yet: nothing to draw")
+    path = None if path is None else Path(path)
+    if path is not None:
+        check_ending(path)
+    # A line through one frame would be invisible.
+    markers = {"lines__marker": "o"} if run.n_frames == 1 else {}
+    with drawing(**markers):
+        refuse_misfit(run)
+        shape = run.deck.lattice.shape
+        if "spin_geometric" in run.names:
+            figure = precession.picture(run)
+        elif len(shape) == 2 and min(shape) > 1:
+            figure = lattice.picture(run)
+        else:
+            figure = trajectory.picture(run)
+        if path is not None:
+            save(figure, path)
+    return figure

@@ -1,0 +1,74 @@
+"""What the pictures of all kinds of run share: styles, curves of very many points, energies against time.
+
+Colours are those of Okabe and Ito, which most eyes tell apart; markers and dashes differ as well, for print.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from llgnegf.axes import least_span, settle
+from llgnegf.pictures import Axes
+from llgnegf.runfile.reader import Run
+
+STYLES: dict[str, dict[str, Any]] = {
+    "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
+    "sea": {"color": "#0072B2", "marker": "s", "linestyle": "--", "label": "sea"},
+    "surface": {"color": "#009E73", "marker": "^", "linestyle": "-.", "label": "surface"},
+    "sum": {"color": "black", "marker": ".", "linestyle": ":", "label": "sum"},
+    "exact": {
+        "color": "black", "marker": "o", "linestyle": "", "label": "exact", "markerfacecolor": "none", "markersize": 9
+    },
+}  # fmt: skip
+_ENERGY_COLOURS, _ENERGY_LINES = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7"), ("--", "-.", ":", "-")
+
+# More points of a curve than any picture has dots across.
+MOST_POINTS = 20_000
+
+
+def curve(ax: Axes, time: np.ndarray, values: np.ndarray, **style: Any) -> None:
+    """Draws values against time; of very many points those that look the same, since each takes 100 bytes and more."""
+    if len(time) > MOST_POINTS:
+        chosen = extremes(values, MOST_POINTS // 2)
+        time, values = time[chosen], values[chosen]
+    ax.plot(time, values, **style)
+
+
+def extremes(values: np.ndarray, pieces: int) -> np.ndarray:
+    """Indices, increasing, of the smallest and the largest value in each of so many pieces, and of both ends."""
+    starts = np.linspace(0, len(values), pieces + 1).astype(int)
+    chosen = [0, len(values) - 1]
+    for a, b in itertools.pairwise(starts):
+        piece = values[a:b]
+        known = np.flatnonzero(~np.isnan(piece))
+        if len(known):
+            chosen += [a + known[np.argmin(piece[known])], a + known[np.argmax(piece[known])]]
+        if len(known) < len(piece):
+            chosen.append(a + int(np.argmax(np.isnan(piece))))  # the gap stays one
+    return np.unique(chosen)
+
+
+def energies(ax: Axes, run: Run) -> None:
+    """Energies of moments, by term, and of electrons, less those at the beginning."""
+    time, deck = run.times, run.deck
+    names = [name for name in run.names if name.startswith("energy_") and name != "energy_classical"]
+    values = {name.removeprefix("energy_"): np.asarray(run[name], float) for name in (*names, "energy_classical")}
+    # A term that does not change is the zero line.
+    terms = {name: values[name] for name in values if name != "classical" and np.ptp(values[name]) > 0}
+    sizes = [*values.values()]
+    if "grand_potential" in run.names:
+        sizes.append(np.asarray(run["grand_potential"], float))
+    span = least_span([each - each[0] for each in sizes], sizes=sizes)
+    curve(ax, time, values["classical"] - values["classical"][0], color="black", label="classical")
+    for k, (name, each) in enumerate(terms.items()):
+        if np.ptp(each) < span:
+            continue  # rounding alone
+        style = {"color": _ENERGY_COLOURS[k % 4], "linestyle": _ENERGY_LINES[k % 4]}
+        curve(ax, time, each - each[0], label=name, **style)
+    if "grand_potential" in run.names:
+        curve(ax, time, sizes[-1] - sizes[-1][0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
+    ax.set_ylabel(f"$E - E(0)$ ({deck.units.label})")
+    settle(ax, span)

@@ -1,0 +1,108 @@
+"""A square lattice: m_z of the first and the last frame with in-plane arrows; centre, charge, energy against time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
+from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.plots.curves import curve, energies
+from llgnegf.runfile.reader import Run
+from llgnegf.seams import path_of
+from llgnegf.units import readable_time
+
+_BLUE, _RED = "#0072B2", "#D55E00"
+# Of such a size is what a centre (lattice constants) and a charge (whole numbers) are measured by.
+_ONE = 1.0
+
+
+def picture(run: Run) -> Figure:
+    """Two maps, what moves below them, and at the bottom currents and validity where leads are pumped."""
+    deck, time = run.deck, run.times
+    pumped = "current_charge" in run.names
+    figure = Figure(figsize=(7.2, 7.6 if pumped else 5.8), layout="constrained")
+    grid = figure.add_gridspec(2 + pumped, 2, height_ratios=[1.6, 1, 1][: 2 + pumped])
+    _maps(run, figure, [figure.add_subplot(grid[0, column]) for column in (0, 1)])
+    lower = [[figure.add_subplot(grid[row, column]) for column in (0, 1)] for row in range(1, 2 + pumped)]
+    _centre_or_charge(lower[0][0], run)
+    energies(lower[0][1], run)
+    legend_above(lower[0][1], columns=3)
+    if pumped:
+        _currents(lower[1][0], run)
+        _validity(lower[1][1], run)
+    for ax in lower[0][:] if pumped else ():
+        ax.tick_params(labelbottom=False)
+        ax.set_xlim(*((time[0], time[-1]) if len(time) > 1 else (time[0] - 0.5, time[0] + 0.5)))
+    for ax in lower[-1]:
+        time_axis(ax, time, deck.units.label, deck.units_energy_ev)
+    charges = [float(run["topological_charge"][i]) for i in (0, -1)]
+    figure.suptitle(f"{as_label(deck.title or deck.name)}   $Q$ = {charges[0]:.3f} $\\to$ {charges[1]:.3f}", fontsize=9)
+    return figure
+
+
+def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
+    """m_z as colour and the in-plane components as arrows, of the first and the last frame."""
+    deck = run.deck
+    for ax, index, label in zip(both, (0, run.n_frames - 1), ("first", "last"), strict=True):
+        m, t = run["moment"][index], run.times[index]
+        nx, ny = m.shape[:2]
+        image = ax.imshow(m[..., 2].T, origin="lower", cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
+        stride = max(1, max(nx, ny) // 20)
+        x, y = np.arange(0, nx, stride), np.arange(0, ny, stride)
+        ax.quiver(
+            x, y, m[::stride, ::stride, 0].T, m[::stride, ::stride, 1].T, pivot="mid", scale=1.25 / stride,
+            scale_units="xy", angles="xy", width=0.006,
+        )  # fmt: skip
+        ax.set_title(
+            f"{label} frame, $t$ = {readable_time(t, deck.units_energy_ev)}".replace("us", "\u00b5s"), fontsize=9
+        )
+        ax.set_xlabel("site $x$ ($a$)")
+        ax.set_ylabel("site $y$ ($a$)")
+        count_sites(ax.xaxis, nx)
+        count_sites(ax.yaxis, ny)
+    figure.colorbar(image, ax=both[1], label="$m_z$", pad=0.02)
+
+
+def _centre_or_charge(ax: Axes, run: Run) -> None:
+    if "skyrmion_center" in run.names:
+        centre = path_of(run, "skyrmion_center")
+        for k, (name, style) in enumerate((("x", "-"), ("y", "--"))):
+            curve(
+                ax, run.times, centre[:, k] - centre[0, k], color=(_RED, _BLUE)[k], linestyle=style, label=f"${name}$"
+            )
+        ax.set_ylabel(r"centre $\mathbf{R} - \mathbf{R}(0)$ ($a$)")
+        legend_above(ax)
+    elif "topological_charge" in run.names:
+        curve(ax, run.times, np.asarray(run["topological_charge"]), color=_RED)
+        ax.set_ylabel("topological charge $Q$")
+    settle(ax, least_span([_ONE]))
+
+
+def _currents(ax: Axes, run: Run) -> None:
+    """Currents into the leads by spin along z."""
+    electrons = run.deck.electrons
+    assert electrons is not None
+    charge, spin = np.asarray(run["current_charge"]), np.asarray(run["current_spin"])[..., 2]
+    shown = []
+    for k, (lead, colour) in enumerate((("left", _BLUE), ("right", _RED))):
+        for sign, style, arrow in ((1, "-", r"\uparrow"), (-1, "--", r"\downarrow")):
+            shown.append(charge[:, k] / 2 + sign * spin[:, k])
+            curve(ax, run.times, shown[-1], color=colour, linestyle=style, label=rf"{lead} ${arrow}$")
+    ax.set_ylabel(rf"into lead $I_\sigma$ ({run.deck.units.label}/$\hbar$)")
+    settle(ax, least_span(shown, sizes=[electrons.hopping]))
+    legend_above(ax, columns=2)
+
+
+def _validity(ax: Axes, run: Run) -> None:
+    """Two ratios that must be small: first order over adiabatic density, rate of the motion over level width."""
+    for name, label, style in (
+        ("rate_over_width", "rate / level width", "-"),
+        ("first_order_ratio", r"$|s^{(1)}|/|s^{(0)}|$", "--"),
+    ):
+        values = np.asarray(run[name], dtype=float)
+        curve(ax, run.times, np.where(values > 0, values, np.nan), color="black", linestyle=style, label=label)
+    ax.set_yscale("log")
+    ax.axhline(1, color="0.7", linewidth=0.8, zorder=0)
+    ax.set_ylabel("valid where $\\ll$ 1")
+    settle(ax)
+    legend_above(ax, columns=2)

@@ -1,0 +1,119 @@
+"""A chain or one moment against time: moments, wall position and tilt, energies, torque of the electrons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
+from llgnegf.dynamics.torques import torque
+from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.plots.curves import STYLES, curve, energies
+from llgnegf.runfile.reader import Run
+from llgnegf.seams import path_of
+
+COMPONENT_COLOURS = {"x": "#E69F00", "y": "#56B4E9", "z": "black"}
+
+# More frames side by side than any picture has dots across.
+_MOST_FRAMES = 2_000
+# Variables of many frames are read in blocks of so many bytes.
+_BLOCK = 8 << 20
+# Lengths in lattice constants and angles in radians: of such a size is what they are measured by.
+_ONE = 1.0
+
+
+def picture(run: Run) -> Figure:
+    """All frames, from top to bottom; what the run does not have is left out."""
+    deck, time = run.deck, run.times
+    unit = deck.units.label
+    torques = _torque_norms(run)
+    has_wall = "wall_position" in run.names
+    panels = 2 + bool(torques) + has_wall
+    figure = Figure(figsize=(6.2, 1.3 + 1.75 * panels), layout="constrained")
+    axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
+    last = axes[-1]
+
+    ax = axes.pop(0)
+    if run["moment"].size == 3 * run.n_frames:
+        _one_moment(ax, run)
+    else:
+        _all_moments(ax, run, figure)
+    if has_wall:
+        _wall(axes.pop(0), run)
+    ax = axes.pop(0)
+    energies(ax, run)
+    legend_above(ax)
+    if torques:
+        assert deck.electrons is not None
+        ax, J = axes.pop(0), abs(deck.electrons.sd_exchange)
+        for name, values in torques.items():
+            curve(ax, time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
+        ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
+        settle(ax, least_span(torques.values(), sizes=[J], error=J * deck.electrons.tolerance))
+        legend_above(ax)
+    time_axis(last, time, unit, deck.units_energy_ev)
+    figure.suptitle(as_label(deck.title or deck.name), fontsize=9)
+    return figure
+
+
+def _one_moment(ax: Axes, run: Run) -> None:
+    m = np.asarray(run["moment"]).reshape(-1, 3)
+    for k, name in enumerate("xyz"):
+        curve(
+            ax, run.times, m[:, k], color=COMPONENT_COLOURS[name], linestyle=("-", "--", "-.")[k], label=f"$m_{name}$"
+        )
+    ax.set_ylabel(r"$\mathbf{m}$")
+    ax.set_ylim(-1.08, 1.08)
+    legend_above(ax)
+
+
+def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:
+    """m_z of every site against time, as a picture."""
+    time = run.times
+    shown = slice(None, None, -(-run.n_frames // _MOST_FRAMES))
+    m_z = run["moment"][shown, ..., 2].reshape(len(time[shown]), -1)
+    edges = _edges(time[shown]), np.arange(m_z.shape[1] + 1) - 0.5
+    mesh = ax.pcolormesh(*edges, m_z.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
+    # In the axes' own frame: beside all axes it would stand behind the second scale of the wall.
+    figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=r"$m_z$")
+    ax.set_ylabel("site $i$")
+    count_sites(ax.yaxis)
+
+
+def _wall(ax: Axes, run: Run) -> None:
+    """Position and tilt of the wall, both as paths without jumps."""
+    time = run.times
+    curve(ax, time, path_of(run, "wall_position"), color="#D55E00")
+    ax.set_ylabel("wall position $X$ ($a$)", color="#D55E00")
+    settle(ax, least_span([_ONE]))
+    twin = ax.twinx()
+    tilt = path_of(run, "wall_tilt")
+    known = ~np.isnan(tilt)
+    curve(twin, time[known], tilt[known], color="#0072B2", linestyle="--")
+    twin.set_ylabel(r"tilt $\phi$ (rad)", color="#0072B2")
+    settle(twin, least_span([_ONE]))
+
+
+def _edges(time: np.ndarray) -> np.ndarray:
+    """Times halfway between the frames, with one before and one after: a single frame gets a width too."""
+    if len(time) == 1:
+        return time[0] + np.array([-0.5, 0.5])
+    middle = (time[1:] + time[:-1]) / 2
+    return np.concatenate([[2 * time[0] - middle[0]], middle, [2 * time[-1] - middle[-1]]])
+
+
+def _torque_norms(run: Run) -> dict[str, np.ndarray]:
+    """|sum over sites of the torque| by origin, where the run has first-order electrons."""
+    names = [name for name in ("sea", "surface") if f"spin_{name}" in run.names]
+    if not names:
+        return {}
+    electrons = run.deck.electrons
+    assert electrons is not None
+    step = max(1, _BLOCK // (8 * max(1, run["moment"].size // run.n_frames)))
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for first in range(0, run.n_frames, step):
+        block = slice(first, first + step)
+        m = run["moment"][block]
+        for name in names:
+            each = torque(run[f"spin_{name}"][block], m, electrons.sd_exchange)
+            found[name].append(np.linalg.norm(each.reshape(len(m), -1, 3).sum(axis=1), axis=1))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
