@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llgnegf import _threads  # noqa: F401  first: before NumPy is loaded
+from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
 from llgnegf.arguments import Parser, output_file, run_file
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks

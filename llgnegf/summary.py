@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from llgnegf.deck.tables import Motion
 from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.units import readable_time
@@ -27,7 +28,7 @@ def summary(run: Run) -> str:
     lines = [
         f"{run.path}: {deck.title or deck.name}",
         f"  written by   llgnegf {run.attrs.get('llgnegf_version', '?')}, {run.attrs.get('created', '?')}",
-        f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(run)}",
+        f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(deck.motion)}",
     ]
     if not ok.all():
         bad, sound = np.flatnonzero(~ok).tolist(), spans(np.flatnonzero(ok)) or "none"
@@ -111,8 +112,7 @@ def _adiabaticity(run: Run) -> list[str]:
     return found
 
 
-def _motion(run: Run) -> str:
-    motion = run.deck.motion
+def _motion(motion: Motion) -> str:
     if motion.kind == "precession":
         return f"precession, frequency {motion.frequency:g} about {list(motion.axis or ())}"
     return motion.kind
@@ -123,8 +123,10 @@ def _vector(v: np.ndarray) -> str:
 
 
 def _scalar_row(name: str, times: np.ndarray, values: np.ndarray) -> str:
-    there = ~np.isnan(values)
-    known, times = values[there], times[there]
+    known = values
+    if np.isnan(values).any():
+        there = ~np.isnan(values)
+        known, times = values[there], times[there]
     if not len(known):
         return f"  {name:24}{'none':>15}"
     # Over time: a resume may have changed how often frames come.
