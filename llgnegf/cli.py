@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, output_file, run_file
+from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors
@@ -184,7 +184,9 @@ def _set_argument(sub: argparse.ArgumentParser, example: str) -> None:
 
 
 def _loop_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--until", metavar="T", type=float, help="stop at this time, or make the run longer, to this time")
+    sub.add_argument(
+        "--until", metavar="T", type=time_to_stop, help="stop at this time, or make the run longer, to this time"
+    )
     sub.add_argument(
         "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
     )
