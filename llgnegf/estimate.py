@@ -13,6 +13,7 @@ from llgnegf.deck import Deck
 from llgnegf.dynamics.adaptive import Adaptive
 from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError
+from llgnegf.streams import visible
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
 
@@ -79,7 +80,7 @@ def estimate(deck: Deck) -> str:
         lines.append(f"  electrons    {poles}{about}")
     lines.append(f"  run file     {bytes_frame * deck.n_frames / 1e6:.3g} MB")
     lines.append(f"  memory       about {_memory(deck, frozen):.0f} MB")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _with_texture(deck: Deck, texture) -> Deck:

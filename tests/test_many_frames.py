@@ -215,6 +215,24 @@ def test_show_reads_columns_not_frames(filled, monkeypatch):
         assert peak_of(lambda: summary(result)) < 60
 
 
+def test_all_frames_are_checked_in_one_pass(filled, monkeypatch):
+    """The checksums of all variables stand side by side: they are not read once for each."""
+    read = []
+    real = h5py.Dataset.__getitem__
+
+    def counted(dataset, *arguments, **options):
+        values = real(dataset, *arguments, **options)
+        read.append(np.asarray(values).nbytes)
+        return values
+
+    with h5py.File(filled) as file:
+        numbers = sum(data.nbytes for data in file.values())
+    with open_run(filled) as result:
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", counted)
+        assert result.frames_ok().all()
+    assert sum(read) < 1.02 * numbers
+
+
 def test_plot_takes_little_memory(filled, tmp_path):
     with open_run(filled) as result:
         plot(result, tmp_path / "first.png")
