@@ -194,7 +194,10 @@ def test_control_characters_of_a_title_are_visible(tmp_path, capsys):
     path = tmp_path / "d.toml"
     path.write_text(CLASSICAL)
     llgnegf.run(llgnegf.load_deck(path, {"title": title}), tmp_path / "run.h5").close()
-    for words in (("show", str(tmp_path / "run.h5")), ("check", str(path), "--set", f"title={json.dumps(title)}")):
+    for words in (
+        ("show", str(tmp_path / "run.h5")),
+        ("check", str(path), "--set", f"title={json.dumps(title, ensure_ascii=False)}"),
+    ):
         assert main(list(words)) == 0
         line = capsys.readouterr().out.splitlines()[0]
         assert "wall\\x1b[2J\\nno\\x07 \\u202eright\\u2028 to \xb5eV, \u03b1 \U0001f9f2" in line
