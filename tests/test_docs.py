@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import llgnegf
 from llgnegf.arguments import Parser
 from llgnegf.cli import _parser
 from llgnegf.deck import parse_deck
@@ -93,6 +94,11 @@ def test_commands_and_options_are_there(page, line):
     assert isinstance(parser.commands[command], Parser)
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
     assert options <= set(parser.commands[command].option_names)
+
+
+def test_the_page_of_python_names_every_door():
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert [name for name in llgnegf.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
