@@ -32,7 +32,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.errors",
             "llgnegf.units",
             "llgnegf._version",
-            "llgnegf._threads",
+            "llgnegf._environment",
             "llgnegf.beside",
             "llgnegf.compiling",
             "llgnegf.kernels",

@@ -1,41 +1,59 @@
 """The registry of one-step methods: those that a deck can name in `integrator.method`."""
 
+from __future__ import annotations
+
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
-from . import heun, rk4
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-RightHandSide = Callable[[float, Array], Array]
-Step = Callable[[RightHandSide, float, Array, float], Array]
+Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
+RightHandSide: TypeAlias = Callable[[float, Array], Array]
+Step: TypeAlias = Callable[[RightHandSide, float, Array, float], Array]
 
 
 @dataclass(frozen=True)
 class Method:
-    """A one-step method.
+    """A one-step method, the file NAME.py beside this one, which is imported when its step is first asked for.
 
-    `step(rhs, t, y, dt)` returns y(t + dt) as a new array and does not change y.  `rhs(t, y)` returns dy/dt as a new
-    array of y's shape; y is float64 and C-contiguous, of any shape.  `order` is the accuracy order: the error at a
-    given time is proportional to dt^order.  `stages` is the number of calls of `rhs` per step, `stability` the largest
-    rate * dt at which the solution of dy/dt = -rate y does not grow, `source` the publication of the method.
+    Names are known without the kernels, and so without numba: reading a deck needs no more.  `order` is the accuracy
+    order: the error at a given time is proportional to dt^order.  `stages` is the number of calls of `rhs` per step,
+    `source` the publication of the method.
     """
 
     name: str
     order: int
     stages: int
-    step: Step
-    stability: float
     source: str
+
+    @property
+    def step(self) -> Step:
+        """`step(rhs, t, y, dt)` returns y(t + dt) as a new array and does not change y.
+
+        `rhs(t, y)` returns dy/dt as a new array of y's shape; y is float64 and C-contiguous, of any shape.
+        """
+        step: Step = self._module.step
+        return step
+
+    @property
+    def stability(self) -> float:
+        """The largest rate * dt at which the solution of dy/dt = -rate y does not grow."""
+        return float(self._module.STABILITY)
+
+    @property
+    def _module(self) -> ModuleType:
+        return importlib.import_module(f".{self.name}", __package__)
 
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("rk4", 4, 4, rk4.step, rk4.STABILITY, "W. Kutta, Z. Math. Phys. 46, 435 (1901)"),
-        Method("heun", 2, 2, heun.step, heun.STABILITY, "K. Heun, Z. Math. Phys. 45, 23 (1900)"),
+        Method("rk4", 4, 4, "W. Kutta, Z. Math. Phys. 46, 435 (1901)"),
+        Method("heun", 2, 2, "K. Heun, Z. Math. Phys. 45, 23 (1900)"),
     )
 }
 
@@ -46,6 +64,8 @@ def stable_product(method: Method, damping: float, growth: float = 1.0) -> float
     The motion is dy/dt = rate (-alpha + i)/sqrt(1 + alpha^2) y with alpha = `damping`.  The result, dimensionless, is
     at most `method.stability`.
     """
+    import numpy as np
+
     products = np.linspace(0.0, method.stability, 401)
     real, imaginary = -damping / np.hypot(1.0, damping), 1.0 / np.hypot(1.0, damping)
 

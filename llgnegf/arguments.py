@@ -94,6 +94,17 @@ def output_file(text: str) -> Path:
     return Path(text)
 
 
+def time_to_stop(text: str) -> float:
+    """The argument of --until."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time: give a number >= 0 of hbar/energy, a multiple of integrator.step, such as "
+            "--until 100 (--walltime ends a call after so much time of the clock)"
+        ) from None
+
+
 def _unknown_command(word: str, commands: Iterable[str]) -> str:
     likely = close_to(word, [*commands, *COMMANDS])
     likely = COMMANDS.get(likely, likely) if likely else None

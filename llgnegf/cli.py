@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llgnegf import _threads  # noqa: F401  first: before NumPy is loaded
+from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, output_file, run_file
+from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
-from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors
+from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
 
 _ANSWERS = ("list", "check", "show", "compare", "schema")  # commands whose result is what they print
 _SIGPIPE = 13  # Windows has no name for it
@@ -83,7 +83,7 @@ def _warnings_as_lines() -> Iterator[None]:
 
         def line(message, category, *more, **options):
             if issubclass(category, RunWarning):
-                print(f"llgnegf: note: {message}", file=sys.stderr, flush=True)
+                print(visible(f"llgnegf: note: {message}"), file=sys.stderr, flush=True)
             else:
                 others(message, category, *more, **options)
 
@@ -95,7 +95,7 @@ def _tell(error: BaseException) -> int:
     """One message a mistake, on standard error; returns the exit code."""
     problems = error.problems if isinstance(error, DeckError) else [str(error) or type(error).__name__]
     for problem in problems:
-        print(f"llgnegf: {problem}", file=sys.stderr)
+        print("\n".join(map(visible, f"llgnegf: {problem}".split("\n"))), file=sys.stderr)
     if isinstance(error, LLGNEGFError):
         return error.exit_code
     return FileError.exit_code if isinstance(error, OSError) else 1
@@ -185,7 +185,9 @@ def _set_argument(sub: argparse.ArgumentParser, example: str) -> None:
 
 
 def _loop_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--until", metavar="T", type=float, help="stop at this time, or make the run longer, to this time")
+    sub.add_argument(
+        "--until", metavar="T", type=time_to_stop, help="stop at this time, or make the run longer, to this time"
+    )
     sub.add_argument(
         "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
     )

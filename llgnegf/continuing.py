@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
@@ -35,12 +36,23 @@ def begun(path: str | Path) -> bool:
 def ends(deck: Deck, until: float | None) -> tuple[Deck, Deck]:
     """The deck of the run, and the same that ends where this call is to end.
 
-    until: a time that may lie behind the end of `deck`, which it then moves, or None.
+    until: a time that may lie behind the end of `deck`, which it then moves, or None.  DeckError where it is no time.
     """
     if until is None:
         return deck, deck
-    end = parse_deck(deck.text, deck.folder, deck.name, {"run.duration": float(until)})
+    with contextlib.suppress(TypeError, ValueError):  # what is no number is told below
+        until = float(until)
+    try:
+        end = parse_deck(deck.text, deck.folder, deck.name, {"run.duration": until})
+    except DeckError as error:
+        raise DeckError([_of_until(problem) for problem in error.problems]) from None
     return (end if end.n_steps > deck.n_steps else deck), end
+
+
+def _of_until(problem: str) -> str:
+    """What the deck says about the time, by the name that the user gave it."""
+    value, colon, rest = problem.removeprefix("run.duration = ").partition(": ")
+    return f"until = {value} (--until){colon}{rest}" if problem.startswith("run.duration = ") else problem
 
 
 def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, object] | None:

@@ -11,6 +11,7 @@ from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError, RunWarning
+from llgnegf.streams import visible
 from llgnegf.trial import Forecast, forecast
 from llgnegf.units import readable_time
 from llgnegf.watch import check_step
@@ -60,7 +61,7 @@ def estimate(deck: Deck) -> str:
         lines.append(f"  solves       {_solves(deck, found)}")
     lines.append(f"  run file     {found.bytes_frame * deck.n_frames / 1e6:.3g} MB")
     lines.append(f"  memory       about {_memory(deck, frozen):.0f} MB")
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))
 
 
 def _with_texture(deck: Deck, texture) -> Deck:

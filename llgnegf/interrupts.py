@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from llgnegf.errors import RunWarning
+from llgnegf.deck import parse_wall_time
+from llgnegf.errors import DeckError, RunWarning
 
 # Schedulers announce the end of a job by any of these; a terminal that closes sends HUP, a used up processor time XCPU.
 # Not every system has all of them.
@@ -21,9 +22,9 @@ STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 class Interrupts:
     """Whether a run shall stop at the next checkpoint: true from then on, with the `reason` in words."""
 
-    def __init__(self, walltime: float | None) -> None:
-        """walltime: seconds from now, or None."""
-        self.deadline = None if walltime is None else time.monotonic() + walltime
+    def __init__(self, walltime: float | str | None) -> None:
+        """walltime: seconds from now, or a text such as "1h30m", or None.  DeckError where it is neither."""
+        self.deadline = None if walltime is None else time.monotonic() + _seconds(walltime)
         self.reason: str | None = None
 
     def signalled(self, number: int, _frame: FrameType | None) -> None:
@@ -69,3 +70,16 @@ class Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _seconds(walltime: float | str) -> float:
+    try:
+        if isinstance(walltime, str):
+            return parse_wall_time(walltime)
+        if float(walltime) >= 0:
+            return float(walltime)
+    except ValueError as error:
+        raise DeckError(f"walltime: {error}") from None
+    except TypeError:
+        pass
+    raise DeckError(f'walltime = {walltime!r}: must be a number >= 0 of seconds, or a text such as "1h30m"')

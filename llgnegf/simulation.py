@@ -30,10 +30,11 @@ from llgnegf.interrupts import Interrupts
 from llgnegf.progress import Progress, tell_done, tell_resumed
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
+from llgnegf.runfile.disk import real_path
 from llgnegf.runfile.frames import DamagedFrames
 from llgnegf.runfile.provenance import environment_changes
 from llgnegf.runfile.reader import Run, open_run
-from llgnegf.runfile.writer import Writer
+from llgnegf.runfile.writer import Writer, refuse_overwriting
 from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 
 # Between two updates of the bar.
@@ -51,7 +52,7 @@ def run(
     *,
     field: Field | None = None,
     until: float | None = None,
-    walltime: float | None = None,
+    walltime: float | str | None = None,
     overwrite: bool = False,
     go_on: bool = False,
     progress: bool = False,
@@ -60,7 +61,8 @@ def run(
 
     field: `field(t, m)` -> (..., 3), a user's own term of the effective field (energy units, shape of m).
     until: stop at this time (a multiple of the step); `resume` goes on from there.  A time beyond `run.duration`
-    becomes the duration of the run.  walltime: seconds after which to stop at a checkpoint, once a step is made.
+    becomes the duration of the run.  walltime: seconds, or a text such as "1h30m", after which to stop at a checkpoint,
+    once a step is made.  overwrite: replace a run file that is there; what is no run file is never replaced.
     go_on: where the run file is there already, continue it instead, to the end of this deck; a run that is done stays
     as it is.  progress: show how far it is.
 
@@ -84,6 +86,7 @@ def run(
         overwrite = True
     deck, end = ends(with_refresh(deck, deck.integrator.electrons), until)
     stop = Interrupts(walltime)
+    refuse_overwriting(real_path(path), overwrite)  # before the work; `Writer.create` asks again, behind its lock
     with stop.listening(), telling(progress):
         parts = build.build(deck, field)
         check_step(deck, parts.magnet, parts.start)
@@ -112,7 +115,7 @@ def resume(
     *,
     field: Field | None = None,
     until: float | None = None,
-    walltime: float | None = None,
+    walltime: float | str | None = None,
     progress: bool = False,
 ) -> Run:
     """Continue a run from its newest good checkpoint, bit for bit as if it had never stopped, to its deck's end.

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO, cast
 
@@ -66,6 +67,21 @@ def _writable(text: str, stream: TextIO) -> str:
     except UnicodeEncodeError:
         return text.encode(encoding, "backslashreplace").decode(encoding)
     return text
+
+
+def visible(text: str) -> str:
+    """A line with its control characters as escapes.
+
+    A title or a name in a file of others may hold what clears a terminal, colours it, begins a new line or turns the
+    direction of writing.
+    """
+    return "".join(c if c.isprintable() or not _controls(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _controls(character: str) -> bool:
+    """Whether it is a control character, ends a line or a paragraph, or overrides the direction of what follows."""
+    kind = unicodedata.category(character)
+    return kind in ("Cc", "Zl", "Zp") or "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
 
 
 @contextlib.contextmanager

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from llgnegf.deck.tables import Motion
 from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
+from llgnegf.streams import visible
 from llgnegf.units import readable_time
 
 # Moments are read in blocks of so many bytes.
@@ -28,11 +30,11 @@ def summary(run: Run) -> str:
     lines = [
         f"{run.path}: {deck.title or deck.name}",
         f"  written by   llgnegf {run.attrs.get('llgnegf_version', '?')}, {run.attrs.get('created', '?')}",
-        f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(run)}",
+        f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(deck.motion)}",
     ]
     if not ok.all():
         bad, sound = np.flatnonzero(~ok).tolist(), spans(np.flatnonzero(ok)) or "none"
-        return "\n".join(
+        return _page(
             [
                 *lines,
                 f"  DAMAGED      frames {bad[:10]}{' ...' if len(bad) > 10 else ''}: their checksums do not hold",
@@ -46,7 +48,7 @@ def summary(run: Run) -> str:
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
     if not run.n_frames:
-        return "\n".join([*lines, "  no complete frame yet"])
+        return _page([*lines, "  no complete frame yet"])
     lines.append(f"  | |m| - 1 |  {_largest_stretch(run):.1e} at most")
     first, last = (run["moment"][i].reshape(-1, 3).mean(axis=0) for i in (0, -1))
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
@@ -74,7 +76,11 @@ def summary(run: Run) -> str:
             lines.append(f"  {name:28}{sizes} {span}{'' if run[name].unit == '1' else f' {run[name].unit}'}")
     if "solves" in run.names:
         lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
-    return "\n".join(lines)
+    return _page(lines)
+
+
+def _page(lines: list[str]) -> str:
+    return "\n".join(map(visible, lines))
 
 
 def _largest_stretch(run: Run) -> float:
@@ -107,8 +113,7 @@ def _adiabaticity(run: Run) -> list[str]:
     return found
 
 
-def _motion(run: Run) -> str:
-    motion = run.deck.motion
+def _motion(motion: Motion) -> str:
     if motion.kind == "precession":
         return f"precession, frequency {motion.frequency:g} about {list(motion.axis or ())}"
     return motion.kind
@@ -119,8 +124,10 @@ def _vector(v: np.ndarray) -> str:
 
 
 def _scalar_row(name: str, times: np.ndarray, values: np.ndarray) -> str:
-    there = ~np.isnan(values)
-    known, times = values[there], times[there]
+    known = values
+    if np.isnan(values).any():
+        there = ~np.isnan(values)
+        known, times = values[there], times[there]
     if not len(known):
         return f"  {name:24}{'none':>15}"
     # Over time: a resume may have changed how often frames come.

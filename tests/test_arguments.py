@@ -73,7 +73,7 @@ def told(tmp_path, monkeypatch, capsys):
         (("run", "mine.toml", "--set", "a.b", "=", "1"), "--set takes KEY=VALUE as one word: --set a.b=1"),
         (("show", "mine.h5", "--duration"), "is no option of `llgnegf show`; its options are --help, --debug"),
         # Values.
-        (("run", "mine.toml", "--until", "never"), "argument --until: invalid float value: 'never'"),
+        (("run", "mine.toml", "--until", "never"), "argument --until: 'never' is not a time: give a number >= 0"),
         (("run", "mine.toml", "--walltime"), "argument --walltime: expected one argument"),
         # Files of another kind.
         (("resume", "mine.toml"), "is a deck, not a run file: `llgnegf run mine.toml` runs it; its run file may be"),

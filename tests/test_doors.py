@@ -1,17 +1,23 @@
 """What `import llgnegf` shows and does: completion, help, lazy imports."""
 
+import json
+import os
 import pydoc
 import subprocess
 import sys
+import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 import llgnegf
+from llgnegf.cli import main
 from llgnegf.deck import shipped_decks
 from llgnegf.errors import DeckError, FileError
-from tests.test_simulation import CLASSICAL
+from tests.test_older_runs import RUNS as OLDER
+from tests.test_simulation import CLASSICAL, deck
 
 ALL = set(llgnegf.__all__)
 
@@ -123,3 +129,75 @@ def test_plot_returns_the_figure(tmp_path):
     assert (tmp_path / "c.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(FileError, match="no such file"):
         llgnegf.plot(tmp_path / "none.h5")
+
+
+# --- files that are there, and times --------------------------------------------------------------------------------
+
+
+def _foreign(path):
+    with h5py.File(path, "w") as file:
+        file["measured"] = [1.0, 2.0]
+        file.attrs["format"] = "another program"
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("title = 'the only copy'"), _foreign])
+def test_overwriting_replaces_run_files_alone(tmp_path, make):
+    path = tmp_path / "run.h5"
+    make(path)
+    content = path.read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(DeckError, match=r"run\.h5 is there and is not a run file of llgnegf: give another name"):
+            llgnegf.run(deck(CLASSICAL), path, overwrite=overwrite)
+        assert path.read_bytes() == content
+    assert os.listdir(tmp_path) == ["run.h5"]
+
+
+def test_overwriting_replaces_runs_damaged_ones_and_empty_files(tmp_path):
+    path = tmp_path / "run.h5"
+    path.touch()
+    llgnegf.run(deck(CLASSICAL), path, overwrite=True).close()
+    os.truncate(path, 9000)
+    llgnegf.run(deck(CLASSICAL), path, overwrite=True).close()
+    with zipfile.ZipFile(OLDER) as older:
+        path.write_bytes(older.read(next(name for name in older.namelist() if name.endswith(".h5"))))
+    assert not path.read_bytes().startswith(b"llgnegf")  # before run files had seals
+    llgnegf.run(deck(CLASSICAL), path, overwrite=True).close()
+    with llgnegf.open_run(path) as result:
+        assert result.frames_ok().all()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"until": "never"}, r'until = "never" \(--until\): must be a number >= 0'),
+        ({"until": -1}, r"until = -1\.0 \(--until\): must be a number >= 0"),
+        ({"until": 0.25}, r"until = 0\.25 \(--until\): must be a multiple of integrator\.step = .*nearest: "),
+        ({"walltime": "soon"}, "walltime: 'soon' is not a wall time: write for example"),
+        ({"walltime": [1]}, r"walltime = \[1\]: must be a number >= 0 of seconds, or a text such as"),
+        ({"walltime": float("nan")}, "walltime = nan: must be a number >= 0 of seconds"),
+    ],
+    ids=str,
+)
+def test_times_that_are_none_are_told_by_their_names(tmp_path, words, message):
+    with pytest.raises(DeckError, match=message):
+        llgnegf.run(deck(CLASSICAL), tmp_path / "run.h5", **words)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_wall_time_in_words(tmp_path):
+    with llgnegf.run(deck(CLASSICAL), tmp_path / "run.h5", walltime="1h30m") as result:
+        assert result.n_frames
+
+
+def test_control_characters_of_a_title_are_visible(tmp_path, capsys):
+    title = "wall\x1b[2J\nno\x07 \u202eright\u2028 to \xb5eV, \u03b1 \U0001f9f2"
+    path = tmp_path / "d.toml"
+    path.write_text(CLASSICAL)
+    llgnegf.run(llgnegf.load_deck(path, {"title": title}), tmp_path / "run.h5").close()
+    for words in (
+        ("show", str(tmp_path / "run.h5")),
+        ("check", str(path), "--set", f"title={json.dumps(title, ensure_ascii=False)}"),
+    ):
+        assert main(list(words)) == 0
+        line = capsys.readouterr().out.splitlines()[0]
+        assert "wall\\x1b[2J\\nno\\x07 \\u202eright\\u2028 to \xb5eV, \u03b1 \U0001f9f2" in line

@@ -19,6 +19,7 @@ from llgnegf.cli import main
 from llgnegf.errors import FileError
 from llgnegf.plots import plot
 from llgnegf.plots.curves import extremes
+from llgnegf.runfile import frames
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.writer import Writer
 from llgnegf.summary import summary
@@ -214,6 +215,25 @@ def test_show_reads_columns_not_frames(filled, monkeypatch):
         assert f"{MANY} frames" in text
         assert "DAMAGED" not in text
         assert peak_of(lambda: summary(result)) < 60
+
+
+def test_all_frames_are_checked_in_one_pass(filled, monkeypatch):
+    """The checksums of all variables stand side by side: they are not read once for each."""
+    read = []
+    real = h5py.Dataset.__getitem__
+
+    def counted(dataset, *arguments, **options):
+        values = real(dataset, *arguments, **options)
+        read.append(np.asarray(values).nbytes)
+        return values
+
+    with h5py.File(filled) as file:
+        numbers = sum(data.nbytes for data in file.values())
+    monkeypatch.setattr(frames, "_CRC_ROWS", 10_000)  # that are held in memory
+    with open_run(filled) as result:
+        monkeypatch.setattr(h5py.Dataset, "__getitem__", counted)
+        assert result.frames_ok().all()
+    assert sum(read) < 1.02 * numbers
 
 
 def test_plot_takes_little_memory(filled, tmp_path):

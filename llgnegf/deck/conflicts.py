@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from llgnegf.beside import integrators
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, method_table, root, rule_of, table_of
 
@@ -170,8 +171,6 @@ def _precession_keys(deck: _Known) -> Iterator[str]:
 
 
 def _registered_method(deck: _Known) -> Iterator[str]:
-    from llgnegf.beside import integrators  # here, because it loads numba: listing decks and most mistakes need none
-
     method, known = deck.integrator.method, integrators.METHODS
     if method not in known:
         likely = close_to(method, known)

@@ -7,9 +7,6 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from llgnegf.errors import DeckError
 
 
@@ -48,6 +45,9 @@ def edited(text: str, raw: dict[str, Any], overrides: Mapping[str, object]) -> t
 
 def _edited_text(text: str, raw: dict[str, Any], changes: list[tuple[list[str | int], Any]]) -> str:
     """The text with the changes in place, or, where its layout resists, a fresh text that says the same."""
+    import tomlkit  # here: most decks are taken as they are
+    from tomlkit.exceptions import TOMLKitError
+
     try:
         document = tomlkit.parse(text)
         for path, value in changes:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from llgnegf.beside import integrators
 from llgnegf.deck.tables import METHOD_TABLES, Root, root
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
@@ -34,8 +35,6 @@ class _Plain(GenerateJsonSchema):
 
 def deck_schema() -> dict[str, Any]:
     """The JSON schema (draft-07) of a deck, made from the tables: every key with what it accepts and its default."""
-    from llgnegf.beside import integrators  # here, because it loads numba
-
     schema = root().model_json_schema(ref_template="#/definitions/{model}", schema_generator=_Plain)
     tables = schema.pop("$defs")
     # What the rules of these keys leave to `conflicts.py`: the names that there are.

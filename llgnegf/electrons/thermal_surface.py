@@ -771,7 +771,7 @@ class ThermalSurface:
         return out.ravel()
 
     def _check_rounding(self, allowed: float) -> None:
-        """Raise ToleranceError if rounding of the energies changes the integrals along the paths by more than `allowed`.
+        """Raise ToleranceError if rounding of the energies changes the integrals along the paths by more than this.
 
         Singularities, of f' as of resonances, are about as far away as the path is high above the axis.
         """

@@ -6,6 +6,7 @@ a frame has one for all its variables: the first time that a part of it is asked
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,14 +152,16 @@ class Frames:
             if self._crcs is None:
                 return self._known_of(first, last) == _SOUND
             good = np.ones(last - first, bool)
-            for stored in self.stored.values():
-                if stored.per_frame:
-                    size = max(1, int(np.prod(stored.shape, dtype=np.int64))) * stored.dtype.itemsize
-                    for a, b in _blocks(first, last, size):
-                        good[self._otherwise(stored, a, stored.dataset[a:b]) - first] = False
-                elif first == 0 < last:
-                    values = np.asarray(stored.dataset[()])
-                    good[0] &= crc_of_array(values) == int(self._row(0, 1)[0, stored.column])
+            each = [stored for stored in self.stored.values() if stored.per_frame]
+            # Piece by piece, so that the checksums of a piece are read once for all variables.
+            for a, b in _blocks(first, last, max(_bytes_of_frame(each), _BLOCK_BYTES // _CRC_ROWS)):
+                for stored in each:
+                    good[self._otherwise(stored, a, stored.dataset[a:b]) - first] = False
+            if first == 0 < last:
+                for stored in self.stored.values():
+                    if not stored.per_frame:
+                        values = np.asarray(stored.dataset[()])
+                        good[0] &= crc_of_array(values) == int(self._row(0, 1)[0, stored.column])
             self._all_sound = self._all_sound or (first == 0 and last == self.n_frames and bool(good.all()))
             return good
 
@@ -189,8 +192,7 @@ class Frames:
     def _known_of(self, first: int, last: int) -> NDArray[np.uint8]:
         """What is known of frames first to last - 1 of format 1, after all of each was read once."""
         each = [stored for stored in self.stored.values() if stored.per_frame and stored.name != TIME]
-        size = 8 + sum(int(np.prod(stored.shape, dtype=np.int64)) * stored.dtype.itemsize for stored in each)
-        for a, b in _blocks(first, last, size):
+        for a, b in _blocks(first, last, 8 + _bytes_of_frame(each)):
             if (self._known[a:b] == _UNKNOWN).any():
                 self._known[a:b] = np.where(self._crcs_of(a, b, each) == self._crc[a:b], _SOUND, _DAMAGED)
         return self._known[first:last]
@@ -247,6 +249,11 @@ class Frames:
             column=column,
             dataset=dataset,
         )
+
+
+def _bytes_of_frame(each: list[Stored]) -> int:
+    """Bytes of these variables in one frame."""
+    return sum(math.prod(stored.shape) * stored.dtype.itemsize for stored in each)
 
 
 def _blocks(first: int, last: int, size: int) -> Iterator[tuple[int, int]]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import h5py
 
-from llgnegf.errors import FileError, LLGNEGFError
+from llgnegf.errors import DeckError, FileError, LLGNEGFError
 from llgnegf.runfile import seal
 from llgnegf.runfile.disk import disk_errors
-from llgnegf.runfile.layout import READABLE
+from llgnegf.runfile.layout import FORMAT, READABLE, as_text
 
 # No filter of HDF5 makes data smaller than this.
 _MOST_COMPRESSION = 1100
@@ -52,6 +52,22 @@ def refuse_what_is_no_file(path: Path) -> None:
         raise FileError(f"{path}: is a folder, not a file")
     if not stat.S_ISREG(mode):
         raise FileError(f"{path}: is a device, a pipe or a socket, not a file")
+
+
+def refuse_replacing(path: Path) -> None:
+    """DeckError where a file is there that is not known to be a run file: it may be the only copy of something else.
+
+    An empty file holds nothing.  A damaged run file is known by its seal.
+    """
+    if not path.exists():
+        return
+    with disk_errors(path, "look at what is there"), open(path, "rb") as raw:
+        ours = seal.is_sealed(raw) or not raw.seek(0, os.SEEK_END)
+    if not ours:
+        with contextlib.suppress(Exception), _opened(path) as file:  # written before there were seals
+            ours = as_text(file.attrs.get("format", "")) == FORMAT
+    if not ours:
+        raise DeckError(f"{path} is there and is not a run file of llgnegf: give another name, or remove it first")
 
 
 def open_sound(path: Path, check: bool = True) -> h5py.File:

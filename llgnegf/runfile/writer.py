@@ -45,6 +45,7 @@ from llgnegf.runfile.layout import (
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
 from llgnegf.runfile.seal import index_block, places, seal
+from llgnegf.runfile.sound import refuse_replacing
 from llgnegf.runfile.survivors import Survivors
 
 if TYPE_CHECKING:
@@ -89,13 +90,14 @@ class Writer:
         The variable `time` comes by itself.  `attrs` are further root attributes; `coordinates` gives values of
         dimensions beside time, x, y, component, plane and lead (left, right), or other ones for these.
 
-        Raises DeckError if a run is there already and `overwrite` is false; FileError for trouble with the disk.
+        Raises DeckError if a run is there already and `overwrite` is false, or a file that is no run; FileError for
+        trouble with the disk.
         """
         path = real_path(path)
         scales = scales_of(shape, variables, coordinates or {})
         lock = Lock(path)
         try:
-            _refuse_overwriting(path, overwrite)
+            refuse_overwriting(path, overwrite)
             frame, once = _sizes(scales, variables)
             room = _room_to_take(path, n_frames, frame, once)
             for old in checkpoint_paths(path):  # before the new file: an old checkpoint must not continue a new run
@@ -332,9 +334,11 @@ def _bytes_of(column: Column) -> int:
     return int(column.dtype.itemsize) * math.prod(column.shape)
 
 
-def _refuse_overwriting(path: Path, overwrite: bool) -> None:
-    for old in checkpoint_paths(path):
+def refuse_overwriting(path: Path, overwrite: bool) -> None:
+    """DeckError where something is at `path` that a new run must not replace: a run, or what is no run file at all."""
+    for old in (path, *checkpoint_paths(path)):
         refuse_special(old)  # before it is removed
+    refuse_replacing(path)
     there = [str(old) for old in (path, *checkpoint_paths(path)) if old.exists()]
     if there and not overwrite:
         raise DeckError(

@@ -26,7 +26,7 @@ def far(tmp_path):
 def link(request, tmp_path, far):
     """A link a.h5 to far/b.h5, which is there already, or not yet."""
     if request.param == "there":
-        (far / "b.h5").write_bytes(b"old")
+        (far / "b.h5").touch()
     (tmp_path / "a.h5").symlink_to(far / "b.h5")
     return tmp_path / "a.h5"
 

@@ -624,6 +624,7 @@ def test_files_that_are_no_runs(path, tmp_path, deck):
     with h5py.File(path, "w") as file:
         file["a"] = 1
     refused(path, "an HDF5 file, but not a run file of llgnegf")
+    path.unlink()
     write(path, deck, 2, overwrite=True).close()
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])

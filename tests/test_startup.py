@@ -1,0 +1,60 @@
+"""What commands import: none that only reads decks or run files loads the compiled physics."""
+
+import subprocess
+import sys
+
+import pytest
+
+from llgnegf import load_deck, run
+from tests.test_cli import ENVIRONMENT
+from tests.test_simulation import CLASSICAL
+
+COMPILED = ("numba", "scipy", "matplotlib")
+FILES = ("numpy", "h5py")  # neither do those that read no run file
+
+CODE = """
+import sys
+from llgnegf.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as stop:  # argparse
+    code = stop.code
+print("loaded:", *{name.partition(".")[0] for name in sys.modules})
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("startup")
+    (folder / "good.toml").write_text(CLASSICAL)
+    (folder / "key.toml").write_text(CLASSICAL.replace("step =", "stepp ="))
+    run(load_deck(folder / "good.toml"), folder / "run.h5").close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "absent"),
+    [
+        (("show", "run.h5"), 0, COMPILED),
+        (("list",), 0, COMPILED + FILES),
+        (("new", "wall_in_wire"), 0, COMPILED + FILES),
+        (("schema",), 0, COMPILED + FILES),
+        (("--help",), 0, COMPILED + FILES),
+        (("--version",), 0, COMPILED + FILES),
+        (("check", "key.toml"), 2, COMPILED + FILES),
+        (("check", "good.toml", "--set", "integrator.method=rk5"), 2, COMPILED + FILES),
+        (("run", "good.toml", "--set", "run.duration=-1"), 2, COMPILED + FILES),
+        (("run", "good.toml", "--until", "never"), 2, COMPILED + FILES),
+        (("rnu", "good.toml"), 2, COMPILED + FILES),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)  # fmt: skip
+def test_reading_alone_loads_no_kernels(folder, words, code, absent):
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *words], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    loaded = done.stdout.rpartition("loaded:")[2].split()
+    assert "argparse" in loaded
+    assert not set(loaded) & set(absent)
