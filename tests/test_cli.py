@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llgnegf import open_run, simulation
+from llgnegf import open_run, simulation, trial
 from llgnegf.cli import main
 from llgnegf.deck import load_deck, shipped_decks
 from tests.test_simulation import BASE, CLASSICAL, assert_same
@@ -189,7 +189,7 @@ def test_a_wrong_set_is_an_argument_error(command, deck, word):
         (("run", "mine.toml", "--walltime", "-1h"), "walltime"),
         (("run", "mine.toml", "--until", "never"), "--until"),
         (("run", "mine.toml", "--until", "0.25"), "nearest: 0.2 or 0.3"),
-        (("run", "mine.toml", "--until", "-1"), "run.duration = -1.0"),
+        (("run", "mine.toml", "--until", "-1"), "until = -1.0 (--until)"),
     ],
 )
 def test_wrong_arguments_give_2(command, deck, tmp_path, words, text):
@@ -699,8 +699,9 @@ DEAR = "skyrmion_pump"
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == DEAR)) for name in sorted(shipped_decks())]
 )
-def test_every_shipped_deck_runs_and_plots(command, tmp_path, name):
+def test_every_shipped_deck_runs_and_plots(command, tmp_path, name, monkeypatch):
     deck = load_deck(name)
+    monkeypatch.setattr(trial.forecast, "__defaults__", (2.0,))  # seconds of `check`
     every = deck.integrator.step if name == DEAR else deck.run.save_every
     assert command("check", name)[0] == 0
     code, out, err = command("run", name, "--set", f"run.save_every={every}", "--until", 2 * every)

@@ -22,6 +22,7 @@ SHORT = {
     "wall_in_wire": {"run.duration": 100.0},
     "skyrmion_pump": SMALL,
     "skyrmion_pump_small": SMALL,
+    "skyrmion_pump_slow": SMALL,
     "wall_classical": {"run.duration": 20.0},
     "skyrmion_classical": {"run.duration": 2.0},
 }

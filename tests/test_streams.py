@@ -89,7 +89,7 @@ def test_a_run_whose_reader_leaves(folder):
 
 
 @pytest.mark.parametrize("streams", [">/dev/full 2>&1", "2>&- >&-"])
-@pytest.mark.parametrize("words", ["resume mine.h5", "plot mine.h5", "new wall_classical", "reproduce fig2"])
+@pytest.mark.parametrize("words", ["resume mine.h5", "plot mine.h5", "new wall_classical"])
 def test_other_work_without_streams(folder, words, streams):
     run(deck(CLASSICAL), folder / "mine.h5").close()
     assert shell(f"{COMMAND} {words} {streams}", folder).returncode == 0

@@ -192,7 +192,7 @@ def equidistant_and_arcs(seed, monkeypatch):
         return None if chosen_arcs else chosen, device.spin_density(m, mdot).surface
 
 
-@pytest.mark.parametrize("seed", [2, 6, 11, 18, 22, 24, 33])
+@pytest.mark.parametrize("seed", [2, 11, 22, 23, 29, 33])
 def test_equidistant_energies_judged_by_the_thermal_states_hold_the_tolerance(seed, monkeypatch):
     chosen, along_arcs = equidistant_and_arcs(seed, monkeypatch)
     assert (chosen is None) == (seed == 22)
