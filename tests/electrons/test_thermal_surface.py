@@ -206,6 +206,108 @@ def test_without_the_estimate_by_the_thermal_states_the_tolerance_would_be_misse
     assert abs(chosen - along_arcs).max() > 2e-7
 
 
+def test_thermal_states_alone_do_not_decide_where_a_narrower_level_owns_the_response(monkeypatch):
+    """Levels at -0.7 and 4.0 kT with half-widths of 2.4 and 1.3 kT: one has the states, the other the response."""
+    n, kT, fermi_energy = 63, 0.01343717508435206, -0.7499449802039662
+    hops, potential, rate = np.ones(n - 1), np.zeros(n), np.zeros(n)
+    hops[[35, 36, 53, 61]] = 0.43364559907211825, 0.06100195163103429, 0.6294096263619957, 0.7604964436423991
+    potential[36] = -0.694331644497132
+    momentum = np.arccos(-fermi_energy / 2)
+    rate[40:60] = np.cos(2 * momentum * np.arange(20) + 0.41074716581802934)
+    m = np.zeros((n, 3))
+    m[0, 2] = 1.0
+    device = Device(
+        n,
+        sd_exchange=0.05,
+        fermi_energy=fermi_energy,
+        temperature=kT,
+        tolerance=0.00480880329360681,
+        leads=[Lead("left", 1.2), Lead("right", 1.1099908788086064)],
+        bond_hoppings=hops,
+    )
+    chosen = device.spin_density(m, None, potential, rate).density_surface
+    monkeypatch.setattr(ChainSurface, "_real_axis", lambda *given: None)
+    along_arcs = device.changed(tolerance=1e-6).spin_density(m, None, potential, rate).density_surface
+    assert abs(chosen - along_arcs).max() <= device.tolerance
+
+
+@pytest.mark.parametrize("x", [3e-4, 1e-5])
+def test_a_level_behind_two_weak_bonds_is_narrow(x):
+    """Two splits of one motion, whose surface parts are integrated apart; a bound on widths that took all bonds for
+    equal missed the level between them, and one of the two was off by its whole size."""
+    m = np.zeros((5, 3))
+    m[2] = 0.6, 0.0, 0.8
+    device = Device(
+        5, sd_exchange=0.3, fermi_energy=0.317, temperature=5e-3, tolerance=1e-6, bond_hoppings=[1, x, x, 1]
+    )
+    frozen, mdot = device.freeze(m), np.cross((0, 0, 0.5), m)
+    turning = frozen.precession([0, 0, 1.0], 0.5)
+    general = device.spin_density(m, mdot)
+    assert abs(turning.surface).max() > 0.9
+    assert abs(turning.nonadiabatic - general.nonadiabatic).max() < 2e-6
+    fresh = device.freeze(m).surface(device.coupling_blocks(mdot, np.zeros(5)))[:, 1:]
+    assert abs(fresh - general.surface).max() < 2e-6
+
+
+def a_level_near_the_first_pole(monkeypatch, error):
+    """Error of the surface part, in tolerances, if the estimated error of the circle is multiplied by `error`."""
+    rng = np.random.default_rng(9006)
+    n = int(rng.integers(1, 6))
+    m = random_unit(rng, (n,))
+    exchange, temperature, coupling = (10 ** rng.uniform(*span) for span in ((-1, 0), (-4.3, -2), (-2, -0.5)))
+    H = np.kron(-np.eye(n, k=1) - np.eye(n, k=-1), np.eye(2)).astype(complex)
+    for i, (x, y, z) in enumerate(m):
+        H[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = -exchange * np.array([[z, x - 1j * y], [x + 1j * y, -z]])
+    levels = np.linalg.eigvalsh(H)
+    fermi_energy = float(rng.choice(levels[abs(levels) < 1.5]) + temperature * 2 * rng.normal())
+    mdot = np.cross(random_unit(rng, (n,)), m) / exchange
+    device = Device(
+        n,
+        sd_exchange=exchange,
+        fermi_energy=fermi_energy,
+        temperature=temperature,
+        tolerance=1e-6,
+        leads=[Lead("left", coupling), Lead("right", coupling)],
+    )
+    estimate = arcs.ThermalSurface._error_of_circle
+    with monkeypatch.context() as patch:
+        patch.setattr(arcs.ThermalSurface, "_error_of_circle", lambda self, one: error * estimate(self, one))
+        patch.setattr(arcs.ThermalSurface, "_check_rounding", lambda self, allowed: None)
+        found = device.spin_density(m, mdot).surface
+    with monkeypatch.context() as patch:
+        patch.setattr(arcs.ThermalSurface, "_crossing", lambda self, segment, highest: False)
+        below = device.changed(tolerance=6e-7).spin_density(m, mdot).surface
+    return abs(found - below).max() / device.tolerance
+
+
+def test_a_level_near_the_first_pole_of_the_fermi_function(monkeypatch):
+    assert a_level_near_the_first_pole(monkeypatch, 1.0) < 0.5
+
+
+def test_without_the_estimated_error_of_the_circle_the_tolerance_would_be_missed(monkeypatch):
+    assert a_level_near_the_first_pole(monkeypatch, 0.0) > 2.0
+
+
+@pytest.mark.parametrize("x", [0.02, 0.005])
+def test_narrow_widths_are_accurate_to_their_last_digits(x, monkeypatch):
+    """One more inverse iteration changes no width by more than rounding."""
+    rng = np.random.default_rng(5)
+    m = random_unit(rng, (11,))
+    hops = np.ones(10)
+    hops[[2, 7]] = x
+    device = Device(11, sd_exchange=1.0, temperature=0.05, tolerance=1e-8, bond_hoppings=hops)
+
+    def half_widths():
+        surface = device.freeze(m).sweeps
+        poles = surface.surface._along_arcs(device.coupling_blocks(np.cross(m[::-1], m), np.zeros(11))).poles
+        return np.sort([pole.residue.block.half_widths[pole.p] for pole in poles])
+
+    usual = half_widths()
+    monkeypatch.setattr(resonances_module, "_CONVERGED", 0.0)
+    assert usual.min() < 1e-4
+    assert np.allclose(half_widths(), usual, rtol=3e-14, atol=0)
+
+
 def test_levels_bound_in_one_mode_and_inside_the_band_of_another():
     """A wall that does not depend on y: the modes know nothing of each other, and some have levels below their band."""
     device = Device((7, 4), sd_exchange=1.0, onsite=4.0, fermi_energy=3.0, temperature=0.05, tolerance=1e-8)
