@@ -123,23 +123,17 @@ def test_reversed_phase_reverses_the_pumped_charge():
     assert abs(charges[0].sum()) > 1e-3
 
 
-@pytest.mark.slow
-def test_short_figures(tmp_path, monkeypatch):
-    """What the paper states and comes out: three regions of energy, currents of spin down, a core that moves."""
-    # Fig. 6 smaller still, for its slow gates take twice the steps, and with moments that the near gates do not whirl.
-    smaller = {
-        "lattice.shape": [12, 12],
-        "texture.center": [5.5, 5.5],
-        "texture.radius": 3.0,
-        "texture.wall_width": 1.2,
-    }
-    smaller["magnet.spin"] = 10.0
-    scale = replace(skyrmion_pump.SHORT, changes={**skyrmion_pump.SHORT.changes, **smaller})
-    monkeypatch.setitem(TARGETS, "xu_fig6_short", replace(TARGETS["xu_fig6_short"], make=_at(6, scale)))
-    assert main(["reproduce", "xu_short", "-o", str(tmp_path)]) == 0
-    data = {k: read(tmp_path / f"xu_fig{k}_short.csv") for k in (3, 4, 5, 6)}
-    static, current = data[3], data[4]
+def short_figures(folder, *numbers):
+    """The data of these figures on the smaller lattice."""
+    names = [f"xu_fig{k}_short" for k in numbers]
+    assert main(["reproduce", *names, "-o", str(folder)]) == 0
+    return [read(folder / f"{name}.csv") for name in names]
 
+
+@pytest.mark.slow
+def test_static_skyrmion_on_a_smaller_lattice(tmp_path):
+    """Three regions of energy, as the paper states."""
+    (static,) = short_figures(tmp_path, 3)
     # Spin down below |J|, both up to 8 - |J|, spin up above; what is left of the other spin turns over at the rim.
     for panel in "cd":
         energy, up = static[panel, "spin up"]
@@ -150,19 +144,38 @@ def test_short_figures(tmp_path, monkeypatch):
             assert range_of_polarisation[0] < polarisation < range_of_polarisation[1]
     assert static["a", "spin up"][1].max() == pytest.approx(20, abs=1)
 
+
+@pytest.mark.slow
+def test_pumped_skyrmion_on_a_smaller_lattice(tmp_path):
+    """Currents of spin down, and a core that moves.  Figs. 4 and 5 share a run."""
+    current, moving = short_figures(tmp_path, 4, 5)
     assert abs(current["a", "no skyrmion"][1]).max() > 0.1
     for name in (CONSISTENT, LETTER):
         up, down = (current["b", f"{s}, {name}"][1] for s in ("up", "down"))
         # Not the largest of each: an instant may lie on a spike of both.
         assert (down**2).sum() > 3 * (up**2).sum()
     assert abs(current["c", "x, consistent"][1]).max() > 20 * abs(current["c2", "x, letter"][1]).max()
-
     # Fig. 5: the stronger the gates, the faster along x.
     speeds = []
     for V in ("0.4", "0.8", "1.2"):
-        phase, x = data[5]["a", f"$V$ = {V}"]
+        phase, x = moving["a", f"$V$ = {V}"]
         speeds.append(np.sqrt((np.gradient(x, phase) ** 2).mean()))
     assert speeds[2] > 1.3 * speeds[0]  # (levels passing E_F make single runs differ by some per cent)
-    # Fig. 6: the current of the held skyrmion is the frequency times a curve of its own.
-    held = [y for (panel, _), (_, y) in data[6].items() if panel == "a"]
+
+
+@pytest.mark.slow
+def test_frequencies_of_the_gates_on_a_small_lattice(tmp_path, monkeypatch):
+    """The current of the held skyrmion is the frequency times a curve of its own."""
+    # Smaller still, for slow gates take twice the steps, and with moments that the near gates do not whirl.
+    smaller = {
+        "lattice.shape": [12, 12],
+        "texture.center": [5.5, 5.5],
+        "texture.radius": 3.0,
+        "texture.wall_width": 1.2,
+        "magnet.spin": 10.0,
+    }
+    scale = replace(skyrmion_pump.SHORT, changes={**skyrmion_pump.SHORT.changes, **smaller})
+    monkeypatch.setitem(TARGETS, "xu_fig6_short", replace(TARGETS["xu_fig6_short"], make=_at(6, scale)))
+    (rates,) = short_figures(tmp_path, 6)
+    held = [y for (panel, _), (_, y) in rates.items() if panel == "a"]
     assert held[0] == pytest.approx(held[1], rel=1e-6, abs=1e-8)

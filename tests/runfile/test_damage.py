@@ -57,6 +57,6 @@ def test_every_door_returns_what_was_written_or_refuses(stopped):
 
 
 @pytest.mark.slow
-def test_two_hundred_damaged_files(stopped):
-    found = outcomes(stopped, 100, 300, "plot")
+def test_many_damaged_files(stopped):
+    found = outcomes(stopped, 100, 220, "plot")
     assert any(one["variables"] == "refused" and one["compare"] == "same" for one in found)
