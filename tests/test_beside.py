@@ -74,6 +74,7 @@ def test_pickles_find_them_in_another_process(folder):
     ]
 
 
+@pytest.mark.slow
 def test_a_linked_package_finds_those_of_its_own_folder(folder, tmp_path):
     """llgnegf alone is linked into a folder where somebody else's packages have these names."""
     site = folder / "site"

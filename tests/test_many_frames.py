@@ -294,6 +294,7 @@ def lines_of(words, tmp_path):
     return done.stdout.splitlines(), done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_a_log_has_a_few_hundred_lines_however_many_frames(tmp_path):
     (tmp_path / "d.toml").write_text(CLASSICAL)
     words = ("run", "d.toml", "-o", "a.h5", "--set", "run.save_every=0.1", "--until")

@@ -175,6 +175,7 @@ def test_settings_for_other_pictures_do_no_harm(tmp_path, case):
     assert np.array_equal(imread(tmp_path / "a.png"), imread(tmp_path / "own.png"))
 
 
+@pytest.mark.slow
 def test_titles_are_drawn_as_they_stand(tmp_path, monkeypatch):
     figures = drawn(monkeypatch)
     for i, (title, shown) in enumerate(

@@ -88,6 +88,7 @@ def test_a_run_whose_reader_leaves(folder):
         assert result.times[-1] == 20.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streams", [">/dev/full 2>&1", "2>&- >&-"])
 @pytest.mark.parametrize("words", ["resume mine.h5", "plot mine.h5", "new wall_classical"])
 def test_other_work_without_streams(folder, words, streams):
@@ -95,6 +96,7 @@ def test_other_work_without_streams(folder, words, streams):
     assert shell(f"{COMMAND} {words} {streams}", folder).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["list", "check mine.toml", "show mine.h5"])
 def test_an_answer_that_is_lost_is_an_error(folder, words):
     """A result that did not reach the file it was meant for must not look like one that did."""

@@ -125,6 +125,7 @@ def test_poles_near_levels_of_parts_equal_fifty_digits(rng, distance):
     assert compared >= 5
 
 
+@pytest.mark.slow
 def test_both_sweeps_agree_where_no_level_is_near(rng):
     """All orders, sites and bonds, bonds of different strength, perturbations without symmetry."""
     n, k = 6, 3
