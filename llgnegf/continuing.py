@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -63,13 +63,14 @@ def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, o
     with open_run(path) as run:
         old, reached = run.deck, float(run.times[-1]) if run.n_frames else -1.0
     deck = with_refresh(deck, old.integrator.electrons)  # a default may have changed meanwhile
-    problems = [
-        f"{key} = {now}: {path} was run with {was}: continue it with `llgnegf resume {path}`, choose another name "
-        "with -o, or replace it with --overwrite"
-        for key, (was, now) in changes_past(old, deck).items()
-    ]
-    if problems:
-        raise DeckError(problems)
+    _refuse_changes(
+        old,
+        deck,
+        lambda key, was, now: (
+            f"{key} = {now}: {path} was run with {was}: continue it with `llgnegf resume {path}`, choose another name "
+            "with -o, or replace it with --overwrite"
+        ),
+    )
     new, end = ends(deck, until)
     step = checkpoint.load_newest(beside(path))[0].step
     if step > end.n_steps or (step == end.n_steps and reached > (step - 0.5) * deck.integrator.step):
@@ -81,26 +82,34 @@ def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, o
 def continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
     """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
     new = parse_deck(deck.text, deck.folder, deck.name, overrides)
-    problems = []
-    for key, (was, wanted) in changes_past(deck, new).items():
-        problems.append(
+    _refuse_changes(
+        deck,
+        new,
+        lambda key, was, wanted: (
             f"{key} = {wanted}: {path} was run with {was}, and it would change what was computed; allowed when "
             f"resuming: {', '.join(sorted(FREE_ON_RESUME))}. For another value begin a new run from its last frame: "
             f'--set texture=\'{{kind = "file", path = "{Path(path).resolve()}"}}\''
-        )
-    if problems:
-        raise DeckError(problems)
+        ),
+    )
     return new
 
 
 def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -> None:
     """Refuses a run file whose deck is not the one that its checkpoint was computed with."""
     computed = recorded_deck(header["deck"], deck.folder, deck.name)
-    problems = [
-        f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the run "
-        "file, or run the changed deck anew with --overwrite"
-        for key, (was, now) in changes_past(computed, deck).items()
-    ]
+    _refuse_changes(
+        computed,
+        deck,
+        lambda key, was, now: (
+            f"{path}: its deck was changed since the checkpoint {header['path']}: {key} = {was} -> {now}; restore the "
+            "run file, or run the changed deck anew with --overwrite"
+        ),
+    )
+
+
+def _refuse_changes(was: Deck, now: Deck, words: Callable[[str, object, object], str]) -> None:
+    """DeckError with a message of `words(key, was, now)` for each key that changes what was computed."""
+    problems = [words(key, *both) for key, both in changes_past(was, now).items()]
     if problems:
         raise DeckError(problems)
 

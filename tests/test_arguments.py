@@ -12,6 +12,7 @@ from llgnegf.arguments import COMMANDS
 from llgnegf.cli import _parser, main
 from llgnegf.deck import shipped_decks
 from llgnegf.deck.schema import deck_schema
+from tests.test_cli import answer
 from tests.test_simulation import CLASSICAL
 
 
@@ -23,12 +24,7 @@ def told(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
 
     def call(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as stop:  # argparse
-            code = stop.code
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err + out
+        code, out, err = answer(words, capsys)
         assert {path.name for path in tmp_path.iterdir()} <= {"mine.toml", "mine.h5", "s.json"}
         assert (tmp_path / "mine.toml").read_text() == CLASSICAL
         return code, out, err.splitlines()

@@ -23,18 +23,24 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "OPENBLAS_NUM_THREADS": "1"}
 
 
+def answer(words, capsys):
+    """(exit code, stdout, stderr) of the command with these words; no traceback may appear."""
+    try:
+        code = main([str(word) for word in words])
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err + out
+    return code, out, err
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """command(*words) -> (exit code, stdout, stderr), in the folder tmp_path; no traceback may appear."""
     monkeypatch.chdir(tmp_path)
 
     def call(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as stop:  # argparse
-            code = stop.code
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err + out
+        code, out, err = answer(words, capsys)
         assert "a bug" not in err
         return code, out, err
 

@@ -25,6 +25,24 @@ def path(tmp_path):
 
 
 @pytest.fixture
+def cut(path, monkeypatch):
+    """A run that died after its fifth frame; its newest checkpoint knows of three."""
+    append = simulation.Writer.append
+
+    def dies(self, frame):
+        append(self, frame)
+        if self.n_frames == 5:
+            raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation.Writer, "append", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            run(deck(CLASSICAL, run__checkpoint_every=7), path)
+    assert checkpoint.load_newest(path)[1]["frames_written"] == 3
+    return path
+
+
+@pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """command(*words) -> (exit code, lines on standard error but for progress), in the folder tmp_path."""
     monkeypatch.chdir(tmp_path)
@@ -84,19 +102,8 @@ def test_another_installation_is_told(command, path, whole, monkeypatch):
     assert command("resume", "run.h5") == (0, [])  # the checkpoints are of this machine now
 
 
-def test_frames_that_come_out_otherwise_are_told(command, path, monkeypatch):
+def test_frames_that_come_out_otherwise_are_told(command, cut, path, monkeypatch):
     """Frames 3 and 4 survive a crash; computed again with another rounding they are not the same."""
-    append = simulation.Writer.append
-
-    def dies(self, frame):
-        append(self, frame)
-        if self.n_frames == 5:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(simulation.Writer, "append", dies)
-        with pytest.raises(RuntimeError, match="power cut"):
-            run(deck(CLASSICAL, run__checkpoint_every=7), path)
     assert checkpoint.load_newest(path)[0].step == 7
     with open_run(path) as left:
         before = np.asarray(left["moment"])
@@ -351,24 +358,6 @@ def test_a_run_that_failed_resumes_and_fails_alike(path):
 
 
 # --- damaged frames -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cut(path, monkeypatch):
-    """A run that died after its fifth frame; its newest checkpoint knows of three."""
-    append = simulation.Writer.append
-
-    def dies(self, frame):
-        append(self, frame)
-        if self.n_frames == 5:
-            raise RuntimeError("power cut")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(simulation.Writer, "append", dies)
-        with pytest.raises(RuntimeError, match="power cut"):
-            run(deck(CLASSICAL, run__checkpoint_every=7), path)
-    assert checkpoint.load_newest(path)[1]["frames_written"] == 3
-    return path
 
 
 @pytest.mark.parametrize("name", ["time", "moment", "energy_classical", "variable_crc"])

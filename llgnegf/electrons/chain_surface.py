@@ -400,7 +400,7 @@ class ChainSurface:
     def _lost_states(self, states: NDArray[np.float64]) -> float:
         """Largest difference between `states`/(2 pi), (n, 4), and the thermal density of states, times the hopping."""
         if self.sweeps.known_states is None:
-            self.sweeps.known_states = self.sweeps.thermal_states()[0]
+            self.sweeps.known_states = self._sharp_states[0]
         return float(abs(self.sweeps.known_states - states / (2 * np.pi)).max() * self.device.hopping)
 
     def _width_bound(self) -> float:

@@ -312,7 +312,6 @@ class ThermalSurface:
             self._lay_arcs(allowed)
             if self._circle_error > 0.1 * allowed:
                 self._may_cross = False
-                self.__dict__.pop("_analytic_gate", None)
                 self._search(height)
                 self._lay_arcs(allowed)
             self.missed = float(abs(self.states() - self.thermal_states).max())
@@ -567,7 +566,7 @@ class ThermalSurface:
             open_ones = halves
         return resolved
 
-    @cached_property
+    @property
     def _analytic_gate(self) -> _Gate:
         """The path for G Y G, over all bands at once; with all modes closed, A is G."""
         modes, kT = self.system.modes, self.temperature

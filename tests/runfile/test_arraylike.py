@@ -270,7 +270,6 @@ def test_variables_of_a_file_are_used_like_arrays(file):
 
 def test_a_run_and_its_dataset_can_be_pickled(file, tmp_path, monkeypatch):
     """As dask and multiprocessing do it: what arrives opens the file again, from another folder too."""
-    pytest.importorskip("xarray")
     monkeypatch.chdir(file.parent)
     with open_run(file.name) as result:
         moment = np.array(result.moment)

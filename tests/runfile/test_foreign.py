@@ -135,11 +135,16 @@ def refused(command, path, *words):  # noqa: F811
         assert {one.name: one.read_bytes() for one in path.parent.iterdir()} == before, verb
 
 
-@pytest.mark.parametrize("name", ["time", "moment", "step", "frame_crc", "x"])
-@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
+@pytest.mark.parametrize(
+    ("edit", "name"),
+    [
+        pytest.param(edit, name, id=f"{edit.__name__}-{name}")
+        for edit in EDITS
+        for name in ("time", "moment", "step", "frame_crc", "x")
+        if (edit, name) not in EXCEPT
+    ],
+)
 def test_what_is_no_variable_of_this_file_is_refused_by_its_name(command, path, edit, name):  # noqa: F811
-    if (edit, name) in EXCEPT:
-        pytest.skip("the same as before")
     os.chdir(path.parent)
     with h5py.File(path, "r+") as file:
         edit(file, name)
