@@ -49,7 +49,9 @@ class Interrupts:
     def listening(self) -> Iterator[None]:
         """Signals are caught inside; only the main thread may do so.
 
-        Those that the process was told to ignore (`nohup`) stay ignored, and those that a program in C handles its own.
+        HUP stays ignored where the process was told so (`nohup`).  Others do not: a shell without job control lets what it
+        starts with & ignore INT, and a scheduler's INT must still end the run at a checkpoint.  A signal that a program in C
+        handles stays its own.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -58,7 +60,7 @@ class Interrupts:
         try:
             for name in STOPPING:
                 number = getattr(signal, name, None)
-                if number is None or signal.getsignal(number) == signal.SIG_IGN:
+                if number is None or (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):
                     continue
                 if signal.getsignal(number) is None:  # of a program in C: it could not be given back afterwards
                     warnings.warn(

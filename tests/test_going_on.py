@@ -287,6 +287,20 @@ def test_what_the_process_was_told_to_ignore_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
+def test_an_interrupt_ends_a_run_in_the_background_of_a_script():
+    """`llgnegf run ... & kill -INT $!`: the shell has it ignore INT, which nobody sends by mistake."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        stop = Interrupts(None)
+        with stop.listening():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        assert stop.reason == "SIGINT"
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_handler_of_a_program_in_c_is_left_alone():
     """Python can neither tell nor restore it."""
     code = """
