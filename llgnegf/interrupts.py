@@ -49,9 +49,9 @@ class Interrupts:
     def listening(self) -> Iterator[None]:
         """Signals are caught inside; only the main thread may do so.
 
-        HUP stays ignored where the process was told so (`nohup`).  Others do not: a shell without job control lets what it
-        starts with & ignore INT, and a scheduler's INT must still end the run at a checkpoint.  A signal that a program in C
-        handles stays its own.
+        HUP stays ignored where the process was told so (`nohup`).  Others do not: a shell without job control lets what
+        it starts with & ignore INT, and a scheduler's INT must still end the run at a checkpoint.  A signal that a
+        program in C handles stays its own.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
