@@ -1,0 +1,219 @@
+"""Electrons exactly in real time: the density matrix of the device together with the memory of its leads.
+
+With the leads as few exponentials (`reservoirs`) the density matrix rho of the device obeys a closed linear equation,
+the auxiliary-mode form of the Kadanoff-Baym equations (Croy and Saalmann, Phys. Rev. B 80, 245311 (2009); Popescu and
+Croy, New J. Phys. 18, 093044 (2016)).  Nothing is expanded in velocities.  Each channel c = (lead, mode, spin) has the
+vector |c> on the slice of its lead and the exponents z_ck with weights g_ck and a_ck.  The state is Hermitian,
+
+    R = [[rho, phi], [phi^+, Omega]],     dR/dt = A R + R A^+ + S,
+    A = [[-i H(t), C], [-g C^+, -i z]],   S = [[0, C a^+], [a C^+, 0]],   C = sum_ck |c><ck|.
+
+The exponents that come from the poles of the Fermi function have g = 0: among them Omega stays zero, and their columns
+X of R obey an equation of their own, dX/dt = A X + i X zeta + source, in which rho does not appear.  So the state is
+kept as Y = [R | X], R for the exponents of g alone.
+
+Rows and columns: first the orbitals of the sites, in the order (x, spin, y), then the exponents (lead, k, spin, mode);
+the columns of X: (lead, pole, spin, mode).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import real_time_rows as rows
+from .memory import Exponentials
+from .quadrature import FermiPoles
+from .reservoirs import reservoir
+from .system import System
+
+Complex = NDArray[np.complex128]
+Real = NDArray[np.float64]
+
+
+class RealTime:
+    """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
+
+    rule: the Fermi function at rest.
+    """
+
+    def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
+        self.system, self.fit, self.rule = system, fit, rule
+        self.nx, self.ny = (*system.shape, 1)[:2]
+        modes = system.modes
+        sites = 0, self.nx - 1
+        self.sides = tuple(side for side in range(2) if system.couplings[side])
+        self.reservoirs = [
+            reservoir(sites[side], system.couplings[side], system.hopping, modes.energies, fit, rule)
+            for side in self.sides
+        ]
+        n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
+        kept, poles = len(fit.energies), len(rule.nodes)
+        self.n, self.kept, self.n_poles = n, kept, poles
+        self.orbitals = n * self.nx
+        self.D = self.orbitals + leads * kept * n
+        self.E = leads * poles * n
+        self._ends = np.array([one.site for one in self.reservoirs], np.int64)
+
+        def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
+            return np.array(parts, complex).reshape(leads, *shape)
+
+        self._z = stacked([one.energies for one in self.reservoirs], (kept, ny))
+        self._g = stacked([one.weights for one in self.reservoirs], (kept,))
+        self._a = stacked([one.filled for one in self.reservoirs], (kept, ny))
+        self._poles = stacked([one.poles for one in self.reservoirs], (poles,))
+        self._b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        self._hops = np.ascontiguousarray(system.hops, float)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of the state Y."""
+        return self.D, self.D + self.E
+
+    # --- the start --------------------------------------------------------------------------------
+
+    def equilibrium(self, m: Real, potential: Real) -> Complex:
+        """Y in equilibrium at moments m (*s, 3) and gates `potential` (*s,), levels without width included.
+
+        f(H) of the infinite system is a sum over the poles of f, so that G at these energies is all it takes:
+
+            rho = c - sum_p [w_p G(zeta_p) + h.c.],
+            phi_ck = -i g_ck^* sum_p [w_p/(zeta_p - z_ck^*) G(zeta_p) + w_p^*/(zeta_p^* - z_ck^*) G(zeta_p)^+] |c>,
+            X_cp = i b_cp^* G(zeta_p) |c>  and  -i g_ck <c|X_cp>/(zeta_p - z_ck) in the rows of the exponents,
+            Omega_ab = (g_a <a|phi_b> + g_b^* <b|phi_a>^*) / (i (z_b^* - z_a)).
+
+        With the self-energy of the exponentials in G this is exactly a stationary state of the equation.
+        """
+        D, n, kept = self.D, self.n, self.kept
+        Y = np.zeros(self.shape, complex)
+        N = self.orbitals
+        H = self.hamiltonian(m, potential)
+        rho, phi = Y[:N, :N], Y[:N, N:D]
+        np.fill_diagonal(rho, self.rule.constant)
+        C = self._channels()  # (leads, N, n)
+        for p, (zeta, w) in enumerate(zip(self.rule.nodes, self.rule.weights, strict=True)):
+            G = self._green(H, C, zeta)
+            rho -= w * G + (w * G).conj().T
+            for lead in range(len(self.reservoirs)):
+                on_channels = G @ C[lead]  # G |c>, (N, n)
+                advanced = G.conj().T @ C[lead]
+                z = np.tile(self._z[lead].conj(), (1, 2))  # (kept, n): (spin, mode) in the last axis
+                b = np.tile(self._b[lead, p].conj(), 2)
+                for k in range(kept):
+                    columns = slice((lead * kept + k) * n, (lead * kept + k + 1) * n)
+                    phi[:, columns] += -1j * self._g[lead, k].conj() * (
+                        on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k]))
+                    )
+                where = D + (lead * self.n_poles + p) * n
+                X = 1j * b * on_channels
+                Y[:N, where : where + n] = X
+                for other in range(len(self.reservoirs)):
+                    met = C[other].T @ X
+                    for k in range(kept):
+                        below = N + (other * kept + k) * n
+                        z_row = np.tile(self._z[other, k], 2)[:, None]
+                        Y[below : below + n, where : where + n] = -1j * self._g[other, k] * met / (zeta - z_row)
+        Y[N:D, :N] = phi.conj().T
+        met = np.einsum("lac,ab->lcb", C, phi)  # <c|phi_b>
+        leads = len(self.reservoirs)
+        g = np.repeat(self._g.reshape(-1), n)
+        z = np.tile(self._z, (1, 1, 2)).reshape(-1)
+        of_rows = np.broadcast_to(met[:, None], (leads, kept, n, D - N)).reshape(D - N, D - N)
+        half = g[:, None] * of_rows
+        Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
+        return Y
+
+    def _channels(self) -> Complex:
+        """|c> of each lead as columns, (leads, orbitals, n)."""
+        out = np.zeros((len(self.reservoirs), self.orbitals, self.n))
+        for lead, one in enumerate(self.reservoirs):
+            out[lead, one.site * self.n : (one.site + 1) * self.n] = np.kron(np.eye(2), self.system.modes.vectors)
+        return out.astype(complex)
+
+    def _green(self, H: Complex, C: Complex, zeta: complex) -> Complex:
+        inverse = zeta * np.eye(len(H)) - H
+        for lead, one in enumerate(self.reservoirs):
+            inverse -= (C[lead] * np.tile(one.self_energy(zeta), 2)) @ C[lead].T
+        return np.linalg.inv(inverse)
+
+    def hamiltonian(self, m: Real, potential: Real) -> Complex:
+        """H of the device, (orbitals, orbitals), in the order of the state."""
+        nx, ny, system = self.nx, self.ny, self.system
+        blocks = system.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)
+        H = np.zeros((nx, 2, ny, nx, 2, ny), complex)
+        x, y = np.arange(nx), np.arange(ny)
+        for s in range(2):
+            for other in range(2):
+                H[x[:, None], s, y, x[:, None], other, y] = blocks[:, :, s, other]
+            H[x[1:, None], s, y, x[:-1, None], s, y] = -system.hops[:, None]
+            H[x[:-1, None], s, y, x[1:, None], s, y] = -system.hops[:, None]
+            for one, two in self._bonds_across():
+                H[x, s, one, x, s, two] -= system.hopping
+                H[x, s, two, x, s, one] -= system.hopping
+        return H.reshape(self.orbitals, self.orbitals)
+
+    def _bonds_across(self) -> list[tuple[int, int]]:
+        ny = self.ny
+        bonds = [(y, y + 1) for y in range(ny - 1)]
+        return [*bonds, (ny - 1, 0)] if self.system.periodic == "y" and ny > 1 else bonds
+
+    # --- the equation -----------------------------------------------------------------------------
+
+    def derivative(self, Y: Complex, m: Real, potential: Real, voltages: Real, out: Complex | None = None) -> Complex:
+        """dY/dt at moments m (*s, 3), gates `potential` (*s,) and voltages of the left and right lead (2,), energy."""
+        out = np.empty_like(Y) if out is None else out
+        blocks = self.system.hamiltonian_blocks(m, potential).reshape(self.nx, self.ny, 2, 2)
+        rows.derivative(
+            Y,
+            blocks,
+            self._hops,
+            self.system.hopping,
+            self.system.periodic == "y",
+            self.system.modes.vectors,
+            self._ends,
+            self._z,
+            self._g,
+            self._a,
+            self._poles,
+            self._b,
+            np.array([voltages[side] for side in self.sides], float),
+            out,
+        )
+        return out
+
+    # --- what it says -----------------------------------------------------------------------------
+
+    def traced(self, Y: Complex) -> Real:
+        """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
+        nx, ny = self.nx, self.ny
+        N = self.orbitals
+        rho = Y[:N, :N].reshape(nx, 2, ny, nx, 2, ny)
+        x, y = np.arange(nx)[:, None], np.arange(ny)
+        up, down, mixed = rho[x, 0, y, x, 0, y], rho[x, 1, y, x, 1, y], rho[x, 1, y, x, 0, y]
+        out = np.stack([(up + down).real, 2 * mixed.real, 2 * mixed.imag, (up - down).real], axis=-1)
+        return out.reshape(*self.system.shape, 4)
+
+    def exchanged(self, Y: Complex) -> Complex:
+        """<c|phi_c> summed over the exponents: (2, 2, 2) [lead, spin, spin], of the left and the right lead.
+
+        -2 Re of its trace are the particles that flow into the lead, 2 Im its energy of coupling.
+        """
+        N, D, n, ny = self.orbitals, self.D, self.n, self.ny
+        out = np.zeros((2, 2, 2), complex)
+        for lead, one in enumerate(self.reservoirs):
+            rows_ = Y[one.site * n : (one.site + 1) * n]
+            phi = rows_[:, N + lead * self.kept * n : N + (lead + 1) * self.kept * n].reshape(2, ny, self.kept, 2, ny)
+            poles = self.n_poles
+            X = rows_[:, D + lead * poles * n : D + (lead + 1) * poles * n].reshape(2, ny, poles, 2, ny)
+            total = phi.sum(axis=2) + X.sum(axis=2)  # (spin, y, spin, mode)
+            out[self.sides[lead]] = np.einsum("sytm,ym->st", total, self.system.modes.vectors)
+        return out
+
+    def currents(self, Y: Complex) -> tuple[Real, Real]:
+        """Particles (2,) and spin Tr[sigma/2 ...] (2, 3) that flow into the left and the right lead, 1/time."""
+        flow = -(P := self.exchanged(Y)) - P.conj().swapaxes(1, 2)
+        charge = np.trace(flow, axis1=1, axis2=2).real
+        spin = np.stack([flow[:, 1, 0].real, flow[:, 1, 0].imag, (flow[:, 0, 0] - flow[:, 1, 1]).real / 2], axis=-1)
+        return charge, spin
