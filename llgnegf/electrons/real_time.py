@@ -65,16 +65,18 @@ class RealTime:
         self._a = stacked([one.filled for one in self.reservoirs], (kept, ny))
         self._poles = stacked([one.poles for one in self.reservoirs], (poles,))
         self._b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        self._sides = np.array(self.sides, int)
+        self._is_periodic = system.periodic == "y"
         self._hops = np.ascontiguousarray(system.hops, float)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Of the state Y."""
-        return self.D, self.D + self.E
+    def shape(self) -> tuple[int, int, int]:
+        """Of the state: rows, real and imaginary part, columns."""
+        return self.D, 2, self.D + self.E
 
     # --- the start --------------------------------------------------------------------------------
 
-    def equilibrium(self, m: Real, potential: Real) -> Complex:
+    def equilibrium(self, m: Real, potential: Real) -> Real:
         """Y in equilibrium at moments m (*s, 3) and gates `potential` (*s,), levels without width included.
 
         f(H) of the infinite system is a sum over the poles of f, so that G at these energies is all it takes:
@@ -87,7 +89,7 @@ class RealTime:
         With the self-energy of the exponentials in G this is exactly a stationary state of the equation.
         """
         D, n, kept = self.D, self.n, self.kept
-        Y = np.zeros(self.shape, complex)
+        Y = np.zeros((D, D + self.E), complex)
         N = self.orbitals
         H = self.hamiltonian(m, potential)
         rho, phi = Y[:N, :N], Y[:N, N:D]
@@ -123,7 +125,7 @@ class RealTime:
         of_rows = np.broadcast_to(met[:, None], (leads, kept, n, D - N)).reshape(D - N, D - N)
         half = g[:, None] * of_rows
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
-        return Y
+        return np.stack([Y.real, Y.imag], axis=1)
 
     def _channels(self) -> Complex:
         """|c> of each lead as columns, (leads, orbitals, n)."""
@@ -161,41 +163,38 @@ class RealTime:
 
     # --- the equation -----------------------------------------------------------------------------
 
-    def derivative(self, Y: Complex, m: Real, potential: Real, voltages: Real, out: Complex | None = None) -> Complex:
+    def derivative(self, Y: Real, m: Real, potential: Real, voltages: Real, out: Real | None = None) -> Real:
         """dY/dt at moments m (*s, 3), gates `potential` (*s,) and voltages of the left and right lead (2,), energy."""
         out = np.empty_like(Y) if out is None else out
-        blocks = self.system.hamiltonian_blocks(m, potential).reshape(self.nx, self.ny, 2, 2)
+        system, sites = self.system, (self.nx, self.ny)
         rows.derivative(
             Y,
-            blocks,
+            m.reshape(*sites, 3),
+            potential.reshape(sites),
+            system.onsite,
+            system.sd_exchange,
             self._hops,
-            self.system.hopping,
-            self.system.periodic == "y",
-            self.system.modes.vectors,
+            system.hopping,
+            self._is_periodic,
+            system.modes.vectors,
             self._ends,
             self._z,
             self._g,
             self._a,
             self._poles,
             self._b,
-            np.array([voltages[side] for side in self.sides], float),
+            voltages[self._sides],
             out,
         )
         return out
 
     # --- what it says -----------------------------------------------------------------------------
 
-    def traced(self, Y: Complex) -> Real:
+    def traced(self, Y: Real) -> Real:
         """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
-        nx, ny = self.nx, self.ny
-        N = self.orbitals
-        rho = Y[:N, :N].reshape(nx, 2, ny, nx, 2, ny)
-        x, y = np.arange(nx)[:, None], np.arange(ny)
-        up, down, mixed = rho[x, 0, y, x, 0, y], rho[x, 1, y, x, 1, y], rho[x, 1, y, x, 0, y]
-        out = np.stack([(up + down).real, 2 * mixed.real, 2 * mixed.imag, (up - down).real], axis=-1)
-        return out.reshape(*self.system.shape, 4)
+        return rows.traced(Y, self.nx, self.ny).reshape(*self.system.shape, 4)
 
-    def exchanged(self, Y: Complex) -> Complex:
+    def exchanged(self, Y: Real) -> Complex:
         """<c|phi_c> summed over the exponents: (2, 2, 2) [lead, spin, spin], of the left and the right lead.
 
         -2 Re of its trace are the particles that flow into the lead, 2 Im its energy of coupling.
@@ -203,7 +202,7 @@ class RealTime:
         N, D, n, ny = self.orbitals, self.D, self.n, self.ny
         out = np.zeros((2, 2, 2), complex)
         for lead, one in enumerate(self.reservoirs):
-            rows_ = Y[one.site * n : (one.site + 1) * n]
+            rows_ = Y[one.site * n : (one.site + 1) * n, 0] + 1j * Y[one.site * n : (one.site + 1) * n, 1]
             phi = rows_[:, N + lead * self.kept * n : N + (lead + 1) * self.kept * n].reshape(2, ny, self.kept, 2, ny)
             poles = self.n_poles
             X = rows_[:, D + lead * poles * n : D + (lead + 1) * poles * n].reshape(2, ny, poles, 2, ny)
@@ -211,7 +210,7 @@ class RealTime:
             out[self.sides[lead]] = np.einsum("sytm,ym->st", total, self.system.modes.vectors)
         return out
 
-    def currents(self, Y: Complex) -> tuple[Real, Real]:
+    def currents(self, Y: Real) -> tuple[Real, Real]:
         """Particles (2,) and spin Tr[sigma/2 ...] (2, 3) that flow into the left and the right lead, 1/time."""
         flow = -(P := self.exchanged(Y)) - P.conj().swapaxes(1, 2)
         charge = np.trace(flow, axis1=1, axis2=2).real

@@ -1,7 +1,8 @@
 """Kernels of electrons in real time for chains and small lattices: the state as rows, one row after the other.
 
-The state Y = [R | X] and the order of its rows and columns are those of `real_time.RealTime`.  With the matrix A of
-that page, K = A Y is made row by row, each a sum of few other rows; dR/dt is then K + K^+ on the square part.
+The state Y = [R | X] and the order of its rows and columns are those of `real_time.RealTime`; real and imaginary parts
+lie apart, (D, 2, D + E), so that every loop runs over numbers side by side.  With the matrix A of that page, K = A Y is
+made row by row, each a sum of few other rows; dR/dt is then K + K^+ on the square part.
 """
 
 from __future__ import annotations
@@ -11,72 +12,107 @@ import numpy as np
 from llgnegf.kernels import njit
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def add_row(out, c, row):
-    """out += c row."""
-    for j in range(out.size):
-        out[j] += c * row[j]
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def add_real(out, c, row):
+    """out += c row, c real."""
+    for j in range(out.shape[1]):
+        out[0, j] += c * row[0, j]
+        out[1, j] += c * row[1, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def of_site(out, own, h, other, mixed, left, t_left, right, t_right):
+    """out = -i (h own + mixed other - t_left left - t_right right); h, t real."""
+    re, im = mixed.real, mixed.imag
+    for j in range(out.shape[1]):
+        a = h * own[0, j] + (re * other[0, j] - im * other[1, j]) - t_left * left[0, j] - t_right * right[0, j]
+        b = h * own[1, j] + (re * other[1, j] + im * other[0, j]) - t_left * left[1, j] - t_right * right[1, j]
+        out[0, j] = b
+        out[1, j] = -a
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def add_across(out, t, row):
+    """out += i t row: the bonds across."""
+    for j in range(out.shape[1]):
+        out[0, j] -= t * row[1, j]
+        out[1, j] += t * row[0, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def of_exponent(out, c, own, g, met):
+    """out = c own - g met, complex numbers c and g."""
+    for j in range(out.shape[1]):
+        out[0, j] = c.real * own[0, j] - c.imag * own[1, j] - g.real * met[0, j] + g.imag * met[1, j]
+        out[1, j] = c.real * own[1, j] + c.imag * own[0, j] - g.real * met[1, j] - g.imag * met[0, j]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def derivative(Y, blocks, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out):
+def derivative(Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out):
     """out = dY/dt.
 
-    Y, out: (D, D + E).  blocks: of H on the sites, (nx, ny, 2, 2); hops: hopping of each bond along x, (nx - 1,);
+    Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
     across, periodic: hopping along y, and whether the last y is bound to the first.  vectors: transverse modes in
     columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, ny), g: (leads, k), poles: (leads, p),
     b: (leads, p, ny), as in `Reservoir`; shifts: voltage.
     """
-    nx, ny = blocks.shape[0], blocks.shape[1]
+    nx, ny = potential.shape
     leads, kept = g.shape
     n_poles = poles.shape[1]
     n = 2 * ny
-    D, width = Y.shape
-    out[:] = 0.0
+    D, width = Y.shape[0], Y.shape[2]
     # H on the sites
     for x in range(nx):
+        below, t_below = (x - 1, hops[x - 1]) if x > 0 else (x, 0.0)
+        above, t_above = (x + 1, hops[x]) if x < nx - 1 else (x, 0.0)
         for s in range(2):
+            sign = 1.0 - 2.0 * s
             for y in range(ny):
-                row = out[x * n + s * ny + y]
-                for other in range(2):
-                    h = blocks[x, y, s, other]
-                    if h != 0:
-                        add_row(row, -1j * h, Y[x * n + other * ny + y])
-                if x > 0:
-                    add_row(row, 1j * hops[x - 1], Y[(x - 1) * n + s * ny + y])
-                if x < nx - 1:
-                    add_row(row, 1j * hops[x], Y[(x + 1) * n + s * ny + y])
-                if y > 0 or (periodic and ny > 1):
-                    add_row(row, 1j * across, Y[x * n + s * ny + (y - 1) % ny])
-                if y < ny - 1 or (periodic and ny > 1):
-                    add_row(row, 1j * across, Y[x * n + s * ny + (y + 1) % ny])
+                i, at = x * n + s * ny + y, s * ny + y
+                of_site(
+                    out[i],
+                    Y[i],
+                    onsite + potential[x, y] - sign * sd_exchange * m[x, y, 2],
+                    Y[x * n + (1 - s) * ny + y],
+                    -sd_exchange * complex(m[x, y, 0], -sign * m[x, y, 1]),
+                    Y[below * n + at],
+                    t_below,
+                    Y[above * n + at],
+                    t_above,
+                )
+                if ny > 1 and (y > 0 or periodic):
+                    add_across(out[i], across, Y[x * n + s * ny + (y - 1) % ny])
+                if ny > 1 and (y < ny - 1 or periodic):
+                    add_across(out[i], across, Y[x * n + s * ny + (y + 1) % ny])
     # between the leads' slices and their channels
-    total = np.empty(width, np.complex128)
+    total = np.empty((2, width))
     for lead in range(leads):
         first, end = nx * n + lead * kept * n, ends[lead] * n
-        for s in range(2):
-            for mode in range(ny):
-                total[:] = 0.0
-                for k in range(kept):
-                    add_row(total, 1.0 + 0.0j, Y[first + k * n + s * ny + mode])
-                for p in range(n_poles):
-                    column = D + (lead * n_poles + p) * n + s * ny + mode
-                    for j in range(D):
-                        total[j] += Y[j, column].conjugate()
-                # The source: half of it here, the other half is the adjoint.
-                for k in range(kept):
-                    total[first + k * n + s * ny + mode] += a[lead, k, mode].conjugate()
-                for p in range(n_poles):
-                    total[D + (lead * n_poles + p) * n + s * ny + mode] += b[lead, p, mode].conjugate()
-                for y in range(ny):
-                    add_row(out[end + s * ny + y], vectors[y, mode] + 0.0j, total)
-                total[:] = 0.0
-                for y in range(ny):
-                    add_row(total, vectors[y, mode] + 0.0j, Y[end + s * ny + y])
-                for k in range(kept):
-                    row = out[first + k * n + s * ny + mode]
-                    add_row(row, -g[lead, k], total)
-                    add_row(row, -1j * (z[lead, k, mode] + shifts[lead]), Y[first + k * n + s * ny + mode])
+        for at in range(n):
+            s, mode = at // ny, at % ny
+            total[:] = 0.0
+            for k in range(kept):
+                add_real(total, 1.0, Y[first + k * n + at])
+            for p in range(n_poles):
+                column = D + (lead * n_poles + p) * n + at
+                for j in range(D):
+                    total[0, j] += Y[j, 0, column]
+                    total[1, j] -= Y[j, 1, column]
+            # The source: half of it here, the other half is the adjoint.
+            for k in range(kept):
+                total[0, first + k * n + at] += a[lead, k, mode].real
+                total[1, first + k * n + at] -= a[lead, k, mode].imag
+            for p in range(n_poles):
+                total[0, D + (lead * n_poles + p) * n + at] += b[lead, p, mode].real
+                total[1, D + (lead * n_poles + p) * n + at] -= b[lead, p, mode].imag
+            for y in range(ny):
+                add_real(out[end + s * ny + y], vectors[y, mode], total)
+            total[:] = 0.0
+            for y in range(ny):
+                add_real(total, vectors[y, mode], Y[end + s * ny + y])
+            for k in range(kept):
+                i = first + k * n + at
+                of_exponent(out[i], -1j * (z[lead, k, mode] + shifts[lead]), Y[i], g[lead, k], total)
     # the columns of the poles turn with their energy
     for lead in range(leads):
         for p in range(n_poles):
@@ -84,11 +120,29 @@ def derivative(Y, blocks, hops, across, periodic, vectors, ends, z, g, a, poles,
             first = D + (lead * n_poles + p) * n
             for i in range(D):
                 for j in range(first, first + n):
-                    out[i, j] += turn * Y[i, j]
+                    out[i, 0, j] += turn.real * Y[i, 0, j] - turn.imag * Y[i, 1, j]
+                    out[i, 1, j] += turn.real * Y[i, 1, j] + turn.imag * Y[i, 0, j]
     # and the square part gets the adjoint
     for i in range(D):
-        out[i, i] = 2 * out[i, i].real
+        out[i, 0, i] *= 2
+        out[i, 1, i] = 0.0
         for j in range(i):
-            value = out[i, j] + out[j, i].conjugate()
-            out[i, j] = value
-            out[j, i] = value.conjugate()
+            re = out[i, 0, j] + out[j, 0, i]
+            im = out[i, 1, j] - out[j, 1, i]
+            out[i, 0, j] = out[j, 0, i] = re
+            out[i, 1, j] = im
+            out[j, 1, i] = -im
+
+
+@njit(cache=True, nogil=True)
+def traced(Y, nx, ny):
+    """Tr[rho_i (1, sigma)] of each site, (nx, ny, 4)."""
+    out = np.empty((nx, ny, 4))
+    for x in range(nx):
+        for y in range(ny):
+            up, down = 2 * x * ny + y, (2 * x + 1) * ny + y
+            out[x, y, 0] = Y[up, 0, up] + Y[down, 0, down]
+            out[x, y, 1] = 2 * Y[down, 0, up]
+            out[x, y, 2] = 2 * Y[down, 1, up]
+            out[x, y, 3] = Y[up, 0, up] - Y[down, 0, down]
+    return out
