@@ -1,0 +1,94 @@
+"""Poles of the Fermi function that are not far from the spectrum, for electrons in real time.
+
+The near-optimal poles of `quadrature.fermi_poles` reach far beyond the spectrum, where they describe nothing but how f
+bends over the band.  In real time each is an exponent of the leads' memory, and one far away would force small steps.
+Here they are replaced by a few poles on a half circle around the spectrum.
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from .quadrature import FermiPoles, ToleranceError
+
+# Poles within this share of the half circle's radius are kept.
+_KEPT = 0.85
+_MOST_ON_CIRCLE = 10
+# The circle is larger than the spectrum, else its poles lie too close to it.
+_SMALLEST_RADIUS = 0.75
+
+
+@lru_cache(maxsize=32)
+def near_poles(
+    lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float, radius: float
+) -> FermiPoles:
+    """Poles of the Fermi function at kT > 0 on the spectrum [lowest, highest], none farther than `radius` from its middle.
+
+    All arguments but tolerance, which bounds the error of f, are energies; a radius below 3/4 of the width of the
+    spectrum is enlarged to that.  If E_F lies outside the spectrum the spectrum is extended to it.
+    Raises ToleranceError where the tolerance cannot be reached.
+    """
+    from scipy.interpolate import AAA
+
+    low, high = (min(lowest, fermi_energy) - fermi_energy) / temperature, (
+        max(highest, fermi_energy) - fermi_energy
+    ) / temperature
+    middle, radius = (low + high) / 2, max(radius / temperature, _SMALLEST_RADIUS * (high - low))
+
+    def grid(n_core: int, n_far: int) -> NDArray[np.float64]:
+        reach = max(-low, high)
+        core = min(60.0, reach)
+        far = np.geomspace(core, reach, n_far) if reach > core else np.empty(0)
+        return np.unique(np.clip(np.concatenate([np.linspace(-core, core, n_core), far, -far]), low, high))
+
+    x, check = grid(1601, 400), grid(8009, 4001)
+    asked, best, kept = tolerance, np.inf, None
+    for _ in range(4):
+        with warnings.catch_warnings():
+            # AAA warns when rounding stops it; the error measured below decides.
+            warnings.simplefilter("ignore")
+            poles = AAA(x, expit(-x), rtol=asked).poles()
+        is_real = abs(poles.imag) <= 1e-9 * abs(poles)
+        near = poles[(poles.imag > 0) & ~is_real & (abs(poles - middle) <= _KEPT * radius)]
+        for n in range(_MOST_ON_CIRCLE + 1):
+            angles = np.pi * (np.arange(n) + 0.5) / max(n, 1)
+            upper = np.concatenate([near, middle + radius * np.exp(1j * angles)])
+            if not len(upper):
+                continue
+            columns = _columns(x, upper)
+            scale = np.linalg.norm(columns, axis=0)
+            coefficients = np.linalg.lstsq(columns / scale, expit(-x), rcond=None)[0] / scale
+            error = float(abs(_columns(check, upper) @ coefficients - expit(-check)).max())
+            if error < best:
+                best, kept = error, (upper, coefficients)
+            if best <= tolerance:
+                break
+        if best <= tolerance:
+            break
+        asked /= 5
+    if kept is None or best > tolerance:
+        raise ToleranceError(
+            f"the Fermi function at temperature = {temperature:g} on a spectrum of width {highest - lowest:g} is "
+            f"approximated to {best:.1e} only, {tolerance:.1e} is needed: use a higher temperature or a larger "
+            "electrons.tolerance"
+        )
+    upper, coefficients = kept
+    residues = coefficients[1:].reshape(-1, 2) @ np.array([1, 1j]) * upper.imag
+    return FermiPoles(
+        nodes=fermi_energy + temperature * upper,
+        weights=temperature * residues,
+        constant=float(coefficients[0]),
+        bound=best,
+    )
+
+
+def _columns(x: NDArray[np.float64], upper: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Values at x (m,) of 1 and of the real and the imaginary part of each pole with its conjugate: (m, 1 + 2 poles)."""
+    kernels = upper.imag / (x[:, None] - upper)
+    pairs = np.stack([2 * kernels.real, -2 * kernels.imag], axis=-1).reshape(len(x), -1)
+    return np.concatenate([np.ones((len(x), 1)), pairs], axis=1)
