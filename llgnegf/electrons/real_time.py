@@ -18,7 +18,7 @@ the columns of X: (lead, pole, spin, mode).
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,33 @@ from .system import System
 
 Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What the left and the right lead take up.
+
+    exchanged: <c|phi_c> summed over the exponents, (2, 2, 2) [lead, spin, spin], 1/time; energy: (2,), energy/time.
+    """
+
+    exchanged: Complex
+    energy: Real
+
+    @property
+    def charge(self) -> Real:
+        """Particles that flow into the left and the right lead, (2,), 1/time."""
+        return -2 * np.trace(self.exchanged, axis1=1, axis2=2).real
+
+    @property
+    def spin(self) -> Real:
+        """Tr[sigma/2 ...] of what flows in, (2, 3), 1/time."""
+        flow = -self.exchanged - self.exchanged.conj().swapaxes(1, 2)
+        return np.stack([flow[:, 1, 0].real, flow[:, 1, 0].imag, (flow[:, 0, 0] - flow[:, 1, 1]).real / 2], axis=-1)
+
+    @property
+    def coupling_energy(self) -> float:
+        """Energy of the bonds between device and leads."""
+        return 2 * float(np.trace(self.exchanged, axis1=1, axis2=2).imag.sum())
 
 
 class RealTime:
@@ -194,25 +221,25 @@ class RealTime:
         """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
         return rows.traced(Y, self.nx, self.ny).reshape(*self.system.shape, 4)
 
-    def exchanged(self, Y: Real) -> Complex:
-        """<c|phi_c> summed over the exponents: (2, 2, 2) [lead, spin, spin], of the left and the right lead.
+    def flows(self, Y: Real, voltages: Real) -> Flows:
+        """What flows into the left and the right lead, at voltages (2,), energy."""
+        P, weighted = rows.exchanged(
+            Y, self.orbitals, self.system.modes.vectors, self._ends, self._z, self._poles, voltages[self._sides]
+        )
+        out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
+        out[self._sides], energy[self._sides] = P, -2 * weighted.real
+        return Flows(out, energy)
 
-        -2 Re of its trace are the particles that flow into the lead, 2 Im its energy of coupling.
-        """
-        N, D, n, ny = self.orbitals, self.D, self.n, self.ny
-        out = np.zeros((2, 2, 2), complex)
-        for lead, one in enumerate(self.reservoirs):
-            rows_ = Y[one.site * n : (one.site + 1) * n, 0] + 1j * Y[one.site * n : (one.site + 1) * n, 1]
-            phi = rows_[:, N + lead * self.kept * n : N + (lead + 1) * self.kept * n].reshape(2, ny, self.kept, 2, ny)
-            poles = self.n_poles
-            X = rows_[:, D + lead * poles * n : D + (lead + 1) * poles * n].reshape(2, ny, poles, 2, ny)
-            total = phi.sum(axis=2) + X.sum(axis=2)  # (spin, y, spin, mode)
-            out[self.sides[lead]] = np.einsum("sytm,ym->st", total, self.system.modes.vectors)
-        return out
-
-    def currents(self, Y: Real) -> tuple[Real, Real]:
-        """Particles (2,) and spin Tr[sigma/2 ...] (2, 3) that flow into the left and the right lead, 1/time."""
-        flow = -(P := self.exchanged(Y)) - P.conj().swapaxes(1, 2)
-        charge = np.trace(flow, axis1=1, axis2=2).real
-        spin = np.stack([flow[:, 1, 0].real, flow[:, 1, 0].imag, (flow[:, 0, 0] - flow[:, 1, 1]).real / 2], axis=-1)
-        return charge, spin
+    def energy(self, Y: Real, m: Real, potential: Real) -> float:
+        """Tr[rho H] of the device, without its coupling to the leads, energy."""
+        system, sites = self.system, (self.nx, self.ny)
+        return rows.own_energy(
+            Y,
+            m.reshape(*sites, 3),
+            potential.reshape(sites),
+            system.onsite,
+            system.sd_exchange,
+            self._hops,
+            system.hopping,
+            self._is_periodic,
+        )

@@ -146,3 +146,56 @@ def traced(Y, nx, ny):
             out[x, y, 2] = 2 * Y[down, 1, up]
             out[x, y, 3] = Y[up, 0, up] - Y[down, 0, down]
     return out
+
+
+@njit(cache=True, nogil=True)
+def exchanged(Y, orbitals, vectors, ends, z, poles, shifts):
+    """For each lead <c|phi_c> summed over exponents and modes, (leads, 2, 2) [spin, spin], and its trace with z^*, (leads,).
+
+    Arguments as those of `derivative`; orbitals: rows of the sites.
+    """
+    leads, kept, ny = z.shape
+    n_poles = poles.shape[1]
+    n, D = 2 * ny, Y.shape[0]
+    out, weighted = np.zeros((leads, 2, 2), np.complex128), np.zeros(leads, np.complex128)
+    for lead in range(leads):
+        for s in range(2):
+            for y in range(ny):
+                i = ends[lead] * n + s * ny + y
+                for other in range(2):
+                    for mode in range(ny):
+                        first, at = orbitals + lead * kept * n, other * ny + mode
+                        for k in range(kept):
+                            j = first + k * n + at
+                            value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
+                            out[lead, s, other] += value
+                            if s == other:
+                                weighted[lead] += (z[lead, k, mode].conjugate() + shifts[lead]) * value
+                        first = D + lead * n_poles * n
+                        for p in range(n_poles):
+                            j = first + p * n + at
+                            value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
+                            out[lead, s, other] += value
+                            if s == other:
+                                weighted[lead] += (poles[lead, p].conjugate() + shifts[lead]) * value
+    return out, weighted
+
+
+@njit(cache=True, nogil=True)
+def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic):
+    """Tr[rho H] of the device; arguments as those of `derivative`."""
+    nx, ny = potential.shape
+    n, total = 2 * ny, 0.0
+    for x in range(nx):
+        for y in range(ny):
+            up, down = x * n + y, x * n + ny + y
+            total += (onsite + potential[x, y]) * (Y[up, 0, up] + Y[down, 0, down])
+            total -= sd_exchange * m[x, y, 2] * (Y[up, 0, up] - Y[down, 0, down])
+            total -= 2 * sd_exchange * (m[x, y, 0] * Y[down, 0, up] + m[x, y, 1] * Y[down, 1, up])
+            for s in range(2):
+                i = x * n + s * ny + y
+                if x < nx - 1:
+                    total -= 2 * hops[x] * Y[i, 0, i + n]
+                if ny > 1 and (y < ny - 1 or periodic):
+                    total -= 2 * across * Y[i, 0, x * n + s * ny + (y + 1) % ny]
+    return total
