@@ -37,7 +37,8 @@ Real = NDArray[np.float64]
 class Flows:
     """What the left and the right lead take up.
 
-    exchanged: <c|phi_c> summed over the exponents, (2, 2, 2) [lead, spin, spin], 1/time; energy: (2,), energy/time.
+    exchanged: <c|phi_c> summed over the exponents, (2, 2, 2) [lead, spin, spin], 1/time; energy: (2,), energy/time,
+    counted from the levels of the lead, which a voltage shifts.
     """
 
     exchanged: Complex
@@ -100,6 +101,17 @@ class RealTime:
     def shape(self) -> tuple[int, int, int]:
         """Of the state: rows, real and imaginary part, columns."""
         return self.D, 2, self.D + self.E
+
+    @property
+    def fastest_rate(self) -> float:
+        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster."""
+        low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
+        width = high - low
+        if not self.reservoirs:
+            return width
+        middle = (low + high) / 2
+        exponents = float(abs(self._z - middle).max())
+        return max(width, 2 * exponents, float(abs(self._poles - middle).max()) + width / 2)
 
     # --- the start --------------------------------------------------------------------------------
 
@@ -221,11 +233,9 @@ class RealTime:
         """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
         return rows.traced(Y, self.nx, self.ny).reshape(*self.system.shape, 4)
 
-    def flows(self, Y: Real, voltages: Real) -> Flows:
-        """What flows into the left and the right lead, at voltages (2,), energy."""
-        P, weighted = rows.exchanged(
-            Y, self.orbitals, self.system.modes.vectors, self._ends, self._z, self._poles, voltages[self._sides]
-        )
+    def flows(self, Y: Real) -> Flows:
+        """What flows into the left and the right lead."""
+        P, weighted = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self._ends, self._z, self._poles)
         out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
         out[self._sides], energy[self._sides] = P, -2 * weighted.real
         return Flows(out, energy)

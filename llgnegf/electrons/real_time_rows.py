@@ -149,7 +149,7 @@ def traced(Y, nx, ny):
 
 
 @njit(cache=True, nogil=True)
-def exchanged(Y, orbitals, vectors, ends, z, poles, shifts):
+def exchanged(Y, orbitals, vectors, ends, z, poles):
     """For each lead <c|phi_c> summed over exponents and modes, (leads, 2, 2) [spin, spin], and its trace with z^*, (leads,).
 
     Arguments as those of `derivative`; orbitals: rows of the sites.
@@ -170,14 +170,14 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, shifts):
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
                             out[lead, s, other] += value
                             if s == other:
-                                weighted[lead] += (z[lead, k, mode].conjugate() + shifts[lead]) * value
+                                weighted[lead] += z[lead, k, mode].conjugate() * value
                         first = D + lead * n_poles * n
                         for p in range(n_poles):
                             j = first + p * n + at
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
                             out[lead, s, other] += value
                             if s == other:
-                                weighted[lead] += (poles[lead, p].conjugate() + shifts[lead]) * value
+                                weighted[lead] += poles[lead, p].conjugate() * value
     return out, weighted
 
 

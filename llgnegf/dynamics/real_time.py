@@ -1,0 +1,283 @@
+"""Moments together with electrons in real time: one system of equations, one step.
+
+The moments feel the field back_action J_sd s(t) of the electrons as they are, with no expansion in velocities; the
+electrons feel the moments as they are.  Both are stages of the same one-step method, so that its order holds for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from llgnegf.beside import integrators
+from llgnegf.dynamics.coupling import Coupling, Motion
+from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.imposed import Imposed, TurningInstant
+from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
+from llgnegf.electrons.real_time import Flows, RealTime
+from llgnegf.errors import RunError
+
+# What is added up along the run: energy of the leads, particles in the left and the right one, work.
+_SUMS = 4
+# Steps between two estimates of the error, and the share of the tolerance that it may have.
+_JUDGED_EVERY, _SHARE = 8, 0.1
+_MOST_SUBSTEPS = 4096
+# A step of a system that its method leaves stable has at most this share of the limit.
+_STABLE = 0.8
+
+Voltages = Callable[[float], np.ndarray]
+
+
+class RealTimeInstant(Instant):
+    """A run with electrons in real time at one step.
+
+    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; work: done by gates, voltages and an imposed
+    motion since the start, energy.
+    """
+
+    def __init__(
+        self,
+        stepper: RealTimeStepper,
+        n: int,
+        y: np.ndarray,
+        velocity: np.ndarray,
+        state: np.ndarray,
+        sums: np.ndarray,
+    ) -> None:
+        """velocity: packed; state: of the electrons."""
+        coupling = stepper.coupling
+        super().__init__(coupling.magnet, n, n * stepper.dt, y, velocity)
+        self.potential = coupling.gate_state(self.t)[0]
+        self.sd_exchange = coupling.sd_exchange
+        self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
+        self.work = float(sums[3])
+        self._stepper, self._state, self._sums = stepper, state, sums
+
+    @cached_property
+    def traced(self) -> np.ndarray:
+        """Density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4)."""
+        return self._stepper.electrons.traced(self._state)
+
+    @property
+    def spin_density(self) -> np.ndarray:
+        """Tr[rho_i sigma], (nx[, ny], 3)."""
+        return self.traced[..., 1:]
+
+    @cached_property
+    def flows(self) -> Flows:
+        """Particles and spin that flow into the leads."""
+        return self._stepper.electrons.flows(self._state)
+
+    @cached_property
+    def energy_electrons(self) -> float:
+        """Of the electrons, leads included, less that at the start."""
+        return self._stepper.energy(self._state, self.m, self.potential, self.flows, self._sums)
+
+    @cached_property
+    def frozen(self) -> ElectronInstant:
+        """Frozen electrons at the moments, gates and velocities of this instant, to first order."""
+        return self._stepper.frozen_instant(self)
+
+
+class RealTimeStepper:
+    """A `Stepper` of moments and electrons in real time.
+
+    coupling: the classical terms, gates and a user's field; electrons: their equation; start: m(0), (nx[, ny], 3);
+    dt: the step, of the registered `method`.  imposed: the motion of the moments, where it is known beforehand.
+    tolerance: if given, each step is divided into as many equal parts as keep the error of moments and spin density
+    below a tenth of it; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy;
+    None: zero.
+    """
+
+    solves = 0
+
+    def __init__(
+        self,
+        coupling: Coupling,
+        electrons: RealTime,
+        start: np.ndarray,
+        dt: float,
+        method: integrators.Method,
+        *,
+        imposed: Imposed | None = None,
+        tolerance: float | None = None,
+        voltages: Voltages | None = None,
+    ) -> None:
+        self.coupling, self.electrons, self.start, self.dt, self.method = coupling, electrons, start, dt, method
+        self.imposed, self.tolerance, self.voltages = imposed, tolerance, voltages
+        self.parts = self.fewest_parts
+        self._shape, self._packed = electrons.shape, coupling.magnet.packed_shape
+        self._moved = 0 if imposed is not None else int(np.prod(self._packed))
+        self._beyond: tuple[np.ndarray, np.ndarray, float] | None = None
+
+    @property
+    def fewest_parts(self) -> int:
+        """Parts of a step that the method needs to be stable."""
+        if self.tolerance is None:
+            return 1
+        return max(1, int(np.ceil(self.dt * self.electrons.fastest_rate / (_STABLE * self.method.stability))))
+
+    # --- what is remembered -----------------------------------------------------------------------
+
+    def _now(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """State of the electrons, the sums, and the energy at the start."""
+        if self._beyond is None:
+            potential = self.coupling.gate_state(0.0)[0]
+            state = self.electrons.equilibrium(self.start, potential)
+            energy = self.electrons.energy(state, self.start, potential)
+            energy += self.electrons.flows(state).coupling_energy
+            self._beyond = state, np.zeros(_SUMS), energy
+        return self._beyond
+
+    def state(self) -> Remembered:
+        state, sums, energy = self._now()
+        return {"electrons": state, "sums": sums, "energy_at_start": np.array(energy), "parts": np.array(self.parts)}
+
+    def restore(self, remembered: Remembered) -> None:
+        state = np.asarray(remembered["electrons"], float)
+        if state.shape != self._shape:
+            raise ValueError(f"electrons of shape {state.shape}, not {self._shape}")
+        sums = np.asarray(remembered["sums"], float)
+        if sums.shape != (_SUMS,):
+            raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
+        self._beyond = state, sums, float(remembered["energy_at_start"])
+        self.parts = int(remembered["parts"])
+
+    # --- the step ---------------------------------------------------------------------------------
+
+    def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
+        state, sums, energy = self._now()
+        flat = np.concatenate([y.ravel()[: self._moved], sums, state.ravel()])
+        flat = self._whole_step(n, flat)
+        y, sums, state = self._split(flat)
+        if self.imposed is not None:
+            y = self.coupling.magnet.pack(self.imposed.moments((n + 1) * self.dt))
+        else:
+            y = self.coupling.magnet.normalize(y.copy())
+            self._check(n, y)
+        self._check_electrons(n, state)
+        self._beyond = state.copy(), sums.copy(), energy
+        return n + 1, y
+
+    def _whole_step(self, n: int, flat: np.ndarray) -> np.ndarray:
+        if self.tolerance is None or n % _JUDGED_EVERY:
+            return self._in_parts(n, flat, self.parts)
+        allowed, order = _SHARE * self.tolerance, self.method.order
+        coarse = self._in_parts(n, flat, self.parts)
+        while True:
+            fine = self._in_parts(n, flat, 2 * self.parts)
+            error = self._distance(coarse, fine) / (2**order - 1)
+            if error <= allowed:
+                break
+            if self.parts >= _MOST_SUBSTEPS:
+                raise RunError(
+                    f"t = {n * self.dt:g}: the error of a step of {self.dt / self.parts:g} is {error:.1e}, but "
+                    f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
+                )
+            self.parts, coarse = 2 * self.parts, fine
+        # Half the parts would do: their error is 2^order times as large.
+        if error * 2 ** (order + 1) < allowed and self.parts > self.fewest_parts:
+            self.parts = max(self.fewest_parts, self.parts // 2)
+        return fine
+
+    def _in_parts(self, n: int, flat: np.ndarray, parts: int) -> np.ndarray:
+        h = self.dt / parts
+        for part in range(parts):
+            flat = self.method.step(self._rhs, n * self.dt + part * h, flat, h)
+        return flat
+
+    def _distance(self, one: np.ndarray, other: np.ndarray) -> float:
+        """Of the moments and of the spin density; inf where a number is none."""
+        moments = abs(one[: self._moved] - other[: self._moved]).max(initial=0.0)
+        spins = (self.electrons.traced(self._split(flat)[2]) for flat in (one, other))
+        found = max(float(moments), float(abs(np.subtract(*spins)).max()))
+        return found if np.isfinite(found) else np.inf
+
+    def _split(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Views: packed moments, sums, state of the electrons."""
+        first, second = self._moved, self._moved + _SUMS
+        return (
+            flat[:first].reshape(self._packed) if first else flat[:0],
+            flat[first:second],
+            flat[second:].reshape(self._shape),
+        )
+
+    def _rhs(self, t: float, flat: np.ndarray) -> np.ndarray:
+        out = np.empty_like(flat)
+        y, _, state = self._split(flat)
+        velocity, sums, change = self._split(out)
+        traced = self.electrons.traced(state)
+        potential, rate = self.coupling.gate_state(t)
+        if self.imposed is None:
+            m = np.ascontiguousarray(self.coupling.magnet.unpack(y))
+            velocity[...] = self._velocity(t, y, traced)
+        else:
+            m = self.imposed.moments(t)
+        voltages = self._voltages(t)
+        self.electrons.derivative(state, m, potential, voltages, change)
+        flows = self.electrons.flows(state)
+        charge = flows.charge
+        sums[0], sums[1:3] = flows.energy.sum(), charge
+        sums[3] = (rate * traced[..., 0]).sum() - voltages @ charge
+        if self.imposed is not None and self.imposed.frequency:
+            turning = self.imposed.frequency * np.cross(self.imposed.axis, m)
+            sums[3] -= self.coupling.sd_exchange * (traced[..., 1:] * turning).sum()
+        return out
+
+    def _velocity(self, t: float, y: np.ndarray, traced: np.ndarray) -> np.ndarray:
+        """dm/dt, packed, in the field of the electrons."""
+        coupling = self.coupling
+        field = coupling.magnet.pack(coupling.strength * traced[..., 1:]) if coupling.strength else None
+        return coupling.velocity_in(field, t, y)
+
+    def _voltages(self, t: float) -> np.ndarray:
+        return np.zeros(2) if self.voltages is None else np.asarray(self.voltages(t), float)
+
+    def _check(self, n: int, y: np.ndarray) -> None:
+        magnet = self.coupling.magnet
+        if magnet.stretched is not None or not np.isfinite(y).all():
+            check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
+
+    def _check_electrons(self, n: int, state: np.ndarray) -> None:
+        """Each site holds between 0 and 1 electrons of each spin, whatever its axis."""
+        traced = self.electrons.traced(state).reshape(-1, 4)
+        length = np.sqrt((traced[:, 1:] ** 2).sum(axis=1))
+        outside = np.maximum((length - traced[:, 0]) / 2, (traced[:, 0] + length) / 2 - 1)
+        worst = int(np.argmax(np.where(np.isfinite(outside), outside, np.inf)))
+        if not outside[worst] <= 10 * self.electrons.system.tolerance:
+            raise RunError(
+                f"the electrons of site {worst} left their range at t = {(n + 1) * self.dt:g}: an orbital holds "
+                f"{outside[worst]:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
+                f"large; try half of it, --set integrator.step={self.dt / 2:g}, or integrator.electrons = "
+                '"adaptive". The last checkpoint is kept'
+            )
+
+    # --- an instant -------------------------------------------------------------------------------
+
+    def instant(self, n: int, y: np.ndarray) -> RealTimeInstant:
+        state, sums, _ = self._now()
+        t, magnet = n * self.dt, self.coupling.magnet
+        if self.imposed is None:
+            velocity = self._velocity(t, y, self.electrons.traced(state))
+        else:
+            velocity = magnet.pack(self.imposed.frequency * np.cross(self.imposed.axis, magnet.unpack(y)))
+        return RealTimeInstant(self, n, y, velocity, state, sums)
+
+    def energy(
+        self, state: np.ndarray, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray
+    ) -> float:
+        """Energy of the electrons since the start, leads included."""
+        own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy
+        return own + float(sums[0]) - self._now()[2]
+
+    def frozen_instant(self, instant: RealTimeInstant) -> ElectronInstant:
+        coupling, t = self.coupling, instant.t
+        velocity = coupling.magnet.pack(np.ascontiguousarray(instant.velocity))
+        motion = Motion(velocity, coupling.freeze(t, np.ascontiguousarray(instant.m)), None)
+        if self.imposed is not None and self.imposed.precession:
+            return TurningInstant(
+                coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency
+            )
+        return ElectronInstant(coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True)
