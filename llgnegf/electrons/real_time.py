@@ -24,13 +24,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import real_time_rows as rows
-from .memory import Exponentials
-from .quadrature import FermiPoles
+from .frozen import Frozen
+from .memory import Exponentials, semicircle
+from .near_poles import near_poles
+from .quadrature import FermiPoles, ToleranceError
 from .reservoirs import reservoir
 from .system import System
 
 Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
+
+
+# The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
+_RULE_SHARE, _START_SHARE = 0.1, 0.5
+# kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
+# than the tolerance, and `adjusted` sees to the others.
+_SMEARING = 0.2
+_MOST_TRIES = 5
+
+
+def exponentials(
+    system: System, m: Real, potential: Real, duration: float, sharper: int = 0
+) -> tuple[Exponentials, FermiPoles]:
+    """The memory of a lead and the Fermi function for a run from moments m (*s, 3) and gates `potential` (*s,).
+
+    duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four.
+    Raises ToleranceError where the tolerance of the system cannot be reached.
+    """
+    tolerance = system.tolerance / 4**sharper
+    low, high = system.spectrum_bounds(m, potential)
+    kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
+    rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
+    return semicircle(tolerance, duration * system.hopping), rule
+
+
+def adjusted(system: System, m: Real, potential: Real, duration: float) -> tuple[RealTime, Real]:
+    """Electrons in real time and their state in equilibrium, whose density is that of `Frozen` to half the tolerance.
+
+    Arguments as those of `exponentials`.  Raises ToleranceError where that cannot be reached.
+    """
+    exact = Frozen(system, m, potential).adiabatic
+    for sharper in range(_MOST_TRIES):
+        electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper))
+        Y = electrons.equilibrium(m, potential)
+        error = float(abs(electrons.traced(Y) - exact).max())
+        if error <= _START_SHARE * system.tolerance:
+            return electrons, Y
+    raise ToleranceError(
+        f"the spin density in equilibrium is approximated to {error:.1e} only by leads whose memory is a sum of "
+        f"exponentials, {_START_SHARE * system.tolerance:.1e} is needed: use a larger electrons.tolerance, a higher "
+        "temperature, or a Fermi energy farther from narrow levels"
+    )
 
 
 @dataclass(frozen=True)
@@ -64,7 +108,7 @@ class Flows:
 class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
-    rule: the Fermi function at rest.
+    rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both.
     """
 
     def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
