@@ -62,14 +62,11 @@ def diagonal(m, potential, onsite, sd_exchange, zeta, mixed):
 # --- the products with the leads ------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def add_tile(total, tile):
-    """total += tile."""
-    for a in range(total.shape[0]):
-        for c in range(2):
-            for s in range(2):
-                for y in range(total.shape[3]):
-                    total[a, c, s, y] += tile[a, c, s, y]
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def add_flat(total, row):
+    """total += row, (n,)."""
+    for j in range(len(total)):
+        total[j] += row[j]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -107,13 +104,13 @@ def gather(first, last, state, T, nx, ends, kept, n_poles, a, b, modes, V, W):
         if I < T:
             for k in range(kept):
                 if start + k >= I:
-                    add_tile(flipped, state[tile_index(start + k, I, T)])
+                    add_flat(flipped.reshape(-1), state[tile_index(start + k, I, T)].reshape(-1))
             for p in range(n_poles):
-                add_tile(flipped, state[tile_index(poles + p, I, T)])
+                add_flat(flipped.reshape(-1), state[tile_index(poles + p, I, T)].reshape(-1))
             add_adjoint(total, flipped)
         for k in range(kept):
             if start + k < I:
-                add_tile(total, state[tile_index(I, start + k, T)])
+                add_flat(total.reshape(-1), state[tile_index(I, start + k, T)].reshape(-1))
         if start <= I < start + kept:
             for s in range(2):
                 for y in range(ny):
@@ -142,175 +139,233 @@ def gather(first, last, state, T, nx, ends, kept, n_poles, a, b, modes, V, W):
             add_adjoint(W[1, lead, I], product)
 
 
-# --- one stage ------------------------------------------------------------------------------------
+# --- one row of a tile ----------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def change_of_row(
-    q, t, at, I, J, is_left, is_right, state, T, nx, ends, kept, zeta, mixed, hops, across, periodic, g, V, W
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def own(q, row, zeta, re, im):
+    """q = row (conj(zeta) - re - i im)."""
+    for j in range(row.shape[1]):
+        dr, di = zeta[0, j] - re, -zeta[1, j] - im
+        q[0, j] = dr * row[0, j] - di * row[1, j]
+        q[1, j] = dr * row[1, j] + di * row[0, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def own_beside(q, row, zeta, re, im, left, t_left, right, t_right):
+    """q = row (conj(zeta) - re - i im) - t_left left - t_right right."""
+    for j in range(row.shape[1]):
+        dr, di = zeta[0, j] - re, -zeta[1, j] - im
+        q[0, j] = dr * row[0, j] - di * row[1, j] - t_left * left[0, j] - t_right * right[0, j]
+        q[1, j] = dr * row[1, j] + di * row[0, j] - t_left * left[1, j] - t_right * right[1, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def of_site(
+    q, row, zeta, level, left, t_left, right, t_right, other, re, im, up, t_up, down, t_down, above, t_above, below, t_below
 ):
-    """q = Q of one row (2, 2, ny) of tile t, in row I and column J: the parts from the left and from the right.
-
-    Both on a tile off the diagonal.  On it Q = half - half^+, with half what comes from the left, but for the neighbours
-    of lower x: of these the part from the right is taken, since their tile is in the triangle.
-    """
-    ny = state.shape[4]
-    sa, ya = at // ny, at % ny
-    re, im = zeta[I, 0, sa, ya], zeta[I, 1, sa, ya]
-    for s in range(2):
-        for y in range(ny):
-            q[0, s, y] = im * state[t, at, 1, s, y] - re * state[t, at, 0, s, y]
-            q[1, s, y] = -re * state[t, at, 1, s, y] - im * state[t, at, 0, s, y]
-    if I < nx:
-        # Rows of the same slice: the other spin, and the bonds across.
-        other = (1 - sa) * ny + ya
-        re, im = mixed[I, 0, ya], mixed[I, 1, ya]
-        if sa:
-            im = -im
-        for s in range(2):
-            for y in range(ny):
-                q[0, s, y] -= re * state[t, other, 0, s, y] - im * state[t, other, 1, s, y]
-                q[1, s, y] -= re * state[t, other, 1, s, y] + im * state[t, other, 0, s, y]
-        up, t_up = (sa * ny + (ya + 1) % ny, across) if ny > 1 and (ya < ny - 1 or periodic) else (at, 0.0)
-        down, t_down = (sa * ny + (ya - 1) % ny, across) if ny > 1 and (ya > 0 or periodic) else (at, 0.0)
-        if t_up != 0.0 or t_down != 0.0:
-            for c in range(2):
-                for s in range(2):
-                    for y in range(ny):
-                        q[c, s, y] += t_up * state[t, up, c, s, y] + t_down * state[t, down, c, s, y]
-        # The slices beside it.
-        if I > 0 and is_right:
-            above, hop = tile_index(I - 1, J, T), hops[I - 1]
-            for c in range(2):
-                for s in range(2):
-                    for y in range(ny):
-                        q[c, s, y] += hop * state[above, at, c, s, y]
-        if I < nx - 1:
-            below, hop = tile_index(I + 1, J, T), hops[I]
-            for c in range(2):
-                for s in range(2):
-                    for y in range(ny):
-                        q[c, s, y] += hop * state[below, at, c, s, y]
-        for lead in range(len(ends)):
-            if ends[lead] == I:
-                for s in range(2):
-                    for y in range(ny):
-                        q[0, s, y] += W[0, lead, J, at, 1, s, y]
-                        q[1, s, y] -= W[0, lead, J, at, 0, s, y]
-    elif I < T:
-        lead = (I - nx) // kept
-        weight = g[lead, (I - nx) % kept]
-        re, im = weight.real, weight.imag
-        for s in range(2):
-            for y in range(ny):
-                q[0, s, y] -= re * W[1, lead, J, at, 1, s, y] + im * W[1, lead, J, at, 0, s, y]
-                q[1, s, y] += re * W[1, lead, J, at, 0, s, y] - im * W[1, lead, J, at, 1, s, y]
-    if J < nx and J > 0:
-        left, hop = tile_index(I, J - 1, T), hops[J - 1]
-        for c in range(2):
-            for s in range(2):
-                for y in range(ny):
-                    q[c, s, y] -= hop * state[left, at, c, s, y]
-    if not is_right:
-        return
-    for s in range(2):
-        for y in range(ny):
-            q[0, s, y] += zeta[J, 0, s, y] * state[t, at, 0, s, y] + zeta[J, 1, s, y] * state[t, at, 1, s, y]
-            q[1, s, y] += zeta[J, 0, s, y] * state[t, at, 1, s, y] - zeta[J, 1, s, y] * state[t, at, 0, s, y]
-    if J < nx:
-        for y in range(ny):
-            q[0, 0, y] += mixed[J, 0, y] * state[t, at, 0, 1, y] + mixed[J, 1, y] * state[t, at, 1, 1, y]
-            q[1, 0, y] += mixed[J, 0, y] * state[t, at, 1, 1, y] - mixed[J, 1, y] * state[t, at, 0, 1, y]
-            q[0, 1, y] += mixed[J, 0, y] * state[t, at, 0, 0, y] - mixed[J, 1, y] * state[t, at, 1, 0, y]
-            q[1, 1, y] += mixed[J, 0, y] * state[t, at, 1, 0, y] + mixed[J, 1, y] * state[t, at, 0, 0, y]
-        if J < nx - 1:
-            right, hop = tile_index(I, J + 1, T), hops[J]
-            for c in range(2):
-                for s in range(2):
-                    for y in range(ny):
-                        q[c, s, y] -= hop * state[right, at, c, s, y]
-        for c in range(2):
-            for s in range(2):
-                for y in range(ny - 1):
-                    q[c, s, y] -= across * state[t, at, c, s, y + 1]
-                for y in range(ny - 1):
-                    q[c, s, y + 1] -= across * state[t, at, c, s, y]
-                if periodic and ny > 1:
-                    q[c, s, 0] -= across * state[t, at, c, s, ny - 1]
-                    q[c, s, ny - 1] -= across * state[t, at, c, s, 0]
-        for lead in range(len(ends)):
-            if ends[lead] == J:
-                for s in range(2):
-                    for y in range(ny):
-                        q[0, s, y] += V[0, lead, I, at, 1, s, y]
-                        q[1, s, y] -= V[0, lead, I, at, 0, s, y]
-    else:
-        lead = (J - nx) // kept
-        weight = g[lead, (J - nx) % kept]
-        re, im = weight.real, -weight.imag
-        for s in range(2):
-            for y in range(ny):
-                q[0, s, y] -= re * V[1, lead, I, at, 1, s, y] + im * V[1, lead, I, at, 0, s, y]
-                q[1, s, y] += re * V[1, lead, I, at, 0, s, y] - im * V[1, lead, I, at, 1, s, y]
+    """q = row (zeta - level) - (re + i im) other + hoppings times what is beside: a site's row among sites, zeta real."""
+    for j in range(row.shape[1]):
+        d = zeta[0, j] - level
+        q[0, j] = (
+            (d * row[0, j] - re * other[0, j] + im * other[1, j])
+            + (t_up * up[0, j] + t_down * down[0, j])
+            + (t_above * above[0, j] + t_below * below[0, j])
+            - (t_left * left[0, j] + t_right * right[0, j])
+        )
+        q[1, j] = (
+            (d * row[1, j] - re * other[1, j] - im * other[0, j])
+            + (t_up * up[1, j] + t_down * down[1, j])
+            + (t_above * above[1, j] + t_below * below[1, j])
+            - (t_left * left[1, j] + t_right * right[1, j])
+        )
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def advance_row(q, t, at, y0, total, new, mode, b, c):
-    """With k = i q: total += b k and new = y0 + c k; in the first stage (mode 0) total = y0 + b k, in the last (2) no new."""
-    ny = q.shape[2]
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def add_mixed(q, row, mixed, across):
+    """q += what the spin and the bonds across of the columns give; all but q, row: (2, 2, ny), mixed: (2, ny)."""
+    ny = row.shape[2]
     for s in range(2):
-        if mode == 0:
-            for y in range(ny):
-                total[t, at, 0, s, y] = y0[t, at, 0, s, y] - b * q[1, s, y]
-                total[t, at, 1, s, y] = y0[t, at, 1, s, y] + b * q[0, s, y]
-        else:
-            for y in range(ny):
-                total[t, at, 0, s, y] -= b * q[1, s, y]
-                total[t, at, 1, s, y] += b * q[0, s, y]
-        if mode != 2:
-            for y in range(ny):
-                new[t, at, 0, s, y] = y0[t, at, 0, s, y] - c * q[1, s, y]
-                new[t, at, 1, s, y] = y0[t, at, 1, s, y] + c * q[0, s, y]
+        sign = 1.0 - 2.0 * s
+        for y in range(ny):
+            re, im = mixed[0, y], sign * mixed[1, y]
+            q[0, s, y] += re * row[0, 1 - s, y] + im * row[1, 1 - s, y]
+            q[1, s, y] += re * row[1, 1 - s, y] - im * row[0, 1 - s, y]
+        for y in range(1, ny - 1):
+            q[0, s, y] -= across * (row[0, s, y - 1] + row[0, s, y + 1])
+            q[1, s, y] -= across * (row[1, s, y - 1] + row[1, s, y + 1])
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def add_edges(q, row, across, around):
+    """q += the bonds across to the first and the last y, and `around` from one to the other; (2, 2, ny), ny > 1."""
+    ny = row.shape[2]
+    for c in range(2):
+        for s in range(2):
+            q[c, s, 0] -= across * row[c, s, 1] + around * row[c, s, ny - 1]
+            q[c, s, ny - 1] -= across * row[c, s, ny - 2] + around * row[c, s, 0]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def add_product(q, re, im, row):
+    """q += i (re + i im) row."""
+    for j in range(row.shape[1]):
+        q[0, j] -= re * row[1, j] + im * row[0, j]
+        q[1, j] += re * row[0, j] - im * row[1, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def begin(q, start, total, new, b, c):
+    """total = start + b k, new = start + c k with k = i q: the first stage."""
+    for j in range(start.shape[1]):
+        total[0, j] = start[0, j] - b * q[1, j]
+        total[1, j] = start[1, j] + b * q[0, j]
+        new[0, j] = start[0, j] - c * q[1, j]
+        new[1, j] = start[1, j] + c * q[0, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def go_on(q, start, total, new, b, c):
+    """total += b k, new = start + c k with k = i q."""
+    for j in range(start.shape[1]):
+        total[0, j] -= b * q[1, j]
+        total[1, j] += b * q[0, j]
+        new[0, j] = start[0, j] - c * q[1, j]
+        new[1, j] = start[1, j] + c * q[0, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def end_with(q, total, b):
+    """total += b i q: the last stage."""
+    for j in range(total.shape[1]):
+        total[0, j] -= b * q[1, j]
+        total[1, j] += b * q[0, j]
+
+
+# --- one stage ------------------------------------------------------------------------------------
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def pass_over(
     first, last, y0, state, total, new, mode, b, c, T, nx, ends, kept, zeta, mixed, hops, across, periodic, g, V, W
 ):
-    """Tiles first ... last - 1 in a stage with k = dR/dt of `state`, see `advance_row`.
+    """Tiles first ... last - 1 in a stage with k = dR/dt of `state`: total += b k, new = y0 + c k.
 
-    Arrays of the state: (tiles, n, 2, 2, ny).  zeta, mixed: as `diagonal` fills them; hops: (nx - 1,); across, periodic:
-    hopping along y, and whether the last y is bound to the first; g: (leads, kept); V, W: as `gather` leaves them.
+    mode: 0 the first stage, where total = y0 + b k; 2 the last one, without new; else 1.  Arrays of the state:
+    (tiles, n, 2, n).  zeta, mixed: as `diagonal` fills them; hops: (nx - 1,); across, periodic: hopping along y, and
+    whether the last y is bound to the first; g: (leads, kept); V, W: as `gather` leaves them.
+
+    On the diagonal Q = half - half^+, with half what comes from the left, but for the neighbours of lower x: of these
+    the part from the right is taken, since their tile is in the triangle.
     """
-    n, ny = state.shape[1], state.shape[4]
-    half = np.empty((n, 2, 2, ny))
-    q = np.empty((2, 2, ny))
+    n, ny = state.shape[1], mixed.shape[2]
+    leads = len(ends)
+    around = across if periodic else 0.0
+    halves = np.empty((n, 2, n))
+    split_halves, split_state = halves.reshape(n, 2, 2, ny), state.reshape(len(state), n, 2, 2, ny)
     I = row_of(first, T)
     J = first - tile_index(I, 0, T)
     for t in range(first, last):
-        if I == J:
-            for at in range(n):
-                change_of_row(
-                    half[at], t, at, I, J, True, False, state, T, nx, ends, kept, zeta, mixed, hops, across, periodic, g, V, W
+        on_diagonal = I == J
+        column = len(zeta) - 1 if on_diagonal else J  # a column of zeros
+        left = right = above = below = t
+        t_left = t_right = t_above = t_below = 0.0
+        if J < nx:
+            if J > 0:
+                left, t_left = t - 1, hops[J - 1]
+            if J < nx - 1 and not on_diagonal:
+                right, t_right = t + 1, hops[J]
+        if I < nx:
+            if I > 0 and not on_diagonal:
+                above, t_above = tile_index(I - 1, J, T), hops[I - 1]
+            if I < nx - 1:
+                below, t_below = tile_index(I + 1, J, T), hops[I]
+        for at in range(n):
+            slot = at if on_diagonal else 0
+            re, im = zeta[I, 0, at], zeta[I, 1, at]
+            if I < nx:
+                s, y = at // ny, at % ny
+                up = down = at
+                t_up = t_down = 0.0
+                if y < ny - 1 or (periodic and ny > 1):
+                    up, t_up = s * ny + (y + 1) % ny, across
+                if y > 0 or (periodic and ny > 1):
+                    down, t_down = s * ny + (y - 1) % ny, across
+                of_site(
+                    halves[slot],
+                    state[t, at],
+                    zeta[column],
+                    re,
+                    state[left, at],
+                    t_left,
+                    state[right, at],
+                    t_right,
+                    state[t, (1 - s) * ny + y],
+                    mixed[I, 0, y],
+                    (1.0 - 2.0 * s) * mixed[I, 1, y],
+                    state[t, up],
+                    t_up,
+                    state[t, down],
+                    t_down,
+                    state[above, at],
+                    t_above,
+                    state[below, at],
+                    t_below,
                 )
+            elif J < nx:
+                own_beside(halves[slot], state[t, at], zeta[column], re, im, state[left, at], t_left, state[right, at], t_right)
+            else:
+                own(halves[slot], state[t, at], zeta[column], re, im)
+            if J < nx and not on_diagonal:
+                add_mixed(split_halves[slot], split_state[t, at], mixed[J], across)
+                if ny > 1:
+                    add_edges(split_halves[slot], split_state[t, at], across, around)
+            # the products with the leads
+            if I < nx:
+                for lead in range(leads):
+                    if ends[lead] == I:
+                        add_product(halves[slot], -1.0, 0.0, W[0, lead, J, at])
+            elif I < T:
+                lead = (I - nx) // kept
+                weight = g[lead, (I - nx) % kept]
+                add_product(halves[slot], weight.real, weight.imag, W[1, lead, J, at])
+            if on_diagonal:
+                continue
+            if J < nx:
+                for lead in range(leads):
+                    if ends[lead] == J:
+                        add_product(halves[slot], -1.0, 0.0, V[0, lead, I, at])
+            else:
+                lead = (J - nx) // kept
+                weight = g[lead, (J - nx) % kept]
+                add_product(halves[slot], weight.real, -weight.imag, V[1, lead, I, at])
+            if mode == 0:
+                begin(halves[slot], y0[t, at], total[t, at], new[t, at], b, c)
+            elif mode == 1:
+                go_on(halves[slot], y0[t, at], total[t, at], new[t, at], b, c)
+            else:
+                end_with(halves[slot], total[t, at], b)
+        if on_diagonal:
+            subtract_adjoint(halves)
             for at in range(n):
-                sa, ya = at // ny, at % ny
-                for other in range(at + 1):
-                    s, y = other // ny, other % ny
-                    # k = i (half - half^+) is Hermitian to the last bit.
-                    re = half[at, 0, s, y] - half[other, 0, sa, ya]
-                    im = half[at, 1, s, y] + half[other, 1, sa, ya]
-                    half[at, 0, s, y], half[at, 1, s, y] = re, im
-                    half[other, 0, sa, ya], half[other, 1, sa, ya] = -re, im
-                half[at, 0, sa, ya] = 0.0
-            for at in range(n):
-                advance_row(half[at], t, at, y0, total, new, mode, b, c)
-        else:
-            for at in range(n):
-                change_of_row(
-                    q, t, at, I, J, True, True, state, T, nx, ends, kept, zeta, mixed, hops, across, periodic, g, V, W
-                )
-                advance_row(q, t, at, y0, total, new, mode, b, c)
+                if mode == 0:
+                    begin(halves[at], y0[t, at], total[t, at], new[t, at], b, c)
+                elif mode == 1:
+                    go_on(halves[at], y0[t, at], total[t, at], new[t, at], b, c)
+                else:
+                    end_with(halves[at], total[t, at], b)
         J += 1
         if J == min(I + 1, T):
             I, J = I + 1, 0
+
+
+@njit(cache=True, nogil=True)
+def subtract_adjoint(half):
+    """half - half^+ in place, (n, 2, n): i times it is Hermitian to the last bit."""
+    for at in range(len(half)):
+        for other in range(at):
+            re, im = half[at, 0, other] - half[other, 0, at], half[at, 1, other] + half[other, 1, at]
+            half[at, 0, other], half[at, 1, other] = re, im
+            half[other, 0, at], half[other, 1, at] = -re, im
+        half[at, 0, at] = 0.0
+        half[at, 1, at] *= 2.0

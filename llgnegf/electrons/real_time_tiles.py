@@ -124,7 +124,7 @@ class Tiles:
         """
         n, ny, T = self.n, self.ny, self.columns
         system = self.electrons.system
-        zeta, mixed = np.empty((self.rows, 2, 2, ny)), np.empty((self.nx, 2, ny))
+        zeta, mixed = np.zeros((self.rows + 1, 2, 2, ny)), np.empty((self.nx, 2, ny))
         sites = self.nx, ny
         kernels.diagonal(
             m.reshape(*sites, 3), potential.reshape(sites), system.onsite, system.sd_exchange, zeta, mixed
@@ -133,15 +133,14 @@ class Tiles:
         z = (self.z + shifts).reshape(-1, 1, ny)
         zeta[self.nx : T, 0], zeta[self.nx : T, 1] = z.real, z.imag
         poles = np.broadcast_to(self.poles[:, :, None] + shifts, (self.leads, self.n_poles, ny)).reshape(-1, 1, ny)
-        zeta[T:, 0], zeta[T:, 1] = poles.real, poles.imag
+        zeta[T:-1, 0], zeta[T:-1, 1] = poles.real, poles.imag
 
-        split = self.tiles, n, 2, 2, ny
-        arrays = [one.reshape(split) for one in (y, stage, acc, acc if new is None else new)]
+        arrays = y, stage, acc, acc if new is None else new
         if self.leads:
             self._spread(
                 self.leads * self.rows,
                 lambda first, last: kernels.gather(
-                    first, last, arrays[1], T, self.nx, self.ends, self.kept, self.n_poles, self.a, self.b, self.modes,
+                    first, last, stage.reshape(-1, n, 2, 2, ny), T, self.nx, self.ends, self.kept, self.n_poles, self.a, self.b, self.modes,
                     self._V, self._W
                 ),
                 self.columns,
@@ -150,8 +149,8 @@ class Tiles:
         self._spread(
             self.tiles,
             lambda first, last: kernels.pass_over(
-                first, last, *arrays, mode, b_dt, c_dt, T, self.nx, self.ends, self.kept, zeta, mixed, self.hops,
-                system.hopping, self.periodic, self.g, self._V, self._W
+                first, last, *arrays, mode, b_dt, c_dt, T, self.nx, self.ends, self.kept, zeta.reshape(-1, 2, n), mixed, self.hops,
+                system.hopping, self.periodic, self.g, self._V.reshape(2, self.leads, self.rows, n, 2, n), self._W.reshape(2, self.leads, T, n, 2, n)
             ),
             1,
         )
