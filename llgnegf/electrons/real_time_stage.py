@@ -139,6 +139,16 @@ def gather(first, last, state, T, nx, ends, kept, n_poles, a, b, modes, V, W):
             add_adjoint(W[1, lead, I], product)
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def add_green(tile, w, G, transposed):
+    """tile -= w G + (w transposed)^+; tile: (n, 2, n), the others (n, n), w complex."""
+    for a in range(len(tile)):
+        for b in range(len(tile)):
+            change = w * G[a, b] + (w * transposed[b, a]).conjugate()
+            tile[a, 0, b] -= change.real
+            tile[a, 1, b] -= change.imag
+
+
 # --- one row of a tile ----------------------------------------------------------------------------
 
 
