@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,7 @@ _TASK = 4_000_000
 class Tiles:
     """The electrons `electrons` in real time, with their state as tiles.
 
-    It does not change, but for work arrays: one stage at a time.
+    Its work arrays serve one stage at a time.
     """
 
     def __init__(self, electrons: RealTime) -> None:
@@ -46,7 +48,7 @@ class Tiles:
         self.rows = self.columns + self.leads * self.n_poles
         self.count = self.columns * (self.columns + 1) // 2 + (self.rows - self.columns) * self.columns
         self.ends = np.array([one.site for one in reservoirs], np.int64)
-        leads, kept, ny, n = self.leads, self.kept, self.ny, self.n
+        leads, kept, ny = self.leads, self.kept, self.ny
 
         def stacked(parts: list[Complex], *shape: int) -> Complex:
             return np.array(parts, complex).reshape(leads, *shape)
@@ -60,20 +62,37 @@ class Tiles:
         self.sides = np.array(electrons.sides, int)
         self.hops = np.array(system.hops, float)
         self.periodic = system.periodic == "y"
-        self._V = np.empty((2, leads, self.rows, n, 2, n))
-        self._W = np.empty((2, leads, self.columns, n, 2, n))
+
+    @cached_property
+    def _products(self) -> tuple[Real, Real]:
+        """V and W of `kernels.gather`, work arrays."""
+        one = self.n, 2, self.n
+        return np.empty((2, self.leads, self.rows, *one)), np.empty((2, self.leads, self.columns, *one))
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Of the state."""
         return self.count, self.n, 2, self.n
 
+    def empty(self) -> Any:
+        """An array for a state, not initialised."""
+        return np.empty(self.shape)
+
+    def put(self, state: Real) -> Any:
+        """A NumPy array (*shape,) as an array that `stage` takes: a copy."""
+        return state.copy()
+
+    def get(self, state: Any) -> Real:
+        """An array that `stage` takes as a NumPy array: a copy."""
+        return state.copy()
+
     # --- rows and tiles -----------------------------------------------------------------------------
 
     def from_rows(self, Y: Real) -> Real:
         """The state Y of `RealTime`, in its own layout, as tiles."""
         n, T = self.n, self.columns
-        blocks, X, out, below = *self._blocks(Y), *self._parts(np.empty(self.shape))
+        out = np.empty(self.shape)
+        (blocks, X), below = self._blocks(Y), self._below(out)
         for I in range(T):
             out[kernels.tile_index(I, 0, T) :][: I + 1] = np.moveaxis(blocks[I, :, :, : I + 1], 2, 0)
         if self.rows > T:
@@ -84,7 +103,7 @@ class Tiles:
     def to_rows(self, state: Real) -> Real:
         """Tiles as the state of `RealTime` in its own layout."""
         T, Y = self.columns, np.empty(self.electrons.shape)
-        blocks, X, _, below = *self._blocks(Y), *self._parts(state)
+        (blocks, X), below = self._blocks(Y), self._below(state)
         for I in range(T):
             for J in range(I + 1):
                 tile = state[kernels.tile_index(I, J, T)]
@@ -101,10 +120,10 @@ class Tiles:
         n, T, D = self.n, self.columns, self.electrons.D
         return Y[:, :, :D].reshape(T, n, 2, T, n), Y[:, :, D:].reshape(T, n, 2, self.rows - T, n)
 
-    def _parts(self, state: Real) -> tuple[Real, Real]:
-        """The state, and a view of the tile rows of X^+: (tile row, tile column, n, 2, n)."""
+    def _below(self, state: Real) -> Real:
+        """View of the tile rows of X^+: (tile row, tile column, n, 2, n)."""
         n, T = self.n, self.columns
-        return state, state[T * (T + 1) // 2 :].reshape(self.rows - T, T, n, 2, n)
+        return state[T * (T + 1) // 2 :].reshape(self.rows - T, T, n, 2, n)
 
     # --- the start and the equation -----------------------------------------------------------------
 
@@ -139,12 +158,12 @@ class Tiles:
         y and `stage` stay as they are.  Raises ValueError where two arrays share memory that must not.
         """
         self._check(y, stage, total, new)
-        is_first = np.may_share_memory(stage, y)
+        is_first = self._shares_memory(stage, y)
         zeta, mixed = self._diagonal(m, potential, voltages)
-        n, T = self.n, self.columns
-        split = stage.reshape(-1, n, 2, 2, self.ny)
+        T = self.columns
+        V, W = self._products
         if self.leads:
-            V, W = (one.reshape(*one.shape[:-1], 2, self.ny) for one in (self._V, self._W))
+            split, V_split, W_split = (one.reshape(*one.shape[:-1], 2, self.ny) for one in (stage, V, W))
 
             def gather(first: int, last: int) -> None:
                 kernels.gather(
@@ -159,8 +178,8 @@ class Tiles:
                     self.a,
                     self.b,
                     self.modes,
-                    V,
-                    W,
+                    V_split,
+                    W_split,
                 )
 
             self._spread(self.leads * self.rows, self.count / self.rows, gather)
@@ -190,13 +209,13 @@ class Tiles:
                 self.electrons.system.hopping,
                 self.periodic,
                 self.g,
-                self._V,
-                self._W,
+                V,
+                W,
             )
 
         self._spread(self.count, 1, pass_over)
 
-    def _check(self, y: Real, stage: Real, total: Real, new: Real | None) -> None:
+    def _check(self, y: Any, stage: Any, total: Any, new: Any | None) -> None:
         named = {"y": y, "stage": stage, "total": total} | ({} if new is None else {"new": new})
         for name, one in named.items():
             if one.shape != self.shape or one.dtype != np.float64 or not one.flags.c_contiguous:
@@ -205,9 +224,14 @@ class Tiles:
                     f"array of shape {self.shape} and type float64"
                 )
         for name, other in itertools.combinations(named, 2):
-            if (name, other) != ("y", "stage") and np.may_share_memory(named[name], named[other]):
-                raise ValueError(f"{other} shares memory with {name}: a stage writes {other} while it reads {name}; "
-                                 "use an array of its own")
+            if (name, other) != ("y", "stage") and self._shares_memory(named[name], named[other]):
+                raise ValueError(
+                    f"{other} shares memory with {name}: a stage writes {other} while it reads {name}; use an array of "
+                    "its own"
+                )
+
+    def _shares_memory(self, one: Any, other: Any) -> bool:
+        return np.may_share_memory(one, other)
 
     def _diagonal(self, m: Real, potential: Real, voltages: Real) -> tuple[Real, Real]:
         """zeta (rows + 1, 2, n), the last row zero, and mixed (nx, 2, ny) of `kernels.pass_over`."""
