@@ -151,72 +151,78 @@ def add_green(tile, w, G, transposed):
 
 # --- one row of a tile ----------------------------------------------------------------------------
 
+# Views without counting references: a thread would wait for the others' at every row.  Nothing may be allocated.
+_tiles = {"cache": True, "nogil": True, "fastmath": True, "_nrt": False}
+_row = _tiles | {"noalias": True}
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
-def own(q, row, zeta, re, im):
-    """q = row (conj(zeta) - re - i im)."""
+
+@njit(**_row)
+def own(q, row, zeta, re, im, left, t_left):
+    """q = row (conj(zeta) - re - i im) - t_left left."""
     for j in range(row.shape[1]):
         dr, di = zeta[0, j] - re, -zeta[1, j] - im
-        q[0, j] = dr * row[0, j] - di * row[1, j]
-        q[1, j] = dr * row[1, j] + di * row[0, j]
+        q[0, j] = dr * row[0, j] - di * row[1, j] - t_left * left[0, j]
+        q[1, j] = dr * row[1, j] + di * row[0, j] - t_left * left[1, j]
 
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
-def own_beside(q, row, zeta, re, im, left, t_left, right, t_right):
-    """q = row (conj(zeta) - re - i im) - t_left left - t_right right."""
-    for j in range(row.shape[1]):
-        dr, di = zeta[0, j] - re, -zeta[1, j] - im
-        q[0, j] = dr * row[0, j] - di * row[1, j] - t_left * left[0, j] - t_right * right[0, j]
-        q[1, j] = dr * row[1, j] + di * row[0, j] - t_left * left[1, j] - t_right * right[1, j]
+@njit(**_row)
+def among_sites(q, row, zeta, re, im, mixed, left, t_left, right, t_right):
+    """q = row (zeta - re - i im) + the other spin of the columns, sites of a slice, - hoppings times the rows beside.
 
-
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
-def of_site(
-    q, row, zeta, level, left, t_left, right, t_right, other, re, im, up, t_up, down, t_down, above, t_above, below, t_below
-):
-    """q = row (zeta - level) - (re + i im) other + hoppings times what is beside: a site's row among sites, zeta real."""
-    for j in range(row.shape[1]):
-        d = zeta[0, j] - level
-        q[0, j] = (
-            (d * row[0, j] - re * other[0, j] + im * other[1, j])
-            + (t_up * up[0, j] + t_down * down[0, j])
-            + (t_above * above[0, j] + t_below * below[0, j])
-            - (t_left * left[0, j] + t_right * right[0, j])
-        )
-        q[1, j] = (
-            (d * row[1, j] - re * other[1, j] - im * other[0, j])
-            + (t_up * up[1, j] + t_down * down[1, j])
-            + (t_above * above[1, j] + t_below * below[1, j])
-            - (t_left * left[1, j] + t_right * right[1, j])
-        )
-
-
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
-def add_mixed(q, row, mixed, across):
-    """q += what the spin and the bonds across of the columns give; all but q, row: (2, 2, ny), mixed: (2, ny)."""
-    ny = row.shape[2]
+    All (2, 2, ny) [real/imaginary, spin, y], but mixed: (2, ny); zeta is real.
+    """
     for s in range(2):
-        sign = 1.0 - 2.0 * s
-        for y in range(ny):
-            re, im = mixed[0, y], sign * mixed[1, y]
-            q[0, s, y] += re * row[0, 1 - s, y] + im * row[1, 1 - s, y]
-            q[1, s, y] += re * row[1, 1 - s, y] - im * row[0, 1 - s, y]
-        for y in range(1, ny - 1):
-            q[0, s, y] -= across * (row[0, s, y - 1] + row[0, s, y + 1])
-            q[1, s, y] -= across * (row[1, s, y - 1] + row[1, s, y + 1])
+        sign, other = 1.0 - 2.0 * s, 1 - s
+        for y in range(row.shape[2]):
+            d, m_re, m_im = zeta[0, s, y] - re, mixed[0, y], sign * mixed[1, y]
+            q[0, s, y] = (
+                (d * row[0, s, y] + im * row[1, s, y])
+                + (m_re * row[0, other, y] + m_im * row[1, other, y])
+                - (t_left * left[0, s, y] + t_right * right[0, s, y])
+            )
+            q[1, s, y] = (
+                (d * row[1, s, y] - im * row[0, s, y])
+                + (m_re * row[1, other, y] - m_im * row[0, other, y])
+                - (t_left * left[1, s, y] + t_right * right[1, s, y])
+            )
 
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
-def add_edges(q, row, across, around):
-    """q += the bonds across to the first and the last y, and `around` from one to the other; (2, 2, ny), ny > 1."""
+@njit(**_row)
+def subtract_both(q, t, one, two):
+    """q -= t (one + two), (m,)."""
+    for j in range(len(q)):
+        q[j] -= t * (one[j] + two[j])
+
+
+@njit(**_row)
+def add_across(q, row, across, around):
+    """q += the bonds between columns of a slice; around: from the last y to the first.  (2, 2, ny), ny > 1."""
     ny = row.shape[2]
     for c in range(2):
         for s in range(2):
+            # Views that begin at 0: an index with an offset might be negative, and its loop would not be vectorised.
+            subtract_both(q[c, s, 1 : ny - 1], across, row[c, s, : ny - 2], row[c, s, 2:])
             q[c, s, 0] -= across * row[c, s, 1] + around * row[c, s, ny - 1]
             q[c, s, ny - 1] -= across * row[c, s, ny - 2] + around * row[c, s, 0]
 
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+@njit(**_row)
+def add_rows(q, other, re, im, up, t_up, down, t_down, above, t_above, below, t_below):
+    """q += hoppings times the rows beside a site - (re + i im) times that of its other spin."""
+    for j in range(q.shape[1]):
+        q[0, j] += (
+            (im * other[1, j] - re * other[0, j])
+            + (t_up * up[0, j] + t_down * down[0, j])
+            + (t_above * above[0, j] + t_below * below[0, j])
+        )
+        q[1, j] += (
+            (t_up * up[1, j] + t_down * down[1, j])
+            + (t_above * above[1, j] + t_below * below[1, j])
+            - (re * other[1, j] + im * other[0, j])
+        )
+
+
+@njit(**_row)
 def add_product(q, re, im, row):
     """q += i (re + i im) row."""
     for j in range(row.shape[1]):
@@ -224,7 +230,7 @@ def add_product(q, re, im, row):
         q[1, j] += re * row[0, j] - im * row[1, j]
 
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+@njit(**_row)
 def begin(q, start, total, new, b, c):
     """total = start + b k, new = start + c k with k = i q: the first stage."""
     for j in range(start.shape[1]):
@@ -234,7 +240,7 @@ def begin(q, start, total, new, b, c):
         new[1, j] = start[1, j] + c * q[0, j]
 
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+@njit(**_row)
 def go_on(q, start, total, new, b, c):
     """total += b k, new = start + c k with k = i q."""
     for j in range(start.shape[1]):
@@ -244,7 +250,7 @@ def go_on(q, start, total, new, b, c):
         new[1, j] = start[1, j] + c * q[0, j]
 
 
-@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+@njit(**_row)
 def end_with(q, total, b):
     """total += b i q: the last stage."""
     for j in range(total.shape[1]):
@@ -255,15 +261,17 @@ def end_with(q, total, b):
 # --- one stage ------------------------------------------------------------------------------------
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(**_tiles)
 def pass_over(
-    first, last, y0, state, total, new, mode, b, c, T, nx, ends, kept, zeta, mixed, hops, across, periodic, g, V, W
+    first, last, y0, state, split_state, total, new, mode, b, c, T, nx, ends, kept, zeta, split_zeta, mixed, hops, across,
+    periodic, g, V, W, halves, split_halves
 ):
     """Tiles first ... last - 1 in a stage with k = dR/dt of `state`: total += b k, new = y0 + c k.
 
     mode: 0 the first stage, where total = y0 + b k; 2 the last one, without new; else 1.  Arrays of the state:
     (tiles, n, 2, n).  zeta, mixed: as `diagonal` fills them; hops: (nx - 1,); across, periodic: hopping along y, and
-    whether the last y is bound to the first; g: (leads, kept); V, W: as `gather` leaves them.
+    whether the last y is bound to the first; g: (leads, kept); V, W: as `gather` leaves them; halves: work array of one
+    tile.  split_...: the same arrays with the last axis as (2, ny).
 
     On the diagonal Q = half - half^+, with half what comes from the left, but for the neighbours of lower x: of these
     the part from the right is taken, since their tile is in the triangle.
@@ -271,8 +279,6 @@ def pass_over(
     n, ny = state.shape[1], mixed.shape[2]
     leads = len(ends)
     around = across if periodic else 0.0
-    halves = np.empty((n, 2, n))
-    split_halves, split_state = halves.reshape(n, 2, 2, ny), state.reshape(len(state), n, 2, 2, ny)
     I = row_of(first, T)
     J = first - tile_index(I, 0, T)
     for t in range(first, last):
@@ -293,6 +299,23 @@ def pass_over(
         for at in range(n):
             slot = at if on_diagonal else 0
             re, im = zeta[I, 0, at], zeta[I, 1, at]
+            if J < nx and not on_diagonal:
+                among_sites(
+                    split_halves[slot],
+                    split_state[t, at],
+                    split_zeta[J],
+                    re,
+                    im,
+                    mixed[J],
+                    split_state[left, at],
+                    t_left,
+                    split_state[right, at],
+                    t_right,
+                )
+                if ny > 1:
+                    add_across(split_halves[slot], split_state[t, at], across, around)
+            else:
+                own(halves[slot], state[t, at], zeta[column], re, im, state[left, at], t_left)
             if I < nx:
                 s, y = at // ny, at % ny
                 up = down = at
@@ -301,15 +324,8 @@ def pass_over(
                     up, t_up = s * ny + (y + 1) % ny, across
                 if y > 0 or (periodic and ny > 1):
                     down, t_down = s * ny + (y - 1) % ny, across
-                of_site(
+                add_rows(
                     halves[slot],
-                    state[t, at],
-                    zeta[column],
-                    re,
-                    state[left, at],
-                    t_left,
-                    state[right, at],
-                    t_right,
                     state[t, (1 - s) * ny + y],
                     mixed[I, 0, y],
                     (1.0 - 2.0 * s) * mixed[I, 1, y],
@@ -322,14 +338,6 @@ def pass_over(
                     state[below, at],
                     t_below,
                 )
-            elif J < nx:
-                own_beside(halves[slot], state[t, at], zeta[column], re, im, state[left, at], t_left, state[right, at], t_right)
-            else:
-                own(halves[slot], state[t, at], zeta[column], re, im)
-            if J < nx and not on_diagonal:
-                add_mixed(split_halves[slot], split_state[t, at], mixed[J], across)
-                if ny > 1:
-                    add_edges(split_halves[slot], split_state[t, at], across, around)
             # the products with the leads
             if I < nx:
                 for lead in range(leads):
@@ -369,7 +377,7 @@ def pass_over(
             I, J = I + 1, 0
 
 
-@njit(cache=True, nogil=True)
+@njit(**_tiles)
 def subtract_adjoint(half):
     """half - half^+ in place, (n, 2, n): i times it is Hermitian to the last bit."""
     for at in range(len(half)):

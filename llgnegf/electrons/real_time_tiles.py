@@ -162,8 +162,9 @@ class Tiles:
         zeta, mixed = self._diagonal(m, potential, voltages)
         T = self.columns
         V, W = self._products
+        split = self._split(stage)
         if self.leads:
-            split, V_split, W_split = (one.reshape(*one.shape[:-1], 2, self.ny) for one in (stage, V, W))
+            V_split, W_split = self._split(V), self._split(W)
 
             def gather(first: int, last: int) -> None:
                 kernels.gather(
@@ -186,14 +187,16 @@ class Tiles:
         if new is None and is_first:
             np.copyto(total, y)
         mode = 2 if new is None else 0 if is_first else 1
-        target = total if new is None else new
+        target, split_zeta = total if new is None else new, self._split(zeta)
 
         def pass_over(first: int, last: int) -> None:
+            halves = np.empty((self.n, 2, self.n))
             kernels.pass_over(
                 first,
                 last,
                 y,
                 stage,
+                split,
                 total,
                 target,
                 mode,
@@ -204,6 +207,7 @@ class Tiles:
                 self.ends,
                 self.kept,
                 zeta,
+                split_zeta,
                 mixed,
                 self.hops,
                 self.electrons.system.hopping,
@@ -211,6 +215,8 @@ class Tiles:
                 self.g,
                 V,
                 W,
+                halves,
+                self._split(halves),
             )
 
         self._spread(self.count, 1, pass_over)
@@ -232,6 +238,10 @@ class Tiles:
 
     def _shares_memory(self, one: Any, other: Any) -> bool:
         return np.may_share_memory(one, other)
+
+    def _split(self, array: Real) -> Real:
+        """The same array with the last axis as (spin, y)."""
+        return array.reshape(*array.shape[:-1], 2, self.ny)
 
     def _diagonal(self, m: Real, potential: Real, voltages: Real) -> tuple[Real, Real]:
         """zeta (rows + 1, 2, n), the last row zero, and mixed (nx, 2, ny) of `kernels.pass_over`."""
