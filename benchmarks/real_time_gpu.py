@@ -137,7 +137,9 @@ def measure(cupy, size, memory):
     synchronize = cupy.cuda.Device().synchronize
     repeats = max(1, round(4e9 / (PASSES * 8 * np.prod(gpu.shape)))) * 2
     bytes_of_state = 8 * int(np.prod(gpu.shape))
-    print(f"{size} x {size}, {gpu.kept} exponentials a channel, {gpu.n_poles} poles: {bytes_of_state / 1e9:.3f} GB a state")
+    print(
+        f"{size} x {size}, {gpu.kept} exponentials a channel, {gpu.n_poles} poles: {bytes_of_state / 1e9:.3f} GB a state"
+    )
 
     def copy():
         arrays[1][...] = arrays[2]
@@ -168,7 +170,9 @@ def measure(cupy, size, memory):
     del gpu.machine.launch
     per_stage = len(launches) // 4 if len(launches) > 8 else 1
     for call in [*launches[per_stage : 2 * per_stage], *launches[4 * per_stage :]]:
-        line(f"   kernel {call[0]}", f"{seconds(lambda call=call: launch(*call), synchronize, 4 * repeats) * 1e6:.0f} us")
+        line(
+            f"   kernel {call[0]}", f"{seconds(lambda call=call: launch(*call), synchronize, 4 * repeats) * 1e6:.0f} us"
+        )
 
 
 def main(sizes, memory):

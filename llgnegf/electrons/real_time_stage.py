@@ -263,8 +263,31 @@ def end_with(q, total, b):
 
 @njit(**_tiles)
 def pass_over(
-    first, last, y0, state, split_state, total, new, mode, b, c, T, nx, ends, kept, zeta, split_zeta, mixed, hops, across,
-    periodic, g, V, W, halves, split_halves
+    first,
+    last,
+    y0,
+    state,
+    split_state,
+    total,
+    new,
+    mode,
+    b,
+    c,
+    T,
+    nx,
+    ends,
+    kept,
+    zeta,
+    split_zeta,
+    mixed,
+    hops,
+    across,
+    periodic,
+    g,
+    V,
+    W,
+    halves,
+    split_halves,
 ):
     """Tiles first ... last - 1 in a stage with k = dR/dt of `state`: total += b k, new = y0 + c k.
 
