@@ -31,6 +31,7 @@ from llgnegf.deck.tables import (
     Table,
     Texture,
     Units,
+    UNUSED,
     method_table,
     root,
 )
@@ -100,6 +101,8 @@ class Deck:
             if name != "title":
                 table = getattr(self, name)
                 tables[name] = None if table is None else table.model_dump()
+        if self.electrons is not None:
+            tables["electrons"].update(dict.fromkeys(UNUSED.get(self.electrons.method, ())))
         if self.electrons is not None and self.method_table is not None:
             tables[method_table(self.electrons.method)] = self.method_table.model_dump()
         return tables

@@ -227,6 +227,7 @@ class Electrons(Table):
     tolerance: Annotated[float, TOLERANCE] = 1e-6
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
+    frozen_beside: Annotated[bool, BOOLEAN] = False
     gate: tuple[Gate, ...] = ()
 
     def coupling(self, side: str) -> float:
@@ -304,7 +305,12 @@ class Root(Table):
 
 
 # By `electrons.method`: the table that it takes beside [electrons], if any; `build.METHODS` has what they do.
-METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None}
+METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": None}
+# By `electrons.method`: keys of [electrons] that say nothing there.
+UNUSED: dict[str, tuple[str, ...]] = {
+    "frozen": ("frozen_beside",),
+    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+}
 
 
 def method_table(method: str) -> str:

@@ -16,7 +16,7 @@ from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
-from llgnegf.electrons.real_time import Flows, RealTime
+from llgnegf.electrons.real_time import Flows, RealTime, adjusted
 from llgnegf.errors import RunError
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
@@ -84,8 +84,8 @@ class RealTimeInstant(Instant):
 class RealTimeStepper:
     """A `Stepper` of moments and electrons in real time.
 
-    coupling: the classical terms, gates and a user's field; electrons: their equation; start: m(0), (nx[, ny], 3);
-    dt: the step, of the registered `method`.  imposed: the motion of the moments, where it is known beforehand.
+    coupling: the classical terms, the device, gates and a user's field; start: m(0), (nx[, ny], 3); dt: the step, of
+    the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the motion of the moments, where it is known beforehand.
     tolerance: if given, each step is divided into as many equal parts as keep the error of moments and spin density
     below a tenth of it; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy;
     None: zero.
@@ -96,53 +96,69 @@ class RealTimeStepper:
     def __init__(
         self,
         coupling: Coupling,
-        electrons: RealTime,
         start: np.ndarray,
         dt: float,
         method: integrators.Method,
+        duration: float,
         *,
         imposed: Imposed | None = None,
         tolerance: float | None = None,
         voltages: Voltages | None = None,
     ) -> None:
-        self.coupling, self.electrons, self.start, self.dt, self.method = coupling, electrons, start, dt, method
+        assert coupling.device is not None
+        self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
         self.imposed, self.tolerance, self.voltages = imposed, tolerance, voltages
-        self.parts = self.fewest_parts
-        self._shape, self._packed = electrons.shape, coupling.magnet.packed_shape
+        self.parts, self._device = 0, coupling.device
+        self._packed = coupling.magnet.packed_shape
         self._moved = 0 if imposed is not None else int(np.prod(self._packed))
-        self._beyond: tuple[np.ndarray, np.ndarray, float] | None = None
+        # The equation of the electrons, their state, the sums, and the energy at the start; made when first needed.
+        self._kept: tuple[RealTime, np.ndarray, np.ndarray, float] | None = None
 
     @property
     def fewest_parts(self) -> int:
         """Parts of a step that the method needs to be stable."""
-        if self.tolerance is None:
-            return 1
-        return max(1, int(np.ceil(self.dt * self.electrons.fastest_rate / (_STABLE * self.method.stability))))
+        parts = int(np.ceil(self.dt * self.electrons.fastest_rate / (_STABLE * self.method.stability)))
+        if self.tolerance is None and parts > 1:
+            largest = _STABLE * self.method.stability / self.electrons.fastest_rate
+            raise RunError(
+                f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
+                f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
+            )
+        return max(1, parts)
+
+    @property
+    def electrons(self) -> RealTime:
+        """The equation of the electrons."""
+        self._now()
+        assert self._kept is not None
+        return self._kept[0]
 
     # --- what is remembered -----------------------------------------------------------------------
 
     def _now(self) -> tuple[np.ndarray, np.ndarray, float]:
         """State of the electrons, the sums, and the energy at the start."""
-        if self._beyond is None:
+        if self._kept is None:
             potential = self.coupling.gate_state(0.0)[0]
-            state = self.electrons.equilibrium(self.start, potential)
-            energy = self.electrons.energy(state, self.start, potential)
-            energy += self.electrons.flows(state).coupling_energy
-            self._beyond = state, np.zeros(_SUMS), energy
-        return self._beyond
+            electrons, state = adjusted(self._device, self.start, potential, self.duration)
+            energy = electrons.energy(state, self.start, potential) + electrons.flows(state).coupling_energy
+            self._kept = electrons, state, np.zeros(_SUMS), energy
+            self.parts = self.fewest_parts
+        return self._kept[1:]
 
     def state(self) -> Remembered:
         state, sums, energy = self._now()
-        return {"electrons": state, "sums": sums, "energy_at_start": np.array(energy), "parts": np.array(self.parts)}
+        own = {"electrons": state, "sums": sums, "energy_at_start": np.array(energy), "parts": np.array(self.parts)}
+        return own | self.electrons.remembered()
 
     def restore(self, remembered: Remembered) -> None:
+        electrons = RealTime.recalled(self._device, remembered)
         state = np.asarray(remembered["electrons"], float)
-        if state.shape != self._shape:
-            raise ValueError(f"electrons of shape {state.shape}, not {self._shape}")
+        if state.shape != electrons.shape:
+            raise ValueError(f"electrons of shape {state.shape}, not {electrons.shape}")
         sums = np.asarray(remembered["sums"], float)
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
-        self._beyond = state, sums, float(remembered["energy_at_start"])
+        self._kept = electrons, state, sums, float(remembered["energy_at_start"])
         self.parts = int(remembered["parts"])
 
     # --- the step ---------------------------------------------------------------------------------
@@ -158,7 +174,7 @@ class RealTimeStepper:
             y = self.coupling.magnet.normalize(y.copy())
             self._check(n, y)
         self._check_electrons(n, state)
-        self._beyond = state.copy(), sums.copy(), energy
+        self._kept = self.electrons, state.copy(), sums.copy(), energy
         return n + 1, y
 
     def _whole_step(self, n: int, flat: np.ndarray) -> np.ndarray:
@@ -201,7 +217,7 @@ class RealTimeStepper:
         return (
             flat[:first].reshape(self._packed) if first else flat[:0],
             flat[first:second],
-            flat[second:].reshape(self._shape),
+            flat[second:].reshape(self.electrons.shape),
         )
 
     def _rhs(self, t: float, flat: np.ndarray) -> np.ndarray:
@@ -265,9 +281,7 @@ class RealTimeStepper:
             velocity = magnet.pack(self.imposed.frequency * np.cross(self.imposed.axis, magnet.unpack(y)))
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
-    def energy(
-        self, state: np.ndarray, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray
-    ) -> float:
+    def energy(self, state: np.ndarray, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
         """Energy of the electrons since the start, leads included."""
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy
         return own + float(sums[0]) - self._now()[2]
@@ -277,7 +291,5 @@ class RealTimeStepper:
         velocity = coupling.magnet.pack(np.ascontiguousarray(instant.velocity))
         motion = Motion(velocity, coupling.freeze(t, np.ascontiguousarray(instant.m)), None)
         if self.imposed is not None and self.imposed.precession:
-            return TurningInstant(
-                coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency
-            )
+            return TurningInstant(coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency)
         return ElectronInstant(coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True)

@@ -35,9 +35,10 @@ def near_poles(
     """
     from scipy.interpolate import AAA
 
-    low, high = (min(lowest, fermi_energy) - fermi_energy) / temperature, (
-        max(highest, fermi_energy) - fermi_energy
-    ) / temperature
+    low, high = (
+        (min(lowest, fermi_energy) - fermi_energy) / temperature,
+        (max(highest, fermi_energy) - fermi_energy) / temperature,
+    )
     middle, radius = (low + high) / 2, max(radius / temperature, _SMALLEST_RADIUS * (high - low))
 
     def grid(n_core: int, n_far: int) -> NDArray[np.float64]:

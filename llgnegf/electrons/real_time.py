@@ -18,7 +18,9 @@ the columns of X: (lead, pole, spin, mode).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
+# An error of g(tau)/g(0), relative, makes one a tenth as large in the density matrix.
+_FIT_SHARE = 5.0
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance, and `adjusted` sees to the others.
 _SMEARING = 0.2
@@ -55,7 +59,7 @@ def exponentials(
     low, high = system.spectrum_bounds(m, potential)
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
-    return semicircle(tolerance, duration * system.hopping), rule
+    return semicircle(_FIT_SHARE * tolerance, max(duration, 1.0) * system.hopping), rule
 
 
 def adjusted(system: System, m: Real, potential: Real, duration: float) -> tuple[RealTime, Real]:
@@ -141,6 +145,29 @@ class RealTime:
         self._is_periodic = system.periodic == "y"
         self._hops = np.ascontiguousarray(system.hops, float)
 
+    def remembered(self) -> dict[str, NDArray[Any]]:
+        """The exponents, for `recalled`: the same bits whatever version chose them."""
+        fit, rule = self.fit, self.rule
+        return {
+            "lead_energies": fit.energies,
+            "lead_weights": fit.weights,
+            "fermi_nodes": rule.nodes,
+            "fermi_weights": rule.weights,
+            "fermi_constant": np.array(rule.constant),
+        }
+
+    @classmethod
+    def recalled(cls, system: System, arrays: Mapping[str, NDArray[Any]]) -> RealTime:
+        """The same electrons again, from what `remembered` gave.  KeyError, ValueError where that is something else."""
+        z, g, nodes, w = (
+            np.array(arrays[name], complex)
+            for name in ("lead_energies", "lead_weights", "fermi_nodes", "fermi_weights")
+        )
+        if z.ndim != 1 or z.shape != g.shape or nodes.ndim != 1 or nodes.shape != w.shape:
+            raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
+        fit = Exponentials(z, g, np.empty(0), np.nan)
+        return cls(system, fit, FermiPoles(nodes, w, float(arrays["fermi_constant"]), np.nan))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of the state: rows, real and imaginary part, columns."""
@@ -188,8 +215,10 @@ class RealTime:
                 b = np.tile(self._b[lead, p].conj(), 2)
                 for k in range(kept):
                     columns = slice((lead * kept + k) * n, (lead * kept + k + 1) * n)
-                    phi[:, columns] += -1j * self._g[lead, k].conj() * (
-                        on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k]))
+                    phi[:, columns] += (
+                        -1j
+                        * self._g[lead, k].conj()
+                        * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
                 where = D + (lead * self.n_poles + p) * n
                 X = 1j * b * on_channels

@@ -48,7 +48,9 @@ def of_exponent(out, c, own, g, met):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def derivative(Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out):
+def derivative(
+    Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out
+):
     """out = dY/dt.
 
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
