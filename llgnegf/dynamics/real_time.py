@@ -7,6 +7,7 @@ electrons feel the moments as they are.  Both are stages of the same one-step me
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,11 +24,21 @@ from llgnegf.errors import RunError
 _SUMS = 4
 # Steps between two estimates of the error, and the share of the tolerance that it may have.
 _JUDGED_EVERY, _SHARE = 8, 0.1
-_MOST_SUBSTEPS = 4096
+_MOST_PARTS = 4096
+_NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
 
 Voltages = Callable[[float], np.ndarray]
+
+
+@dataclass
+class Together:
+    """All that is integrated: packed moments, the sums, and the state of the electrons."""
+
+    y: np.ndarray
+    sums: np.ndarray
+    state: np.ndarray
 
 
 class RealTimeInstant(Instant):
@@ -109,8 +120,6 @@ class RealTimeStepper:
         self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
         self.imposed, self.tolerance, self.voltages = imposed, tolerance, voltages
         self.parts, self._device = 0, coupling.device
-        self._packed = coupling.magnet.packed_shape
-        self._moved = 0 if imposed is not None else int(np.prod(self._packed))
         # The equation of the electrons, their state, the sums, and the energy at the start; made when first needed.
         self._kept: tuple[RealTime, np.ndarray, np.ndarray, float] | None = None
 
@@ -147,7 +156,12 @@ class RealTimeStepper:
 
     def state(self) -> Remembered:
         state, sums, energy = self._now()
-        own = {"electrons": state, "sums": sums, "energy_at_start": np.array(energy), "parts": np.array(self.parts)}
+        own = {
+            "electrons": state.copy(),
+            "sums": sums,
+            "energy_at_start": np.array(energy),
+            "parts": np.array(self.parts),
+        }
         return own | self.electrons.remembered()
 
     def restore(self, remembered: Remembered) -> None:
@@ -164,30 +178,28 @@ class RealTimeStepper:
     # --- the step ---------------------------------------------------------------------------------
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
-        state, sums, energy = self._now()
-        flat = np.concatenate([y.ravel()[: self._moved], sums, state.ravel()])
-        flat = self._whole_step(n, flat)
-        y, sums, state = self._split(flat)
+        _, sums, energy = self._now()
+        moved = self._whole_step(n, Together(y, sums, self._now()[0]))
         if self.imposed is not None:
             y = self.coupling.magnet.pack(self.imposed.moments((n + 1) * self.dt))
         else:
-            y = self.coupling.magnet.normalize(y.copy())
+            y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
-        self._check_electrons(n, state)
-        self._kept = self.electrons, state.copy(), sums.copy(), energy
+        self._check_electrons(n, moved.state)
+        self._kept = self.electrons, moved.state, moved.sums, energy
         return n + 1, y
 
-    def _whole_step(self, n: int, flat: np.ndarray) -> np.ndarray:
+    def _whole_step(self, n: int, now: Together) -> Together:
         if self.tolerance is None or n % _JUDGED_EVERY:
-            return self._in_parts(n, flat, self.parts)
+            return self._in_parts(n, now, self.parts)
         allowed, order = _SHARE * self.tolerance, self.method.order
-        coarse = self._in_parts(n, flat, self.parts)
+        coarse = self._in_parts(n, now, self.parts)
         while True:
-            fine = self._in_parts(n, flat, 2 * self.parts)
+            fine = self._in_parts(n, now, 2 * self.parts)
             error = self._distance(coarse, fine) / (2**order - 1)
             if error <= allowed:
                 break
-            if self.parts >= _MOST_SUBSTEPS:
+            if self.parts >= _MOST_PARTS:
                 raise RunError(
                     f"t = {n * self.dt:g}: the error of a step of {self.dt / self.parts:g} is {error:.1e}, but "
                     f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
@@ -198,58 +210,84 @@ class RealTimeStepper:
             self.parts = max(self.fewest_parts, self.parts // 2)
         return fine
 
-    def _in_parts(self, n: int, flat: np.ndarray, parts: int) -> np.ndarray:
+    def _in_parts(self, n: int, now: Together, parts: int) -> Together:
         h = self.dt / parts
+        step = self._in_stages if self.method.coefficients else self._by_method
         for part in range(parts):
-            flat = self.method.step(self._rhs, n * self.dt + part * h, flat, h)
-        return flat
+            now = step(n * self.dt + part * h, now, h)
+        return now
 
-    def _distance(self, one: np.ndarray, other: np.ndarray) -> float:
+    def _in_stages(self, t: float, now: Together, h: float) -> Together:
+        """One step of a method with `coefficients`: electrons in a few arrays of their size."""
+        coefficients = self.method.coefficients
+        assert coefficients is not None
+        nodes, weights = coefficients
+        electrons, at, y, sums = self.electrons, now.state, now.y, now.sums
+        acc, others = np.empty_like(at), (np.empty_like(at), np.empty_like(at))
+        y_end = now.y.copy()
+        for i, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
+            following = nodes[i + 1] if i + 1 < len(nodes) else 0.0
+            m, potential, voltages, velocity, rates = self._rates(t + node * h, y, at)
+            electrons.stage(
+                now.state, at, acc, others[i % 2], m, potential, voltages, weight * h, following * h, i == 0
+            )
+            at = others[i % 2]
+            sums = sums + weight * h * rates
+            if velocity is not None:
+                y_end += weight * h * velocity
+                y = now.y + following * h * velocity
+        return Together(y_end, sums, acc)
+
+    def _by_method(self, t: float, now: Together, h: float) -> Together:
+        """One step of any registered method, on everything as one array."""
+        sizes = np.cumsum([now.y.size, now.sums.size])
+        shapes = now.y.shape, now.sums.shape, now.state.shape
+
+        def split(flat: np.ndarray) -> Together:
+            return Together(*(part.reshape(shape) for part, shape in zip(np.split(flat, sizes), shapes, strict=True)))
+
+        def rhs(at: float, flat: np.ndarray) -> np.ndarray:
+            now, out = split(flat), np.zeros_like(flat)
+            change = split(out)
+            m, potential, voltages, velocity, change.sums[:] = self._rates(at, now.y, now.state)
+            if velocity is not None:
+                change.y[:] = velocity
+            self.electrons.derivative(now.state, m, potential, voltages, change.state)
+            return out
+
+        return split(self.method.step(rhs, t, np.concatenate([now.y.ravel(), now.sums, now.state.ravel()]), h))
+
+    def _distance(self, one: Together, other: Together) -> float:
         """Of the moments and of the spin density; inf where a number is none."""
-        moments = abs(one[: self._moved] - other[: self._moved]).max(initial=0.0)
-        spins = (self.electrons.traced(self._split(flat)[2]) for flat in (one, other))
-        found = max(float(moments), float(abs(np.subtract(*spins)).max()))
+        spins = abs(self.electrons.traced(one.state) - self.electrons.traced(other.state)).max()
+        found = max(float(abs(one.y - other.y).max()), float(spins))
         return found if np.isfinite(found) else np.inf
 
-    def _split(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Views: packed moments, sums, state of the electrons."""
-        first, second = self._moved, self._moved + _SUMS
-        return (
-            flat[:first].reshape(self._packed) if first else flat[:0],
-            flat[first:second],
-            flat[second:].reshape(self.electrons.shape),
-        )
-
-    def _rhs(self, t: float, flat: np.ndarray) -> np.ndarray:
-        out = np.empty_like(flat)
-        y, _, state = self._split(flat)
-        velocity, sums, change = self._split(out)
-        traced = self.electrons.traced(state)
-        potential, rate = self.coupling.gate_state(t)
+    def _rates(
+        self, t: float, y: np.ndarray, state: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+        """Moments (nx[, ny], 3), gates and voltages at t; dm/dt, packed, unless imposed; and d(sums)/dt."""
+        electrons, coupling, magnet = self.electrons, self.coupling, self.coupling.magnet
+        traced = electrons.traced(state)
+        potential, rate = coupling.gate_state(t)
+        voltages = _NO_VOLTAGES if self.voltages is None else np.asarray(self.voltages(t), float)
+        sums, velocity = np.empty(_SUMS), None
+        flows = electrons.rates(state)
+        sums[0], sums[1:3] = flows[:, 1].sum(), flows[:, 0]
+        sums[3] = (rate * traced[..., 0]).sum() - voltages @ flows[:, 0]
         if self.imposed is None:
-            m = np.ascontiguousarray(self.coupling.magnet.unpack(y))
-            velocity[...] = self._velocity(t, y, traced)
+            velocity = self._velocity(t, y, traced)
+            m = np.ascontiguousarray(magnet.unpack(y))
         else:
             m = self.imposed.moments(t)
-        voltages = self._voltages(t)
-        self.electrons.derivative(state, m, potential, voltages, change)
-        flows = self.electrons.flows(state)
-        charge = flows.charge
-        sums[0], sums[1:3] = flows.energy.sum(), charge
-        sums[3] = (rate * traced[..., 0]).sum() - voltages @ charge
-        if self.imposed is not None and self.imposed.frequency:
-            turning = self.imposed.frequency * np.cross(self.imposed.axis, m)
-            sums[3] -= self.coupling.sd_exchange * (traced[..., 1:] * turning).sum()
-        return out
+            sums[3] -= coupling.sd_exchange * (traced[..., 1:] * self.imposed.velocity(t)).sum()
+        return m, potential, voltages, velocity, sums
 
     def _velocity(self, t: float, y: np.ndarray, traced: np.ndarray) -> np.ndarray:
         """dm/dt, packed, in the field of the electrons."""
         coupling = self.coupling
         field = coupling.magnet.pack(coupling.strength * traced[..., 1:]) if coupling.strength else None
         return coupling.velocity_in(field, t, y)
-
-    def _voltages(self, t: float) -> np.ndarray:
-        return np.zeros(2) if self.voltages is None else np.asarray(self.voltages(t), float)
 
     def _check(self, n: int, y: np.ndarray) -> None:
         magnet = self.coupling.magnet
@@ -258,14 +296,11 @@ class RealTimeStepper:
 
     def _check_electrons(self, n: int, state: np.ndarray) -> None:
         """Each site holds between 0 and 1 electrons of each spin, whatever its axis."""
-        traced = self.electrons.traced(state).reshape(-1, 4)
-        length = np.sqrt((traced[:, 1:] ** 2).sum(axis=1))
-        outside = np.maximum((length - traced[:, 0]) / 2, (traced[:, 0] + length) / 2 - 1)
-        worst = int(np.argmax(np.where(np.isfinite(outside), outside, np.inf)))
-        if not outside[worst] <= 10 * self.electrons.system.tolerance:
+        worst, outside = self.electrons.farthest_outside(state)
+        if not outside <= 10 * self.electrons.system.tolerance:
             raise RunError(
                 f"the electrons of site {worst} left their range at t = {(n + 1) * self.dt:g}: an orbital holds "
-                f"{outside[worst]:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
+                f"{outside:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
                 f"large; try half of it, --set integrator.step={self.dt / 2:g}, or integrator.electrons = "
                 '"adaptive". The last checkpoint is kept'
             )
@@ -278,7 +313,7 @@ class RealTimeStepper:
         if self.imposed is None:
             velocity = self._velocity(t, y, self.electrons.traced(state))
         else:
-            velocity = magnet.pack(self.imposed.frequency * np.cross(self.imposed.axis, magnet.unpack(y)))
+            velocity = magnet.pack(self.imposed.velocity(t))
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
     def energy(self, state: np.ndarray, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:

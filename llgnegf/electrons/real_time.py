@@ -141,6 +141,7 @@ class RealTime:
         self._a = stacked([one.filled for one in self.reservoirs], (kept, ny))
         self._poles = stacked([one.poles for one in self.reservoirs], (poles,))
         self._b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        self._k: Real | None = None
         self._sides = np.array(self.sides, int)
         self._is_periodic = system.periodic == "y"
         self._hops = np.ascontiguousarray(system.hops, float)
@@ -300,6 +301,29 @@ class RealTime:
         )
         return out
 
+    def stage(
+        self,
+        base: Real,
+        at: Real,
+        acc: Real,
+        following: Real,
+        m: Real,
+        potential: Real,
+        voltages: Real,
+        b: float,
+        c: float,
+        is_first: bool,
+    ) -> None:
+        """One stage of a method with `coefficients`: k = dY/dt at `at`; acc = base (at the first, else acc) + b k.
+
+        following = base + c k, unless c is 0.  `at` may be base itself at the first stage; acc and following are
+        arrays of their own.  The other arguments are those of `derivative`.
+        """
+        if self._k is None:
+            self._k = np.empty(self.shape)
+        self.derivative(at, m, potential, voltages, self._k)
+        rows.advance(base, self._k, acc, b, is_first, following, c)
+
     # --- what it says -----------------------------------------------------------------------------
 
     def traced(self, Y: Real) -> Real:
@@ -312,6 +336,18 @@ class RealTime:
         out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
         out[self._sides], energy[self._sides] = P, -2 * weighted.real
         return Flows(out, energy)
+
+    def rates(self, Y: Real) -> Real:
+        """Particles and energy that flow into the left and the right lead, (2, 2) [lead, what], 1/time."""
+        P, weighted = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self._ends, self._z, self._poles)
+        out = np.zeros((2, 2))
+        for lead, side in enumerate(self.sides):
+            out[side] = -2 * (P[lead, 0, 0].real + P[lead, 1, 1].real), -2 * weighted[lead].real
+        return out
+
+    def farthest_outside(self, Y: Real) -> tuple[int, float]:
+        """The site where an orbital, along whatever axis, is farthest from holding 0 to 1 electrons, and how far."""
+        return rows.farthest_outside(rows.traced(Y, self.nx, self.ny))
 
     def energy(self, Y: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""
