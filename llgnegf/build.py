@@ -22,9 +22,10 @@ from llgnegf.dynamics.gates import Gates
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Device, Lead
+from llgnegf.electrons import Device, Lead, ToleranceError
 from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
+from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
 from llgnegf.observables import ELECTRONS, REAL_TIME, Variable, coordinates, layouts, variables_of
@@ -177,7 +178,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         imposed = Imposed(coupling, start, table.step, motion.axis, motion.frequency, precession=True)
     elif motion.kind == "frozen":
         imposed = Imposed(coupling, start, table.step)
-    return RealTimeStepper(
+    stepper = RealTimeStepper(
         coupling,
         start,
         table.step,
@@ -186,6 +187,19 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         imposed=imposed,
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
     )
+    try:
+        needed = 180e6 + sum(stepper.memory_bytes)
+    except ToleranceError as error:
+        raise DeckError(f"electrons.tolerance = {show(electrons.tolerance)}: {error}") from None
+    except RunError as error:
+        raise DeckError(str(error)) from None
+    available = memory_of_machine()
+    if needed > available:
+        raise DeckError(
+            f'electrons.method = "real-time": the run needs {needed / 1e9:.3g} GB of memory, this machine has '
+            f"{available / 1e9:.3g} GB; use a smaller lattice, a larger electrons.tolerance or a higher temperature"
+        )
+    return stepper
 
 
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}

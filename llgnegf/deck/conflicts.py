@@ -96,7 +96,7 @@ def _gate_columns(deck: _Known) -> Iterator[str]:
 
 
 def _lattice_precession(deck: _Known) -> Iterator[str]:
-    if deck.electrons is None or deck.electrons.method == "real-time" and not deck.electrons.frozen_beside:
+    if deck.electrons is None or (deck.electrons.method == "real-time" and not deck.electrons.frozen_beside):
         return
     if deck.motion.kind == "precession" and len(deck.lattice.shape) == 2:
         yield (

@@ -19,6 +19,7 @@ from llgnegf.deck.conflicts import cross_problems
 from llgnegf.deck.edit import edited
 from llgnegf.deck.messages import close_to, describe, show
 from llgnegf.deck.tables import (
+    UNUSED,
     Electrons,
     FromFile,
     Integrator,
@@ -31,7 +32,6 @@ from llgnegf.deck.tables import (
     Table,
     Texture,
     Units,
-    UNUSED,
     method_table,
     root,
 )
@@ -83,6 +83,11 @@ class Deck:
     def frames_after(self, step: int) -> int:
         """Frames yet to come after so many steps: every `run.save_every`, and the last state if it is none of these."""
         return -(-self.n_steps // self.save_interval_steps) - step // self.save_interval_steps
+
+    @property
+    def is_known_beforehand(self) -> bool:
+        """Whether nothing is integrated: the motion is imposed, and electrons, if any, follow from where it is."""
+        return self.motion.is_imposed and (self.electrons is None or self.electrons.method != "real-time")
 
     @property
     def units_energy_ev(self) -> float:

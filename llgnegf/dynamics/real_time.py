@@ -17,7 +17,7 @@ from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
-from llgnegf.electrons.real_time import Flows, RealTime, adjusted
+from llgnegf.electrons.real_time import Flows, RealTime, adjusted, exponentials
 from llgnegf.errors import RunError
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
@@ -96,8 +96,8 @@ class RealTimeStepper:
     """A `Stepper` of moments and electrons in real time.
 
     coupling: the classical terms, the device, gates and a user's field; start: m(0), (nx[, ny], 3); dt: the step, of
-    the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the motion of the moments, where it is known beforehand.
-    tolerance: if given, each step is divided into as many equal parts as keep the error of moments and spin density
+    the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
+    motion of the moments, where it is known beforehand.  tolerance: if given, each step is divided into as many equal parts as keep the error of moments and spin density
     below a tenth of it; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy;
     None: zero.
     """
@@ -123,12 +123,11 @@ class RealTimeStepper:
         # The equation of the electrons, their state, the sums, and the energy at the start; made when first needed.
         self._kept: tuple[RealTime, np.ndarray, np.ndarray, float] | None = None
 
-    @property
-    def fewest_parts(self) -> int:
+    def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
-        parts = int(np.ceil(self.dt * self.electrons.fastest_rate / (_STABLE * self.method.stability)))
+        parts = int(np.ceil(self.dt * electrons.fastest_rate / (_STABLE * self.method.stability)))
         if self.tolerance is None and parts > 1:
-            largest = _STABLE * self.method.stability / self.electrons.fastest_rate
+            largest = _STABLE * self.method.stability / electrons.fastest_rate
             raise RunError(
                 f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
                 f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
@@ -142,6 +141,34 @@ class RealTimeStepper:
         assert self._kept is not None
         return self._kept[0]
 
+    @cached_property
+    def planned(self) -> RealTime:
+        """The equation of the electrons as far as it is known before their equilibrium is.
+
+        Raises ToleranceError where the memory of the leads cannot be had to the tolerance, RunError where the step is
+        too large.
+        """
+        potential = self.coupling.gate_state(0.0)[0]
+        planned = RealTime(self._device, *exponentials(self._device, self.start, potential, self.duration))
+        self._fewest_parts(planned)
+        return planned
+
+    @property
+    def memory_bytes(self) -> tuple[int, int]:
+        """Of the state, as in a checkpoint, and of all that a step needs beside it."""
+        size = 8 * int(np.prod(self.planned.shape))
+        return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
+
+    @property
+    def in_words(self) -> str:
+        """How the electrons are described, for people."""
+        planned = self.planned
+        return (
+            f"in real time, {planned.kept} exponentials per channel of a lead (error {planned.fit.error:.1e}) and "
+            f"{planned.n_poles} poles of the Fermi function ({planned.rule.bound:.1e}): {planned.D} x "
+            f"{planned.D + planned.E} complex numbers"
+        )
+
     # --- what is remembered -----------------------------------------------------------------------
 
     def _now(self) -> tuple[np.ndarray, np.ndarray, float]:
@@ -151,7 +178,7 @@ class RealTimeStepper:
             electrons, state = adjusted(self._device, self.start, potential, self.duration)
             energy = electrons.energy(state, self.start, potential) + electrons.flows(state).coupling_energy
             self._kept = electrons, state, np.zeros(_SUMS), energy
-            self.parts = self.fewest_parts
+            self.parts = self._fewest_parts(electrons)
         return self._kept[1:]
 
     def state(self) -> Remembered:
@@ -206,8 +233,8 @@ class RealTimeStepper:
                 )
             self.parts, coarse = 2 * self.parts, fine
         # Half the parts would do: their error is 2^order times as large.
-        if error * 2 ** (order + 1) < allowed and self.parts > self.fewest_parts:
-            self.parts = max(self.fewest_parts, self.parts // 2)
+        if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.electrons):
+            self.parts = max(self._fewest_parts(self.electrons), self.parts // 2)
         return fine
 
     def _in_parts(self, n: int, now: Together, parts: int) -> Together:

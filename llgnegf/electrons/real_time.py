@@ -59,7 +59,13 @@ def exponentials(
     low, high = system.spectrum_bounds(m, potential)
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
-    return semicircle(_FIT_SHARE * tolerance, max(duration, 1.0) * system.hopping), rule
+    try:
+        return semicircle(_FIT_SHARE * tolerance, max(duration, 1.0) * system.hopping), rule
+    except ToleranceError:
+        raise ToleranceError(
+            "the memory of a lead as a sum of exponentials cannot be had to this tolerance: use an electrons.tolerance "
+            f"above {tolerance:g}, 1e-8 for example"
+        ) from None
 
 
 def adjusted(system: System, m: Real, potential: Real, duration: float) -> tuple[RealTime, Real]:

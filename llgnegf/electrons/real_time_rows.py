@@ -167,7 +167,7 @@ def advance(base, k, acc, b, is_first, following, c):
 
 @njit(cache=True, nogil=True)
 def exchanged(Y, orbitals, vectors, ends, z, poles):
-    """For each lead <c|phi_c> summed over exponents and modes, (leads, 2, 2) [spin, spin], and its trace with z^*, (leads,).
+    """<c|phi_c> summed over exponents and modes, (leads, 2, 2) [lead, spin, spin], and its trace with z^*, (leads,).
 
     Arguments as those of `derivative`; orbitals: rows of the sites.
     """
