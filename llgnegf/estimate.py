@@ -59,6 +59,9 @@ def estimate(deck: Deck) -> str:
         )
     in_real_time = None
     if deck.electrons is not None and deck.electrons.method == "real-time":
+        from llgnegf.dynamics.real_time import RealTimeStepper
+
+        assert isinstance(parts.stepper, RealTimeStepper)
         in_real_time = parts.stepper.memory_bytes
         lines.append(f"  electrons    {parts.stepper.in_words}")
         lines.append(f"  checkpoints  {in_real_time[0] / 1e6:.3g} MB each, three of them where the disk has room")

@@ -63,15 +63,16 @@ class Judgement:
         """Whether frozen electrons may be used for this system, in one line."""
         beyond = f"{100 * self.effect:.2g} % of the spin density is beyond order 0"
         if self.share_missed <= LARGEST_SHARE:
-            return f"frozen electrons of order 1 may be used: {beyond}, and they miss {100 * self.share_missed:.2g} % of it"
+            missed = f"{100 * self.share_missed:.2g} %"
+            return f"frozen electrons of order 1 may be used: {beyond}, and they miss {missed} of it"
         if self.effect <= SMALLEST_EFFECT:
             return (
                 f"frozen electrons of order 0 may be used: {beyond}; of that order 1 misses "
                 f"{100 * self.share_missed:.2g} %"
             )
         return (
-            f"frozen electrons may not be used: {beyond}, and order 1 misses {100 * self.share_missed:.2g} % of it; the "
-            "motion is too fast for an expansion in it"
+            f"frozen electrons may not be used: {beyond}, and order 1 misses {100 * self.share_missed:.2g} % of it; "
+            "the motion is too fast for an expansion in it"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -257,7 +257,7 @@ class RealTime:
         inverse = zeta * np.eye(len(H)) - H
         for lead, one in enumerate(self.reservoirs):
             inverse -= (C[lead] * np.tile(one.self_energy(zeta), 2)) @ C[lead].T
-        return np.linalg.inv(inverse)
+        return np.asarray(np.linalg.inv(inverse), np.complex128)
 
     def hamiltonian(self, m: Real, potential: Real) -> Complex:
         """H of the device, (orbitals, orbitals), in the order of the state."""
