@@ -38,7 +38,7 @@ from llgnegf.deck.tables import (
 from llgnegf.errors import DeckError
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
-FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
+FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}
 # Bytes.  What is larger was not meant to be a deck, and is not read to its end to find out.
 LARGEST_DECK = 2**24
 

@@ -260,12 +260,16 @@ class Integrator(Table):
 
 
 class RunTable(Table):
-    """[run]: how long, what is kept and how often a checkpoint is written; save_every defaults to every step."""
+    """[run]: how long, what is kept and how often a checkpoint is written; save_every defaults to every step.
+
+    device: "gpu" moves electrons in real time on lattices on an NVIDIA GPU.
+    """
 
     duration: Annotated[float, NON_NEGATIVE]
     save_every: Annotated[float | None, POSITIVE] = None
     checkpoint_every: Annotated[str | int, CHECKPOINT_EVERY] = "5 min"
     seed: Annotated[int, SEED] = 0
+    device: Annotated[str, choice("cpu", "gpu")] = "cpu"
 
     @property
     def checkpoint_seconds(self) -> float | None:

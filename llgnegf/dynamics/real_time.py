@@ -125,9 +125,10 @@ class RealTimeStepper:
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
-        parts = int(np.ceil(self.dt * electrons.fastest_rate / (_STABLE * self.method.stability)))
+        rate = electrons.fastest_rate(self.coupling.gates.reach if self.coupling.gates else 0.0)
+        largest = _STABLE * self.method.stability / rate
+        parts = int(np.ceil(self.dt / largest))
         if self.tolerance is None and parts > 1:
-            largest = _STABLE * self.method.stability / electrons.fastest_rate
             raise RunError(
                 f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
                 f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'

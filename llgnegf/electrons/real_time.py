@@ -180,11 +180,13 @@ class RealTime:
         """Of the state: rows, real and imaginary part, columns."""
         return self.D, 2, self.D + self.E
 
-    @property
-    def fastest_rate(self) -> float:
-        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster."""
+    def fastest_rate(self, voltage: float) -> float:
+        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster.
+
+        voltage: the largest of any gate, energy.
+        """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
-        width = high - low
+        width = high - low + 2 * voltage
         if not self.reservoirs:
             return width
         middle = (low + high) / 2
