@@ -290,16 +290,9 @@ class Root(Table):
     integrator: Integrator
     run: RunTable
 
+    # By `texture.kind`.
     TEXTURES: ClassVar[dict[str, type[Table]]] = {
-        "uniform": Uniform,
-        "bloch": Bloch,
-        "neel": Neel,
-        "bloch_wall": BlochWall,
-        "neel_wall": NeelWall,
-        "skyrmion": Skyrmion,
-        "spiral": Spiral,
-        "random": Random,
-        "file": FromFile,
+        get_args(table.model_fields["kind"].annotation)[0]: table for table in get_args(Texture)
     }
 
 

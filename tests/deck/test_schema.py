@@ -108,7 +108,7 @@ def test_schema_and_rule_agree_about_every_key(path):
         "title = 3\n",
         "xyzzy = 1\n",
         'texture = {kind = "uniform", width = 1.0}\n',
-        'texture = {kind = "vortex"}\n',
+        'texture = {kind = "bubble"}\n',
         'texture = {kind = "bloch"}\n',
         'texture = {kind = "neel", width = 0}\n',
         "texture = {}\n",
