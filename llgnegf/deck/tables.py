@@ -17,6 +17,7 @@ from llgnegf.deck.rules import (
     COLUMNS,
     DIRECTION,
     ENERGY_UNIT,
+    ENERGY_UNITS,
     INDEX,
     NAME,
     NON_NEGATIVE,
@@ -53,7 +54,7 @@ class Units(Table):
     @property
     def energy_ev(self) -> float:
         """The unit of energy, in eV."""
-        return {"eV": 1.0, "meV": 1e-3}[self.energy] if isinstance(self.energy, str) else self.energy
+        return ENERGY_UNITS[self.energy] if isinstance(self.energy, str) else self.energy
 
     @property
     def label(self) -> str:

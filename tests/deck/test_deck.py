@@ -201,7 +201,7 @@ def test_numbers(key):
         ("integrator.method", "", 'integrator.method = "": must be a non-empty text'),
         ("integrator.method", "rk5", 'integrator.method = "rk5": must be one of "rk4", "heun"'),
         ("integrator.method", "rk5", 'did you mean "rk4"?'),
-        ("motion.kind", "dance", 'motion.kind = "dance": must be "llg", "precession" or "frozen"'),
+        ("motion.kind", "dance", 'motion.kind = "dance": must be "llg", "precession"'),
         ("run.checkpoint_every", "5 fortnights", 'run.checkpoint_every = "5 fortnights": must be a wall time such as'),
         ("run.checkpoint_every", 0, "run.checkpoint_every = 0: must be a wall time"),
         ("run.checkpoint_every", 2.5, "run.checkpoint_every = 2.5: must be"),
