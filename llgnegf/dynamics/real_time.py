@@ -44,8 +44,9 @@ class Together:
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; work: done by gates, voltages and an imposed
-    motion since the start, energy.
+    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; traced: density and spin density
+    Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that
+    at the start, leads included; work: done by gates, voltages and an imposed motion since the start, energy.
     """
 
     def __init__(
@@ -60,31 +61,20 @@ class RealTimeInstant(Instant):
         """velocity: packed; state: of the electrons."""
         coupling = stepper.coupling
         super().__init__(coupling.magnet, n, n * stepper.dt, y, velocity)
+        # At once, because the array of the state is used again.
+        electrons = stepper.electrons
+        self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t)[0]
         self.sd_exchange = coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.work = float(sums[3])
-        self._stepper, self._state, self._sums = stepper, state, sums
-
-    @cached_property
-    def traced(self) -> np.ndarray:
-        """Density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4)."""
-        return self._stepper.electrons.traced(self._state)
+        self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
+        self._stepper = stepper
 
     @property
     def spin_density(self) -> np.ndarray:
         """Tr[rho_i sigma], (nx[, ny], 3)."""
         return self.traced[..., 1:]
-
-    @cached_property
-    def flows(self) -> Flows:
-        """Particles and spin that flow into the leads."""
-        return self._stepper.electrons.flows(self._state)
-
-    @cached_property
-    def energy_electrons(self) -> float:
-        """Of the electrons, leads included, less that at the start."""
-        return self._stepper.energy(self._state, self.m, self.potential, self.flows, self._sums)
 
     @cached_property
     def frozen(self) -> ElectronInstant:
@@ -122,6 +112,7 @@ class RealTimeStepper:
         self.parts, self._device = 0, coupling.device
         # The equation of the electrons, their state, the sums, and the energy at the start; made when first needed.
         self._kept: tuple[RealTime, np.ndarray, np.ndarray, float] | None = None
+        self._free: list[np.ndarray] = []
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
@@ -194,10 +185,10 @@ class RealTimeStepper:
 
     def restore(self, remembered: Remembered) -> None:
         electrons = RealTime.recalled(self._device, remembered)
-        state = np.asarray(remembered["electrons"], float)
+        state = np.array(remembered["electrons"], float)  # a copy: the array is used again
         if state.shape != electrons.shape:
             raise ValueError(f"electrons of shape {state.shape}, not {electrons.shape}")
-        sums = np.asarray(remembered["sums"], float)
+        sums = np.array(remembered["sums"], float)
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
         self._kept = electrons, state, sums, float(remembered["energy_at_start"])
@@ -214,6 +205,8 @@ class RealTimeStepper:
             y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
         self._check_electrons(n, moved.state)
+        assert self._kept is not None
+        self._free.append(self._kept[1])
         self._kept = self.electrons, moved.state, moved.sums, energy
         return n + 1, y
 
@@ -221,10 +214,11 @@ class RealTimeStepper:
         if self.tolerance is None or n % _JUDGED_EVERY:
             return self._in_parts(n, now, self.parts)
         allowed, order = _SHARE * self.tolerance, self.method.order
-        coarse = self._in_parts(n, now, self.parts)
+        coarse = self._seen(tried := self._in_parts(n, now, self.parts))
+        self._free.append(tried.state)
         while True:
             fine = self._in_parts(n, now, 2 * self.parts)
-            error = self._distance(coarse, fine) / (2**order - 1)
+            error = _distance(coarse, self._seen(fine)) / (2**order - 1)
             if error <= allowed:
                 break
             if self.parts >= _MOST_PARTS:
@@ -232,7 +226,8 @@ class RealTimeStepper:
                     f"t = {n * self.dt:g}: the error of a step of {self.dt / self.parts:g} is {error:.1e}, but "
                     f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
                 )
-            self.parts, coarse = 2 * self.parts, fine
+            self.parts, coarse = 2 * self.parts, self._seen(fine)
+            self._free.append(fine.state)
         # Half the parts would do: their error is 2^order times as large.
         if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.electrons):
             self.parts = max(self._fewest_parts(self.electrons), self.parts // 2)
@@ -242,8 +237,14 @@ class RealTimeStepper:
         h = self.dt / parts
         step = self._in_stages if self.method.coefficients else self._by_method
         for part in range(parts):
-            now = step(n * self.dt + part * h, now, h)
+            before, now = now, step(n * self.dt + part * h, now, h)
+            if part:
+                self._free.append(before.state)
         return now
+
+    def _array(self) -> np.ndarray:
+        """An array for a state: one that is not used any more, if there is one, because new ones cost time."""
+        return self._free.pop() if self._free else np.empty(self.electrons.shape)
 
     def _in_stages(self, t: float, now: Together, h: float) -> Together:
         """One step of a method with `coefficients`: electrons in a few arrays of their size."""
@@ -251,7 +252,7 @@ class RealTimeStepper:
         assert coefficients is not None
         nodes, weights = coefficients
         electrons, at, y, sums = self.electrons, now.state, now.y, now.sums
-        acc, others = np.empty_like(at), (np.empty_like(at), np.empty_like(at))
+        acc, others = self._array(), (self._array(), self._array())
         y_end = now.y.copy()
         for i, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
             following = nodes[i + 1] if i + 1 < len(nodes) else 0.0
@@ -264,6 +265,7 @@ class RealTimeStepper:
             if velocity is not None:
                 y_end += weight * h * velocity
                 y = now.y + following * h * velocity
+        self._free += others
         return Together(y_end, sums, acc)
 
     def _by_method(self, t: float, now: Together, h: float) -> Together:
@@ -285,11 +287,9 @@ class RealTimeStepper:
 
         return split(self.method.step(rhs, t, np.concatenate([now.y.ravel(), now.sums, now.state.ravel()]), h))
 
-    def _distance(self, one: Together, other: Together) -> float:
-        """Of the moments and of the spin density; inf where a number is none."""
-        spins = abs(self.electrons.traced(one.state) - self.electrons.traced(other.state)).max()
-        found = max(float(abs(one.y - other.y).max()), float(spins))
-        return found if np.isfinite(found) else np.inf
+    def _seen(self, one: Together) -> tuple[np.ndarray, np.ndarray]:
+        """What the error of a step is judged by: moments and spin density."""
+        return one.y, self.electrons.traced(one.state)
 
     def _rates(
         self, t: float, y: np.ndarray, state: np.ndarray
@@ -356,3 +356,9 @@ class RealTimeStepper:
         if self.imposed is not None and self.imposed.precession:
             return TurningInstant(coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency)
         return ElectronInstant(coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True)
+
+
+def _distance(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> float:
+    """The largest difference of any two numbers; inf where one is none."""
+    found = max(float(abs(a - b).max()) for a, b in zip(one, other, strict=True))
+    return found if np.isfinite(found) else np.inf
