@@ -1,18 +1,17 @@
 """One level between two semi-infinite chains after a sudden switch: occupation and currents as an integral over energy.
 
 At t < 0 the whole system is in equilibrium; at t = 0 the levels of the leads and of the site jump and stay.  Each
-scattering state |E, l'> of the old Hamiltonian evolves as exp(-iHt) = (1/2 pi i) oint dw exp(-iwt) (w - H)^-1 of the new
-one, around its spectrum.  With H = H_old + sum_l D_l P_l + D_0 |0><0|, psi_0 = G_old(E) s the old amplitude on the site,
-s = sqrt(Gamma_l'(E)/2pi), and Sigma_l(z) the old self-energies, the resolvent identity leaves closed forms:
+scattering state |E, l'> of the old Hamiltonian evolves as exp(-iHt) = (1/2 pi i) oint dw exp(-iwt) (w - H)^-1 of the
+new one, around its spectrum.  D_l is the jump of lead l, psi_0 = G_old(E) s the old amplitude on the site with
+s = sqrt(Gamma_l'(E)/2pi), and Sigma_l(z) the old self-energies.  By the resolvent identity the amplitude psi on the
+site, and phi_l, that on the first site of lead l times its bond, are
 
-    F_l(w)   = [delta_ll' s + (Sigma_l(E) - Sigma_l(w - D_l)) psi_0] / (w - D_l - E)      <0|H (w - H_l)^-1 P_l|E, l'>
-    psi(w)   = G_new(w) (psi_0 + sum_l F_l(w))                                           <0|(w - H)^-1|E, l'>
-    phi_l(w) = F_l(w) + Sigma_l(w - D_l) psi(w)                                          the same through the bond to l
+    F_l(w)   = [delta_ll' s + (Sigma_l(E) - Sigma_l(w - D_l)) psi_0] / (w - D_l - E)
+    psi(w)   = G_new(w) (psi_0 + sum_l F_l(w))
+    phi_l(w) = F_l(w) + Sigma_l(w - D_l) psi(w)
 
-so that n = int dE f sum_l' |psi(t)|^2 and dN_l/dt = 2 Im int dE f sum_l' psi(t) phi_l(t)^*: what Jauho, Wingreen and Meir,
-Phys. Rev. B 50, 5528 (1994), Eqs. (26)-(34), have with A(E, t), here for leads with a band.  Both spins apart: one spin.
-
-Valid without bound states, which would add levels of their own: refused otherwise.
+so that n = int dE f sum_l' |psi(t)|^2 and dN_l/dt = 2 Im int dE f sum_l' psi(t) phi_l(t)^*.  This is A(E, t) of Jauho,
+Wingreen and Meir, Phys. Rev. B 50, 5528 (1994), for leads with a band.  All numbers are for one spin.
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ def switched_level(
 ):
     """(n, I): occupation (k,) of one spin and particle currents (k, 2) into left and right lead at `times` > 0.
 
-    level: energy of the site at t < 0, the middle of the leads' bands being 0; level_step: its jump.
+    level: energy of the site at t < 0, counted from the middle of the leads' bands; level_step: its jump.
     couplings, steps: of (left, right) lead: hopping to the site, jump of the lead's levels.
     nodes: Gauss points in each of the panels over energy.
+    Raises ValueError where the level at t < 0 has a bound state, which the scattering states do not contain.
     """
     c, D, t = np.asarray(couplings, float), np.asarray(steps, float), hopping
     _refuse_bound_states(level, c, t)
@@ -95,5 +95,4 @@ def _around_spectrum(level, c, D, t, now):
     angle = 2 * np.pi * np.arange(n) / n
     w = middle + focus * np.cos(angle - 1j * u)
     slope = -focus * np.sin(angle - 1j * u)  # dw/dangle
-    # cos(a - iu) = cos a cosh u + i sin a sinh u runs counter-clockwise: exp(-iHt) = (1/2 pi i) oint exp(-iwt) (w - H)^-1
     return w, np.exp(-1j * w * now) * slope / (1j * n)
