@@ -141,6 +141,20 @@ def test_longer_leads_and_columns_that_are_kept_change_nothing(rng, start):
     assert max(one.norm_error, two.norm_error) < 1e-9
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "periodic"), [((7,), False), ((3, 2), True)])
+def test_both_ways_to_start_agree_until_late_also_with_moments_that_follow(rng, shape, periodic):
+    time, temperature = (30.0, 0.05) if len(shape) == 1 else (10.0, 0.1)
+    m, seen = moments(rng, shape), []
+    for start in ("finite", "infinite"):
+        n_lead = columns_needed(time, temperature=temperature, start=start)
+        system = LongSystem(shape, n_lead, 0.8, temperature=temperature, fermi_energy=-0.5, periodic=periodic)
+        seen.append(evolve_with_moments(system, [time], m, lambda t, m: 0 * m + [0.3, -0.5, 0.2], start=start))
+    assert abs(seen[1].density_matrix - seen[0].density_matrix).max() < 1e-8
+    assert abs(seen[1].moments - seen[0].moments).max() < 1e-8
+    assert abs(seen[1].moments - m).max() > 0.5
+
+
 @pytest.mark.parametrize(
     ("shape", "options"),
     [((3,), {}), ((3,), {"couplings": (0.0, 0.9)}), ((2, 2), {"periodic": True}), ((2, 3), {"fermi_energy": -1.5})],

@@ -138,7 +138,7 @@ class LongSystem:
         H = self.hamiltonian(m, potential, voltages) - self.fermi_energy * one
         reach = np.linalg.norm(H, 1)
         if self.temperature:
-            heights, residues = fermi_poles(self.temperature, 2 * reach)
+            heights, residues = fermi_poles(self.temperature, reach)
             weights, tail = 2 * residues, 0.0
         else:
             # theta(E_F - E) = 1/2 + (1/pi) int_0^inf dy Re 1/(E_F + iy - E), by equal steps in log y: the poles are at
@@ -189,7 +189,7 @@ def fermi_poles(temperature, reach):
 
     Continued fraction of Ozaki, Phys. Rev. B 75, 035123 (2007), Eqs. (11)-(14).
     """
-    count = 2 * int(reach / temperature / 2) + 40  # an odd matrix has b = 0, a pole at infinity
+    count = 2 * int(reach / temperature / 4) + 40  # even: an odd matrix has b = 0, a pole at infinity
     odd = 2 * np.arange(1, count) - 1.0
     off = 1 / (2 * np.sqrt(odd * (odd + 2)))
     b, v = np.linalg.eigh(np.diag(off, 1) + np.diag(off, -1))

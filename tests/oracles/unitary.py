@@ -85,7 +85,8 @@ def evolve(system, times, moments, **options):
     potential: gates, (...) or callable t -> (...), None = 0.
     voltages: (left, right) or callable t -> (left, right): shift of all levels of a lead, None = 0.
     before: what equilibrium at t = 0- has otherwise, a dict of constants "moments", "potential", "voltages"; what is
-    not named there is as at t = 0.  start: "finite" or "infinite", see `columns_needed`.
+    not named there is as at t = 0.  A bias that begins at t = 0: before={"voltages": (0, 0)}.
+    start: "finite" or "infinite", see `columns_needed`.
     step: None = `default_step`.  whole: keep all columns to the end, for the total energy.
     Raises ValueError if echoes from the far ends reach the device in time.
     """
