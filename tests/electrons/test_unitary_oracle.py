@@ -128,17 +128,22 @@ def moving(rng, shape, periodic=False, **options):
     return system, arguments
 
 
-@pytest.mark.parametrize("start", ["finite", "infinite"])
-def test_longer_leads_and_columns_that_are_kept_change_nothing(rng, start):
-    system, arguments = moving(rng, (3,), temperature=0.3)
-    arguments["start"] = start
-    time = 5.0
-    shorter = LongSystem(**vars(system) | {"n_lead": columns_needed(time, temperature=0.3, start=start)})
-    longer = LongSystem(**vars(shorter) | {"n_lead": shorter.n_lead + 17})
-    one, two = evolve(shorter, [time], **arguments), evolve(longer, [time], whole=True, **arguments)
-    for name in ("density_matrix", "current", "spin_current", "energy"):
-        assert abs(getattr(one, name) - getattr(two, name)).max() < 3e-9, name
-    assert max(one.norm_error, two.norm_error) < 1e-9
+def test_longer_leads_columns_that_are_kept_and_the_way_to_start_change_nothing(rng):
+    system, arguments = moving(rng, (3,), temperature=0.4)
+    time, seen = 4.0, []
+    for start, more, whole in (
+        ("finite", 0, False),
+        ("finite", 17, True),
+        ("infinite", 0, False),
+        ("infinite", 9, True),
+    ):
+        n_lead = more + columns_needed(time, temperature=0.4, start=start, error=1e-10)
+        changed = LongSystem(**vars(system) | {"n_lead": n_lead})
+        seen.append(evolve(changed, [time], start=start, whole=whole, **arguments))
+    for other in seen[1:]:
+        for name in ("density_matrix", "current", "spin_current", "energy"):
+            assert abs(getattr(other, name) - getattr(seen[0], name)).max() < 1e-9, name
+        assert other.norm_error < 1e-9
 
 
 @pytest.mark.slow
