@@ -300,5 +300,5 @@ def test_what_cannot_be_right_is_refused():
         evolve(system, [2.0, 1.0], m)
     with pytest.raises(ValueError, match="use start = 'infinite'"):
         columns_needed(5.0)
-    with pytest.raises(ValueError, match="level = 1.5, couplings = "):
+    with pytest.raises(ValueError, match=r"level = 1\.5, couplings = "):
         switched_level(1.0, 1.5, couplings=(0.8, 0.6), steps=(0.1, 0.0))
