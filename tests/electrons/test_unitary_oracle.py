@@ -186,6 +186,7 @@ def test_steps_converge_with_their_order_and_the_default_is_small(rng):
     assert errors[0] < 1e-9
     assert 7.0 < np.log2(errors[2] / errors[1]) < 10.0
     assert seen[1].norm_error < 1e-9
+    assert seen[3].norm_error > 1e-5  # it tells of steps that are too long
 
 
 def test_moments_gates_and_voltages_equal_dense_magnus_steps_of_order_4(rng):
