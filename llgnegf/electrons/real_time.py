@@ -39,8 +39,9 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
-# An error of g(tau)/g(0), relative, makes one a tenth as large in the density matrix.
-_FIT_SHARE = 5.0
+# An error of the memory (`Exponentials.error`) makes one of about its size in the density matrix within the bands, but
+# three tenths of it per hbar/hopping where a level lies beside them: bound, it never forgets.
+_FIT_SHARE, _FIT_RATE = 0.5, 0.3
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance, and `adjusted` sees to the others.
 _SMEARING = 0.2
@@ -110,11 +111,11 @@ def exponentials(
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
     try:
-        return semicircle(_FIT_SHARE * tolerance, max(duration, 1.0) * system.hopping), rule
+        return semicircle(tolerance * min(_FIT_SHARE, 1 / (_FIT_RATE * max(duration * system.hopping, 1.0)))), rule
     except ToleranceError:
         raise ToleranceError(
-            "the memory of a lead as a sum of exponentials cannot be had to this tolerance: use an electrons.tolerance "
-            f"above {tolerance:g}, 1e-8 for example"
+            f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
+            f"{duration:g} hbar/energy: use a larger electrons.tolerance or a shorter run"
         ) from None
 
 
@@ -226,7 +227,7 @@ class RealTime:
         )
         if z.ndim != 1 or z.shape != g.shape or nodes.ndim != 1 or nodes.shape != w.shape:
             raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
-        fit = Exponentials(z, g, np.empty(0), np.nan)
+        fit = Exponentials(z, g, np.empty(0), np.nan, np.nan)
         return cls(system, fit, FermiPoles(nodes, w, float(arrays["fermi_constant"]), np.nan))
 
     @property
