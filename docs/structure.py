@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.beside",
             "llgnegf.compiling",
             "llgnegf.kernels",
+            "llgnegf.machine",
             "llgnegf.streams",
         ),
         set(),
@@ -63,6 +64,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         (
             "llgnegf.axes",
             "llgnegf.compare",
+            "llgnegf.judged",
             "llgnegf.estimate",
             "llgnegf.pictures",
             "llgnegf.plots",

@@ -8,6 +8,7 @@ from llgnegf.kernels import njit
 # rate dt = 2.  Undamped precession (imaginary z) grows in every step, by a factor of about 1 + |z|^4/8; normalising the
 # moments removes this growth, but not the error of their angle.
 STABILITY = 2.0
+COEFFICIENTS = (0.0, 1.0), (0.5, 0.5)
 
 
 def step(rhs, t, y, dt):

@@ -7,6 +7,7 @@ from llgnegf.kernels import njit
 # One step multiplies the solution of dy/dt = -rate y by 1 + z + z^2/2 + z^3/6 + z^4/24, z = -rate dt, which is at most
 # 1 in size up to rate dt = 2.785; for undamped precession (imaginary z) up to 2.83.
 STABILITY = 2.785
+COEFFICIENTS = (0.0, 0.5, 0.5, 1.0), (1 / 6, 1 / 3, 1 / 3, 1 / 6)
 
 
 def step(rhs, t, y, dt):

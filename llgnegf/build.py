@@ -22,12 +22,13 @@ from llgnegf.dynamics.gates import Gates
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Device, Lead
+from llgnegf.electrons import Device, Lead, ToleranceError
 from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
+from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, Variable, coordinates, layouts, variables_of
+from llgnegf.observables import ELECTRONS, REAL_TIME, Variable, coordinates, layouts, variables_of
 from llgnegf.runfile.layout import scales_of
 
 if TYPE_CHECKING:
@@ -165,11 +166,51 @@ def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None)
     return Imposed(build_coupling(deck, magnet, field), start, deck.integrator.step)
 
 
+def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    from llgnegf.dynamics.real_time import RealTimeStepper
+
+    table, motion, electrons = deck.integrator, deck.motion, deck.electrons
+    assert electrons is not None
+    coupling, imposed = build_coupling(deck, magnet, field), None
+    if motion.kind == "precession":
+        assert motion.axis is not None
+        assert motion.frequency is not None
+        imposed = Imposed(coupling, start, table.step, motion.axis, motion.frequency, precession=True)
+    elif motion.kind == "frozen":
+        imposed = Imposed(coupling, start, table.step)
+    stepper = RealTimeStepper(
+        coupling,
+        start,
+        table.step,
+        integrators.get(table.method),
+        deck.run.duration,
+        imposed=imposed,
+        tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
+        on_gpu=deck.run.device == "gpu",
+    )
+    try:
+        needed = 180e6 + sum(stepper.memory_bytes)
+    except ToleranceError as error:
+        raise DeckError(f"electrons.tolerance = {show(electrons.tolerance)}: {error}") from None
+    except RunError as error:
+        raise DeckError(str(error)) from None
+    available = memory_of_machine()
+    if needed > available:
+        raise DeckError(
+            f'electrons.method = "real-time": the run needs {needed / 1e9:.3g} GB of memory, this machine has '
+            f"{available / 1e9:.3g} GB; use a smaller lattice, a larger electrons.tolerance or a higher temperature"
+        )
+    return stepper
+
+
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
 # Of a deck without electrons.
 CLASSICAL = Method(_STEPPERS)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
-METHODS: dict[str, Method] = {"frozen": Method(_STEPPERS, ELECTRONS)}
+METHODS: dict[str, Method] = {
+    "frozen": Method(_STEPPERS, ELECTRONS),
+    "real-time": Method(dict.fromkeys(_STEPPERS, _real_time), REAL_TIME),
+}
 
 
 def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None = None) -> Stepper:

@@ -21,7 +21,7 @@ from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipp
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
 
-_ANSWERS = ("list", "check", "show", "compare", "schema")  # commands whose result is what they print
+_ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print; schema without a PATH too
 _SIGPIPE = 13  # Windows has no name for it
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _parser() -> Parser:
     sub = add("show", _show, "tell what a run is, how far it is and what it conserves")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
 
-    sub = add("compare", _compare, "set a run beside the exact steady precession")
+    sub = add("compare", _compare, "set frozen electrons beside exact ones: steady precession, or real time")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
@@ -318,10 +318,17 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _compare(arguments: argparse.Namespace) -> None:
     from llgnegf.compare import compare, report
+    from llgnegf.judged import judge, report_judgement
     from llgnegf.runfile.reader import open_run
 
     with open_run(arguments.path) as result:
-        comparisons, deck = compare(result), result.deck
+        deck = result.deck
+        if deck.electrons is not None and deck.electrons.method == "real-time":
+            found = judge(result)
+            told = {"run": str(arguments.path), **found.as_json()}
+            print(json.dumps(told, indent=1) if arguments.json else report_judgement(found))
+            return
+        comparisons = compare(result)
     if arguments.json:
         print(json.dumps({"run": str(arguments.path), "frames": [c.as_json() for c in comparisons]}, indent=1))
     else:

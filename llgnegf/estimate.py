@@ -45,7 +45,7 @@ def estimate(deck: Deck) -> str:
     found = forecast(parts)
     if found.trouble:
         warnings.warn(f"the run would stop: {found.trouble}", RunWarning, stacklevel=2)
-    if deck.motion.is_imposed:
+    if deck.is_known_beforehand:
         cost = f"imposed motion, {found.frame.seconds:.2g} s per frame"
     else:
         cost = f"about {found.step.seconds:.2g} s per step ({method.name}, {method.stages} stages)"
@@ -57,10 +57,18 @@ def estimate(deck: Deck) -> str:
         lines.append(
             f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
         )
+    in_real_time = None
+    if deck.electrons is not None and deck.electrons.method == "real-time":
+        from llgnegf.dynamics.real_time import RealTimeStepper
+
+        assert isinstance(parts.stepper, RealTimeStepper)
+        in_real_time = parts.stepper.memory_bytes
+        lines.append(f"  electrons    {parts.stepper.in_words}")
+        lines.append(f"  checkpoints  {in_real_time[0] / 1e6:.3g} MB each, three of them where the disk has room")
     if found.total.solves:
         lines.append(f"  solves       {_solves(deck, found)}")
     lines.append(f"  run file     {found.bytes_frame * deck.n_frames / 1e6:.3g} MB")
-    lines.append(f"  memory       about {_memory(deck, frozen):.0f} MB")
+    lines.append(f"  memory       about {_memory(deck, frozen, in_real_time):.0f} MB")
     return "\n".join(map(visible, lines))
 
 
@@ -83,7 +91,7 @@ def _in_all(found: Forecast) -> str:
 def _solves(deck: Deck, found: Forecast) -> str:
     """Green's functions, and how often the electrons are asked."""
     total = f"{'at most' if found.cut_off else 'about'} {_rounded(found.total.solves)} Green's functions in all"
-    if deck.motion.is_imposed:
+    if deck.is_known_beforehand:
         return f"{total}, {_rounded(found.frame.solves)} per frame"
     text = f"{total}, {_rounded(found.step.solves)} per step and {_rounded(found.frame.solves)} more per frame"
     if deck.integrator.electrons == "adaptive" and found.strides is not None:
@@ -105,11 +113,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 86400:.2g} days"
 
 
-def _memory(deck: Deck, frozen: Frozen | None) -> float:
+def _memory(deck: Deck, frozen: Frozen | None, in_real_time: tuple[int, int] | None) -> float:
     """MB: interpreter and libraries, a dozen arrays of moments, and what the electrons keep."""
     sites = int(np.prod(deck.lattice.shape))
-    electrons = 0
+    electrons: float = 0
     if deck.electrons is not None and frozen is not None:
         # Chains: sums over some 40 energies.
         electrons = frozen.working_bytes(deck.electrons.order)
+    if in_real_time is not None:
+        electrons = sum(in_real_time)
     return 180 + (30 * sites * 3 * 8 + electrons) / 1e6

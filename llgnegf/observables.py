@@ -7,7 +7,7 @@ Other ways to treat electrons bring their own lines (`build.METHODS`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from llgnegf.deck import Deck
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.dynamics.torques import torque
+from llgnegf.magnet.energy import TERMS
 from llgnegf.runfile.layout import Layout
 
 
@@ -265,14 +266,76 @@ ELECTRONS = (
 )
 
 
+# Electrons in real time, from a `RealTimeInstant`.
+_FIRST_BOND = "over the lead's first bond"
+
+
+def _beside(one: Variable) -> Variable:
+    """A variable of frozen electrons, recorded beside those in real time at the same instant."""
+    return replace(
+        one,
+        meaning=f"{one.meaning}; frozen electrons beside",
+        applies=lambda deck: deck.electrons is not None and deck.electrons.frozen_beside and one.applies(deck),
+        value=lambda instant: one.value(instant.frozen),
+    )
+
+
+REAL_TIME = (
+    Variable("spin_density", _VECTOR, "1", "Tr[rho sigma] in real time", _always, lambda i: i.spin_density),
+    Variable("density", _SCALAR, "1", "electrons per site in real time", _always, lambda i: i.traced[..., 0]),
+    Variable(
+        "torque",
+        _VECTOR,
+        "energy",
+        "J_sd s x m of the whole spin density in real time",
+        _always,
+        lambda i: torque(i.spin_density, i.m, i.sd_exchange),
+    ),
+    Variable(
+        "current_charge",
+        ("time", "lead"),
+        "energy/hbar",
+        f"particles into the lead, {_FIRST_BOND}, in real time",
+        _has_leads,
+        lambda i: i.flows.charge,
+    ),
+    Variable(
+        "current_spin",
+        ("time", "lead", "component"),
+        "energy/hbar",
+        f"Tr[sigma/2 ...] into the lead, {_FIRST_BOND}, in real time",
+        _has_leads,
+        lambda i: i.flows.spin,
+    ),
+    Variable(
+        "current_energy",
+        ("time", "lead"),
+        "energy^2/hbar",
+        f"energy into the lead, {_FIRST_BOND}, in real time",
+        _has_leads,
+        lambda i: i.flows.energy,
+    ),
+    Variable(
+        "energy_electrons",
+        _NUMBER,
+        "energy",
+        "of the electrons, leads included, less that at the start",
+        _always,
+        lambda i: i.energy_electrons,
+    ),
+    Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
+    Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    *(_beside(one) for one in ELECTRONS if one.name.startswith("spin_")),
+)
+
+
 def _energy(term: str) -> Variable:
     meaning = f"{term} energy of the moments"
     return Variable(f"energy_{term}", _NUMBER, "energy", meaning, _always, lambda i: i.energies[term])
 
 
-# Terms of the energy of the moments; "classical" is their sum.
-MAGNET_TERMS = ("exchange", "dmi", "anisotropy", "zeeman")
-ENERGIES = tuple(_energy(term) for term in (*MAGNET_TERMS, "classical"))
+# "classical" is the sum of the terms.
+ENERGIES = tuple(_energy(term) for term in (*TERMS, "classical"))
 
 
 def _wall(

@@ -41,6 +41,8 @@ from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 _CHECK_SECONDS = 0.5
 # The first checkpoint after the start comes so soon, the next ones after twice the time, until `run.checkpoint_every`.
 _FIRST_CHECKPOINT_SECONDS = 2.0
+# Between two checkpoints, in units of the time that one takes.
+_LEAST_PAUSE = 50.0
 
 
 # --- the doors ------------------------------------------------------------------------------------------------------
@@ -278,13 +280,15 @@ def _advance(
         return here()
 
     def save_checkpoint(now: State | None = None, n_frames: int | None = None) -> State:
+        began = time.monotonic()
         now = now or here()
         writer.sync()
         checkpoint.save(writer.path, now, deck.text, writer.n_frames if n_frames is None else n_frames, {})
+        due.saved(time.monotonic() - began)
         return now
 
-    saved = framed = save_checkpoint()  # from here on a killed run can be resumed
     due = _Due(deck)
+    saved = framed = save_checkpoint()  # from here on a killed run can be resumed
     looked_at = time.monotonic()
     with Progress(end, n, enabled=progress) as bar:
         try:
@@ -301,7 +305,6 @@ def _advance(
                     bar.update(n)
                 if n < last and due(before, n):
                     saved = save_checkpoint()
-                    due.saved()
             bar.update(n)
             arrived, regular = here(), writer.n_frames
             if n == last and n % every and not writer.take_next(n * dt):
@@ -327,19 +330,24 @@ def _advance(
 
 
 class _Due:
-    """When the next checkpoint is due: after the steps or the time of `run.checkpoint_every`, sooner near the start."""
+    """When the next checkpoint is due: after the steps or the time of `run.checkpoint_every`, sooner near the start.
+
+    Where the deck gives a time, checkpoints take at most a fiftieth of that of the run.
+    """
 
     def __init__(self, deck: Deck) -> None:
         self.seconds, self.steps = deck.run.checkpoint_seconds, deck.run.checkpoint_steps
         self.began = self.at = time.monotonic()
+        self.cost = 0.0
 
     def __call__(self, before: int, n: int) -> bool:
         """Whether one is due after step n, where it was not after the step `before`."""
         if self.steps is not None:
             return n // self.steps > before // self.steps
         assert self.seconds is not None
-        return time.monotonic() - self.at >= min(self.seconds, max(_FIRST_CHECKPOINT_SECONDS, self.at - self.began))
+        pause = min(self.seconds, max(_FIRST_CHECKPOINT_SECONDS, self.at - self.began))
+        return time.monotonic() - self.at >= max(pause, _LEAST_PAUSE * self.cost)
 
-    def saved(self) -> None:
-        """A checkpoint was written."""
-        self.at = time.monotonic()
+    def saved(self, cost: float) -> None:
+        """A checkpoint was written, which took so many seconds."""
+        self.at, self.cost = time.monotonic(), cost

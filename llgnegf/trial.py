@@ -24,6 +24,8 @@ from llgnegf.errors import RunError
 _MOST, _ENOUGH = 24, 8
 # Seconds for which steps without electrons are timed.
 _SHORTEST = 0.1
+# Electrons in real time examine one step in eight, which then costs more.
+_JUDGED = 8
 # Frames of an imposed motion that are tried, spread over the run.
 _FRAMES = 4
 
@@ -75,7 +77,7 @@ def forecast(parts: Parts, seconds: float = 30.0) -> Forecast:
     seconds: after which the trial takes no further step; a single one may take longer.  Raises what the first frame of
     the run would raise.
     """
-    return (_imposed if parts.deck.motion.is_imposed else _stepped)(_Meter(parts, seconds))
+    return (_imposed if parts.deck.is_known_beforehand else _stepped)(_Meter(parts, seconds))
 
 
 class _Meter:
@@ -151,7 +153,7 @@ def _stepped(meter: _Meter) -> Forecast:
                 asked.append((n, spent))
             if len(asked) >= (_MOST if adaptive else _ENOUGH):
                 break
-            if not asked and n > 1 and clock() - began > _SHORTEST:
+            if not asked and n > _JUDGED and clock() - began > _SHORTEST:
                 break
         frames = deck.n_frames - 1
         extra = first if meter.is_late or not frames else meter.frame_on_top(n, y)

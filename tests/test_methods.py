@@ -168,7 +168,10 @@ def test_it_resumes_with_the_same_bits(tmp_path, steps):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"electrons__method": "mean-feld"}, r'must be "frozen" or "mean-field"; did you mean "mean-field"\?'),
+        (
+            {"electrons__method": "mean-feld"},
+            r'must be "frozen" or "real-time" or "mean-field"; did you mean "mean-field"\?',
+        ),
         ({"electrons__method": "frozen"}, r'\[mean_field\]: belongs to electrons\.method = "mean-field"; remove'),
         ({"mean_field__chy": 1}, r'mean_field\.chy = 1: unknown key; did you mean "chi"\?'),
         ({"mean_field__time": -1}, r"mean_field\.time = -1: must be a number >= 0"),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from llgnegf.beside import integrators
 from llgnegf.deck.messages import close_to, show
-from llgnegf.deck.tables import METHOD_TABLES, method_table, root, rule_of, table_of
+from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
 
 MAX_STEPS = 2**53  # step numbers beyond are not exact in float64
 
@@ -41,6 +41,7 @@ class _Known:
     """The keys of a table that are right by themselves, defaults included; touching another one raises _Unknown."""
 
     def __init__(self, model: type[BaseModel], raw: dict[str, Any]):
+        self.said = frozenset(raw)  # the keys that the deck gives
         for name, field in model.model_fields.items():
             if name not in raw:
                 if not field.is_required():
@@ -95,7 +96,9 @@ def _gate_columns(deck: _Known) -> Iterator[str]:
 
 
 def _lattice_precession(deck: _Known) -> Iterator[str]:
-    if deck.motion.kind == "precession" and deck.electrons is not None and len(deck.lattice.shape) == 2:
+    if deck.electrons is None or (deck.electrons.method == "real-time" and not deck.electrons.frozen_beside):
+        return
+    if deck.motion.kind == "precession" and len(deck.lattice.shape) == 2:
         yield (
             'motion.kind = "precession": the split of precession and its exact reference are those of a chain; allowed '
             f'with electrons on lattice.shape = {show(deck.lattice.shape)}: "llg" or "frozen"'
@@ -198,6 +201,40 @@ def _electrons_method(deck: _Known) -> Iterator[str]:
             yield f"[{name}]: belongs to electrons.method = {show(other)}; remove the table, or choose that method"
 
 
+def _unused_keys(deck: _Known) -> Iterator[str]:
+    """Keys that mean nothing to a method would look as if they did."""
+    table = deck.electrons
+    if table is None:
+        return
+    for key in UNUSED.get(table.method, ()):
+        if key in table.said and (key != "frozen_beside" or table.frozen_beside):
+            allowed = next(show(other) for other, unused in UNUSED.items() if key not in unused)
+            yield (
+                f"electrons.{key} = {show(getattr(table, key))}: means nothing with electrons.method = "
+                f"{show(table.method)}; remove the key, or use electrons.method = {allowed}"
+            )
+
+
+def _real_time_refresh(deck: _Known) -> Iterator[str]:
+    """Electrons that move are part of every stage."""
+    if deck.electrons is not None and deck.electrons.method == "real-time" and deck.integrator.electrons == "step":
+        yield (
+            'integrator.electrons = "step": electrons in real time move with the moments; allowed with '
+            'electrons.method = "real-time": "stage" (steps as they are) or "adaptive" (divided as electrons.tolerance '
+            "needs)"
+        )
+
+
+def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
+    """Nothing else has kernels for a GPU."""
+    fits = deck.electrons is not None and deck.electrons.method == "real-time" and len(deck.lattice.shape) == 2
+    if deck.run.device == "gpu" and not fits:
+        yield (
+            'run.device = "gpu": moves electrons in real time on square lattices; allowed here: "cpu", or '
+            'electrons.method = "real-time" with lattice.shape = [nx, ny]'
+        )
+
+
 def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     value, step = getattr(deck.run, key), deck.integrator.step
     if value is None:
@@ -231,6 +268,9 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _precession_keys,
     _registered_method,
     _electrons_method,
+    _unused_keys,
+    _real_time_refresh,
+    _gpu_for_real_time,
     _duration,
     _save_every,
 )

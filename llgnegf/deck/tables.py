@@ -17,6 +17,7 @@ from llgnegf.deck.rules import (
     COLUMNS,
     DIRECTION,
     ENERGY_UNIT,
+    ENERGY_UNITS,
     INDEX,
     NAME,
     NON_NEGATIVE,
@@ -53,7 +54,7 @@ class Units(Table):
     @property
     def energy_ev(self) -> float:
         """The unit of energy, in eV."""
-        return {"eV": 1.0, "meV": 1e-3}[self.energy] if isinstance(self.energy, str) else self.energy
+        return ENERGY_UNITS[self.energy] if isinstance(self.energy, str) else self.energy
 
     @property
     def label(self) -> str:
@@ -227,6 +228,7 @@ class Electrons(Table):
     tolerance: Annotated[float, TOLERANCE] = 1e-6
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
+    frozen_beside: Annotated[bool, BOOLEAN] = False
     gate: tuple[Gate, ...] = ()
 
     def coupling(self, side: str) -> float:
@@ -259,12 +261,16 @@ class Integrator(Table):
 
 
 class RunTable(Table):
-    """[run]: how long, what is kept and how often a checkpoint is written; save_every defaults to every step."""
+    """[run]: how long, what is kept and how often a checkpoint is written; save_every defaults to every step.
+
+    device: "gpu" moves electrons in real time on lattices on an NVIDIA GPU.
+    """
 
     duration: Annotated[float, NON_NEGATIVE]
     save_every: Annotated[float | None, POSITIVE] = None
     checkpoint_every: Annotated[str | int, CHECKPOINT_EVERY] = "5 min"
     seed: Annotated[int, SEED] = 0
+    device: Annotated[str, choice("cpu", "gpu")] = "cpu"
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -290,21 +296,19 @@ class Root(Table):
     integrator: Integrator
     run: RunTable
 
+    # By `texture.kind`.
     TEXTURES: ClassVar[dict[str, type[Table]]] = {
-        "uniform": Uniform,
-        "bloch": Bloch,
-        "neel": Neel,
-        "bloch_wall": BlochWall,
-        "neel_wall": NeelWall,
-        "skyrmion": Skyrmion,
-        "spiral": Spiral,
-        "random": Random,
-        "file": FromFile,
+        get_args(table.model_fields["kind"].annotation)[0]: table for table in get_args(Texture)
     }
 
 
 # By `electrons.method`: the table that it takes beside [electrons], if any; `build.METHODS` has what they do.
-METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None}
+METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": None}
+# By `electrons.method`: keys of [electrons] that say nothing there.
+UNUSED: dict[str, tuple[str, ...]] = {
+    "frozen": ("frozen_beside",),
+    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+}
 
 
 def method_table(method: str) -> str:

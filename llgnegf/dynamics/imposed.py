@@ -35,6 +35,8 @@ class Imposed:
         self.frequency, self.precession = frequency, precession
         vector = np.array(axis)
         self.axis = vector / np.linalg.norm(vector)
+        self._along = (start @ self.axis)[..., None] * self.axis
+        self._across, self._turned = start - self._along, np.cross(self.axis, start)
 
     @property
     def solves(self) -> int:
@@ -51,12 +53,17 @@ class Imposed:
 
     def moments(self, t: float) -> np.ndarray:
         """m(t) by Rodrigues' formula, (nx[, ny], 3)."""
-        angle, a, m = self.frequency * t, self.axis, self.start
+        angle = self.frequency * t
         if angle == 0.0:
-            return m.copy()  # bit for bit: a resumed run starts from the first frame
-        along = (m @ a)[..., None] * a
-        turned: np.ndarray = along + np.cos(angle) * (m - along) + np.sin(angle) * np.cross(a, m)
-        return turned
+            return self.start.copy()  # bit for bit: a resumed run starts from the first frame
+        moments: np.ndarray = self._along + np.cos(angle) * self._across + np.sin(angle) * self._turned
+        return moments
+
+    def velocity(self, t: float) -> np.ndarray:
+        """dm/dt, (nx[, ny], 3)."""
+        angle = self.frequency * t
+        rate: np.ndarray = self.frequency * (np.cos(angle) * self._turned - np.sin(angle) * self._across)
+        return rate
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         """Electrons respond to gates, and to the rotation as a whole, but not to single moments."""

@@ -7,7 +7,9 @@ electrons feel the moments as they are.  Both are stages of the same one-step me
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -16,25 +18,40 @@ from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
-from llgnegf.electrons.real_time import Flows, RealTime
+from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials
+from llgnegf.electrons.real_time_rows import farthest_outside
+from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
 _SUMS = 4
 # Steps between two estimates of the error, and the share of the tolerance that it may have.
 _JUDGED_EVERY, _SHARE = 8, 0.1
-_MOST_SUBSTEPS = 4096
+_MOST_PARTS = 4096
+_NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
+# Rows across from which on tiles are faster than rows.
+_NARROWEST = 4
 
 Voltages = Callable[[float], np.ndarray]
+
+
+@dataclass
+class Together:
+    """All that is integrated: packed moments, the sums, and the state of the electrons."""
+
+    y: np.ndarray
+    sums: np.ndarray
+    state: Any
 
 
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; work: done by gates, voltages and an imposed
-    motion since the start, energy.
+    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; traced: density and spin density
+    Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that
+    at the start, leads included; work: done by gates, voltages and an imposed motion since the start, energy.
     """
 
     def __init__(
@@ -43,37 +60,26 @@ class RealTimeInstant(Instant):
         n: int,
         y: np.ndarray,
         velocity: np.ndarray,
-        state: np.ndarray,
+        state: Any,
         sums: np.ndarray,
     ) -> None:
         """velocity: packed; state: of the electrons."""
         coupling = stepper.coupling
         super().__init__(coupling.magnet, n, n * stepper.dt, y, velocity)
+        # At once, because the array of the state is used again.
+        electrons = stepper.electrons
+        self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t)[0]
         self.sd_exchange = coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.work = float(sums[3])
-        self._stepper, self._state, self._sums = stepper, state, sums
-
-    @cached_property
-    def traced(self) -> np.ndarray:
-        """Density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4)."""
-        return self._stepper.electrons.traced(self._state)
+        self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
+        self._stepper = stepper
 
     @property
     def spin_density(self) -> np.ndarray:
         """Tr[rho_i sigma], (nx[, ny], 3)."""
         return self.traced[..., 1:]
-
-    @cached_property
-    def flows(self) -> Flows:
-        """Particles and spin that flow into the leads."""
-        return self._stepper.electrons.flows(self._state)
-
-    @cached_property
-    def energy_electrons(self) -> float:
-        """Of the electrons, leads included, less that at the start."""
-        return self._stepper.energy(self._state, self.m, self.potential, self.flows, self._sums)
 
     @cached_property
     def frozen(self) -> ElectronInstant:
@@ -84,11 +90,12 @@ class RealTimeInstant(Instant):
 class RealTimeStepper:
     """A `Stepper` of moments and electrons in real time.
 
-    coupling: the classical terms, gates and a user's field; electrons: their equation; start: m(0), (nx[, ny], 3);
-    dt: the step, of the registered `method`.  imposed: the motion of the moments, where it is known beforehand.
-    tolerance: if given, each step is divided into as many equal parts as keep the error of moments and spin density
-    below a tenth of it; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy;
-    None: zero.
+    coupling: the classical terms, the device, gates and a user's field; start: m(0), (nx[, ny], 3); dt: the step, of
+    the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
+    motion of the moments, where it is known beforehand.  tolerance: if given, each step is
+    divided into as many equal parts as keep the error of moments and spin density below a tenth of it; None: steps are
+    whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
+    GPU holds and moves the electrons.
     """
 
     solves = 0
@@ -96,135 +103,244 @@ class RealTimeStepper:
     def __init__(
         self,
         coupling: Coupling,
-        electrons: RealTime,
         start: np.ndarray,
         dt: float,
         method: integrators.Method,
+        duration: float,
         *,
         imposed: Imposed | None = None,
         tolerance: float | None = None,
         voltages: Voltages | None = None,
+        on_gpu: bool = False,
     ) -> None:
-        self.coupling, self.electrons, self.start, self.dt, self.method = coupling, electrons, start, dt, method
-        self.imposed, self.tolerance, self.voltages = imposed, tolerance, voltages
-        self.parts = self.fewest_parts
-        self._shape, self._packed = electrons.shape, coupling.magnet.packed_shape
-        self._moved = 0 if imposed is not None else int(np.prod(self._packed))
-        self._beyond: tuple[np.ndarray, np.ndarray, float] | None = None
+        assert coupling.device is not None
+        self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
+        self.imposed, self.tolerance, self.voltages, self.on_gpu = imposed, tolerance, voltages, on_gpu
+        self.parts, self._device = 0, coupling.device
+        # The state of the electrons, the sums, and the energy at the start; made when first needed, as their equation
+        # and what carries their state.
+        self._kept: tuple[Any, np.ndarray, float] | None = None
+        self._equation: RealTime | None = None
+        self._carrier: Carrier | None = None
+        self._free: list[Any] = []
+
+    # --- before the start -------------------------------------------------------------------------
+
+    @cached_property
+    def planned(self) -> RealTime:
+        """The equation of the electrons as far as it is known before their equilibrium is.
+
+        Raises ToleranceError where the memory of the leads cannot be had to the tolerance, RunError where the step is
+        too large.
+        """
+        potential = self.coupling.gate_state(0.0)[0]
+        planned = RealTime(self._device, *exponentials(self._device, self.start, potential, self.duration))
+        self._fewest_parts(planned)
+        return planned
 
     @property
-    def fewest_parts(self) -> int:
+    def memory_bytes(self) -> tuple[int, int]:
+        """Of the state, as in a checkpoint, and of all that a step needs beside it."""
+        planned = self.planned
+        shape = Tiles(planned).shape if planned.ny >= _NARROWEST else planned.shape
+        size = 8 * int(np.prod(shape))
+        return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
+
+    @property
+    def in_words(self) -> str:
+        """How the electrons are described, for people."""
+        planned = self.planned
+        return (
+            f"in real time, {planned.kept} exponentials per channel of a lead (error {planned.fit.error:.1e}) and "
+            f"{planned.n_poles} poles of the Fermi function ({planned.rule.bound:.1e}): {planned.D} x "
+            f"{planned.D + planned.E} complex numbers"
+        )
+
+    def _carry(self, electrons: RealTime) -> Carrier:
+        """What carries the state: tiles on lattices, on a GPU if asked for, rows on chains and narrow lattices."""
+        if self.on_gpu:
+            from llgnegf.electrons.real_time_gpu import GpuTiles
+
+            return GpuTiles(electrons)
+        return Tiles(electrons) if electrons.ny >= _NARROWEST else electrons
+
+    def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
-        if self.tolerance is None:
-            return 1
-        return max(1, int(np.ceil(self.dt * self.electrons.fastest_rate / (_STABLE * self.method.stability))))
+        rate = electrons.fastest_rate(self.coupling.gates.reach if self.coupling.gates else 0.0)
+        largest = _STABLE * self.method.stability / rate
+        parts = int(np.ceil(self.dt / largest))
+        if self.tolerance is None and parts > 1:
+            raise RunError(
+                f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
+                f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
+            )
+        return max(1, parts)
+
+    @property
+    def equation(self) -> RealTime:
+        """The equation of the electrons."""
+        self._now()
+        assert self._equation is not None
+        return self._equation
+
+    @property
+    def electrons(self) -> Carrier:
+        """What carries the state of the electrons."""
+        self._now()
+        assert self._carrier is not None
+        return self._carrier
 
     # --- what is remembered -----------------------------------------------------------------------
 
-    def _now(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def _now(self) -> tuple[Any, np.ndarray, float]:
         """State of the electrons, the sums, and the energy at the start."""
-        if self._beyond is None:
+        if self._kept is None:
             potential = self.coupling.gate_state(0.0)[0]
-            state = self.electrons.equilibrium(self.start, potential)
-            energy = self.electrons.energy(state, self.start, potential)
-            energy += self.electrons.flows(state).coupling_energy
-            self._beyond = state, np.zeros(_SUMS), energy
-        return self._beyond
+            equation, carrier, state = adjusted(self._device, self.start, potential, self.duration, self._carry)
+            energy = carrier.energy(state, self.start, potential) + carrier.flows(state).coupling_energy
+            self._equation, self._carrier, self._kept = equation, carrier, (state, np.zeros(_SUMS), energy)
+            self.parts = self._fewest_parts(equation)
+        return self._kept
 
     def state(self) -> Remembered:
         state, sums, energy = self._now()
-        return {"electrons": state, "sums": sums, "energy_at_start": np.array(energy), "parts": np.array(self.parts)}
+        own = {
+            "electrons": self.electrons.get(state),
+            "sums": sums,
+            "energy_at_start": np.array(energy),
+            "parts": np.array(self.parts),
+        }
+        return own | self.equation.remembered()
 
     def restore(self, remembered: Remembered) -> None:
+        equation = RealTime.recalled(self._device, remembered)
+        carrier = self._carry(equation)
         state = np.asarray(remembered["electrons"], float)
-        if state.shape != self._shape:
-            raise ValueError(f"electrons of shape {state.shape}, not {self._shape}")
-        sums = np.asarray(remembered["sums"], float)
+        if state.shape != carrier.shape:
+            raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")
+        sums = np.array(remembered["sums"], float)
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
-        self._beyond = state, sums, float(remembered["energy_at_start"])
+        self._equation, self._carrier = equation, carrier
+        # A copy of the state: its array is used again.
+        self._kept = carrier.put(state), sums, float(remembered["energy_at_start"])
         self.parts = int(remembered["parts"])
 
     # --- the step ---------------------------------------------------------------------------------
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
-        state, sums, energy = self._now()
-        flat = np.concatenate([y.ravel()[: self._moved], sums, state.ravel()])
-        flat = self._whole_step(n, flat)
-        y, sums, state = self._split(flat)
+        _, sums, energy = self._now()
+        moved = self._whole_step(n, Together(y, sums, self._now()[0]))
         if self.imposed is not None:
             y = self.coupling.magnet.pack(self.imposed.moments((n + 1) * self.dt))
         else:
-            y = self.coupling.magnet.normalize(y.copy())
+            y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
-        self._check_electrons(n, state)
-        self._beyond = state.copy(), sums.copy(), energy
+        self._check_electrons(n, moved.state)
+        self._free.append(self._now()[0])
+        self._kept = moved.state, moved.sums, energy
         return n + 1, y
 
-    def _whole_step(self, n: int, flat: np.ndarray) -> np.ndarray:
+    def _whole_step(self, n: int, now: Together) -> Together:
         if self.tolerance is None or n % _JUDGED_EVERY:
-            return self._in_parts(n, flat, self.parts)
+            return self._in_parts(n, now, self.parts)
         allowed, order = _SHARE * self.tolerance, self.method.order
-        coarse = self._in_parts(n, flat, self.parts)
+        coarse = self._seen(tried := self._in_parts(n, now, self.parts))
+        self._free.append(tried.state)
         while True:
-            fine = self._in_parts(n, flat, 2 * self.parts)
-            error = self._distance(coarse, fine) / (2**order - 1)
+            fine = self._in_parts(n, now, 2 * self.parts)
+            error = _distance(coarse, self._seen(fine)) / (2**order - 1)
             if error <= allowed:
                 break
-            if self.parts >= _MOST_SUBSTEPS:
+            if self.parts >= _MOST_PARTS:
                 raise RunError(
                     f"t = {n * self.dt:g}: the error of a step of {self.dt / self.parts:g} is {error:.1e}, but "
                     f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
                 )
-            self.parts, coarse = 2 * self.parts, fine
+            self.parts, coarse = 2 * self.parts, self._seen(fine)
+            self._free.append(fine.state)
         # Half the parts would do: their error is 2^order times as large.
-        if error * 2 ** (order + 1) < allowed and self.parts > self.fewest_parts:
-            self.parts = max(self.fewest_parts, self.parts // 2)
+        if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.equation):
+            self.parts = max(self._fewest_parts(self.equation), self.parts // 2)
         return fine
 
-    def _in_parts(self, n: int, flat: np.ndarray, parts: int) -> np.ndarray:
+    def _in_parts(self, n: int, now: Together, parts: int) -> Together:
         h = self.dt / parts
+        step = self._in_stages if self.method.coefficients else self._by_method
         for part in range(parts):
-            flat = self.method.step(self._rhs, n * self.dt + part * h, flat, h)
-        return flat
+            before, now = now, step(n * self.dt + part * h, now, h)
+            if part:
+                self._free.append(before.state)
+        return now
 
-    def _distance(self, one: np.ndarray, other: np.ndarray) -> float:
-        """Of the moments and of the spin density; inf where a number is none."""
-        moments = abs(one[: self._moved] - other[: self._moved]).max(initial=0.0)
-        spins = (self.electrons.traced(self._split(flat)[2]) for flat in (one, other))
-        found = max(float(moments), float(abs(np.subtract(*spins)).max()))
-        return found if np.isfinite(found) else np.inf
+    def _array(self) -> np.ndarray:
+        """An array for a state: one that is not used any more, if there is one, because new ones cost time."""
+        return self._free.pop() if self._free else self.electrons.empty()
 
-    def _split(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Views: packed moments, sums, state of the electrons."""
-        first, second = self._moved, self._moved + _SUMS
-        return (
-            flat[:first].reshape(self._packed) if first else flat[:0],
-            flat[first:second],
-            flat[second:].reshape(self._shape),
-        )
+    def _in_stages(self, t: float, now: Together, h: float) -> Together:
+        """One step of a method with `coefficients`: electrons in a few arrays of their size."""
+        coefficients = self.method.coefficients
+        assert coefficients is not None
+        nodes, weights = coefficients
+        electrons, at, y, sums = self.electrons, now.state, now.y, now.sums
+        acc, others = self._array(), (self._array(), self._array())
+        y_end = now.y.copy()
+        for i, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
+            is_last = i + 1 == len(nodes)
+            following, new = (0.0, None) if is_last else (nodes[i + 1], others[i % 2])
+            m, potential, voltages, velocity, rates = self._rates(t + node * h, y, at)
+            electrons.stage(now.state, at, acc, new, m, potential, voltages, weight * h, following * h)
+            at = new
+            sums = sums + weight * h * rates
+            if velocity is not None:
+                y_end += weight * h * velocity
+                y = now.y + following * h * velocity
+        self._free += others
+        return Together(y_end, sums, acc)
 
-    def _rhs(self, t: float, flat: np.ndarray) -> np.ndarray:
-        out = np.empty_like(flat)
-        y, _, state = self._split(flat)
-        velocity, sums, change = self._split(out)
-        traced = self.electrons.traced(state)
-        potential, rate = self.coupling.gate_state(t)
-        if self.imposed is None:
-            m = np.ascontiguousarray(self.coupling.magnet.unpack(y))
-            velocity[...] = self._velocity(t, y, traced)
-        else:
-            m = self.imposed.moments(t)
-        voltages = self._voltages(t)
-        self.electrons.derivative(state, m, potential, voltages, change)
-        flows = self.electrons.flows(state)
+    def _by_method(self, t: float, now: Together, h: float) -> Together:
+        """One step of any registered method, on everything as one array."""
+        sizes = np.cumsum([now.y.size, now.sums.size])
+        shapes = now.y.shape, now.sums.shape, now.state.shape
+
+        def split(flat: np.ndarray) -> Together:
+            return Together(*(part.reshape(shape) for part, shape in zip(np.split(flat, sizes), shapes, strict=True)))
+
+        def rhs(at: float, flat: np.ndarray) -> np.ndarray:
+            now, out = split(flat), np.zeros_like(flat)
+            change = split(out)
+            m, potential, voltages, velocity, change.sums[:] = self._rates(at, now.y, now.state)
+            if velocity is not None:
+                change.y[:] = velocity
+            change.state[...] = self.electrons.derivative(now.state, m, potential, voltages)
+            return out
+
+        return split(self.method.step(rhs, t, np.concatenate([now.y.ravel(), now.sums, now.state.ravel()]), h))
+
+    def _seen(self, one: Together) -> tuple[np.ndarray, np.ndarray]:
+        """What the error of a step is judged by: moments and spin density."""
+        return one.y, self.electrons.traced(one.state)
+
+    def _rates(
+        self, t: float, y: np.ndarray, state: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
+        """Moments (nx[, ny], 3), gates and voltages at t; dm/dt, packed, unless imposed; and d(sums)/dt."""
+        electrons, coupling, magnet = self.electrons, self.coupling, self.coupling.magnet
+        traced = electrons.traced(state)
+        potential, rate = coupling.gate_state(t)
+        voltages = _NO_VOLTAGES if self.voltages is None else np.asarray(self.voltages(t), float)
+        sums, velocity = np.empty(_SUMS), None
+        flows = electrons.flows(state)
         charge = flows.charge
         sums[0], sums[1:3] = flows.energy.sum(), charge
         sums[3] = (rate * traced[..., 0]).sum() - voltages @ charge
-        if self.imposed is not None and self.imposed.frequency:
-            turning = self.imposed.frequency * np.cross(self.imposed.axis, m)
-            sums[3] -= self.coupling.sd_exchange * (traced[..., 1:] * turning).sum()
-        return out
+        if self.imposed is None:
+            velocity = self._velocity(t, y, traced)
+            m = np.ascontiguousarray(magnet.unpack(y))
+        else:
+            m = self.imposed.moments(t)
+            sums[3] -= coupling.sd_exchange * (traced[..., 1:] * self.imposed.velocity(t)).sum()
+        return m, potential, voltages, velocity, sums
 
     def _velocity(self, t: float, y: np.ndarray, traced: np.ndarray) -> np.ndarray:
         """dm/dt, packed, in the field of the electrons."""
@@ -232,24 +348,18 @@ class RealTimeStepper:
         field = coupling.magnet.pack(coupling.strength * traced[..., 1:]) if coupling.strength else None
         return coupling.velocity_in(field, t, y)
 
-    def _voltages(self, t: float) -> np.ndarray:
-        return np.zeros(2) if self.voltages is None else np.asarray(self.voltages(t), float)
-
     def _check(self, n: int, y: np.ndarray) -> None:
         magnet = self.coupling.magnet
         if magnet.stretched is not None or not np.isfinite(y).all():
             check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
 
-    def _check_electrons(self, n: int, state: np.ndarray) -> None:
+    def _check_electrons(self, n: int, state: Any) -> None:
         """Each site holds between 0 and 1 electrons of each spin, whatever its axis."""
-        traced = self.electrons.traced(state).reshape(-1, 4)
-        length = np.sqrt((traced[:, 1:] ** 2).sum(axis=1))
-        outside = np.maximum((length - traced[:, 0]) / 2, (traced[:, 0] + length) / 2 - 1)
-        worst = int(np.argmax(np.where(np.isfinite(outside), outside, np.inf)))
-        if not outside[worst] <= 10 * self.electrons.system.tolerance:
+        worst, outside = farthest_outside(self.electrons.traced(state))
+        if not outside <= 10 * self._device.tolerance:
             raise RunError(
                 f"the electrons of site {worst} left their range at t = {(n + 1) * self.dt:g}: an orbital holds "
-                f"{outside[worst]:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
+                f"{outside:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
                 f"large; try half of it, --set integrator.step={self.dt / 2:g}, or integrator.electrons = "
                 '"adaptive". The last checkpoint is kept'
             )
@@ -262,12 +372,10 @@ class RealTimeStepper:
         if self.imposed is None:
             velocity = self._velocity(t, y, self.electrons.traced(state))
         else:
-            velocity = magnet.pack(self.imposed.frequency * np.cross(self.imposed.axis, magnet.unpack(y)))
+            velocity = magnet.pack(self.imposed.velocity(t))
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
-    def energy(
-        self, state: np.ndarray, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray
-    ) -> float:
+    def energy(self, state: Any, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
         """Energy of the electrons since the start, leads included."""
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy
         return own + float(sums[0]) - self._now()[2]
@@ -277,7 +385,11 @@ class RealTimeStepper:
         velocity = coupling.magnet.pack(np.ascontiguousarray(instant.velocity))
         motion = Motion(velocity, coupling.freeze(t, np.ascontiguousarray(instant.m)), None)
         if self.imposed is not None and self.imposed.precession:
-            return TurningInstant(
-                coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency
-            )
+            return TurningInstant(coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency)
         return ElectronInstant(coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True)
+
+
+def _distance(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> float:
+    """The largest difference of any two numbers; inf where one is none."""
+    found = max(float(abs(a - b).max()) for a, b in zip(one, other, strict=True))
+    return found if np.isfinite(found) else np.inf

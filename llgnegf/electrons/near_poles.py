@@ -27,7 +27,7 @@ _SMALLEST_RADIUS = 0.75
 def near_poles(
     lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float, radius: float
 ) -> FermiPoles:
-    """Poles of the Fermi function at kT > 0 on the spectrum [lowest, highest], none farther than `radius` from its middle.
+    """Poles of the Fermi function at kT > 0 on the spectrum [lowest, highest], all within `radius` of its middle.
 
     All arguments but tolerance, which bounds the error of f, are energies; a radius below 3/4 of the width of the
     spectrum is enlarged to that.  If E_F lies outside the spectrum the spectrum is extended to it.
@@ -35,9 +35,10 @@ def near_poles(
     """
     from scipy.interpolate import AAA
 
-    low, high = (min(lowest, fermi_energy) - fermi_energy) / temperature, (
-        max(highest, fermi_energy) - fermi_energy
-    ) / temperature
+    low, high = (
+        (min(lowest, fermi_energy) - fermi_energy) / temperature,
+        (max(highest, fermi_energy) - fermi_energy) / temperature,
+    )
     middle, radius = (low + high) / 2, max(radius / temperature, _SMALLEST_RADIUS * (high - low))
 
     def grid(n_core: int, n_far: int) -> NDArray[np.float64]:
@@ -88,7 +89,7 @@ def near_poles(
 
 
 def _columns(x: NDArray[np.float64], upper: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """Values at x (m,) of 1 and of the real and the imaginary part of each pole with its conjugate: (m, 1 + 2 poles)."""
+    """Values at x (m,) of 1 and of real and imaginary part of each pole with its conjugate: (m, 1 + 2 poles)."""
     kernels = upper.imag / (x[:, None] - upper)
     pairs = np.stack([2 * kernels.real, -2 * kernels.imag], axis=-1).reshape(len(x), -1)
     return np.concatenate([np.ones((len(x), 1)), pairs], axis=1)

@@ -18,7 +18,9 @@ the columns of X: (lead, pole, spin, mode).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,10 +39,63 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
+# An error of the memory (`Exponentials.error`) makes one of about its size in the density matrix within the bands, but
+# three tenths of it per hbar/hopping where a level lies beside them: bound, it never forgets.
+_FIT_SHARE, _FIT_RATE = 0.5, 0.3
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance, and `adjusted` sees to the others.
 _SMEARING = 0.2
 _MOST_TRIES = 5
+
+
+class Carrier(Protocol):
+    """Holds and moves the state of electrons in real time: `RealTime` itself as rows, others as tiles or on a GPU."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the state."""
+
+    def empty(self) -> Any:
+        """An array for a state, not initialised."""
+
+    def put(self, state: Real) -> Any:
+        """A NumPy array as a state: a copy."""
+
+    def get(self, state: Any) -> Real:
+        """A state as a NumPy array: a copy."""
+
+    def equilibrium(self, m: Real, potential: Real) -> Any:
+        """The state in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
+
+    def derivative(self, state: Any, m: Real, potential: Real, voltages: Real) -> Any:
+        """d(state)/dt at moments m, gates, and voltages of the left and right lead (2,), energy."""
+
+    def stage(
+        self,
+        y: Any,
+        stage: Any,
+        total: Any,
+        new: Any | None,
+        m: Real,
+        potential: Real,
+        voltages: Real,
+        b_dt: float,
+        c_dt: float = 0.0,
+    ) -> None:
+        """One stage of a step that begins at y, with k the derivative of `stage`: total += b_dt k, new = y + c_dt k.
+
+        In the first stage, where `stage` is y itself, total = y + b_dt k, whatever it held.  new: the state of the next
+        stage; None in the last one, after which `total` is the state at the end of the step.
+        """
+
+    def traced(self, state: Any) -> Real:
+        """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
+
+    def flows(self, state: Any) -> Flows:
+        """What flows into the left and the right lead."""
+
+    def energy(self, state: Any, m: Real, potential: Real) -> float:
+        """Tr[rho H] of the device, without its coupling to the leads, energy."""
 
 
 def exponentials(
@@ -55,21 +110,31 @@ def exponentials(
     low, high = system.spectrum_bounds(m, potential)
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
-    return semicircle(tolerance, duration * system.hopping), rule
+    try:
+        return semicircle(tolerance * min(_FIT_SHARE, 1 / (_FIT_RATE * max(duration * system.hopping, 1.0)))), rule
+    except ToleranceError:
+        raise ToleranceError(
+            f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
+            f"{duration:g} hbar/energy: use a larger electrons.tolerance or a shorter run"
+        ) from None
 
 
-def adjusted(system: System, m: Real, potential: Real, duration: float) -> tuple[RealTime, Real]:
-    """Electrons in real time and their state in equilibrium, whose density is that of `Frozen` to half the tolerance.
+def adjusted(
+    system: System, m: Real, potential: Real, duration: float, carrier: Callable[[RealTime], Carrier]
+) -> tuple[RealTime, Carrier, Any]:
+    """Electrons in real time, what carries their state, and this state in equilibrium.
 
-    Arguments as those of `exponentials`.  Raises ToleranceError where that cannot be reached.
+    Its density is that of `Frozen` to half the tolerance.  carrier: makes one; other arguments as those of
+    `exponentials`.  Raises ToleranceError where that cannot be reached.
     """
     exact = Frozen(system, m, potential).adiabatic
     for sharper in range(_MOST_TRIES):
         electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper))
-        Y = electrons.equilibrium(m, potential)
-        error = float(abs(electrons.traced(Y) - exact).max())
+        found = carrier(electrons)
+        state = found.equilibrium(m, potential)
+        error = float(abs(found.traced(state) - exact).max())
         if error <= _START_SHARE * system.tolerance:
-            return electrons, Y
+            return electrons, found, state
     raise ToleranceError(
         f"the spin density in equilibrium is approximated to {error:.1e} only by leads whose memory is a sum of "
         f"exponentials, {_START_SHARE * system.tolerance:.1e} is needed: use a larger electrons.tolerance, a higher "
@@ -137,20 +202,46 @@ class RealTime:
         self._a = stacked([one.filled for one in self.reservoirs], (kept, ny))
         self._poles = stacked([one.poles for one in self.reservoirs], (poles,))
         self._b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        self._k: Real | None = None
         self._sides = np.array(self.sides, int)
         self._is_periodic = system.periodic == "y"
         self._hops = np.ascontiguousarray(system.hops, float)
+
+    def remembered(self) -> dict[str, NDArray[Any]]:
+        """The exponents, for `recalled`: the same bits whatever version chose them."""
+        fit, rule = self.fit, self.rule
+        return {
+            "lead_energies": fit.energies,
+            "lead_weights": fit.weights,
+            "fermi_nodes": rule.nodes,
+            "fermi_weights": rule.weights,
+            "fermi_constant": np.array(rule.constant),
+        }
+
+    @classmethod
+    def recalled(cls, system: System, arrays: Mapping[str, NDArray[Any]]) -> RealTime:
+        """The same electrons again, from what `remembered` gave.  KeyError, ValueError where that is something else."""
+        z, g, nodes, w = (
+            np.array(arrays[name], complex)
+            for name in ("lead_energies", "lead_weights", "fermi_nodes", "fermi_weights")
+        )
+        if z.ndim != 1 or z.shape != g.shape or nodes.ndim != 1 or nodes.shape != w.shape:
+            raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
+        fit = Exponentials(z, g, np.empty(0), np.nan, np.nan)
+        return cls(system, fit, FermiPoles(nodes, w, float(arrays["fermi_constant"]), np.nan))
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of the state: rows, real and imaginary part, columns."""
         return self.D, 2, self.D + self.E
 
-    @property
-    def fastest_rate(self) -> float:
-        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster."""
+    def fastest_rate(self, voltage: float) -> float:
+        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster.
+
+        voltage: the largest of any gate, energy.
+        """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
-        width = high - low
+        width = high - low + 2 * voltage
         if not self.reservoirs:
             return width
         middle = (low + high) / 2
@@ -188,8 +279,10 @@ class RealTime:
                 b = np.tile(self._b[lead, p].conj(), 2)
                 for k in range(kept):
                     columns = slice((lead * kept + k) * n, (lead * kept + k + 1) * n)
-                    phi[:, columns] += -1j * self._g[lead, k].conj() * (
-                        on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k]))
+                    phi[:, columns] += (
+                        -1j
+                        * self._g[lead, k].conj()
+                        * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
                 where = D + (lead * self.n_poles + p) * n
                 X = 1j * b * on_channels
@@ -221,7 +314,7 @@ class RealTime:
         inverse = zeta * np.eye(len(H)) - H
         for lead, one in enumerate(self.reservoirs):
             inverse -= (C[lead] * np.tile(one.self_energy(zeta), 2)) @ C[lead].T
-        return np.linalg.inv(inverse)
+        return np.asarray(np.linalg.inv(inverse), np.complex128)
 
     def hamiltonian(self, m: Real, potential: Real) -> Complex:
         """H of the device, (orbitals, orbitals), in the order of the state."""
@@ -270,6 +363,36 @@ class RealTime:
             out,
         )
         return out
+
+    def stage(
+        self,
+        y: Real,
+        stage: Real,
+        total: Real,
+        new: Real | None,
+        m: Real,
+        potential: Real,
+        voltages: Real,
+        b_dt: float,
+        c_dt: float = 0.0,
+    ) -> None:
+        """One stage of a method with `coefficients`, as `Carrier.stage`."""
+        if self._k is None:
+            self._k = np.empty(self.shape)
+        self.derivative(stage, m, potential, voltages, self._k)
+        rows.advance(y, self._k, total, b_dt, stage is y, total if new is None else new, 0.0 if new is None else c_dt)
+
+    def empty(self) -> Real:
+        """An array for a state, not initialised."""
+        return np.empty(self.shape)
+
+    def put(self, state: Real) -> Real:
+        """A copy of a state."""
+        return state.copy()
+
+    def get(self, state: Real) -> Real:
+        """A copy of a state."""
+        return state.copy()
 
     # --- what it says -----------------------------------------------------------------------------
 

@@ -48,7 +48,9 @@ def of_exponent(out, c, own, g, met):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def derivative(Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out):
+def derivative(
+    Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out
+):
     """out = dY/dt.
 
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
@@ -148,9 +150,24 @@ def traced(Y, nx, ny):
     return out
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def advance(base, k, acc, b, is_first, following, c):
+    """acc = base + b k at the first stage, acc += b k at the others; following = base + c k unless c is 0."""
+    y, rate, total, stage = base.ravel(), k.ravel(), acc.ravel(), following.ravel()
+    if is_first:
+        for i in range(y.size):
+            total[i] = y[i] + b * rate[i]
+    else:
+        for i in range(y.size):
+            total[i] += b * rate[i]
+    if c != 0:
+        for i in range(y.size):
+            stage[i] = y[i] + c * rate[i]
+
+
 @njit(cache=True, nogil=True)
 def exchanged(Y, orbitals, vectors, ends, z, poles):
-    """For each lead <c|phi_c> summed over exponents and modes, (leads, 2, 2) [spin, spin], and its trace with z^*, (leads,).
+    """<c|phi_c> summed over exponents and modes, (leads, 2, 2) [lead, spin, spin], and its trace with z^*, (leads,).
 
     Arguments as those of `derivative`; orbitals: rows of the sites.
     """
@@ -199,3 +216,18 @@ def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic):
                 if ny > 1 and (y < ny - 1 or periodic):
                     total -= 2 * across * Y[i, 0, x * n + s * ny + (y + 1) % ny]
     return total
+
+
+@njit(cache=True, nogil=True)
+def farthest_outside(traced):
+    """Site and amount by which an orbital, along any axis, holds more than 1 or less than 0 electrons; (nx, ny, 4)."""
+    flat = traced.reshape(-1, 4)
+    worst, most = 0, -1.0
+    for i in range(len(flat)):
+        length = np.sqrt(flat[i, 1] ** 2 + flat[i, 2] ** 2 + flat[i, 3] ** 2)
+        outside = max((length - flat[i, 0]) / 2, (flat[i, 0] + length) / 2 - 1)
+        if not outside <= most:  # NaN included
+            worst, most = i, outside
+            if most != most:
+                break
+    return worst, most

@@ -6,11 +6,11 @@ The electrons that left the device and may come back, and those that the lead se
     g(tau) = int dE/2pi      Gamma(E) exp(-i E tau) = sum_k g_k exp(-i z_k tau)
     n(tau) = int dE/2pi f(E) Gamma(E) exp(-i E tau) = sum_k a_k exp(-i z_k tau),      Im z_k < 0.
 
-g is that of a chain (`memory.semicircle`), shifted by the energy of the mode.  The Fermi function is the rational one of
-`quadrature`, f(E) ~ c + sum_p [w_p/(E - zeta_p) + c.c.], so that n follows exactly from g: at the exponents of g,
+g is that of a chain (`memory.semicircle`), shifted by the energy of the mode.  The Fermi function is the rational one
+of `near_poles`, f(E) ~ c + sum_p [w_p/(E - zeta_p) + c.c.], so that n follows exactly from g: at the exponents of g,
 a_k = f(z_k) g_k, and the poles of f add exponents conj(zeta_p) with g = 0 and a_p = -i conj(w_p) Gamma(conj(zeta_p)).
-Fluctuation and dissipation then agree at every energy, also outside the band, where Gamma is only small instead of zero:
-equilibrium stays at rest, levels bound outside the band included.
+Fluctuation and dissipation then agree at every energy, also outside the band, where Gamma is only small instead of
+zero: equilibrium stays at rest, levels bound outside the band included.
 """
 
 from __future__ import annotations

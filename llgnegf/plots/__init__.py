@@ -13,6 +13,7 @@ from llgnegf.build import refuse_misfit
 from llgnegf.errors import RunError
 from llgnegf.pictures import Figure, check_ending, drawing, save
 from llgnegf.plots import lattice, precession, trajectory
+from llgnegf.plots import real_time as in_real_time
 from llgnegf.runfile.reader import Run, open_run
 
 __all__ = ["plot"]
@@ -38,7 +39,10 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
     with drawing(**markers):
         refuse_misfit(run)
         shape = run.deck.lattice.shape
-        if "spin_geometric" in run.names:
+        real_time = run.deck.electrons is not None and run.deck.electrons.method == "real-time"
+        if real_time and (len(shape) == 1 or min(shape) == 1):
+            figure = in_real_time.picture(run)
+        elif "spin_geometric" in run.names:
             figure = precession.picture(run)
         elif len(shape) == 2 and min(shape) > 1:
             figure = lattice.picture(run)

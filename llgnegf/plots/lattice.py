@@ -7,6 +7,7 @@ import numpy as np
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
+from llgnegf.plots.real_time import deviations
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.units import readable_time
@@ -29,7 +30,12 @@ def picture(run: Run) -> Figure:
     legend_above(lower[0][1], columns=3)
     if pumped:
         _currents(lower[1][0], run)
-        _validity(lower[1][1], run)
+        if "rate_over_width" in run.names:
+            _validity(lower[1][1], run)
+        elif deck.electrons is not None and deck.electrons.frozen_beside:
+            deviations(lower[1][1], run)
+        else:
+            _electrons(lower[1][1], run)
     for ax in lower[0][:] if pumped else ():
         ax.tick_params(labelbottom=False)
         ax.set_xlim(*((time[0], time[-1]) if len(time) > 1 else (time[0] - 0.5, time[0] + 0.5)))
@@ -91,6 +97,14 @@ def _currents(ax: Axes, run: Run) -> None:
     ax.set_ylabel(rf"into lead $I_\sigma$ ({run.deck.units.label}/$\hbar$)")
     settle(ax, least_span(shown, sizes=[electrons.hopping]))
     legend_above(ax, columns=2)
+
+
+def _electrons(ax: Axes, run: Run) -> None:
+    """How many electrons the lattice holds, less those at the beginning."""
+    held = np.array([run["density"][k].sum() for k in range(run.n_frames)])
+    curve(ax, run.times, held - held[0], color="black")
+    ax.set_ylabel("electrons $N - N(0)$")
+    settle(ax, least_span([held - held[0]], sizes=[_ONE]))
 
 
 def _validity(ax: Axes, run: Run) -> None:

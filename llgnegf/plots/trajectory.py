@@ -33,10 +33,7 @@ def picture(run: Run) -> Figure:
     last = axes[-1]
 
     ax = axes.pop(0)
-    if run["moment"].size == 3 * run.n_frames:
-        _one_moment(ax, run)
-    else:
-        _all_moments(ax, run, figure)
+    moments_or_one(ax, run, figure)
     if has_wall:
         _wall(axes.pop(0), run)
     ax = axes.pop(0)
@@ -53,6 +50,14 @@ def picture(run: Run) -> Figure:
     time_axis(last, time, unit, deck.units_energy_ev)
     figure.suptitle(as_label(deck.title or deck.name), fontsize=9)
     return figure
+
+
+def moments_or_one(ax: Axes, run: Run, figure: Figure) -> None:
+    """The three components of a single moment, or m_z of all."""
+    if run["moment"].size == 3 * run.n_frames:
+        _one_moment(ax, run)
+    else:
+        _all_moments(ax, run, figure)
 
 
 def _one_moment(ax: Axes, run: Run) -> None:

@@ -15,6 +15,7 @@ import io
 import json
 import operator
 import os
+import shutil
 import stat
 import struct
 import zipfile
@@ -33,6 +34,7 @@ from llgnegf.runfile.provenance import environment
 FORMAT_VERSION = 2
 READABLE = (1, 2)  # version 1 also held a velocity and a field, which nothing started from
 KEPT = 3
+_LARGE = 1 << 24  # bytes: below, a checkpoint is written whatever room there is
 _MAGIC = b"LLGNEGF checkpoint\n"
 _LENGTH = struct.Struct("<Q")
 _SHA = 32
@@ -88,10 +90,12 @@ def save(
     for path in paths:
         refuse_special(path)
     temporary = Path(f"{real_path(newest)}.tmp")  # a checkpoint may lie elsewhere, with a link in its place
+    _make_room(paths[1:], len(payload))
     with disk_errors(newest, "write the checkpoint"):
         try:
             with open(temporary, "wb") as file:
-                file.write(head + hashlib.sha256(head).digest() + payload)
+                file.write(head + hashlib.sha256(head).digest())
+                file.write(payload)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -104,6 +108,16 @@ def save(
         move(temporary, newest)
         sync_folder(temporary.parent)
     return newest
+
+
+def _make_room(older: list[Path], size: int) -> None:
+    """Gives up the oldest checkpoints, never the newest, where the disk has no room for one more of `size` bytes."""
+    if size < _LARGE:
+        return
+    for path in reversed(older):
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(path.parent).free < 2 * size:
+                path.unlink(missing_ok=True)
 
 
 def load_newest(run_path: str | Path) -> tuple[State, dict[str, Any]]:
