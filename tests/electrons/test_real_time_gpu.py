@@ -1,4 +1,4 @@
-"""Electrons in real time on a GPU: the kernels, compiled for the processor as plain C++, against those of the processor.
+"""Electrons in real time on a GPU: its kernels, compiled as plain C++, against those of the processor.
 
 What these tests cannot see is CUDA itself: `benchmarks/real_time_gpu.py` makes the same comparison on a GPU.
 """
@@ -58,7 +58,7 @@ class Host:
 
 @pytest.fixture
 def pair(tmp_path, monkeypatch):
-    """A function that returns the electrons of a system, their tiles on the processor, and those of the GPU's kernels."""
+    """A function that returns the electrons of a system, and their tiles for the processor and for a GPU."""
 
     def made(name, temperature=0.1):
         monkeypatch.setattr(real_time_gpu, "Cuda", lambda macros, needed: Host(macros, tmp_path))
