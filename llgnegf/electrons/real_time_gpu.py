@@ -70,7 +70,7 @@ class Cuda:
         free, _ = cupy.cuda.runtime.memGetInfo()
         if needed > free:
             raise RunError(
-                f'run.device = "gpu": the electrons need {needed / 1e9:.2f} GB of the GPU, {free / 1e9:.2f} GB are free: '
+                f'run.device = "gpu": the electrons need {needed / 1e9:.2f} GB, the GPU has {free / 1e9:.2f} GB left: '
                 f"use a smaller lattice or a larger electrons.tolerance, another GPU, {_REMEDY}"
             )
         self._cupy = cupy

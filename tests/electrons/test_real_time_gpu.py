@@ -121,6 +121,39 @@ def test_each_kernel_is_asked_for_every_item_it_makes(pair):
     }
 
 
+class FakeCupy:
+    """As much of CuPy as is asked before the kernels are compiled, on a machine with `count` GPUs."""
+
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def __init__(self, count, free=10**9):
+        self.cuda = self.runtime = self
+        self.count, self.free = count, free
+
+    def getDeviceCount(self):
+        if self.count is None:
+            raise self.CUDARuntimeError("cudaErrorInsufficientDriver")
+        return self.count
+
+    def memGetInfo(self):
+        return self.free, 2 * self.free
+
+
+@pytest.mark.parametrize(
+    ("cupy", "message"),
+    [
+        (FakeCupy(None), 'no NVIDIA GPU can be used .cudaErrorInsufficientDriver.: .*run.device = "cpu"'),
+        (FakeCupy(0), 'there is no NVIDIA GPU: .*run.device = "cpu"'),
+        (FakeCupy(1), 'need 3.00 GB, the GPU has 1.00 GB left: use a smaller lattice .*run.device = "cpu"'),
+    ],
+)
+def test_without_a_gpu_or_its_memory_the_message_says_what_to_do(cupy, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(RunError, match=message):
+        Cuda({}, 3 * 10**9)
+
+
 def test_without_cupy_the_message_names_extra_and_key(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(RunError, match=r'run.device = "gpu" needs CuPy.*llgnegf\[gpu\].*run.device = "cpu"'):
