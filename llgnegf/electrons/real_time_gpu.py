@@ -57,7 +57,7 @@ class Cuda:
         except ImportError as error:
             raise RunError(
                 f'run.device = "gpu" needs CuPy, which cannot be imported ({error}): install it, pip install '
-                f'"llgnegf[gpu]", {_REMEDY}'
+                f'"llgnegf[gpu]" for CUDA 13 or cupy-cuda12x for CUDA 12, {_REMEDY}'
             ) from error
         try:
             count = cupy.cuda.runtime.getDeviceCount()
@@ -67,6 +67,8 @@ class Cuda:
             ) from error
         if not count:
             raise RunError(f'run.device = "gpu": there is no NVIDIA GPU: see nvidia-smi, {_REMEDY}')
+        # CuPy keeps memory that is not used any more, of electrons before these.
+        cupy.get_default_memory_pool().free_all_blocks()
         free, _ = cupy.cuda.runtime.memGetInfo()
         if needed > free:
             raise RunError(

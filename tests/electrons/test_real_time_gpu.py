@@ -122,19 +122,25 @@ def test_each_kernel_is_asked_for_every_item_it_makes(pair):
 
 
 class FakeCupy:
-    """As much of CuPy as is asked before the kernels are compiled, on a machine with `count` GPUs."""
+    """As much of CuPy as is asked before the kernels are compiled, on a machine with `count` GPUs; 0.6 GB are kept in its pool."""
 
     class CUDARuntimeError(RuntimeError):
         pass
 
-    def __init__(self, count, free=10**9):
+    def __init__(self, count):
         self.cuda = self.runtime = self
-        self.count, self.free = count, free
+        self.count, self.free, self.kept = count, 4 * 10**8, 6 * 10**8
 
     def getDeviceCount(self):
         if self.count is None:
             raise self.CUDARuntimeError("cudaErrorInsufficientDriver")
         return self.count
+
+    def get_default_memory_pool(self):
+        return self
+
+    def free_all_blocks(self):
+        self.free += self.kept
 
     def memGetInfo(self):
         return self.free, 2 * self.free
