@@ -186,7 +186,7 @@ SYSTEMS = {
     "degenerate levels": ((4,), (0.0, 0.0), {"temperature": 0.3, "onsite": 0.0, "fermi_energy": 0.0}),
     "Gauss rule": ((5,), (1.2, 1.0), {"temperature": 0.01}),
     "equidistant energies": ((150,), (1.0, 1.0), {"temperature": 0.05, "sd_exchange": 0.05}),
-    "long wire with resonances": ((150,), (1.3, 1.3), {"temperature": 0.05, "sd_exchange": 0.05}),
+    "long wire with resonances": ((60,), (1.3, 1.3), {"temperature": 0.05, "sd_exchange": 0.05}),
     "weak contacts": ((4,), (0.2, 0.1), {"temperature": 0.05}),
     "bound states": ((3,), (1.0, 0.6), {"temperature": 0.4, "sd_exchange": 4.0}),
     "hot": ((3,), (1.0, 0.6), {"temperature": 70.0}),
@@ -204,7 +204,7 @@ def measured(system, factor, tolerance=1e-8):
     m = rng.normal(size=(*shape, 3))
     m /= np.linalg.norm(m, axis=-1, keepdims=True)
     potential, gate_rate = rng.uniform(-0.5, 0.5, (2, *shape))
-    if spots > 100:
+    if spots >= 60:
         m = np.stack([np.sin(0.2 * np.arange(spots)), np.zeros(spots), np.cos(0.2 * np.arange(spots))], axis=-1)
     if system == "equidistant energies":
         potential = 0 * potential  # nothing reflects, no level is narrow
