@@ -21,7 +21,6 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-import scipy.optimize
 from numpy.typing import NDArray
 
 from .folding import FoldedLevels, Piece
@@ -268,8 +267,10 @@ class ResonanceSearch:
         found = [block.of(np.flatnonzero(_between(block, a, b))) for block in self.zeros(guesses, everything)]
         if sum(len(block.energies) for block in found) == len(asked):
             return [block for block in found if len(block.energies)]
+        from scipy.optimize import brentq  # heavy import, seldom needed
+
         energies = [
-            float(scipy.optimize.brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14))
+            float(brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14))
             for k in asked
         ]
         groups: list[list[float]] = []
