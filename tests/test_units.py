@@ -26,6 +26,12 @@ JOULE = 1.602176634e-19  # per eV
 POWERS_OF_TWO = (2.0**-62, 2.0**20)
 FACTORS = (*POWERS_OF_TWO, JOULE)
 
+
+def grouped(names):
+    """As parameters: all tests of one name are for one worker, which has what it is in its own units."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"units {name}")) for name in names]
+
+
 ENERGIES = [
     *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
@@ -146,7 +152,7 @@ def floors(run):
 
 
 @pytest.mark.parametrize("factor", [*FACTORS, pytest.param(1e6, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", shipped_decks())
+@pytest.mark.parametrize("name", grouped(shipped_decks()))
 def test_every_deck_in_other_units(name, factor, own_units, tmp_path):
     run = own_units(name)
     with run_in_other_units(name, factor, tmp_path) as other:
@@ -254,7 +260,7 @@ def worst(system, factor):
     return {name: value for name, value in found.items() if value}
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", grouped(SYSTEMS))
 @pytest.mark.parametrize("factor", [*FACTORS, *(pytest.param(s, marks=pytest.mark.slow) for s in (1e6, 1e-3))])
 def test_electrons_in_other_units(system, factor):
     found = worst(system, factor)

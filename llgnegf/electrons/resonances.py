@@ -270,8 +270,7 @@ class ResonanceSearch:
         from scipy.optimize import brentq  # heavy import, seldom needed
 
         energies = [
-            float(brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14))
-            for k in asked
+            float(brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14)) for k in asked
         ]
         groups: list[list[float]] = []
         for energy in energies:

@@ -98,6 +98,7 @@ def error(followed, exact):
 # --- accuracy and cost ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.xdist_group("refresh beside exact electrons")
 def test_far_fewer_evaluations_for_the_same_accuracy(exact):
     assert PERIOD < 15.8
     stage = Followed(15.8, integrator__electrons="stage")
@@ -111,6 +112,7 @@ def test_far_fewer_evaluations_for_the_same_accuracy(exact):
     assert abs(exact[-1] - exact[0]).max() > 0.5
 
 
+@pytest.mark.xdist_group("refresh beside exact electrons")
 def test_a_smaller_tolerance_gives_a_smaller_error(exact):
     runs = [Followed(15.8, electrons__tolerance=tolerance) for tolerance in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)]
     errors = [error(one, exact) for one in runs]
@@ -261,7 +263,7 @@ def test_frames_ends_and_checkpoints_change_no_bit(tmp_path):
 @pytest.mark.parametrize("method", ["rk4", "heun"])
 @pytest.mark.parametrize("mode", ["stage", "step", "adaptive"])
 def test_every_step_is_a_place_to_stop(tmp_path, method, mode):
-    """Stopped at every step of the first strides, and in the midst of a long one; without strides all steps are alike."""
+    """Stopped at every step of the first strides, and in the midst of a long one; else all steps are alike."""
     stops = (2, 3, 4, 5, 6, 7, 8, 9, 24, 25, 26, 27, 28, 40) if mode == "adaptive" else (2, 3, 8, 10)
     changes = {"integrator__method": method, "integrator__electrons": mode, "electrons__tolerance": 1e-4}
     changes["run__duration"] = 0.2 * stops[-1]
