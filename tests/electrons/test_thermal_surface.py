@@ -575,8 +575,8 @@ def test_levels_are_looked_for_wherever_leads_may_shift_them(rng, shape, couplin
     """Piece by piece far beyond the spectrum: none that a level is near lies outside, and the ends are not far away."""
     leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True)]
     device = Device(shape, sd_exchange=1.5, fermi_energy=0.4, temperature=0.1, leads=leads)
-    system = device.freeze(random_unit(rng, shape), rng.uniform(-3, 3, shape)).sweeps.surface.open_system
-    search = ResonanceSearch(system, -np.inf, np.inf, 0.4)
+    frozen = device.freeze(random_unit(rng, shape), rng.uniform(-3, 3, shape))
+    search = ResonanceSearch(frozen.sweeps.surface.open_system, -np.inf, np.inf, 0.4)
     lowest, highest = search._all_levels_between(0.3)
     near = []
     for segment in segments(device.modes, -60.0, 60.0):
