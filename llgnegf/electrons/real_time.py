@@ -30,7 +30,6 @@ from .frozen import Frozen
 from .memory import Exponentials, semicircle
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
-from .reservoirs import reservoir
 from .system import System
 
 Complex = NDArray[np.complex128]
@@ -179,13 +178,9 @@ class RealTime:
     def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
         self.system, self.fit, self.rule = system, fit, rule
         self.nx, self.ny = (*system.shape, 1)[:2]
-        modes = system.modes
         sites = 0, self.nx - 1
         self.sides = tuple(side for side in range(2) if system.couplings[side])
-        self.reservoirs = [
-            reservoir(sites[side], system.couplings[side], system.hopping, modes.energies, fit, rule)
-            for side in self.sides
-        ]
+        self.reservoirs = [system.ends[side].memory(sites[side], fit, rule) for side in self.sides]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
         kept, poles = len(fit.energies), len(rule.nodes)
         self.n, self.kept, self.n_poles = n, kept, poles
