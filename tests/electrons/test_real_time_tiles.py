@@ -18,6 +18,9 @@ SYSTEMS = {
     "ring of two": {"shape": (4, 2), "periodic": "y"},
     "ring of one": {"shape": (3, 1), "periodic": "y"},
     "one slice": {"shape": (1, 4)},
+    # Wide enough for the loops over several numbers at a time, with some left over.
+    "wide": {"shape": (2, 23)},
+    "wide ring": {"shape": (3, 18), "periodic": "y"},
     "chain": {"shape": (6,)},
     "one site": {"shape": (1,)},
     "left lead alone": {"shape": (4, 3), "leads": BOTH[:1]},
