@@ -78,6 +78,13 @@ class Cuda:
         self._cupy = cupy
         options = ("--std=c++14", *(f"-D{name}={value}" for name, value in macros.items()))
         self._module = cupy.RawModule(code=SOURCE, options=options)
+        try:
+            self._module.compile()
+        except Exception as error:  # CuPy's own, or of the libraries of CUDA that it looks for
+            raise RunError(
+                f'run.device = "gpu": CuPy cannot compile kernels ({_first_line(error)}): it needs NVRTC of its '
+                f'version of CUDA, pip install "cupy-cuda13x[ctk]" or a CUDA toolkit, {_REMEDY}'
+            ) from error
         self._kernels: dict[str, Any] = {}
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -252,6 +259,10 @@ class GpuTiles(Tiles):
         own -= system.sd_exchange * (m.reshape(self.nx, self.ny, 3) * spin).sum()
         along = (np.append(self.hops, 0.0)[:, None] * sites[..., 4]).sum()
         return float(own - 2 * along - 2 * system.hopping * sites[..., 5].sum())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _apart(values: NDArray[np.complex128]) -> Real:

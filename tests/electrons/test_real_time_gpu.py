@@ -142,6 +142,12 @@ class FakeCupy:
     def free_all_blocks(self):
         self.free += self.kept
 
+    def RawModule(self, **arguments):
+        return self
+
+    def compile(self):
+        raise RuntimeError("libnvrtc.so.13 not found\nand more")
+
     def memGetInfo(self):
         return self.free, 2 * self.free
 
@@ -158,6 +164,12 @@ def test_without_a_gpu_or_its_memory_the_message_says_what_to_do(cupy, message, 
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     with pytest.raises(RunError, match=message):
         Cuda({}, 3 * 10**9)
+
+
+def test_without_the_compiler_of_cuda_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy(1))
+    with pytest.raises(RunError, match=r'cannot compile kernels .libnvrtc.so.13 not found.: .*"cupy-cuda13x\[ctk\]"'):
+        Cuda({}, 0)
 
 
 def test_without_cupy_the_message_names_extra_and_key(monkeypatch):
