@@ -21,8 +21,8 @@ from .real_time_tiles import Tiles
 Real = NDArray[np.float64]
 
 _THREADS = 256
-# The state of a step takes four arrays: at its start, the sum over the stages, and two stages.
-_STATES = 4
+# A step takes four arrays: at its start, the sum over the stages, and two stages; comparing two steps takes two more.
+_STATES = 6
 _REMEDY = 'or use run.device = "cpu"'
 
 
