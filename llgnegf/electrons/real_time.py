@@ -39,9 +39,12 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
-# An error of the memory (`Exponentials.error`) makes one of about its size in the density matrix within the bands, but
-# three tenths of it per hbar/hopping where a level lies beside them: bound, it never forgets.
-_FIT_SHARE, _FIT_RATE = 0.5, 0.3
+# What an error of the memory (`Exponentials.error`) makes of the density matrix: up to 30 times as much within 40
+# hbar/hopping in small devices whose levels, or whose Fermi energy, lie near the edges of the bands, three tenths of
+# it per hbar/hopping later, because a level beside the bands never forgets.  Leads on strong bonds count by the square.
+_FIT_SHARE, _FIT_RATE = 0.03, 0.3
+# The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
+_MARGIN = 0.05
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance, and `adjusted` sees to the others.
 _SMEARING = 0.2
@@ -108,10 +111,13 @@ def exponentials(
     """
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
+    low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
+    share = min(_FIT_SHARE, 1 / (_FIT_RATE * max(duration * system.hopping, 1.0)))
+    strength = max(1.0, *((coupling / system.hopping) ** 2 for coupling in system.couplings))
     try:
-        return semicircle(tolerance * min(_FIT_SHARE, 1 / (_FIT_RATE * max(duration * system.hopping, 1.0)))), rule
+        return semicircle(tolerance * share / strength), rule
     except ToleranceError:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
@@ -138,7 +144,7 @@ def adjusted(
     raise ToleranceError(
         f"the spin density in equilibrium is approximated to {error:.1e} only by leads whose memory is a sum of "
         f"exponentials, {_START_SHARE * system.tolerance:.1e} is needed: use a larger electrons.tolerance, a higher "
-        "temperature, or a Fermi energy farther from narrow levels"
+        "temperature, or a Fermi energy farther from narrow levels and from the edges of the leads' bands"
     )
 
 
