@@ -31,6 +31,7 @@ _MOST_PARTS = 4096
 _NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
+_LARGE = 1 << 24  # bytes
 # Rows across from which on tiles are faster than rows.
 _NARROWEST = 4
 
@@ -145,6 +146,11 @@ class RealTimeStepper:
         shape = Tiles(planned).shape if planned.ny >= _NARROWEST else planned.shape
         size = 8 * int(np.prod(shape))
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
+
+    @property
+    def state_is_large(self) -> bool:
+        """Whether copies of the state are too dear to have one at every frame."""
+        return 8 * int(np.prod(self.electrons.shape)) > _LARGE
 
     @property
     def in_words(self) -> str:

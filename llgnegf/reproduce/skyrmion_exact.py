@@ -143,7 +143,12 @@ def seen(folder: Path, scale: Scale, case: Case, progress: bool = False) -> Seen
 
 def exact_pump(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL) -> Figure:
     """Current, motion against amplitude and frequency, reversed phase, both senses of precession."""
-    cases = [
+    return figure_of(scale, {case: seen(folder, scale, case, progress) for case in track(cases_of(scale))})
+
+
+def cases_of(scale: Scale) -> list[Case]:
+    """The runs of the figure."""
+    return [
         *(Case(amplitude=V) for V in scale.amplitudes),
         *(Case(frequency=w) for w in scale.frequencies if w != 1.0),
         Case(phase=-np.pi / 2),
@@ -151,7 +156,10 @@ def exact_pump(track: Track, folder: Path, progress: bool = False, scale: Scale 
         Case(amplitude=0.4, sense=1),
         Case(amplitude=1.2, sense=1),
     ]
-    runs = {case: seen(folder, scale, case, progress) for case in track(cases)}
+
+
+def figure_of(scale: Scale, runs: dict[Case, Seen]) -> Figure:
+    """The figure, from what was seen of each case of `cases_of`."""
     usual, back, paper = runs[Case()], runs[Case(phase=-np.pi / 2)], runs[Case(sense=1)]
     first = usual.phase <= 6
     panels = [
