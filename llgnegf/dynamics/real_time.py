@@ -25,8 +25,8 @@ from llgnegf.errors import RunError
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
 _SUMS = 4
-# Steps between two estimates of the error, and the share of the tolerance that it may have.
-_JUDGED_EVERY, _SHARE = 8, 0.1
+# Steps between two estimates of the error, and the share of the tolerance that the errors of all steps may add up to.
+_JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
 _NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
@@ -94,8 +94,8 @@ class RealTimeStepper:
     coupling: the classical terms, the device, gates and a user's field; start: m(0), (nx[, ny], 3); dt: the step, of
     the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is
-    divided into as many equal parts as keep the error of moments and spin density below a tenth of it; None: steps are
-    whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
+    divided into as many equal parts as keep the error of moments and spin density within it to the end of the run, however
+    the errors of single steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
     GPU holds and moves the electrons.
     """
 
@@ -118,6 +118,8 @@ class RealTimeStepper:
         self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
         self.imposed, self.tolerance, self.voltages, self.on_gpu = imposed, tolerance, voltages, on_gpu
         self.parts, self._device = 0, coupling.device
+        # Remembered, since a run that is resumed may be longer than it was meant to be when its leads were chosen.
+        self._planned_for = max(duration, dt)
         # The state of the electrons, the sums, and the energy at the start; made when first needed, as their equation
         # and what carries their state.
         self._kept: tuple[Any, np.ndarray, float] | None = None
@@ -213,6 +215,7 @@ class RealTimeStepper:
         own = {
             "electrons": self.electrons.get(state),
             "sums": sums,
+            "planned_for": np.array(self._planned_for),
             "energy_at_start": np.array(energy),
             "parts": np.array(self.parts),
         }
@@ -230,7 +233,9 @@ class RealTimeStepper:
         self._equation, self._carrier = equation, carrier
         # A copy of the state: its array is used again.
         self._kept = carrier.put(state), sums, float(remembered["energy_at_start"])
-        self.parts = int(remembered["parts"])
+        self.parts, self._planned_for = int(remembered["parts"]), float(remembered["planned_for"])
+        if self.parts < 1 or not self._planned_for > 0:
+            raise ValueError(f"steps in {self.parts} parts, for a run of {self._planned_for}")
 
     # --- the step ---------------------------------------------------------------------------------
 
@@ -250,12 +255,13 @@ class RealTimeStepper:
     def _whole_step(self, n: int, now: Together) -> Together:
         if self.tolerance is None or n % _JUDGED_EVERY:
             return self._in_parts(n, now, self.parts)
-        allowed, order = _SHARE * self.tolerance, self.method.order
+        allowed, gain = _SHARE * self.tolerance * min(1.0, self.dt / self._planned_for), 2**self.method.order
         coarse = self._seen(tried := self._in_parts(n, now, self.parts))
         self._free.append(tried.state)
         while True:
             fine = self._in_parts(n, now, 2 * self.parts)
-            error = _distance(coarse, self._seen(fine)) / (2**order - 1)
+            # That of `coarse`: the steps until the next estimate are divided like it.
+            error = _distance(coarse, self._seen(fine)) * gain / (gain - 1)
             if error <= allowed:
                 break
             if self.parts >= _MOST_PARTS:
@@ -266,7 +272,7 @@ class RealTimeStepper:
             self.parts, coarse = 2 * self.parts, self._seen(fine)
             self._free.append(fine.state)
         # Half the parts would do: their error is 2^order times as large.
-        if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.equation):
+        if 2 * error * gain < allowed and self.parts > self._fewest_parts(self.equation):
             self.parts = max(self._fewest_parts(self.equation), self.parts // 2)
         return fine
 
