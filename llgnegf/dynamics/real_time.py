@@ -30,6 +30,8 @@ _JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
 # Steps made at once, where moments are known beforehand.
 _MOST_TOGETHER = 64
+# Arrays kept to be used again.
+_MOST_FREE = 4
 _NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
@@ -251,7 +253,7 @@ class RealTimeStepper:
             y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
         self._check_electrons(n, moved.state)
-        self._free.append(self._now()[0])
+        self._release(self._now()[0])
         self._kept = moved.state, moved.sums, energy
         return n + 1, y
 
@@ -274,7 +276,7 @@ class RealTimeStepper:
         assert self.tolerance is not None
         allowed, gain = _SHARE * self.tolerance * min(1.0, self.dt / self._planned_for), 2**self.method.order
         coarse = self._seen(tried := self._in_parts(n, now, self.parts))
-        self._free.append(tried.state)
+        self._release(tried.state)
         while True:
             fine = self._in_parts(n, now, 2 * self.parts)
             # That of `coarse`: the steps until the next estimate are divided like it.
@@ -287,7 +289,7 @@ class RealTimeStepper:
                     f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
                 )
             self.parts, coarse = 2 * self.parts, self._seen(fine)
-            self._free.append(fine.state)
+            self._release(fine.state)
         # Half the parts would do: their error is 2^order times as large.
         if 2 * error * gain < allowed and self.parts > self._fewest_parts(self.equation):
             self.parts = max(self._fewest_parts(self.equation), self.parts // 2)
@@ -301,7 +303,7 @@ class RealTimeStepper:
         for part in range(parts):
             before, now = now, step(n * self.dt + part * h, now, h)
             if part:
-                self._free.append(before.state)
+                self._release(before.state)
         return now
 
     def _quickly(self, n: int, now: Together, parts: int, steps: int) -> Together:
@@ -329,6 +331,11 @@ class RealTimeStepper:
         """An array for a state: one that is not used any more, if there is one, because new ones cost time."""
         return self._free.pop() if self._free else self.electrons.empty()
 
+    def _release(self, state: Any) -> None:
+        """An array that is not used any more; ways to step that take none need not have them kept."""
+        if len(self._free) < _MOST_FREE:
+            self._free.append(state)
+
     def _in_stages(self, t: float, now: Together, h: float) -> Together:
         """One step of a method with `coefficients`: electrons in a few arrays of their size."""
         coefficients = self.method.coefficients
@@ -347,7 +354,8 @@ class RealTimeStepper:
             if velocity is not None:
                 y_end += weight * h * velocity
                 y = now.y + following * h * velocity
-        self._free += others
+        for array in others:
+            self._release(array)
         return Together(y_end, sums, acc)
 
     def _by_method(self, t: float, now: Together, h: float) -> Together:

@@ -1,5 +1,6 @@
 """Moments and electrons in real time as one system: against unitary evolution, its order, and what it conserves."""
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,7 +127,7 @@ def value_of(instant, name):
     ],
 )
 def test_moments_and_electrons_equal_unitary_evolution(shape, damping, back_action, options):
-    stepper = follower(shape, 0.05, damping=damping, back_action=back_action, terms=terms_of(options), **options)
+    stepper = follower(shape, 0.025, damping=damping, back_action=back_action, terms=terms_of(options), **options)
     found, turned = beside_unitary(stepper, 3.0, 1.5, damping, back_action)
     assert max(found.values()) < stepper.coupling.device.tolerance, found
     assert turned > 0.3
@@ -180,8 +181,8 @@ def without_coefficients(name):
 @pytest.mark.parametrize("damping", [0.0, 0.1])
 def test_moments_and_electrons_converge_with_the_order_of_the_method(method, damping):
     order = (integrators.get(method) if isinstance(method, str) else method).order
-    exact = end_of(follower((2,), 0.0125, damping=damping))
-    steps = np.array([0.2, 0.1, 0.05])
+    exact = end_of(follower((2,), 0.00625, damping=damping))
+    steps = np.array([0.2, 0.1, 0.05]) if order == 4 else np.array([0.1, 0.05, 0.025])
     errors = [abs(end_of(follower((2,), h, method, damping=damping)) - exact).max() for h in steps]
     slopes = np.diff(np.log(errors)) / np.diff(np.log(steps))
     assert abs(slopes - order).max() < 0.35, slopes
@@ -191,8 +192,26 @@ def test_moments_and_electrons_converge_with_the_order_of_the_method(method, dam
 def test_both_ways_to_make_a_step_are_the_same_step(method):
     one, other = (end_of(follower((2,), method=m, damping=0.1)) for m in (method, without_coefficients(method)))
     assert abs(one - other).max() < 1e-13
-    in_tiles, apart = (end_of(follower((2, 4), method=m), 0.5) for m in (method, without_coefficients(method)))
+    in_tiles, apart = (end_of(follower((2, 4), 0.05, m), 0.5) for m in (method, without_coefficients(method)))
     assert abs(in_tiles - apart).max() < 1e-13
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": without_coefficients("rk4")}, {"turning": ((0, 0, 1.0), 0.3)}, {"stepper": {"tolerance": 1e-3}}],
+    ids=["stages", "any method", "known beforehand", "divided"],
+)
+def test_memory_does_not_grow_with_the_number_of_steps(options):
+    stepper = follower((1,), tolerance=1e-3, **options)
+    run(stepper, 0.8, 0.1)
+    tracemalloc.start()
+    try:
+        y = stepper.coupling.magnet.pack(stepper.start)
+        for n in range(8, 40):
+            _, y = stepper.advance(n, y, n + 1)
+        assert tracemalloc.get_traced_memory()[0] < 6 * 8 * np.prod(stepper.electrons.shape)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_step_that_is_unstable_is_refused():
@@ -225,16 +244,16 @@ def test_the_number_of_parts_goes_up_and_down():
     """A user's field that turns the moments fast for a while."""
 
     def kick(t, m):
-        return 40.0 * np.exp(-(((t - 8.0) / 1.5) ** 2)) * np.broadcast_to([0.0, 0.6, 0.8], m.shape)
+        return 20.0 * np.exp(-(((t - 20.0) / 6.0) ** 2)) * np.broadcast_to([0.0, 0.6, 0.8], m.shape)
 
     stepper = follower((2,), 0.2, gates=(), damping=0.0, stepper={"tolerance": 1e-4}, tolerance=1e-4)
     stepper.coupling.field = kick
     y, parts = stepper.coupling.magnet.pack(stepper.start), []
-    for n in range(120):
-        _, y = stepper.advance(n, y, 120)
+    for n in range(240):
+        _, y = stepper.advance(n, y, 240)
         parts.append(stepper.parts)
     assert max(parts) >= 4 * parts[0]
-    assert parts[-1] == parts[0] == 1
+    assert parts[-1] <= max(parts) / 4
 
 
 def test_an_error_that_cannot_be_reached_is_told(monkeypatch):
@@ -267,7 +286,7 @@ def test_energy_is_conserved_to_the_order_of_the_method_and_particles_to_roundin
     options = dict(SITUATIONS[name])
     options["terms"] = terms_of(options)
     lost = []
-    for dt in (0.2, 0.1):
+    for dt in (0.1, 0.05):
         seen = run(follower(dt=dt, **options), 4.0, 1.0)
         share, moments = options.get("back_action", 1.0), 0.0 if "turning" in options else 1.0
         total = [moments * i.energies["classical"] + share * (i.energy_electrons - i.work) for i in seen]
@@ -314,8 +333,8 @@ def precession_error(frequency, until=60.0, tolerance=1e-6):
     """Largest errors of the spins: steady precession, and frozen electrons of orders 0 and 0 + 1."""
     m = unit_vectors(np.random.default_rng(5), (2,))
     stepper = follower(
-        (2,), 0.1, start=m, gates=(), turning=((0.0, 0.0, 1.0), frequency), temperature=0.3, couplings=(1.0, 1.0),
-        sd_exchange=0.4, duration=until, tolerance=tolerance,
+        (2,), 0.1, start=m, gates=(), turning=((0.0, 0.0, 1.0), frequency), temperature=0.3, couplings=(0.6, 0.6),
+        sd_exchange=0.3, duration=until, tolerance=tolerance,
     )  # fmt: skip
     last = run(stepper, until)[-1]
     exact = steady_precession(stepper.coupling.device, last.m, (0.0, 0.0, 1.0), frequency)
