@@ -26,11 +26,13 @@ from llgnegf.errors import RunError
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
 _SUMS = 4
-# Steps between two estimates of the error, and the share of the tolerance that it may have.
-_JUDGED_EVERY, _SHARE = 8, 0.1
+# Steps between two estimates of the error, and the share of the tolerance that the errors of all steps may add up to.
+_JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
 # Steps made at once, where moments are known beforehand.
 _MOST_TOGETHER = 64
+# Arrays kept to be used again.
+_MOST_FREE = 4
 _NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
@@ -97,8 +99,8 @@ class RealTimeStepper:
     coupling: the classical terms, the device, gates and a user's field; start: m(0), (nx[, ny], 3); dt: the step, of
     the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is
-    divided into as many equal parts as keep the error of moments and spin density below a tenth of it; None: steps are
-    whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
+    divided into as many equal parts as keep the error of moments and spin density within it to the end of the run, however
+    the errors of single steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
     GPU holds and moves the electrons.
     """
 
@@ -121,6 +123,8 @@ class RealTimeStepper:
         self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
         self.imposed, self.tolerance, self.voltages, self.on_gpu = imposed, tolerance, voltages, on_gpu
         self.parts, self._device = 0, coupling.device
+        # Remembered, since a run that is resumed may be longer than it was meant to be when its leads were chosen.
+        self._planned_for = max(duration, dt)
         # The state of the electrons, the sums, and the energy at the start; made when first needed, as their equation
         # and what carries their state.
         self._kept: tuple[Any, np.ndarray, float] | None = None
@@ -216,6 +220,7 @@ class RealTimeStepper:
         own = {
             "electrons": self.electrons.get(state),
             "sums": sums,
+            "planned_for": np.array(self._planned_for),
             "energy_at_start": np.array(energy),
             "parts": np.array(self.parts),
         }
@@ -237,7 +242,9 @@ class RealTimeStepper:
         self._equation, self._carrier = equation, carrier
         # A copy of the state: its array is used again.
         self._kept = carrier.put(state), sums, float(remembered["energy_at_start"])
-        self.parts = int(remembered["parts"])
+        self.parts, self._planned_for = int(remembered["parts"]), float(remembered["planned_for"])
+        if self.parts < 1 or not self._planned_for > 0:
+            raise ValueError(f"steps in {self.parts} parts, for a run of {self._planned_for}")
 
     # --- the step ---------------------------------------------------------------------------------
 
@@ -251,7 +258,7 @@ class RealTimeStepper:
             y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
         self._check_electrons(n, moved.state)
-        self._free.append(self._now()[0])
+        self._release(self._now()[0])
         self._kept = moved.state, moved.sums, energy
         return n + 1, y
 
@@ -272,12 +279,13 @@ class RealTimeStepper:
 
     def _judged_step(self, n: int, now: Together) -> Together:
         assert self.tolerance is not None
-        allowed, order = _SHARE * self.tolerance, self.method.order
+        allowed, gain = _SHARE * self.tolerance * min(1.0, self.dt / self._planned_for), 2**self.method.order
         coarse = self._seen(tried := self._in_parts(n, now, self.parts))
-        self._free.append(tried.state)
+        self._release(tried.state)
         while True:
             fine = self._in_parts(n, now, 2 * self.parts)
-            error = _distance(coarse, self._seen(fine)) / (2**order - 1)
+            # That of `coarse`: the steps until the next estimate are divided like it.
+            error = _distance(coarse, self._seen(fine)) * gain / (gain - 1)
             if error <= allowed:
                 break
             if self.parts >= _MOST_PARTS:
@@ -286,9 +294,9 @@ class RealTimeStepper:
                     f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
                 )
             self.parts, coarse = 2 * self.parts, self._seen(fine)
-            self._free.append(fine.state)
+            self._release(fine.state)
         # Half the parts would do: their error is 2^order times as large.
-        if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.equation):
+        if 2 * error * gain < allowed and self.parts > self._fewest_parts(self.equation):
             self.parts = max(self._fewest_parts(self.equation), self.parts // 2)
         return fine
 
@@ -300,7 +308,7 @@ class RealTimeStepper:
         for part in range(parts):
             before, now = now, step(n * self.dt + part * h, now, h)
             if part:
-                self._free.append(before.state)
+                self._release(before.state)
         return now
 
     def _quickly(self, n: int, now: Together, parts: int, steps: int) -> Together:
@@ -328,6 +336,11 @@ class RealTimeStepper:
         """An array for a state: one that is not used any more, if there is one, because new ones cost time."""
         return self._free.pop() if self._free else self.electrons.empty()
 
+    def _release(self, state: Any) -> None:
+        """An array that is not used any more; ways to step that take none need not have them kept."""
+        if len(self._free) < _MOST_FREE:
+            self._free.append(state)
+
     def _in_stages(self, t: float, now: Together, h: float) -> Together:
         """One step of a method with `coefficients`: electrons in a few arrays of their size."""
         coefficients = self.method.coefficients
@@ -346,7 +359,8 @@ class RealTimeStepper:
             if velocity is not None:
                 y_end += weight * h * velocity
                 y = now.y + following * h * velocity
-        self._free += others
+        for array in others:
+            self._release(array)
         return Together(y_end, sums, acc)
 
     def _by_method(self, t: float, now: Together, h: float) -> Together:

@@ -38,9 +38,13 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
-# An error of the memory (`Exponentials.error`) makes one of about its size in the density matrix within the bands, but
-# three tenths of it per hbar/hopping where a level lies beside them: bound, it never forgets.
-_FIT_SHARE, _FIT_RATE = 0.5, 0.3
+# What an error of the memory (`Exponentials.error`) makes of the density matrix within a time T hbar/hopping: up to
+# T/0.8 times as much until T = 40, in small devices whose levels, or whose Fermi energy, lie near the edges of the
+# bands; later 0.3 T times as much, because a level beside the bands never forgets.  Leads on bonds of a multiple of
+# the hopping count as much more.
+_FIT_EARLY, _FIT_SHARE, _FIT_RATE = 0.8, 0.02, 0.3
+# The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
+_MARGIN = 0.05
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance, and `adjusted` sees to the others.
 _SMEARING = 0.2
@@ -107,10 +111,14 @@ def exponentials(
     """
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
+    low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
+    time = max(duration * system.hopping, 1.0)
+    share = min(max(_FIT_SHARE, _FIT_EARLY / time), 1 / (_FIT_RATE * time))
+    strength = max(1.0, *(coupling / system.hopping for coupling in system.couplings))
     try:
-        return semicircle(tolerance * min(_FIT_SHARE, 1 / (_FIT_RATE * max(duration * system.hopping, 1.0)))), rule
+        return semicircle(tolerance * share / strength), rule
     except ToleranceError:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
@@ -137,7 +145,7 @@ def adjusted(
     raise ToleranceError(
         f"the spin density in equilibrium is approximated to {error:.1e} only by leads whose memory is a sum of "
         f"exponentials, {_START_SHARE * system.tolerance:.1e} is needed: use a larger electrons.tolerance, a higher "
-        "temperature, or a Fermi energy farther from narrow levels"
+        "temperature, or a Fermi energy farther from narrow levels and from the edges of the leads' bands"
     )
 
 
