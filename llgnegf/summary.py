@@ -66,8 +66,9 @@ def summary(run: Run) -> str:
         lines.append(_scalar_row(name, run.times, total))
     if "energy_electrons" in run.names:
         # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion.
-        share = deck.electrons.back_action if deck.electrons is not None else 1.0
-        moments = 0.0 if deck.motion.is_imposed else np.asarray(run["energy_classical"])
+        share, moments = 1.0, 0.0
+        if deck.electrons is not None and not deck.motion.is_imposed:
+            share, moments = deck.electrons.back_action, np.asarray(run["energy_classical"])
         total = moments + share * (np.asarray(run["energy_electrons"]) - np.asarray(run["work"]))
         lines.append(_scalar_row("all energies - work", run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):

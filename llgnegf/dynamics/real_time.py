@@ -6,6 +6,7 @@ electrons feel the moments as they are.  Both are stages of the same one-step me
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +19,12 @@ from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
+from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials
 from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
-from llgnegf.errors import RunError
+from llgnegf.errors import RunError, RunWarning
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
 _SUMS = 4
@@ -209,7 +211,10 @@ class RealTimeStepper:
         """State of the electrons, the sums, and the energy at the start."""
         if self._kept is None:
             potential = self.coupling.gate_state(0.0)[0]
-            equation, carrier, state = adjusted(self._device, self.start, potential, self.duration, self._carry)
+            try:
+                equation, carrier, state = adjusted(self._device, self.start, potential, self.duration, self._carry)
+            except ToleranceError as error:
+                raise RunError(f"electrons in real time, at the start: {error}") from None
             energy = carrier.energy(state, self.start, potential) + carrier.flows(state).coupling_energy
             self._equation, self._carrier, self._kept = equation, carrier, (state, np.zeros(_SUMS), energy)
             self.parts = self._fewest_parts(equation)
@@ -239,12 +244,23 @@ class RealTimeStepper:
         sums = np.array(remembered["sums"], float)
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
+        energy, parts, planned_for = (float(remembered[name]) for name in ("energy_at_start", "parts", "planned_for"))
+        if not (np.isfinite(state).all() and np.isfinite([*sums, energy, planned_for]).all()):
+            raise ValueError("electrons, or sums over the run, that are no finite numbers")
+        if not (1 <= parts <= _MOST_PARTS and parts == int(parts) and planned_for > 0):
+            raise ValueError(f"steps in {parts:g} parts, for a run of {planned_for:g}")
         self._equation, self._carrier = equation, carrier
         # A copy of the state: its array is used again.
-        self._kept = carrier.put(state), sums, float(remembered["energy_at_start"])
-        self.parts, self._planned_for = int(remembered["parts"]), float(remembered["planned_for"])
-        if self.parts < 1 or not self._planned_for > 0:
-            raise ValueError(f"steps in {self.parts} parts, for a run of {self._planned_for}")
+        self._kept = carrier.put(state), sums, energy
+        self.parts, self._planned_for = int(parts), planned_for
+        if self.duration > planned_for * (1 + 1e-9):
+            warnings.warn(
+                f"leads and steps were chosen for a run of {planned_for:g} and stay as they are; beyond it errors go on to "
+                f"grow with the time, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
+                f"run.duration = {self.duration:g}: only a new run of this duration has it to its end",
+                RunWarning,
+                stacklevel=2,
+            )
 
     # --- the step ---------------------------------------------------------------------------------
 
@@ -422,8 +438,9 @@ class RealTimeStepper:
         """Each site holds between 0 and 1 electrons of each spin, whatever its axis."""
         worst, outside = farthest_outside(self.electrons.traced(state))
         if not outside <= 10 * self._device.tolerance:
+            site = [int(i) for i in np.unravel_index(worst, self._device.shape)]
             raise RunError(
-                f"the electrons of site {worst} left their range at t = {(n + 1) * self.dt:g}: an orbital holds "
+                f"the electrons of site {site} left their range at t = {(n + 1) * self.dt:g}: an orbital holds "
                 f"{outside:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
                 f"large; try half of it, --set integrator.step={self.dt / 2:g}, or integrator.electrons = "
                 '"adaptive". The last checkpoint is kept'

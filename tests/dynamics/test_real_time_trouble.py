@@ -1,0 +1,110 @@
+"""Runs in real time: what a checkpoint may hold, what a longer run is told, how trouble with electrons ends."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llgnegf import resume, run
+from llgnegf.build import build
+from llgnegf.deck import parse_deck
+from llgnegf.errors import RunError, RunWarning
+from llgnegf.summary import summary
+
+CHAIN = """
+[lattice]
+shape = [2]
+[texture]
+kind = "uniform"
+direction = [0.6, 0.0, 0.8]
+[electrons]
+method = "real-time"
+sd_exchange = 1.0
+temperature = 0.05
+tolerance = 1e-4
+[[electrons.lead]]
+side = "left"
+[[electrons.lead]]
+side = "right"
+[motion]
+kind = "precession"
+axis = [0, 0, 1]
+frequency = 0.5
+[integrator]
+step = 0.5
+[run]
+duration = 50
+save_every = 25
+"""
+
+
+def made(**changes):
+    deck = parse_deck(CHAIN, Path(), "chain", {key.replace("__", "."): value for key, value in changes.items()})
+    return build(deck)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("electrons", lambda one: np.where(np.arange(one.shape[-1]) == 3, np.nan, one)),
+        ("electrons", lambda one: one[:-1]),
+        ("sums", lambda one: one * np.inf),
+        ("energy_at_start", lambda _: np.array(np.nan)),
+        ("parts", lambda _: np.array(0)),
+        ("planned_for", lambda _: np.array(np.nan)),
+        ("parts", lambda _: np.array(-1)),
+        ("parts", lambda _: np.array(1.5)),
+        ("lead_energies", np.conj),
+        ("lead_energies", lambda one: one * np.nan),
+        ("lead_weights", lambda one: one[:-1]),
+        ("fermi_nodes", np.conj),
+        ("fermi_weights", lambda one: one * np.inf),
+        ("fermi_constant", lambda _: np.array(np.nan)),
+    ],
+)
+def test_a_state_that_cannot_be_is_not_taken_up(name, change):
+    parts = made()
+    remembered = parts.stepper.state()
+    parts.stepper.restore(remembered)
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError):
+        parts.stepper.restore(remembered | {name: change(remembered[name])})
+
+
+def test_a_run_that_goes_on_beyond_its_end_says_what_its_leads_were_chosen_for(tmp_path):
+    changes = {"run.duration": 1.0, "run.save_every": 0.5}
+    run(parse_deck(CHAIN, Path(), "chain", changes), tmp_path / "run.h5").close()
+    with pytest.warns(RunWarning, match=r"for a run of 1 .*need not hold up to run\.duration = 1000") as told:
+        resume(tmp_path / "run.h5", {"run.duration": 1000.0}, until=2.0).close()
+    assert len(told) == 1
+
+
+def test_an_equilibrium_that_cannot_be_had_ends_the_run_like_other_trouble(tmp_path):
+    changes = {
+        "lattice.shape": [1],
+        "electrons.temperature": 0.0,
+        "electrons.fermi_energy": 1.0,
+        "electrons.lead": [{"side": "left", "coupling": 0.003}],
+    }
+    deck = parse_deck(CHAIN, Path(), "chain", changes)
+    with pytest.raises(RunError, match=r"at the start: the spin density .* Fermi energy farther from narrow levels"):
+        run(deck, tmp_path / "run.h5")
+
+
+def test_orbitals_out_of_their_range_are_told_by_their_site():
+    changes = {"lattice__shape": [2, 2], "motion__kind": "llg", "integrator__electrons": "stage"}
+    parts = made(**changes, integrator__step=0.1, run__save_every=1.0)
+    stepper = parts.stepper
+    remembered = stepper.state()
+    remembered["electrons"] = 3 * remembered["electrons"]
+    stepper.restore(remembered)
+    with pytest.raises(RunError, match=r"site \[[01], [01]\] left their range at t = 0\.1"):
+        stepper.advance(0, parts.magnet.pack(parts.start), 1)
+
+
+def test_of_an_imposed_motion_the_energies_are_counted_whatever_acts_on_moments(tmp_path):
+    changes = {"electrons.back_action": 0.0, "run.duration": 1.0, "run.save_every": 0.5}
+    with run(parse_deck(CHAIN, Path(), "chain", changes), tmp_path / "run.h5") as found:
+        total = np.asarray(found["energy_electrons"]) - np.asarray(found["work"])
+        (line,) = (line for line in summary(found).splitlines() if "all energies - work" in line)
+    assert total[-1] != 0
+    assert float(line.split()[-3]) == pytest.approx(total[-1], rel=1e-6)
