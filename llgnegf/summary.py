@@ -66,7 +66,7 @@ def summary(run: Run) -> str:
         lines.append(_scalar_row(name, run.times, total))
     if "energy_electrons" in run.names:
         # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion.
-        share, moments = 1.0, 0.0
+        share, moments = 1.0, np.zeros(run.n_frames)
         if deck.electrons is not None and not deck.motion.is_imposed:
             share, moments = deck.electrons.back_action, np.asarray(run["energy_classical"])
         total = moments + share * (np.asarray(run["energy_electrons"]) - np.asarray(run["work"]))

@@ -20,7 +20,7 @@ from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons.quadrature import ToleranceError
-from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials
+from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials, temperature_used
 from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
@@ -164,10 +164,11 @@ class RealTimeStepper:
     @property
     def in_words(self) -> str:
         """How the electrons are described, for people."""
-        planned = self.planned
+        planned, kT = self.planned, temperature_used(self._device, self.duration)
+        instead = "" if self._device.temperature else f", kT = {kT:.1e} for 0"
         return (
             f"in real time, {planned.kept} exponentials per channel of a lead (error {planned.fit.error:.1e}) and "
-            f"{planned.n_poles} poles of the Fermi function ({planned.rule.bound:.1e}): {planned.D} x "
+            f"{planned.n_poles} poles of the Fermi function ({planned.rule.bound:.1e}{instead}): {planned.D} x "
             f"{planned.D + planned.E} complex numbers"
         )
 
@@ -255,8 +256,8 @@ class RealTimeStepper:
         self.parts, self._planned_for = int(parts), planned_for
         if self.duration > planned_for * (1 + 1e-9):
             warnings.warn(
-                f"leads and steps were chosen for a run of {planned_for:g} and stay as they are; beyond it errors go on to "
-                f"grow with the time, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
+                f"leads and steps were chosen for a run of {planned_for:g} and stay as they are; beyond it errors go on "
+                f"to grow with the time, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
                 f"run.duration = {self.duration:g}: only a new run of this duration has it to its end",
                 RunWarning,
                 stacklevel=2,

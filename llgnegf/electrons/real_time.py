@@ -46,8 +46,10 @@ _FIT_EARLY, _FIT_SHARE, _FIT_RATE = 0.8, 0.02, 0.3
 # The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
 _MARGIN = 0.05
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
-# than the tolerance, and `adjusted` sees to the others.
-_SMEARING = 0.2
+# than the tolerance.  A level of half-width w at E_F takes 9 w/hopping times as low a temperature, but hbar/w to be
+# filled: so runs longer than so many hbar/hopping have a lower one, in proportion.  Levels that are at E_F at the start
+# are seen by `adjusted`, those that come there later by nobody.
+_SMEARING, _UNRESOLVED = 0.2, 8.0
 _MOST_TRIES = 5
 
 
@@ -112,7 +114,7 @@ def exponentials(
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
-    kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
+    kT = temperature_used(system, duration, sharper)
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
     time = max(duration * system.hopping, 1.0)
     share = min(max(_FIT_SHARE, _FIT_EARLY / time), 1 / (_FIT_RATE * time))
@@ -124,6 +126,12 @@ def exponentials(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
             f"{duration:g} hbar/energy: use a larger electrons.tolerance or a shorter run"
         ) from None
+
+
+def temperature_used(system: System, duration: float, sharper: int = 0) -> float:
+    """kT of the leads, energy: that of the system, or a small one that stands for 0.  Arguments as `exponentials`."""
+    at_rest = _SMEARING * system.hopping * (system.tolerance / 4**sharper) ** 0.5
+    return system.temperature or at_rest * min(1.0, _UNRESOLVED / max(duration * system.hopping, 1.0))
 
 
 def adjusted(

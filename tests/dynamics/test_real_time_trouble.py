@@ -8,6 +8,9 @@ import pytest
 from llgnegf import resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
+from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.frozen import Frozen
+from llgnegf.electrons.real_time import adjusted
 from llgnegf.errors import RunError, RunWarning
 from llgnegf.summary import summary
 
@@ -66,7 +69,7 @@ def test_a_state_that_cannot_be_is_not_taken_up(name, change):
     parts = made()
     remembered = parts.stepper.state()
     parts.stepper.restore(remembered)
-    with np.errstate(invalid="ignore"), pytest.raises(ValueError):
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="finite|shape|parts|decay"):
         parts.stepper.restore(remembered | {name: change(remembered[name])})
 
 
@@ -108,3 +111,16 @@ def test_of_an_imposed_motion_the_energies_are_counted_whatever_acts_on_moments(
         (line,) = (line for line in summary(found).splitlines() if "all energies - work" in line)
     assert total[-1] != 0
     assert float(line.split()[-3]) == pytest.approx(total[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize(("duration", "coupling"), [(100.0, 0.1), (1000.0, 0.03)])
+def test_at_kt_zero_a_narrow_level_that_comes_to_the_fermi_energy_late_is_filled_right(duration, coupling):
+    # Far from it at the start: half-widths of 0.01 and 0.0009, of levels at -0.5 + V and 0.5 + V.
+    one = Device((1,), sd_exchange=0.5, tolerance=1e-4, leads=[Lead("left", coupling), Lead("right", coupling)])
+    m, start = np.array([[0.0, 0.0, 1.0]]), np.array([1.2])
+    electrons = adjusted(one, m, start, duration, lambda found: found)[0]
+    # What a slow gate leads to.
+    for gate in (*np.linspace(0.495, 0.505, 21), 0.49, 0.51, 0.45, 0.55):
+        potential = np.array([gate])
+        found = electrons.traced(electrons.equilibrium(m, potential))
+        assert abs(found - Frozen(one, m, potential).adiabatic).max() <= 1.5 * one.tolerance
