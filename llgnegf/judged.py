@@ -20,7 +20,7 @@ from llgnegf.runfile.reader import Run
 
 # Frozen electrons of order 1 hold where what they miss is at most this share of what is beyond order 0.
 LARGEST_SHARE = 0.3
-# Those of order 0 hold where they miss at most this share of the whole spin density.
+# Those of order 0 hold where they miss at most this share of the torque: what lies along a moment does not turn it.
 SMALLEST_EFFECT = 0.01
 
 
@@ -28,13 +28,16 @@ SMALLEST_EFFECT = 0.01
 class Judgement:
     """Spin densities Tr[rho sigma] at frames of a run: in real time, and frozen to two orders.
 
-    times: (k,); exact, order_0, order_1: (k, nx[, ny], 3), order_1 being the sum of orders 0 and 1.
+    times: (k,); exact, order_0, order_1: (k, nx[, ny], 3), order_1 being the sum of orders 0 and 1; moments: the unit
+    vectors, alike; tolerance: of the electrons, below which spin densities say nothing.
     """
 
     times: np.ndarray
     exact: np.ndarray
     order_0: np.ndarray
     order_1: np.ndarray
+    moments: np.ndarray
+    tolerance: float
 
     def deviation(self, order: int) -> np.ndarray:
         """|frozen - exact| of each site, (k, nx[, ny])."""
@@ -59,20 +62,31 @@ class Judgement:
         return _rms(self.deviation(0)[self.late]) / whole if whole else 0.0
 
     @property
+    def torque_missed(self) -> float:
+        """What order 0 misses of s x m over the whole of it, r.m.s. over sites and the later half of the frames."""
+        m = self.moments[self.late]
+        whole, missed = (
+            _rms(np.linalg.norm(np.cross(one[self.late], m), axis=-1))
+            for one in (self.exact, self.exact - self.order_0)
+        )
+        return missed / whole if missed > self.tolerance else 0.0
+
+    @property
     def verdict(self) -> str:
         """Whether frozen electrons may be used for this system, in one line."""
         beyond = f"{100 * self.effect:.2g} % of the spin density is beyond order 0"
         if self.share_missed <= LARGEST_SHARE:
             missed = f"{100 * self.share_missed:.2g} %"
             return f"frozen electrons of order 1 may be used: {beyond}, and they miss {missed} of it"
-        if self.effect <= SMALLEST_EFFECT:
+        if self.torque_missed <= SMALLEST_EFFECT:
             return (
-                f"frozen electrons of order 0 may be used: {beyond}; of that order 1 misses "
-                f"{100 * self.share_missed:.2g} %"
+                f"frozen electrons of order 0 may be used: they miss {100 * self.torque_missed:.2g} % of the torque; "
+                f"{beyond}, and order 1 misses {100 * self.share_missed:.2g} % of that"
             )
         return (
             f"frozen electrons may not be used: {beyond}, and order 1 misses {100 * self.share_missed:.2g} % of it; "
-            "the motion is too fast for an expansion in it"
+            f"order 0 misses {100 * self.torque_missed:.2g} % of the torque; the motion is too fast for an expansion "
+            "in it"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -94,6 +108,7 @@ class Judgement:
             ],
             "share_missed": self.share_missed,
             "effect": self.effect,
+            "torque_missed": self.torque_missed,
             "verdict": self.verdict,
         }
 
@@ -107,12 +122,17 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
     refuse_misfit(run)
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet")
+    if not run.times.any():
+        raise RunError(f"{run.path} holds the start alone, where electrons are in equilibrium: nothing to judge yet")
     assert deck.electrons is not None
+    tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:
         parts = [name for name in ("spin_geometric", "spin_sea", "spin_surface") if name in run.names]
         order_0 = np.asarray(run["spin_adiabatic"])
         order_1 = order_0 + sum(np.asarray(run[name]) for name in parts)
-        return Judgement(run.times, np.asarray(run["spin_density"]), order_0, order_1)
+        return Judgement(
+            run.times, np.asarray(run["spin_density"]), order_0, order_1, np.asarray(run["moment"]), tolerance
+        )
     frames = np.unique(np.linspace(0, run.n_frames - 1, min(max_frames, run.n_frames)).astype(int))
     coupling = build_coupling(deck, build_magnet(deck))
     try:
@@ -120,8 +140,8 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
     except ToleranceError as error:
         raise RunError(f"frozen electrons: {error}") from None
     order_0, order_1 = (np.stack(part) for part in zip(*frozen, strict=True))
-    exact = np.stack([run["spin_density"][int(k)] for k in frames])
-    return Judgement(run.times[frames], exact, order_0, order_1)
+    exact, moments = (np.stack([run[name][int(k)] for k in frames]) for name in ("spin_density", "moment"))
+    return Judgement(run.times[frames], exact, order_0, order_1, moments, tolerance)
 
 
 def _at_frame(run: Run, deck: Deck, coupling: Coupling, k: int) -> tuple[np.ndarray, np.ndarray]:
