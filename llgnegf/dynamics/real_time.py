@@ -257,8 +257,8 @@ class RealTimeStepper:
         self.parts, self._planned_for = int(parts), planned_for
         if self.duration > planned_for * (1 + 1e-9):
             warnings.warn(
-                f"leads and steps were chosen for a run of {planned_for:g} and stay as they are; beyond it errors go on "
-                f"to grow with the time, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
+                f"leads and steps were chosen for a run of {planned_for:g} and stay as they are; beyond it errors "
+                f"go on to grow with the time, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
                 f"run.duration = {self.duration:g}: only a new run of this duration has it to its end",
                 RunWarning,
                 stacklevel=2,
