@@ -234,6 +234,8 @@ class RealTimeStepper:
         sums = np.array(remembered["sums"], float)
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
+        if not (np.isfinite(state).all() and np.isfinite(sums).all()):
+            raise ValueError("electrons or sums that are not finite")
         self._equation, self._carrier = equation, carrier
         # A copy of the state: its array is used again.
         self._kept = carrier.put(state), sums, float(remembered["energy_at_start"])

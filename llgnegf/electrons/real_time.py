@@ -230,6 +230,8 @@ class RealTime:
         )
         if z.ndim != 1 or z.shape != g.shape or nodes.ndim != 1 or nodes.shape != w.shape:
             raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
+        if not all(np.isfinite(one).all() for one in (z, g, nodes, w)):
+            raise ValueError("exponents or poles that are not finite")
         fit = Exponentials(z, g, np.empty(0), np.nan, np.nan)
         return cls(system, fit, FermiPoles(nodes, w, float(arrays["fermi_constant"]), np.nan))
 
