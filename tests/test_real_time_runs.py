@@ -56,7 +56,7 @@ save_every = 0.3
 checkpoint_every = 7
 """
 LATTICE = (
-    CHAIN.replace("shape = [3]", 'shape = [3, 4]\nperiodic = "y"')
+    CHAIN.replace("shape = [3]", 'shape = [2, 8]\nperiodic = "y"')
     .replace('kind = "bloch_wall"\nwidth = 1.0', 'kind = "random"')
     .replace("step = 0.1", "step = 0.05")
     .replace("duration = 3.0", "duration = 0.9")
@@ -285,7 +285,9 @@ def toml(value):
 
 def test_more_memory_than_the_machine_has_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("llgnegf.build.memory_of_machine", lambda: 150e6)
-    with pytest.raises(DeckError, match=r'electrons.method = "real-time": the run needs 0\.\d+ GB .* has 0\.15 GB; use'):
+    with pytest.raises(
+        DeckError, match=r'electrons.method = "real-time": the run needs 0\.\d+ GB .* has 0\.15 GB; use'
+    ):
         run(deck(), tmp_path / "run.h5")
     assert list(tmp_path.iterdir()) == []
 
@@ -346,8 +348,8 @@ def test_what_ran_before_in_the_same_process_changes_no_bit(tmp_path):
 
 def test_sites_without_a_moment_feel_nothing_and_stay_empty(tmp_path):
     np.save(tmp_path / "m.npy", np.array([[0, 0, 1.0], [0, 0, 0], [0.6, 0.8, 0]]))
+    one = deck(texture={"kind": "file", "path": str(tmp_path / "m.npy")})
     with pytest.warns(match="1 of 3 moments are zero"):
-        one = deck(texture={"kind": "file", "path": str(tmp_path / "m.npy")})
         found = run(one, tmp_path / "run.h5")
     assert not np.asarray(found["moment"])[:, 1].any()
     assert np.isfinite(found["spin_density"]).all()

@@ -98,10 +98,10 @@ class RealTimeStepper:
 
     coupling: the classical terms, the device, gates and a user's field; start: m(0), (nx[, ny], 3); dt: the step, of
     the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
-    motion of the moments, where it is known beforehand.  tolerance: if given, each step is
-    divided into as many equal parts as keep the error of moments and spin density within it to the end of the run, however
-    the errors of single steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
-    GPU holds and moves the electrons.
+    motion of the moments, where it is known beforehand.  tolerance: if given, each step is divided into as many equal
+    parts as keep the error of moments and spin density within it to the end of the run, however the errors of single
+    steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None:
+    zero.  on_gpu: whether an NVIDIA GPU holds and moves the electrons.
     """
 
     solves = 0

@@ -47,8 +47,8 @@ def of_exponent(out, c, own, g, met):
         out[1, j] = c.real * own[1, j] + c.imag * own[0, j] - g.real * met[1, j] - g.imag * met[0, j]
 
 
-# Inlined into `steps`: as a function of its own it would be one symbol in two pieces of machine code, of which the first
-# one loaded serves both, and the last bits of a run would depend on what else ran before it.
+# Inlined into `steps`: as a function of its own it would be one symbol in two pieces of machine code, of which the
+# one loaded first serves both, and the last bits of a run would depend on what else ran before it.
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
 def derivative(
     Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out

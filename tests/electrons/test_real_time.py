@@ -6,12 +6,10 @@ import pytest
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.memory import semicircle
 from llgnegf.electrons.near_poles import near_poles
-from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.electrons.real_time import RealTime, adjusted
 from tests.electrons.real_time_cases import (
     density_matrix,
     errors,
-    evolved,
     follow,
     rows,
     tiles,
