@@ -103,8 +103,7 @@ class RealTimeStepper:
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is divided into as many equal
     parts as keep the error of moments and spin density within it to the end of the run, however the errors of single
     steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None:
-    zero.  on_gpu: whether an NVIDIA
-    GPU holds and moves the electrons.
+    zero.  on_gpu: whether an NVIDIA GPU holds and moves the electrons.
     """
 
     solves = 0
@@ -248,7 +247,7 @@ class RealTimeStepper:
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
         energy, parts, planned_for = (float(remembered[name]) for name in ("energy_at_start", "parts", "planned_for"))
         if not (np.isfinite(state).all() and np.isfinite([*sums, energy, planned_for]).all()):
-            raise ValueError("electrons, or sums over the run, that are no finite numbers")
+            raise ValueError("electrons or sums that are not finite")
         if not (1 <= parts <= _MOST_PARTS and parts == int(parts) and planned_for > 0):
             raise ValueError(f"steps in {parts:g} parts, for a run of {planned_for:g}")
         self._equation, self._carrier = equation, carrier
@@ -258,7 +257,7 @@ class RealTimeStepper:
         if self.duration > planned_for * (1 + 1e-9):
             warnings.warn(
                 f"leads and steps were chosen for a run of {planned_for:g} and stay as they are; beyond it errors "
-                f"go on to grow with the time, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
+                f"go on to grow, so that electrons.tolerance = {self._device.tolerance:g} need not hold up to "
                 f"run.duration = {self.duration:g}: only a new run of this duration has it to its end",
                 RunWarning,
                 stacklevel=2,

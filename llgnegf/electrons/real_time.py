@@ -240,7 +240,7 @@ class RealTime:
             raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
         constant = float(arrays["fermi_constant"])
         if not all(np.isfinite(one).all() for one in (z, g, nodes, w, constant)):
-            raise ValueError("exponents or poles that are no finite numbers")
+            raise ValueError("exponents or poles that are not finite")
         if not ((z.imag < 0).all() and (nodes.imag > 0).all()):
             raise ValueError("exponents that do not decay, or poles of the Fermi function that are not above the axis")
         fit = Exponentials(z, g, np.empty(0), np.nan, np.nan)

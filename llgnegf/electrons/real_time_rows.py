@@ -47,7 +47,9 @@ def of_exponent(out, c, own, g, met):
         out[1, j] = c.real * own[1, j] + c.imag * own[0, j] - g.real * met[1, j] - g.imag * met[0, j]
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+# Inlined into `steps`: as a function of its own it would be one symbol in two pieces of machine code, of which the
+# one loaded first serves both, and the last bits of a run would depend on what else ran before it.
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
 def derivative(
     Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out
 ):
@@ -150,7 +152,7 @@ def traced(Y, nx, ny):
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
 def advance(base, k, acc, b, is_first, following, c):
     """acc = base + b k at the first stage, acc += b k at the others; following = base + c k unless c is 0."""
     y, rate, total, stage = base.ravel(), k.ravel(), acc.ravel(), following.ravel()

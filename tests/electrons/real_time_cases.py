@@ -42,7 +42,7 @@ def density_matrix(electrons, Y):
 
 
 def follow(system, times, moments, potential, voltages=(0.0, 0.0), *, carrier=rows, step=None, duration=None):
-    """{name of `SEEN`: at each of `times`} of electrons in real time, by the method of order 8 of Dormand and Prince."""
+    """{name of `SEEN`: at each of `times`} of electrons in real time, by Dormand and Prince's method of order 8."""
     moments, potential, voltages = map(in_time, (moments, potential, voltages))
     at_start = np.ascontiguousarray(moments(0.0)), potential(0.0)
     electrons, carried, state = adjusted(system, *at_start, duration or times[-1], carrier)

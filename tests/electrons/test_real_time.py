@@ -6,12 +6,10 @@ import pytest
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.memory import semicircle
 from llgnegf.electrons.near_poles import near_poles
-from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.electrons.real_time import RealTime, adjusted
 from tests.electrons.real_time_cases import (
     density_matrix,
     errors,
-    evolved,
     follow,
     rows,
     tiles,
@@ -61,6 +59,42 @@ def test_moments_gates_and_sudden_voltages_equal_unitary_evolution(name):
         found = errors(follow(system, times, *moves, carrier=carrier), exact)
         assert max(found.values()) <= system.tolerance, found
     assert abs(exact.spin[1] - exact.spin[0]).max() > 0.01
+
+
+SWEEP = {
+    f"{n} sites, J = {exchange}, kT = {kT}": {"shape": (n,), "sd_exchange": exchange, "temperature": kT}
+    for n in (1, 2, 7)
+    for exchange, kT in ((0.0, 0.01), (0.1, 0.0), (2.0, 0.3), (2.0, 0.0))
+} | {
+    "strong exchange": {"shape": (2,), "sd_exchange": 20.0, "temperature": 0.3, "time": 6.0},
+    "narrow levels": {"shape": (3,), "couplings": (0.3, 0.3), "temperature": 0.01},
+    "narrow levels, one lead": {"shape": (2,), "couplings": (0.3, 0.0), "temperature": 0.0, "sd_exchange": 0.1},
+    "strong bonds": {"shape": (2,), "couplings": (2.0, 2.0), "temperature": 0.01, "fermi_energy": 1.97},
+    "at a band edge": {"shape": (3,), "fermi_energy": -2.0, "temperature": 0.01},
+    "beside a band edge, cold": {"shape": (2,), "fermi_energy": -1.9, "temperature": 0.0, "sd_exchange": 0.1},
+    "level bound at the Fermi energy": {"shape": (1,), "sd_exchange": 3.0, "fermi_energy": -3.6, "temperature": 0.1},
+    "for long": {"shape": (7,), "temperature": 0.05, "time": 40.0},
+    "lattice": {"shape": (5, 4), "temperature": 0.1, "time": 10.0},
+    "lattice, ring across": {"shape": (3, 3), "periodic": "y", "temperature": 0.0, "time": 10.0, "sd_exchange": 2.0},
+    "ring of two, long": {"shape": (3, 2), "periodic": "y", "temperature": 0.1, "couplings": (0.5, 1.0)},
+    "one slice, long": {"shape": (1, 4), "temperature": 0.1},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SWEEP)
+def test_unitary_evolution_for_long(name):
+    options = dict(SWEEP[name])
+    times = options.pop("time", 20.0) * np.array([0.25, 0.5, 0.75, 1.0])
+    exact = None
+    for tolerance in (1e-4, 1e-6):
+        system = device(**options, tolerance=tolerance)
+        moves = everything_moves(system)
+        exact = exact or unitary(system, times, *moves)
+        carrier = tiles if system.shape[-1] >= 3 and len(system.shape) == 2 else rows
+        found = errors(follow(system, times, *moves, carrier=carrier), exact)
+        print(name, tolerance, {key: round(value / tolerance, 3) for key, value in found.items()})
+        assert max(found.values()) <= tolerance, found
 
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-7])
