@@ -186,6 +186,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         deck.run.duration,
         imposed=imposed,
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
+        on_gpu=deck.run.device == "gpu",
     )
     try:
         needed = 180e6 + sum(stepper.memory_bytes)

@@ -21,7 +21,7 @@ from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipp
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
 
-_ANSWERS = ("list", "check", "show", "compare", "schema")  # commands whose result is what they print
+_ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print; schema without a PATH too
 _SIGPIPE = 13  # Windows has no name for it
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from llgnegf.deck import Deck
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.dynamics.torques import torque
+from llgnegf.magnet.energy import TERMS
 from llgnegf.runfile.layout import Layout
 
 
@@ -333,9 +334,8 @@ def _energy(term: str) -> Variable:
     return Variable(f"energy_{term}", _NUMBER, "energy", meaning, _always, lambda i: i.energies[term])
 
 
-# Terms of the energy of the moments; "classical" is their sum.
-MAGNET_TERMS = ("exchange", "dmi", "anisotropy", "zeeman")
-ENERGIES = tuple(_energy(term) for term in (*MAGNET_TERMS, "classical"))
+# "classical" is the sum of the terms.
+ENERGIES = tuple(_energy(term) for term in (*TERMS, "classical"))
 
 
 def _wall(

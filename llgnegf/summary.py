@@ -64,6 +64,12 @@ def summary(run: Run) -> str:
         total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
         name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
         lines.append(_scalar_row(name, run.times, total))
+    if "energy_electrons" in run.names:
+        # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion.
+        share = deck.electrons.back_action if deck.electrons is not None else 1.0
+        moments = 0.0 if deck.motion.is_imposed else np.asarray(run["energy_classical"])
+        total = moments + share * (np.asarray(run["energy_electrons"]) - np.asarray(run["work"]))
+        lines.append(_scalar_row("all energies - work", run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
         if name in run.names:
             first, last = (np.asarray(run[name][i]) for i in (0, -1))

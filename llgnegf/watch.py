@@ -15,7 +15,7 @@ import numpy as np
 from llgnegf.beside import integrators
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
-from llgnegf.observables import MAGNET_TERMS
+from llgnegf.magnet.energy import TERMS
 from llgnegf.runfile.frames import DamagedFrames
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ class EnergyWatch:
         magnet, deck = self.magnet, self.deck
         rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + abs(self.strength) / magnet.spin
         moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
-        terms = sum(abs(float(frame[f"energy_{name}"])) for name in MAGNET_TERMS)
+        # A run from before a term was added goes on without it, and its deck has none.
+        terms = sum(abs(float(frame.get(f"energy_{name}", 0.0))) for name in TERMS)
         terms += self.back_action * abs(float(frame.get("grand_potential", 0.0)))
         allowed = _SHARE_OF_MOTION * max(moving, self._moved) + _ROUNDING * terms + self.electrons
         if not energy - self.lowest <= allowed:

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import open_run, resume, run
-from llgnegf.deck import parse_deck
+from llgnegf import observables, open_run, resume, run
+from llgnegf.deck import deck_from, parse_deck
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.runfile import checkpoint
 
@@ -95,3 +95,23 @@ def test_older_runs_go_on(tmp_path, name):
         assert after.n_frames == 6
         np.testing.assert_array_equal(after["moment"][:frames], moments)
         np.testing.assert_allclose(after["moment"][-1], LAST[name], rtol=0, atol=1e-11)
+
+
+def test_a_run_from_before_an_energy_term_goes_on_without_it(tmp_path, monkeypatch):
+    """Also where the energy is watched, since damping acts and nothing drives."""
+    chain = {
+        "lattice": {"shape": [5]},
+        "texture": {"kind": "spiral", "period": 5.5},
+        "magnet": {"exchange": 1.0, "anisotropy": 0.2, "damping": 0.1},
+        "integrator": {"step": 0.1},
+        "run": {"duration": 1.0, "save_every": 0.2},
+    }
+    path, deck = tmp_path / "run.h5", deck_from(chain)
+    with monkeypatch.context() as before:
+        known = [one for one in observables.ENERGIES if one.name != "energy_dmi"]
+        before.setattr(observables, "ENERGIES", known)
+        run(deck, path, until=0.4).close()
+    with resume(path) as after, run(deck, tmp_path / "new.h5") as new:
+        assert set(new.names) - set(after.names) == {"energy_dmi"}
+        assert after.n_frames == 6
+        np.testing.assert_array_equal(after["energy_classical"], new["energy_classical"])

@@ -14,6 +14,7 @@ from llgnegf import deck_from, load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
 from llgnegf.plots import trajectory
+from llgnegf.plots.curves import energy_style
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL
 
@@ -284,3 +285,8 @@ def test_no_legend_covers_a_curve_or_a_label(tmp_path, kind):
         boxes = [ax.get_window_extent() for ax in figure.axes] + [t.get_window_extent() for t in texts]
         # The padding of a legend may touch what it stands above.
         assert not any(box.padded(-4).overlaps(other.padded(-1)) for other in boxes)
+
+
+def test_terms_of_the_energy_are_told_apart_also_beyond_four_colours():
+    styles = [tuple(sorted(energy_style(k).items())) for k in range(16)]
+    assert len(set(styles)) == 16

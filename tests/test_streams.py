@@ -90,14 +90,14 @@ def test_a_run_whose_reader_leaves(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("streams", [">/dev/full 2>&1", "2>&- >&-"])
-@pytest.mark.parametrize("words", ["resume mine.h5", "plot mine.h5", "new wall_classical"])
+@pytest.mark.parametrize("words", ["resume mine.h5", "plot mine.h5", "new wall_classical", "schema keys.json"])
 def test_other_work_without_streams(folder, words, streams):
     run(deck(CLASSICAL), folder / "mine.h5").close()
     assert shell(f"{COMMAND} {words} {streams}", folder).returncode == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", ["list", "check mine.toml", "show mine.h5"])
+@pytest.mark.parametrize("words", ["list", "check mine.toml", "show mine.h5", "schema"])
 def test_an_answer_that_is_lost_is_an_error(folder, words):
     """A result that did not reach the file it was meant for must not look like one that did."""
     run(deck(CLASSICAL), folder / "mine.h5").close()

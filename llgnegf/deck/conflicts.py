@@ -225,6 +225,16 @@ def _real_time_refresh(deck: _Known) -> Iterator[str]:
         )
 
 
+def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
+    """Nothing else has kernels for a GPU."""
+    fits = deck.electrons is not None and deck.electrons.method == "real-time" and len(deck.lattice.shape) == 2
+    if deck.run.device == "gpu" and not fits:
+        yield (
+            'run.device = "gpu": moves electrons in real time on square lattices; allowed here: "cpu", or '
+            'electrons.method = "real-time" with lattice.shape = [nx, ny]'
+        )
+
+
 def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     value, step = getattr(deck.run, key), deck.integrator.step
     if value is None:
@@ -260,6 +270,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _electrons_method,
     _unused_keys,
     _real_time_refresh,
+    _gpu_for_real_time,
     _duration,
     _save_every,
 )

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from llgnegf.deck.conflicts import cross_problems
 from llgnegf.deck.edit import edited
 from llgnegf.deck.messages import close_to, describe, show
+from llgnegf.deck.rules import PLANE_VECTOR
 from llgnegf.deck.tables import (
     UNUSED,
     Electrons,
@@ -28,17 +29,17 @@ from llgnegf.deck.tables import (
     Motion,
     Root,
     RunTable,
-    Skyrmion,
     Table,
     Texture,
     Units,
     method_table,
     root,
+    rule_of,
 )
 from llgnegf.errors import DeckError
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
-FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every"}
+FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}
 # Bytes.  What is larger was not meant to be a deck, and is not read to its end to find out.
 LARGEST_DECK = 2**24
 
@@ -253,11 +254,15 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _centred(texture: Texture, shape: tuple[int, ...]) -> Texture:
-    """The texture with its `center` filled in: the middle of the lattice unless the deck says otherwise."""
+    """The texture with its `center` filled in: the middle of the lattice unless the deck says otherwise.
+
+    The rule of the key tells whether it is a point [x, y] or the x of a wall.
+    """
     if getattr(texture, "center", 0.0) is not None:
         return texture
     middle = tuple((n - 1) / 2 for n in shape)
-    return texture.model_copy(update={"center": middle if isinstance(texture, Skyrmion) else middle[0]})
+    is_point = rule_of(type(texture).model_fields["center"]) is PLANE_VECTOR
+    return texture.model_copy(update={"center": middle if is_point else middle[0]})
 
 
 def _locate(path_or_name: str | Path) -> Path:

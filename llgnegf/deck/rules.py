@@ -162,9 +162,12 @@ def _voltage(value: Any) -> float:
     return 0.0
 
 
+ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # by name, in eV
+
+
 def _energy_unit(value: Any) -> str | float:
     if isinstance(value, str):
-        return choice("eV", "meV").parse(value)
+        return choice(*ENERGY_UNITS).parse(value)
     return _number_rule("", lambda x: x > 0).parse(value)
 
 
@@ -251,7 +254,11 @@ COLUMNS = Rule(
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage, {"enum": [0]})
 REFRESH = choice("stage", "step", "adaptive")
-ENERGY_UNIT = Rule('"eV", "meV" or a number > 0 of eV', _energy_unit, {"anyOf": [{"enum": ["eV", "meV"]}, _ABOVE_ZERO]})
+ENERGY_UNIT = Rule(
+    ", ".join(f'"{name}"' for name in ENERGY_UNITS) + " or a number > 0 of eV",
+    _energy_unit,
+    {"anyOf": [{"enum": list(ENERGY_UNITS)}, _ABOVE_ZERO]},
+)
 CHECKPOINT_EVERY = Rule(
     'a wall time such as "30 s", "5 min" or "1 h", or a whole number >= 1 of steps',
     _checkpoint_every,

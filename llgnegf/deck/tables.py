@@ -17,6 +17,7 @@ from llgnegf.deck.rules import (
     COLUMNS,
     DIRECTION,
     ENERGY_UNIT,
+    ENERGY_UNITS,
     INDEX,
     NAME,
     NON_NEGATIVE,
@@ -53,7 +54,7 @@ class Units(Table):
     @property
     def energy_ev(self) -> float:
         """The unit of energy, in eV."""
-        return {"eV": 1.0, "meV": 1e-3}[self.energy] if isinstance(self.energy, str) else self.energy
+        return ENERGY_UNITS[self.energy] if isinstance(self.energy, str) else self.energy
 
     @property
     def label(self) -> str:
@@ -260,12 +261,16 @@ class Integrator(Table):
 
 
 class RunTable(Table):
-    """[run]: how long, what is kept and how often a checkpoint is written; save_every defaults to every step."""
+    """[run]: how long, what is kept and how often a checkpoint is written; save_every defaults to every step.
+
+    device: "gpu" moves electrons in real time on lattices on an NVIDIA GPU.
+    """
 
     duration: Annotated[float, NON_NEGATIVE]
     save_every: Annotated[float | None, POSITIVE] = None
     checkpoint_every: Annotated[str | int, CHECKPOINT_EVERY] = "5 min"
     seed: Annotated[int, SEED] = 0
+    device: Annotated[str, choice("cpu", "gpu")] = "cpu"
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -291,16 +296,9 @@ class Root(Table):
     integrator: Integrator
     run: RunTable
 
+    # By `texture.kind`.
     TEXTURES: ClassVar[dict[str, type[Table]]] = {
-        "uniform": Uniform,
-        "bloch": Bloch,
-        "neel": Neel,
-        "bloch_wall": BlochWall,
-        "neel_wall": NeelWall,
-        "skyrmion": Skyrmion,
-        "spiral": Spiral,
-        "random": Random,
-        "file": FromFile,
+        get_args(table.model_fields["kind"].annotation)[0]: table for table in get_args(Texture)
     }
 
 

@@ -32,6 +32,11 @@ class Gates:
         self.shape = shape
         self.frequencies = tuple(gate.frequency for gate in gates if gate.amplitude)
 
+    @property
+    def reach(self) -> float:
+        """No voltage is larger than this, energy."""
+        return sum(abs(amplitude) for _, amplitude, _, _ in self._gates)
+
     def __bool__(self) -> bool:
         return bool(self._gates)
 

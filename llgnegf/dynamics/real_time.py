@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
-from llgnegf.electrons.real_time import Flows, RealTime, adjusted, exponentials
+from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials
+from llgnegf.electrons.real_time_rows import farthest_outside
+from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
@@ -28,6 +31,8 @@ _MOST_PARTS = 4096
 _NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
+# Rows across from which on tiles are faster than rows.
+_NARROWEST = 4
 
 Voltages = Callable[[float], np.ndarray]
 
@@ -38,14 +43,15 @@ class Together:
 
     y: np.ndarray
     sums: np.ndarray
-    state: np.ndarray
+    state: Any
 
 
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; work: done by gates, voltages and an imposed
-    motion since the start, energy.
+    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; traced: density and spin density
+    Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that
+    at the start, leads included; work: done by gates, voltages and an imposed motion since the start, energy.
     """
 
     def __init__(
@@ -54,37 +60,26 @@ class RealTimeInstant(Instant):
         n: int,
         y: np.ndarray,
         velocity: np.ndarray,
-        state: np.ndarray,
+        state: Any,
         sums: np.ndarray,
     ) -> None:
         """velocity: packed; state: of the electrons."""
         coupling = stepper.coupling
         super().__init__(coupling.magnet, n, n * stepper.dt, y, velocity)
+        # At once, because the array of the state is used again.
+        electrons = stepper.electrons
+        self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t)[0]
         self.sd_exchange = coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.work = float(sums[3])
-        self._stepper, self._state, self._sums = stepper, state, sums
-
-    @cached_property
-    def traced(self) -> np.ndarray:
-        """Density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4)."""
-        return self._stepper.electrons.traced(self._state)
+        self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
+        self._stepper = stepper
 
     @property
     def spin_density(self) -> np.ndarray:
         """Tr[rho_i sigma], (nx[, ny], 3)."""
         return self.traced[..., 1:]
-
-    @cached_property
-    def flows(self) -> Flows:
-        """Particles and spin that flow into the leads."""
-        return self._stepper.electrons.flows(self._state)
-
-    @cached_property
-    def energy_electrons(self) -> float:
-        """Of the electrons, leads included, less that at the start."""
-        return self._stepper.energy(self._state, self.m, self.potential, self.flows, self._sums)
 
     @cached_property
     def frozen(self) -> ElectronInstant:
@@ -99,7 +94,8 @@ class RealTimeStepper:
     the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is
     divided into as many equal parts as keep the error of moments and spin density below a tenth of it; None: steps are
-    whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.
+    whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None: zero.  on_gpu: whether an NVIDIA
+    GPU holds and moves the electrons.
     """
 
     solves = 0
@@ -115,31 +111,20 @@ class RealTimeStepper:
         imposed: Imposed | None = None,
         tolerance: float | None = None,
         voltages: Voltages | None = None,
+        on_gpu: bool = False,
     ) -> None:
         assert coupling.device is not None
         self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
-        self.imposed, self.tolerance, self.voltages = imposed, tolerance, voltages
+        self.imposed, self.tolerance, self.voltages, self.on_gpu = imposed, tolerance, voltages, on_gpu
         self.parts, self._device = 0, coupling.device
-        # The equation of the electrons, their state, the sums, and the energy at the start; made when first needed.
-        self._kept: tuple[RealTime, np.ndarray, np.ndarray, float] | None = None
+        # The state of the electrons, the sums, and the energy at the start; made when first needed, as their equation
+        # and what carries their state.
+        self._kept: tuple[Any, np.ndarray, float] | None = None
+        self._equation: RealTime | None = None
+        self._carrier: Carrier | None = None
+        self._free: list[Any] = []
 
-    def _fewest_parts(self, electrons: RealTime) -> int:
-        """Parts of a step that the method needs to be stable."""
-        parts = int(np.ceil(self.dt * electrons.fastest_rate / (_STABLE * self.method.stability)))
-        if self.tolerance is None and parts > 1:
-            largest = _STABLE * self.method.stability / electrons.fastest_rate
-            raise RunError(
-                f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
-                f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
-            )
-        return max(1, parts)
-
-    @property
-    def electrons(self) -> RealTime:
-        """The equation of the electrons."""
-        self._now()
-        assert self._kept is not None
-        return self._kept[0]
+    # --- before the start -------------------------------------------------------------------------
 
     @cached_property
     def planned(self) -> RealTime:
@@ -156,7 +141,9 @@ class RealTimeStepper:
     @property
     def memory_bytes(self) -> tuple[int, int]:
         """Of the state, as in a checkpoint, and of all that a step needs beside it."""
-        size = 8 * int(np.prod(self.planned.shape))
+        planned = self.planned
+        shape = Tiles(planned).shape if planned.ny >= _NARROWEST else planned.shape
+        size = 8 * int(np.prod(shape))
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
 
     @property
@@ -169,37 +156,74 @@ class RealTimeStepper:
             f"{planned.D + planned.E} complex numbers"
         )
 
+    def _carry(self, electrons: RealTime) -> Carrier:
+        """What carries the state: tiles on lattices, on a GPU if asked for, rows on chains and narrow lattices."""
+        if self.on_gpu:
+            from llgnegf.electrons.real_time_gpu import GpuTiles
+
+            return GpuTiles(electrons)
+        return Tiles(electrons) if electrons.ny >= _NARROWEST else electrons
+
+    def _fewest_parts(self, electrons: RealTime) -> int:
+        """Parts of a step that the method needs to be stable."""
+        rate = electrons.fastest_rate(self.coupling.gates.reach if self.coupling.gates else 0.0)
+        largest = _STABLE * self.method.stability / rate
+        parts = int(np.ceil(self.dt / largest))
+        if self.tolerance is None and parts > 1:
+            raise RunError(
+                f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
+                f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
+            )
+        return max(1, parts)
+
+    @property
+    def equation(self) -> RealTime:
+        """The equation of the electrons."""
+        self._now()
+        assert self._equation is not None
+        return self._equation
+
+    @property
+    def electrons(self) -> Carrier:
+        """What carries the state of the electrons."""
+        self._now()
+        assert self._carrier is not None
+        return self._carrier
+
     # --- what is remembered -----------------------------------------------------------------------
 
-    def _now(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def _now(self) -> tuple[Any, np.ndarray, float]:
         """State of the electrons, the sums, and the energy at the start."""
         if self._kept is None:
             potential = self.coupling.gate_state(0.0)[0]
-            electrons, state = adjusted(self._device, self.start, potential, self.duration)
-            energy = electrons.energy(state, self.start, potential) + electrons.flows(state).coupling_energy
-            self._kept = electrons, state, np.zeros(_SUMS), energy
-            self.parts = self._fewest_parts(electrons)
-        return self._kept[1:]
+            equation, carrier, state = adjusted(self._device, self.start, potential, self.duration, self._carry)
+            energy = carrier.energy(state, self.start, potential) + carrier.flows(state).coupling_energy
+            self._equation, self._carrier, self._kept = equation, carrier, (state, np.zeros(_SUMS), energy)
+            self.parts = self._fewest_parts(equation)
+        return self._kept
 
     def state(self) -> Remembered:
         state, sums, energy = self._now()
         own = {
-            "electrons": state.copy(),
+            "electrons": self.electrons.get(state),
             "sums": sums,
             "energy_at_start": np.array(energy),
             "parts": np.array(self.parts),
         }
-        return own | self.electrons.remembered()
+        return own | self.equation.remembered()
 
     def restore(self, remembered: Remembered) -> None:
-        electrons = RealTime.recalled(self._device, remembered)
+        equation = RealTime.recalled(self._device, remembered)
+        carrier = self._carry(equation)
         state = np.asarray(remembered["electrons"], float)
-        if state.shape != electrons.shape:
-            raise ValueError(f"electrons of shape {state.shape}, not {electrons.shape}")
-        sums = np.asarray(remembered["sums"], float)
+        if state.shape != carrier.shape:
+            raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")
+        sums = np.array(remembered["sums"], float)
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
-        self._kept = electrons, state, sums, float(remembered["energy_at_start"])
+        self._equation, self._carrier = equation, carrier
+        # A copy of the state: its array is used again.
+        self._kept = carrier.put(state), sums, float(remembered["energy_at_start"])
         self.parts = int(remembered["parts"])
 
     # --- the step ---------------------------------------------------------------------------------
@@ -213,17 +237,19 @@ class RealTimeStepper:
             y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
         self._check_electrons(n, moved.state)
-        self._kept = self.electrons, moved.state, moved.sums, energy
+        self._free.append(self._now()[0])
+        self._kept = moved.state, moved.sums, energy
         return n + 1, y
 
     def _whole_step(self, n: int, now: Together) -> Together:
         if self.tolerance is None or n % _JUDGED_EVERY:
             return self._in_parts(n, now, self.parts)
         allowed, order = _SHARE * self.tolerance, self.method.order
-        coarse = self._in_parts(n, now, self.parts)
+        coarse = self._seen(tried := self._in_parts(n, now, self.parts))
+        self._free.append(tried.state)
         while True:
             fine = self._in_parts(n, now, 2 * self.parts)
-            error = self._distance(coarse, fine) / (2**order - 1)
+            error = _distance(coarse, self._seen(fine)) / (2**order - 1)
             if error <= allowed:
                 break
             if self.parts >= _MOST_PARTS:
@@ -231,18 +257,25 @@ class RealTimeStepper:
                     f"t = {n * self.dt:g}: the error of a step of {self.dt / self.parts:g} is {error:.1e}, but "
                     f"{allowed:.1e} is needed: use a larger electrons.tolerance, or slower gates and moments"
                 )
-            self.parts, coarse = 2 * self.parts, fine
+            self.parts, coarse = 2 * self.parts, self._seen(fine)
+            self._free.append(fine.state)
         # Half the parts would do: their error is 2^order times as large.
-        if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.electrons):
-            self.parts = max(self._fewest_parts(self.electrons), self.parts // 2)
+        if error * 2 ** (order + 1) < allowed and self.parts > self._fewest_parts(self.equation):
+            self.parts = max(self._fewest_parts(self.equation), self.parts // 2)
         return fine
 
     def _in_parts(self, n: int, now: Together, parts: int) -> Together:
         h = self.dt / parts
         step = self._in_stages if self.method.coefficients else self._by_method
         for part in range(parts):
-            now = step(n * self.dt + part * h, now, h)
+            before, now = now, step(n * self.dt + part * h, now, h)
+            if part:
+                self._free.append(before.state)
         return now
+
+    def _array(self) -> np.ndarray:
+        """An array for a state: one that is not used any more, if there is one, because new ones cost time."""
+        return self._free.pop() if self._free else self.electrons.empty()
 
     def _in_stages(self, t: float, now: Together, h: float) -> Together:
         """One step of a method with `coefficients`: electrons in a few arrays of their size."""
@@ -250,19 +283,19 @@ class RealTimeStepper:
         assert coefficients is not None
         nodes, weights = coefficients
         electrons, at, y, sums = self.electrons, now.state, now.y, now.sums
-        acc, others = np.empty_like(at), (np.empty_like(at), np.empty_like(at))
+        acc, others = self._array(), (self._array(), self._array())
         y_end = now.y.copy()
         for i, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
-            following = nodes[i + 1] if i + 1 < len(nodes) else 0.0
+            is_last = i + 1 == len(nodes)
+            following, new = (0.0, None) if is_last else (nodes[i + 1], others[i % 2])
             m, potential, voltages, velocity, rates = self._rates(t + node * h, y, at)
-            electrons.stage(
-                now.state, at, acc, others[i % 2], m, potential, voltages, weight * h, following * h, i == 0
-            )
-            at = others[i % 2]
+            electrons.stage(now.state, at, acc, new, m, potential, voltages, weight * h, following * h)
+            at = new
             sums = sums + weight * h * rates
             if velocity is not None:
                 y_end += weight * h * velocity
                 y = now.y + following * h * velocity
+        self._free += others
         return Together(y_end, sums, acc)
 
     def _by_method(self, t: float, now: Together, h: float) -> Together:
@@ -279,19 +312,17 @@ class RealTimeStepper:
             m, potential, voltages, velocity, change.sums[:] = self._rates(at, now.y, now.state)
             if velocity is not None:
                 change.y[:] = velocity
-            self.electrons.derivative(now.state, m, potential, voltages, change.state)
+            change.state[...] = self.electrons.derivative(now.state, m, potential, voltages)
             return out
 
         return split(self.method.step(rhs, t, np.concatenate([now.y.ravel(), now.sums, now.state.ravel()]), h))
 
-    def _distance(self, one: Together, other: Together) -> float:
-        """Of the moments and of the spin density; inf where a number is none."""
-        spins = abs(self.electrons.traced(one.state) - self.electrons.traced(other.state)).max()
-        found = max(float(abs(one.y - other.y).max()), float(spins))
-        return found if np.isfinite(found) else np.inf
+    def _seen(self, one: Together) -> tuple[np.ndarray, np.ndarray]:
+        """What the error of a step is judged by: moments and spin density."""
+        return one.y, self.electrons.traced(one.state)
 
     def _rates(
-        self, t: float, y: np.ndarray, state: np.ndarray
+        self, t: float, y: np.ndarray, state: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
         """Moments (nx[, ny], 3), gates and voltages at t; dm/dt, packed, unless imposed; and d(sums)/dt."""
         electrons, coupling, magnet = self.electrons, self.coupling, self.coupling.magnet
@@ -299,9 +330,10 @@ class RealTimeStepper:
         potential, rate = coupling.gate_state(t)
         voltages = _NO_VOLTAGES if self.voltages is None else np.asarray(self.voltages(t), float)
         sums, velocity = np.empty(_SUMS), None
-        flows = electrons.rates(state)
-        sums[0], sums[1:3] = flows[:, 1].sum(), flows[:, 0]
-        sums[3] = (rate * traced[..., 0]).sum() - voltages @ flows[:, 0]
+        flows = electrons.flows(state)
+        charge = flows.charge
+        sums[0], sums[1:3] = flows.energy.sum(), charge
+        sums[3] = (rate * traced[..., 0]).sum() - voltages @ charge
         if self.imposed is None:
             velocity = self._velocity(t, y, traced)
             m = np.ascontiguousarray(magnet.unpack(y))
@@ -321,10 +353,10 @@ class RealTimeStepper:
         if magnet.stretched is not None or not np.isfinite(y).all():
             check_moments(magnet.unpack(y), n + 1, self.dt, magnet.stretched)
 
-    def _check_electrons(self, n: int, state: np.ndarray) -> None:
+    def _check_electrons(self, n: int, state: Any) -> None:
         """Each site holds between 0 and 1 electrons of each spin, whatever its axis."""
-        worst, outside = self.electrons.farthest_outside(state)
-        if not outside <= 10 * self.electrons.system.tolerance:
+        worst, outside = farthest_outside(self.electrons.traced(state))
+        if not outside <= 10 * self._device.tolerance:
             raise RunError(
                 f"the electrons of site {worst} left their range at t = {(n + 1) * self.dt:g}: an orbital holds "
                 f"{outside:.1e} more than 1 or less than 0 electrons: integrator.step = {self.dt:g} is too "
@@ -343,7 +375,7 @@ class RealTimeStepper:
             velocity = magnet.pack(self.imposed.velocity(t))
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
-    def energy(self, state: np.ndarray, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
+    def energy(self, state: Any, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
         """Energy of the electrons since the start, leads included."""
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy
         return own + float(sums[0]) - self._now()[2]
@@ -355,3 +387,9 @@ class RealTimeStepper:
         if self.imposed is not None and self.imposed.precession:
             return TurningInstant(coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency)
         return ElectronInstant(coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True)
+
+
+def _distance(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> float:
+    """The largest difference of any two numbers; inf where one is none."""
+    found = max(float(abs(a - b).max()) for a, b in zip(one, other, strict=True))
+    return found if np.isfinite(found) else np.inf

@@ -33,7 +33,7 @@ class Instant:
 
     @cached_property
     def energies(self) -> dict[str, float]:
-        """Energy of the moments by term and in all: exchange, dmi, anisotropy, zeeman, classical."""
+        """Energy of the moments by term and in all, see `Magnet.energies`."""
         return self.magnet.energies(self.y)
 
 

@@ -18,9 +18,9 @@ the columns of X: (lead, pole, spin, mode).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,63 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
-# An error of g(tau)/g(0), relative, makes one a tenth as large in the density matrix.
-_FIT_SHARE = 5.0
+# An error of the memory (`Exponentials.error`) makes one of about its size in the density matrix within the bands, but
+# three tenths of it per hbar/hopping where a level lies beside them: bound, it never forgets.
+_FIT_SHARE, _FIT_RATE = 0.5, 0.3
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance, and `adjusted` sees to the others.
 _SMEARING = 0.2
 _MOST_TRIES = 5
+
+
+class Carrier(Protocol):
+    """Holds and moves the state of electrons in real time: `RealTime` itself as rows, others as tiles or on a GPU."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the state."""
+
+    def empty(self) -> Any:
+        """An array for a state, not initialised."""
+
+    def put(self, state: Real) -> Any:
+        """A NumPy array as a state: a copy."""
+
+    def get(self, state: Any) -> Real:
+        """A state as a NumPy array: a copy."""
+
+    def equilibrium(self, m: Real, potential: Real) -> Any:
+        """The state in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
+
+    def derivative(self, state: Any, m: Real, potential: Real, voltages: Real) -> Any:
+        """d(state)/dt at moments m, gates, and voltages of the left and right lead (2,), energy."""
+
+    def stage(
+        self,
+        y: Any,
+        stage: Any,
+        total: Any,
+        new: Any | None,
+        m: Real,
+        potential: Real,
+        voltages: Real,
+        b_dt: float,
+        c_dt: float = 0.0,
+    ) -> None:
+        """One stage of a step that begins at y, with k the derivative of `stage`: total += b_dt k, new = y + c_dt k.
+
+        In the first stage, where `stage` is y itself, total = y + b_dt k, whatever it held.  new: the state of the next
+        stage; None in the last one, after which `total` is the state at the end of the step.
+        """
+
+    def traced(self, state: Any) -> Real:
+        """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
+
+    def flows(self, state: Any) -> Flows:
+        """What flows into the left and the right lead."""
+
+    def energy(self, state: Any, m: Real, potential: Real) -> float:
+        """Tr[rho H] of the device, without its coupling to the leads, energy."""
 
 
 def exponentials(
@@ -60,26 +111,30 @@ def exponentials(
     kT = system.temperature or _SMEARING * system.hopping * tolerance**0.5
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
     try:
-        return semicircle(_FIT_SHARE * tolerance, max(duration, 1.0) * system.hopping), rule
+        return semicircle(tolerance * min(_FIT_SHARE, 1 / (_FIT_RATE * max(duration * system.hopping, 1.0)))), rule
     except ToleranceError:
         raise ToleranceError(
-            "the memory of a lead as a sum of exponentials cannot be had to this tolerance: use an electrons.tolerance "
-            f"above {tolerance:g}, 1e-8 for example"
+            f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
+            f"{duration:g} hbar/energy: use a larger electrons.tolerance or a shorter run"
         ) from None
 
 
-def adjusted(system: System, m: Real, potential: Real, duration: float) -> tuple[RealTime, Real]:
-    """Electrons in real time and their state in equilibrium, whose density is that of `Frozen` to half the tolerance.
+def adjusted(
+    system: System, m: Real, potential: Real, duration: float, carrier: Callable[[RealTime], Carrier]
+) -> tuple[RealTime, Carrier, Any]:
+    """Electrons in real time, what carries their state, and this state in equilibrium.
 
-    Arguments as those of `exponentials`.  Raises ToleranceError where that cannot be reached.
+    Its density is that of `Frozen` to half the tolerance.  carrier: makes one; other arguments as those of
+    `exponentials`.  Raises ToleranceError where that cannot be reached.
     """
     exact = Frozen(system, m, potential).adiabatic
     for sharper in range(_MOST_TRIES):
         electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper))
-        Y = electrons.equilibrium(m, potential)
-        error = float(abs(electrons.traced(Y) - exact).max())
+        found = carrier(electrons)
+        state = found.equilibrium(m, potential)
+        error = float(abs(found.traced(state) - exact).max())
         if error <= _START_SHARE * system.tolerance:
-            return electrons, Y
+            return electrons, found, state
     raise ToleranceError(
         f"the spin density in equilibrium is approximated to {error:.1e} only by leads whose memory is a sum of "
         f"exponentials, {_START_SHARE * system.tolerance:.1e} is needed: use a larger electrons.tolerance, a higher "
@@ -172,7 +227,7 @@ class RealTime:
         )
         if z.ndim != 1 or z.shape != g.shape or nodes.ndim != 1 or nodes.shape != w.shape:
             raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
-        fit = Exponentials(z, g, np.empty(0), np.nan)
+        fit = Exponentials(z, g, np.empty(0), np.nan, np.nan)
         return cls(system, fit, FermiPoles(nodes, w, float(arrays["fermi_constant"]), np.nan))
 
     @property
@@ -180,11 +235,13 @@ class RealTime:
         """Of the state: rows, real and imaginary part, columns."""
         return self.D, 2, self.D + self.E
 
-    @property
-    def fastest_rate(self) -> float:
-        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster."""
+    def fastest_rate(self, voltage: float) -> float:
+        """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster.
+
+        voltage: the largest of any gate, energy.
+        """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
-        width = high - low
+        width = high - low + 2 * voltage
         if not self.reservoirs:
             return width
         middle = (low + high) / 2
@@ -309,26 +366,33 @@ class RealTime:
 
     def stage(
         self,
-        base: Real,
-        at: Real,
-        acc: Real,
-        following: Real,
+        y: Real,
+        stage: Real,
+        total: Real,
+        new: Real | None,
         m: Real,
         potential: Real,
         voltages: Real,
-        b: float,
-        c: float,
-        is_first: bool,
+        b_dt: float,
+        c_dt: float = 0.0,
     ) -> None:
-        """One stage of a method with `coefficients`: k = dY/dt at `at`; acc = base (at the first, else acc) + b k.
-
-        following = base + c k, unless c is 0.  `at` may be base itself at the first stage; acc and following are
-        arrays of their own.  The other arguments are those of `derivative`.
-        """
+        """One stage of a method with `coefficients`, as `Carrier.stage`."""
         if self._k is None:
             self._k = np.empty(self.shape)
-        self.derivative(at, m, potential, voltages, self._k)
-        rows.advance(base, self._k, acc, b, is_first, following, c)
+        self.derivative(stage, m, potential, voltages, self._k)
+        rows.advance(y, self._k, total, b_dt, stage is y, total if new is None else new, 0.0 if new is None else c_dt)
+
+    def empty(self) -> Real:
+        """An array for a state, not initialised."""
+        return np.empty(self.shape)
+
+    def put(self, state: Real) -> Real:
+        """A copy of a state."""
+        return state.copy()
+
+    def get(self, state: Real) -> Real:
+        """A copy of a state."""
+        return state.copy()
 
     # --- what it says -----------------------------------------------------------------------------
 
@@ -342,18 +406,6 @@ class RealTime:
         out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
         out[self._sides], energy[self._sides] = P, -2 * weighted.real
         return Flows(out, energy)
-
-    def rates(self, Y: Real) -> Real:
-        """Particles and energy that flow into the left and the right lead, (2, 2) [lead, what], 1/time."""
-        P, weighted = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self._ends, self._z, self._poles)
-        out = np.zeros((2, 2))
-        for lead, side in enumerate(self.sides):
-            out[side] = -2 * (P[lead, 0, 0].real + P[lead, 1, 1].real), -2 * weighted[lead].real
-        return out
-
-    def farthest_outside(self, Y: Real) -> tuple[int, float]:
-        """The site where an orbital, along whatever axis, is farthest from holding 0 to 1 electrons, and how far."""
-        return rows.farthest_outside(rows.traced(Y, self.nx, self.ny))
 
     def energy(self, Y: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""

@@ -4,6 +4,9 @@ import numpy as np
 
 from llgnegf.kernels import njit
 
+# In the order of `energies`; a run file has a variable for each.
+TERMS = ("exchange", "dmi", "anisotropy", "zeeman")
+
 
 def bond_vectors(dmi, kind, chain):
     """DMI vectors of the bonds along the packed axes a and b: array (2, 3), energy units.
@@ -19,7 +22,7 @@ def bond_vectors(dmi, kind, chain):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def energies(y, exchange, bonds, anisotropy, easy, hard_anisotropy, hard, zeeman):
-    """Energy of packed moments y by term: array (exchange, dmi, anisotropy, zeeman), energy units.
+    """Energy of packed moments y by term, in the order of `TERMS`: array (4,), energy units.
 
     E = -J sum_<ij> m_i.m_j + sum_<ij> d_ij.(m_i x m_j) - K sum (m.k)^2 + K_hard sum (m.h)^2 - sum m.(S B_ext)
 

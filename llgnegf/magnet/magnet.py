@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -111,10 +113,10 @@ class Magnet:
         return out
 
     def energies(self, y: Array) -> dict[str, float]:
-        """Energy by term (exchange, dmi, anisotropy, zeeman) and their sum (classical), energy units."""
-        exchange, dmi, anisotropy, zeeman = energy.energies(y, *self._energy_arguments).tolist()
-        total = exchange + dmi + anisotropy + zeeman
-        return {"exchange": exchange, "dmi": dmi, "anisotropy": anisotropy, "zeeman": zeeman, "classical": total}
+        """Energy by term (`energy.TERMS`) and their sum (classical), energy units."""
+        values = energy.energies(y, *self._energy_arguments).tolist()
+        # From left to right: `sum` rounds otherwise from Python 3.12 on.
+        return {**dict(zip(energy.TERMS, values, strict=True)), "classical": reduce(add, values)}
 
     def velocity(self, y: Array, extra: Array | None = None) -> Array:
         """dm/dt = (R + alpha m x R)/(1 + alpha^2), R = -m x (B + extra)/S + tau, in E0/hbar; packed, ghosts filled.

@@ -51,6 +51,11 @@ def extremes(values: np.ndarray, pieces: int) -> np.ndarray:
     return np.unique(chosen)
 
 
+def energy_style(k: int) -> dict[str, Any]:
+    """The style of term number k of the energy: from the fifth on a colour comes again, with another line."""
+    return {"color": _ENERGY_COLOURS[k % 4], "linestyle": _ENERGY_LINES[(k + k // 4) % 4]}
+
+
 def energies(ax: Axes, run: Run) -> None:
     """Energies of moments, by term, and of electrons, less those at the beginning."""
     time, deck = run.times, run.deck
@@ -66,8 +71,7 @@ def energies(ax: Axes, run: Run) -> None:
     for k, (name, each) in enumerate(terms.items()):
         if np.ptp(each) < span:
             continue  # rounding alone
-        style = {"color": _ENERGY_COLOURS[k % 4], "linestyle": _ENERGY_LINES[k % 4]}
-        curve(ax, time, each - each[0], label=name, **style)
+        curve(ax, time, each - each[0], label=name, **energy_style(k))
     if "grand_potential" in run.names:
         curve(ax, time, sizes[-1] - sizes[-1][0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
     ax.set_ylabel(f"$E - E(0)$ ({deck.units.label})")

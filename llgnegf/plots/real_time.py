@@ -1,4 +1,4 @@
-"""A chain with electrons in real time: moments, energies, torque, currents; frozen electrons where they are beside."""
+"""A chain with electrons in real time: moments, energies, torque, currents, and frozen electrons beside."""
 
 from __future__ import annotations
 

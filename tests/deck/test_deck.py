@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import textures
 from llgnegf.deck import changes_past, load_deck, parse_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.deck.edit import edited
 from llgnegf.deck.tables import Root, Table
@@ -200,7 +201,7 @@ def test_numbers(key):
         ("integrator.method", "", 'integrator.method = "": must be a non-empty text'),
         ("integrator.method", "rk5", 'integrator.method = "rk5": must be one of "rk4", "heun"'),
         ("integrator.method", "rk5", 'did you mean "rk4"?'),
-        ("motion.kind", "dance", 'motion.kind = "dance": must be "llg", "precession" or "frozen"'),
+        ("motion.kind", "dance", 'motion.kind = "dance": must be "llg", "precession"'),
         ("run.checkpoint_every", "5 fortnights", 'run.checkpoint_every = "5 fortnights": must be a wall time such as'),
         ("run.checkpoint_every", 0, "run.checkpoint_every = 0: must be a wall time"),
         ("run.checkpoint_every", 2.5, "run.checkpoint_every = 2.5: must be"),
@@ -260,10 +261,10 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
 
 
 def test_missing_tables_and_keys():
+    *others, last = (f'"{kind}"' for kind in textures.TEXTURES)
     assert problems("") == [
         "lattice is missing: a table [lattice] with at least shape",
-        'texture is missing: a table [texture] with kind = "uniform", "bloch", "neel", "bloch_wall", "neel_wall", '
-        '"skyrmion", "spiral", "random" or "file"',
+        f"texture is missing: a table [texture] with kind = {', '.join(others)} or {last}",
         "integrator is missing: a table [integrator] with at least step",
         "run is missing: a table [run] with at least duration",
     ]

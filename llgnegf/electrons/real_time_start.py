@@ -1,0 +1,163 @@
+"""Equilibrium of electrons in real time as tiles: `real_time.RealTime.equilibrium` without inverses of the whole lattice.
+
+Of a lattice, whose Hamiltonian is block-tridiagonal, each block of G follows from its neighbour with one product,
+
+    G[I, J] = -t gR[I] G[I-1, J],    G[J, I] = -t G[J, I-1] gR[I],    I > J,
+    gR[I] = (zeta - H[I] - t^2 gR[I+1])^-1,    G[J, J] = (zeta - H[J] - t^2 gL[J-1] - t^2 gR[J+1])^-1,
+
+gL and gR being G of the lattice from one end up to a slice, its lead included.  No more than a few blocks of G are kept
+at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .real_time_stage import add_green, tile_index
+from .threads import each
+
+if TYPE_CHECKING:
+    from .real_time_tiles import Tiles
+
+Complex = NDArray[np.complex128]
+Real = NDArray[np.float64]
+
+
+def equilibrium(tiles: Tiles, m: Real, potential: Real) -> Real:
+    """The state of `tiles` in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
+    return _Start(tiles, m, potential).state
+
+
+class _Start:
+    """The state, made pole after pole, and then among the exponents."""
+
+    def __init__(self, tiles: Tiles, m: Real, potential: Real) -> None:
+        self.tiles, self.rule = tiles, tiles.electrons.rule
+        self.state = np.zeros(tiles.shape)
+        self.H = slice_hamiltonians(tiles, m, potential)
+        leads, nx, n = tiles.leads, tiles.nx, tiles.n
+        # Of each lead with its slice e: G[J, e]^+ and G[e, J], in the transverse modes of the rows.
+        self.at_ends = np.empty((leads, nx, 2, n, n), complex)
+        for p in range(len(self.rule.nodes)):
+            self._add_pole(p)
+        for x in range(nx):
+            tile = self.state[tile_index(x, x, tiles.columns)]
+            tile[np.arange(n), 0, np.arange(n)] += self.rule.constant
+            _make_hermitian(tile)
+        self._exponents()
+
+    def _in_modes(self, block: Complex) -> Complex:
+        """U^+ times a block (n, n)."""
+        return np.matmul(self.tiles.modes[0], block.reshape(2, self.tiles.ny, -1)).reshape(block.shape)
+
+    def _add_pole(self, p: int) -> None:
+        """What the pole p of the Fermi function adds to rho and phi, and X of the sites."""
+        tiles, nx = self.tiles, self.tiles.nx
+        zeta, w = complex(self.rule.nodes[p]), complex(self.rule.weights[p])
+        own = zeta * np.eye(tiles.n) - self.H
+        for one in tiles.electrons.reservoirs:
+            U = tiles.modes[1]
+            sigma = (U * one.self_energy(zeta)) @ U.T
+            own[one.site] -= np.kron(np.eye(2), sigma)
+        partial_right, partial_left = each(
+            lambda side: _partial(own, tiles.hops) if side else _partial(own[::-1], tiles.hops[::-1])[::-1], [1, 0]
+        )
+
+        def column(J: int) -> None:
+            inverse = own[J].copy()
+            if J > 0:
+                inverse -= tiles.hops[J - 1] ** 2 * partial_left[J - 1]
+            if J < nx - 1:
+                inverse -= tiles.hops[J] ** 2 * partial_right[J + 1]
+            G = transposed = np.linalg.inv(inverse)  # G[I, J] and G[J, I]
+            for I in range(J, nx):
+                if I > J:
+                    G = -tiles.hops[I - 1] * (partial_right[I] @ G)
+                    transposed = -tiles.hops[I - 1] * (transposed @ partial_right[I])
+                add_green(self.state[tile_index(I, J, tiles.columns)], w, G, transposed)
+                for lead, end in enumerate(tiles.ends):
+                    if end == I:
+                        self.at_ends[lead, J] = self._in_modes(transposed.conj().T), self._in_modes(G)
+                    elif end == J:
+                        self.at_ends[lead, I] = self._in_modes(G.conj().T), self._in_modes(transposed)
+
+        each(column, range(nx))
+        each(
+            lambda where: self._add_to_memory(p, zeta, w, *where),
+            [(lead, J) for lead in range(tiles.leads) for J in range(nx)],
+        )
+
+    def _add_to_memory(self, p: int, zeta: complex, w: complex, lead: int, J: int) -> None:
+        tiles, T = self.tiles, self.tiles.columns
+        advanced, retarded = self.at_ends[lead, J]  # (U^+ G[J, end]^+) and U^+ G[end, J]
+        for k in range(tiles.kept):
+            z, g = np.tile(tiles.z[lead, k], 2)[:, None], tiles.g[lead, k]
+            change = 1j * g * (w.conjugate() / (zeta.conjugate() - z) * advanced + w / (zeta - z) * retarded)
+            _add(self.state[tile_index(tiles.nx + lead * tiles.kept + k, J, T)], change)
+        change = -1j * np.tile(tiles.b[lead, p], 2)[:, None] * advanced
+        _add(self.state[tile_index(T + lead * tiles.n_poles + p, J, T)], change)
+
+    def _exponents(self) -> None:
+        """Omega, and X in the columns of the exponents."""
+        tiles, T, nx, kept = self.tiles, self.tiles.columns, self.tiles.nx, self.tiles.kept
+        # R[I, end] U of the rows I of exponents and poles: <c|phi_b>^* and <c|X_b>^* with b in the rows.
+        met = np.empty((tiles.leads, tiles.rows - nx, tiles.n, tiles.n), complex)
+        for lead, end in enumerate(tiles.ends):
+            for I in range(nx, tiles.rows):
+                tile = self.state[tile_index(I, end, T)]
+                block = (tile[:, 0] + 1j * tile[:, 1]).reshape(-1, tiles.ny)
+                met[lead, I - nx] = (block @ tiles.modes[1]).reshape(tiles.n, tiles.n)
+        z = np.tile(tiles.z, (1, 1, 2)).reshape(-1, tiles.n)
+        for J in range(nx, T):
+            column_lead, column = divmod(J - nx, kept)
+            z_b, g_b = z[J - nx].conj(), tiles.g[column_lead, column].conjugate()
+            for I in range(J, T):
+                lead, k = divmod(I - nx, kept)
+                half = tiles.g[lead, k] * met[lead, J - nx].conj().T + g_b * met[column_lead, I - nx]
+                tile = self.state[tile_index(I, J, T)]
+                _add(tile, half / (1j * (z_b - z[I - nx][:, None])))
+                if I == J:
+                    _make_hermitian(tile)
+            for I in range(T, tiles.rows):
+                zeta = tiles.poles[divmod(I - T, tiles.n_poles)]  # conjugated
+                _add(self.state[tile_index(I, J, T)], 1j * g_b / (zeta - z_b) * met[column_lead, I - nx])
+
+
+def slice_hamiltonians(tiles: Tiles, m: Real, potential: Real) -> Complex:
+    """The blocks of H on the slices, (nx, n, n), in the order (spin, y)."""
+    nx, ny, system = tiles.nx, tiles.ny, tiles.electrons.system
+    blocks = system.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)
+    H = np.zeros((nx, 2, ny, 2, ny), complex)
+    y = np.arange(ny)
+    for s in range(2):
+        for other in range(2):
+            H[:, s, y, other, y] = blocks[:, :, s, other]
+        H[:, s, y[1:], s, y[:-1]] -= system.hopping
+        H[:, s, y[:-1], s, y[1:]] -= system.hopping
+        if tiles.periodic and ny > 1:
+            H[:, s, 0, s, ny - 1] -= system.hopping
+            H[:, s, ny - 1, s, 0] -= system.hopping
+    return H.reshape(nx, tiles.n, tiles.n)
+
+
+def _partial(own: Complex, hops: Real) -> Complex:
+    """G of the lattice from its end up to each slice, (nx, n, n): own holds zeta - H - Sigma of the slices."""
+    out = np.empty_like(own)
+    out[-1] = np.linalg.inv(own[-1])
+    for x in range(len(own) - 2, -1, -1):
+        out[x] = np.linalg.inv(own[x] - hops[x] ** 2 * out[x + 1])
+    return out
+
+
+def _add(tile: Real, block: Complex) -> None:
+    tile[:, 0] += block.real
+    tile[:, 1] += block.imag
+
+
+def _make_hermitian(tile: Real) -> None:
+    """Average of a tile and its adjoint, equal to the last bit."""
+    tile[:, 0] = (tile[:, 0] + tile[:, 0].T) / 2
+    tile[:, 1] = (tile[:, 1] - tile[:, 1].T) / 2
