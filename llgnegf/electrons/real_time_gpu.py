@@ -62,9 +62,7 @@ class Cuda:
         try:
             count = cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError as error:
-            raise RunError(
-                f'run.device = "gpu": no NVIDIA GPU can be used ({error}): see nvidia-smi, {_REMEDY}'
-            ) from error
+            raise RunError(f'run.device = "gpu": no NVIDIA GPU can be used ({error}): see nvidia-smi, {_REMEDY}') from error
         if not count:
             raise RunError(f'run.device = "gpu": there is no NVIDIA GPU: see nvidia-smi, {_REMEDY}')
         free, _ = cupy.cuda.runtime.memGetInfo()

@@ -172,25 +172,7 @@ def own_beside(q, row, zeta, re, im, left, t_left, right, t_right):
 
 @njit(cache=True, nogil=True, fastmath=True, noalias=True)
 def of_site(
-    q,
-    row,
-    zeta,
-    level,
-    left,
-    t_left,
-    right,
-    t_right,
-    other,
-    re,
-    im,
-    up,
-    t_up,
-    down,
-    t_down,
-    above,
-    t_above,
-    below,
-    t_below,
+    q, row, zeta, level, left, t_left, right, t_right, other, re, im, up, t_up, down, t_down, above, t_above, below, t_below
 ):
     """q = row (zeta - level) - (re + i im) other + hoppings times what is beside: a site's row among sites, zeta real."""
     for j in range(row.shape[1]):
@@ -341,9 +323,7 @@ def pass_over(
                     t_below,
                 )
             elif J < nx:
-                own_beside(
-                    halves[slot], state[t, at], zeta[column], re, im, state[left, at], t_left, state[right, at], t_right
-                )
+                own_beside(halves[slot], state[t, at], zeta[column], re, im, state[left, at], t_left, state[right, at], t_right)
             else:
                 own(halves[slot], state[t, at], zeta[column], re, im)
             if J < nx and not on_diagonal:

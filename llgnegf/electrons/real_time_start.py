@@ -85,10 +85,7 @@ class _Start:
                         self.at_ends[lead, I] = self._in_modes(G.conj().T), self._in_modes(transposed)
 
         each(column, range(nx))
-        each(
-            lambda where: self._add_to_memory(p, zeta, w, *where),
-            [(lead, J) for lead in range(tiles.leads) for J in range(nx)],
-        )
+        each(lambda where: self._add_to_memory(p, zeta, w, *where), [(lead, J) for lead in range(tiles.leads) for J in range(nx)])
 
     def _add_to_memory(self, p: int, zeta: complex, w: complex, lead: int, J: int) -> None:
         tiles, T = self.tiles, self.tiles.columns
