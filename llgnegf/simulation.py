@@ -273,11 +273,11 @@ def _advance(
         return State(step=n, moment=magnet.unpack(y).copy(), solves=stepper.solves, extra=stepper.state())
 
     def save_frame() -> State:
-        """Returns the state with what the frame has evaluated for the next step."""
+        """Returns the state with what the frame has evaluated for the next step, or the one before if it is large."""
         frame = _recorded(parts, n, y, watch)
         writer.append(frame)
         bar.frame(n, frame)
-        return here()
+        return framed if is_large else here()
 
     def save_checkpoint(now: State | None = None, n_frames: int | None = None) -> State:
         began = time.monotonic()
@@ -288,6 +288,7 @@ def _advance(
         return now
 
     due = _Due(deck)
+    is_large = getattr(stepper, "state_is_large", False)
     saved = framed = save_checkpoint()  # from here on a killed run can be resumed
     looked_at = time.monotonic()
     with Progress(end, n, enabled=progress) as bar:
@@ -305,6 +306,7 @@ def _advance(
                     bar.update(n)
                 if n < last and due(before, n):
                     saved = save_checkpoint()
+                    framed = saved if is_large else framed
             bar.update(n)
             arrived, regular = here(), writer.n_frames
             if n == last and n % every and not writer.take_next(n * dt):

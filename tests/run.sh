@@ -9,4 +9,5 @@ use_environment test
 if [ $# -eq 0 ]; then
     set -- -m "not slow"
 fi
-exec python -m pytest -q -n auto "$@"
+# Groups (pytest.mark.xdist_group) are tests that share a costly run: one worker makes it and has them all.
+exec python -m pytest -q -n auto --dist loadgroup "$@"

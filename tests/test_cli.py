@@ -589,9 +589,10 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_systems_pass_through_every_verb(command, tmp_path, name):
+def test_odd_systems_pass_through_every_verb(command, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(trial.forecast, "__defaults__", (0.1,))  # seconds of `check`
     text, words = ODD[name]
-    (tmp_path / "d.toml").write_text(text)
+    (tmp_path / "d.toml").write_text(text.replace("duration = 1.2", "duration = 0.4"))
     sets = [*itertools.chain(*(("--set", word) for word in words)), "--set", "run.save_every=0.2"]
     sets = sets if name != "saved after the end" else sets[:2]
     assert command("check", "d.toml", *sets)[0] == 0
@@ -602,7 +603,7 @@ def test_odd_systems_pass_through_every_verb(command, tmp_path, name):
         assert code == 0, (verb, err)
     assert (tmp_path / "d.png").stat().st_size > 5000
     assert command("compare", "d.h5")[0] in (0, 2)
-    assert command("resume", "d.h5", "--until", "1.4")[0] == 0
+    assert command("resume", "d.h5", "--until", "0.6")[0] == 0
 
 
 # --- processes ------------------------------------------------------------------------------------------------------
@@ -700,6 +701,8 @@ def test_two_processes_cannot_write_one_run(deck, tmp_path):
 
 # Half a minute a step.
 DEAR = "skyrmion_pump"
+# A frame at every step of these.
+COSTLY = (DEAR, "skyrmion_pump_small", "skyrmion_pump_slow")
 
 
 @pytest.mark.parametrize(
@@ -707,12 +710,13 @@ DEAR = "skyrmion_pump"
 )
 def test_every_shipped_deck_runs_and_plots(command, tmp_path, name, monkeypatch):
     deck = load_deck(name)
-    monkeypatch.setattr(trial.forecast, "__defaults__", (2.0,))  # seconds of `check`
-    every = deck.integrator.step if name == DEAR else deck.run.save_every
+    monkeypatch.setattr(trial.forecast, "__defaults__", (0.5,))  # seconds of `check`
+    every = deck.integrator.step if name in COSTLY else deck.run.save_every
     assert command("check", name)[0] == 0
-    code, out, err = command("run", name, "--set", f"run.save_every={every}", "--until", 2 * every)
+    frames = 1 if name == DEAR else 2  # after the first one
+    code, out, err = command("run", name, "--set", f"run.save_every={every}", "--until", frames * every)
     assert code == 0, err
-    assert "done: 3 frames" in out
+    assert f"done: {1 + frames} frames" in out
     for verb in ("show", "plot"):
         assert command(verb, f"{name}.h5")[0] == 0
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000

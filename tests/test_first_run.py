@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from llgnegf.deck import shipped_decks
+from llgnegf.deck import load_deck, shipped_decks
+from tests.test_cli import COSTLY
 
 ROOT = Path(__file__).resolve().parent.parent
 BASH = shutil.which("bash")
@@ -110,11 +111,12 @@ QUICK = "skyrmion_classical"  # no exact result
 )
 def test_every_shipped_deck_passes_through(first_run, tmp_path, name):
     """The real command, a few frames of each deck."""
-    every = shipped_decks()[name][0].read_text().partition("save_every = ")[2].split()[0]
+    deck = load_deck(name)
+    every = deck.integrator.step if name in COSTLY else deck.run.save_every
     if name == "skyrmion_pump":  # half a minute a step: the wall time ends it
         more = ""
     else:
-        more = f'; [ "$1" = run ] && set -- "$@" --until {2 * float(every)}'
+        more = f'; [ "$1" = run ] && set -- "$@" --set run.save_every={every} --until {2 * every}'
     done = first_run(f'true{more}; exec "{sys.executable}" -m llgnegf "$@"', name, "out", "20 s")
     assert done.returncode == 0, done.output
     assert "Traceback" not in done.output

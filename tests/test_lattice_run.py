@@ -177,11 +177,12 @@ def deck(**changes):
 @pytest.mark.parametrize("method", ["rk4", "heun"])
 @pytest.mark.parametrize("refresh", ["stage", "step", "adaptive"])
 def test_resumed_pump_has_the_same_bits(tmp_path, method, refresh):
-    one = deck(integrator__method=method, integrator__electrons=refresh)
+    middle, end = (0.5, 0.9) if refresh == "adaptive" else (0.2, 0.6)  # between frames, and within a stride
+    one = deck(integrator__method=method, integrator__electrons=refresh, run__duration=end)
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
     run(one, whole).close()
-    run(one, cut, until=0.5).close()
-    resume(cut, until=1.2).close()
+    run(one, cut, until=middle).close()
+    resume(cut).close()
     assert_same(whole, cut)
     with open_run(whole) as result:
         assert abs(np.asarray(result["moment"][-1] - result["moment"][0])).max() > 1e-3

@@ -55,8 +55,13 @@ def curves(figure):
     }
 
 
-@pytest.mark.parametrize("frames", ["several", "one"])
-@pytest.mark.parametrize("kind", KINDS)
+# One frame is drawn with markers, in each kind of picture.
+ONE_FRAME = ("precession", "macrospin", "chain", "square", "strip", "frozen")
+
+
+@pytest.mark.parametrize(
+    ("kind", "frames"), [*((kind, "several") for kind in KINDS), *((kind, "one") for kind in ONE_FRAME)]
+)
 def test_every_kind_of_run_has_a_picture(tmp_path, monkeypatch, kind, frames):
     figures = drawn(monkeypatch)
     more = {"run.duration": 0.0} if frames == "one" else {}

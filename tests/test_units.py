@@ -24,7 +24,14 @@ from llgnegf.summary import summary
 
 JOULE = 1.602176634e-19  # per eV
 POWERS_OF_TWO = (2.0**-62, 2.0**20)
-FACTORS = (*POWERS_OF_TWO, JOULE)
+# The others change mantissas as well, and are held to a tolerance.
+FACTORS = (*POWERS_OF_TWO, *(pytest.param(s, marks=pytest.mark.slow) for s in (JOULE, 1e6)))
+
+
+def grouped(names):
+    """As parameters: all tests of one name are for one worker, which has what it is in its own units."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"units {name}")) for name in names]
+
 
 ENERGIES = [
     *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
@@ -149,8 +156,8 @@ def floors(run):
     return {label: energy * np.prod(deck.lattice.shape), f"{label}/hbar": speed, f"{label}^2/hbar": speed * energy}
 
 
-@pytest.mark.parametrize("factor", [*FACTORS, pytest.param(1e6, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", shipped_decks())
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("name", grouped(shipped_decks()))
 def test_every_deck_in_other_units(name, factor, own_units, tmp_path):
     run = own_units(name)
     with run_in_other_units(name, factor, tmp_path) as other:
@@ -190,7 +197,7 @@ SYSTEMS = {
     "degenerate levels": ((4,), (0.0, 0.0), {"temperature": 0.3, "onsite": 0.0, "fermi_energy": 0.0}),
     "Gauss rule": ((5,), (1.2, 1.0), {"temperature": 0.01}),
     "equidistant energies": ((150,), (1.0, 1.0), {"temperature": 0.05, "sd_exchange": 0.05}),
-    "long wire with resonances": ((150,), (1.3, 1.3), {"temperature": 0.05, "sd_exchange": 0.05}),
+    "long wire with resonances": ((60,), (1.3, 1.3), {"temperature": 0.05, "sd_exchange": 0.05}),
     "weak contacts": ((4,), (0.2, 0.1), {"temperature": 0.05}),
     "bound states": ((3,), (1.0, 0.6), {"temperature": 0.4, "sd_exchange": 4.0}),
     "hot": ((3,), (1.0, 0.6), {"temperature": 70.0}),
@@ -208,7 +215,7 @@ def measured(system, factor, tolerance=1e-8):
     m = rng.normal(size=(*shape, 3))
     m /= np.linalg.norm(m, axis=-1, keepdims=True)
     potential, gate_rate = rng.uniform(-0.5, 0.5, (2, *shape))
-    if spots > 100:
+    if spots >= 60:
         m = np.stack([np.sin(0.2 * np.arange(spots)), np.zeros(spots), np.cos(0.2 * np.arange(spots))], axis=-1)
     if system == "equidistant energies":
         potential = 0 * potential  # nothing reflects, no level is narrow
@@ -258,8 +265,8 @@ def worst(system, factor):
     return {name: value for name, value in found.items() if value}
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("factor", [*FACTORS, *(pytest.param(s, marks=pytest.mark.slow) for s in (1e6, 1e-3))])
+@pytest.mark.parametrize("system", grouped(SYSTEMS))
+@pytest.mark.parametrize("factor", FACTORS)
 def test_electrons_in_other_units(system, factor):
     found = worst(system, factor)
     logarithmic = found.pop("grand potential", 0.0)

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from ._arguments import choice, number, vector
 from .frame import plane_axes
@@ -217,6 +216,8 @@ def skyrmion_center(
     weight = np.roll(weight, shift, axis=(0, 1))
     if target is not None:
         target = target + shift
+    from scipy import ndimage  # heavy import, for skyrmions alone
+
     regions, count = ndimage.label(weight > 0.0)
     if count == 0:
         return np.full(2, np.nan)

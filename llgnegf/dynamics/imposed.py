@@ -61,9 +61,14 @@ class Imposed:
 
     def velocity(self, t: float) -> np.ndarray:
         """dm/dt, (nx[, ny], 3)."""
-        angle = self.frequency * t
-        rate: np.ndarray = self.frequency * (np.cos(angle) * self._turned - np.sin(angle) * self._across)
-        return rate
+        return self.at(np.array(t))[1]
+
+    def at(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """m and dm/dt at many times of any shape: (*times, nx[, ny], 3) each."""
+        angles = self.frequency * times[(..., *(None,) * self.start.ndim)]
+        cosine, sine = np.cos(angles), np.sin(angles)
+        moments = self._along + cosine * self._across + sine * self._turned
+        return moments, self.frequency * (cosine * self._turned - sine * self._across)
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         """Electrons respond to gates, and to the rotation as a whole, but not to single moments."""

@@ -28,9 +28,12 @@ _SUMS = 4
 # Steps between two estimates of the error, and the share of the tolerance that it may have.
 _JUDGED_EVERY, _SHARE = 8, 0.1
 _MOST_PARTS = 4096
+# Steps made at once, where moments are known beforehand.
+_MOST_TOGETHER = 64
 _NO_VOLTAGES = np.zeros(2)
 # A step of a system that its method leaves stable has at most this share of the limit.
 _STABLE = 0.8
+_LARGE = 1 << 24  # bytes
 # Rows across from which on tiles are faster than rows.
 _NARROWEST = 4
 
@@ -147,6 +150,11 @@ class RealTimeStepper:
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
 
     @property
+    def state_is_large(self) -> bool:
+        """Whether copies of the state are too dear to have one at every frame."""
+        return 8 * int(np.prod(self.electrons.shape)) > _LARGE
+
+    @property
     def in_words(self) -> str:
         """How the electrons are described, for people."""
         planned = self.planned
@@ -230,7 +238,8 @@ class RealTimeStepper:
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         _, sums, energy = self._now()
-        moved = self._whole_step(n, Together(y, sums, self._now()[0]))
+        moved, after = self._whole_steps(n, Together(y, sums, self._now()[0]), limit)
+        n = after - 1
         if self.imposed is not None:
             y = self.coupling.magnet.pack(self.imposed.moments((n + 1) * self.dt))
         else:
@@ -241,9 +250,23 @@ class RealTimeStepper:
         self._kept = moved.state, moved.sums, energy
         return n + 1, y
 
-    def _whole_step(self, n: int, now: Together) -> Together:
-        if self.tolerance is None or n % _JUDGED_EVERY:
-            return self._in_parts(n, now, self.parts)
+    def _whole_steps(self, n: int, now: Together, limit: int) -> tuple[Together, int]:
+        """One step, or where moments are known beforehand all to `limit` that need no judgement; and where that is."""
+        judged = self.tolerance is not None
+        if judged and n % _JUDGED_EVERY == 0:
+            return self._judged_step(n, now), n + 1
+        last = n + 1
+        if self._is_quick:
+            last = min(limit, n + (_JUDGED_EVERY - n % _JUDGED_EVERY if judged else _MOST_TOGETHER))
+        return self._in_parts(n, now, self.parts, last - n), last
+
+    @property
+    def _is_quick(self) -> bool:
+        """Whether many steps can be made at once."""
+        return self.imposed is not None and self.method.coefficients is not None and self.electrons is self.equation
+
+    def _judged_step(self, n: int, now: Together) -> Together:
+        assert self.tolerance is not None
         allowed, order = _SHARE * self.tolerance, self.method.order
         coarse = self._seen(tried := self._in_parts(n, now, self.parts))
         self._free.append(tried.state)
@@ -264,14 +287,37 @@ class RealTimeStepper:
             self.parts = max(self._fewest_parts(self.equation), self.parts // 2)
         return fine
 
-    def _in_parts(self, n: int, now: Together, parts: int) -> Together:
+    def _in_parts(self, n: int, now: Together, parts: int, steps: int = 1) -> Together:
         h = self.dt / parts
+        if self._is_quick:
+            return self._quickly(n, now, parts, steps)
         step = self._in_stages if self.method.coefficients else self._by_method
         for part in range(parts):
             before, now = now, step(n * self.dt + part * h, now, h)
             if part:
                 self._free.append(before.state)
         return now
+
+    def _quickly(self, n: int, now: Together, parts: int, steps: int) -> Together:
+        """Steps in which moments and gates are known beforehand."""
+        h, coefficients = self.dt / parts, self.method.coefficients
+        assert coefficients is not None
+        assert self.imposed is not None
+        # As `_in_parts` counts: the same bits for one step as for many.
+        begins = np.arange(n, n + steps)[:, None] * self.dt + np.arange(parts) * h
+        times = begins.reshape(-1, 1) + np.array(coefficients[0]) * h
+        gates = [self.coupling.gate_state(float(t)) for t in times.flat] if self.coupling.gates else None
+        shape = (*times.shape, *self._device.shape)
+        potential, rate = (
+            (np.stack([gate[k] for gate in gates]).reshape(shape) if gates else np.zeros(shape)) for k in (0, 1)
+        )
+        voltages = np.zeros((*times.shape, 2))
+        if self.voltages is not None:
+            voltages[:] = np.array([self.voltages(float(t)) for t in times.flat]).reshape(voltages.shape)
+        state, sums = self.equation.steps(
+            now.state, h, coefficients, self.imposed.at(times), (potential, rate), voltages, now.sums
+        )
+        return Together(now.y, sums, state)
 
     def _array(self) -> np.ndarray:
         """An array for a state: one that is not used any more, if there is one, because new ones cost time."""

@@ -45,6 +45,8 @@ class Stepper(Protocol):
     """
 
     solves: int  # Green's functions evaluated so far; the loop sets it when it resumes
+    # A stepper may also have `state_is_large`: True where copying `state()` at every frame would cost too much.  If the
+    # run goes wrong, it then ends at the last checkpoint that was due instead of the last frame.
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         """Steps taken and packed moments after one step or more, from step n with moments y, at most to `limit`.

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, gmres
 
 from llgnegf.electrons import Frozen, Response
 from llgnegf.errors import RunError
@@ -102,6 +101,8 @@ def solve(
         """About the v with v - L[J_sd chi_surf v] = b where that is cheap; b on chains, where both parts cost alike."""
         if not frozen.surface_is_cheap:
             return b
+        from scipy.sparse.linalg import LinearOperator, gmres  # heavy import, for lattices alone
+
         no_rate = np.zeros(frozen.device.shape)
 
         def image(vector: np.ndarray) -> np.ndarray:

@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .modes import Modes, chain_self_energy
-from .quadrature import fermi, fermi_derivative
+from .memory import Exponentials, semicircle
+from .modes import Modes, chain_self_energy, transverse_modes
+from .near_poles import near_poles
+from .quadrature import FermiPoles, fermi, fermi_derivative
+from .reservoirs import Reservoir, reservoir
 
 SIDES = ("left", "right")
 
@@ -49,6 +52,30 @@ class Lead:
         coupling = real_number(self.coupling)
         if not (math.isfinite(coupling) and coupling >= 0):
             raise ValueError(f"coupling = {self.coupling!r} of the {self.side} lead: use a finite number >= 0")
+
+    def memory(
+        self,
+        tolerance: float = 1e-6,
+        *,
+        width: int = 1,
+        periodic: bool = False,
+        hopping: float = 1.0,
+        onsite: float = 0.0,
+        fermi_energy: float = 0.0,
+        temperature: float,
+    ) -> Reservoir:
+        """What it remembers in real time as a few decaying exponentials, with which runs in real time describe it.
+
+        tolerance: of the memory, relative to its value at tau = 0, see `memory.Exponentials`, and of the Fermi
+        function; width: rows of a lattice, 1 for a chain; periodic: along y; temperature: kT > 0; the other arguments
+        are those of a device.  `Reservoir.memory` and `Reservoir.filled_memory` are the functions of time that the
+        exponentials add up to.  Raises ToleranceError where the tolerance cannot be had.
+        """
+        modes = transverse_modes(width, hopping, onsite, periodic)
+        low, high = modes.band
+        rule = near_poles(low, high, fermi_energy, temperature, tolerance, 0.9 * (high - low))
+        lead = AttachedLead(self.side, self.coupling, modes, Occupation(fermi_energy, temperature))
+        return lead.memory(0, semicircle(tolerance), rule)
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,13 @@ class AttachedLead:
     def injection(self, energy: float) -> NDArray[np.complex128]:
         """sqrt(Gamma) of the p open modes at a real energy, (n, 2 p): sources of the waves that enter from it."""
         return self.modes.sources(energy, self.coupling)
+
+    def memory(self, site: int, fit: Exponentials, rule: FermiPoles) -> Reservoir:
+        """What it remembers in real time, as exponentials; attached to slice `site`.
+
+        fit: the memory of a chain of hopping 1; rule: the Fermi function of its reservoir.
+        """
+        return reservoir(site, self.coupling, self.modes.hopping, self.modes.energies, fit, rule)
 
     def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Sigma and dSigma/dE of the single mode of a chain at energies of any shape; the same for both spins."""

@@ -91,6 +91,11 @@ class OpenSystem:
         t = self.modes.hopping
         return self._by_channel(2 * t * mode_self_energies(np.array([energy]), self.modes, open_modes)[0])
 
+    @property
+    def largest_self_energy(self) -> NDArray[np.float64]:
+        """Bound on |Sigma(E)| over all real E by channel, (4 ny,), energy: |g| <= 1/t at the end of any lead mode."""
+        return np.real(self._by_channel(np.full(len(self.modes.energies), 2 * self.modes.hopping)))
+
     def imaginary_self_energy(self, energy: float) -> NDArray[np.float64]:
         """Im Sigma(E) on the real axis by channel, (4 ny,), energy."""
         return np.imag(self.self_energy(energy, self._open_modes(energy)))

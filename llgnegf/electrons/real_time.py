@@ -30,7 +30,6 @@ from .frozen import Frozen
 from .memory import Exponentials, semicircle
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
-from .reservoirs import reservoir
 from .system import System
 
 Complex = NDArray[np.complex128]
@@ -179,13 +178,9 @@ class RealTime:
     def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
         self.system, self.fit, self.rule = system, fit, rule
         self.nx, self.ny = (*system.shape, 1)[:2]
-        modes = system.modes
         sites = 0, self.nx - 1
         self.sides = tuple(side for side in range(2) if system.couplings[side])
-        self.reservoirs = [
-            reservoir(sites[side], system.couplings[side], system.hopping, modes.energies, fit, rule)
-            for side in self.sides
-        ]
+        self.reservoirs = [system.ends[side].memory(sites[side], fit, rule) for side in self.sides]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
         kept, poles = len(fit.energies), len(rule.nodes)
         self.n, self.kept, self.n_poles = n, kept, poles
@@ -381,6 +376,58 @@ class RealTime:
             self._k = np.empty(self.shape)
         self.derivative(stage, m, potential, voltages, self._k)
         rows.advance(y, self._k, total, b_dt, stage is y, total if new is None else new, 0.0 if new is None else c_dt)
+
+    def steps(
+        self,
+        Y: Real,
+        h: float,
+        coefficients: tuple[tuple[float, ...], tuple[float, ...]],
+        moments: tuple[Real, Real],
+        gates: tuple[Real, Real],
+        voltages: Real,
+        sums: Real,
+    ) -> tuple[Real, Real]:
+        """State and sums after steps of length h of a method with `coefficients`; moments are known beforehand.
+
+        moments: m and dm/dt at all stages of all steps, (steps, stages, *s, 3) each; gates: their voltages and rates,
+        (steps, stages, *s) each; voltages: of left and right lead, (steps, stages, 2).  sums (4,): energy of the leads,
+        particles in the left and the right lead, work (of gates, voltages, and of the motion).
+        """
+        system, shape = self.system, (*voltages.shape[:2], self.nx, self.ny)
+        own = np.array([sums[0], sums[3], *(sums[1 + side] for side in self.sides)])
+        fractions, weights = (np.array(one) for one in coefficients)
+        m, turning = (one.reshape(*shape, 3) for one in moments)
+        potential, rate = (one.reshape(shape) for one in gates)
+        new = rows.steps(
+            Y,
+            h,
+            fractions,
+            weights,
+            m,
+            potential,
+            rate,
+            turning,
+            own,
+            system.onsite,
+            system.sd_exchange,
+            self._hops,
+            system.hopping,
+            self._is_periodic,
+            system.modes.vectors,
+            self._ends,
+            self._z,
+            self._g,
+            self._a,
+            self._poles,
+            self._b,
+            np.ascontiguousarray(voltages[..., self._sides]),
+            self.orbitals,
+        )
+        found = sums.copy()
+        found[0], found[3] = own[:2]
+        for lead, side in enumerate(self.sides):
+            found[1 + side] = own[2 + lead]
+        return new, found
 
     def empty(self) -> Real:
         """An array for a state, not initialised."""

@@ -198,6 +198,84 @@ def exchanged(Y, orbitals, vectors, ends, z, poles):
     return out, weighted
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def steps(
+    Y,
+    h,
+    fractions,
+    weights,
+    m,
+    potential,
+    rate,
+    turning,
+    sums,
+    onsite,
+    sd_exchange,
+    hops,
+    across,
+    periodic,
+    vectors,
+    ends,
+    z,
+    g,
+    a,
+    poles,
+    b,
+    voltages,
+    orbitals,
+):
+    """Steps of length h of a method whose stages are at `fractions` of it, where the moments are known beforehand.
+
+    m, turning: moments and dm/dt at all stages of all steps, (steps, stages, nx, ny, 3); potential, rate: gates and
+    dV/dt, (steps, stages, nx, ny); voltages: of each lead, (steps, stages, leads).  sums (2 + leads,): energy of the
+    leads, work, particles in each lead; what the steps add is added.  The others as in `derivative`.  Returns the state
+    at the end; Y stays as it is.
+    """
+    k, base, total, stage = np.empty_like(Y), Y.copy(), np.empty_like(Y), np.empty_like(Y)
+    stages, leads = fractions.size, z.shape[0]
+    nx, ny = potential.shape[2], potential.shape[3]
+    for step in range(m.shape[0]):
+        for i in range(stages):
+            at = base if i == 0 else stage
+            derivative(
+                at,
+                m[step, i],
+                potential[step, i],
+                onsite,
+                sd_exchange,
+                hops,
+                across,
+                periodic,
+                vectors,
+                ends,
+                z,
+                g,
+                a,
+                poles,
+                b,
+                voltages[step, i],
+                k,
+            )
+            seen = traced(at, nx, ny)
+            P, weighted = exchanged(at, orbitals, vectors, ends, z, poles)
+            work = 0.0
+            for x in range(nx):
+                for y in range(ny):
+                    work += rate[step, i, x, y] * seen[x, y, 0]
+                    for c in range(3):
+                        work -= sd_exchange * seen[x, y, c + 1] * turning[step, i, x, y, c]
+            for lead in range(leads):
+                charge = -2 * (P[lead, 0, 0].real + P[lead, 1, 1].real)
+                work -= voltages[step, i, lead] * charge
+                sums[0] += weights[i] * h * -2 * weighted[lead].real
+                sums[2 + lead] += weights[i] * h * charge
+            sums[1] += weights[i] * h * work
+            is_last = i == stages - 1
+            advance(base, k, total, weights[i] * h, i == 0, stage, 0.0 if is_last else fractions[i + 1] * h)
+        base, total = total, base
+    return base
+
+
 @njit(cache=True, nogil=True)
 def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic):
     """Tr[rho H] of the device; arguments as those of `derivative`."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .memory import Exponentials
 from .quadrature import FermiPoles
@@ -45,6 +45,17 @@ class Reservoir:
     def self_energy(self, z: complex) -> Complex:
         """Sigma of each mode at an energy with Im z >= 0, (ny,)."""
         return (self.weights[:, None] / (z - self.energies)).sum(axis=0)
+
+    def memory(self, tau: ArrayLike) -> Complex:
+        """g of each mode at times tau >= 0 of any shape: (..., ny), energy^2."""
+        t = np.asarray(tau, float)[..., None, None]
+        return (self.weights[:, None] * np.exp(-1j * t * self.energies)).sum(axis=-2)
+
+    def filled_memory(self, tau: ArrayLike) -> Complex:
+        """n of each mode at times tau >= 0 of any shape: (..., ny), energy^2."""
+        t = np.asarray(tau, float)[..., None, None]
+        own = (self.filled * np.exp(-1j * t * self.energies)).sum(axis=-2)
+        return own + (self.pole_filled * np.exp(-1j * t * self.poles[:, None])).sum(axis=-2)
 
 
 def reservoir(

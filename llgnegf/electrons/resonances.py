@@ -15,14 +15,12 @@ amplitudes at the ends, gamma r^+ r = -Im r^+ Sigma r, with the relative accurac
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import scipy.linalg
-import scipy.optimize
 from numpy.typing import NDArray
 
 from .folding import FoldedLevels, Piece
@@ -141,8 +139,12 @@ class ResonanceSearch:
         for edge, at_threshold, sign in zip((segment.low, segment.high), segment.at_threshold, (1, -1), strict=True):
             if at_threshold:
                 cuts = np.append(cuts, edge + sign * hopping * _NEAR_THRESHOLD)
+        cuts = np.unique(cuts[(cuts >= a) & (cuts <= b)])
+        # High temperatures ask for far more energies than levels can be at.
+        lowest, highest = self._all_levels_between(0.3 * hopping)
+        reached = (cuts[1:] > lowest) & (cuts[:-1] < highest)
         pieces = []
-        for start, stop in itertools.pairwise(np.unique(cuts[(cuts >= a) & (cuts <= b)]).tolist()):
+        for start, stop in zip(cuts[:-1][reached].tolist(), cuts[1:][reached].tolist(), strict=True):
             if (self._near(segment, start, stop, 0.2 * hopping) & promising).any():
                 pieces.append((start, stop))
         if self._folded is None:
@@ -177,6 +179,13 @@ class ResonanceSearch:
         there = self.system.self_energy(0.5 * (low + high), segment.open_modes).real - self._at_reference
         shifts = there @ self._end_weights
         return np.any([(e > low - margin) & (e < high + margin) for e in (self.levels, self.levels + shifts)], axis=0)
+
+    def _all_levels_between(self, margin: float) -> tuple[float, float]:
+        """Energies outside of which `_near` holds for no level, whatever the leads do to it; margin: energy."""
+        if not len(self.levels):
+            return np.inf, -np.inf
+        shifts = (self.system.largest_self_energy + abs(self._at_reference)) @ self._end_weights
+        return float((self.levels - shifts).min()) - margin, float((self.levels + shifts).max()) + margin
 
     @cached_property
     def _end_weights(self) -> Floats:
@@ -258,9 +267,10 @@ class ResonanceSearch:
         found = [block.of(np.flatnonzero(_between(block, a, b))) for block in self.zeros(guesses, everything)]
         if sum(len(block.energies) for block in found) == len(asked):
             return [block for block in found if len(block.energies)]
+        from scipy.optimize import brentq  # heavy import, seldom needed
+
         energies = [
-            float(scipy.optimize.brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14))
-            for k in asked
+            float(brentq(lambda e, k=k: self._eigenvalues(e)[k] - e, a, b, xtol=1e-14 * t, rtol=1e-14)) for k in asked
         ]
         groups: list[list[float]] = []
         for energy in energies:

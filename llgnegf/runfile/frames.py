@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import FileError
 from llgnegf.runfile.crc import crc_of_array, crc_rows
-from llgnegf.runfile.layout import CRC, CRCS, NOT_VARIABLES, TIME, as_text, dims_of, is_per_frame, variables_in
+from llgnegf.runfile.layout import CRC, CRCS, NOT_VARIABLES, TIME, as_text, dims_of, variables_in
 from llgnegf.runfile.sound import hdf5_errors
 
 _UNWRITTEN = np.array(np.nan, "<f8").view("<u8")[()]
@@ -75,13 +75,15 @@ class Frames:
 
     def __init__(self, path: Path, file: h5py.File):
         self._path, self._file = path, file
+        self._lengths: dict[str, int] = {}
         time = file[TIME]
         if time.ndim != 1 or time.dtype != np.dtype("<f8") or not time.is_scale:
             raise FileError(f"{path}: 'time' is {time.dtype} of shape {time.shape}, not a number for each frame")
         self._crc: h5py.Dataset = self._checksums(CRC, ())
         for name in file:
             with hdf5_errors(path, f"read what the dimensions of {name!r} are"):
-                placed = is_per_frame(file[name]) or file[name].is_scale or len(file[name].dims[0])
+                dataset = file[name]
+                placed = dataset.is_scale or len(dataset.dims[0])
             if not placed and name not in NOT_VARIABLES:
                 raise FileError(f"{path}: {name!r} has no dimensions: not a run file of llgnegf")
         names = variables_in(file)
@@ -228,11 +230,18 @@ class Frames:
             )
         return dataset
 
+    def _length(self, dim: str) -> int:
+        """Length of a dimension; each is looked up once."""
+        if dim not in self._lengths:
+            self._lengths[dim] = len(self._file[dim])
+        return self._lengths[dim]
+
     def _stored(self, name: str, column: int) -> Stored:
         dataset = self._file[name]
         with hdf5_errors(self._path, f"read what the dimensions of {name!r} are"):
-            per_frame, dims = is_per_frame(dataset), dims_of(dataset)
-        sizes = [len(self._file[TIME] if dim == TIME else self._file[dim]) for dim in dims]
+            dims = dims_of(dataset)
+        per_frame = dims[0] == TIME
+        sizes = [self._length(dim) for dim in dims]
         if list(dataset.shape) != sizes or dataset.dtype not in (np.dtype("<f8"), np.dtype("<i8")):
             raise FileError(
                 f"{self._path}: {name!r} is {dataset.dtype} of shape {dataset.shape}, but its dimensions "

@@ -595,7 +595,7 @@ def _places(value, path=()):
         yield from _places(item, (*path, key))
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_mutated_decks_raise_nothing_but_deck_errors(data):
     raw = copy.deepcopy(RAW[data.draw(st.sampled_from(sorted(RAW)))])

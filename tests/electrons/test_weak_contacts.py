@@ -76,10 +76,10 @@ def test_the_wall_whose_end_sites_have_a_level_at_the_fermi_energy(coupling):
     assert abs(sea - first).max() < 1e-8 + coupling
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 7, 20])
-def test_real_energies_at_levels_of_parts_equal_fifty_digits(rng, n):
+@pytest.mark.parametrize(("n", "trials"), [(1, 60), (2, 60), (3, 60), (7, 30), (20, 8)])
+def test_real_energies_at_levels_of_parts_equal_fifty_digits(rng, n, trials):
     compared = 0
-    for _ in range(60 if n < 20 else 15):
+    for _ in range(trials):
         sites = int(rng.integers(1, max(n, 2))) * int(rng.choice([-1, 1]))
         wire = at_level_of_a_part(rng, n, sites, rng.choice([0.0, 1e-12, 1e-6, 1e-3]))
         if not any(wire.couplings):

@@ -28,17 +28,33 @@ def rounded(matrix):
     return matrix[:n, :n].astype(float) + 1j * matrix[n:, :n].astype(float)
 
 
+def completed(columns):
+    """The decimal matrix (2n, 2n) whose first n columns these are: the others hold the same numbers."""
+    n = columns.shape[1]
+    return np.concatenate([columns, np.concatenate([-columns[n:], columns[:n]])], axis=1)
+
+
+def product(*matrices):
+    """The product of decimal matrices, from the last one back; the sums need its first columns alone."""
+    n = len(matrices[-1]) // 2
+    columns = matrices[-1][:, :n]
+    for matrix in matrices[-2::-1]:
+        columns = matrix @ columns
+    return completed(columns)
+
+
 def inverse(matrix):
     """By Gauss and Jordan with row exchanges."""
     n = len(matrix)
-    a = np.concatenate([matrix, _exactly(np.eye(n))], axis=1)
+    a = np.concatenate([matrix, _exactly(np.eye(n, n // 2))], axis=1)
     for k in range(n):
         p = k + int(np.argmax(abs(a[k:, k])))
         a[[k, p]] = a[[p, k]]
-        a[k] = a[k] / a[k, k]
-        others = np.arange(n) != k
-        a[others] = a[others] - a[others, k][:, None] * a[k][None, :]
-    return a[:, n:]
+        right = slice(k, None)  # what stands left of column k is that of the identity
+        a[k, right] = a[k, right] / a[k, k]
+        others = (np.arange(n) != k) & (a[:, k] != 0)
+        a[others, right] = a[others, right] - a[others, k][:, None] * a[k, right][None, :]
+    return completed(a[:, n:])
 
 
 def hermitian_imaginary(matrix):
@@ -90,8 +106,8 @@ class PreciseWire:
         """G Gamma G^+ and Im[G Hd G Gamma G^+] at a real energy, as complex matrices, G and the Gammas."""
         with decimal.localcontext(_DIGITS):
             G, gammas, _ = self.green(energy)
-            states = G @ (gammas[0] + gammas[1]) @ G.T
-            driven = hermitian_imaginary(G @ self.Hd @ states)
+            states = product(G, gammas[0] + gammas[1], G.T)
+            driven = hermitian_imaginary(product(G, self.Hd, states))
             return tuple(rounded(m) for m in (states, driven, G, *gammas))
 
     def sea_at(self, z):
@@ -99,6 +115,6 @@ class PreciseWire:
         with decimal.localcontext(_DIGITS):
             G, _, derivative = self.green(z)
             B = exact(np.eye(2 * self.wire.n)) - derivative
-            GB, GH = G @ B, G @ self.Hd
-            first = minus_i(GB @ GH @ G - GH @ GB @ G) / 2
-            return tuple(rounded(m) for m in (G, GB @ G, GH @ G, first))
+            GB, GH = product(G, B), product(G, self.Hd)
+            first = minus_i(product(GB, GH, G) - product(GH, GB, G)) / 2
+            return tuple(rounded(m) for m in (G, product(GB, G), product(GH, G), first))

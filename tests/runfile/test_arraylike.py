@@ -85,7 +85,7 @@ SINGLE = st.one_of(
 KEYS = st.one_of(SINGLE, st.lists(SINGLE, max_size=4).map(tuple))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(KEYS, st.booleans())
 def test_every_index_gives_what_numpy_gives(key, per_frame):
     same(lambda array: array[key], (InMemory(per_frame=per_frame), VALUES))

@@ -1,0 +1,129 @@
+"""The precessing wall of seven moments in real time: the whole command against plain NumPy for the same equation.
+
+    python benchmarks/real_time_chain.py [--frequency 0.01] [--tolerance 1e-4]
+
+One period of `precessing_wall` at hbar omega = 0.01.  The plain code integrates the density matrix and all auxiliary
+modes as one Hermitian matrix, dR/dt = A R + R A^+ + S, by rk4 with the same exponents and steps, each product a matrix
+product of NumPy.  Both begin in the same equilibrium; the largest difference of the spin density is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np  # noqa: E402
+
+from llgnegf import open_run  # noqa: E402
+from llgnegf.build import build  # noqa: E402
+from llgnegf.deck import deck_from, load_deck  # noqa: E402
+
+SHORT = 100  # steps of the plain code, from which the rest follows
+
+
+def deck_of(frequency, tolerance):
+    tables = load_deck("precessing_wall").tables()
+    unused = {"order": None, "velocity_feedback": None, "velocity_tolerance": None}
+    tables["electrons"] |= {"method": "real-time", "tolerance": tolerance, **unused}
+    tables["motion"]["frequency"] = frequency
+    step = 2 * np.pi / frequency / round(2 * np.pi / frequency / 0.3)
+    tables["integrator"] = {"method": "rk4", "step": step}
+    tables["run"] = {"duration": 2 * np.pi / frequency, "save_every": SHORT * step}
+    steps = round(2 * np.pi / frequency / step)
+    tables["run"]["duration"] = steps * step
+    return deck_from(tables), steps
+
+
+def plain(stepper, steps):
+    """Spin density after so many steps, and seconds for them."""
+    electrons, dt = stepper.equation, stepper.dt
+    Y = stepper.electrons.get(stepper._now()[0])
+    D, E, N = electrons.D, electrons.E, electrons.orbitals
+    size = D + E
+    R = np.zeros((size, size), complex)
+    R[:D] = Y[:, 0] + 1j * Y[:, 1]
+    R[D:, :D] = R[:D, D:].conj().T
+    leads = len(electrons.reservoirs)
+    channels = electrons._channels()  # (leads, N, n)
+    C = np.concatenate(
+        [np.tile(channels[lead], (1, electrons.kept)) for lead in range(leads)]
+        + [np.tile(channels[lead], (1, electrons.n_poles)) for lead in range(leads)],
+        axis=1,
+    )
+    n = electrons.n
+    z = np.concatenate([np.tile(electrons._z, (1, 1, 2)).reshape(-1), np.repeat(electrons._poles.reshape(-1), n)])
+    g = np.concatenate([np.repeat(electrons._g.reshape(-1), n), np.zeros(E)])
+    a = np.concatenate([np.tile(electrons._a, (1, 1, 2)).reshape(-1), np.tile(electrons._b, (1, 1, 2)).reshape(-1)])
+    A, S = np.zeros((size, size), complex), np.zeros((size, size), complex)
+    A[:N, N:], A[N:, :N] = C, -g[:, None] * C.conj().T
+    A[N:, N:] = np.diag(-1j * z)
+    S[:N, N:] = C * a.conj()
+    S[N:, :N] = S[:N, N:].conj().T
+    potential = np.zeros(electrons.system.shape)
+
+    def slope(t, R):
+        A[:N, :N] = -1j * electrons.hamiltonian(stepper.imposed.moments(t), potential)
+        K = A @ R
+        return K + K.conj().T + S
+
+    began = time.perf_counter()
+    for k in range(steps):
+        t = k * dt
+        k1 = slope(t, R)
+        k2 = slope(t + dt / 2, R + dt / 2 * k1)
+        k3 = slope(t + dt / 2, R + dt / 2 * k2)
+        R = R + dt / 6 * (k1 + 2 * k2 + 2 * k3 + slope(t + dt, R + dt * k3))
+    seconds = time.perf_counter() - began
+    rho = R[:N, :N].reshape(electrons.nx, 2, electrons.nx, 2)
+    site = np.arange(electrons.nx)
+    mixed = rho[site, 1, site, 0]
+    s = [2 * mixed.real, 2 * mixed.imag, (rho[site, 0, site, 0] - rho[site, 1, site, 1]).real]
+    return np.stack(s, axis=-1), seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--frequency", type=float, default=0.01)
+    parser.add_argument("--tolerance", type=float, default=1e-4)
+    options = parser.parse_args()
+    deck, steps = deck_of(options.frequency, options.tolerance)
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder) / "deck.toml", Path(folder) / "run.h5"
+        import tomlkit
+
+        tables = {key: value for key, value in deck.tables().items() if value is not None}
+        path.write_text(tomlkit.dumps(_without_none(tables)))
+        command = [sys.executable, "-m", "llgnegf", "run", str(path), "-o", str(out), "--quiet", "--overwrite"]
+        subprocess.run(command, check=True)  # compiles
+        seconds = []
+        for _ in range(3):
+            began = time.perf_counter()
+            subprocess.run(command, check=True)
+            seconds.append(time.perf_counter() - began)
+        stepper = build(deck).stepper
+        found, plain_seconds = plain(stepper, SHORT)
+        with open_run(out) as result:
+            difference = abs(found - result["spin_density"][1]).max()
+    print(f"{steps} steps, {stepper.in_words}")
+    print(f"whole command               {min(seconds):8.2f} s")
+    print(f"plain NumPy, {SHORT} steps     {plain_seconds:8.2f} s, so for all {plain_seconds / SHORT * steps:.1f} s")
+    print(f"ratio                       {plain_seconds / SHORT * steps / min(seconds):8.1f}")
+    print(f"difference after {SHORT} steps  {difference:8.1e} (parts of a step: {stepper.parts})")
+
+
+def _without_none(value):
+    if isinstance(value, dict):
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(one) for one in value]
+    return value
+
+
+if __name__ == "__main__":
+    main()
