@@ -91,7 +91,15 @@ def in_other_units(name, factor, changes):
 
 def power_of_energy(unit, label):
     """How a variable of the run file with this unit grows with the energies of the deck."""
-    powers = {"1": 0, "rad": 0, "lattice constant": 0, label: 1, f"{label}/hbar": 1, f"{label}^2/hbar": 2, "hbar/energy": -1}
+    powers = {
+        "1": 0,
+        "rad": 0,
+        "lattice constant": 0,
+        label: 1,
+        f"{label}/hbar": 1,
+        f"{label}^2/hbar": 2,
+        "hbar/energy": -1,
+    }
     return powers[unit]
 
 
