@@ -18,11 +18,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from llgnegf import open_run  # noqa: E402
-from llgnegf.build import build  # noqa: E402
-from llgnegf.deck import deck_from, load_deck  # noqa: E402
+from llgnegf import open_run
+from llgnegf.build import build
+from llgnegf.deck import deck_from, load_deck
 
 SHORT = 100  # steps of the plain code, from which the rest follows
 

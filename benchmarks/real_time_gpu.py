@@ -2,8 +2,8 @@
 
     python benchmarks/real_time_gpu.py [--sizes 20 40] [--memory 1e-5]
 
-Needs CuPy and a GPU.  The exit code is 1 if a check fails.  The memory bound of a step is the time in which the GPU copies
-what the four stages read and write: 16 passes over the state.
+Needs CuPy and a GPU.  The exit code is 1 if a check fails.  The memory bound of a step is the time in which the GPU
+copies what the four stages read and write: 16 passes over the state.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SYSTEMS = {
 }
 NODES, WEIGHTS = (0, 0.5, 0.5, 1), (1 / 6, 1 / 3, 1 / 3, 1 / 6)
 PASSES = 16  # of a step of rk4 over the state: read 1 + 3 + 3 + 2, written 2 + 2 + 2 + 1
-STEP = 0.02
+STEP = 0.1
 
 
 def line(text, value, target=""):
@@ -67,8 +67,8 @@ def electrons_of(memory=1e-2, **options):
 def any_state(tiles, seed=1):
     """A NumPy array: random tiles, Hermitian on the diagonal."""
     state = np.random.default_rng(seed).normal(size=tiles.shape)
-    for I in range(tiles.columns):
-        tile = state[I * (I + 1) // 2 + I]
+    for i in range(tiles.columns):
+        tile = state[i * (i + 1) // 2 + i]
         tile[:, 0], tile[:, 1] = tile[:, 0] + tile[:, 0].T, tile[:, 1] - tile[:, 1].T
     return state
 
@@ -89,7 +89,7 @@ def step(tiles, y, arrays, given, voltages, watch=None):
 
 
 def check(name, options):
-    """Largest relative difference between GPU and processor: a step, densities, flows and energy, equilibrium at rest."""
+    """Whether GPU and processor agree: a step, densities, flows, energy; and equilibrium at rest on the GPU."""
     electrons = electrons_of(**options)
     host, gpu = Tiles(electrons), GpuTiles(electrons)
     state = any_state(host)
@@ -137,7 +137,8 @@ def measure(cupy, size, memory):
     synchronize = cupy.cuda.Device().synchronize
     repeats = max(1, round(4e9 / (PASSES * 8 * np.prod(gpu.shape)))) * 2
     bytes_of_state = 8 * int(np.prod(gpu.shape))
-    print(f"{size} x {size}, {gpu.kept} exponentials a channel, {gpu.n_poles} poles: {bytes_of_state / 1e9:.3f} GB a state")
+    leads = f"{gpu.kept} exponentials a channel, {gpu.n_poles} poles"
+    print(f"{size} x {size}, {leads}: {bytes_of_state / 1e9:.3f} GB a state")
 
     def copy():
         arrays[1][...] = arrays[2]
@@ -168,7 +169,9 @@ def measure(cupy, size, memory):
     del gpu.machine.launch
     per_stage = len(launches) // 4 if len(launches) > 8 else 1
     for call in [*launches[per_stage : 2 * per_stage], *launches[4 * per_stage :]]:
-        line(f"   kernel {call[0]}", f"{seconds(lambda call=call: launch(*call), synchronize, 4 * repeats) * 1e6:.0f} us")
+        line(
+            f"   kernel {call[0]}", f"{seconds(lambda call=call: launch(*call), synchronize, 4 * repeats) * 1e6:.0f} us"
+        )
 
 
 def main(sizes, memory):

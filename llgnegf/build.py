@@ -188,6 +188,11 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
         on_gpu=deck.run.device == "gpu",
     )
+    if stepper.on_gpu and stepper.method.coefficients is None:
+        allowed = ", ".join(show(one.name) for one in integrators.METHODS.values() if one.coefficients is not None)
+        raise DeckError(
+            f'integrator.method = {show(table.method)}: cannot be used with run.device = "gpu"; allowed: {allowed}'
+        )
     try:
         needed = 180e6 + sum(stepper.memory_bytes)
     except ToleranceError as error:

@@ -50,11 +50,11 @@ class _Apart(CompilerBase):
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
-def njit(signature: Any = None, *, cache: Any = True, noalias: bool = False, **options: Any) -> Any:
+def njit(signature: Any = None, *, cache: Any = True, noalias: Any = False, **options: Any) -> Any:
     """numba.njit, whose compiled code is kept if that is possible.
 
-    signature: compile at once for these types, and for no others.  cache: keep the code on the disk.  noalias: a promise
-    that arrays which the function writes to share no memory with its other arguments: loops over many arrays
+    signature: compile at once for these types, and for no others.  cache: keep the code on the disk.  noalias: a
+    promise that arrays which the function writes to share no memory with its other arguments: loops over many arrays
     otherwise check that first, or stay scalar.  The other options are numba's.
     """
     if noalias:

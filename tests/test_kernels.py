@@ -213,3 +213,20 @@ def test_a_run_without_any_place_for_kernels(tmp_path, monkeypatch):
     run(deck(CLASSICAL), tmp_path / "b.h5").close()
     with open_run(tmp_path / "a.h5") as a, open_run(tmp_path / "b.h5") as b:
         assert np.array_equal(a["moment"][:], b["moment"][:])
+
+
+def test_promise_of_arrays_apart_reaches_the_compiler():
+    def add(total, row):
+        for i in range(len(row)):
+            total[i] += row[i]
+
+    found = []
+    for noalias in (True, False):
+        compiled = kernels.njit(cache=False, noalias=noalias)(add)
+        total = np.arange(5.0)
+        compiled(total, np.ones(5))
+        assert (total == np.arange(5.0) + 1).all()
+        head = next(iter(compiled.inspect_llvm().values())).split("define", 2)[1].split("{")[0]
+        found.append(head.count("noalias"))
+    # Where results go has the attribute in any case.
+    assert found[0] > found[1]

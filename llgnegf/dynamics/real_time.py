@@ -19,6 +19,7 @@ from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials
+from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError
@@ -35,7 +36,7 @@ _NO_VOLTAGES = np.zeros(2)
 _STABLE = 0.8
 _LARGE = 1 << 24  # bytes
 # Rows across from which on tiles are faster than rows.
-_NARROWEST = 4
+_NARROWEST = 8
 
 Voltages = Callable[[float], np.ndarray]
 
@@ -224,6 +225,10 @@ class RealTimeStepper:
         equation = RealTime.recalled(self._device, remembered)
         carrier = self._carry(equation)
         state = np.asarray(remembered["electrons"], float)
+        if carrier.shape != equation.shape and state.shape == equation.shape:  # narrow lattices, now on a GPU
+            state = TileLayout(equation).from_rows(state)
+        elif carrier is equation and state.shape == (layout := TileLayout(equation)).shape:
+            state = layout.to_rows(state)
         if state.shape != carrier.shape:
             raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")
         sums = np.array(remembered["sums"], float)

@@ -1,9 +1,9 @@
 """Source of the kernels of electrons in real time on an NVIDIA GPU, in CUDA C.
 
 Every kernel is a loop over independent items: on a GPU one thread makes one item; compiled as plain C++ with HOST
-defined, as the tests do, it is a loop.  Sizes are macros, so that divisions by them cost little: NX, NY, LEADS, KEPT, POLES,
-END0 and END1 (slices of the leads), PERIODIC (0 or 1).  The state and its tiles are those of `real_time_tiles`, the
-equation and its parts those of `real_time_stage`.
+defined, as the tests do, it is a loop.  Sizes are macros, so that divisions by them cost little: NX, NY, LEADS, KEPT,
+POLES, END0 and END1 (slices of the leads), PERIODIC (0 or 1).  The state and its tiles are those of
+`real_time_layout`, the equation and its parts those of `real_time_stage`.
 
 A thread of `pass_over` makes the four elements (spin, spin) of a tile at one (y, y'): what couples spins stays in its
 registers, neighbours across are in the cache of its multiprocessor, and those along x in the cache of the chip.
@@ -43,8 +43,8 @@ DEVICE int first_of(int lead) { return NX + lead * KEPT; }
 DEVICE int first_pole_of(int lead) { return T + lead * POLES; }
 
 #if LEADS > 0
-/* Sums over the exponents of a lead, tile by tile as they are stored.  parts[0, lead, I]: of the tiles (exponent, I) in the
-   triangle; parts[1, lead, I]: of the tiles (I, exponent) below its diagonal. */
+/* Sums over the exponents of a lead, tile by tile as they are stored.  parts[0, lead, I]: of the tiles (exponent, I) in
+   the triangle; parts[1, lead, I]: of the tiles (I, exponent) below its diagonal. */
 extern "C" GLOBAL void gather(const double* __restrict__ state, double* __restrict__ parts) {
     EACH(item, 2LL * LEADS * ROWS * SIZE) {
         int at = item % SIZE, I = item / SIZE % ROWS, lead = item / SIZE / ROWS % LEADS;
@@ -247,9 +247,8 @@ extern "C" GLOBAL void pass_over(
                     if (end_of(lead) == I) add_product(q, -1.0, 0.0, W + ((long long)lead * T + J) * SIZE, y, yy);
             } else if (I < T) {
                 int k = I - NX;
-                add_product(
-                    q, READ(g + 2 * k), READ(g + 2 * k + 1), W + ((long long)(LEADS + k / KEPT) * T + J) * SIZE, y, yy
-                );
+                const double* product = W + ((long long)(LEADS + k / KEPT) * T + J) * SIZE;
+                add_product(q, READ(g + 2 * k), READ(g + 2 * k + 1), product, y, yy);
             }
             if (J < NX) {
                 double re = READ(mixed + J * N + yy), im = READ(mixed + J * N + NY + yy);
@@ -272,9 +271,8 @@ extern "C" GLOBAL void pass_over(
                     if (end_of(lead) == J) add_product(q, -1.0, 0.0, V + ((long long)lead * ROWS + I) * SIZE, y, yy);
             } else {
                 int k = J - NX;
-                add_product(
-                    q, READ(g + 2 * k), -READ(g + 2 * k + 1), V + ((long long)(LEADS + k / KEPT) * ROWS + I) * SIZE, y, yy
-                );
+                const double* product = V + ((long long)(LEADS + k / KEPT) * ROWS + I) * SIZE;
+                add_product(q, READ(g + 2 * k), -READ(g + 2 * k + 1), product, y, yy);
             }
             for (int s = 0; s < 2; ++s)
                 for (int t = 0; t < 2; ++t) {
@@ -292,7 +290,7 @@ extern "C" GLOBAL void pass_over(
     }
 }
 
-/* densities: (NX, NY, 6): Tr[rho_i (1, sigma)], and for both spins together Re rho along the bonds to x + 1 and y + 1. */
+/* densities: (NX, NY, 6): Tr[rho_i (1, sigma)], and of both spins together Re rho of the bonds to x + 1 and y + 1. */
 extern "C" GLOBAL void read_sites(const double* __restrict__ state, double* __restrict__ densities) {
     EACH(item, NX * NY) {
         int x = item / NY, y = item % NY, next = (y + 1) % NY;
@@ -313,7 +311,7 @@ extern "C" GLOBAL void read_sites(const double* __restrict__ state, double* __re
 }
 
 #if LEADS > 0
-/* <c|phi_c> of each exponent and mode, (LEADS, 2, 2, KEPT + POLES, NY, 2) [lead, spin of c, spin of phi, .., .., re/im]. */
+/* <c|phi_c> of each exponent and mode, (LEADS, 2, 2, KEPT + POLES, NY, 2) [lead, spin of c, of phi, .., .., re/im]. */
 extern "C" GLOBAL void read_leads(
     const double* __restrict__ state, const double* __restrict__ modes, double* __restrict__ exchanged
 ) {

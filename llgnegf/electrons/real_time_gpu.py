@@ -21,8 +21,8 @@ from .real_time_tiles import Tiles
 Real = NDArray[np.float64]
 
 _THREADS = 256
-# The state of a step takes four arrays: at its start, the sum over the stages, and two stages.
-_STATES = 4
+# A step takes four arrays: at its start, the sum over the stages, and two stages; comparing two steps takes two more.
+_STATES = 6
 _REMEDY = 'or use run.device = "cpu"'
 
 
@@ -57,23 +57,34 @@ class Cuda:
         except ImportError as error:
             raise RunError(
                 f'run.device = "gpu" needs CuPy, which cannot be imported ({error}): install it, pip install '
-                f'"llgnegf[gpu]", {_REMEDY}'
+                f'"llgnegf[gpu]" for CUDA 13 or cupy-cuda12x for CUDA 12, {_REMEDY}'
             ) from error
         try:
             count = cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError as error:
-            raise RunError(f'run.device = "gpu": no NVIDIA GPU can be used ({error}): see nvidia-smi, {_REMEDY}') from error
+            raise RunError(
+                f'run.device = "gpu": no NVIDIA GPU can be used ({error}): see nvidia-smi, {_REMEDY}'
+            ) from error
         if not count:
             raise RunError(f'run.device = "gpu": there is no NVIDIA GPU: see nvidia-smi, {_REMEDY}')
+        # CuPy keeps memory that is not used any more, of electrons before these.
+        cupy.get_default_memory_pool().free_all_blocks()
         free, _ = cupy.cuda.runtime.memGetInfo()
         if needed > free:
             raise RunError(
-                f'run.device = "gpu": the electrons need {needed / 1e9:.2f} GB on the GPU, {free / 1e9:.2f} GB are free: '
+                f'run.device = "gpu": the electrons need {needed / 1e9:.2f} GB, the GPU has {free / 1e9:.2f} GB left: '
                 f"use a smaller lattice or a larger electrons.tolerance, another GPU, {_REMEDY}"
             )
         self._cupy = cupy
         options = ("--std=c++14", *(f"-D{name}={value}" for name, value in macros.items()))
         self._module = cupy.RawModule(code=SOURCE, options=options)
+        try:
+            self._module.compile()
+        except Exception as error:  # CuPy's own, or of the libraries of CUDA that it looks for
+            raise RunError(
+                f'run.device = "gpu": CuPy cannot compile kernels ({_first_line(error)}): it needs NVRTC of its '
+                f'version of CUDA, pip install "cupy-cuda13x[ctk]" or a CUDA toolkit, {_REMEDY}'
+            ) from error
         self._kernels: dict[str, Any] = {}
 
     def empty(self, shape: tuple[int, ...]) -> Any:
@@ -248,6 +259,10 @@ class GpuTiles(Tiles):
         own -= system.sd_exchange * (m.reshape(self.nx, self.ny, 3) * spin).sum()
         along = (np.append(self.hops, 0.0)[:, None] * sites[..., 4]).sum()
         return float(own - 2 * along - 2 * system.hopping * sites[..., 5].sum())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _apart(values: NDArray[np.complex128]) -> Real:

@@ -1,9 +1,9 @@
-"""Equilibrium of electrons in real time as tiles: `real_time.RealTime.equilibrium` without inverses of the whole lattice.
+"""Equilibrium of electrons in real time as tiles: `RealTime.equilibrium` without inverses of the whole lattice.
 
 Of a lattice, whose Hamiltonian is block-tridiagonal, each block of G follows from its neighbour with one product,
 
-    G[I, J] = -t gR[I] G[I-1, J],    G[J, I] = -t G[J, I-1] gR[I],    I > J,
-    gR[I] = (zeta - H[I] - t^2 gR[I+1])^-1,    G[J, J] = (zeta - H[J] - t^2 gL[J-1] - t^2 gR[J+1])^-1,
+    G[i, j] = -t gR[i] G[i-1, j],    G[j, i] = -t G[j, i-1] gR[i],    i > j,
+    gR[i] = (zeta - H[i] - t^2 gR[i+1])^-1,    G[j, j] = (zeta - H[j] - t^2 gL[j-1] - t^2 gR[j+1])^-1,
 
 gL and gR being G of the lattice from one end up to a slice, its lead included.  No more than a few blocks of G are kept
 at a time.
@@ -11,22 +11,18 @@ at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-from .real_time_stage import add_green, tile_index
+from .real_time_gather import add_green, tile_index
+from .real_time_layout import TileLayout
 from .threads import each
-
-if TYPE_CHECKING:
-    from .real_time_tiles import Tiles
 
 Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
 
 
-def equilibrium(tiles: Tiles, m: Real, potential: Real) -> Real:
+def equilibrium(tiles: TileLayout, m: Real, potential: Real) -> Real:
     """The state of `tiles` in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
     return _Start(tiles, m, potential).state
 
@@ -34,12 +30,12 @@ def equilibrium(tiles: Tiles, m: Real, potential: Real) -> Real:
 class _Start:
     """The state, made pole after pole, and then among the exponents."""
 
-    def __init__(self, tiles: Tiles, m: Real, potential: Real) -> None:
+    def __init__(self, tiles: TileLayout, m: Real, potential: Real) -> None:
         self.tiles, self.rule = tiles, tiles.electrons.rule
         self.state = np.zeros(tiles.shape)
         self.H = slice_hamiltonians(tiles, m, potential)
         leads, nx, n = tiles.leads, tiles.nx, tiles.n
-        # Of each lead with its slice e: G[J, e]^+ and G[e, J], in the transverse modes of the rows.
+        # Of each lead with its slice e: G[j, e]^+ and G[e, j], in the transverse modes of the rows.
         self.at_ends = np.empty((leads, nx, 2, n, n), complex)
         for p in range(len(self.rule.nodes)):
             self._add_pole(p)
@@ -66,64 +62,67 @@ class _Start:
             lambda side: _partial(own, tiles.hops) if side else _partial(own[::-1], tiles.hops[::-1])[::-1], [1, 0]
         )
 
-        def column(J: int) -> None:
-            inverse = own[J].copy()
-            if J > 0:
-                inverse -= tiles.hops[J - 1] ** 2 * partial_left[J - 1]
-            if J < nx - 1:
-                inverse -= tiles.hops[J] ** 2 * partial_right[J + 1]
-            G = transposed = np.linalg.inv(inverse)  # G[I, J] and G[J, I]
-            for I in range(J, nx):
-                if I > J:
-                    G = -tiles.hops[I - 1] * (partial_right[I] @ G)
-                    transposed = -tiles.hops[I - 1] * (transposed @ partial_right[I])
-                add_green(self.state[tile_index(I, J, tiles.columns)], w, G, transposed)
+        def column(j: int) -> None:
+            inverse = own[j].copy()
+            if j > 0:
+                inverse -= tiles.hops[j - 1] ** 2 * partial_left[j - 1]
+            if j < nx - 1:
+                inverse -= tiles.hops[j] ** 2 * partial_right[j + 1]
+            G = transposed = np.linalg.inv(inverse)  # G[i, j] and G[j, i]
+            for i in range(j, nx):
+                if i > j:
+                    G = -tiles.hops[i - 1] * (partial_right[i] @ G)
+                    transposed = -tiles.hops[i - 1] * (transposed @ partial_right[i])
+                add_green(self.state[tile_index(i, j, tiles.columns)], w, G, transposed)
                 for lead, end in enumerate(tiles.ends):
-                    if end == I:
-                        self.at_ends[lead, J] = self._in_modes(transposed.conj().T), self._in_modes(G)
-                    elif end == J:
-                        self.at_ends[lead, I] = self._in_modes(G.conj().T), self._in_modes(transposed)
+                    if end == i:
+                        self.at_ends[lead, j] = self._in_modes(transposed.conj().T), self._in_modes(G)
+                    elif end == j:
+                        self.at_ends[lead, i] = self._in_modes(G.conj().T), self._in_modes(transposed)
 
         each(column, range(nx))
-        each(lambda where: self._add_to_memory(p, zeta, w, *where), [(lead, J) for lead in range(tiles.leads) for J in range(nx)])
+        each(
+            lambda where: self._add_to_memory(p, zeta, w, *where),
+            [(lead, j) for lead in range(tiles.leads) for j in range(nx)],
+        )
 
-    def _add_to_memory(self, p: int, zeta: complex, w: complex, lead: int, J: int) -> None:
+    def _add_to_memory(self, p: int, zeta: complex, w: complex, lead: int, j: int) -> None:
         tiles, T = self.tiles, self.tiles.columns
-        advanced, retarded = self.at_ends[lead, J]  # (U^+ G[J, end]^+) and U^+ G[end, J]
+        advanced, retarded = self.at_ends[lead, j]  # (U^+ G[j, end]^+) and U^+ G[end, j]
         for k in range(tiles.kept):
             z, g = np.tile(tiles.z[lead, k], 2)[:, None], tiles.g[lead, k]
             change = 1j * g * (w.conjugate() / (zeta.conjugate() - z) * advanced + w / (zeta - z) * retarded)
-            _add(self.state[tile_index(tiles.nx + lead * tiles.kept + k, J, T)], change)
+            _add(self.state[tile_index(tiles.nx + lead * tiles.kept + k, j, T)], change)
         change = -1j * np.tile(tiles.b[lead, p], 2)[:, None] * advanced
-        _add(self.state[tile_index(T + lead * tiles.n_poles + p, J, T)], change)
+        _add(self.state[tile_index(T + lead * tiles.n_poles + p, j, T)], change)
 
     def _exponents(self) -> None:
         """Omega, and X in the columns of the exponents."""
         tiles, T, nx, kept = self.tiles, self.tiles.columns, self.tiles.nx, self.tiles.kept
-        # R[I, end] U of the rows I of exponents and poles: <c|phi_b>^* and <c|X_b>^* with b in the rows.
+        # R[i, end] U of the rows i of exponents and poles: <c|phi_b>^* and <c|X_b>^* with b in the rows.
         met = np.empty((tiles.leads, tiles.rows - nx, tiles.n, tiles.n), complex)
         for lead, end in enumerate(tiles.ends):
-            for I in range(nx, tiles.rows):
-                tile = self.state[tile_index(I, end, T)]
+            for i in range(nx, tiles.rows):
+                tile = self.state[tile_index(i, end, T)]
                 block = (tile[:, 0] + 1j * tile[:, 1]).reshape(-1, tiles.ny)
-                met[lead, I - nx] = (block @ tiles.modes[1]).reshape(tiles.n, tiles.n)
+                met[lead, i - nx] = (block @ tiles.modes[1]).reshape(tiles.n, tiles.n)
         z = np.tile(tiles.z, (1, 1, 2)).reshape(-1, tiles.n)
-        for J in range(nx, T):
-            column_lead, column = divmod(J - nx, kept)
-            z_b, g_b = z[J - nx].conj(), tiles.g[column_lead, column].conjugate()
-            for I in range(J, T):
-                lead, k = divmod(I - nx, kept)
-                half = tiles.g[lead, k] * met[lead, J - nx].conj().T + g_b * met[column_lead, I - nx]
-                tile = self.state[tile_index(I, J, T)]
-                _add(tile, half / (1j * (z_b - z[I - nx][:, None])))
-                if I == J:
+        for j in range(nx, T):
+            column_lead, column = divmod(j - nx, kept)
+            z_b, g_b = z[j - nx].conj(), tiles.g[column_lead, column].conjugate()
+            for i in range(j, T):
+                lead, k = divmod(i - nx, kept)
+                half = tiles.g[lead, k] * met[lead, j - nx].conj().T + g_b * met[column_lead, i - nx]
+                tile = self.state[tile_index(i, j, T)]
+                _add(tile, half / (1j * (z_b - z[i - nx][:, None])))
+                if i == j:
                     _make_hermitian(tile)
-            for I in range(T, tiles.rows):
-                zeta = tiles.poles[divmod(I - T, tiles.n_poles)]  # conjugated
-                _add(self.state[tile_index(I, J, T)], 1j * g_b / (zeta - z_b) * met[column_lead, I - nx])
+            for i in range(T, tiles.rows):
+                zeta = tiles.poles[divmod(i - T, tiles.n_poles)]  # conjugated
+                _add(self.state[tile_index(i, j, T)], 1j * g_b / (zeta - z_b) * met[column_lead, i - nx])
 
 
-def slice_hamiltonians(tiles: Tiles, m: Real, potential: Real) -> Complex:
+def slice_hamiltonians(tiles: TileLayout, m: Real, potential: Real) -> Complex:
     """The blocks of H on the slices, (nx, n, n), in the order (spin, y)."""
     nx, ny, system = tiles.nx, tiles.ny, tiles.electrons.system
     blocks = system.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)

@@ -8,9 +8,9 @@ from llgnegf.kernels import njit
 
 
 @njit(cache=True, nogil=True)
-def index(I, J, T):
-    """Index of the tile of row I and column J <= I; T: columns."""
-    return I * (I + 1) // 2 + J if I < T else T * (T + 1) // 2 + (I - T) * T + J
+def index(i, j, T):
+    """Index of the tile of row i and column j <= i; T: columns."""
+    return i * (i + 1) // 2 + j if i < T else T * (T + 1) // 2 + (i - T) * T + j
 
 
 @njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Electrons in real time on a GPU: the kernels, compiled for the processor as plain C++, against those of the processor.
+"""Electrons in real time on a GPU: its kernels, compiled as plain C++, against those of the processor.
 
 What these tests cannot see is CUDA itself: `benchmarks/real_time_gpu.py` makes the same comparison on a GPU.
 """
@@ -58,7 +58,7 @@ class Host:
 
 @pytest.fixture
 def pair(tmp_path, monkeypatch):
-    """A function that returns the electrons of a system, their tiles on the processor, and those of the GPU's kernels."""
+    """A function that returns the electrons of a system, and their tiles for the processor and for a GPU."""
 
     def made(name, temperature=0.1):
         monkeypatch.setattr(real_time_gpu, "Cuda", lambda macros, needed: Host(macros, tmp_path))
@@ -119,6 +119,57 @@ def test_each_kernel_is_asked_for_every_item_it_makes(pair):
         "read_leads": 2 * 4 * (gpu.kept + gpu.n_poles) * ny,
         "read_sites": gpu.nx * ny,
     }
+
+
+class FakeCupy:
+    """As much of CuPy as is asked before kernels are compiled: `count` GPUs, 0.4 GB free, 0.6 GB kept by its pool."""
+
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def __init__(self, count):
+        self.cuda = self.runtime = self
+        self.count, self.free, self.kept = count, 4 * 10**8, 6 * 10**8
+
+    def getDeviceCount(self):
+        if self.count is None:
+            raise self.CUDARuntimeError("cudaErrorInsufficientDriver")
+        return self.count
+
+    def get_default_memory_pool(self):
+        return self
+
+    def free_all_blocks(self):
+        self.free += self.kept
+
+    def RawModule(self, **arguments):
+        return self
+
+    def compile(self):
+        raise RuntimeError("libnvrtc.so.13 not found\nand more")
+
+    def memGetInfo(self):
+        return self.free, 2 * self.free
+
+
+@pytest.mark.parametrize(
+    ("cupy", "message"),
+    [
+        (FakeCupy(None), 'no NVIDIA GPU can be used .cudaErrorInsufficientDriver.: .*run.device = "cpu"'),
+        (FakeCupy(0), 'there is no NVIDIA GPU: .*run.device = "cpu"'),
+        (FakeCupy(1), 'need 3.00 GB, the GPU has 1.00 GB left: use a smaller lattice .*run.device = "cpu"'),
+    ],
+)
+def test_without_a_gpu_or_its_memory_the_message_says_what_to_do(cupy, message, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    with pytest.raises(RunError, match=message):
+        Cuda({}, 3 * 10**9)
+
+
+def test_without_the_compiler_of_cuda_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", FakeCupy(1))
+    with pytest.raises(RunError, match=r'cannot compile kernels .libnvrtc.so.13 not found.: .*"cupy-cuda13x\[ctk\]"'):
+        Cuda({}, 0)
 
 
 def test_without_cupy_the_message_names_extra_and_key(monkeypatch):

@@ -55,5 +55,5 @@ def test_a_mode_far_above_the_fermi_energy_is_empty_and_one_far_below_full():
 
 
 def test_an_impossible_tolerance_is_told():
-    with pytest.raises(ToleranceError, match="electrons.tolerance"):
+    with pytest.raises(ToleranceError, match=r"electrons\.tolerance"):
         Lead("left").memory(1e-13, temperature=0.1)

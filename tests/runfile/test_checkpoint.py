@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -171,3 +172,22 @@ def test_disk_trouble_names_path_and_remedy(tmp_path, state):
             raise OSError(f"Can't write data (file write failed: errno = {code}, error message = 'x')")
     with pytest.raises(NotImplementedError), disk_errors("r.h5", "write"):
         raise NotImplementedError
+
+
+@pytest.mark.parametrize(("free", "kept"), [(0, 2), (10**12, 3)])
+def test_the_oldest_are_given_up_where_the_disk_has_no_room(tmp_path, monkeypatch, free, kept):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: usage._replace(free=free))
+    large = np.zeros(3_000_000)
+    for step in range(4):
+        save(tmp_path / "run.h5", State(step, np.zeros((1, 3)), extra={"large": large}), "deck", 0)
+    assert [path.exists() for path in checkpoint_paths(tmp_path / "run.h5")] == [True, True, kept == 3]
+    assert load_newest(tmp_path / "run.h5")[0].step == 3
+
+
+def test_small_ones_are_kept_whatever_room_there_is(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda path: usage._replace(free=0))
+    for step in range(4):
+        save(tmp_path / "run.h5", State(step, np.zeros((1, 3))), "deck", 0)
+    assert all(path.exists() for path in checkpoint_paths(tmp_path / "run.h5"))
