@@ -48,7 +48,7 @@ def _time_label(deck: Deck) -> str:
 
 WALL_FREQUENCIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.5)
 WALL_SHOWN = 0.03
-# The transient has died out in the later half; slow turns are not completed.
+# The burst of the start has left in the later half; slow turns are not completed.
 _WALL_DURATION = 100.0
 
 
@@ -60,7 +60,8 @@ def wall(track: Track) -> Figure:
     for frequency in track(WALL_FREQUENCIES):
         deck = _wall_deck(frequency)
         found = _wall_beside_exact(deck)
-        # In the frame that turns with the moments the mean over time is free of the rest of the transient.
+        # In the frame that turns with the moments the mean over time is free of what is left of the start: levels bound
+        # above and below the band, which oscillate against each other for good.
         later = found["time"] >= 0.5 * _WALL_DURATION
         sizes["real time"].append(_largest(found["turned"][later].mean(axis=0) - found["exact"]))
         for name in ("order 0", "order 0 + 1"):
