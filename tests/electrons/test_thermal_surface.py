@@ -679,3 +679,33 @@ def test_currents_into_the_leads_agree_with_the_bonds_where_levels_are_narrow():
     into = flows.into_leads("sea", "surface")
     assert abs(charge - into[0]).max() < 1e-6
     assert abs(spin - into[1]).max() < 1e-6
+
+
+def slow_level(level, coupling, temperature, fermi_energy):
+    """Density that a gate on a single site between t = 1 and one lead drives, per dV/dt: -f'(E) |Z|^2/w, both spins.
+
+    E - i w is the pole of G, Z its residue; the next term of this series is smaller by (w/kT)^2.
+    """
+    z = complex(level)
+    for _ in range(100):
+        x = z / 2
+        z = level + coupling**2 * (x - 1j * np.sqrt(1 - x * x))
+    slope = coupling**2 * (0.5 + 0.5j * x / np.sqrt(1 - x * x))
+    f = 1 / (1 + np.exp((z.real - fermi_energy) / temperature))
+    return f * (1 - f) / temperature * abs(1 / (1 - slope)) ** 2 / -z.imag
+
+
+@pytest.mark.parametrize("level", [0.1, 0.37, -0.83])
+@pytest.mark.parametrize("coupling", [1e-3, 1e-4, 1e-5, 3e-6, 1e-6])
+def test_a_response_whose_rounding_exceeds_the_tolerance_is_refused(level, coupling):
+    """Up to 4e11 electrons: to 0.01 of one, or a refusal."""
+    options = {"fermi_energy": 0.05, "temperature": 0.05, "tolerance": 1e-2, "leads": [Lead("left", coupling)]}
+    device = Device((1,), sd_exchange=0.0, **options)
+    expected = slow_level(level, coupling, 0.05, 0.05)
+    try:
+        found = device.spin_density(np.zeros((1, 3)), potential=[level], potential_rate=[1.0]).density_surface[0]
+    except ToleranceError as error:
+        assert "half-width" in str(error) or "round" in str(error)
+        assert expected > 1e9  # smaller ones have the digits
+    else:
+        assert abs(found - expected) <= 1e-2
