@@ -74,19 +74,19 @@ class Judgement:
     @property
     def verdict(self) -> str:
         """Whether frozen electrons may be used for this system, in one line."""
-        beyond = f"{100 * self.effect:.2g} % of the spin density is beyond order 0"
-        if self.share_missed <= LARGEST_SHARE:
-            missed = f"{100 * self.share_missed:.2g} %"
+        beyond, share = f"{100 * self.effect:.2g} % of the spin density is beyond order 0", self.share_missed
+        if share <= LARGEST_SHARE:
+            missed = f"{100 * share:.2g} %"
             return f"frozen electrons of order 1 may be used: {beyond}, and they miss {missed} of it"
+        of_order_1 = f"misses {100 * share:.2g} % of it" if share <= 1 else f"is off by {share:.2g} times that"
+        of_order_0 = f"{100 * self.torque_missed:.2g} % of the torque"
         if self.torque_missed <= SMALLEST_EFFECT:
             return (
-                f"frozen electrons of order 0 may be used: they miss {100 * self.torque_missed:.2g} % of the torque; "
-                f"{beyond}, and order 1 misses {100 * self.share_missed:.2g} % of that"
+                f"frozen electrons of order 0 may be used: they miss {of_order_0}; {beyond}, and order 1 {of_order_1}"
             )
         return (
-            f"frozen electrons may not be used: {beyond}, and order 1 misses {100 * self.share_missed:.2g} % of it; "
-            f"order 0 misses {100 * self.torque_missed:.2g} % of the torque; the motion is too fast for an expansion "
-            "in it"
+            f"frozen electrons may not be used: {beyond}, and order 1 {of_order_1}; order 0 misses {of_order_0}; the "
+            "motion is too fast for an expansion in it"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_a_state_that_cannot_be_is_not_taken_up(name, change):
     parts = made()
     remembered = parts.stepper.state()
     parts.stepper.restore(remembered)
-    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="finite|shape|parts|decay"):
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match=r"finite|shape|parts|decay"):
         parts.stepper.restore(remembered | {name: change(remembered[name])})
 
 
