@@ -14,7 +14,7 @@ from llgnegf import open_run, resume, run
 from llgnegf.build import build_coupling, build_magnet, initial_moments
 from llgnegf.cli import main
 from llgnegf.deck import deck_from, parse_deck
-from llgnegf.errors import DeckError, RunError
+from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.judged import judge
 from llgnegf.runfile import checkpoint
 from llgnegf.summary import summary
@@ -304,7 +304,7 @@ def test_electrons_that_leave_their_range_end_the_run(tmp_path, monkeypatch):
     """A step that is not refused although it is unstable."""
     monkeypatch.setattr("llgnegf.dynamics.real_time._STABLE", 9.0)
     one = deck(integrator__step=1.0, run__duration=40.0, run__save_every=1.0, motion__kind="frozen")
-    with pytest.raises(RunError, match=r"electrons of site \d left their range .* integrator.step = 1 .*checkpoint is"):
+    with pytest.raises(RunError, match=r"site \[\d\] left their range .* integrator.step = 1 .*checkpoint is"):
         run(one, tmp_path / "run.h5")
 
 
@@ -332,7 +332,8 @@ def test_odd_systems_keep_their_energy(name, tmp_path):
         assert np.isfinite(found["spin_density"]).all()
         assert abs(found["spin_density"][0] - frozen[..., 1:]).max() < one.electrons.tolerance
         assert abs(found["density"][0] - frozen[..., 0]).max() < one.electrons.tolerance
-    assert resume(tmp_path / "run.h5", until=1.8).times[-1] == 1.8
+    with pytest.warns(RunWarning, match="chosen for a run of 1.5"):
+        assert resume(tmp_path / "run.h5", until=1.8).times[-1] == 1.8
 
 
 def test_what_ran_before_in_the_same_process_changes_no_bit(tmp_path):
@@ -387,7 +388,8 @@ def test_another_unit_of_energy_is_the_same_run(text, unit, tmp_path):
 def test_a_run_of_twice_the_length_begins_as_the_short_one_resumed(tmp_path):
     """Resuming beyond the end of the deck keeps the exponents that were chosen at the start."""
     run(deck(run__duration=1.5), tmp_path / "run.h5")
-    longer = resume(tmp_path / "run.h5", until=3.0)
+    with pytest.warns(RunWarning, match="chosen for a run of 1.5"):
+        longer = resume(tmp_path / "run.h5", until=3.0)
     state = checkpoint.load_newest(tmp_path / "run.h5")[0].extra
     assert longer.times[-1] == 3.0
     assert float(state["planned_for"]) == 1.5
