@@ -284,10 +284,31 @@ class RealTimeStepper:
         judged = self.tolerance is not None
         if judged and n % _JUDGED_EVERY == 0:
             return self._judged_step(n, now), n + 1
+        if n == _JUDGED_EVERY:
+            return self._whole_step_that_is_told(n, now), n + 1
         last = n + 1
         if self._is_quick:
-            last = min(limit, n + (_JUDGED_EVERY - n % _JUDGED_EVERY if judged else _MOST_TOGETHER))
+            until = n + (_JUDGED_EVERY - n % _JUDGED_EVERY if judged or n < _JUDGED_EVERY else _MOST_TOGETHER)
+            last = min(limit, until)
         return self._in_parts(n, now, self.parts, last - n), last
+
+    def _whole_step_that_is_told(self, n: int, now: Together) -> Together:
+        """A whole step, and a RunWarning if such steps do not keep the tolerance: nobody else would notice."""
+        tolerance, gain = self._device.tolerance, 2**self.method.order
+        coarse, fine = self._in_parts(n, now, 1), self._in_parts(n, now, 2)
+        error = _distance(self._seen(coarse), self._seen(fine)) * gain / (gain - 1)
+        self._release(fine.state)
+        total = error * self._planned_for / self.dt
+        if not total <= tolerance:
+            better = self.dt * max(tolerance / total, 1e-12) ** (1 / self.method.order)
+            warnings.warn(
+                f"a step of integrator.step = {self.dt:g} has an error of {error:.1e} in moments or spin density, which "
+                f"may add up to {total:.1e} by the end, more than electrons.tolerance = {tolerance:g}; use "
+                f'integrator.electrons = "adaptive", or a step of about {better:.1g}',
+                RunWarning,
+                stacklevel=2,
+            )
+        return coarse
 
     @property
     def _is_quick(self) -> bool:
