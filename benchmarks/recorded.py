@@ -39,6 +39,7 @@ SMALL = {"lattice.shape": [8, 6], "texture.center": [3.5, 2.5], "texture.radius"
 SMALLER = {
     "skyrmion_pump": SMALL,
     "skyrmion_pump_slow": SMALL,
+    "skyrmion_pump_real_time": SMALL,
     "skyrmion_pump_small": {**SMALL, "integrator.electrons": "stage"},
 }
 # Ways through the code that no shipped deck takes: (deck, overrides).

@@ -61,18 +61,16 @@ class Judgement:
     @property
     def verdict(self) -> str:
         """Whether frozen electrons may be used for this system, in one line."""
-        beyond = f"{100 * self.effect:.2g} % of the spin density is beyond order 0"
-        if self.share_missed <= LARGEST_SHARE:
-            missed = f"{100 * self.share_missed:.2g} %"
+        beyond, share = f"{100 * self.effect:.2g} % of the spin density is beyond order 0", self.share_missed
+        if share <= LARGEST_SHARE:
+            missed = f"{100 * share:.2g} %"
             return f"frozen electrons of order 1 may be used: {beyond}, and they miss {missed} of it"
         if self.effect <= SMALLEST_EFFECT:
-            return (
-                f"frozen electrons of order 0 may be used: {beyond}; of that order 1 misses "
-                f"{100 * self.share_missed:.2g} %"
-            )
+            return f"frozen electrons of order 0 may be used: {beyond}; of that order 1 misses {100 * share:.2g} %"
         return (
-            f"frozen electrons may not be used: {beyond}, and order 1 misses {100 * self.share_missed:.2g} % of it; "
-            "the motion is too fast for an expansion in it"
+            f"frozen electrons may not be used: {beyond}, and order 1 "
+            + (f"misses {100 * share:.2g} % of it" if share <= 1 else f"is off by {share:.2g} times that")
+            + "; the motion is too fast for an expansion in it"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from llgnegf.errors import DeckError
-from llgnegf.reproduce import beyond, geometric_torque, pump_readings, skyrmion_exact, skyrmion_pump
+from llgnegf.reproduce import beyond, geometric_torque, pump_readings, real_time, skyrmion_exact, skyrmion_pump
 from llgnegf.reproduce.panels import Figure
 
 
@@ -22,7 +22,8 @@ class Target:
     if keeps_runs, i.e. if it keeps run files in the folder of the figure.  track(items) iterates over `items` and shows
     a progress bar.  group: "all" (the geometric-torque paper), "beyond" (results beyond that paper), "xu" (the
     skyrmion-pump paper), "xu_short" (the same on a smaller lattice), "xu_readings" (other interpretations of that
-    paper), "xu_exact" and "xu_exact_short" (that system with electrons in real time).
+    paper), "xu_exact" and "xu_exact_short" (that system with electrons in real time), "real_time" (electrons in real
+    time beside exact results and frozen electrons).
     """
 
     title: str
@@ -68,6 +69,9 @@ TARGETS: dict[str, Target] = {
     "exact_figS2": Target("figS2 to all orders in the frequency", beyond.exact_fig_s2, "beyond"),
     "exact_figS3": Target("figS3 to all orders in the frequency", beyond.exact_fig_s3, "beyond"),
     "free_wall": Target("the field-driven wall, self-consistent, torque by origin", beyond.free_wall, "beyond"),
+    "real_time_wall": Target("wall set into precession, beside the exact result", real_time.wall, "real_time"),
+    "real_time_moment": Target("one moment set into precession, beside the closed form", real_time.moment, "real_time"),
+    "real_time_free_wall": Target("the field-driven wall, beside frozen electrons", real_time.free_wall, "real_time"),
     **_pump_targets(),
     "xu_exact": Target(
         "skyrmion pumped over 30 periods, electrons in real time (40 x 40, hours; minutes on a GPU)",

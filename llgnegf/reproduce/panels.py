@@ -32,7 +32,7 @@ class Panel:
     """Curves in one pair of axes.
 
     key: the letter of the panel in the paper; ylabel: with the unit in parentheses at its end, if it has one; log_x:
-    logarithmic x axis; sites: the x axis counts sites, from 0.
+    logarithmic x axis, log_y: y axis, which leaves out zeros; sites: the x axis counts sites, from 0.
     """
 
     key: str
@@ -41,6 +41,7 @@ class Panel:
     ylabel: str
     curves: list[Curve]
     log_x: bool = False
+    log_y: bool = False
     sites: bool = False
 
 
@@ -90,6 +91,9 @@ class Figure:
             ax.set_ylabel(panel.ylabel)
             if panel.log_x:
                 ax.set_xscale("log")
+            if panel.log_y:
+                ax.set_yscale("log")
+                ax.margins(y=0.02)  # of the few decades that `settle` leaves
             low, high = ax.get_ylim()
             if low < 0 < high:  # elsewhere the line would only squeeze the curves
                 ax.axhline(0, color="0.8", linewidth=0.7, zorder=0)

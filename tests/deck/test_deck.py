@@ -65,6 +65,10 @@ def test_shipped_decks_by_name():
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
+        "skyrmion_pump_real_time",
+        "precessing_wall_real_time",
+        "switched_moment",
+        "free_wall",
     }
     assert expected <= set(shipped_decks())
 

@@ -1,5 +1,6 @@
 """The Fermi surface at kT > 0 with narrow levels, bound levels and opening modes: the tolerance holds or is refused."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -679,3 +680,35 @@ def test_currents_into_the_leads_agree_with_the_bonds_where_levels_are_narrow():
     into = flows.into_leads("sea", "surface")
     assert abs(charge - into[0]).max() < 1e-6
     assert abs(spin - into[1]).max() < 1e-6
+
+
+def slow_level(level, coupling, temperature, fermi_energy):
+    """Density that a gate on a single site between t = 1 and one lead drives, per dV/dt: -f'(E) |Z|^2/w, both spins.
+
+    E - i w is the pole of G, Z its residue; the next term of this series is smaller by (w/kT)^2.
+    """
+    z = complex(level)
+    for _ in range(100):
+        x = z / 2
+        z = level + coupling**2 * (x - 1j * np.sqrt(1 - x * x))
+    slope = coupling**2 * (0.5 + 0.5j * x / np.sqrt(1 - x * x))
+    f = 1 / (1 + np.exp((z.real - fermi_energy) / temperature))
+    return f * (1 - f) / temperature * abs(1 / (1 - slope)) ** 2 / -z.imag
+
+
+@pytest.mark.parametrize("level", [0.1, 0.37, -0.83, 1.71, 1.74, -1.93])
+@pytest.mark.parametrize("coupling", [1e-3, 1e-4, 1e-5, 3e-6, 2e-6, 1.3e-6, 1e-6])
+def test_a_response_whose_rounding_exceeds_the_tolerance_is_refused(level, coupling):
+    """Up to 1e13 electrons: to 0.01 of one, or a refusal."""
+    fermi_energy, temperature = np.sign(level) * (0.05 if abs(level) < 1 else 1.7), 0.05 if abs(level) < 1 else 0.01
+    options = {"fermi_energy": fermi_energy, "temperature": temperature, "leads": [Lead("left", coupling)]}
+    device = Device((1,), sd_exchange=0.0, tolerance=1e-2, **options)
+    expected = slow_level(level, coupling, temperature, fermi_energy)
+    found = None
+    if expected < 1e9:  # the digits are there
+        found = device.spin_density(np.zeros((1, 3)), potential=[level], potential_rate=[1.0])
+    else:
+        with contextlib.suppress(ToleranceError):
+            found = device.spin_density(np.zeros((1, 3)), potential=[level], potential_rate=[1.0])
+    if found is not None:
+        assert abs(found.density_surface[0] - expected) <= 1e-2
