@@ -38,11 +38,10 @@ Real = NDArray[np.float64]
 
 # The share of the tolerance that the Fermi function may use, and the equilibrium at the start.
 _RULE_SHARE, _START_SHARE = 0.1, 0.5
-# What an error of the memory (`Exponentials.error`) makes of the density matrix within a time T hbar/hopping: up to
-# T/0.8 times as much until T = 40, in small devices whose levels, or whose Fermi energy, lie near the edges of the
-# bands; later 0.3 T times as much, because a level beside the bands never forgets.  Leads on bonds of a multiple of
-# the hopping count as much more.
-_FIT_EARLY, _FIT_SHARE, _FIT_RATE = 0.8, 0.02, 0.3
+# An error of the memory (`Exponentials.error`) makes at most T/0.8 times as much of the density matrix within T
+# hbar/hopping: so much in small devices whose levels, or whose Fermi energy, lie near the edges of the bands, because a
+# level beside the bands never forgets.  Leads on bonds of a multiple of the hopping count as much more.
+_FIT_SHARE = 0.8
 # The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
 _MARGIN = 0.05
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
@@ -116,8 +115,7 @@ def exponentials(
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     kT = temperature_used(system, duration, sharper)
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
-    time = max(duration * system.hopping, 1.0)
-    share = min(max(_FIT_SHARE, _FIT_EARLY / time), 1 / (_FIT_RATE * time))
+    share = _FIT_SHARE / max(duration * system.hopping, 1.0)
     strength = max(1.0, *(coupling / system.hopping for coupling in system.couplings))
     try:
         return semicircle(tolerance * share / strength), rule
