@@ -187,6 +187,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         imposed=imposed,
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
         on_gpu=deck.run.device == "gpu",
+        tells=True,
     )
     if stepper.on_gpu and stepper.method.coefficients is None:
         allowed = ", ".join(show(one.name) for one in integrators.METHODS.values() if one.coefficients is not None)

@@ -20,7 +20,15 @@ from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons.quadrature import ToleranceError
-from llgnegf.electrons.real_time import Carrier, Flows, RealTime, adjusted, exponentials, temperature_used
+from llgnegf.electrons.real_time import (
+    Carrier,
+    Flows,
+    RealTime,
+    adjusted,
+    error_near_edges,
+    exponentials,
+    temperature_used,
+)
 from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
@@ -103,7 +111,9 @@ class RealTimeStepper:
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is divided into as many equal
     parts as keep the error of moments and spin density within it to the end of the run, however the errors of single
     steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None:
-    zero.  on_gpu: whether an NVIDIA GPU holds and moves the electrons.
+    zero.  on_gpu: whether an NVIDIA
+    GPU holds and moves the electrons.  tells: whether a RunWarning tells of whole steps that are too long for the
+    tolerance of the device.
     """
 
     solves = 0
@@ -120,11 +130,12 @@ class RealTimeStepper:
         tolerance: float | None = None,
         voltages: Voltages | None = None,
         on_gpu: bool = False,
+        tells: bool = False,
     ) -> None:
         assert coupling.device is not None
         self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
         self.imposed, self.tolerance, self.voltages, self.on_gpu = imposed, tolerance, voltages, on_gpu
-        self.parts, self._device = 0, coupling.device
+        self.parts, self._device, self._tells = 0, coupling.device, tells
         # Remembered, since a run that is resumed may be longer than it was meant to be when its leads were chosen.
         self._planned_for = max(duration, dt)
         # The state of the electrons, the sums, and the energy at the start; made when first needed, as their equation
@@ -146,6 +157,16 @@ class RealTimeStepper:
         potential = self.coupling.gate_state(0.0)[0]
         planned = RealTime(self._device, *exponentials(self._device, self.start, potential, self.duration))
         self._fewest_parts(planned)
+        error = error_near_edges(self._device, planned.fit, self.duration)
+        if error > self._device.tolerance:
+            warnings.warn(
+                f"the memory of the leads is known to {planned.fit.error:.1e} at best; within run.duration = "
+                f"{self.duration:g} this may become {error:.1e} in the density matrix where levels, or the Fermi energy, "
+                "lie near the edges of the leads' bands (bound levels do), more than electrons.tolerance = "
+                f"{self._device.tolerance:g}: only a larger tolerance or a shorter run is sure",
+                RunWarning,
+                stacklevel=2,
+            )
         return planned
 
     @property
@@ -284,7 +305,7 @@ class RealTimeStepper:
         judged = self.tolerance is not None
         if judged and n % _JUDGED_EVERY == 0:
             return self._judged_step(n, now), n + 1
-        if n == _JUDGED_EVERY:
+        if n == _JUDGED_EVERY and self._tells:
             return self._whole_step_that_is_told(n, now), n + 1
         last = n + 1
         if self._is_quick:
@@ -302,8 +323,8 @@ class RealTimeStepper:
         if not total <= tolerance:
             better = self.dt * max(tolerance / total, 1e-12) ** (1 / self.method.order)
             warnings.warn(
-                f"a step of integrator.step = {self.dt:g} has an error of {error:.1e} in moments or spin density, which "
-                f"may add up to {total:.1e} by the end, more than electrons.tolerance = {tolerance:g}; use "
+                f"a step of integrator.step = {self.dt:g} has an error of {error:.1e} in moments or spin density, which may "
+                f"add up to {total:.1e} by the end, more than electrons.tolerance = {tolerance:g}; use "
                 f'integrator.electrons = "adaptive", or a step of about {better:.1g}',
                 RunWarning,
                 stacklevel=2,

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from . import real_time_rows as rows
 from .frozen import Frozen
-from .memory import Exponentials, semicircle
+from .memory import SHARPEST, Exponentials, semicircle
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
 from .system import System
@@ -42,6 +42,8 @@ _RULE_SHARE, _START_SHARE = 0.1, 0.5
 # hbar/hopping: so much in small devices whose levels, or whose Fermi energy, lie near the edges of the bands, because a
 # level beside the bands never forgets.  Leads on bonds of a multiple of the hopping count as much more.
 _FIT_SHARE = 0.8
+# Elsewhere an error of the memory makes one of about its size.
+_FIT_SHARE_WITHIN = 0.5
 # The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
 _MARGIN = 0.05
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
@@ -108,22 +110,30 @@ def exponentials(
     """The memory of a lead and the Fermi function for a run from moments m (*s, 3) and gates `potential` (*s,).
 
     duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four.
-    Raises ToleranceError where the tolerance of the system cannot be reached.
+    Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
+    for levels near the edges of the bands: see `error_near_edges`.
     """
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     kT = temperature_used(system, duration, sharper)
     rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
-    share = _FIT_SHARE / max(duration * system.hopping, 1.0)
-    strength = max(1.0, *(coupling / system.hopping for coupling in system.couplings))
-    try:
-        return semicircle(tolerance * share / strength), rule
-    except ToleranceError:
+    if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
-            f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}) over "
-            f"{duration:g} hbar/energy: use a larger electrons.tolerance or a shorter run"
-        ) from None
+            f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
+            "larger electrons.tolerance"
+        )
+    share = min(_FIT_SHARE_WITHIN, _FIT_SHARE / max(duration * system.hopping, 1.0))
+    return semicircle(max(SHARPEST, tolerance * share / _strength(system))), rule
+
+
+def error_near_edges(system: System, fit: Exponentials, duration: float) -> float:
+    """What the error of `fit` may become in the density matrix within `duration`, where levels lie near band edges."""
+    return fit.error * _strength(system) * max(duration * system.hopping, 1.0) / _FIT_SHARE
+
+
+def _strength(system: System) -> float:
+    return max(1.0, *(coupling / system.hopping for coupling in system.couplings))
 
 
 def temperature_used(system: System, duration: float, sharper: int = 0) -> float:
