@@ -1,7 +1,7 @@
 """The variables of a run file: one table of their names, of the decks that they apply to, and of their values.
 
-To add a variable, add a line: to `MOMENTS` or `TEXTURE` for every run, to `ELECTRONS` for runs with frozen electrons.
-Other ways to treat electrons bring their own lines (`build.METHODS`).
+To add a variable, add a line: to `MOMENTS` or `TEXTURE` for every run, to `ELECTRONS` for runs with frozen electrons,
+to `REAL_TIME` where they move in real time.  Other ways to treat electrons bring their own lines (`build.METHODS`).
 """
 
 from __future__ import annotations
@@ -181,8 +181,8 @@ MOMENTS = (
 # stores in between; averaged over a cycle they agree.
 _LEADS_OF = {"over the lead's first bond": _is_chain, "arriving deep in the lead": _not(_is_chain)}
 
-# Frozen electrons, from an `ElectronInstant`.  `solves` comes after everything that evaluates Green's functions.
-ELECTRONS = (
+# Frozen electrons, from an `ElectronInstant`: their spin density, which may also be recorded beside that in real time.
+_FROZEN_SPIN = (
     Variable(
         "spin_adiabatic",
         _VECTOR,
@@ -213,6 +213,11 @@ ELECTRONS = (
         _is_first_order,
         lambda i: i.spin.surface,
     ),
+)
+
+# All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
+ELECTRONS = (
+    *_FROZEN_SPIN,
     Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _is_first_order, _torque),
     *(
         Variable(
@@ -325,7 +330,7 @@ REAL_TIME = (
     ),
     Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
-    *(_beside(one) for one in ELECTRONS if one.name.startswith("spin_")),
+    *map(_beside, _FROZEN_SPIN),
 )
 
 

@@ -217,11 +217,13 @@ def _unused_keys(deck: _Known) -> Iterator[str]:
 
 def _real_time_refresh(deck: _Known) -> Iterator[str]:
     """Electrons that move are part of every stage."""
-    if deck.electrons is not None and deck.electrons.method == "real-time" and deck.integrator.electrons == "step":
+    if deck.electrons is None or deck.electrons.method != "real-time":
+        return
+    if deck.integrator.electrons not in ("stage", "adaptive"):
         yield (
-            'integrator.electrons = "step": electrons in real time move with the moments; allowed with '
-            'electrons.method = "real-time": "stage" (steps as they are) or "adaptive" (divided as electrons.tolerance '
-            "needs)"
+            f"integrator.electrons = {show(deck.integrator.electrons)}: electrons in real time move with the moments; "
+            'allowed with electrons.method = "real-time": "stage" (steps as they are) or "adaptive" (divided as '
+            "electrons.tolerance needs)"
         )
 
 

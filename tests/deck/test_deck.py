@@ -50,6 +50,7 @@ def test_shipped_decks_are_valid(name):
     assert deck.name == name
     assert deck.n_frames == deck.n_steps // deck.save_interval_steps + 1 > 100 or name.startswith("skyrmion")
     assert deck.text == shipped_decks()[name][0].read_text()
+    assert deck.texture_path is None  # wheels and `llgnegf new` have decks alone
 
 
 def test_shipped_decks_by_name():
