@@ -61,6 +61,9 @@ LATTICE = (
     .replace("step = 0.1", "step = 0.05")
     .replace("duration = 3.0", "duration = 0.9")
 )
+# Some of these runs have steps that are too coarse on purpose; `test_real_time_trouble` sees to what is told of them.
+pytestmark = pytest.mark.filterwarnings("ignore:a step of integrator.step:llgnegf.errors.RunWarning")
+
 KINDS = {
     "chain": (CHAIN, {}),
     "divided": (CHAIN, {"integrator__electrons": "adaptive", "integrator__step": 0.3}),

@@ -161,8 +161,8 @@ class RealTimeStepper:
         if error > self._device.tolerance:
             warnings.warn(
                 f"the memory of the leads is known to {planned.fit.error:.1e} at best; within run.duration = "
-                f"{self.duration:g} this may become {error:.1e} in the density matrix where levels, or the Fermi energy, "
-                "lie near the edges of the leads' bands (bound levels do), more than electrons.tolerance = "
+                f"{self.duration:g} this may become {error:.1e} in the density matrix where levels, or the Fermi "
+                "energy, lie near the edges of the leads' bands (bound levels do), more than electrons.tolerance = "
                 f"{self._device.tolerance:g}: only a larger tolerance or a shorter run is sure",
                 RunWarning,
                 stacklevel=2,
@@ -323,8 +323,8 @@ class RealTimeStepper:
         if not total <= tolerance:
             better = self.dt * max(tolerance / total, 1e-12) ** (1 / self.method.order)
             warnings.warn(
-                f"a step of integrator.step = {self.dt:g} has an error of {error:.1e} in moments or spin density, which may "
-                f"add up to {total:.1e} by the end, more than electrons.tolerance = {tolerance:g}; use "
+                f"a step of integrator.step = {self.dt:g} has an error of {error:.1e} in moments or spin density, "
+                f"which may add up to {total:.1e} by the end, more than electrons.tolerance = {tolerance:g}; use "
                 f'integrator.electrons = "adaptive", or a step of about {better:.1g}',
                 RunWarning,
                 stacklevel=2,

@@ -1,11 +1,13 @@
 """Runs in real time: what a checkpoint may hold, what a longer run is told, how trouble with electrons ends."""
 
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from llgnegf import resume, run
+from llgnegf import open_run, resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.electrons import Device, Lead
@@ -124,3 +126,31 @@ def test_at_kt_zero_a_narrow_level_that_comes_to_the_fermi_energy_late_is_filled
         potential = np.array([gate])
         found = electrons.traced(electrons.equilibrium(m, potential))
         assert abs(found - Frozen(one, m, potential).adiabatic).max() <= 1.5 * one.tolerance
+
+
+@pytest.mark.parametrize(("step", "method", "told"), [(0.2, "rk4", True), (0.05, "rk4", False), (0.05, "heun", True)])
+def test_whole_steps_too_long_for_the_tolerance_are_told(tmp_path, step, method, told):
+    changes = {"integrator.step": step, "integrator.method": method, "integrator.electrons": "stage"}
+    changes |= {"run.duration": 10.0, "run.save_every": 10.0}
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run(parse_deck(CHAIN, overrides=changes), tmp_path / "a.h5").close()
+    words = [str(one.message) for one in found if "a step of integrator.step" in str(one.message)]
+    assert len(words) == told
+    finer = {**changes, "integrator.step": 0.01, "integrator.method": "rk4"}
+    with run(parse_deck(CHAIN, overrides=finer), tmp_path / "b.h5") as exact, open_run(tmp_path / "a.h5") as coarse:
+        error = abs(exact["spin_density"][-1] - coarse["spin_density"][-1]).max()
+    if told:
+        foreseen = float(re.search(r"add up to (\S+) by", words[0])[1])
+        assert error <= foreseen <= 100 * error
+    else:
+        assert error <= 1e-4
+
+
+def test_leads_known_less_well_than_a_long_run_needs_are_told():
+    changes = {"electrons.tolerance": 1e-7, "run.duration": 2000.0, "run.save_every": 2000.0}
+    with pytest.warns(RunWarning, match=r"known to 2\.\de-10 at best; within run\.duration = 2000"):
+        build(parse_deck(CHAIN, overrides=changes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build(parse_deck(CHAIN, overrides={**changes, "run.duration": 100.0, "run.save_every": 100.0}))
