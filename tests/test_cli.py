@@ -588,7 +588,9 @@ ODD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("warm", "closed, warm"))) for name in ODD]
+)
 def test_odd_systems_pass_through_every_verb(command, tmp_path, name, monkeypatch):
     monkeypatch.setattr(trial.forecast, "__defaults__", (0.1,))  # seconds of `check`
     text, words = ODD[name]
@@ -703,10 +705,11 @@ def test_two_processes_cannot_write_one_run(deck, tmp_path):
 DEAR = "skyrmion_pump"
 # A frame at every step of these.
 COSTLY = (DEAR, "skyrmion_pump_small", "skyrmion_pump_slow")
+SLOW = (DEAR, "skyrmion_pump_slow", "skyrmion_pump_real_time")
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == DEAR)) for name in sorted(shipped_decks())]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in sorted(shipped_decks())]
 )
 def test_every_shipped_deck_runs_and_plots(command, tmp_path, name, monkeypatch):
     deck = load_deck(name)

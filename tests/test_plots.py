@@ -162,7 +162,9 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * (case not in ("usetex", "broken"))) for case in HOSTILE]
+)
 def test_settings_for_other_pictures_do_no_harm(tmp_path, case):
     """The picture is the same to the last pixel; what cannot be used is said once."""
     environment, settings, told = HOSTILE[case]

@@ -214,7 +214,11 @@ def test_judging_from_the_file_and_anew_agree(tmp_path):
     [
         ({"motion__frequency": 0.05}, "frozen electrons of order 1 may be used"),
         ({"motion__frequency": 3.0}, "frozen electrons may not be used"),
-        ({"motion__frequency": 3.0, "electrons__sd_exchange": 1e-4, "electrons__tolerance": 1e-8}, "may not be used"),
+        pytest.param(
+            {"motion__frequency": 3.0, "electrons__sd_exchange": 1e-4, "electrons__tolerance": 1e-8},
+            "may not be used",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_compare_says_whether_frozen_electrons_may_be_used(changes, verdict, tmp_path, capsys):

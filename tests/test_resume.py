@@ -321,7 +321,9 @@ def test_what_would_change_the_past_is_refused(command, path, key, value, shown,
     assert code == 2
     assert lines[0].startswith(f"llgnegf: {shown}")
     if reason:
-        assert "allowed when resuming: run.checkpoint_every, run.duration, run.save_every, title" in lines[0]
+        assert (
+            "allowed when resuming: run.checkpoint_every, run.device, run.duration, run.save_every, title" in lines[0]
+        )
         assert f'--set texture=\'{{kind = "file", path = "{path}"}}\'' in lines[0]
     assert datasets(path) == before
 

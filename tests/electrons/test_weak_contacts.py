@@ -57,7 +57,7 @@ def real_terms(wire):
     return found.rows[0, 0], found.rows[0, 1], found.amplitudes[0]
 
 
-@pytest.mark.parametrize("coupling", WEAK)
+@pytest.mark.parametrize("coupling", [pytest.param(c, marks=[pytest.mark.slow] * (c > 1e-6)) for c in WEAK])
 def test_the_wall_whose_end_sites_have_a_level_at_the_fermi_energy(coupling):
     wire = precessing_wall(coupling)
     states, driven, G, *gammas = PreciseWire(wire).at_energy(0.1)
