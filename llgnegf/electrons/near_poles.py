@@ -19,6 +19,8 @@ from .quadrature import FermiPoles, ToleranceError
 # Poles within this share of the half circle's radius are kept.
 _KEPT = 0.85
 _MOST_ON_CIRCLE = 10
+# Poles with smaller residues, in units of kT, come from rounding.
+_SPURIOUS = 1e-13
 # The circle is larger than the spectrum, else its poles lie too close to it.
 _SMALLEST_RADIUS = 0.75
 
@@ -53,7 +55,9 @@ def near_poles(
         with warnings.catch_warnings():
             # AAA warns when rounding stops it; the error measured below decides.
             warnings.simplefilter("ignore")
-            poles = AAA(x, expit(-x), rtol=asked).poles()
+            # Its own cleaning would load scipy.stats, which takes most of a second.
+            fit = AAA(x, expit(-x), rtol=asked, clean_up=False)
+            poles = fit.poles()[abs(fit.residues()) > _SPURIOUS]
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
         near = poles[(poles.imag > 0) & ~is_real & (abs(poles - middle) <= _KEPT * radius)]
         for n in range(_MOST_ON_CIRCLE + 1):

@@ -136,17 +136,17 @@ def terms_of(options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damping", [0.0, 0.1])
 @pytest.mark.parametrize(
-    ("shape", "options"),
+    ("shape", "options", "damping"),
     [
-        ((7,), {"temperature": 0.05}),
-        ((7,), {"temperature": 0.0, "sd_exchange": 2.0}),
-        ((2,), {"temperature": 0.05, "couplings": (0.3, 0.0)}),
-        ((4, 3), {"temperature": 0.1}),
+        ((7,), {"temperature": 0.05}, 0.1),
+        ((7,), {"temperature": 0.0, "sd_exchange": 2.0}, 0.0),
+        ((2,), {"temperature": 0.05, "couplings": (0.3, 0.0)}, 0.0),
+        ((2,), {"temperature": 0.05, "couplings": (0.3, 0.0)}, 0.1),
+        ((3, 2), {"temperature": 0.1}, 0.1),
     ],
 )
-def test_moments_and_electrons_equal_unitary_evolution_for_long(shape, damping, options):
+def test_moments_and_electrons_equal_unitary_evolution_for_long(shape, options, damping):
     until = 20.0 if len(shape) == 1 else 12.0
     stepper = follower(shape, 0.04, damping=damping, tolerance=1e-4, duration=until, **options)
     found, _ = beside_unitary(stepper, until, 4.0, damping)
@@ -318,8 +318,8 @@ def test_a_system_at_rest_stays_at_rest_step_after_step(temperature):
     """Moments along the axis of an easy axis, with levels bound outside the bands."""
     start = np.broadcast_to([0.0, 1.0, 0.0], (3, 3)).copy()
     stepper = follower(
-        dt=0.2, start=start, gates=(), sd_exchange=2.5, temperature=temperature, duration=2000.0, tolerance=1e-4,
-        terms={"anisotropy": 0.1, "easy_axis": (0, 1, 0)},
+        dt=0.15625, start=start, gates=(), sd_exchange=2.5, temperature=temperature, duration=2000.0, tolerance=1e-4,
+        terms={"anisotropy": 3.0, "easy_axis": (0, 1, 0)},
     )  # fmt: skip
     seen = run(stepper, 2000.0, 200.0)
     assert max(abs(i.traced - seen[0].traced).max() for i in seen) < 1e-9

@@ -77,7 +77,7 @@ SWEEP = {
     "lattice": {"shape": (5, 4), "temperature": 0.1, "time": 10.0},
     "lattice, ring across": {"shape": (3, 3), "periodic": "y", "temperature": 0.0, "time": 10.0, "sd_exchange": 2.0},
     "ring of two, long": {"shape": (3, 2), "periodic": "y", "temperature": 0.1, "couplings": (0.5, 1.0)},
-    "one slice, long": {"shape": (1, 4), "temperature": 0.1},
+    "one slice, long": {"shape": (1, 3), "temperature": 0.1},
 }
 
 
