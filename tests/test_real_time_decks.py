@@ -15,6 +15,7 @@ PUMP = {
     "texture__relax": False,
     "run__duration": 3.0,
     "run__save_every": 0.1,
+    "integrator__step": 0.1,
 }
 
 
