@@ -168,6 +168,7 @@ def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None)
 
 def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
     from llgnegf.dynamics.real_time import RealTimeStepper
+    from llgnegf.electrons.real_time_gpu import cupy_with_gpu
 
     table, motion, electrons = deck.integrator, deck.motion, deck.electrons
     assert electrons is not None
@@ -195,6 +196,8 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
             f'integrator.method = {show(table.method)}: cannot be used with run.device = "gpu"; allowed: {allowed}'
         )
     try:
+        if stepper.on_gpu:
+            cupy_with_gpu()
         needed = 180e6 + sum(stepper.memory_bytes)
     except ToleranceError as error:
         raise DeckError(f"electrons.tolerance = {show(electrons.tolerance)}: {error}") from None

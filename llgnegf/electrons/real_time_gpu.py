@@ -45,6 +45,24 @@ class Machine(Protocol):
         """Run a kernel with arrays of this machine and NumPy numbers; items: how many it makes."""
 
 
+def cupy_with_gpu() -> Any:
+    """The module CuPy.  Raises RunError where there is none, or no NVIDIA GPU."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise RunError(
+            f'run.device = "gpu" needs CuPy, which cannot be imported ({error}): install it, pip install '
+            f'"llgnegf[gpu]" for CUDA 13 or cupy-cuda12x for CUDA 12, {_REMEDY}'
+        ) from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RunError(f'run.device = "gpu": no NVIDIA GPU can be used ({error}): see nvidia-smi, {_REMEDY}') from error
+    if not count:
+        raise RunError(f'run.device = "gpu": there is no NVIDIA GPU: see nvidia-smi, {_REMEDY}')
+    return cupy
+
+
 class Cuda:
     """The NVIDIA GPU that CuPy takes: the first one, or what CUDA_VISIBLE_DEVICES names.
 
@@ -52,21 +70,7 @@ class Cuda:
     """
 
     def __init__(self, macros: Mapping[str, int], needed: int) -> None:
-        try:
-            import cupy
-        except ImportError as error:
-            raise RunError(
-                f'run.device = "gpu" needs CuPy, which cannot be imported ({error}): install it, pip install '
-                f'"llgnegf[gpu]" for CUDA 13 or cupy-cuda12x for CUDA 12, {_REMEDY}'
-            ) from error
-        try:
-            count = cupy.cuda.runtime.getDeviceCount()
-        except cupy.cuda.runtime.CUDARuntimeError as error:
-            raise RunError(
-                f'run.device = "gpu": no NVIDIA GPU can be used ({error}): see nvidia-smi, {_REMEDY}'
-            ) from error
-        if not count:
-            raise RunError(f'run.device = "gpu": there is no NVIDIA GPU: see nvidia-smi, {_REMEDY}')
+        cupy = cupy_with_gpu()
         # CuPy keeps memory that is not used any more, of electrons before these.
         cupy.get_default_memory_pool().free_all_blocks()
         free, _ = cupy.cuda.runtime.memGetInfo()

@@ -11,11 +11,13 @@ import sys
 import numpy as np
 import pytest
 
+from llgnegf import run
+from llgnegf.deck import load_deck
 from llgnegf.electrons import real_time_gpu
 from llgnegf.electrons.real_time_cuda import SOURCE
 from llgnegf.electrons.real_time_gpu import Cuda, GpuTiles
 from llgnegf.electrons.real_time_tiles import Tiles
-from llgnegf.errors import RunError
+from llgnegf.errors import DeckError, RunError
 from tests.electrons.test_real_time_tiles import SYSTEMS, any_state, electrons_of, situation, steps_of
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
@@ -176,3 +178,11 @@ def test_without_cupy_the_message_names_extra_and_key(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(RunError, match=r'run.device = "gpu" needs CuPy.*llgnegf\[gpu\].*run.device = "cpu"'):
         Cuda({}, 0)
+
+
+def test_a_deck_for_a_gpu_without_cupy_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    deck = load_deck("skyrmion_pump_real_time", {"run.device": "gpu", "texture.relax": False})
+    with pytest.raises(DeckError, match=r'run\.device = "gpu" needs CuPy.*run\.device = "cpu"'):
+        run(deck, tmp_path / "run.h5")
+    assert not list(tmp_path.iterdir())
