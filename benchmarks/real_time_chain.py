@@ -57,9 +57,9 @@ def plain(stepper, steps):
         axis=1,
     )
     n = electrons.n
-    z = np.concatenate([np.tile(electrons._z, (1, 1, 2)).reshape(-1), np.repeat(electrons._poles.reshape(-1), n)])
-    g = np.concatenate([np.repeat(electrons._g.reshape(-1), n), np.zeros(E)])
-    a = np.concatenate([np.tile(electrons._a, (1, 1, 2)).reshape(-1), np.tile(electrons._b, (1, 1, 2)).reshape(-1)])
+    z = np.concatenate([np.tile(electrons.z, (1, 1, 2)).reshape(-1), np.repeat(electrons.poles.reshape(-1), n)])
+    g = np.concatenate([np.repeat(electrons.g.reshape(-1), n), np.zeros(E)])
+    a = np.concatenate([np.tile(electrons.a, (1, 1, 2)).reshape(-1), np.tile(electrons.b, (1, 1, 2)).reshape(-1)])
     A, S = np.zeros((size, size), complex), np.zeros((size, size), complex)
     A[:N, N:], A[N:, :N] = C, -g[:, None] * C.conj().T
     A[N:, N:] = np.diag(-1j * z)

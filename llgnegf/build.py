@@ -155,37 +155,33 @@ def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) ->
     return llg_stepper(build_coupling(deck, magnet, field), method, table.step, table.electrons, tolerance)
 
 
-def _precession(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
-    motion, coupling = deck.motion, build_coupling(deck, magnet, field)
+def _known_beforehand(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    return _imposed(deck, build_coupling(deck, magnet, field), start)
+
+
+def _imposed(deck: Deck, coupling: Coupling, start: np.ndarray) -> Imposed:
+    motion, step = deck.motion, deck.integrator.step
+    if motion.kind == "frozen":
+        return Imposed(coupling, start, step)
     assert motion.axis is not None
     assert motion.frequency is not None
-    return Imposed(coupling, start, deck.integrator.step, motion.axis, motion.frequency, precession=True)
-
-
-def _at_rest(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
-    return Imposed(build_coupling(deck, magnet, field), start, deck.integrator.step)
+    return Imposed(coupling, start, step, motion.axis, motion.frequency, precession=True)
 
 
 def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
     from llgnegf.dynamics.real_time import RealTimeStepper
     from llgnegf.electrons.real_time_gpu import cupy_with_gpu
 
-    table, motion, electrons = deck.integrator, deck.motion, deck.electrons
+    table, electrons = deck.integrator, deck.electrons
     assert electrons is not None
-    coupling, imposed = build_coupling(deck, magnet, field), None
-    if motion.kind == "precession":
-        assert motion.axis is not None
-        assert motion.frequency is not None
-        imposed = Imposed(coupling, start, table.step, motion.axis, motion.frequency, precession=True)
-    elif motion.kind == "frozen":
-        imposed = Imposed(coupling, start, table.step)
+    coupling = build_coupling(deck, magnet, field)
     stepper = RealTimeStepper(
         coupling,
         start,
         table.step,
         integrators.get(table.method),
         deck.run.duration,
-        imposed=imposed,
+        imposed=_imposed(deck, coupling, start) if deck.motion.is_imposed else None,
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
         on_gpu=deck.run.device == "gpu",
         tells=True,
@@ -212,7 +208,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
     return stepper
 
 
-_STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _precession, "frozen": _at_rest}
+_STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
 # Of a deck without electrons.
 CLASSICAL = Method(_STEPPERS)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.

@@ -53,11 +53,9 @@ class Imposed:
 
     def moments(self, t: float) -> np.ndarray:
         """m(t) by Rodrigues' formula, (nx[, ny], 3)."""
-        angle = self.frequency * t
-        if angle == 0.0:
+        if self.frequency * t == 0.0:
             return self.start.copy()  # bit for bit: a resumed run starts from the first frame
-        moments: np.ndarray = self._along + np.cos(angle) * self._across + np.sin(angle) * self._turned
-        return moments
+        return self.at(np.array(t))[0]
 
     def velocity(self, t: float) -> np.ndarray:
         """dm/dt, (nx[, ny], 3)."""

@@ -138,6 +138,8 @@ class RealTimeStepper:
         self.parts, self._device, self._tells = 0, coupling.device, tells
         # Remembered, since a run that is resumed may be longer than it was meant to be when its leads were chosen.
         self._planned_for = max(duration, dt)
+        # The step by which too long ones are told, early in short runs.
+        self._told_at = min(_JUDGED_EVERY, max(0, round(duration / dt) - 1))
         # The state of the electrons, the sums, and the energy at the start; made when first needed, as their equation
         # and what carries their state.
         self._kept: tuple[Any, np.ndarray, float] | None = None
@@ -305,12 +307,15 @@ class RealTimeStepper:
         judged = self.tolerance is not None
         if judged and n % _JUDGED_EVERY == 0:
             return self._judged_step(n, now), n + 1
-        if n == _JUDGED_EVERY and self._tells:
+        if n == self._told_at and self._tells and not judged:
             return self._whole_step_that_is_told(n, now), n + 1
         last = n + 1
         if self._is_quick:
-            until = n + (_JUDGED_EVERY - n % _JUDGED_EVERY if judged or n < _JUDGED_EVERY else _MOST_TOGETHER)
-            last = min(limit, until)
+            if judged:
+                last = n + _JUDGED_EVERY - n % _JUDGED_EVERY
+            else:
+                last = self._told_at if n < self._told_at else n + _MOST_TOGETHER
+            last = min(limit, last)
         return self._in_parts(n, now, self.parts, last - n), last
 
     def _whole_step_that_is_told(self, n: int, now: Together) -> Together:

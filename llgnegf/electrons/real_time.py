@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from . import real_time_rows as rows
 from .frozen import Frozen
 from .memory import SHARPEST, Exponentials, semicircle
+from .modes import cross_section
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
 from .system import System
@@ -176,6 +177,13 @@ class Flows:
     exchanged: Complex
     energy: Real
 
+    @classmethod
+    def of(cls, sides: NDArray[np.int64], exchanged: Complex, weighted: Complex) -> Flows:
+        """From what each lead that is there exchanges, (leads, 2, 2), and from its trace with z^*, (leads,)."""
+        everywhere, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
+        everywhere[sides], energy[sides] = exchanged, -2 * weighted.real
+        return cls(everywhere, energy)
+
     @property
     def charge(self) -> Real:
         """Particles that flow into the left and the right lead, (2,), 1/time."""
@@ -197,13 +205,17 @@ class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
     rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both.
+
+    Its leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
+    kept, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, ny), as in `Reservoir`.  hops: of the bonds along x,
+    (nx - 1,); periodic: whether the last y is bound to the first.
     """
 
     def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
         self.system, self.fit, self.rule = system, fit, rule
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
-        self.sides = tuple(side for side in range(2) if system.couplings[side])
+        self.sides = np.flatnonzero(system.couplings)
         self.reservoirs = [system.ends[side].memory(sites[side], fit, rule) for side in self.sides]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
         kept, poles = len(fit.energies), len(rule.nodes)
@@ -211,20 +223,34 @@ class RealTime:
         self.orbitals = n * self.nx
         self.D = self.orbitals + leads * kept * n
         self.E = leads * poles * n
-        self._ends = np.array([one.site for one in self.reservoirs], np.int64)
+        self.ends = np.array([one.site for one in self.reservoirs], np.int64)
 
         def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
             return np.array(parts, complex).reshape(leads, *shape)
 
-        self._z = stacked([one.energies for one in self.reservoirs], (kept, ny))
-        self._g = stacked([one.weights for one in self.reservoirs], (kept,))
-        self._a = stacked([one.filled for one in self.reservoirs], (kept, ny))
-        self._poles = stacked([one.poles for one in self.reservoirs], (poles,))
-        self._b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        self.z = stacked([one.energies for one in self.reservoirs], (kept, ny))
+        self.g = stacked([one.weights for one in self.reservoirs], (kept,))
+        self.a = stacked([one.filled for one in self.reservoirs], (kept, ny))
+        self.poles = stacked([one.poles for one in self.reservoirs], (poles,))
+        self.b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
         self._k: Real | None = None
-        self._sides = np.array(self.sides, int)
-        self._is_periodic = system.periodic == "y"
-        self._hops = np.ascontiguousarray(system.hops, float)
+        self.periodic = system.periodic == "y"
+        self.hops = np.ascontiguousarray(system.hops, float)
+        # As the kernels of `rows` take them.
+        self._constants = (
+            system.onsite,
+            system.sd_exchange,
+            self.hops,
+            system.hopping,
+            self.periodic,
+            system.modes.vectors,
+            self.ends,
+            self.z,
+            self.g,
+            self.a,
+            self.poles,
+            self.b,
+        )
 
     def remembered(self) -> dict[str, NDArray[Any]]:
         """The exponents, for `recalled`: the same bits whatever version chose them."""
@@ -269,8 +295,8 @@ class RealTime:
         if not self.reservoirs:
             return width
         middle = (low + high) / 2
-        exponents = float(abs(self._z - middle).max())
-        return max(width, 2 * exponents, float(abs(self._poles - middle).max()) + width / 2)
+        exponents = float(abs(self.z - middle).max())
+        return max(width, 2 * exponents, float(abs(self.poles - middle).max()) + width / 2)
 
     # --- the start --------------------------------------------------------------------------------
 
@@ -299,13 +325,13 @@ class RealTime:
             for lead in range(len(self.reservoirs)):
                 on_channels = G @ C[lead]  # G |c>, (N, n)
                 advanced = G.conj().T @ C[lead]
-                z = np.tile(self._z[lead].conj(), (1, 2))  # (kept, n): (spin, mode) in the last axis
-                b = np.tile(self._b[lead, p].conj(), 2)
+                z = np.tile(self.z[lead].conj(), (1, 2))  # (kept, n): (spin, mode) in the last axis
+                b = np.tile(self.b[lead, p].conj(), 2)
                 for k in range(kept):
                     columns = slice((lead * kept + k) * n, (lead * kept + k + 1) * n)
                     phi[:, columns] += (
                         -1j
-                        * self._g[lead, k].conj()
+                        * self.g[lead, k].conj()
                         * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
                 where = D + (lead * self.n_poles + p) * n
@@ -315,13 +341,13 @@ class RealTime:
                     met = C[other].T @ X
                     for k in range(kept):
                         below = N + (other * kept + k) * n
-                        z_row = np.tile(self._z[other, k], 2)[:, None]
-                        Y[below : below + n, where : where + n] = -1j * self._g[other, k] * met / (zeta - z_row)
+                        z_row = np.tile(self.z[other, k], 2)[:, None]
+                        Y[below : below + n, where : where + n] = -1j * self.g[other, k] * met / (zeta - z_row)
         Y[N:D, :N] = phi.conj().T
         met = np.einsum("lac,ab->lcb", C, phi)  # <c|phi_b>
         leads = len(self.reservoirs)
-        g = np.repeat(self._g.reshape(-1), n)
-        z = np.tile(self._z, (1, 1, 2)).reshape(-1)
+        g = np.repeat(self.g.reshape(-1), n)
+        z = np.tile(self.z, (1, 1, 2)).reshape(-1)
         of_rows = np.broadcast_to(met[:, None], (leads, kept, n, D - N)).reshape(D - N, D - N)
         half = g[:, None] * of_rows
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
@@ -340,50 +366,37 @@ class RealTime:
             inverse -= (C[lead] * np.tile(one.self_energy(zeta), 2)) @ C[lead].T
         return np.asarray(np.linalg.inv(inverse), np.complex128)
 
-    def hamiltonian(self, m: Real, potential: Real) -> Complex:
-        """H of the device, (orbitals, orbitals), in the order of the state."""
+    def slices(self, m: Real, potential: Real) -> Complex:
+        """The blocks of H on the slices, (nx, n, n), in the order (spin, y)."""
         nx, ny, system = self.nx, self.ny, self.system
         blocks = system.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)
-        H = np.zeros((nx, 2, ny, nx, 2, ny), complex)
-        x, y = np.arange(nx), np.arange(ny)
+        H, y = np.zeros((nx, 2, ny, 2, ny), complex), np.arange(ny)
         for s in range(2):
+            H[:, s, :, s] = cross_section(ny, system.hopping, 0.0, self.periodic)
             for other in range(2):
-                H[x[:, None], s, y, x[:, None], other, y] = blocks[:, :, s, other]
-            H[x[1:, None], s, y, x[:-1, None], s, y] = -system.hops[:, None]
-            H[x[:-1, None], s, y, x[1:, None], s, y] = -system.hops[:, None]
-            for one, two in self._bonds_across():
-                H[x, s, one, x, s, two] -= system.hopping
-                H[x, s, two, x, s, one] -= system.hopping
-        return H.reshape(self.orbitals, self.orbitals)
+                H[:, s, y, other, y] += blocks[:, :, s, other]
+        return H.reshape(nx, self.n, self.n)
 
-    def _bonds_across(self) -> list[tuple[int, int]]:
-        ny = self.ny
-        bonds = [(y, y + 1) for y in range(ny - 1)]
-        return [*bonds, (ny - 1, 0)] if self.system.periodic == "y" and ny > 1 else bonds
+    def hamiltonian(self, m: Real, potential: Real) -> Complex:
+        """H of the device, (orbitals, orbitals), in the order of the state."""
+        H = np.zeros((self.nx, self.n, self.nx, self.n), complex)
+        x, i = np.arange(self.nx), np.arange(self.n)
+        H[x, :, x] = self.slices(m, potential)
+        H[x[1:, None], i, x[:-1, None], i] = H[x[:-1, None], i, x[1:, None], i] = -self.hops[:, None]
+        return H.reshape(self.orbitals, self.orbitals)
 
     # --- the equation -----------------------------------------------------------------------------
 
     def derivative(self, Y: Real, m: Real, potential: Real, voltages: Real, out: Real | None = None) -> Real:
         """dY/dt at moments m (*s, 3), gates `potential` (*s,) and voltages of the left and right lead (2,), energy."""
         out = np.empty_like(Y) if out is None else out
-        system, sites = self.system, (self.nx, self.ny)
+        sites = self.nx, self.ny
         rows.derivative(
             Y,
             m.reshape(*sites, 3),
             potential.reshape(sites),
-            system.onsite,
-            system.sd_exchange,
-            self._hops,
-            system.hopping,
-            self._is_periodic,
-            system.modes.vectors,
-            self._ends,
-            self._z,
-            self._g,
-            self._a,
-            self._poles,
-            self._b,
-            voltages[self._sides],
+            *self._constants,
+            voltages[self.sides],
             out,
         )
         return out
@@ -422,7 +435,7 @@ class RealTime:
         (steps, stages, *s) each; voltages: of left and right lead, (steps, stages, 2).  sums (4,): energy of the leads,
         particles in the left and the right lead, work (of gates, voltages, and of the motion).
         """
-        system, shape = self.system, (*voltages.shape[:2], self.nx, self.ny)
+        shape = *voltages.shape[:2], self.nx, self.ny
         own = np.array([sums[0], sums[3], *(sums[1 + side] for side in self.sides)])
         fractions, weights = (np.array(one) for one in coefficients)
         m, turning = (one.reshape(*shape, 3) for one in moments)
@@ -437,19 +450,8 @@ class RealTime:
             rate,
             turning,
             own,
-            system.onsite,
-            system.sd_exchange,
-            self._hops,
-            system.hopping,
-            self._is_periodic,
-            system.modes.vectors,
-            self._ends,
-            self._z,
-            self._g,
-            self._a,
-            self._poles,
-            self._b,
-            np.ascontiguousarray(voltages[..., self._sides]),
+            *self._constants,
+            np.ascontiguousarray(voltages[..., self.sides]),
             self.orbitals,
         )
         found = sums.copy()
@@ -478,21 +480,10 @@ class RealTime:
 
     def flows(self, Y: Real) -> Flows:
         """What flows into the left and the right lead."""
-        P, weighted = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self._ends, self._z, self._poles)
-        out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
-        out[self._sides], energy[self._sides] = P, -2 * weighted.real
-        return Flows(out, energy)
+        found = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self.ends, self.z, self.poles)
+        return Flows.of(self.sides, *found)
 
     def energy(self, Y: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""
-        system, sites = self.system, (self.nx, self.ny)
-        return rows.own_energy(
-            Y,
-            m.reshape(*sites, 3),
-            potential.reshape(sites),
-            system.onsite,
-            system.sd_exchange,
-            self._hops,
-            system.hopping,
-            self._is_periodic,
-        )
+        sites = self.nx, self.ny
+        return rows.own_energy(Y, m.reshape(*sites, 3), potential.reshape(sites), *self._constants[:5])

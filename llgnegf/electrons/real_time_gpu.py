@@ -243,18 +243,16 @@ class GpuTiles(Tiles):
         return self.machine.get(self._densities)
 
     def flows(self, state: Any) -> Flows:
-        out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
-        if self.leads:
-            items = self.leads * 4 * (self.kept + self.n_poles) * self.ny
-            self.machine.launch("read_leads", items, state, self._modes, self._exchanged)
-            found = self.machine.get(self._exchanged).reshape(self.leads, 2, 2, -1, self.ny, 2)
-            values = found[..., 0] + 1j * found[..., 1]  # [lead, spin, spin, exponent, mode]
-            poles = np.broadcast_to(self.poles[:, :, None], (self.leads, self.n_poles, self.ny))
-            turns = np.concatenate([self.z, poles], axis=1).conj()
-            out[self.sides] = values.sum(axis=(3, 4))
-            trace = values[:, 0, 0] + values[:, 1, 1]
-            energy[self.sides] = -2 * (turns * trace).sum(axis=(1, 2)).real
-        return Flows(out, energy)
+        if not self.leads:
+            return Flows.of(self.sides, np.empty((0, 2, 2), complex), np.empty(0, complex))
+        items = self.leads * 4 * (self.kept + self.n_poles) * self.ny
+        self.machine.launch("read_leads", items, state, self._modes, self._exchanged)
+        found = self.machine.get(self._exchanged).reshape(self.leads, 2, 2, -1, self.ny, 2)
+        values = found[..., 0] + 1j * found[..., 1]  # [lead, spin, spin, exponent, mode]
+        poles = np.broadcast_to(self.poles[:, :, None], (self.leads, self.n_poles, self.ny))
+        turns = np.concatenate([self.z, poles], axis=1).conj()
+        trace = values[:, 0, 0] + values[:, 1, 1]
+        return Flows.of(self.sides, values.sum(axis=(3, 4)), (turns * trace).sum(axis=(1, 2)))
 
     def energy(self, state: Any, m: Real, potential: Real) -> float:
         system, sites = self.electrons.system, self._sites(state)

@@ -14,41 +14,38 @@ from numpy.typing import NDArray
 from .real_time import RealTime
 from .real_time_gather import tile_index
 
-Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
 
 
 class TileLayout:
     """Sizes, and what does not change in the equation of `electrons`.
 
-    columns: T; rows: of tiles; count: of tiles; ends: slice of each lead; z, a: (leads, kept, ny), g: (leads, kept),
-    poles: (leads, p), b: (leads, p, ny), as in `Reservoir`; modes: U^T and U, (2, ny, ny), U with a transverse mode in
-    each column; sides: 0 or 1 of each lead; hops: of the bonds along x, (nx - 1,).
+    columns: T; rows: of tiles; count: of tiles; modes: U^T and U, (2, ny, ny), U with a transverse mode in each column;
+    the other numbers and arrays are those of `RealTime`.
     """
 
     def __init__(self, electrons: RealTime) -> None:
         self.electrons = electrons
-        system, reservoirs = electrons.system, electrons.reservoirs
         self.nx, self.ny, self.n = electrons.nx, electrons.ny, electrons.n
-        self.kept, self.n_poles, self.leads = electrons.kept, electrons.n_poles, len(reservoirs)
+        self.kept, self.n_poles, self.leads = electrons.kept, electrons.n_poles, len(electrons.reservoirs)
         self.columns = self.nx + self.leads * self.kept
         self.rows = self.columns + self.leads * self.n_poles
         self.count = self.columns * (self.columns + 1) // 2 + (self.rows - self.columns) * self.columns
-        self.ends = np.array([one.site for one in reservoirs], np.int64)
-        leads, kept, ny = self.leads, self.kept, self.ny
-
-        def stacked(parts: list[Complex], *shape: int) -> Complex:
-            return np.array(parts, complex).reshape(leads, *shape)
-
-        self.z = stacked([one.energies for one in reservoirs], kept, ny)
-        self.g = stacked([one.weights for one in reservoirs], kept)
-        self.a = stacked([one.filled for one in reservoirs], kept, ny)
-        self.poles = stacked([one.poles for one in reservoirs], self.n_poles)
-        self.b = stacked([one.pole_filled for one in reservoirs], self.n_poles, ny)
-        self.modes = np.stack([system.modes.vectors.T, system.modes.vectors])
-        self.sides = np.array(electrons.sides, int)
-        self.hops = np.array(system.hops, float)
-        self.periodic = system.periodic == "y"
+        self.ends, self.sides, self.hops, self.periodic = (
+            electrons.ends,
+            electrons.sides,
+            electrons.hops,
+            electrons.periodic,
+        )
+        self.z, self.g, self.a, self.poles, self.b = (
+            electrons.z,
+            electrons.g,
+            electrons.a,
+            electrons.poles,
+            electrons.b,
+        )
+        vectors = electrons.system.modes.vectors
+        self.modes = np.stack([vectors.T, vectors])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -33,7 +33,7 @@ class _Start:
     def __init__(self, tiles: TileLayout, m: Real, potential: Real) -> None:
         self.tiles, self.rule = tiles, tiles.electrons.rule
         self.state = np.zeros(tiles.shape)
-        self.H = slice_hamiltonians(tiles, m, potential)
+        self.H = tiles.electrons.slices(m, potential)
         leads, nx, n = tiles.leads, tiles.nx, tiles.n
         # Of each lead with its slice e: G[j, e]^+ and G[e, j], in the transverse modes of the rows.
         self.at_ends = np.empty((leads, nx, 2, n, n), complex)
@@ -120,23 +120,6 @@ class _Start:
             for i in range(T, tiles.rows):
                 zeta = tiles.poles[divmod(i - T, tiles.n_poles)]  # conjugated
                 _add(self.state[tile_index(i, j, T)], 1j * g_b / (zeta - z_b) * met[column_lead, i - nx])
-
-
-def slice_hamiltonians(tiles: TileLayout, m: Real, potential: Real) -> Complex:
-    """The blocks of H on the slices, (nx, n, n), in the order (spin, y)."""
-    nx, ny, system = tiles.nx, tiles.ny, tiles.electrons.system
-    blocks = system.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)
-    H = np.zeros((nx, 2, ny, 2, ny), complex)
-    y = np.arange(ny)
-    for s in range(2):
-        for other in range(2):
-            H[:, s, y, other, y] = blocks[:, :, s, other]
-        H[:, s, y[1:], s, y[:-1]] -= system.hopping
-        H[:, s, y[:-1], s, y[1:]] -= system.hopping
-        if tiles.periodic and ny > 1:
-            H[:, s, 0, s, ny - 1] -= system.hopping
-            H[:, s, ny - 1, s, 0] -= system.hopping
-    return H.reshape(nx, tiles.n, tiles.n)
 
 
 def _partial(own: Complex, hops: Real) -> Complex:

@@ -198,10 +198,8 @@ class Tiles(TileLayout):
 
     def flows(self, state: Real) -> Flows:
         """What flows into the left and the right lead."""
-        P, weighted = sums.exchanged(state, self.nx, self.columns, self.modes[0], self.ends, self.z, self.poles)
-        out, energy = np.zeros((2, 2, 2), complex), np.zeros(2)
-        out[self.sides], energy[self.sides] = P, -2 * weighted.real
-        return Flows(out, energy)
+        found = sums.exchanged(state, self.nx, self.columns, self.modes[0], self.ends, self.z, self.poles)
+        return Flows.of(self.sides, *found)
 
     def energy(self, state: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""

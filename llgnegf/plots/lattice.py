@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
+from llgnegf.judged import judge
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
 from llgnegf.plots.real_time import deviations
@@ -33,7 +34,7 @@ def picture(run: Run) -> Figure:
         if "rate_over_width" in run.names:
             _validity(lower[1][1], run)
         elif deck.electrons is not None and deck.electrons.frozen_beside:
-            deviations(lower[1][1], run)
+            deviations(lower[1][1], judge(run))
         else:
             _electrons(lower[1][1], run)
     for ax in lower[0][:] if pumped else ():

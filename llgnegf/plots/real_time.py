@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.axes import least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
-from llgnegf.judged import judge
+from llgnegf.judged import Judgement, judge
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
 from llgnegf.plots.trajectory import moments_or_one
@@ -19,26 +19,25 @@ def picture(run: Run) -> Figure:
     """All frames, from top to bottom; what the run does not have is left out."""
     deck = run.deck
     assert deck.electrons is not None
-    has_leads, beside = "current_charge" in run.names, deck.electrons.frozen_beside
-    panels = 3 + has_leads + beside
+    has_leads, beside = "current_charge" in run.names, judge(run) if deck.electrons.frozen_beside else None
+    panels = 3 + has_leads + (beside is not None)
     figure = Figure(figsize=(6.2, 1.3 + 1.7 * panels), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
     moments_or_one(axes[0], run, figure)
     energies(axes[1], run)
     legend_above(axes[1])
-    _torque(axes[2], run)
+    _torque(axes[2], run, beside)
     if has_leads:
         _currents(axes[3], run)
-    if beside:
-        deviations(axes[-1], run)
+    if beside is not None:
+        deviations(axes[-1], beside)
     time_axis(axes[-1], run.times, deck.units.label, deck.units_energy_ev)
     figure.suptitle(as_label(deck.title or deck.name), fontsize=9)
     return figure
 
 
-def deviations(ax: Axes, run: Run) -> None:
+def deviations(ax: Axes, found: Judgement) -> None:
     """r.m.s. distance of the spin density of frozen electrons from that in real time, to two orders."""
-    found = judge(run)
     for order, colour, line in ((0, _ZERO, "--"), (1, _ONE, "-")):
         values = np.sqrt(np.mean(found.deviation(order).reshape(len(found.times), -1) ** 2, axis=1))
         label = "order 0" if order == 0 else "order 0 + 1"
@@ -49,14 +48,13 @@ def deviations(ax: Axes, run: Run) -> None:
     legend_above(ax, columns=2)
 
 
-def _torque(ax: Axes, run: Run) -> None:
+def _torque(ax: Axes, run: Run, found: Judgement | None) -> None:
     """|sum over sites of J_sd s x m| in real time, and of frozen electrons beside."""
     electrons = run.deck.electrons
     assert electrons is not None
     J, m = electrons.sd_exchange, np.asarray(run["moment"])
     shown = {"real time": (np.asarray(run["torque"]), {"color": _EXACT})}
-    if electrons.frozen_beside:
-        found = judge(run)
+    if found is not None:
         shown["order 0"] = torque(found.order_0, m, J), {"color": _ZERO, "linestyle": "--"}
         shown["order 0 + 1"] = torque(found.order_1, m, J), {"color": _ONE, "linestyle": ":"}
     sums = {name: np.linalg.norm(T.reshape(len(m), -1, 3).sum(axis=1), axis=-1) for name, (T, _) in shown.items()}

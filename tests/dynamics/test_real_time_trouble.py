@@ -147,6 +147,12 @@ def test_whole_steps_too_long_for_the_tolerance_are_told(tmp_path, step, method,
         assert error <= 1e-4
 
 
+def test_a_short_run_is_told_too(tmp_path):
+    changes = {"integrator.step": 0.2, "integrator.electrons": "stage", "run.duration": 0.8, "run.save_every": 0.8}
+    with pytest.warns(RunWarning, match=r"a step of integrator\.step = 0\.2"):
+        run(parse_deck(CHAIN, overrides={**changes, "electrons.tolerance": 1e-7}), tmp_path / "a.h5").close()
+
+
 def test_leads_known_less_well_than_a_long_run_needs_are_told():
     changes = {"electrons.tolerance": 1e-7, "run.duration": 2000.0, "run.save_every": 2000.0}
     with pytest.warns(RunWarning, match=r"known to 2\.\de-10 at best; within run\.duration = 2000"):
