@@ -61,6 +61,9 @@ def energies(ax: Axes, run: Run) -> None:
     time, deck = run.times, run.deck
     names = [name for name in run.names if name.startswith("energy_") and name != "energy_classical"]
     values = {name.removeprefix("energy_"): np.asarray(run[name], float) for name in (*names, "energy_classical")}
+    if "work" in run.names and not deck.motion.is_imposed:
+        # What the gates did is far more than what electrons and moments give to each other.
+        values["electrons $-$ work"] = values.pop("electrons") - np.asarray(run["work"], float)
     # A term that does not change is the zero line.
     terms = {name: values[name] for name in values if name != "classical" and np.ptp(values[name]) > 0}
     sizes = [*values.values()]

@@ -66,12 +66,13 @@ def _torque(ax: Axes, run: Run, found: Judgement | None) -> None:
 
 
 def _currents(ax: Axes, run: Run) -> None:
-    """Particles that flow into the leads."""
+    """Particles and spin that flow into the leads: at half filling moving moments pump spin alone."""
     electrons = run.deck.electrons
     assert electrons is not None
-    charge = np.asarray(run["current_charge"])
-    for k, (lead, colour, line) in enumerate((("left", _ZERO, "--"), ("right", _ONE, "-"))):
-        curve(ax, run.times, charge[:, k], color=colour, linestyle=line, label=f"into the {lead} lead")
-    ax.set_ylabel(rf"$I$ ({run.deck.units.label}/$\hbar$)")
-    settle(ax, least_span(charge.T, sizes=[electrons.hopping], error=electrons.tolerance))
-    legend_above(ax, columns=2)
+    charge, spin = np.asarray(run["current_charge"]), np.linalg.norm(np.asarray(run["current_spin"]), axis=-1)
+    for k, (lead, colour) in enumerate((("left", _ZERO), ("right", _ONE))):
+        curve(ax, run.times, charge[:, k], color=colour, linestyle=(":", "--")[k], label=f"particles, {lead}")
+        curve(ax, run.times, spin[:, k], color=colour, linestyle=("-", "-.")[k], label=f"|spin|, {lead}")
+    ax.set_ylabel(rf"into the leads ({run.deck.units.label}/$\hbar$)")
+    settle(ax, least_span([*charge.T, *spin.T], sizes=[electrons.hopping], error=electrons.tolerance))
+    legend_above(ax, columns=4)
