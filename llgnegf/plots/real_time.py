@@ -19,7 +19,8 @@ def picture(run: Run) -> Figure:
     """All frames, from top to bottom; what the run does not have is left out."""
     deck = run.deck
     assert deck.electrons is not None
-    has_leads, beside = "current_charge" in run.names, judge(run) if deck.electrons.frozen_beside else None
+    has_leads = "current_charge" in run.names
+    beside = judge(run) if deck.electrons.frozen_beside and run.times.any() else None
     panels = 3 + has_leads + (beside is not None)
     figure = Figure(figsize=(6.2, 1.3 + 1.7 * panels), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
