@@ -22,9 +22,9 @@ The equations of motion, with g = -turn S sqrt(2/lambda) and V = dX/dt, are
     g d(xi_0)/dt + J_sd T = -2 alpha S V/lambda,                                                            (12a)
     -g V + (2 K_hard + J_sd P) xi_0 + J_sd Q = -alpha S d(xi_0)/dt.                                         (12b)
 
-In print g = +S sqrt(2/lambda) for their wall, turn = 1, because their Lagrangian, S (cos theta - 1) dphi/dt, is that of
-moments that turn clockwise about the field: xi_0 has the other sign, V the same.  Print also has no Q.  Their J S^2 is J
-here, K_hard = J/(2 kappa^2), and their J_sd T is J_sd T/S here (`textures.spin_on_wall`).  hbar = a = 1.
+In print g = +S sqrt(2/lambda) for their wall, turn = 1, because their Lagrangian, S (cos theta - 1) dphi/dt, is that
+of moments that turn clockwise about the field: xi_0 has the other sign, V the same.  Print also has no Q.  Their J S^2
+is J here, K_hard = J/(2 kappa^2), and their J_sd T is J_sd T/S here (`textures.spin_on_wall`).  hbar = a = 1.
 
 Solution at constant T, P and Q: everything relaxes with tau = S (1/alpha + alpha)/(2 K_hard + J_sd P), their Eq. (16),
 to V* = -lambda J_sd T/(2 alpha S) and xi_0* = (g V* - J_sd Q)/(2 K_hard + J_sd P), their Eq. (15) at Q = 0.  From rest
@@ -62,8 +62,8 @@ class CollectiveWall:
 
     width: lambda, lattice constants (`wall_width`).  hard_anisotropy: K_hard, energy; hard axis z.  spin: S, hbar.
     damping: Gilbert's alpha.  sd_exchange: J_sd, with which the spin densities T, P, Q act; 1 where they are fields.
-    turn: 1 where the moments turn from x to y along x, -1 the other way (`textures.FlatWall.turn`).  clockwise: True for
-    moments that turn clockwise about a field, as in print.  Raises ValueError for impossible arguments.
+    turn: 1 where the moments turn from x to y along x, -1 the other way (`textures.FlatWall.turn`).  clockwise: True
+    for moments that turn clockwise about a field, as in print.  Raises ValueError for impossible arguments.
     """
 
     width: float
@@ -99,7 +99,7 @@ class CollectiveWall:
     def rates(
         self, out_of_plane: float, torque: float, parallel: float = 0.0, spin_out_of_plane: float = 0.0
     ) -> tuple[float, float]:
-        """(dX/dt, d(xi_0)/dt) at xi_0 = out_of_plane with T = torque, P = parallel, Q = spin_out_of_plane: Eqs. (12)."""
+        """(dX/dt, d(xi_0)/dt) by Eqs. (12); out_of_plane: xi_0; torque: T, parallel: P, spin_out_of_plane: Q."""
         S, alpha, g = self.spin, self.damping, self.gyration
         along = self.sd_exchange * torque
         across = self.stiffness(parallel) * out_of_plane + self.sd_exchange * spin_out_of_plane
@@ -216,10 +216,10 @@ def boltzmann_torque(sd_exchange: float, temperature: float, level: float, curre
     positive for electrons that move to -x.  With `CollectiveWall.terminal_velocity` this is their Eq. (21).  In their
     units T is half of it, with J_sd/2 for J_sd.
 
-    Range: first order in J_sd (J_sd far below kT), electrons with one relaxation time, and momenta of the two spins that
-    are shifted by pi/2a in either direction.  The gauge field of a wall shifts them by half of d(phi0)/dx, at most
-    1/(2 lambda), so that epsilon_0 is not an energy that a wide wall knows: the formula gives an order of magnitude.
-    Raises ValueError unless temperature is above 0.
+    Range: first order in J_sd (J_sd far below kT), electrons with one relaxation time, and momenta of the two spins
+    that are shifted by pi/2a in either direction.  The gauge field of a wall shifts them by half of d(phi0)/dx, at
+    most 1/(2 lambda), so that epsilon_0 is not an energy that a wide wall knows: the formula gives an order of
+    magnitude.  Raises ValueError unless temperature is above 0.
     """
     if not temperature > 0.0:
         raise ValueError(f"temperature = {temperature!r}: a number above 0 is needed")

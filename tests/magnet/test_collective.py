@@ -16,10 +16,7 @@ def printed(w, xi, V, dxi, T, P, Q=0.0):
     g = w.spin * np.sqrt(2 / w.width) * (1 if w.clockwise else -w.turn)
     return (
         g * dxi + w.sd_exchange * T + 2 * w.damping * w.spin * V / w.width,
-        -g * V
-        + (2 * w.hard_anisotropy + w.sd_exchange * P) * xi
-        + w.sd_exchange * Q
-        + w.damping * w.spin * dxi,
+        -g * V + (2 * w.hard_anisotropy + w.sd_exchange * P) * xi + w.sd_exchange * Q + w.damping * w.spin * dxi,
     )
 
 
