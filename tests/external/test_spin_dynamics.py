@@ -134,7 +134,7 @@ def test_current_driven_wall_is_that_of_fidimag(tmp_path):
 
     Source: fidimag, tests/test_stt_dw.py: A = 13 pJ/m, K = 50 kJ/m^3 along x, M_s = 860 kA/m, alpha = 0.05, beta = 1,
     j = -1e12 A/m^2, P = 0.5, gamma = 2.211e5 m/(A s); the start is relaxed from (1, 0, 0), (0, 1, 1), (-1, 0, 0) on
-    cells 0-199, 200-249, 250-999.  Expected are the cells of the largest |m_z|, and |m_z| = 0.705740362679 at the start.
+    cells 0-199, 200-249, 250-999.  Expected: cells of the largest |m_z|, which at the start is 0.705740362679.
     Mapping: J = 2 A a, K a^3, time in mu_0 M_s a^3/(gamma J) for S = 1, u = g mu_B P |j|/(2 e M_s) = 33.69 m/s.
     Theory: no hard axis, so V = u (1 + alpha beta)/(1 + alpha^2) = 35.29 m/s, 8.82 cells in 0.5 ns, from 224.5 on.
     """
@@ -162,4 +162,5 @@ def test_current_driven_wall_is_that_of_fidimag(tmp_path):
         assert m_z[0].max() == pytest.approx(m_z[0, 225], abs=1e-9)
         assert list(m_z.argmax(axis=1)[2:]) == [242, 251]
         moved = (1 + alpha * beta) / (1 + alpha**2) * u * 0.5e-9 / a
-        np.testing.assert_allclose(result.wall_position, 224.5 + moved * np.arange(4), atol=0.03)
+        coarse = K * a**2 / A / 6  # central differences on a wall of width sqrt(A/K)
+        np.testing.assert_allclose(result.wall_position, 224.5 + moved * (1 - coarse) * np.arange(4), atol=2e-3)
