@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arguments import length
-from .measures import wall_position
 
 # Newton's iteration ends where it moves the wall by less than this, in widths.
 CLOSE = 1e-12
+ROUNDING = 1e-12  # m_x below this is zero up to rounding: its sign does not count
 ITERATIONS = 50
 
 
@@ -70,7 +70,7 @@ def flat_wall(m: ArrayLike, width: float) -> FlatWall:
     Source: Kishine and Ovchinnikov, Eqs. (5) to (8).
     """
     m, width = _rows("m", m), length("width", width)
-    near = wall_position(m, (1.0, 0.0, 0.0))
+    near = _crossing(m)
     if not math.isfinite(near):
         return FlatWall(math.nan, math.nan, 1, 1)
     head, side = _signs(m, near, width)
@@ -136,6 +136,18 @@ def spin_on_wall(m: ArrayLike, spin: ArrayLike, width: float) -> SpinOnWall:
         float((mode * mode * along).sum()) / rows,
         float((mode * spin[..., 2]).sum()) / rows,
     )
+
+
+def _crossing(m: NDArray) -> float:
+    """About where the rows' mean of m_x first changes sign: Newton's iteration begins there.  NaN if nowhere."""
+    along = m[..., 0].mean(axis=1)
+    sites = np.flatnonzero(np.abs(along) > ROUNDING)
+    changes = np.flatnonzero(np.diff(np.sign(along[sites])))
+    if not changes.size:
+        return math.nan
+    i, j = sites[changes[0]], sites[changes[0] + 1]
+    u = np.arctanh(np.clip(along[[i, j]], -1.0 + 1e-15, 1.0 - 1e-15))
+    return float(i + (j - i) * u[0] / (u[0] - u[1]))
 
 
 def _signs(m: NDArray, near: float, width: float) -> tuple[int, int]:
