@@ -73,6 +73,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.seams",
             "llgnegf.summary",
             "llgnegf.trial",
+            "llgnegf.walls_beside",
         ),
         PHYSICS | {"deck", "runfile", "run"},
     ),

@@ -21,12 +21,12 @@ def has_flat_wall(deck: Deck) -> bool:
     along z besides.  Not on a ring, where walls come in pairs.
     """
     texture, magnet = deck.texture, deck.magnet
-    if not (magnet.exchange > 0.0 and magnet.anisotropy > 0.0 and _is_along(magnet.easy_axis, 0)):
+    if not (magnet.exchange > 0.0 and magnet.anisotropy > 0.0 and is_along(magnet.easy_axis, 0)):
         return False
     if deck.lattice.periodic_axes[0]:
         return False
     if texture.kind == "file":
-        return magnet.hard_anisotropy > 0.0 and _is_along(magnet.hard_axis, 2)
+        return magnet.hard_anisotropy > 0.0 and is_along(magnet.hard_axis, 2)
     return texture.kind == "neel" or getattr(texture, "orientation", None) == "kishine"
 
 
@@ -51,7 +51,8 @@ def spin(name: str, instant: Instant, spin_density: np.ndarray) -> float:
     return float(getattr(found, name))
 
 
-def _is_along(axis: tuple[float, float, float], component: int) -> bool:
+def is_along(axis: tuple[float, float, float], component: int) -> bool:
+    """Whether an axis is along x, y or z: component 0, 1 or 2."""
     k = np.array(axis)
     across = np.delete(k, component)
     return bool(np.linalg.norm(across) <= _ALIGNED * np.linalg.norm(k))

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from llgnegf import deck_from, run
+from llgnegf.errors import DeckError, RunError
 from llgnegf.flat_walls import has_flat_wall
 from llgnegf.magnet.collective import CollectiveWall
+from llgnegf.walls_beside import beside, equations
 from textures import flat_wall, spin_on_wall
 
 OF_MOMENTS = {"wall_position_projected", "wall_velocity", "out_of_plane"}
@@ -66,11 +68,11 @@ def test_a_field_along_x_moves_the_wall(tmp_path):
 
 @pytest.mark.parametrize("method", ["frozen", "real-time"])
 def test_torques_of_electrons_are_those_of_their_spin_density(method, tmp_path):
-    electrons = {"sd_exchange": 0.5, "fermi_energy": -0.5, "temperature": 0.1, "tolerance": 1e-4, "method": method}
+    electrons = {"sd_exchange": 0.5, "fermi_energy": -0.5, "temperature": 0.3, "tolerance": 1e-3, "method": method}
     electrons["lead"] = [{"side": "left"}, {"side": "right"}]
     changes = {
-        "lattice": {"shape": [12]},
-        "texture": KISHINE | {"width": 1.5, "center": 5.3},
+        "lattice": {"shape": [9]},
+        "texture": KISHINE | {"width": 1.5, "center": 4.3},
         "magnet": MAGNET | {"anisotropy": 0.5 / 1.5**2},
         "electrons": electrons,
         "run": {"duration": 0.25, "save_every": 0.25},
@@ -84,3 +86,73 @@ def test_torques_of_electrons_are_those_of_their_spin_density(method, tmp_path):
             assert float(result.out_of_plane[k]) == flat_wall(m[k], 1.5).out_of_plane
         assert result.spin_parallel[0] > 0.05  # along the moments
         assert result["torque_perpendicular"].shape == (2,)
+
+
+ELECTRONS = {
+    "sd_exchange": 0.5, "fermi_energy": -0.5, "temperature": 0.1, "tolerance": 1e-4, "back_action": 0.8,
+    "lead": [{"side": "left"}, {"side": "right"}],
+}  # fmt: skip
+ORDER_0 = ELECTRONS | {"order": 0, "velocity_feedback": False}
+TAIL = {"kind": "neel", "width": WIDTH, "center": 19.5, "chirality": -1}  # with easy_axis -x: tail to tail
+
+
+@pytest.mark.parametrize(
+    ("near", "changes"),
+    [
+        (0.02, {"magnet": MAGNET | {"field": [0.002, 0, 0.002]}}),
+        (0.02, {"magnet": MAGNET | {"field": [0.002, 0, 0.002], "easy_axis": [-1, 0, 0]}, "texture": TAIL}),
+        (0.02, {"magnet": MAGNET | {"zhang_li": {"velocity": [0.01, 0], "beta": 0.6}}}),
+        (0.03, {"magnet": MAGNET | {"field": [0.002, 0, 0]}, "electrons": ORDER_0}),
+        (0.03, {"magnet": MAGNET | {"field": [0.002, 0, 0]}, "electrons": ELECTRONS | {"method": "real-time"}}),
+    ],
+    ids=["field", "tail to tail", "current", "order 0", "real time"],
+)
+def test_a_run_beside_its_two_coordinates(near, changes, tmp_path):
+    """Fields, currents and electrons, with the torques that the run itself has recorded."""
+    with run(deck(**changes, run={"duration": 12.0, "save_every": 0.5}), tmp_path / "a.h5") as result:
+        found = beside(result)
+        for name, values in zip(
+            ("wall_position_projected", "out_of_plane"), (found.position, found.out_of_plane), strict=True
+        ):
+            recorded = np.array(result[name])
+            assert np.ptp(recorded) > 0.003
+            np.testing.assert_allclose(values, recorded, atol=near * np.ptp(recorded))
+        speed = np.array(result.wall_velocity)
+        np.testing.assert_allclose(found.velocity, speed, atol=near * abs(speed).max())
+        if result.deck.electrons and result.deck.electrons.method == "frozen":
+            # In equilibrium spins follow the tilt, and do not hold the wall in its plane.
+            xi, P, Q = (np.array(result[n]) for n in ("out_of_plane", "spin_parallel", "spin_out_of_plane"))
+            assert Q[-1] > 0.005
+            np.testing.assert_allclose(Q, -xi * P, atol=0.01 * Q[-1])
+            np.testing.assert_allclose(result["torque_perpendicular"], 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"magnet": MAGNET | {"field": [0, 0.01, 0]}}, "magnet.field = .*a field along y"),
+        ({"magnet": MAGNET | {"dmi": 0.1}}, "magnet.dmi = 0.1: two coordinates"),
+        ({"magnet": MAGNET | {"hard_axis": [0, 1, 0]}}, "magnet.hard_axis = .*allowed here is z"),
+        ({"texture": {"kind": "neel_wall", "width": WIDTH}}, "a wall between domains along x is needed"),
+    ],
+)
+def test_decks_that_two_coordinates_do_not_describe(changes, message):
+    with pytest.raises(DeckError, match=message):
+        equations(deck(**changes))
+
+
+def test_runs_that_two_coordinates_do_not_describe(tmp_path):
+    short = {"duration": 0.5, "save_every": 0.5}
+    with (
+        run(deck(run=short), tmp_path / "a.h5", field=lambda t, m: 0 * m) as pushed,
+        pytest.raises(DeckError, match="made with a field from Python"),
+    ):
+        beside(pushed)
+    with (
+        run(deck(run=short, motion={"kind": "frozen"}), tmp_path / "b.h5") as held,
+        pytest.raises(DeckError, match=r"motion.kind = 'frozen'"),
+    ):
+        beside(held)
+    away = deck(run=short, texture=KISHINE | {"center": -9.0})
+    with run(away, tmp_path / "c.h5") as gone, pytest.raises(RunError, match="the wall has left"):
+        beside(gone)

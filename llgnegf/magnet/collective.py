@@ -33,6 +33,10 @@ at Q = 0
     xi_0 = xi_0* (1 - e^(-t/tau)),   V = V* [1 - e^(-t/tau)/(1 + alpha^2)]:
 
 V begins with alpha^2/(1 + alpha^2) of V*, not with 0 as their Eq. (14) has it.
+
+P and Q belong together.  Electrons that follow the wall when it tilts, as in equilibrium, have s along m = n0 - z xi_0
+Phi_0, so that Q = -xi_0 P, and J_sd P xi_0 + J_sd Q = 0: they do not hold the wall in its plane, and tau and xi_0* are
+those of K_hard alone.  P without Q, as in print, is a spin density that stays in the plane.
 """
 
 from __future__ import annotations
