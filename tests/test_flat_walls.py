@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf import deck_from, run
+from llgnegf import deck_from, plot, run
 from llgnegf.errors import DeckError, RunError
 from llgnegf.flat_walls import has_flat_wall
 from llgnegf.magnet.collective import CollectiveWall
@@ -120,6 +120,10 @@ def test_a_run_beside_its_two_coordinates(near, changes, tmp_path):
             np.testing.assert_allclose(values, recorded, atol=near * np.ptp(recorded))
         speed = np.array(result.wall_velocity)
         np.testing.assert_allclose(found.velocity, speed, atol=near * abs(speed).max())
+        drawn = {line.get_label(): line.get_ydata() for ax in plot(result).axes for line in ax.lines}
+        np.testing.assert_array_equal(drawn["$V$"], speed)
+        np.testing.assert_array_equal(drawn[r"$\xi_0$, two coordinates"], found.out_of_plane)
+        assert (r"$J_{sd}T_\perp$" in drawn) == (result.deck.electrons is not None)
         if result.deck.electrons and result.deck.electrons.method == "frozen":
             # In equilibrium spins follow the tilt, and do not hold the wall in its plane.
             xi, P, Q = (np.array(result[n]) for n in ("out_of_plane", "spin_parallel", "spin_out_of_plane"))
@@ -155,5 +159,9 @@ def test_runs_that_two_coordinates_do_not_describe(tmp_path):
     ):
         beside(held)
     away = deck(run=short, texture=KISHINE | {"center": -9.0})
-    with run(away, tmp_path / "c.h5") as gone, pytest.raises(RunError, match="the wall has left"):
-        beside(gone)
+    with run(away, tmp_path / "c.h5") as gone:
+        with pytest.raises(RunError, match="the wall has left"):
+            beside(gone)
+        labels = [line.get_label() for ax in plot(gone).axes for line in ax.lines]
+    assert "$V$" in labels
+    assert "$V$, two coordinates" not in labels
