@@ -62,6 +62,8 @@ def test_no_wall_and_vacancies():
     assert np.isnan(wall_velocity(uniform, uniform, 2.0))
     assert np.isnan(spin_on_wall(uniform, uniform, 2.0)).all()
     assert np.isnan(flat_wall(uniform[:1], 2.0)[:2]).all()
+    two = np.array([[1.0, 0, 0], [-1.0, 0, 0]])
+    assert flat_wall(two, 1.0) == pytest.approx((0.5, 0.0, 1, 1), abs=1e-12)
     m = wall(61, 27.3, 3.0, 0.3)
     m[[5, 26, 28]] = 0.0
     assert flat_wall(m, 3.0)[:2] == pytest.approx((27.3, 0.3), abs=1e-9)
