@@ -352,11 +352,13 @@ class System:
 
     @functools.cached_property
     def width_samples(self) -> WidthSamples:
-        """Energies in the thermal window, which has to lie inside the band, and beyond.
+        """Energies in the thermal window, which has to lie inside the band, and beyond; none at kT = 0.
 
         Beyond the window, levels contribute if a narrow width amplifies their response.
         """
         mu, kT, t = self.fermi_energy, self.temperature, self.hopping
+        if kT == 0:
+            return WidthSamples(np.empty(0), np.empty((0, 2), complex), np.empty(0, bool), np.empty(0))
         low, high = self.thermal_window
         far = 2 * kT * np.log(max(t / kT, 1.0)) * np.array([-1.0, -0.5, 0.5, 1.0])
         beyond = np.where(far < 0, low, high) + far
