@@ -264,16 +264,21 @@ def test_an_error_that_cannot_be_reached_is_told(monkeypatch):
 # --- what is conserved ----------------------------------------------------------------------------
 
 
+def voltages(function, reach=0.3):
+    """Smooth voltages of the leads, for a stepper."""
+    return SimpleNamespace(at=lambda t, _within: np.array(function(t)), reach=reach, profiles=())
+
+
 SITUATIONS = {
     "open, gates": {},
     "closed, no gates": {"couplings": (0.0, 0.0), "gates": ()},
     "one lead, half the back-action": {"couplings": (0.0, 1.0), "back_action": 0.5},
     "imposed": {"turning": ((0.3, 0.4, 0.8), 0.7)},
-    "voltages": {"stepper": {"voltages": lambda t: np.array([0.3 * np.sin(t) ** 2, -0.2 * np.sin(1.3 * t) ** 2])}},
+    "voltages": {"stepper": {"voltages": voltages(lambda t: (0.3 * np.sin(t) ** 2, -0.2 * np.sin(1.3 * t) ** 2))}},
     "lattice, voltages": {
         "shape": (2, 2),
         "periodic": "y",
-        "stepper": {"voltages": lambda t: np.array([0.3 * np.sin(t) ** 2, 0.0])},
+        "stepper": {"voltages": voltages(lambda t: (0.3 * np.sin(t) ** 2, 0.0))},
     },
     "lattice, imposed": {"shape": (2, 8), "turning": ((0.3, 0.4, 0.8), 0.7)},
 }
@@ -357,12 +362,12 @@ def test_a_weak_pulse_on_a_gate_gives_the_response_of_kubo():
 
     class Pulse:
         reach = 2e-3
-        frequencies = ()
+        frequencies = profiles = ()
 
-        def potential(self, t):
+        def potential(self, t, _within=None):
             return self.reach * np.array([np.sin(t) ** 2 * np.exp(-t / 3), 0.0, 0.0])
 
-        def rate(self, t):
+        def rate(self, t, _within=None):
             e = np.exp(-t / 3)
             return self.reach * np.array([(np.sin(2 * t) - np.sin(t) ** 2 / 3) * e, 0.0, 0.0])
 
