@@ -45,6 +45,9 @@ class Drives:
         self._patterns = [_pattern(magnet, one) for one in fields]
         self._current = current
         self.profiles = tuple(one.profile for one in fields) + (() if current is None else (current,))
+        # Bounds: of S B on a moment, energy, and of g(t) of the current.
+        self.reach = magnet.spin * sum(drive.reach for drive in self._drives)
+        self.current_reach = 1.0 if current is None else current.reach
 
     def at(self, t: float, within: float | None = None) -> External:
         """The external fields at time t; within: on which side of a jump, see `Profile.value`."""
