@@ -236,17 +236,20 @@ def _voltage_needs_real_time(deck: _Known) -> Iterator[str]:
     table = deck.electrons
     if table is None:
         return
-    driven = [i for i, lead in enumerate(table.lead) if lead.__dict__.get("voltage", 0.0) != 0.0]
+    driven = [(i, lead.__dict__.get("voltage", 0.0)) for i, lead in enumerate(table.lead)]
+    driven = [(i, voltage) for i, voltage in driven if voltage != 0.0]
     if not driven:
         return
+    i, voltage = driven[0]
+    value = show(voltage) if isinstance(voltage, float) else "{amplitude = ..., profile = {...}}"
     if table.method == "frozen":
         yield (
-            f"electrons.lead[{driven[0]}].voltage: leads at a voltage are not available with frozen electrons; "
+            f"electrons.lead[{i}].voltage = {value}: leads at a voltage are not available with frozen electrons; "
             'allowed: 0.0, or electrons.method = "real-time"'
         )
     elif table.method == "real-time" and table.frozen_beside:
         yield (
-            f"electrons.frozen_beside = true: frozen electrons know no voltage, and electrons.lead[{driven[0]}] has "
+            f"electrons.frozen_beside = true: frozen electrons know no voltage, and electrons.lead[{i}] has "
             "one; allowed: false, or electrons.lead.voltage = 0.0"
         )
 

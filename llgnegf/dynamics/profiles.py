@@ -93,7 +93,8 @@ class Pulse(Profile):
 
     def rate(self, t: float, within: float | None = None, amplitude: float = 1.0) -> float:
         x = (t - self.center) / self.width
-        return -amplitude * x / self.width * math.exp(-0.5 * x * x)
+        g = math.exp(-0.5 * x * x)
+        return -amplitude * x / self.width * g if g else 0.0  # far away x / width may be beyond all numbers
 
 
 class Step(Profile):
