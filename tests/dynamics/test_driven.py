@@ -183,7 +183,15 @@ class Untold(Profile):
         return 0.0
 
 
-def test_adaptive_electrons_begin_anew_at_a_jump(rng):
+def watched(motion, asked):
+    def asks(t, y, near=None, within=None):
+        asked.append((round(t, 9), round(within, 9)))
+        return motion(t, y, near, within)
+
+    return asks
+
+
+def test_adaptive_electrons_begin_anew_at_a_jump(rng, monkeypatch):
     """A gate that is on for two steps: electrons that are not told of it pass it by within a stride."""
     m, errors, tolerance = unit_vectors(rng, (3,)), {}, 1e-3
 
@@ -195,7 +203,12 @@ def test_adaptive_electrons_begin_anew_at_a_jump(rng):
 
     exact = end(coupling(lambda profile: profile), m, 0.1, 4.0)
     for name, wrapped in (("told", lambda profile: profile), ("untold", Untold)):
-        errors[name] = abs(end(coupling(wrapped), m, 0.1, 4.0, refresh="adaptive", tolerance=tolerance) - exact).max()
+        one, asked = coupling(wrapped), []
+        monkeypatch.setattr(one, "motion", watched(one.motion, asked))
+        errors[name] = abs(end(one, m, 0.1, 4.0, refresh="adaptive", tolerance=tolerance) - exact).max()
+        # The stride before the jump ends there, with what is before it; the next begins with what is behind it.
+        assert ({(2.0, 1.95), (2.0, 2.05)} <= set(asked)) == (name == "told")
+        assert not any(1.7 < t < 2.0 for t, _ in asked)  # nothing is rejected on the way
     assert errors["told"] < 0.1 * tolerance
     assert errors["untold"] > 10 * tolerance
 
@@ -208,18 +221,23 @@ def test_adaptive_electrons_of_first_order_keep_their_tolerance_across_a_jump(rn
     assert abs(end(one, m, 0.1, 2.5, refresh="adaptive", tolerance=1e-5) - exact).max() < 2e-5
 
 
-def test_frames_change_no_bit_where_something_jumps(rng):
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-13])  # long strides, and electrons asked at every stage
+def test_frames_change_no_bit_where_something_jumps(rng, tolerance):
     m = unit_vectors(rng, (3,))
     one = driven((3,), [DrivenField((1, 0, 0), 0.8, make("square", period=1.2))], device=wire(), terms=TERMS)
 
     def moments(frames):
-        stepper, y, found = llg_stepper(one, integrators.get("rk4").step, 0.1, "adaptive", 1e-4), one.magnet.pack(m), []
+        stepper, y, found = (
+            llg_stepper(one, integrators.get("rk4").step, 0.1, "adaptive", tolerance),
+            one.magnet.pack(m),
+            [],
+        )
         for n in range(20):
             if n in frames:
                 stepper.instant(n, y)
             if n == 7:  # resumed
                 state = stepper.state()
-                stepper = llg_stepper(one, integrators.get("rk4").step, 0.1, "adaptive", 1e-4)
+                stepper = llg_stepper(one, integrators.get("rk4").step, 0.1, "adaptive", tolerance)
                 stepper.restore(state)
             _, y = stepper.advance(n, y, n + 1)
             found.append(one.magnet.unpack(y).copy())
