@@ -8,6 +8,7 @@ import pytest
 
 import integrators
 from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.external import Drives
 from llgnegf.dynamics.gates import Gates
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.real_time import RealTimeStepper
@@ -45,14 +46,18 @@ def follower(
     start=None,
     terms=TERMS,
     stepper=None,
+    fields=(),
     **options,
 ):
-    """A `RealTimeStepper`; turning: (axis, frequency) of imposed moments; options: of the device; stepper: its own."""
+    """A `RealTimeStepper`; turning: (axis, frequency) of imposed moments; fields: driven; options: of the device;
+    stepper: its own."""
     options = {"sd_exchange": 0.8, "fermi_energy": 0.3, "temperature": 0.2, "tolerance": 1e-5} | options
     leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True)]
     device = Device(shape, leads=leads, **options)
     magnet = Magnet(shape, damping=damping, **terms)
-    coupling = Coupling(magnet, device, Gates(gates, shape), back_action=back_action)
+    coupling = Coupling(
+        magnet, device, Gates(gates, shape), back_action=back_action, drives=Drives(magnet, fields) if fields else None
+    )
     start = unit_vectors(np.random.default_rng(3), shape) if start is None else start
     method = integrators.get(method) if isinstance(method, str) else method
     imposed = Imposed(coupling, start, dt, *turning, precession=True) if turning else None
