@@ -110,6 +110,9 @@ class Deck:
                 tables[name] = None if table is None else table.model_dump()
         if self.electrons is not None:
             tables["electrons"].update(dict.fromkeys(UNUSED.get(self.electrons.method, ())))
+            for gate in tables["electrons"]["gate"]:
+                if gate["profile"] is not None:
+                    gate["phase"] = None  # of the cosine that it is not
         if self.electrons is not None and self.method_table is not None:
             tables[method_table(self.electrons.method)] = self.method_table.model_dump()
         return tables

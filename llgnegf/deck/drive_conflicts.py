@@ -50,9 +50,9 @@ def jumps_between_steps(deck: Any) -> Iterator[str]:
         if kind == "step" and profile.start > 0:
             yield from _whole(f"{key}.start = {show(profile.start)}", profile.start, step, "the start of the jump")
         elif kind == "square":
-            yield from _whole(f"{key}.period = {show(profile.period)}", profile.period, step, "the period")
+            wrong = [*_whole(f"{key}.period = {show(profile.period)}", profile.period, step, "the period")]
             on = profile.duty * profile.period
-            yield from _whole(f"{key}.duty = {show(profile.duty)}", on, step, "duty times period")
+            yield from wrong or _whole(f"{key}.duty = {show(profile.duty)}", on, step, "duty times period")
 
 
 def _whole(told: str, value: float, step: float, what: str) -> Iterator[str]:
