@@ -177,7 +177,9 @@ def test_what_a_run_records(folder):
         assert (m[:, 3, 2] == m[0, 3, 2]).all()
         assert (np.asarray(result["velocity"])[:, 3, 2] == 0).all()
         assert abs(m[-1] - m[0]).max() > 0.1
-    assert "field_drive" not in build(load_deck("wall_classical")).variables
+    names = [one.name for one in build(load_deck("wall_classical")).variables]
+    assert "energy_zeeman" in names
+    assert not {"field_drive", "zhang_li_profile", "voltage", "work_drives"} & set(names)
 
 
 def test_energy_of_a_driven_run_in_real_time_is_balanced_by_work(folder):
@@ -332,6 +334,56 @@ def test_a_field_that_stands_and_one_with_a_constant_profile_are_compared_alike(
     run(parse_deck(MOMENT, overrides={"electrons.gate.0.profile": moving}), tmp_path / "c.h5").close()
     with open_run(tmp_path / "c.h5") as result, pytest.raises(NothingToCompare, match="moving gates"):
         compare(result)
+
+
+def test_frames_of_moments_at_rest_show_what_is_behind_a_jump(tmp_path):
+    """3 * 0.15 is below 0.45 in floating point."""
+    step = {"columns": [0], "amplitude": 0.5, "profile": {"kind": "step", "start": 0.45}}
+    changes = {"motion.kind": "frozen", "electrons.order": 0, "integrator.step": 0.15, "run.duration": 0.6}
+    one = parse_deck(MOMENT, overrides={**changes, "electrons.gate.0": step})
+    with run(one, tmp_path / "a.h5") as result:
+        density = np.asarray(result["density"])[:, 0]
+        assert result["potential"][:, 0].tolist() == [0, 0, 0, 0.5, 0.5]
+        assert density[:3].tolist() == [density[0]] * 3
+        assert density[3:] == pytest.approx([density[4]] * 2)
+        assert density[4] < density[0] - 0.05
+
+
+@pytest.mark.parametrize(("width", "center", "ends"), [(2.507, 10.0, -1), (5.014, 20.0, 1), (0.836, 10.0, 1)])
+def test_the_shipped_pulse_switches_by_its_area(tmp_path, width, center, ends):
+    changes = {"magnet.drive.0.profile.width": width, "magnet.drive.0.profile.center": center}
+    with run(load_deck("pulsed_switching", changes), tmp_path / "a.h5") as result:
+        m = np.asarray(result["moment"])[:, 0]
+        assert m[-1, 2] * ends > 0.9
+        assert (m[:, 2].min() < -0.9) == (width > 1)
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_without_anisotropy_a_pulse_turns_by_its_area(tmp_path, axis):
+    along, across = np.eye(3)[axis], np.eye(3)[(axis + 1) % 3]
+    changes = {"magnet.anisotropy": 0.0, "magnet.damping": 0.0, "run.duration": 25.0, "run.save_every": 25.0}
+    changes |= {"texture.direction": across, "magnet.drive.0.direction": 2 * along, "integrator.step": 0.05}
+    with run(load_deck("pulsed_switching", changes), tmp_path / "a.h5") as result:
+        m, angle = (
+            result["moment"][-1, 0],
+            0.5 * 2.507 * np.sqrt(2 * np.pi) * 0.99996671,
+        )  # from t = 0 on: -4 to 6 widths
+        exact = np.cos(angle) * across + np.sin(angle) * np.cross(along, across)
+        assert m == pytest.approx(exact, abs=1e-5)
+
+
+def test_a_wall_driven_by_a_ramped_field_reaches_the_velocity_of_walker(tmp_path):
+    """sin 2 phi = B/(alpha K_hard), v = Delta(phi) B/alpha, once the wall has turned."""
+    field = 0.6 * 0.3 * 0.02
+    drive = {"direction": [0, 0, 1], "amplitude": field, "profile": {"kind": "ramp", "duration": 300.0}}
+    changes = {"magnet.field": [0, 0, 0], "magnet.drive": [drive], "run.duration": 1200.0, "run.save_every": 100.0}
+    changes |= {"magnet.anisotropy": 0.02, "magnet.damping": 0.3, "texture.width": 5.0, "texture.center": 100.0}
+    with run(load_deck("wall_classical", changes | {"integrator.step": 0.25}), tmp_path / "a.h5") as result:
+        at = np.asarray(result["wall_position"])
+    phi = 0.5 * np.arcsin(0.6)
+    width = np.sqrt(1.0 / (2 * (0.02 + 0.02 * np.sin(phi) ** 2)))
+    assert abs(at[12] - at[8]) / 400 == pytest.approx(width * field / 0.3, rel=0.01)
+    assert abs(at[1] - at[0]) < 0.2 * abs(at[12] - at[11])
 
 
 def test_rates_of_profiles_are_set_against_the_widths_of_levels(folder):

@@ -63,6 +63,7 @@ def test_shipped_decks_by_name():
         "macrospin_in_wire",
         "wall_in_wire",
         "wall_classical",
+        "pulsed_switching",
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
