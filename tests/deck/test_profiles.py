@@ -222,3 +222,14 @@ def test_the_deck_holds_the_numbers_of_a_file(tmp_path):
         DeckError, match=r"magnet.drive\[0\].profile.path = \"sub/p.csv\": profile file .* does not exist"
     ):
         load_deck(tmp_path / "a.toml")
+
+
+def test_a_long_table_is_written_as_it_is(tmp_path):
+    times = [k / 7 for k in range(300)]
+    (tmp_path / "p.csv").write_text("".join(f"{t!r}, {-t * t!r}\n" for t in times))
+    profile = {"kind": "file", "path": str(tmp_path / "p.csv")}
+    deck = parse_deck(f"# a comment that stays\n{CHAIN}", overrides={"magnet.drive.0.profile": profile})
+    assert deck.text.startswith("# a comment that stays")
+    for one in (deck, parse_deck(deck.text)):
+        assert one.magnet.drive[0].profile.times == tuple(times)
+        assert one.magnet.drive[0].profile.values == tuple(-t * t for t in times)

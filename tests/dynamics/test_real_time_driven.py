@@ -83,6 +83,19 @@ def test_many_steps_at_once_are_single_steps(tolerance):
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+def test_sums_of_older_checkpoints_are_taken_up():
+    """They have no driven fields, whose sum is the last one."""
+    stepper = follower(dt=0.1, gates=GATES)
+    stepper.advance(0, stepper.coupling.magnet.pack(stepper.start), 1)
+    state = stepper.state()
+    assert state["sums"][4] == 0
+    again = follower(dt=0.1, gates=GATES)
+    again.restore(state | {"sums": state["sums"][:4]})
+    assert (again.state()["sums"] == state["sums"]).all()
+    with pytest.raises(ValueError, match="sums of shape"):
+        again.restore(state | {"sums": state["sums"][:3]})
+
+
 def test_steps_know_the_largest_voltage():
     """One so large that rk4 of this step is unstable is divided, or refused."""
     large = {"voltages": LeadVoltages(None, Drive(60.0, make("ramp", start=0.0, duration=1.0)))}
