@@ -370,7 +370,7 @@ REAL_TIME = (
         _NUMBER,
         "energy",
         "done by driven fields on the moments so far, part of work",
-        _has_drives,
+        _all(_has_drives, lambda deck: not deck.motion.is_imposed),
         lambda i: i.work_drives,
     ),
     Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _has_voltages, lambda i: i.voltages),

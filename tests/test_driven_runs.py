@@ -11,6 +11,8 @@ from llgnegf.deck import load_deck, parse_deck
 from llgnegf.dynamics.profiles import make
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.judged import judge
+from llgnegf.pictures import Figure
+from llgnegf.plots.curves import energies
 from llgnegf.summary import summary
 from llgnegf.watch import check_step
 from tests.oracles.resonant_level import switched_level
@@ -196,6 +198,12 @@ def test_energy_of_a_driven_run_in_real_time_is_balanced_by_work(folder):
         potential = np.asarray(result["potential"])
         assert potential[:, 1].tolist() == [0.5, 0.5, 0, 0.5, 0.5, 0, 0.5, 0.5, 0, 0.5, 0.5]
         assert potential[:, 0] == pytest.approx(0.3 * np.exp(-((result.times - 1) ** 2) / 0.32))
+        ax = Figure().subplots()
+        energies(ax, result)
+        shown = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.get_lines()}
+        electrons = result["energy_electrons"] - (result["work"] - result["work_drives"])
+        assert shown["electrons $-$ work"] == pytest.approx(electrons)
+        assert shown["classical"] == pytest.approx(result["energy_classical"] - result["energy_classical"][0])
 
 
 # --- voltages against a calculation with leads that never end ------------------------------------------------------
