@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
+from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile
 from llgnegf.deck.tables import Gate as GateTable
@@ -331,9 +332,14 @@ def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = Non
     """All parts of a deck.
 
     field: a user's own term of the effective field, see `run`; start: m(0), (nx[, ny], 3), where a run file knows it
-    already.  Raises DeckError where texture, motion or environment do not fit, RunError where the texture does not
-    relax.
+    already.  Raises DeckError where texture, profiles, motion or environment do not fit, RunError where the texture
+    does not relax.
     """
+    for key, table in given_profiles(deck):
+        try:
+            profile_of(table)
+        except ValueError as error:
+            raise DeckError(f"{key}: {error}") from None
     magnet = build_magnet(deck)
     start = initial_moments(deck, magnet) if start is None else start
     stepper = build_stepper(deck, magnet, start, field)

@@ -92,9 +92,10 @@ def _check_profiles(deck: Deck) -> None:
     for key, table in given_profiles(deck):
         fastest = profile_of(table).frequency if table is not None and table.kind not in ("step", "square") else 0.0
         if not step * fastest <= 1.0:
+            enough = f"shorter than {_rounded_down(1 / fastest):g}" if math.isfinite(fastest) else "far shorter"
             warnings.warn(
                 f"{key} changes at a rate of up to {fastest:.3g}, of which integrator.step = {step:g} sees little: "
-                f"steps should be shorter than {_rounded_down(1 / fastest):g}",
+                f"steps should be {enough}",
                 RunWarning,
                 stacklevel=4,
             )

@@ -428,6 +428,12 @@ def test_profiles_too_fast_for_the_step_are_told(folder):
             RunWarning, match=rf"{key.replace('[', '.').replace(']', '.')} changes at a rate of up to {rate}"
         ):
             check_step(fast, build(fast).magnet, build(fast).start)
+    fast = deck("classical", folder, magnet__drive__0__profile={"kind": "ramp", "duration": 5e-324})
+    with pytest.warns(RunWarning, match="steps should be far shorter"):
+        check_step(fast, build(fast).magnet, build(fast).start)
+    steep = {"kind": "file", "times": [0, 1e-200], "values": [0, 1]}
+    with pytest.raises(DeckError, match=r"magnet.drive\[0\].profile: times too near to each other"):
+        build(deck("classical", folder, magnet__drive__0__profile=steep))
     strong = deck("classical", folder, magnet__drive__2__amplitude=60.0)
     with pytest.warns(RunWarning, match="perhaps too large for rk4"):
         check_step(strong, build(strong).magnet, build(strong).start)

@@ -13,10 +13,9 @@ from pydantic import BaseModel
 
 from llgnegf.beside import integrators
 from llgnegf.deck import drive_conflicts
+from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
-
-MAX_STEPS = 2**53  # step numbers beyond are not exact in float64
 
 
 def cross_problems(raw: dict[str, Any]) -> list[str]:
@@ -269,7 +268,7 @@ def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     if value is None:
         return
     ratio = value / step
-    if not ratio < MAX_STEPS:
+    if not ratio < MOST_STEPS:
         yield f"run.{key} = {show(value)}: too many steps; allowed: less than 2^53 of integrator.step = {show(step)}"
     elif round(ratio) < smallest or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
         below, above = math.floor(ratio), math.ceil(ratio)

@@ -8,6 +8,8 @@ from typing import Any
 
 from llgnegf.deck.messages import show
 
+MOST_STEPS = 2**53  # step numbers beyond are not exact in float64
+
 
 def given_profiles(deck: Any) -> Iterator[tuple[str, Any]]:
     """(dotted key, table) of every profile in a deck; parts that are not known are left out."""
@@ -57,7 +59,9 @@ def jumps_between_steps(deck: Any) -> Iterator[str]:
 
 def _whole(told: str, value: float, step: float, what: str) -> Iterator[str]:
     ratio = value / step
-    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
+    if not ratio < MOST_STEPS:
+        yield f"{told}: too many steps of integrator.step = {show(step)}; allowed: less than 2^53"
+    elif round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
         near = " or ".join(f"{n * step:.12g}" for n in (math.floor(ratio), math.ceil(ratio)) if n >= 1)
         yield (
             f"{told}: jumps lie between two steps: {what}, {value:.12g}, must be a multiple of integrator.step = "

@@ -180,14 +180,19 @@ class Table(Profile):
         if x.ndim != 1 or x.shape != y.shape or len(x) < 2 or not (np.diff(x) > 0).all():
             raise ValueError("times must be two or more increasing numbers, and values as many")
         self._ends = float(x[0]), float(x[-1])
+        with np.errstate(all="ignore"):
+            spacing = np.diff(x)
+            steepest = abs(np.diff(y) / spacing).max() / spacing.min() ** 2
+        if not np.isfinite(steepest):
+            raise ValueError("times too near to each other, or values too large, for a spline between them")
         self._spline = CubicSpline(x, y, bc_type="clamped")
         self._slope = self._spline.derivative()
         turning = self._slope.roots(extrapolate=False)
         turning = turning[np.isfinite(turning)]  # NaN: constant up to the next knot
         self.reach = float(abs(np.concatenate([y, self._spline(turning)])).max())
         bends = self._slope.derivative().roots(extrapolate=False)
-        steepest = abs(self._slope(np.concatenate([x, bends[np.isfinite(bends)]]))).max()
-        self.frequency = float(steepest) / self.reach if self.reach else 0.0
+        fastest = abs(self._slope(np.concatenate([x, bends[np.isfinite(bends)]]))).max()
+        self.frequency = float(fastest) / self.reach if self.reach else 0.0
 
     def value(self, t: float, within: float | None = None) -> float:
         low, high = self._ends

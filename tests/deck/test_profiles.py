@@ -102,6 +102,7 @@ MISTAKES = [
     ),
     ({ONE: {"kind": "square", "period": 0.45}}, "profile.period = 0.45: jumps lie between two steps: the period, 0.45"),
     ({ONE: {"kind": "step", "start": 0.33}}, "must be a multiple of integrator.step = 0.1; nearest: 0.3 or 0.4"),
+    ({ONE: {"kind": "step", "start": 1e308}}, "profile.start = 1e+308: too many steps of integrator.step = 0.1"),
     ({ONE: {"kind": "chirp", "to": 1, "duration": 1}}, "magnet.drive[0].profile.from is missing: must be a finite"),
     ({"magnet__zhang_li__profile__duration": 0}, "magnet.zhang_li.profile.duration = 0: must be a number > 0"),
     ({"magnet__drive": {"amplitude": 1}}, "must be a list of tables, each written [[magnet.drive]]"),

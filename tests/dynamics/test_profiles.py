@@ -121,6 +121,8 @@ def test_a_drive_is_its_amplitude_times_the_profile():
         ({"kind": "square", "period": 1.0, "duty": 1.0}, "duty = 1.0: a number between 0 and 1"),
         ({"kind": "file", "times": [0.0, 0.0], "values": [1.0, 2.0]}, "times must be two or more increasing"),
         ({"kind": "file", "times": [0.0], "values": [1.0]}, "times must be two or more increasing"),
+        ({"kind": "file", "times": [0.0, 1e-200], "values": [0.0, 1.0]}, "times too near to each other"),
+        ({"kind": "file", "times": [0.0, 1.0], "values": [-1e308, 1e308]}, "or values too large"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, words):
