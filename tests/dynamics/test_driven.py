@@ -97,6 +97,21 @@ def test_the_order_of_the_method_holds_across_jumps(method):
     assert slope == pytest.approx(integrators.get(method).order, abs=0.2)
 
 
+def test_ends_of_ramps_chirps_and_tables_between_two_steps_leave_the_order():
+    m, base = unit_vectors(np.random.default_rng(5), (1,)), (0.3, -0.2, 0.6)
+    profiles = [
+        make("ramp", start=0.4, duration=0.8),
+        make("chirp", **{"from": 1.0, "to": 3.0, "duration": 1.2}),
+        make("file", times=[0.2, 0.9, 1.6], values=[0.0, 1.0, -1.0]),
+    ]
+    coupling = driven(
+        (1,), [DrivenField(AXES[i], 0.8, profile) for i, profile in enumerate(profiles)], terms={"field": base}
+    )
+    exact, steps = end(coupling, m, 0.003125, 2.0), [0.1, 0.05, 0.025]
+    errors = [abs(end(coupling, m, dt, 2.0) - exact).max() for dt in steps]
+    assert np.polyfit(np.log(steps), np.log(errors), 1)[0] == pytest.approx(4, abs=0.2)
+
+
 def test_a_step_is_a_run_that_begins_again_with_another_field(rng):
     terms = {"exchange": 0.5, "dmi": 0.1, "damping": 0.1, "spin": 0.8, "periodic": "y"}
     field, m = np.array([0.1, -0.6, 0.4]), unit_vectors(rng, (3, 2))
