@@ -90,7 +90,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool | int | float | str):
         return value if type(value) in (bool, int, float, str) else _base(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        # None stands for a key that is left out, as in `Deck.tables`.
+        return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if hasattr(value, "tolist"):  # NumPy scalars and arrays

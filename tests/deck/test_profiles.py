@@ -69,6 +69,8 @@ def test_a_deck_with_all_of_it_is_what_its_tables_say():
     assert deck.magnet.zhang_li.profile.model_dump() == {"kind": "chirp", "from": 0.1, "to": 2.0, "duration": 5.0}
     assert (deck.electrons.gate[0].frequency, deck.electrons.gate[0].profile.duty) == (None, 0.5)
     assert deck_from(deck.tables()).tables() == deck.tables()
+    again = parse_deck(CHAIN, overrides={"electrons.gate": deck.tables()["electrons"]["gate"]})
+    assert again.tables() == deck.tables()
     lattice = parse_deck(CHAIN, overrides=LATTICE)
     assert (lattice.magnet.fixed, lattice.magnet.drive[0].sites) == (((0, 2), (3, 0)), ((1, 1),))
     assert deck_from(lattice.tables()).tables() == lattice.tables()
