@@ -7,19 +7,24 @@ needs no more than that.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel
 
 from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
+from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile
+from llgnegf.deck.tables import Gate as GateTable
 from llgnegf.dynamics.coupling import Coupling, Field
-from llgnegf.dynamics.gates import Gates
+from llgnegf.dynamics.external import DrivenField, Drives
+from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
 from llgnegf.electrons import Device, Lead, ToleranceError
@@ -54,7 +59,77 @@ def build_magnet(deck: Deck) -> Magnet:
         damping=table.damping,
         zhang_li_velocity=zhang_li.velocity if zhang_li else (0.0, 0.0),
         zhang_li_beta=zhang_li.beta if zhang_li else 0.0,
+        fixed=sites_of(table.fixed),
     )
+
+
+def sites_of(sites: Sequence[int | tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Indices of sites as tuples, of a deck that names those of a chain by numbers."""
+    return [(site,) if isinstance(site, int) else tuple(site) for site in sites]
+
+
+# --- what changes in time -------------------------------------------------------------------------------------------
+
+
+def profile_of(table: BaseModel | None) -> Profile:
+    """The function of time that a table of a deck means; constant where there is none."""
+    return Constant() if table is None else make(**table.model_dump(exclude={"path"}))
+
+
+def build_gates(deck: Deck) -> Gates:
+    """The gates of a deck, none without electrons."""
+    gates = deck.electrons.gate if deck.electrons is not None else ()
+    return Gates([_gate(gate) for gate in gates], deck.lattice.shape)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    columns: tuple[int, ...]
+    amplitude: float
+    profile: Profile
+    frequency: None = None
+    phase: float = 0.0
+
+
+def _gate(table: GateTable) -> _Gate:
+    if table.profile is not None:
+        return _Gate(table.columns, table.amplitude, profile_of(table.profile))
+    assert table.frequency is not None
+    return _Gate(table.columns, table.amplitude, Cosine(table.frequency, table.phase))
+
+
+def build_drives(deck: Deck, magnet: Magnet) -> Drives | None:
+    """What acts on the moments of a deck and changes in time; None where nothing does."""
+    table = deck.magnet
+    current = table.zhang_li.profile if table.zhang_li is not None else None
+    if not table.drive and current is None:
+        return None
+    fields = [
+        DrivenField(
+            one.direction,
+            one.amplitude,
+            profile_of(one.profile),
+            None if one.sites is None else sites_of(one.sites),
+        )
+        for one in table.drive
+    ]
+    return Drives(magnet, fields, None if current is None else profile_of(current))
+
+
+def build_voltages(deck: Deck) -> LeadVoltages | None:
+    """The voltages of a deck's leads; None where all are zero."""
+    leads = deck.electrons.lead if deck.electrons is not None else ()
+    drives = {
+        lead.side: Drive(lead.voltage, Constant())
+        if isinstance(lead.voltage, float)
+        else Drive(lead.voltage.amplitude, profile_of(lead.voltage.profile))
+        for lead in leads
+        if lead.voltage != 0.0
+    }
+    return LeadVoltages(drives.get("left"), drives.get("right")) if drives else None
+
+
+# --- electrons and moments ------------------------------------------------------------------------------------------
 
 
 def build_device(deck: Deck) -> Device | None:
@@ -123,12 +198,13 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
     return Coupling(
         magnet,
         device,
-        Gates(table.gate, deck.lattice.shape) if table else None,
+        build_gates(deck) if table else None,
         order=table.order if table else 0,
         velocity_feedback=bool(table and table.velocity_feedback),
         back_action=table.back_action if table else 0.0,
         velocity_tolerance=table.velocity_tolerance if table else 1e-11,
         field=field,
+        drives=build_drives(deck, magnet),
     )
 
 
@@ -183,6 +259,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         deck.run.duration,
         imposed=_imposed(deck, coupling, start) if deck.motion.is_imposed else None,
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
+        voltages=build_voltages(deck),
         on_gpu=deck.run.device == "gpu",
         tells=True,
     )
@@ -255,9 +332,14 @@ def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = Non
     """All parts of a deck.
 
     field: a user's own term of the effective field, see `run`; start: m(0), (nx[, ny], 3), where a run file knows it
-    already.  Raises DeckError where texture, motion or environment do not fit, RunError where the texture does not
-    relax.
+    already.  Raises DeckError where texture, profiles, motion or environment do not fit, RunError where the texture
+    does not relax.
     """
+    for key, table in given_profiles(deck):
+        try:
+            profile_of(table)
+        except ValueError as error:
+            raise DeckError(f"{key}: {error}") from None
     magnet = build_magnet(deck)
     start = initial_moments(deck, magnet) if start is None else start
     stepper = build_stepper(deck, magnet, start, field)

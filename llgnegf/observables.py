@@ -116,6 +116,18 @@ def _has_gates(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.gate)
 
 
+def _has_voltages(deck: Deck) -> bool:
+    return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
+
+
+def _has_drives(deck: Deck) -> bool:
+    return bool(deck.magnet.drive)
+
+
+def _current_varies(deck: Deck) -> bool:
+    return deck.magnet.zhang_li is not None and deck.magnet.zhang_li.profile is not None
+
+
 def _is_chain(deck: Deck) -> bool:
     return len(deck.lattice.shape) == 1
 
@@ -176,6 +188,23 @@ MOMENTS = (
     Variable("step", _NUMBER, "1", "steps taken", _always, lambda i: i.n),
     Variable("moment", _VECTOR, "1", "unit vectors of the local moments", _always, lambda i: i.m),
     Variable("velocity", _VECTOR, "energy/hbar", "dm/dt", _always, lambda i: i.velocity),
+    Variable(
+        "field_drive",
+        ("time", "drive"),
+        "energy",
+        "amplitude g(t) of each driven field",
+        _has_drives,
+        lambda i: np.array(i.external.strengths),
+        coordinates=lambda deck: {"drive": range(len(deck.magnet.drive))},
+    ),
+    Variable(
+        "zhang_li_profile",
+        _NUMBER,
+        "1",
+        "g(t), by which the velocity of the Zhang-Li current is multiplied",
+        _current_varies,
+        lambda i: i.external.current,
+    ),
 )
 
 # A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
@@ -353,7 +382,23 @@ REAL_TIME = (
         _always,
         lambda i: i.energy_electrons,
     ),
-    Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
+    Variable(
+        "work",
+        _NUMBER,
+        "energy",
+        "done by gates, voltages, driven fields and an imposed motion so far",
+        _always,
+        lambda i: i.work,
+    ),
+    Variable(
+        "work_drives",
+        _NUMBER,
+        "energy",
+        "done by driven fields on the moments so far, part of work",
+        _all(_has_drives, lambda deck: not deck.motion.is_imposed),
+        lambda i: i.work_drives,
+    ),
+    Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _has_voltages, lambda i: i.voltages),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),

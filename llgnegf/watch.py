@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llgnegf.beside import integrators
+from llgnegf.build import build_drives, profile_of
+from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.energy import TERMS
@@ -42,7 +44,10 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     DeckError where the method is certainly unstable; RunWarning where it may be, since waves of moments turn up to
     twice as fast as one moment in the field of the rest, and currents and electrons turn them as well.
     """
-    if deck.motion.is_imposed or not deck.n_steps:
+    if not deck.n_steps:
+        return
+    _check_profiles(deck)
+    if deck.motion.is_imposed:
         return
     method = integrators.get(deck.integrator.method)
     step, damping = deck.integrator.step, deck.magnet.damping
@@ -53,7 +58,11 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     zhang_li = deck.magnet.zhang_li
     drift = sum(map(abs, zhang_li.velocity)) if zhang_li else 0.0
     electrons = 2 * abs(_strength(deck)) / deck.magnet.spin  # |Tr rho sigma| < 2
-    fastest = max(rate, (magnet.fastest_rate + electrons) / slower + drift)
+    drives = build_drives(deck, magnet)
+    driven = 0.0
+    if drives is not None:
+        driven, drift = drives.reach / deck.magnet.spin, drift * drives.current_reach
+    fastest = max(rate, (magnet.fastest_rate + electrons + driven) / slower + drift)
     # A wave that grows less than tenfold in the whole run is none to warn of: Heun lets every undamped one grow.
     stable = integrators.stable_product(method, damping, 10 ** (1 / deck.n_steps))
     if step * fastest <= stable:
@@ -73,6 +82,23 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
         RunWarning,
         stacklevel=3,
     )
+
+
+def _check_profiles(deck: Deck) -> None:
+    """RunWarning where a profile changes so fast that steps, or frames where nothing is integrated, pass it by."""
+    if deck.electrons is not None and deck.electrons.method == "real-time" and deck.integrator.electrons == "adaptive":
+        return  # steps are divided as needed
+    step = deck.integrator.step
+    for key, table in given_profiles(deck):
+        fastest = profile_of(table).frequency if table is not None and table.kind not in ("step", "square") else 0.0
+        if not step * fastest <= 1.0:
+            enough = f"shorter than {_rounded_down(1 / fastest):g}" if math.isfinite(fastest) else "far shorter"
+            warnings.warn(
+                f"{key} changes at a rate of up to {fastest:.3g}, of which integrator.step = {step:g} sees little: "
+                f"steps should be {enough}",
+                RunWarning,
+                stacklevel=4,
+            )
 
 
 def _rounded_down(x: float) -> float:
@@ -102,7 +128,7 @@ class EnergyWatch:
         current = zhang_li is not None and any(zhang_li.velocity)
         # The energy is known where electrons are frozen; others may drive the moments.
         others = table is not None and table.method != "frozen" and self.strength
-        driven = user_field or gates or current or others
+        driven = user_field or gates or current or deck.magnet.drive or others
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0

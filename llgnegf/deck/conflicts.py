@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from llgnegf.beside import integrators
+from llgnegf.deck import drive_conflicts
+from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
-
-MAX_STEPS = 2**53  # step numbers beyond are not exact in float64
 
 
 def cross_problems(raw: dict[str, Any]) -> list[str]:
@@ -49,7 +49,7 @@ class _Known:
                 continue
             value, rule = raw[name], rule_of(field)
             inner, many = table_of(field, value)
-            if rule is not None:
+            if rule is not None and not (inner is not None and isinstance(value, dict)):
                 try:
                     setattr(self, name, rule.parse(value))
                 except ValueError:
@@ -227,6 +227,32 @@ def _real_time_refresh(deck: _Known) -> Iterator[str]:
         )
 
 
+def _voltage_needs_real_time(deck: _Known) -> Iterator[str]:
+    """Frozen electrons, and those recorded beside electrons in real time, are in equilibrium with leads at no voltage.
+
+    `judged.judge` refuses such runs too.
+    """
+    table = deck.electrons
+    if table is None:
+        return
+    driven = [(i, lead.__dict__.get("voltage", 0.0)) for i, lead in enumerate(table.lead)]
+    driven = [(i, voltage) for i, voltage in driven if voltage != 0.0]
+    if not driven:
+        return
+    i, voltage = driven[0]
+    value = show(voltage) if isinstance(voltage, float) else "{amplitude = ..., profile = {...}}"
+    if table.method == "frozen":
+        yield (
+            f"electrons.lead[{i}].voltage = {value}: leads at a voltage are not available with frozen electrons; "
+            'allowed: 0.0, or electrons.method = "real-time"'
+        )
+    elif table.method == "real-time" and table.frozen_beside:
+        yield (
+            f"electrons.frozen_beside = true: frozen electrons know no voltage, and electrons.lead[{i}] has "
+            "one; allowed: false, or electrons.lead.voltage = 0.0"
+        )
+
+
 def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
     """Nothing else has kernels for a GPU."""
     fits = deck.electrons is not None and deck.electrons.method == "real-time" and len(deck.lattice.shape) == 2
@@ -242,7 +268,7 @@ def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     if value is None:
         return
     ratio = value / step
-    if not ratio < MAX_STEPS:
+    if not ratio < MOST_STEPS:
         yield f"run.{key} = {show(value)}: too many steps; allowed: less than 2^53 of integrator.step = {show(step)}"
     elif round(ratio) < smallest or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
         below, above = math.floor(ratio), math.ceil(ratio)
@@ -272,7 +298,9 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _electrons_method,
     _unused_keys,
     _real_time_refresh,
+    _voltage_needs_real_time,
     _gpu_for_real_time,
     _duration,
     _save_every,
+    *drive_conflicts.CHECKS,
 )

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from llgnegf.deck.conflicts import cross_problems
 from llgnegf.deck.edit import edited
 from llgnegf.deck.messages import close_to, describe, show
+from llgnegf.deck.profile_files import profiles_read
 from llgnegf.deck.rules import PLANE_VECTOR
 from llgnegf.deck.tables import (
     UNUSED,
@@ -109,6 +110,9 @@ class Deck:
                 tables[name] = None if table is None else table.model_dump()
         if self.electrons is not None:
             tables["electrons"].update(dict.fromkeys(UNUSED.get(self.electrons.method, ())))
+            for gate in tables["electrons"]["gate"]:
+                if gate["profile"] is not None:
+                    gate["phase"] = None  # of the cosine that it is not
         if self.electrons is not None and self.method_table is not None:
             tables[method_table(self.electrons.method)] = self.method_table.model_dump()
         return tables
@@ -167,17 +171,18 @@ def parse_deck(
     overrides: Mapping[str, object] | None = None,
     source: str | None = None,
 ) -> Deck:
-    """The deck written in `text`; `source` names it in messages about broken TOML.  Raises DeckError."""
+    """The deck written in `text`; `source` names it in messages about broken TOML.
+
+    Tables of profiles are read from their files: the deck holds their numbers.  Raises DeckError.
+    """
     raw = _parse_toml(text, source or name)
     if overrides:
         text, raw = edited(text, raw, overrides)
-    try:
-        tables = root().model_validate(raw)
-    except ValidationError as error:
-        raise DeckError([*describe(raw, error), *cross_problems(raw)]) from None
-    problems = cross_problems(raw)
-    if problems:
-        raise DeckError(problems)
+    tables = _judged(raw)
+    read = profiles_read(tables, Path(folder))
+    if read:
+        text, raw = edited(text, raw, read)
+        tables = _judged(raw)
     run = tables.run
     return Deck(
         title=tables.title,
@@ -194,6 +199,18 @@ def parse_deck(
         name=name,
         method_table=getattr(tables, method_table(tables.electrons.method), None) if tables.electrons else None,
     )
+
+
+def _judged(raw: dict[str, Any]) -> Root:
+    """The tables of a deck; DeckError with all that is wrong."""
+    try:
+        tables = root().model_validate(raw)
+    except ValidationError as error:
+        raise DeckError([*describe(raw, error), *cross_problems(raw)]) from None
+    problems = cross_problems(raw)
+    if problems:
+        raise DeckError(problems)
+    return tables
 
 
 def with_refresh(deck: Deck, refresh: str) -> Deck:

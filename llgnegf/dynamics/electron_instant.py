@@ -27,12 +27,16 @@ class ElectronInstant(Instant):
         *,
         feedback: bool,
         first_order: bool,
+        within: float | None = None,
     ) -> None:
-        """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all."""
-        super().__init__(coupling.magnet, n, t, y, motion.velocity)
+        """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all.
+
+        within: where gates or drives jump at t, a time on the side that is meant.
+        """
+        super().__init__(coupling.magnet, n, t, y, motion.velocity, coupling.external(t, within))
         assert motion.frozen is not None
         self.frozen = motion.frozen
-        self.potential, self._rate = coupling.gate_state(self.t)
+        self.potential, self._rate = coupling.gate_state(self.t, within)
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.sd_exchange = coupling.sd_exchange
         self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)

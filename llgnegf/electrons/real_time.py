@@ -285,18 +285,18 @@ class RealTime:
         """Of the state: rows, real and imaginary part, columns."""
         return self.D, 2, self.D + self.E
 
-    def fastest_rate(self, voltage: float) -> float:
+    def fastest_rate(self, voltage: float, lead_voltage: float = 0.0) -> float:
         """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster.
 
-        voltage: the largest of any gate, energy.
+        voltage: the largest of any gate, lead_voltage: the largest of a lead, energy.
         """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
         width = high - low + 2 * voltage
         if not self.reservoirs:
             return width
         middle = (low + high) / 2
-        exponents = float(abs(self.z - middle).max())
-        return max(width, 2 * exponents, float(abs(self.poles - middle).max()) + width / 2)
+        exponents = float(abs(self.z - middle).max()) + lead_voltage
+        return max(width, 2 * exponents, float(abs(self.poles - middle).max()) + width / 2 + lead_voltage)
 
     # --- the start --------------------------------------------------------------------------------
 

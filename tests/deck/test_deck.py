@@ -63,6 +63,7 @@ def test_shipped_decks_by_name():
         "macrospin_in_wire",
         "wall_in_wire",
         "wall_classical",
+        "pulsed_switching",
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
@@ -106,7 +107,9 @@ def test_defaults():
         "hard_axis": (1.0, 0.0, 0.0),
         "field": (0.0, 0.0, 0.0),
         "damping": 0.0,
+        "fixed": (),
         "zhang_li": None,
+        "drive": (),
     }
     assert (deck.motion.kind, deck.integrator.method, deck.integrator.electrons) == ("llg", "rk4", "adaptive")
     assert (deck.run.save_every, deck.run.checkpoint_seconds, deck.run.seed) == (0.1, 300.0, 0)
@@ -186,8 +189,8 @@ def test_numbers(key):
         ("electrons.velocity_feedback", 1, "electrons.velocity_feedback = 1: must be true or false"),
         ("electrons.lead.1.coupling", -1, "electrons.lead[1].coupling = -1: must be a number >= 0"),
         ("electrons.lead.0.side", "top", 'electrons.lead[0].side = "top": must be "left" or "right"'),
-        ("electrons.lead.0.voltage", 0.1, "electrons.lead[0].voltage = 0.1: leads at a voltage are not available in"),
-        ("electrons.lead.0.voltage", "0", 'electrons.lead[0].voltage = "0": must be 0.0'),
+        ("electrons.lead.0.voltage", 0.1, "electrons.lead[0].voltage = 0.1: leads at a voltage are not available with"),
+        ("electrons.lead.0.voltage", "0", 'electrons.lead[0].voltage = "0": must be a finite number or a table'),
         ("electrons.lead", 3, "electrons.lead = 3: must be a list of tables, each written [[electrons.lead]]"),
         ("electrons.lead", [3], "electrons.lead[0] = 3: must be a table, [[electrons.lead]]"),
         ("magnet", 3, "magnet = 3: must be a table, [magnet]"),
