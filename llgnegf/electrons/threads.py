@@ -35,16 +35,22 @@ def _enter() -> None:
     _place.is_worker = True
 
 
-def worker_count() -> int:
-    """Number of threads that share the energies.  Raises ValueError if LLGNEGF_NUM_THREADS is not a number >= 0."""
+def workers_asked_for() -> int:
+    """LLGNEGF_NUM_THREADS, 0 where it is not set.  Raises ValueError if it is not a number >= 0."""
     asked = os.environ.get("LLGNEGF_NUM_THREADS", "0").strip() or "0"
     if not asked.isdecimal():
         raise ValueError(
             f"LLGNEGF_NUM_THREADS = {asked!r} (environment): allowed are whole numbers >= 1, or 0 for the cores this "
             "process may use"
         )
-    if int(asked):
-        return int(asked)
+    return int(asked)
+
+
+def worker_count() -> int:
+    """Number of threads that share the energies.  Raises ValueError if LLGNEGF_NUM_THREADS is not a number >= 0."""
+    asked = workers_asked_for()
+    if asked:
+        return asked
     from loky import cpu_count  # here, because it takes a tenth of a second to load
 
     with warnings.catch_warnings():  # it advises to install psutil where it cannot tell the affinity
@@ -66,7 +72,9 @@ def _is_worker() -> bool:
 
 @lru_cache(maxsize=1)
 def _blas() -> ThreadpoolController:
-    """The controller of the BLAS libraries that are loaded at the first call."""
+    """The controller of the BLAS libraries that are loaded at the first call: that of NumPy and that of SciPy."""
+    import scipy.linalg  # noqa: F401  here, because not every run needs it and it takes a tenth of a second to load
+
     return ThreadpoolController()
 
 
