@@ -151,6 +151,12 @@ def test_leads_sharper_than_planned_count_as_they_are(monkeypatch):
         parts.stepper.advance(0, parts.magnet.pack(parts.start), 1)
 
 
+def test_at_kt_zero_the_fermi_energy_on_a_band_edge_is_refused():
+    parts = made(**{"electrons.temperature": 0.0, "electrons.fermi_energy": 2.0})
+    with pytest.raises(RunError, match="farther from narrow levels and from the edges of the leads' bands"):
+        parts.stepper.advance(0, parts.magnet.pack(parts.start), 1)
+
+
 @pytest.mark.parametrize(("step", "method", "told"), [(0.2, "rk4", True), (0.05, "rk4", False), (0.05, "heun", True)])
 def test_whole_steps_too_long_for_the_tolerance_are_told(tmp_path, step, method, told):
     changes = {"integrator.step": step, "integrator.method": method, "integrator.electrons": "stage"}
