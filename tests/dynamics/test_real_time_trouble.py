@@ -151,8 +151,8 @@ def test_leads_sharper_than_planned_count_as_they_are(monkeypatch):
         parts.stepper.advance(0, parts.magnet.pack(parts.start), 1)
 
 
-def test_at_kt_zero_the_fermi_energy_on_a_band_edge_is_refused():
-    parts = made(**{"electrons.temperature": 0.0, "electrons.fermi_energy": 2.0})
+def test_at_kt_zero_the_fermi_energy_on_a_band_edge_is_refused_where_little_scatters():
+    parts = made(**{"electrons.temperature": 0.0, "electrons.fermi_energy": 2.0, "electrons.sd_exchange": 0.01})
     with pytest.raises(RunError, match="farther from narrow levels and from the edges of the leads' bands"):
         parts.stepper.advance(0, parts.magnet.pack(parts.start), 1)
 
