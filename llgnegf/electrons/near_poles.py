@@ -59,12 +59,13 @@ def near_poles(
         poles = poles[abs(fit.residues(poles)) > _SPURIOUS]
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
         near = poles[(poles.imag > 0) & ~is_real & (abs(poles - middle) <= _KEPT * radius)]
+        of_near = _columns(x, near)
         for n in range(_MOST_ON_CIRCLE + 1):
-            angles = np.pi * (np.arange(n) + 0.5) / max(n, 1)
-            upper = np.concatenate([near, middle + radius * np.exp(1j * angles)])
+            circle = middle + radius * np.exp(1j * np.pi * (np.arange(n) + 0.5) / max(n, 1))
+            upper = np.concatenate([near, circle])
             if not len(upper):
                 continue
-            columns = _columns(x, upper)
+            columns = np.concatenate([of_near, _columns(x, circle)[:, 1:]], axis=1)
             scale = np.linalg.norm(columns, axis=0)
             coefficients = np.linalg.lstsq(columns / scale, f, rcond=None)[0] / scale
             error = float(abs(columns @ coefficients - f).max())
