@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .quadrature import FermiPoles, ToleranceError
 from .rational import aaa
+from .threads import one_numpy_thread
 
 # Poles within this share of the half circle's radius are kept.
 _KEPT = 0.85
@@ -28,6 +29,7 @@ _SMALLEST_RADIUS = 0.75
 
 
 @lru_cache(maxsize=32)
+@one_numpy_thread  # AAA factors many small matrices, which threads of BLAS only slow down
 def near_poles(
     lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float, radius: float
 ) -> FermiPoles:

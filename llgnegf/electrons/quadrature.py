@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .rational import aaa
+from .threads import one_blas_thread
 
 # Smallest error with which double precision can represent an approximation of the step function.
 SHARPEST = 5e-14
@@ -110,6 +111,7 @@ def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], ND
 
 
 @lru_cache(maxsize=256)
+@one_blas_thread  # AAA factors many small matrices, which threads of BLAS only slow down
 def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float) -> FermiPoles:
     """Near-optimal poles of the Fermi function at kT > 0 on the spectrum [lowest, highest] (energies).
 

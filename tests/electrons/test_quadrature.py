@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import AAA
 from scipy.special import expit
 
-from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import Device, Lead, ToleranceError, threads
 from llgnegf.electrons.near_poles import near_poles
 from llgnegf.electrons.quadrature import (
     GAUSS_WEIGHTS,
@@ -94,6 +94,18 @@ def test_near_poles_reproduce_the_fermi_function_and_stay_near(kT, fermi_energy)
     assert abs(evaluate(rule, e) - expit(-(e - fermi_energy) / kT)).max() < 1.05 * rule.bound <= 1.05e-6
     assert (rule.nodes.imag > 0).all()
     assert abs(rule.nodes - (max(fermi_energy, 3) - 3) / 2).max() <= 5.4 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("poles", [fermi_poles, near_poles])
+def test_poles_are_looked_for_with_one_thread_of_blas(poles, monkeypatch):
+    """AAA factors many small matrices: two threads of OpenBLAS make it fifteen times as slow."""
+    inside, real = [], np.linalg.svd
+    monkeypatch.setattr(
+        np.linalg, "svd", lambda *a, **k: inside.append(threads.one_blas_thread._inside) or real(*a, **k)
+    )
+    poles(-3.0, 3.0, 0.123, 0.05, 1e-4, *([4.0] if poles is near_poles else []))
+    assert inside
+    assert all(inside)
 
 
 def test_a_fermi_function_of_which_next_to_nothing_is_left():
