@@ -51,6 +51,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "run": (
         (
             "llgnegf.build",
+            "llgnegf.flat_walls",
             "llgnegf.interrupts",
             "llgnegf.observables",
             "llgnegf.progress",
@@ -72,6 +73,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.seams",
             "llgnegf.summary",
             "llgnegf.trial",
+            "llgnegf.walls_beside",
         ),
         PHYSICS | {"deck", "runfile", "run"},
     ),

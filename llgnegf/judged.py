@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.build import build_coupling, build_magnet, refuse_misfit
+from llgnegf.compare import NothingToCompare
 from llgnegf.deck import Deck
 from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
@@ -116,14 +117,17 @@ class Judgement:
 def judge(run: Run, max_frames: int = 25) -> Judgement:
     """Frozen electrons beside those of a run in real time, at all frames that hold them, else at up to `max_frames`.
 
-    Raises RunError where there is no frame, or where frozen electrons cannot reach their tolerance.
+    Raises NothingToCompare where there is the start alone, RunError where there is no frame, or where frozen electrons
+    cannot reach their tolerance.
     """
     deck = run.deck
     refuse_misfit(run)
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet")
     if not run.times.any():
-        raise RunError(f"{run.path} holds the start alone, where electrons are in equilibrium: nothing to judge yet")
+        raise NothingToCompare(
+            f"{run.path} holds the start alone, where electrons are in equilibrium: nothing to judge yet"
+        )
     assert deck.electrons is not None
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from llgnegf import flat_walls
 from llgnegf.beside import textures
 from llgnegf.deck import Deck
 from llgnegf.dynamics.electron_instant import ElectronInstant
@@ -215,6 +216,29 @@ _FROZEN_SPIN = (
     ),
 )
 
+# What a spin density does to a flat wall, from an `Instant` with electrons and their spin density.
+_ON_WALL = (
+    (
+        "torque_perpendicular",
+        "torque_perpendicular",
+        "1/lattice constant",
+        "T = sum d(phi0)/dx s.(z x n0)",
+    ),
+    ("spin_parallel", "parallel", "1", "P = sum Phi_0^2 s.n0"),
+    ("spin_out_of_plane", "out_of_plane", "1", "Q = sum Phi_0 s.z"),
+)
+
+
+def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
+    def one(name: str, part: str, unit: str, meaning: str) -> Variable:
+        meaning = f"{meaning} on a flat wall, s = Tr[rho sigma]"
+        return Variable(
+            name, _NUMBER, unit, meaning, flat_walls.has_flat_wall, lambda i: flat_walls.spin(part, i, spin_density(i))
+        )
+
+    return tuple(one(*line) for line in _ON_WALL)
+
+
 # All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     *_FROZEN_SPIN,
@@ -266,6 +290,7 @@ ELECTRONS = (
         _always,
         lambda i: i.grand_potential,
     ),
+    *_on_wall(lambda i: i.spin.total),
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
 )
@@ -330,6 +355,7 @@ REAL_TIME = (
     ),
     Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
 )
 
@@ -369,6 +395,30 @@ def _wall(
 TEXTURE = (
     *_wall(_all(_has_wall, _not(_is_kishine)), lambda i: i.magnet.easy_axis),
     *_wall(_all(_has_wall, _is_kishine), lambda i: (1.0, 0.0, 0.0)),
+    Variable(
+        "wall_position_projected",
+        _NUMBER,
+        "lattice constant",
+        "X of a flat wall, by projection on its zero mode",
+        flat_walls.has_flat_wall,
+        flat_walls.position,
+    ),
+    Variable(
+        "wall_velocity",
+        _NUMBER,
+        "lattice constant energy/hbar",
+        "d/dt of wall_position_projected",
+        flat_walls.has_flat_wall,
+        flat_walls.velocity,
+    ),
+    Variable(
+        "out_of_plane",
+        _NUMBER,
+        "1",
+        "xi_0, zero mode of a flat wall out of its plane; positive to -z",
+        flat_walls.has_flat_wall,
+        flat_walls.out_of_plane,
+    ),
     Variable(
         "topological_charge",
         _NUMBER,

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llgnegf import run
+from llgnegf import open_run, run
+from llgnegf.compare import NothingToCompare
 from llgnegf.deck import parse_deck
-from llgnegf.errors import RunError
 from llgnegf.judged import Judgement, judge
+from llgnegf.plots import plot
 
 CHAIN = """
 [lattice]
@@ -58,8 +59,10 @@ def test_order_0_is_not_allowed_where_it_misses_the_torque(tmp_path, beside):
 
 
 def test_the_start_alone_is_not_judged(tmp_path):
-    with pytest.raises(RunError, match="holds the start alone"):
+    with pytest.raises(NothingToCompare, match="holds the start alone"):
         judged(tmp_path, run__duration=0.0)
+    with open_run(tmp_path / "run.h5") as found:
+        plot(found, tmp_path / "run.png")  # without what is to be judged
 
 
 def made(beyond, missed):

@@ -82,7 +82,7 @@ def test_a_run_whose_reader_leaves(folder):
     words = " ".join(LONG).replace("1000", "20")
     done = shell(f"{COMMAND} run long.toml {words} 2>&1 | head -1; echo ${{PIPESTATUS[0]}}", folder)
     first, code = done.stdout.splitlines()
-    assert first.startswith("t = ")
+    assert first.startswith(("t = ", "llgnegf: compiling"))  # the latter by whoever comes first
     assert code == "0"
     with open_run(folder / "long.h5") as result:
         assert result.times[-1] == 20.0

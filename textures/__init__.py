@@ -17,6 +17,7 @@ from .measures import skyrmion_center, thresholded_center, topological_charge, w
 from .simple import random, spiral, uniform
 from .skyrmion import skyrmion
 from .walls import bloch, bloch_wall, neel, neel_wall
+from .zero_mode import FlatWall, SpinOnWall, flat_wall, spin_on_wall, wall_velocity, zero_mode
 
 TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
     "uniform": uniform,
@@ -32,18 +33,24 @@ TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
 
 __all__ = [
     "TEXTURES",
+    "FlatWall",
+    "SpinOnWall",
     "bloch",
     "bloch_wall",
+    "flat_wall",
     "from_file",
     "neel",
     "neel_wall",
     "random",
     "skyrmion",
     "skyrmion_center",
+    "spin_on_wall",
     "spiral",
     "thresholded_center",
     "topological_charge",
     "uniform",
     "wall_position",
     "wall_tilt",
+    "wall_velocity",
+    "zero_mode",
 ]

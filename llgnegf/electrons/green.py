@@ -743,6 +743,12 @@ def between_terms(z, h, hops, retarded, advanced, Y, y_ends, states, response, b
 
 
 @njit(**_options)
+def _square(x):
+    """|x|^2."""
+    return x.real * x.real + x.imag * x.imag
+
+
+@njit(**_options)
 def smallest_widths(energies, h, hops, retarded, out):
     """Estimate of the smallest half-width that a level at each of these real energies can have.
 
@@ -763,7 +769,7 @@ def smallest_widths(energies, h, hops, retarded, out):
             total = 0.0
             for j in range(n_sites):
                 i = j if direction == 0 else n_sites - 1 - j
-                total += 0.5 * (abs(this[0]) ** 2 + abs(this[1]) ** 2 + abs(this[2]) ** 2 + abs(this[3]) ** 2)
+                total += 0.5 * (_square(this[0]) + _square(this[1]) + _square(this[2]) + _square(this[3]))
                 grown[direction, j] = total
                 if j == n_sites - 1 or not total < 1e200:
                     for rest in range(j + 1, n_sites):

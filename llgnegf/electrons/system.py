@@ -32,6 +32,8 @@ IDENTITY = np.eye(2, dtype=complex)
 POLE_SHARE = 1 / 20
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
+# Number of energies in the thermal window at which the smallest width is estimated.
+_WIDTH_SAMPLES = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,20 @@ class RealRule:
     weights: NDArray[np.float64]
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
     roots: NDArray[np.complex128]
+
+
+@dataclass(frozen=True)
+class WidthSamples:
+    """Real energies (n,) of a chain at which the smallest widths of its levels are estimated.
+
+    retarded: self-energies of both leads there, (n, 2).  inside: which lie in the thermal window, (n,).  largest: the
+    largest response of a level of half-width w there is `largest`/w, energy, (n,).
+    """
+
+    energies: NDArray[np.float64]
+    retarded: NDArray[np.complex128]
+    inside: NDArray[np.bool_]
+    largest: NDArray[np.float64]
 
 
 class System:
@@ -327,6 +343,28 @@ class System:
             phase = np.angle(a)
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet
+
+    @functools.cached_property
+    def thermal_window(self) -> tuple[float, float]:
+        """(low, high): energies between which -df/dE is not negligible."""
+        reach = self.temperature * min(45.0, 8 - np.log(self.tolerance))
+        return self.fermi_energy - reach, self.fermi_energy + reach
+
+    @functools.cached_property
+    def width_samples(self) -> WidthSamples:
+        """Energies in the thermal window, which has to lie inside the band, and beyond.
+
+        Beyond the window, levels contribute if a narrow width amplifies their response.
+        """
+        mu, kT, t = self.fermi_energy, self.temperature, self.hopping
+        low, high = self.thermal_window
+        far = 2 * kT * np.log(max(t / kT, 1.0)) * np.array([-1.0, -0.5, 0.5, 1.0])
+        beyond = np.where(far < 0, low, high) + far
+        beyond = beyond[(beyond > self.band[0]) & (beyond < self.band[1])]
+        energies = np.concatenate([np.linspace(low, high, _WIDTH_SAMPLES), beyond])
+        retarded = np.stack([sigma for sigma, _ in self.self_energy(energies)], axis=1)
+        inside = np.arange(len(energies)) < _WIDTH_SAMPLES
+        return WidthSamples(energies, retarded, inside, np.exp(-abs(energies - mu) / kT) * t * t / kT)
 
     @functools.cached_property
     def no_rule(self) -> RealRule:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llgnegf.magnet import energy, grid, llg, zhang_li
+from llgnegf.magnet import collective, energy, grid, llg, zhang_li
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -152,6 +152,11 @@ class Magnet:
         """The largest of |J|, |D|, |K|, |K_hard| and S |B_ext|, energy: the scale with which torques are compared."""
         exchange, _, anisotropy, _, hard, _, zeeman = self._energy_arguments
         return max(*map(abs, (exchange, self._dmi, anisotropy, hard)), float(np.linalg.norm(zeeman)))
+
+    @property
+    def wall_width(self) -> float:
+        """Width sqrt(J/2K) of a wall, lattice constants; ValueError unless J and K are above 0."""
+        return collective.wall_width(self._energy_arguments[0], self._energy_arguments[2])
 
     @property
     def fastest_rate(self) -> float:

@@ -33,7 +33,7 @@ def picture(run: Run) -> Figure:
         _currents(lower[1][0], run)
         if "rate_over_width" in run.names:
             _validity(lower[1][1], run)
-        elif deck.electrons is not None and deck.electrons.frozen_beside:
+        elif deck.electrons is not None and deck.electrons.frozen_beside and run.times.any():
             deviations(lower[1][1], judge(run))
         else:
             _electrons(lower[1][1], run)

@@ -8,6 +8,7 @@ from llgnegf.axes import least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
 from llgnegf.judged import Judgement, judge
 from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.plots import flat_wall
 from llgnegf.plots.curves import curve, energies
 from llgnegf.plots.trajectory import moments_or_one
 from llgnegf.runfile.reader import Run
@@ -19,11 +20,15 @@ def picture(run: Run) -> Figure:
     """All frames, from top to bottom; what the run does not have is left out."""
     deck = run.deck
     assert deck.electrons is not None
-    has_leads, beside = "current_charge" in run.names, judge(run) if deck.electrons.frozen_beside else None
-    panels = 3 + has_leads + (beside is not None)
+    has_leads = "current_charge" in run.names
+    beside = judge(run) if deck.electrons.frozen_beside and run.times.any() else None
+    of_flat_wall = flat_wall.panels_of(run)
+    panels = 3 + has_leads + (beside is not None) + of_flat_wall
     figure = Figure(figsize=(6.2, 1.3 + 1.7 * panels), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
     moments_or_one(axes[0], run, figure)
+    if of_flat_wall:
+        flat_wall.draw([axes.pop(1) for _ in range(of_flat_wall)], run)
     energies(axes[1], run)
     legend_above(axes[1])
     _torque(axes[2], run, beside)

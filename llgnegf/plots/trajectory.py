@@ -7,6 +7,7 @@ import numpy as np
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.plots import flat_wall
 from llgnegf.plots.curves import STYLES, curve, energies
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
@@ -27,7 +28,8 @@ def picture(run: Run) -> Figure:
     unit = deck.units.label
     torques = _torque_norms(run)
     has_wall = "wall_position" in run.names
-    panels = 2 + bool(torques) + has_wall
+    of_flat_wall = flat_wall.panels_of(run)
+    panels = 2 + bool(torques) + has_wall + of_flat_wall
     figure = Figure(figsize=(6.2, 1.3 + 1.75 * panels), layout="constrained")
     axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
     last = axes[-1]
@@ -36,6 +38,8 @@ def picture(run: Run) -> Figure:
     moments_or_one(ax, run, figure)
     if has_wall:
         _wall(axes.pop(0), run)
+    if of_flat_wall:
+        flat_wall.draw([axes.pop(0) for _ in range(of_flat_wall)], run)
     ax = axes.pop(0)
     energies(ax, run)
     legend_above(ax)

@@ -10,7 +10,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from llgnegf.errors import DeckError
-from llgnegf.reproduce import beyond, geometric_torque, pump_readings, real_time, skyrmion_exact, skyrmion_pump
+from llgnegf.reproduce import (
+    beyond,
+    cheng_niu,
+    geometric_torque,
+    kishine,
+    pump_readings,
+    real_time,
+    skyrmion_exact,
+    skyrmion_pump,
+)
 from llgnegf.reproduce.panels import Figure
 
 
@@ -23,7 +32,7 @@ class Target:
     a progress bar.  group: "all" (the geometric-torque paper), "beyond" (results beyond that paper), "xu" (the
     skyrmion-pump paper), "xu_short" (the same on a smaller lattice), "xu_readings" (other interpretations of that
     paper), "xu_exact" and "xu_exact_short" (that system with electrons in real time), "real_time" (electrons in real
-    time beside exact results and frozen electrons).
+    time beside exact results and frozen electrons), "kishine" and "cheng_niu" (the papers on walls in a current).
     """
 
     title: str
@@ -92,6 +101,12 @@ TARGETS: dict[str, Target] = {
     ),
     "xu_single_energy": Target(
         "skyrmion driven by s_D at one energy (40 x 40, a minute)", pump_readings.single_energy, "xu_readings"
+    ),
+    "kishine_collective": Target(
+        "wall in a given spin density: 200 moments beside two collective coordinates", kishine.collective, "kishine"
+    ),
+    "cheng_niu_local": Target(
+        "electron spins that follow a magnetisation, and their torque", cheng_niu.local, "cheng_niu"
     ),
 }
 GROUPS = tuple(dict.fromkeys(target.group for target in TARGETS.values()))

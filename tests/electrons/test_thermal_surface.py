@@ -193,17 +193,17 @@ def equidistant_and_arcs(seed, monkeypatch):
         return None if chosen_arcs else chosen, device.spin_density(m, mdot).surface
 
 
-@pytest.mark.parametrize("seed", [2, 11, 22, 23, 29, 33])
+@pytest.mark.parametrize("seed", [2, 11, 92, 23, 29, 33])
 def test_equidistant_energies_judged_by_the_thermal_states_hold_the_tolerance(seed, monkeypatch):
     chosen, along_arcs = equidistant_and_arcs(seed, monkeypatch)
-    assert (chosen is None) == (seed == 22)
+    assert (chosen is None) == (seed == 92)
     if chosen is not None:
         assert abs(chosen - along_arcs).max() <= 1e-7
 
 
 def test_without_the_estimate_by_the_thermal_states_the_tolerance_would_be_missed(monkeypatch):
     monkeypatch.setattr(chain_surface, "_REDUCED_SHARE", np.inf)
-    chosen, along_arcs = equidistant_and_arcs(22, monkeypatch)
+    chosen, along_arcs = equidistant_and_arcs(92, monkeypatch)
     assert abs(chosen - along_arcs).max() > 2e-7
 
 

@@ -12,6 +12,7 @@ import pytest
 from scipy.constants import physical_constants
 
 from integrators import METHODS
+from llgnegf import deck_from, run
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
 
@@ -126,3 +127,40 @@ def test_hard_axis_response_is_that_of_mumax3(length):
         assert m[..., 0].mean() == pytest.approx(expected, abs=1e-3)
         assert m[..., 0] == pytest.approx(1.1 * B / (2 * 0.5), abs=1e-8)
         assert m[..., 1].min() > 0.9
+
+
+def test_current_driven_wall_is_that_of_fidimag(tmp_path):
+    """A wall in a row of 1000 cells of 2 nm: at cell 225 after relaxation, 242 after 1.0 ns, 251 after 1.5 ns.
+
+    Source: fidimag, tests/test_stt_dw.py: A = 13 pJ/m, K = 50 kJ/m^3 along x, M_s = 860 kA/m, alpha = 0.05, beta = 1,
+    j = -1e12 A/m^2, P = 0.5, gamma = 2.211e5 m/(A s); the start is relaxed from (1, 0, 0), (0, 1, 1), (-1, 0, 0) on
+    cells 0-199, 200-249, 250-999.  Expected: cells of the largest |m_z|, which at the start is 0.705740362679.
+    Mapping: J = 2 A a, K a^3, time in mu_0 M_s a^3/(gamma J) for S = 1, u = g mu_B P |j|/(2 e M_s) = 33.69 m/s.
+    Theory: no hard axis, so V = u (1 + alpha beta)/(1 + alpha^2) = 35.29 m/s, 8.82 cells in 0.5 ns, from 224.5 on.
+    """
+    A, K, M_s, a, gamma, alpha, beta = 13e-12, 50e3, 860e3, 2e-9, 2.211e5, 0.05, 1.0
+    u = -physical_constants["electron g factor"][0] * physical_constants["Bohr magneton"][0] * 0.5 * 1e12
+    u /= 2 * physical_constants["elementary charge"][0] * M_s
+    assert u == pytest.approx(33.69, abs=0.005)
+    time = 4e-7 * np.pi * M_s * a**3 / (gamma * 2 * A * a)
+    m = np.zeros((1000, 3))
+    m[:200, 0], m[200:250, 1:], m[250:, 0] = 1.0, np.sqrt(0.5), -1.0
+    np.save(tmp_path / "m.npy", m)
+    tables = {
+        "lattice": {"shape": [1000]},
+        "texture": {"kind": "file", "path": str(tmp_path / "m.npy"), "relax": True},
+        "magnet": {
+            "exchange": 1.0, "anisotropy": K * a**2 / (2 * A), "easy_axis": [1, 0, 0], "damping": alpha,
+            "zhang_li": {"velocity": [u * time / a, 0.0], "beta": beta},
+        },
+        "integrator": {"step": 0.5e-9 / time / 1250},
+        "run": {"duration": 1.5e-9 / time, "save_every": 0.5e-9 / time},
+    }  # fmt: skip
+    with run(deck_from(tables), tmp_path / "wall.h5") as result:
+        m_z = abs(np.array(result.moment)[..., 2])
+        assert m_z[0, 225] == pytest.approx(0.705740362679, abs=1e-8)
+        assert m_z[0].max() == pytest.approx(m_z[0, 225], abs=1e-9)
+        assert list(m_z.argmax(axis=1)[2:]) == [242, 251]
+        moved = (1 + alpha * beta) / (1 + alpha**2) * u * 0.5e-9 / a
+        coarse = K * a**2 / A / 6  # central differences on a wall of width sqrt(A/K)
+        np.testing.assert_allclose(result.wall_position, 224.5 + moved * (1 - coarse) * np.arange(4), atol=2e-3)

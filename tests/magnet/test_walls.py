@@ -5,7 +5,7 @@ import pytest
 
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from textures import bloch, neel
+from textures import bloch, neel, neel_wall
 
 CASES = [
     *((bloch, axis) for axis in [(0, 0, 1), (0, 1, 0), (0, 1, -2)]),
@@ -52,3 +52,23 @@ def test_another_width_is_no_minimum(width):
 def test_on_a_square_every_row_is_the_wall_of_the_chain():
     chain, square = relaxed(neel, (1, 1, 1), 3.0), relaxed(neel, (1, 1, 1), 3.0, shape=(72, 4))
     assert square == pytest.approx(chain, rel=1e-6)
+
+
+@pytest.mark.parametrize("hard", [0.0, 0.05])
+def test_the_flat_wall_of_kishine_and_ovchinnikov_is_at_rest(hard):
+    """Easy axis x, hard axis z, width sqrt(J/2K): its torque falls as 1/width^2 of K, J m''''/12 on a lattice."""
+    left = {}
+    for width in (3.0, 6.0, 12.0):
+        K = 0.5 / width**2
+        magnet = Magnet(
+            (200,), exchange=1.0, anisotropy=K, easy_axis=(1, 0, 0), hard_anisotropy=hard, hard_axis=(0, 0, 1)
+        )  # fmt: skip
+        m = neel_wall((200,), 99.5, width, "kishine")
+        y = magnet.pack(m)
+        torque = np.linalg.norm(np.cross(m, magnet.unpack(magnet.effective_field(y))), axis=-1)
+        left[width] = torque[5:-5].max() / K  # the ends are less than 8 widths of the widest away
+        relaxed, _ = relax(magnet, m)
+        assert abs(relaxed - m)[20:-20].max() < 0.25 / width**2
+    assert 0 < left[12.0] < 0.02
+    assert left[3.0] / left[6.0] == pytest.approx(4, rel=0.1)
+    assert left[6.0] / left[12.0] == pytest.approx(4, rel=0.1)
