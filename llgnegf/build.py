@@ -28,7 +28,7 @@ from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
 from llgnegf.electrons import Device, Lead, ToleranceError
-from llgnegf.electrons.threads import worker_count
+from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
@@ -138,7 +138,7 @@ def build_device(deck: Deck) -> Device | None:
     if table is None:
         return None
     try:
-        worker_count()  # before anything is written
+        workers_asked_for()  # before anything is written
     except ValueError as error:
         raise DeckError(str(error)) from None
     return Device(

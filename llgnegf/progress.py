@@ -6,8 +6,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-
-from tqdm import tqdm
+from typing import Any
 
 from llgnegf.deck import Deck
 from llgnegf.streams import Guarded
@@ -24,15 +23,13 @@ class Progress:
         self.deck, self.enabled = deck, enabled
         self.out = Guarded(sys.stderr)
         self.terminal = enabled and self.out.isatty()
-        self.bar = tqdm(
-            total=deck.n_steps,
-            initial=start,
-            unit="step",
-            disable=not self.terminal,
-            desc=deck.name,
-            mininterval=0.2,
-            file=self.out,
-        )
+        self.bar: Any = None
+        if self.terminal:
+            from tqdm import tqdm  # here, because a log needs none
+
+            self.bar = tqdm(
+                total=deck.n_steps, initial=start, unit="step", desc=deck.name, mininterval=0.2, file=self.out
+            )
         self.start, self.began = start, time.monotonic()
         self._spacing = (deck.n_steps - start) / _LINES
         self._lines = 0
@@ -43,7 +40,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
     def update(self, step: int) -> None:
         """The run has reached `step`."""

@@ -34,6 +34,7 @@ from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
+from llgnegf.machine import memory_of_machine
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work on the electrons;
 # and what driven fields give to the moments, S sum B.dm.
@@ -181,9 +182,11 @@ class RealTimeStepper:
 
     @property
     def memory_bytes(self) -> tuple[int, int]:
-        """Of the state, as in a checkpoint, and of all that a step needs beside it."""
-        planned = self.planned
-        shape = Tiles(planned).shape if planned.ny >= _NARROWEST else planned.shape
+        """Of the state, as in a checkpoint, and of all that a step needs beside it: planned, until it is there."""
+        return self._bytes_for(self._equation or self.planned)
+
+    def _bytes_for(self, electrons: RealTime) -> tuple[int, int]:
+        shape = Tiles(electrons).shape if electrons.ny >= _NARROWEST else electrons.shape
         size = 8 * int(np.prod(shape))
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
 
@@ -195,16 +198,27 @@ class RealTimeStepper:
     @property
     def in_words(self) -> str:
         """How the electrons are described, for people."""
-        planned, kT = self.planned, temperature_used(self._device, self.duration)
+        used = self._equation or self.planned
+        kT = temperature_used(self._device, self.duration, used.sharper)
         instead = "" if self._device.temperature else f", kT = {kT:.1e} for 0"
         return (
-            f"in real time, {planned.kept} exponentials per channel of a lead (error {planned.fit.error:.1e}) and "
-            f"{planned.n_poles} poles of the Fermi function ({planned.rule.bound:.1e}{instead}): {planned.D} x "
-            f"{planned.D + planned.E} complex numbers"
+            f"in real time, {used.kept} exponentials per channel of a lead (error {used.fit.error:.1e}) and "
+            f"{used.n_poles} poles of the Fermi function ({used.rule.bound:.1e}{instead}): {used.D} x "
+            f"{used.D + used.E} complex numbers"
         )
 
     def _carry(self, electrons: RealTime) -> Carrier:
-        """What carries the state: tiles on lattices, on a GPU if asked for, rows on chains and narrow lattices."""
+        """What carries the state: tiles on lattices, on a GPU if asked for, rows on chains and narrow lattices.
+
+        Raises RunError where it needs more memory than the machine has: what was planned may not have been enough.
+        """
+        if (needed := sum(self._bytes_for(electrons))) > (available := memory_of_machine()):
+            raise RunError(
+                f"electrons in real time: with {electrons.kept} exponentials per channel of a lead and "
+                f"{electrons.n_poles} poles of the Fermi function, which the equilibrium at the start takes, they need "
+                f"{needed / 1e9:.3g} GB of memory, this machine has {available / 1e9:.3g} GB; use a smaller lattice, a "
+                "larger electrons.tolerance or a higher temperature"
+            )
         if self.on_gpu:
             from llgnegf.electrons.real_time_gpu import GpuTiles
 

@@ -153,7 +153,7 @@ def adjusted(
     """
     exact = Frozen(system, m, potential).adiabatic
     for sharper in range(_MOST_TRIES):
-        electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper))
+        electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper), sharper)
         found = carrier(electrons)
         state = found.equilibrium(m, potential)
         error = float(abs(found.traced(state) - exact).max())
@@ -204,15 +204,16 @@ class Flows:
 class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
-    rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both.
+    rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both; sharper: how often the errors of both
+    were made smaller than planned.
 
     Its leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
     kept, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, ny), as in `Reservoir`.  hops: of the bonds along x,
     (nx - 1,); periodic: whether the last y is bound to the first.
     """
 
-    def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
-        self.system, self.fit, self.rule = system, fit, rule
+    def __init__(self, system: System, fit: Exponentials, rule: FermiPoles, sharper: int = 0) -> None:
+        self.system, self.fit, self.rule, self.sharper = system, fit, rule, sharper
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
         self.sides = np.flatnonzero(system.couplings)

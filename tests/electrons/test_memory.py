@@ -115,14 +115,29 @@ def test_threads_within_threads_end(rng):
 
 
 OVERLAPPING = """
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import threadpool_info, threadpool_limits
-from llgnegf.electrons.threads import one_blas_thread
+from llgnegf.electrons.threads import one_blas_thread, one_numpy_thread
 
 def told():
     return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
+def with_scipy():
+    with one_blas_thread:
+        assert set(told()) == {1}
+
+# SciPy's own BLAS, loaded while that of NumPy is limited.
+number = set(told())
+with one_numpy_thread:
+    assert set(told()) == {1}
+    assert "scipy.linalg" not in sys.modules
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(with_scipy).result(30)
+    assert "scipy.linalg" in sys.modules
+    assert set(told()) == {1}
+assert set(told()) == number
 before = told()
 entered, may_leave = threading.Event(), threading.Event()
 
