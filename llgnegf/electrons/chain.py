@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rows import SurfaceRows, contour_integral, contour_rows, identity_blocks, surface_rows
+from .chain_rows import BiasedRows, SurfaceRows, biased_rows, contour_integral, contour_rows, identity_blocks, surface_rows
 from .chain_surface import ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
@@ -216,6 +216,14 @@ class ChainSweeps:
         if len(rule.energies) == 1 and rule.energies[0] == self.device.fermi_energy:
             self._states_at_fermi_energy = found.rows[0, 0]
         return found
+
+    def biased(
+        self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
+    ) -> BiasedRows:
+        """See `Sweeps`."""
+        sigma, slopes = self.device.ends_at(energies)
+        wire = self.blocks, self.device.hops, sigma, slopes
+        return biased_rows(energies, *wire, rate, with_bonds, counter=self.counter)
 
     # --- real energies, for users -----------------------------------------------------------------
 

@@ -22,11 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .bias import Bias
 from .chain import ChainSweeps
 from .counter import Counter
 from .fermi_step import Step
 from .lattice import LatticeSweeps
-from .quadrature import FermiPoles
+from .leads import Occupation
+from .quadrature import FermiPoles, ToleranceError
 from .sweeps import Response, Sweeps
 from .system import System
 
@@ -94,6 +96,8 @@ class Frozen:
         self.bounds = device.spectrum_bounds(m, potential)
         kind = LatticeSweeps if device.is_lattice else ChainSweeps
         self.sweeps: Sweeps = kind(device, self.blocks, self.bounds, self.counter, at_fermi_energy)
+        # What leads with Fermi functions of their own add; None where they have none.
+        self.bias = Bias(self.sweeps, self._filled_by) if device.is_biased else None
 
     @property
     def solves(self) -> int:
@@ -134,6 +138,22 @@ class Frozen:
             # the grand potential does: evaluate it at E_F, where it is continuous even if a level crosses E_F.
             return Frozen(self.device, self.m, self.potential, self.counter, at_fermi_energy=True).grand_potential
         return self.sweeps.grand_potential
+
+    def _filled_by(self, occupation: Occupation) -> NDArray[np.float64]:
+        """rho_ad of this texture with another Fermi function, (*s, 4)."""
+        other = self.device.filled_by(occupation)
+        try:
+            return Frozen(other, self.m, self.potential, self.counter).adiabatic
+        except ToleranceError as error:
+            raise ToleranceError(
+                f"at the chemical potential {occupation.fermi_energy:g} of a lead, in place of the Fermi energy: "
+                f"{error}"
+            ) from None
+
+    @property
+    def at_rest(self) -> NDArray[np.float64]:
+        """The density of everything that does not need a motion, traced: rho_ad and rho_bias, (*s, 4)."""
+        return self.adiabatic if self.bias is None else self.adiabatic + self.bias.density
 
     # --- first order in the velocities ------------------------------------------------------------
 

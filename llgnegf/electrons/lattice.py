@@ -12,6 +12,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from .chain_rows import BiasedRows
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .lattice_parts import Difference
@@ -364,6 +365,22 @@ class LatticeSweeps:
         for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
             H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
         return H.reshape(nx * n, nx * n)
+
+    def biased(
+        self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
+    ) -> BiasedRows:
+        """See `Sweeps`."""
+        bonds = _bonds(self.device) if with_bonds else None
+        ends = None if bonds is None else (bonds.starts, bonds.ends)
+
+        def at(energy: float):
+            return self.at_energy(energy).biased(rate, ends)
+
+        found = each(at, energies.tolist())
+        rows, into = (np.array([one[k] for one in found]) for k in (0, 2))
+        if bonds is None:
+            return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into)
+        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into)
 
     # --- what users ask ---------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .chain_rows import BiasedRows
 from .counter import Counter
 from .fermi_step import Step
 from .quadrature import FermiPoles
@@ -116,6 +117,10 @@ class Sweeps(Protocol):
 
     def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
         """Flow of the surface part of steady precession into the leads, (2, 4), 1/time."""
+        ...
+
+    def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
+        """Scattering states of either lead at real energies (n,), and with Hd = `rate` their change to first order."""
         ...
 
     def thermal_states(self) -> tuple[Floats, float]:

@@ -1,0 +1,284 @@
+"""What leads with other Fermi functions than the device's own add to the density: a current and what it carries.
+
+Electrons are filled by one Fermi function f_ref first (`System.occupation`), as without a bias, and then by what the
+leads have more or less of.  With psi_l = G sqrt(Gamma_l), the scattering states that come from lead l,
+
+    rho_bias   = (1/2pi) sum_l int (f_l - f_ref) psi_l psi_l^+
+    rho_motion = -(1/pi) sum_l int (f_l - f_ref) Im[G' Hd psi_l psi_l^+],      G' = dG/dE = -G (1 - dSigma/dE) G
+
+at rest and to first order in the velocities: a scattering state follows slow moments and gates as psi + i G' Hd psi
+(Entin-Wohlman, Aharony, Levinson, Phys. Rev. B 65, 195411 (2002)).  That is the first order of the Keldysh equation for
+leads with Sigma^< = i sum_l f_l Gamma_l after the derivatives of f_l were integrated by parts.  Nothing is symmetric in
+these terms: the response to a motion does work, and may drive it.
+
+Levels outside the bands of all leads, and those without contact to any, are filled by f_ref.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.errors import RunWarning
+
+from .dragged_levels import discrete_levels
+from .leads import Occupation
+from .quadrature import ToleranceError
+from .scattering import pauli_traces
+from .sweeps import Blocks, Floats, Sweeps
+from .window import Rule
+
+# Levels are found by dense eigenvalue solvers, up to this number of orbitals.
+_MOST_ORBITALS = 2000
+# A level narrower than this (half-width over the hopping) has none that rounding leaves.
+_NO_WIDTH = 1e-12
+
+
+class Bias:
+    """The terms of one texture.  Energies are chosen for the first motion, so that the response is linear in it.
+
+    sweeps: Green's functions of the texture; equilibrium: its density (*s, 4) by another Fermi function, by which the
+    energies on the real axis are checked: where no level is missed, all states between two Fermi functions are found.
+    Raises ToleranceError, which names the level or a remedy, where they are not.
+    """
+
+    def __init__(self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats]) -> None:
+        self.sweeps, self.device, self._equilibrium = sweeps, sweeps.device, equilibrium
+        self._for_motion: Rule | None = None
+        self._known: tuple[Blocks, Floats] | None = None
+
+    # --- results ------------------------------------------------------------------------------------
+
+    @property
+    def density(self) -> Floats:
+        """rho_bias, traced with 1 and sigma: (*s, 4)."""
+        return self._still[0]
+
+    @property
+    def into_leads(self) -> Floats:
+        """Flow of rho_bias over the first bond of the left and the right lead into it, (2, 4), 1/time."""
+        return self._still[1]
+
+    @property
+    def energy_into_leads(self) -> Floats:
+        """Energy that it carries into the left and the right lead, (2,), energy/time."""
+        return self._still[2]
+
+    def moved(self, rate: Blocks) -> Floats:
+        """rho_motion for Hd = `rate` (*s, 2, 2): (*s, 4)."""
+        return self._motion(rate)[0]
+
+    def moved_into_leads(self, rate: Blocks) -> Floats:
+        """Flow of rho_motion over the first bond of the left and the right lead into it, (2, 4), 1/time."""
+        return self._motion(rate)[1]
+
+    def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
+        """Flows over the bonds of rho_bias, and of rho_motion (zero without a `rate`), as `Sweeps.flows`."""
+        rule = self._rule(rate)
+        found = rule.integral(self.sweeps.biased(rule.energies, rate, with_bonds=True).bonds) / (2 * np.pi)
+        return found[0], found[1] if rate is not None else np.zeros_like(found[0])
+
+    # --- energies -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _at_rest(self) -> Rule:
+        return self._adapted(None)
+
+    def _rule(self, rate: Blocks | None) -> Rule:
+        if rate is None:
+            return self._at_rest if self._for_motion is None else self._for_motion
+        if self._for_motion is None:
+            self._for_motion = self._adapted(rate)
+        return self._for_motion
+
+    @cached_property
+    def _still(self) -> tuple[Floats, Floats, Floats]:
+        rule = self._rule(None)
+        values = rule.values
+        assert values is not None
+        found = rule.integral(values) / (2 * np.pi)
+        energy = rule.integral(rule.energies[:, None, None] * self._parts(values)[1][:, :, 0, :, 0]) / (2 * np.pi)
+        rows, flows = self._parts(found[None, None])
+        return rows[0, 0, 0], flows[0, 0, 0], energy
+
+    def _motion(self, rate: Blocks) -> tuple[Floats, Floats]:
+        rule = self._rule(rate)
+        if self._known is not None and self._known[0] is rate:
+            found = self._known[1]
+        else:
+            found = rule.integral(self._values(rule.energies, rate)) / (2 * np.pi)
+            self._known = rate, found
+        rows, flows = self._parts(found[None, None])
+        return rows[0, 0, 1], flows[0, 0, 1]
+
+    def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
+        """States on the sites and flows into the leads at these energies, one after the other: (n, 2, all)."""
+        found = self.sweeps.biased(energies, rate)
+        n = len(energies)
+        return np.concatenate([found.rows.reshape(n, 2, -1), found.flows.reshape(n, 2, -1)], axis=2)
+
+    def _parts(self, values: Floats) -> tuple[Floats, Floats]:
+        """The two of `_values` again: (n, 2, f, *s, 4) and (n, 2, f, 2, 4)."""
+        shape, n = self.device.shape, values.shape[:2]
+        f = values.shape[2] // (4 * self.device.n_sites + 8)
+        sites = 4 * f * self.device.n_sites
+        return values[:, :, :sites].reshape(*n, f, *shape, 4), values[:, :, sites:].reshape(*n, f, 2, 4)
+
+    def _adapted(self, rate: Blocks | None) -> Rule:
+        """A rule that meets the tolerance, for the bias at rest and for this motion, and finds all states."""
+        window, device = self.device.bias_window, self.device
+        # A slow motion is held to a share of the tolerance in proportion, as the surface term is.
+        size = 1.0 if rate is None else min(1.0, float(abs(rate).max()) / device.hopping**2)
+        scale = np.full(1 if rate is None else 2, 1 / (2 * np.pi))
+        if rate is not None and size:
+            scale[1] /= size
+        sites = np.repeat(scale, 4 * device.n_sites)
+        scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
+
+        def attempt(edges) -> Rule:
+            return window.panels.adapted(
+                edges,
+                lambda energies: self._values(energies, rate),
+                lambda values: values * scales,
+                device.tolerance,
+                1e-13 * device.hopping,
+            )
+
+        rule = attempt(window.edges)
+        lost = self._lost(rule)
+        if lost > device.tolerance:
+            levels = self._levels()
+            rule = attempt(window.divided(levels))
+            lost = self._lost(rule)
+            if lost > device.tolerance:
+                self._refuse(lost, levels)
+        return rule
+
+    # --- whether all states were found ------------------------------------------------------------
+
+    def _lost(self, rule: Rule) -> float:
+        """Largest part of a density that the rule misses of the states between f_ref and the Fermi function of a lead.
+
+        By the poles of the Fermi functions, which miss none, less those of discrete levels.
+        """
+        assert rule.values is not None
+        states = self._parts(rule.values)[0][:, :, 0]
+        device, worst = self.device, 0.0
+        seen: list[Occupation] = []
+        for k, lead in enumerate(device.ends):
+            if lead.coupling == 0 or lead.occupation == device.occupation or lead.occupation in seen:
+                continue
+            seen.append(lead.occupation)
+            all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
+            missing = all_states - rule.crossed(states, k) / (2 * np.pi)
+            if abs(missing).max() > device.tolerance and self._is_open_beyond:
+                missing = missing - self._bound(lead.occupation)
+            worst = max(worst, float(abs(missing).max()))
+        return worst
+
+    @property
+    def _gaps(self) -> list[tuple[float, float]]:
+        """Energies of the window outside the bands of all leads: below and above them; empty intervals are low >= high."""
+        window, (low, high) = self.device.bias_window, self.device.band
+        return [(window.low, min(window.high, low)), (max(window.low, high), window.high)]
+
+    @property
+    def _is_open_beyond(self) -> bool:
+        """Whether the window goes beyond the bands, where bound levels may lie that can be found."""
+        return any(low < high for low, high in self._gaps) and 2 * self.device.n_sites <= _MOST_ORBITALS
+
+    def _bound(self, occupation: Occupation) -> Floats:
+        """Part of the density by which levels outside the bands differ between a Fermi function and f_ref: (*s, 4)."""
+        total = np.zeros((*self.device.shape, 4))
+        for energy, traced in self._bound_levels:
+            share = float(occupation(energy) - self.device.occupation(energy))
+            total += share * traced
+            if abs(share) > self.device.tolerance:
+                warnings.warn(
+                    "a level outside the bands of the leads lies where their occupations differ: no lead fills it, it "
+                    "stays as filled as by fermi_energy and temperature of the electrons",
+                    RunWarning,
+                    stacklevel=2,
+                )
+        return total
+
+    @cached_property
+    def _bound_levels(self) -> list[tuple[float, Floats]]:
+        """Levels in the window outside the bands: energy, and |v|^2 on the sites, traced (*s, 4)."""
+        device, H = self.device, self.sweeps.dense_hamiltonian()
+
+        def effective(energy: float) -> tuple[Blocks, Blocks]:
+            matrix, overlap = H.copy(), np.eye(len(H), dtype=complex)
+            for end, sigma, slope in device.end_self_energies(energy):
+                matrix[end, end] += sigma.real
+                overlap[end, end] -= slope.real
+            return matrix, overlap
+
+        margin = 1e-9 * device.hopping
+        gaps = [(low + margin, high - margin) for low, high in self._gaps]
+        found = discrete_levels(effective, gaps, device.hopping)
+        spinors = found.states.reshape(-1, *device.shape, 2)
+        shares = np.real(pauli_traces(spinors[..., :, None] * spinors[..., None, :].conj()))
+        return list(zip(found.energies.tolist(), shares, strict=True))
+
+    def _levels(self) -> list[tuple[float, float]]:
+        """Narrow levels inside the bands and the window, (energy, half-width), so that panels can end at them."""
+        device = self.device
+        if 2 * device.n_sites > _MOST_ORBITALS:
+            return []
+        H, found = self.sweeps.dense_hamiltonian(), []
+
+        def effective(energy: float) -> Blocks:
+            matrix = H.copy()
+            for end, sigma, _ in device.end_self_energies(energy):
+                matrix[end, end] += sigma
+            return matrix
+
+        for stretch in device.bias_window.stretches:
+            pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
+            for low, high in zip(pieces[:-1], pieces[1:], strict=True):
+                values, vectors = np.linalg.eig(effective((low + high) / 2))
+                margin = high - low
+                near = (values.real > low - margin) & (values.real < high + margin) & (values.imag > -margin)
+                for value, vector in zip(values[near], vectors[:, near].T, strict=True):
+                    level = _refined(effective, complex(value), vector)
+                    if low <= level.real <= high:
+                        found.append((level.real, max(-level.imag, 1e-14 * device.hopping)))
+        return found
+
+    def _refuse(self, lost: float, levels: list[tuple[float, float]]) -> None:
+        """Raise ToleranceError, naming the level that no energy on the real axis resolves."""
+        device = self.device
+        narrowest = min(levels, key=lambda level: level[1], default=None)
+        if narrowest is not None and narrowest[1] < _NO_WIDTH * device.hopping:
+            raise ToleranceError(
+                f"a level at {narrowest[0]:.9g} has no contact to the leads but lies within their bands where their "
+                "occupations differ, so that nothing says how it is filled: change the chemical potentials, or connect "
+                "it, by a texture that mixes it with other levels or by a lead"
+            )
+        raise ToleranceError(
+            f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
+            f"{device.tolerance:.1e} is needed: use a larger electrons.tolerance, higher temperatures or stronger "
+            "couplings to the leads"
+        )
+
+
+def _refined(effective: Callable[[float], Blocks], level: complex, vector: NDArray[np.complex128]) -> complex:
+    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part."""
+    for _ in range(8):
+        matrix = effective(level.real)
+        matrix[np.diag_indices_from(matrix)] -= level
+        try:
+            solved = np.linalg.solve(matrix, vector)
+        except np.linalg.LinAlgError:  # exact already
+            return level
+        step = complex(vector.conj() @ vector / (vector.conj() @ solved))
+        level += step
+        vector = solved / np.linalg.norm(solved)
+        if abs(step) < 1e-14 * max(1.0, abs(level)):
+            break
+    return level
