@@ -30,12 +30,17 @@ from .leads import Occupation
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
+from .system import BIAS_TAILS
 from .window import Rule
 
 # Levels are found by dense eigenvalue solvers, up to this number of orbitals.
 _MOST_ORBITALS = 2000
 # A level narrower than this (half-width over the hopping) has none that rounding leaves.
 _NO_WIDTH = 1e-12
+# Levels wider than this share of the spacing of nodes in the first panels show in their difference; widths are
+# estimated at so many energies of each stretch.
+_WIDE = 0.25
+_WIDTH_SAMPLES = 15
 
 
 class Bias:
@@ -130,7 +135,7 @@ class Bias:
 
     def _adapted(self, rate: Blocks | None) -> Rule:
         """A rule that meets the tolerance, for the bias at rest and for this motion, and finds all states."""
-        window, device = self.device.bias_window, self.device
+        device = self.device
         # A slow motion is held to a share of the tolerance in proportion, as the surface term is.
         size = 1.0 if rate is None else min(1.0, float(abs(rate).max()) / device.hopping**2)
         scale = np.full(1 if rate is None else 2, 1 / (2 * np.pi))
@@ -140,7 +145,7 @@ class Bias:
         scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
 
         def attempt(edges) -> Rule:
-            return window.panels.adapted(
+            return device.bias_window().panels.adapted(
                 edges,
                 lambda energies: self._values(energies, rate),
                 lambda values: values * scales,
@@ -148,15 +153,34 @@ class Bias:
                 1e-13 * device.hopping,
             )
 
-        rule = attempt(window.edges)
+        found_first = rate is not None and self._tails_matter
+        if not found_first:
+            rule = attempt(device.bias_window().edges)
+            if self._lost(rule) <= device.tolerance:
+                return rule
+        levels = self._narrow_levels
+        rule = attempt(device.bias_window(BIAS_TAILS).divided(levels))
         lost = self._lost(rule)
         if lost > device.tolerance:
-            levels = self._levels()
-            rule = attempt(window.divided(levels))
-            lost = self._lost(rule)
-            if lost > device.tolerance:
-                self._refuse(lost, levels)
+            self._refuse(lost, levels)
         return rule
+
+    @property
+    def _tails_matter(self) -> bool:
+        """Whether there may be levels so narrow that their response counts where hardly any electrons differ.
+
+        `_lost` does not see these.  At kT = 0 there are no such energies.
+        """
+        device, window = self.device, self.device.bias_window(BIAS_TAILS)
+        if not any(lead.occupation.temperature for lead in device.ends) and device.temperature == 0:
+            return False
+        spacing = max((s.high - s.low) / (len(edges) - 1) for s, edges in window.edges) / 15
+        margin = 1e-3 * device.hopping
+        for stretch in window.stretches:
+            energies = np.linspace(stretch.low + margin, stretch.high - margin, _WIDTH_SAMPLES)
+            if self.sweeps.smallest_width(energies) < _WIDE * spacing:
+                return True
+        return False
 
     # --- whether all states were found ------------------------------------------------------------
 
@@ -183,7 +207,7 @@ class Bias:
     @property
     def _gaps(self) -> list[tuple[float, float]]:
         """Energies of the window outside the bands of all leads: below and above them; empty intervals are low >= high."""
-        window, (low, high) = self.device.bias_window, self.device.band
+        window, (low, high) = self.device.bias_window(BIAS_TAILS), self.device.band
         return [(window.low, min(window.high, low)), (max(window.low, high), window.high)]
 
     @property
@@ -225,11 +249,16 @@ class Bias:
         shares = np.real(pauli_traces(spinors[..., :, None] * spinors[..., None, :].conj()))
         return list(zip(found.energies.tolist(), shares, strict=True))
 
-    def _levels(self) -> list[tuple[float, float]]:
-        """Narrow levels inside the bands and the window, (energy, half-width), so that panels can end at them."""
+    @cached_property
+    def _narrow_levels(self) -> list[tuple[float, float]]:
+        """Levels inside the bands and the window, (energy, half-width), at which panels should end."""
         device = self.device
         if 2 * device.n_sites > _MOST_ORBITALS:
-            return []
+            raise ToleranceError(
+                "leads at different chemical potentials or temperatures: levels here may be so narrow that they have "
+                f"to be found first, which is done on up to {_MOST_ORBITALS // 2} sites, not {device.n_sites}: use a "
+                "smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
+            )
         H, found = self.sweeps.dense_hamiltonian(), []
 
         def effective(energy: float) -> Blocks:
@@ -238,17 +267,26 @@ class Bias:
                 matrix[end, end] += sigma
             return matrix
 
-        for stretch in device.bias_window.stretches:
+        for stretch in device.bias_window(BIAS_TAILS).stretches:
             pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
             for low, high in zip(pieces[:-1], pieces[1:], strict=True):
                 values, vectors = np.linalg.eig(effective((low + high) / 2))
                 margin = high - low
                 near = (values.real > low - margin) & (values.real < high + margin) & (values.imag > -margin)
                 for value, vector in zip(values[near], vectors[:, near].T, strict=True):
+                    if -value.imag > margin:
+                        continue  # resolved by panels of this width
                     level = _refined(effective, complex(value), vector)
-                    if low <= level.real <= high:
-                        found.append((level.real, max(-level.imag, 1e-14 * device.hopping)))
+                    width = max(-level.imag, 1e-14 * device.hopping)
+                    if low <= level.real <= high and self._counts(level.real, width):
+                        found.append((level.real, width))
         return found
+
+    def _counts(self, energy: float, width: float) -> bool:
+        """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
+        device = self.device
+        differences = [abs(lead.occupation(energy) - device.occupation(energy)) for lead in device.ends if lead.coupling]
+        return float(max(differences)) * device.hopping / width > 1e-3 * device.tolerance
 
     def _refuse(self, lost: float, levels: list[tuple[float, float]]) -> None:
         """Raise ToleranceError, naming the level that no energy on the real axis resolves."""

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chain_rows import BiasedRows, SurfaceRows, biased_rows, contour_integral, contour_rows, identity_blocks, surface_rows
-from .chain_surface import ChainSurface
+from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
+from .green import smallest_widths
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
 from .sweeps import Response, Sea
@@ -224,6 +225,12 @@ class ChainSweeps:
         sigma, slopes = self.device.ends_at(energies)
         wire = self.blocks, self.device.hops, sigma, slopes
         return biased_rows(energies, *wire, rate, with_bonds, counter=self.counter)
+
+    def smallest_width(self, energies: NDArray[np.float64]) -> float:
+        """See `Sweeps`; an estimate by `green.smallest_widths`, divided by its margin."""
+        widths = np.empty(len(energies))
+        smallest_widths(energies, self.blocks, self.device.hops, self.device.ends_at(energies)[0], widths)
+        return float(widths.min()) / ESTIMATE_MARGIN
 
     # --- real energies, for users -----------------------------------------------------------------
 

@@ -44,7 +44,7 @@ _SHORT_WIRE = 32
 _REDUCED_SHARE = 1 / 2
 # A width estimated from a few energies may be too large by this factor (2 from the average over both spins, the rest
 # from energies between the samples).
-_ESTIMATE_MARGIN = 4
+ESTIMATE_MARGIN = 4
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -280,7 +280,7 @@ class ChainSurface:
         kT = self.device.temperature
         if self.device.n_sites <= _SHORT_WIRE and self._width_bound() >= kT:
             return True
-        return self.narrowest >= _ESTIMATE_MARGIN * kT
+        return self.narrowest >= ESTIMATE_MARGIN * kT
 
     def _real_axis(self, drive: Drive) -> RealRule | None:
         """Rule for int (-f') dE on the lead band that meets the tolerance for this motion; None if arcs are needed.

@@ -382,6 +382,10 @@ class LatticeSweeps:
             return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into)
         return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into)
 
+    def smallest_width(self, _energies: NDArray[np.float64]) -> float:
+        """See `Sweeps`; any level may be narrow."""
+        return 0.0
+
     # --- what users ask ---------------------------------------------------------------------------
 
     def transmission(self, energy: float) -> NDArray[np.float64]:

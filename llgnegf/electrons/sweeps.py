@@ -123,6 +123,10 @@ class Sweeps(Protocol):
         """Scattering states of either lead at real energies (n,), and with Hd = `rate` their change to first order."""
         ...
 
+    def smallest_width(self, energies: Floats) -> float:
+        """A half-width below which no level near these real energies is expected to be; 0 where it is not known."""
+        ...
+
     def thermal_states(self) -> tuple[Floats, float]:
         """-(1/pi) int f Im dG/dE, (*s, 4), at kT > 0, and a bound on its error; both 1/energy."""
         ...

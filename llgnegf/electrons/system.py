@@ -31,6 +31,8 @@ IDENTITY = np.eye(2, dtype=complex)
 # The pole rule may use this share of `tolerance`; the rest is for rounding, the trace over spin and the integral on the
 # real axis.
 POLE_SHARE = 1 / 20
+# Beyond so many kT nothing is left of a Fermi function, even where a narrow level amplifies it.
+BIAS_TAILS = 45.0
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
 
@@ -106,6 +108,7 @@ class System:
         self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
+        self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
         self._ends_at = functools.lru_cache(maxsize=64)(self._make_ends_at)
         self._is_made = True
 
@@ -191,11 +194,15 @@ class System:
         """Whether a lead has another Fermi function than `occupation`."""
         return any(lead.coupling and lead.occupation != self.occupation for lead in self.ends)
 
-    @functools.cached_property
-    def bias_window(self) -> BiasWindow:
-        """Energies at which leads are filled otherwise than by `occupation`."""
+    def bias_window(self, reach: float | None = None) -> BiasWindow:
+        """Energies at which leads are filled otherwise than by `occupation`; cached.
+
+        reach: up to how many kT from a step of a Fermi function; None: where a density can notice.
+        """
+        return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
+
+    def _make_bias_window(self, reach: float) -> BiasWindow:
         occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
-        reach = min(45.0, 8 - math.log(self.tolerance))
         where = self.band, self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
 
