@@ -98,13 +98,13 @@ class Bias:
             return self._at_rest if self._for_motion is None else self._for_motion
         if self._for_motion is None:
             self._for_motion = self._adapted(rate)
+            self._known = rate, self._for_motion.integral(self._for_motion.values) / (2 * np.pi)
         return self._for_motion
 
     @cached_property
     def _still(self) -> tuple[Floats, Floats, Floats]:
         rule = self._rule(None)
         values = rule.values
-        assert values is not None
         found = rule.integral(values) / (2 * np.pi)
         energy = rule.integral(rule.energies[:, None, None] * self._parts(values)[1][:, :, 0, :, 0]) / (2 * np.pi)
         rows, flows = self._parts(found[None, None])
@@ -189,7 +189,6 @@ class Bias:
 
         By the poles of the Fermi functions, which miss none, less those of discrete levels.
         """
-        assert rule.values is not None
         states = self._parts(rule.values)[0][:, :, 0]
         device, worst = self.device, 0.0
         seen: list[Occupation] = []

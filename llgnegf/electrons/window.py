@@ -154,11 +154,11 @@ def _cuts(step: tuple[float, float]) -> Floats:
 
 @dataclass(frozen=True)
 class Rule:
-    """Energies (n,) and weights (w, n) for each factor; values (n, w, ...): those that F had there, if they are kept."""
+    """Energies (n,) and weights (w, n) for each factor; values: those that F (n, w, ...) had there."""
 
     energies: Floats
     weights: Floats
-    values: Floats | None
+    values: Floats
 
     def integral(self, values: Floats) -> Floats:
         """sum_w int w(E) F_w(E) dE for F (n, w, ...)."""
