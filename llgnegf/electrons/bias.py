@@ -27,20 +27,15 @@ from llgnegf.errors import RunWarning
 
 from .dragged_levels import discrete_levels
 from .leads import Occupation
+from .narrow_levels import MOST_ORBITALS, Level, may_be_narrow, narrow_levels
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
 from .window import Rule
 
-# Levels are found by dense eigenvalue solvers, up to this number of orbitals.
-_MOST_ORBITALS = 2000
 # A level narrower than this (half-width over the hopping) has none that rounding leaves.
 _NO_WIDTH = 1e-12
-# Levels wider than this share of the spacing of nodes in the first panels show in their difference; widths are
-# estimated at so many energies of each stretch.
-_WIDE = 0.25
-_WIDTH_SAMPLES = 15
 
 
 class Bias:
@@ -70,7 +65,10 @@ class Bias:
 
     @property
     def energy_into_leads(self) -> Floats:
-        """Energy that it carries into the left and the right lead, (2,), energy/time."""
+        """Energy that it carries into the left and the right lead, (2,), energy/time.
+
+        Counted from the levels of the lead, which a voltage shifts.
+        """
         return self._still[2]
 
     def moved(self, rate: Blocks) -> Floats:
@@ -106,7 +104,8 @@ class Bias:
         rule = self._rule(None)
         values = rule.values
         found = rule.integral(values) / (2 * np.pi)
-        energy = rule.integral(rule.energies[:, None, None] * self._parts(values)[1][:, :, 0, :, 0]) / (2 * np.pi)
+        above = rule.energies[:, None, None] - np.array(self.device.voltages)
+        energy = rule.integral(above * self._parts(values)[1][:, :, 0, :, 0]) / (2 * np.pi)
         rows, flows = self._parts(found[None, None])
         return rows[0, 0, 0], flows[0, 0, 0], energy
 
@@ -172,15 +171,8 @@ class Bias:
         `_lost` does not see these.  At kT = 0 there are no such energies.
         """
         device, window = self.device, self.device.bias_window(BIAS_TAILS)
-        if not any(lead.occupation.temperature for lead in device.ends) and device.temperature == 0:
-            return False
-        spacing = max((s.high - s.low) / (len(edges) - 1) for s, edges in window.edges) / 15
-        margin = 1e-3 * device.hopping
-        for stretch in window.stretches:
-            energies = np.linspace(stretch.low + margin, stretch.high - margin, _WIDTH_SAMPLES)
-            if self.sweeps.smallest_width(energies) < _WIDE * spacing:
-                return True
-        return False
+        at_zero = device.temperature == 0 and not any(lead.occupation.temperature for lead in device.ends)
+        return not at_zero and may_be_narrow(self.sweeps, window.edges)
 
     # --- whether all states were found ------------------------------------------------------------
 
@@ -212,7 +204,7 @@ class Bias:
     @property
     def _is_open_beyond(self) -> bool:
         """Whether the window goes beyond the bands, where bound levels may lie that can be found."""
-        return any(low < high for low, high in self._gaps) and 2 * self.device.n_sites <= _MOST_ORBITALS
+        return any(low < high for low, high in self._gaps) and 2 * self.device.n_sites <= MOST_ORBITALS
 
     def _bound(self, occupation: Occupation) -> Floats:
         """Part of the density by which levels outside the bands differ between a Fermi function and f_ref: (*s, 4)."""
@@ -249,45 +241,19 @@ class Bias:
         return list(zip(found.energies.tolist(), shares, strict=True))
 
     @cached_property
-    def _narrow_levels(self) -> list[tuple[float, float]]:
-        """Levels inside the bands and the window, (energy, half-width), at which panels should end."""
-        device = self.device
-        if 2 * device.n_sites > _MOST_ORBITALS:
-            raise ToleranceError(
-                "leads at different chemical potentials or temperatures: levels here may be so narrow that they have "
-                f"to be found first, which is done on up to {_MOST_ORBITALS // 2} sites, not {device.n_sites}: use a "
-                "smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
-            )
-        H, found = self.sweeps.dense_hamiltonian(), []
-
-        def effective(energy: float) -> Blocks:
-            matrix = H.copy()
-            for end, sigma, _ in device.end_self_energies(energy):
-                matrix[end, end] += sigma
-            return matrix
-
-        for stretch in device.bias_window(BIAS_TAILS).stretches:
-            pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
-            for low, high in zip(pieces[:-1], pieces[1:], strict=True):
-                values, vectors = np.linalg.eig(effective((low + high) / 2))
-                margin = high - low
-                near = (values.real > low - margin) & (values.real < high + margin) & (values.imag > -margin)
-                for value, vector in zip(values[near], vectors[:, near].T, strict=True):
-                    if -value.imag > margin:
-                        continue  # resolved by panels of this width
-                    level = _refined(effective, complex(value), vector)
-                    width = max(-level.imag, 1e-14 * device.hopping)
-                    if low <= level.real <= high and self._counts(level.real, width):
-                        found.append((level.real, width))
-        return found
+    def _narrow_levels(self) -> list[Level]:
+        """Levels inside the bands and the window at which panels should end."""
+        return narrow_levels(self.sweeps, self.device.bias_window(BIAS_TAILS).stretches, self._counts)
 
     def _counts(self, energy: float, width: float) -> bool:
         """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
         device = self.device
-        differences = [abs(lead.occupation(energy) - device.occupation(energy)) for lead in device.ends if lead.coupling]
+        differences = [
+            abs(lead.occupation(energy) - device.occupation(energy)) for lead in device.ends if lead.coupling
+        ]
         return float(max(differences)) * device.hopping / width > 1e-3 * device.tolerance
 
-    def _refuse(self, lost: float, levels: list[tuple[float, float]]) -> None:
+    def _refuse(self, lost: float, levels: list[Level]) -> None:
         """Raise ToleranceError, naming the level that no energy on the real axis resolves."""
         device = self.device
         narrowest = min(levels, key=lambda level: level[1], default=None)
@@ -302,20 +268,3 @@ class Bias:
             f"{device.tolerance:.1e} is needed: use a larger electrons.tolerance, higher temperatures or stronger "
             "couplings to the leads"
         )
-
-
-def _refined(effective: Callable[[float], Blocks], level: complex, vector: NDArray[np.complex128]) -> complex:
-    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part."""
-    for _ in range(8):
-        matrix = effective(level.real)
-        matrix[np.diag_indices_from(matrix)] -= level
-        try:
-            solved = np.linalg.solve(matrix, vector)
-        except np.linalg.LinAlgError:  # exact already
-            return level
-        step = complex(vector.conj() @ vector / (vector.conj() @ solved))
-        level += step
-        vector = solved / np.linalg.norm(solved)
-        if abs(step) < 1e-14 * max(1.0, abs(level)):
-            break
-    return level

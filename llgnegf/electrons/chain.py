@@ -8,13 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rows import BiasedRows, SurfaceRows, biased_rows, contour_integral, contour_rows, identity_blocks, surface_rows
+from .chain_rows import (
+    BiasedRows,
+    SurfaceRows,
+    biased_rows,
+    contour_integral,
+    contour_rows,
+    identity_blocks,
+    surface_rows,
+)
 from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
+from .shifted_surface import ShiftedChainSurface
 from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, IDENTITY, Contour, RealRule, System, dense_hamiltonian
 
@@ -190,7 +199,7 @@ class ChainSweeps:
     @cached_property
     def surface(self) -> ChainSurface:
         """The Fermi-surface term of this texture."""
-        return ChainSurface(self)
+        return (ShiftedChainSurface if self.device.needs_shifted_surface else ChainSurface)(self)
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
         """See `Sweeps`.  known: the density itself, if the sea term has already given it with the sharp rule."""

@@ -131,6 +131,11 @@ class Device(System):
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         rate = self.scalars("potential_rate", potential_rate)
+        if self.is_biased and (velocity.any() or rate.any()):
+            raise ValueError(
+                "spin_balance between leads with a chemical potential, voltage or temperature of their own: available "
+                "for moments and gates at rest; leave out mdot and potential_rate"
+            )
         flows = self.currents(m, velocity, potential, rate)
         return spin_balance(self.freeze(m, potential), flows, velocity, rate)
 

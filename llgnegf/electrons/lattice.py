@@ -21,6 +21,7 @@ from .modes import cross_section
 from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
+from .shifted_surface import ShiftedLatticeSurface
 from .slice_blocks import Allocator, Slices
 from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
@@ -330,7 +331,7 @@ class LatticeSweeps:
     @cached_property
     def surface(self) -> LatticeSurface:
         """The Fermi-surface term of this texture."""
-        return LatticeSurface(self)
+        return (ShiftedLatticeSurface if self.device.needs_shifted_surface else LatticeSurface)(self)
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
         """See `lattice_surface`: discard the scattering states kept at all energies but these."""

@@ -64,7 +64,9 @@ class Lead:
                 continue
             value = real_number(given)
             if not (math.isfinite(value) and value >= least):
-                allowed = "a finite number" + (" >= 0" if least == 0 else "") + (", or None" if name != "voltage" else "")
+                allowed = (
+                    "a finite number" + (" >= 0" if least == 0 else "") + (", or None" if name != "voltage" else "")
+                )
                 raise ValueError(f"{name} = {given!r} of the {self.side} lead: use {allowed}")
             if coupling == 0 and (name != "voltage" or value):
                 raise ValueError(

@@ -25,6 +25,7 @@ Blocks = NDArray[np.complex128]
 class Response(NamedTuple):
     """Densities (*s, 4) of the sea and the surface part, traced with 1 and sigma, linear in dH/dt.
 
+    bias: what leads with Fermi functions of their own add to them (`bias.py`), or None.
     driven_ends: for chains G Hd G on both end sites at the nodes of the pole rule, (n_nodes, 2, 2, 2) [node, left or
     right, spin, spin], from which the current of the sea part into the leads follows.  None on lattices.
     """
@@ -32,6 +33,13 @@ class Response(NamedTuple):
     sea: NDArray[np.float64]
     surface: NDArray[np.float64]
     driven_ends: NDArray[np.complex128] | None
+    bias: NDArray[np.float64] | None = None
+
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """All of it, (*s, 4)."""
+        both = self.sea + self.surface
+        return both if self.bias is None else both + self.bias
 
 
 class Sea(NamedTuple):

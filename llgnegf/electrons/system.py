@@ -24,7 +24,7 @@ from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
-from .window import BiasWindow
+from .window import BiasWindow, ThermalWindow
 
 IDENTITY = np.eye(2, dtype=complex)
 
@@ -190,6 +190,11 @@ class System:
         return any(self.voltages)
 
     @property
+    def needs_shifted_surface(self) -> bool:
+        """Whether the Fermi surface spans energies at which the leads have different bands."""
+        return self.is_shifted and self.temperature > 0
+
+    @property
     def is_biased(self) -> bool:
         """Whether a lead has another Fermi function than `occupation`."""
         return any(lead.coupling and lead.occupation != self.occupation for lead in self.ends)
@@ -205,6 +210,12 @@ class System:
         occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
         where = self.band, self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
+
+    @functools.cached_property
+    def thermal_window(self) -> ThermalWindow:
+        """Energies around E_F at which -df/dE is not negligible, at kT > 0."""
+        where = self.band, self.openings, BIAS_TAILS
+        return ThermalWindow(self.occupation, self.occupation.slope, *where, self.hopping, 2 * self.n_sites)
 
     def filled_by(self, occupation: Occupation) -> System:
         """The same system in equilibrium with another Fermi function."""

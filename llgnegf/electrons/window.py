@@ -256,8 +256,46 @@ class Panels:
         )
 
 
-class BiasWindow:
-    """Energies at which the leads of one device are filled otherwise than it is, and the rules on them.
+class _Window:
+    """Energies between `low` and `high` inside `band`, cut at `openings`, and the rules on them for some factors.
+
+    levels: how many the device has, in a band of hopping `hopping`.
+    """
+
+    def __init__(
+        self,
+        factors: Sequence[Factor],
+        low: float,
+        high: float,
+        band: tuple[float, float],
+        openings: Floats,
+        hopping: float,
+        levels: int,
+    ) -> None:
+        self.low, self.high = low, high
+        inside = max(low, band[0]), min(high, band[1])
+        self.panels = Panels(factors)
+        self.stretches = stretches(*inside, openings, 1e-9 * hopping) if inside[0] < inside[1] else ()
+        # A panel for every few levels, so that no first panel is blind to most of them.
+        per_energy = levels / (band[1] - band[0]) / 8
+        self.edges = [
+            (one, np.linspace(0.0, 1.0, 2 + int(per_energy * (one.high - one.low))).tolist()) for one in self.stretches
+        ]
+
+    def divided(self, levels: Sequence[tuple[float, float]]) -> list[tuple[Stretch, list[float]]]:
+        """First panels that end at narrow levels (energy, half-width) and at a few widths around them."""
+        found = []
+        for stretch, edges in self.edges:
+            near = [e + k * width for e, width in levels for k in (-30.0, -3.0, 0.0, 3.0, 30.0)]
+            inside = np.array([e for e in near if stretch.low < e < stretch.high])
+            points = np.unique(np.concatenate([edges, stretch.x(inside)]))
+            apart = np.concatenate([[True], np.diff(points) > 1e-14])
+            found.append((stretch, points[apart].tolist()))
+        return found
+
+
+class BiasWindow(_Window):
+    """Energies at which the leads of one device are filled otherwise than it is.
 
     occupations: Fermi functions of left and right lead, and `reference`; band: edges of the leads' bands together;
     openings: of their modes; reach: beyond how many kT from a step Fermi functions are constant; hopping: energy;
@@ -274,33 +312,29 @@ class BiasWindow:
         hopping: float,
         levels: int,
     ) -> None:
-        self.occupations, self.reference = tuple(occupations), reference
-        changed = [one for one in self.occupations if one != reference]
-        steps = [(one.fermi_energy, one.temperature) for one in (*changed, reference)]
-        self.low = min(mu - reach * kT for mu, kT in steps)
-        self.high = max(mu + reach * kT for mu, kT in steps)
-        self.band, self.hopping = band, hopping
-        inside = max(self.low, band[0]), min(self.high, band[1])
-        self.panels = Panels([self._factor(one) for one in self.occupations])
-        self.stretches = stretches(*inside, openings, 1e-9 * hopping) if inside[0] < inside[1] else ()
-        # A panel for every few levels, so that no first panel is blind to most of them.
-        per_energy = levels / (band[1] - band[0]) / 8
-        self.edges = [
-            (one, np.linspace(0.0, 1.0, 2 + int(per_energy * (one.high - one.low))).tolist()) for one in self.stretches
-        ]
+        def factor(one: Occupied) -> Factor:
+            steps = tuple((f.fermi_energy, f.temperature) for f in (one, reference))
+            return Factor(lambda e: one(e) - reference(e), steps if one != reference else ())
 
-    def _factor(self, one: Occupied) -> Factor:
-        reference = self.reference
-        steps = ((one.fermi_energy, one.temperature), (reference.fermi_energy, reference.temperature))
-        return Factor(lambda e: one(e) - reference(e), steps if one != reference else ())
+        every = [(one.fermi_energy, one.temperature) for one in occupations if one != reference]
+        every.append((reference.fermi_energy, reference.temperature))
+        low, high = min(mu - reach * kT for mu, kT in every), max(mu + reach * kT for mu, kT in every)
+        super().__init__([factor(one) for one in occupations], low, high, band, openings, hopping, levels)
 
-    def divided(self, levels: Sequence[tuple[float, float]]) -> list[tuple[Stretch, list[float]]]:
-        """First panels that end at narrow levels (energy, half-width) and at a few widths around them."""
-        found = []
-        for stretch, edges in self.edges:
-            near = [e + k * width for e, width in levels for k in (-30.0, -3.0, 0.0, 3.0, 30.0)]
-            inside = np.array([e for e in near if stretch.low < e < stretch.high])
-            points = np.unique(np.concatenate([edges, stretch.x(inside)]))
-            apart = np.concatenate([[True], np.diff(points) > 1e-14])
-            found.append((stretch, points[apart].tolist()))
-        return found
+
+class ThermalWindow(_Window):
+    """Energies within `reach` kT > 0 of the Fermi energy, for the factor -df/dE; other arguments as `BiasWindow`."""
+
+    def __init__(
+        self,
+        occupation: Occupied,
+        slope: Callable[[Floats], Floats],
+        band: tuple[float, float],
+        openings: Floats,
+        reach: float,
+        hopping: float,
+        levels: int,
+    ) -> None:
+        mu, kT = occupation.fermi_energy, occupation.temperature
+        factor = Factor(lambda e: -slope(e), ((mu, kT),))
+        super().__init__([factor], mu - reach * kT, mu + reach * kT, band, openings, hopping, levels)

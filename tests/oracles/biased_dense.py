@@ -121,7 +121,7 @@ class Biased:
             x = (np.asarray(energy)[:, None] - energies - lead.shift) / 2 + 0j
             phase = np.arccos(x)  # g = exp(-i phase) in the band; complex outside
             phase = np.where(x.real > 1, -1j * np.arccosh(abs(x)), phase)
-            phase = np.where(x.real < -1, np.pi + 1j * np.arccosh(abs(x)), phase)
+            phase = np.where(x.real < -1, np.pi - 1j * np.arccosh(abs(x)), phase)
 
             def end(p):
                 return np.exp(-1j * p)
@@ -130,8 +130,7 @@ class Biased:
                 12 * step
             )
             dg = lead.coupling**2 * d / (-2 * np.sin(phase))
-            sign = np.where(abs(lead.coupling**2 * end(phase) - lead.coupling**2 * chain_end(2 * x.real)) < 1e-9, 1, np.nan)
-            matrix = np.einsum("ya,ka,za->kyz", vectors, dg * sign, vectors)
+            matrix = np.einsum("ya,ka,za->kyz", vectors, dg, vectors)
             full = np.zeros((len(matrix), self.size, self.size), complex)
             full[:, part, part] = np.kron(matrix, SIGMA[0]).reshape(len(matrix), width, width)
             out.append(full)
@@ -154,9 +153,7 @@ class Biased:
         """int function(E) dE over the bands and the energies at which any occupation varies."""
         if not self.edges:
             return 0.0
-        steps = [
-            one.mu + k * one.kT for one in (*self.leads, self.reference) for k in (-36, -12, -4, 0, 4, 12, 36)
-        ]
+        steps = [one.mu + k * one.kT for one in (*self.leads, self.reference) for k in (-36, -12, -4, 0, 4, 12, 36)]
         low, high = max(min(steps), self.edges[0]), min(max(steps), self.edges[-1])
         if low >= high:
             return 0.0

@@ -1,0 +1,92 @@
+"""Narrow levels of an open device on the real axis, so that rules over real energies do not miss them.
+
+They are the solutions of H + Sigma(E) = E next to the real axis, from dense eigenvalues: for small devices, and for the
+integrals of leads with voltages or at different chemical potentials (`bias.py`, `shifted_surface.py`).  Those with
+equal leads have a search of their own (`resonances.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .quadrature import ToleranceError
+from .sweeps import Blocks, Sweeps
+from .window import Stretch
+
+# Energy and half-width.
+Level = tuple[float, float]
+
+# Levels are found by dense eigenvalue solvers, up to this number of orbitals.
+MOST_ORBITALS = 2000
+# Levels wider than this share of the spacing of nodes in the first panels show in their difference; widths are
+# estimated at so many energies of each stretch.
+_WIDE = 0.25
+_WIDTH_SAMPLES = 15
+_NODES = 15
+
+
+def may_be_narrow(sweeps: Sweeps, edges: Sequence[tuple[Stretch, Sequence[float]]]) -> bool:
+    """Whether a level may be too narrow for these first panels (stretches and the x at which panels end)."""
+    margin = 1e-3 * sweeps.device.hopping
+    spacing = max((one.high - one.low) / (len(points) - 1) for one, points in edges) / _NODES if edges else 0.0
+    for one, _ in edges:
+        energies = np.linspace(one.low + margin, one.high - margin, _WIDTH_SAMPLES)
+        if sweeps.smallest_width(energies) < _WIDE * spacing:
+            return True
+    return False
+
+
+def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable[[float, float], bool]) -> list[Level]:
+    """Levels on these stretches for which `counts`(energy, half-width) holds, if they are narrow.
+
+    Raises ToleranceError where the device is too large for it.
+    """
+    device = sweeps.device
+    if 2 * device.n_sites > MOST_ORBITALS:
+        raise ToleranceError(
+            "leads with voltages, or at different chemical potentials or temperatures: levels here may be so narrow "
+            f"that they have to be found first, which is done on up to {MOST_ORBITALS // 2} sites, not "
+            f"{device.n_sites}: use a smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
+        )
+    H = sweeps.dense_hamiltonian()
+    found: list[Level] = []
+
+    def effective(energy: float) -> Blocks:
+        matrix = H.copy()
+        for end, sigma, _ in device.end_self_energies(energy):
+            matrix[end, end] += sigma
+        return matrix
+
+    for stretch in stretches:
+        pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
+        for low, high in zip(pieces[:-1], pieces[1:], strict=True):
+            values, vectors = np.linalg.eig(effective((low + high) / 2))
+            margin = high - low
+            # Wider ones are resolved by panels of this width.
+            near = (values.real > low - margin) & (values.real < high + margin) & (values.imag > -margin)
+            for value, vector in zip(values[near], vectors[:, near].T, strict=True):
+                level = _refined(effective, complex(value), vector)
+                width = max(-level.imag, 1e-14 * device.hopping)
+                if low <= level.real <= high and counts(level.real, width):
+                    found.append((level.real, width))
+    return found
+
+
+def _refined(effective: Callable[[float], Blocks], level: complex, vector: NDArray[np.complex128]) -> complex:
+    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part."""
+    for _ in range(8):
+        matrix = effective(level.real)
+        matrix[np.diag_indices_from(matrix)] -= level
+        try:
+            solved = np.linalg.solve(matrix, vector)
+        except np.linalg.LinAlgError:  # exact already
+            return level
+        step = complex(vector.conj() @ vector / (vector.conj() @ solved))
+        level += step
+        vector = solved / np.linalg.norm(solved)
+        if abs(step) < 1e-14 * max(1.0, abs(level)):
+            break
+    return level
