@@ -1,8 +1,8 @@
 """The right-hand side: the velocity of moments that electrons act on and that act on the electrons.
 
 The electrons' field on the moments is B_el = back_action J_sd s (Hellmann-Feynman, s = Tr[rho sigma]).  To first
-order in the motion s = s_ad + chi_V dV/dt + chi dm/dt (and s_bias, where leads are biased), so that dm/dt is the solution of the equation in
-`velocity_equation.py`.
+order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, with s_bias where leads are biased, so that dm/dt is the
+solution of the equation in `velocity_equation.py`.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def solve(
     t: float,
     tolerance: float,
 ) -> tuple[np.ndarray, np.ndarray, Tried]:
-    """v = velocity under the field of s_ad (and s_bias) + chi_V dV/dt + chi v; v, that field (both packed) and the responses in it.
+    """v = velocity under the field of s_ad + chi_V dV/dt + chi v; v, that field (both packed) and the responses in it.
+
+    Leads at different chemical potentials add s_bias to s_ad.
 
     frozen: the electrons at packed moments y; strength: field of the electrons over their spin density, energy; rate:
     dV/dt, (nx[, ny]); own: a user's field, packed; near: a field of the electrons to start from, packed; t: for

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llgnegf.errors import RunWarning
 
@@ -197,7 +196,7 @@ class Bias:
 
     @property
     def _gaps(self) -> list[tuple[float, float]]:
-        """Energies of the window outside the bands of all leads: below and above them; empty intervals are low >= high."""
+        """Energies of the window below and above the bands of all leads; empty intervals have low >= high."""
         window, (low, high) = self.device.bias_window(BIAS_TAILS), self.device.band
         return [(window.low, min(window.high, low)), (max(window.low, high), window.high)]
 
@@ -248,10 +247,9 @@ class Bias:
     def _counts(self, energy: float, width: float) -> bool:
         """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
         device = self.device
-        differences = [
-            abs(lead.occupation(energy) - device.occupation(energy)) for lead in device.ends if lead.coupling
-        ]
-        return float(max(differences)) * device.hopping / width > 1e-3 * device.tolerance
+        filled, leads = device.occupation(energy), [lead for lead in device.ends if lead.coupling]
+        differs = float(max(abs(lead.occupation(energy) - filled) for lead in leads))
+        return differs * device.hopping / width > 1e-3 * device.tolerance
 
     def _refuse(self, lost: float, levels: list[Level]) -> None:
         """Raise ToleranceError, naming the level that no energy on the real axis resolves."""

@@ -41,8 +41,8 @@ class Lead:
     side: "left" (attached to the first x) or "right" (to the last x).
     coupling: hopping >= 0 of the bonds between lead and device, energy; 0 disconnects the lead.
     voltage: shifts all levels of the lead and their occupation together, energy.
-    chemical_potential, temperature: of its reservoir, energies; None: `fermi_energy` + voltage, and `temperature` of the
-    device.  They change the occupation of its levels alone.
+    chemical_potential, temperature: of its reservoir, energies; None: `fermi_energy` + voltage, and `temperature` of
+    the device.  They change the occupation of its levels alone.
     Raises ValueError for anything else, and for a disconnected lead with a voltage or an occupation of its own.
     """
 

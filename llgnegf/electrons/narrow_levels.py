@@ -8,6 +8,7 @@ equal leads have a search of their own (`resonances.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,7 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
 
     for stretch in stretches:
         pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
-        for low, high in zip(pieces[:-1], pieces[1:], strict=True):
+        for low, high in pairwise(pieces.tolist()):
             values, vectors = np.linalg.eig(effective((low + high) / 2))
             margin = high - low
             # Wider ones are resolved by panels of this width.
@@ -86,7 +87,7 @@ def _refined(effective: Callable[[float], Blocks], level: complex, vector: NDArr
             return level
         step = complex(vector.conj() @ vector / (vector.conj() @ solved))
         level += step
-        vector = solved / np.linalg.norm(solved)
+        vector = np.asarray(solved / np.linalg.norm(solved), complex)
         if abs(step) < 1e-14 * max(1.0, abs(level)):
             break
     return level

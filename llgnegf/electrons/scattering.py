@@ -135,7 +135,9 @@ class RealEnergy:
             for end, slope in zip(self._end_slices, self._slopes, strict=True):
                 source[end] -= slope @ x[end]
             states.append(self._solve(source))
-        sites, over, into = [], [], []
+        sites: list[list[NDArray[np.float64]]] = []
+        over: list[list[NDArray[np.float64]]] = []
+        into: list[list[list[NDArray[np.float64]]]] = []
         for p, columns in enumerate(self._columns):
             psi, *chi = (one[:, :, columns] for one in states)
             sites.append([np.real(pauli_traces(self._site_products(psi, psi)))])

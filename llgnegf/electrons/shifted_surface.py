@@ -8,6 +8,7 @@ states from the poles of f, where no level is missed.  Levels outside the bands 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class ShiftedChainSurface(ChainSurface):
                 rows = self.sweeps.real_rows(device.real_rule(energies, np.ones(len(energies))), rate, _NO_TURN).rows
                 return rows[:, None, :2].reshape(len(energies), 1, -1)
 
-            chosen = _chosen(self.sweeps, rate, integrand)
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
             self._rule = device.real_rule(chosen.energies, chosen.weights[0])
         return self._rule
 
@@ -52,7 +53,7 @@ class ShiftedLatticeSurface(LatticeSurface):
                 found = np.array(self._terms(energies, rate))
                 return found.reshape(len(energies), 1, -1)
 
-            chosen = _chosen(self.sweeps, rate, integrand)
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
             self._chosen = chosen.energies, chosen.weights[0]
             self.sweeps.keep_states(chosen.energies)
         return self._chosen

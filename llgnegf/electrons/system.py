@@ -233,8 +233,8 @@ class System:
         width = self.modes.band[1] - self.modes.band[0]
         if all(self.couplings) and not abs(self.voltages[0] - self.voltages[1]) < width:
             raise ValueError(
-                f"voltage = {self.voltages[0]:g} and {self.voltages[1]:g} of the leads: their bands, {width:g} wide, do "
-                "not overlap; use voltages that differ by less"
+                f"voltage = {self.voltages[0]:g} and {self.voltages[1]:g} of the leads: their bands, {width:g} wide, "
+                "do not overlap; use voltages that differ by less"
             )
 
     @functools.cached_property
@@ -269,7 +269,7 @@ class System:
     @functools.cached_property
     def openings(self) -> NDArray[np.float64]:
         """Energies at which a mode of a connected lead opens or closes, increasing."""
-        return np.unique(np.concatenate([lead.modes.thresholds for lead in self.ends if lead.coupling] or [[]]))
+        return np.unique([e for lead in self.ends if lead.coupling for e in lead.modes.thresholds.tolist()])
 
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""

@@ -2,11 +2,11 @@
 
     int dE w(E) F(E),      w: f_left - f_ref, -df/dE, ...,      F: from Green's functions on the real axis
 
-On each panel F is replaced by the polynomial through the 15 nodes of the Gauss-Kronrod rule, and w times this polynomial
-is integrated as exactly as w is known: product integration (Davis and Rabinowitz, Methods of Numerical Integration, Sec.
-2.5.6).  So few nodes serve steps and low temperatures as well; only the widths of levels and the openings of modes
-decide.  Where a mode opens F has a square-root singularity: on a stretch between two openings energies are written as a
-function of x that turns there, E = a + (b - a) x^2 and the like, and F dE/dx is smooth.
+On each panel F is replaced by the polynomial through the 15 nodes of the Gauss-Kronrod rule, and w times this
+polynomial is integrated as exactly as w is known: product integration (Davis and Rabinowitz, Methods of Numerical
+Integration, Sec. 2.5.6).  So few nodes serve steps and low temperatures as well; only the widths of levels and the
+openings of modes decide.  Where a mode opens F has a square-root singularity: on a stretch between two openings
+energies are written as a function of x that turns there, E = a + (b - a) x^2 and the like, and F dE/dx is smooth.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -97,7 +98,7 @@ def stretches(low: float, high: float, openings: Floats, least: float) -> tuple[
     def is_root(e: float) -> bool:
         return bool(len(openings)) and float(abs(openings - e).min()) < least
 
-    return tuple(Stretch(a, b, (is_root(a), is_root(b))) for a, b in zip(edges[:-1], edges[1:], strict=True))
+    return tuple(Stretch(a, b, (is_root(a), is_root(b))) for a, b in pairwise(edges))
 
 
 @dataclass(frozen=True)
@@ -208,9 +209,7 @@ class Panels:
         narrower than that (energy) are not halved.  Raises ToleranceError where too many energies would be needed.
         """
         open_panels = [
-            self.panel(stretch, float(a), float(b))
-            for stretch, points in edges
-            for a, b in zip(points[:-1], points[1:], strict=True)
+            self.panel(stretch, float(a), float(b)) for stretch, points in edges for a, b in pairwise(points)
         ]
         span = sum(one.width for one in open_panels)
         done: list[tuple[Panel, Floats]] = []
