@@ -24,11 +24,9 @@ import numpy as np
 
 from llgnegf.errors import RunWarning
 
-from .dragged_levels import discrete_levels
 from .leads import Occupation
-from .narrow_levels import MOST_ORBITALS, Level, may_be_narrow, narrow_levels
+from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels
 from .quadrature import ToleranceError
-from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
 from .window import Rule
@@ -189,21 +187,10 @@ class Bias:
             seen.append(lead.occupation)
             all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
             missing = all_states - rule.crossed(states, k) / (2 * np.pi)
-            if abs(missing).max() > device.tolerance and self._is_open_beyond:
+            if abs(missing).max() > device.tolerance:
                 missing = missing - self._bound(lead.occupation)
             worst = max(worst, float(abs(missing).max()))
         return worst
-
-    @property
-    def _gaps(self) -> list[tuple[float, float]]:
-        """Energies of the window below and above the bands of all leads; empty intervals have low >= high."""
-        window, (low, high) = self.device.bias_window(BIAS_TAILS), self.device.band
-        return [(window.low, min(window.high, low)), (max(window.low, high), window.high)]
-
-    @property
-    def _is_open_beyond(self) -> bool:
-        """Whether the window goes beyond the bands, where bound levels may lie that can be found."""
-        return any(low < high for low, high in self._gaps) and 2 * self.device.n_sites <= MOST_ORBITALS
 
     def _bound(self, occupation: Occupation) -> Floats:
         """Part of the density by which levels outside the bands differ between a Fermi function and f_ref: (*s, 4)."""
@@ -222,22 +209,7 @@ class Bias:
 
     @cached_property
     def _bound_levels(self) -> list[tuple[float, Floats]]:
-        """Levels in the window outside the bands: energy, and |v|^2 on the sites, traced (*s, 4)."""
-        device, H = self.device, self.sweeps.dense_hamiltonian()
-
-        def effective(energy: float) -> tuple[Blocks, Blocks]:
-            matrix, overlap = H.copy(), np.eye(len(H), dtype=complex)
-            for end, sigma, slope in device.end_self_energies(energy):
-                matrix[end, end] += sigma.real
-                overlap[end, end] -= slope.real
-            return matrix, overlap
-
-        margin = 1e-9 * device.hopping
-        gaps = [(low + margin, high - margin) for low, high in self._gaps]
-        found = discrete_levels(effective, gaps, device.hopping)
-        spinors = found.states.reshape(-1, *device.shape, 2)
-        shares = np.real(pauli_traces(spinors[..., :, None] * spinors[..., None, :].conj()))
-        return list(zip(found.energies.tolist(), shares, strict=True))
+        return bound_levels(self.sweeps, self.device.bias_window(BIAS_TAILS))
 
     @cached_property
     def _narrow_levels(self) -> list[Level]:

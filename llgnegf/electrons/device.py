@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arguments import energies
 from .balance import spin_balance
+from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, currents
 from .frozen import Frozen, SpinDensity
@@ -117,6 +118,14 @@ class Device(System):
         Returns `Currents` of a chain, `LatticeCurrents` of a lattice.
         """
         return currents(self, m, mdot, potential, potential_rate)
+
+    def bias_response(self, m: ArrayLike, potential: ArrayLike | None = None) -> BiasResponse:
+        """Derivatives of spin density, torque and currents with respect to the chemical potential of either lead.
+
+        m, potential: as `freeze`.  About the equilibrium with `fermi_energy` and `temperature`: one energy at kT = 0.
+        Levels of the leads stay where they are.  Raises ToleranceError where the tolerance cannot be reached.
+        """
+        return bias_response(self.freeze(m, potential))
 
     def spin_balance(
         self,

@@ -1,4 +1,4 @@
-"""Narrow levels of an open device on the real axis, so that rules over real energies do not miss them.
+"""Levels that rules over real energies may miss: narrow ones inside the bands of the leads, bound ones outside.
 
 They are the solutions of H + Sigma(E) = E next to the real axis, from dense eigenvalues: for small devices, and for the
 integrals of leads with voltages or at different chemical potentials (`bias.py`, `shifted_surface.py`).  Those with
@@ -13,9 +13,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from .dragged_levels import discrete_levels
 from .quadrature import ToleranceError
-from .sweeps import Blocks, Sweeps
-from .window import Stretch
+from .scattering import pauli_traces
+from .sweeps import Blocks, Floats, Sweeps
+from .window import Stretch, Window
 
 # Energy and half-width.
 Level = tuple[float, float]
@@ -74,6 +76,31 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
                 if low <= level.real <= high and counts(level.real, width):
                     found.append((level.real, width))
     return found
+
+
+def bound_levels(sweeps: Sweeps, window: Window) -> list[tuple[float, Floats]]:
+    """Levels in this window outside the bands of all leads: energy, and |v|^2 on the sites, traced (*s, 4).
+
+    None where the device is too large for dense eigenvalues.
+    """
+    device, (low, high) = sweeps.device, sweeps.device.band
+    margin = 1e-9 * device.hopping
+    gaps = [(window.low, min(window.high, low - margin)), (max(window.low, high + margin), window.high)]
+    if all(a >= b for a, b in gaps) or 2 * device.n_sites > MOST_ORBITALS:
+        return []
+    H = sweeps.dense_hamiltonian()
+
+    def effective(energy: float) -> tuple[Blocks, Blocks]:
+        matrix, overlap = H.copy(), np.eye(len(H), dtype=complex)
+        for end, sigma, slope in device.end_self_energies(energy):
+            matrix[end, end] += sigma.real
+            overlap[end, end] -= slope.real
+        return matrix, overlap
+
+    found = discrete_levels(effective, gaps, device.hopping)
+    spinors = found.states.reshape(-1, *device.shape, 2)
+    shares = np.real(pauli_traces(spinors[..., :, None] * spinors[..., None, :].conj()))
+    return list(zip(found.energies.tolist(), shares, strict=True))
 
 
 def _refined(effective: Callable[[float], Blocks], level: complex, vector: NDArray[np.complex128]) -> complex:

@@ -7,6 +7,7 @@ states from the poles of f, where no level is missed.  Levels outside the bands 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import cast
 
@@ -19,7 +20,7 @@ from .narrow_levels import may_be_narrow, narrow_levels
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS, RealRule
-from .window import Rule, ThermalWindow
+from .window import Rule
 
 
 class ShiftedChainSurface(ChainSurface):
@@ -71,20 +72,13 @@ def _chosen(sweeps: Sweeps, rate: Blocks, integrand) -> Rule:
     half = 4 * device.n_sites
     size = min(1.0, float(abs(rate).max()) / device.hopping**2)
     scale = np.repeat([device.hopping, 1 / size if size else 0.0], half) / (2 * np.pi)
-    window: ThermalWindow = device.thermal_window
 
     def counts(energy: float, width: float) -> bool:
         slope = -float(device.occupation.slope(np.array([energy]))[0])
         return slope * device.hopping**2 / width > 1e-3 * device.tolerance
 
-    levels = narrow_levels(sweeps, window.stretches, counts) if may_be_narrow(sweeps, window.edges) else []
-    rule = window.panels.adapted(
-        window.divided(levels), integrand, lambda values: values * scale, device.tolerance, 1e-13 * device.hopping
-    )
-    states, known_to = sweeps.thermal_states()
-    found = rule.integral(rule.values[:, :, :half]).reshape(states.shape) / (2 * np.pi)
-    lost = float(abs(states - found).max()) * device.hopping
-    if lost > device.tolerance + known_to * device.hopping:
+    rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, lambda v: v[:, 0, :half], counts)
+    if lost > 0:
         low, high = device.band
         raise ToleranceError(
             f"temperature = {device.temperature:g} with voltages on the leads: {lost:.1e} of the states within about "
@@ -93,3 +87,26 @@ def _chosen(sweeps: Sweeps, rate: Blocks, integrand) -> Rule:
             "chemical_potential in place of voltage, order = 0, temperature = 0.0 or another fermi_energy"
         )
     return rule
+
+
+def thermal_rule(
+    sweeps: Sweeps,
+    integrand: Callable[[Floats], Floats],
+    scales: Callable[[Floats], Floats],
+    states: Callable[[Floats], Floats],
+    counts: Callable[[float, float], bool],
+    bound: Floats | float = 0.0,
+) -> tuple[Rule, float]:
+    """A rule for int (-df/dE) dE on the real axis, and what it lacks of the thermal density of states; 0: nothing.
+
+    integrand, scales: see `window.Panels.adapted`; states: G Gamma G^+ traced, (n, 4 * sites), among the values of the
+    integrand; counts: which narrow levels matter, see `narrow_levels`; bound: what levels outside the bands have of
+    the thermal density of states, (*s, 4), 1/energy.  kT > 0.
+    """
+    device, window = sweeps.device, sweeps.device.thermal_window
+    levels = narrow_levels(sweeps, window.stretches, counts) if may_be_narrow(sweeps, window.edges) else []
+    rule = window.panels.adapted(window.divided(levels), integrand, scales, device.tolerance, 1e-13 * device.hopping)
+    known, known_to = sweeps.thermal_states()
+    found = (rule.weights[0] @ states(rule.values)).reshape(known.shape) / (2 * np.pi)
+    lost = float(abs(known - bound - found).max()) * device.hopping
+    return rule, lost if lost > device.tolerance + known_to * device.hopping else 0.0

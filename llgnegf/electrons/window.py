@@ -255,7 +255,7 @@ class Panels:
         )
 
 
-class _Window:
+class Window:
     """Energies between `low` and `high` inside `band`, cut at `openings`, and the rules on them for some factors.
 
     levels: how many the device has, in a band of hopping `hopping`.
@@ -293,7 +293,7 @@ class _Window:
         return found
 
 
-class BiasWindow(_Window):
+class BiasWindow(Window):
     """Energies at which the leads of one device are filled otherwise than it is.
 
     occupations: Fermi functions of left and right lead, and `reference`; band: edges of the leads' bands together;
@@ -321,7 +321,7 @@ class BiasWindow(_Window):
         super().__init__([factor(one) for one in occupations], low, high, band, openings, hopping, levels)
 
 
-class ThermalWindow(_Window):
+class ThermalWindow(Window):
     """Energies within `reach` kT > 0 of the Fermi energy, for the factor -df/dE; other arguments as `BiasWindow`."""
 
     def __init__(

@@ -279,7 +279,7 @@ class Biased:
                     M = (gammas[q] @ filled)[:, ends[q], ends[q]].reshape(len(energy), width // 2, 2, width // 2, 2)
                     t = np.array([np.einsum("kyayb,ba->k", M, s).real for s in SIGMA]).T
                     out[:, q, :4] += df[:, None] * t
-                    out[:, q, 4] += df * energy * t[:, 0]
+                    out[:, q, 4] += df * (energy - self.leads[q].shift) * t[:, 0]
             return out
 
         found = self.over(window) / (2 * np.pi) + np.zeros((2, 5))
