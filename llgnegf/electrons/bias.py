@@ -16,6 +16,7 @@ Levels outside the bands of all leads, and those without contact to any, are fil
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from functools import cached_property
@@ -25,14 +26,14 @@ import numpy as np
 from llgnegf.errors import RunWarning
 
 from .leads import Occupation
-from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels
+from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels, without_width
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
-from .window import Rule
+from .window import MOST_ENERGIES, Rule
 
-# A level narrower than this (half-width over the hopping) has none that rounding leaves.
-_NO_WIDTH = 1e-12
+# Where more energies than this are needed, narrow levels are searched for.
+_MOST_WITHOUT_LEVELS = 4000
 
 
 class Bias:
@@ -47,6 +48,7 @@ class Bias:
         self.sweeps, self.device, self._equilibrium = sweeps, sweeps.device, equilibrium
         self._for_motion: Rule | None = None
         self._known: tuple[Blocks, Floats] | None = None
+        self._searched = False  # for narrow levels inside the bands
 
     # --- results ------------------------------------------------------------------------------------
 
@@ -140,25 +142,33 @@ class Bias:
         sites = np.repeat(scale, 4 * device.n_sites)
         scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
 
-        def attempt(edges) -> Rule:
+        def attempt(edges, most: int) -> Rule:
             return device.bias_window().panels.adapted(
                 edges,
                 lambda energies: self._values(energies, rate),
                 lambda values: values * scales,
                 device.tolerance,
                 1e-13 * device.hopping,
+                most,
             )
 
-        found_first = rate is not None and self._tails_matter
-        if not found_first:
-            rule = attempt(device.bias_window().edges)
-            if self._lost(rule) <= device.tolerance:
-                return rule
-        levels = self._narrow_levels
-        rule = attempt(device.bias_window(BIAS_TAILS).divided(levels))
+        if rate is None or not self._tails_matter:
+            with contextlib.suppress(ToleranceError):
+                rule = attempt(device.bias_window().edges, _MOST_WITHOUT_LEVELS)
+                if self._lost(rule) <= device.tolerance:
+                    return rule
+        self._searched = True
+        if rate is not None:
+            self._check_for_motion()
+        levels = [(one.energy, one.width) for one in self._resolvable]
+        rule = attempt(device.bias_window(BIAS_TAILS).divided(levels), MOST_ENERGIES)
         lost = self._lost(rule)
         if lost > device.tolerance:
-            self._refuse(lost, levels)
+            raise ToleranceError(
+                f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
+                f"{device.tolerance:.1e} is needed: use a larger electrons.tolerance, higher temperatures or stronger "
+                "couplings to the leads"
+            )
         return rule
 
     @property
@@ -193,28 +203,55 @@ class Bias:
         return worst
 
     def _bound(self, occupation: Occupation) -> Floats:
-        """Part of the density by which levels outside the bands differ between a Fermi function and f_ref: (*s, 4)."""
+        """Part of the density by which discrete levels differ between a Fermi function and f_ref: (*s, 4)."""
         total = np.zeros((*self.device.shape, 4))
-        for energy, traced in self._bound_levels:
+        for energy, traced in self._discrete:
             share = float(occupation(energy) - self.device.occupation(energy))
             total += share * traced
             if abs(share) > self.device.tolerance:
                 warnings.warn(
-                    "a level outside the bands of the leads lies where their occupations differ: no lead fills it, it "
-                    "stays as filled as by fermi_energy and temperature of the electrons",
+                    "a level outside the bands of the leads, or without contact to them, lies where their occupations "
+                    "differ: no lead fills it, it stays as filled as by fermi_energy and temperature of the electrons",
                     RunWarning,
                     stacklevel=2,
                 )
         return total
 
+    @property
+    def _discrete(self) -> list[tuple[float, Floats]]:
+        """Levels that no lead fills, those inside the bands as soon as they were searched for."""
+        return self._outside + (self._without_width if self._searched else [])
+
     @cached_property
-    def _bound_levels(self) -> list[tuple[float, Floats]]:
+    def _outside(self) -> list[tuple[float, Floats]]:
         return bound_levels(self.sweeps, self.device.bias_window(BIAS_TAILS))
+
+    @cached_property
+    def _without_width(self) -> list[tuple[float, Floats]]:
+        return without_width(self.sweeps, self._narrow_levels)
 
     @cached_property
     def _narrow_levels(self) -> list[Level]:
         """Levels inside the bands and the window at which panels should end."""
         return narrow_levels(self.sweeps, self.device.bias_window(BIAS_TAILS).stretches, self._counts)
+
+    @property
+    def _resolvable(self) -> list[Level]:
+        """Those that have a width; at the others there is nothing to integrate."""
+        known = {energy for energy, _ in self._without_width}
+        return [one for one in self._narrow_levels if all(abs(one.energy - e) > 1e-12 for e in known)]
+
+    def _check_for_motion(self) -> None:
+        """Raise ToleranceError where a level inside the bands has no width: a motion that gives it one diverges."""
+        device = self.device
+        for energy, _ in self._without_width:
+            filled = device.occupation(energy)
+            if any(abs(lead.occupation(energy) - filled) > device.tolerance for lead in device.ends if lead.coupling):
+                raise ToleranceError(
+                    f"a level at {energy:.9g} has no contact to the leads but lies within their bands, where their "
+                    "occupations differ: its response to a motion is not defined; use order = 0, other chemical "
+                    "potentials, or a texture that mixes it with other levels"
+                )
 
     def _counts(self, energy: float, width: float) -> bool:
         """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
@@ -222,19 +259,3 @@ class Bias:
         filled, leads = device.occupation(energy), [lead for lead in device.ends if lead.coupling]
         differs = float(max(abs(lead.occupation(energy) - filled) for lead in leads))
         return differs * device.hopping / width > 1e-3 * device.tolerance
-
-    def _refuse(self, lost: float, levels: list[Level]) -> None:
-        """Raise ToleranceError, naming the level that no energy on the real axis resolves."""
-        device = self.device
-        narrowest = min(levels, key=lambda level: level[1], default=None)
-        if narrowest is not None and narrowest[1] < _NO_WIDTH * device.hopping:
-            raise ToleranceError(
-                f"a level at {narrowest[0]:.9g} has no contact to the leads but lies within their bands where their "
-                "occupations differ, so that nothing says how it is filled: change the chemical potentials, or connect "
-                "it, by a texture that mixes it with other levels or by a lead"
-            )
-        raise ToleranceError(
-            f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
-            f"{device.tolerance:.1e} is needed: use a larger electrons.tolerance, higher temperatures or stronger "
-            "couplings to the leads"
-        )

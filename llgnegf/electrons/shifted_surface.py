@@ -105,7 +105,13 @@ def thermal_rule(
     """
     device, window = sweeps.device, sweeps.device.thermal_window
     levels = narrow_levels(sweeps, window.stretches, counts) if may_be_narrow(sweeps, window.edges) else []
-    rule = window.panels.adapted(window.divided(levels), integrand, scales, device.tolerance, 1e-13 * device.hopping)
+    rule = window.panels.adapted(
+        window.divided([(one.energy, one.width) for one in levels]),
+        integrand,
+        scales,
+        device.tolerance,
+        1e-13 * device.hopping,
+    )
     known, known_to = sweeps.thermal_states()
     found = (rule.weights[0] @ states(rule.values)).reshape(known.shape) / (2 * np.pi)
     lost = float(abs(known - bound - found).max()) * device.hopping

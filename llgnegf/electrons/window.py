@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _SHARE = 1 / 4
 # ... or rounding decides: values lose digits near a level.
 _ROUNDING = 1e-12
-_MOST_ENERGIES = 200_000
+MOST_ENERGIES = 100_000
 # Cuts of the integral over w, in units of kT around its step, between which Gauss rules are exact to rounding.
 _CUTS = np.array([-38.0, -12.0, -4.0, 4.0, 12.0, 38.0])
 _GAUSS = np.polynomial.legendre.leggauss(20)
@@ -201,12 +201,13 @@ class Panels:
         scales: Callable[[Floats], Floats],
         tolerance: float,
         smallest: float,
+        most: int = MOST_ENERGIES,
     ) -> Rule:
         """The rule whose estimated error is below `tolerance` for every component of `scales(F)`.
 
         edges: for each stretch the ends of its first panels, x; integrand: F (n, w, ...) at energies (n,), one F for
         each factor; scales: those of its components that count, (n, w, c), in units of the tolerance; smallest: panels
-        narrower than that (energy) are not halved.  Raises ToleranceError where too many energies would be needed.
+        narrower than that (energy) are not halved; most: number of energies.  Raises ToleranceError where too many energies would be needed.
         """
         open_panels = [
             self.panel(stretch, float(a), float(b)) for stretch, points in edges for a, b in pairwise(points)
@@ -217,9 +218,9 @@ class Panels:
         while open_panels:
             energies = np.concatenate([one.energies for one in open_panels])
             used += len(energies)
-            if used > _MOST_ENERGIES:
+            if used > most:
                 raise ToleranceError(
-                    f"an energy integral did not converge to {tolerance:.1e} within {_MOST_ENERGIES} Green's "
+                    f"an energy integral did not converge to {tolerance:.1e} within {most} Green's "
                     "functions: use a larger electrons.tolerance, a higher temperature or a stronger coupling to the "
                     "leads"
                 )

@@ -118,10 +118,9 @@ class Biased:
         width = 2 * self.shape[1]
         out = []
         for lead, part in ((self.left, slice(0, width)), (self.right, slice(self.size - width, None))):
-            x = (np.asarray(energy)[:, None] - energies - lead.shift) / 2 + 0j
-            phase = np.arccos(x)  # g = exp(-i phase) in the band; complex outside
-            phase = np.where(x.real > 1, -1j * np.arccosh(abs(x)), phase)
-            phase = np.where(x.real < -1, np.pi - 1j * np.arccosh(abs(x)), phase)
+            x = (np.asarray(energy, float)[:, None] - energies - lead.shift) / 2
+            # Phase of the wave, g = exp(-i phase): real in the band, decaying into the lead outside.
+            phase = np.arccos(x.clip(-1, 1)) - 1j * np.arccosh(abs(x).clip(min=1))
 
             def end(p):
                 return np.exp(-1j * p)
