@@ -82,6 +82,35 @@ def _sides(deck: _Known) -> Iterator[str]:
             seen[side] = i
 
 
+# Keys of a lead by which it is filled otherwise than the device, with the values that say nothing.
+_OF_ITS_OWN = {"voltage": 0.0, "chemical_potential": None, "temperature": None}
+
+
+def _biased_leads(deck: _Known) -> Iterator[str]:
+    """Voltages and occupations of leads, where they mean nothing or nothing follows them."""
+    if deck.electrons is None:
+        return
+    turns = deck.motion.__dict__.get("kind") == "precession"
+    for i, lead in enumerate(deck.electrons.lead):
+        for key, nothing in _OF_ITS_OWN.items():
+            value = lead.__dict__.get(key, nothing)
+            if value == nothing:
+                continue
+            told = f"electrons.lead[{i}].{key} = {show(value)}: "
+            if lead.__dict__.get("coupling") == 0:
+                yield f"{told}means nothing without contact, coupling = 0; remove the key, or use a coupling > 0"
+            elif deck.electrons.method != "frozen":
+                yield (
+                    f"{told}not available with electrons.method = {show(deck.electrons.method)}, which starts in "
+                    'equilibrium; remove the key, or use electrons.method = "frozen"'
+                )
+            elif turns:
+                yield (
+                    f'{told}motion.kind = "precession" splits the torque of electrons in equilibrium; allowed beside '
+                    'it: "llg" or "frozen"'
+                )
+
+
 def _gate_columns(deck: _Known) -> Iterator[str]:
     if deck.electrons is None:
         return
@@ -266,6 +295,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _chain_has_no_y,
     _zhang_li_on_a_chain,
     _sides,
+    _biased_leads,
     _gate_columns,
     _precession_keys,
     _registered_method,

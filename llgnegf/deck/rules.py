@@ -18,10 +18,6 @@ MAX_SITES_PER_SIDE = 1_000_000
 MAX_INTEGER = 2**63 - 1  # what TOML and HDF5 attributes hold
 
 
-class NotAvailable(ValueError):
-    """A value that means something, but not in this version."""
-
-
 @dataclass(frozen=True)
 class Rule:
     """What a key accepts: `allowed` in words, and `parse`, which returns the value or raises ValueError.
@@ -38,8 +34,6 @@ class Rule:
         def check(value: Any) -> Any:
             try:
                 return self.parse(value)
-            except NotAvailable as error:
-                raise PydanticCustomError("rule", "{text}", {"text": str(error)}) from None
             except ValueError:
                 raise PydanticCustomError("rule", "{text}", {"text": f"must be {self.allowed}"}) from None
 
@@ -156,12 +150,6 @@ def _periodic(value: Any) -> bool | str:
     raise ValueError
 
 
-def _voltage(value: Any) -> float:
-    if number(value) != 0.0:
-        raise NotAvailable("leads at a voltage are not available in this version; allowed: 0.0")
-    return 0.0
-
-
 ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # by name, in eV
 
 
@@ -252,7 +240,7 @@ COLUMNS = Rule(
     {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
 )
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
-VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage, {"enum": [0]})
+VOLTAGE = NUMBER
 REFRESH = choice("stage", "step", "adaptive")
 ENERGY_UNIT = Rule(
     ", ".join(f'"{name}"' for name in ENERGY_UNITS) + " or a number > 0 of eV",

@@ -121,8 +121,10 @@ class Bias:
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
         """States on the sites and flows into the leads at these energies, one after the other: (n, 2, all)."""
         found = self.sweeps.biased(energies, rate)
-        n = len(energies)
-        return np.concatenate([found.rows.reshape(n, 2, -1), found.flows.reshape(n, 2, -1)], axis=2)
+        n, f = len(energies), found.rows.shape[2]
+        # Explicit sizes: without energies -1 would be ambiguous.
+        both = found.rows.reshape(n, 2, f * 4 * self.device.n_sites), found.flows.reshape(n, 2, f * 8)
+        return np.concatenate(both, axis=2)
 
     def _parts(self, values: Floats) -> tuple[Floats, Floats]:
         """The two of `_values` again: (n, 2, f, *s, 4) and (n, 2, f, 2, 4)."""

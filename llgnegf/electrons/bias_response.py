@@ -50,7 +50,7 @@ def bias_response(frozen: Frozen) -> BiasResponse:
         found = sweeps.biased(energies, None)
         n = len(energies)
         both = [found.rows.reshape(n, 2, size), found.flows.reshape(n, 2, 8)]
-        return np.concatenate(both, axis=2).reshape(n, 1, -1)
+        return np.concatenate(both, axis=2).reshape(n, 1, 2 * (size + 8))
 
     low, high = device.band
     if device.is_closed or (device.temperature == 0 and not low < device.fermi_energy < high):
@@ -77,7 +77,7 @@ def _thermal(frozen: Frozen, values) -> Floats:
         return -float(device.occupation.slope(np.array([energy]))[0])
 
     def states(found: Floats) -> Floats:
-        return np.asarray(found.reshape(len(found), 2, -1)[:, :, :size].sum(axis=1))
+        return np.asarray(found.reshape(len(found), 2, size + 8)[:, :, :size].sum(axis=1))
 
     beyond = bound_levels(sweeps, device.thermal_window)
     bound = sum((slope(energy) * traced for energy, traced in beyond), np.zeros((*device.shape, 4)))

@@ -251,15 +251,15 @@ class ChainSweeps:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
         return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
 
-    def level_width(self) -> float:
+    def level_width(self, energy: float) -> float:
         """See `frozen.Frozen.level_width`; on a chain from the sum of the dwell times, which is the density of states.
 
         It is divided equally between the two spins.
         """
-        if self._states_at_fermi_energy is None:
-            self._at_energy(self.device.fermi_energy)
-        assert self._states_at_fermi_energy is not None
-        states = float(self._states_at_fermi_energy[:, 0].sum())
+        found = self._states_at_fermi_energy if energy == self.device.fermi_energy else None
+        if found is None:
+            found = self._at_energy(energy).rows[0, 0]
+        states = float(found[:, 0].sum())
         return 8 / states if states > 0 else np.inf
 
     def states(self, energy: float) -> NDArray[np.float64]:

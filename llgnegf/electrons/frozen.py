@@ -340,13 +340,17 @@ class Frozen:
     def level_width(self) -> float:
         """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.
 
+        Under a bias, at the chemical potentials of the leads too.
         Dwell times are the eigenvalues of the overlap psi^+ psi of the scattering states inside the device (Wigner and
         Smith, without the contribution of the leads); a single Breit-Wigner level of width Gamma has 4/Gamma.
         """
         low, high = self.device.band
-        if self.device.is_closed or not low < self.device.fermi_energy < high:
+        if self.device.is_closed:
             return np.inf
-        return self.sweeps.level_width()
+        filled = {self.device.fermi_energy}
+        if self.bias is not None:
+            filled |= {lead.occupation.fermi_energy for lead in self.device.ends if lead.coupling}
+        return min((self.sweeps.level_width(mu) for mu in sorted(filled) if low < mu < high), default=np.inf)
 
     def working_bytes(self, order: int) -> int:
         """Estimated working memory of evaluations of this order in the velocities (0 or 1), bytes, without results."""

@@ -378,6 +378,10 @@ class LatticeSweeps:
             return self.at_energy(energy).biased(rate, ends)
 
         found = each(at, energies.tolist())
+        if not found:
+            f = 1 if rate is None else 2
+            over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.hops.shape), 4))
+            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, np.empty((0, 2, f, 2, 4)))
         rows, into = (np.array([one[k] for one in found]) for k in (0, 2))
         if bonds is None:
             return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into)
@@ -398,9 +402,9 @@ class LatticeSweeps:
         return self.at_energy(energy).states
 
     @one_blas_thread
-    def level_width(self) -> float:
+    def level_width(self, energy: float) -> float:
         """See `frozen.Frozen.level_width`."""
-        psi = self.at_energy(self.device.fermi_energy).psi
+        psi = self.at_energy(energy).psi
         if not psi.size:
             return np.inf
         flat = psi.reshape(-1, psi.shape[-1])

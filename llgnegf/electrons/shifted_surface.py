@@ -37,7 +37,7 @@ class ShiftedChainSurface(ChainSurface):
 
             def integrand(energies: Floats) -> Floats:
                 rows = self.sweeps.real_rows(device.real_rule(energies, np.ones(len(energies))), rate, _NO_TURN).rows
-                return rows[:, None, :2].reshape(len(energies), 1, -1)
+                return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
 
             chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
             self._rule = device.real_rule(chosen.energies, chosen.weights[0])
@@ -52,7 +52,7 @@ class ShiftedLatticeSurface(LatticeSurface):
 
             def integrand(energies: Floats) -> Floats:
                 found = np.array(self._terms(energies, rate))
-                return found.reshape(len(energies), 1, -1)
+                return found.reshape(len(energies), 1, 8 * self.device.n_sites)
 
             chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
             self._chosen = chosen.energies, chosen.weights[0]

@@ -147,8 +147,8 @@ class Sweeps(Protocol):
         """Transmission from left to right at a real energy, summed over modes, (2, 2) [spin out, spin in]."""
         ...
 
-    def level_width(self) -> float:
-        """Width of the narrowest level at the Fermi energy, which must lie in the lead band, energy."""
+    def level_width(self, energy: float) -> float:
+        """Width of the narrowest level at an energy, which must lie in the lead band, energy."""
         ...
 
     def dense_hamiltonian(self) -> Blocks:

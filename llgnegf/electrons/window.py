@@ -11,6 +11,7 @@ energies are written as a function of x that turns there, E = a + (b - a) x^2 an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -163,7 +164,7 @@ class Rule:
 
     def integral(self, values: Floats) -> Floats:
         """sum_w int w(E) F_w(E) dE for F (n, w, ...)."""
-        flat = values.reshape(*values.shape[:2], -1)
+        flat = values.reshape(*values.shape[:2], math.prod(values.shape[2:]))
         total = sum(self.weights[k] @ flat[:, k] for k in range(len(self.weights)))
         return np.asarray(total).reshape(values.shape[2:])
 
@@ -207,7 +208,8 @@ class Panels:
 
         edges: for each stretch the ends of its first panels, x; integrand: F (n, w, ...) at energies (n,), one F for
         each factor; scales: those of its components that count, (n, w, c), in units of the tolerance; smallest: panels
-        narrower than that (energy) are not halved; most: number of energies.  Raises ToleranceError where too many energies would be needed.
+        narrower than that (energy) are not halved; most: number of energies.  Raises ToleranceError where too many
+        energies would be needed.
         """
         open_panels = [
             self.panel(stretch, float(a), float(b)) for stretch, points in edges for a, b in pairwise(points)
@@ -249,6 +251,9 @@ class Panels:
                         self.panel(one.stretch, middle, one.b),
                     ]
             open_panels = following
+        if not done:  # no lead has states there
+            none = np.empty(0)
+            return Rule(none, np.empty((len(self.factors), 0)), integrand(none))
         return Rule(
             np.concatenate([one.energies for one, _ in done]),
             np.concatenate([one.weights for one, _ in done], axis=1),
