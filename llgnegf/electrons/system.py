@@ -223,7 +223,7 @@ class System:
 
     def _make_filled(self, occupation: Occupation) -> System:
         leads = [Lead(lead.side, lead.coupling, lead.voltage) for lead in self.leads]
-        return System(
+        return _Filled(
             **self._arguments()
             | {"fermi_energy": occupation.fermi_energy, "temperature": occupation.temperature, "leads": leads}
         )
@@ -435,6 +435,18 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+class _Filled(System):
+    """A system in equilibrium with a lead: its pole rules at kT > 0 are one rule, moved to each chemical potential."""
+
+    def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
+        if self.temperature == 0:
+            return super()._make_pole_rule(low, high, gap, mu, sharpness)
+        grain = self.hopping / 2
+        reach = grain * math.ceil(max(high - mu, mu - low) / grain)
+        rule = fermi_poles(-reach, reach, 0.0, self.temperature, POLE_SHARE * self.tolerance)
+        return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

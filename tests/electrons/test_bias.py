@@ -5,7 +5,9 @@ import pytest
 
 from llgnegf.electrons import Device, Lead, ToleranceError, steady_precession
 from llgnegf.errors import RunWarning
+from tests.electrons.real_time_cases import follow
 from tests.electrons.systems import wall
+from tests.oracles import finite_chain
 from tests.oracles.biased_dense import Biased, Reservoir
 
 # shape, J_sd, couplings, kT, chemical potentials, temperatures of the leads (None: kT), voltages
@@ -347,3 +349,37 @@ def test_a_lead_is_written_as_it_was_given():
     lead = Lead("left", 0.5, voltage=0.1, temperature=0.2)
     assert eval(repr(lead), {"Lead": Lead}) == lead
     assert repr(Lead("right")) == "Lead(side='right', coupling=1.0)"
+
+
+@pytest.mark.slow
+def test_electrons_in_real_time_settle_to_it():
+    """Voltages and a rotation that begin slowly: what is left falls as the square of the frequency."""
+    start, volts, axis = moments(np.random.default_rng(1), (3,)), np.array([0.2, -0.1]), [0.3, 0.5, 1.0]
+    ramp, end = 60.0, 120.0
+    equilibrium = Device(3, sd_exchange=0.5, temperature=0.1, tolerance=1e-7)
+    device = equilibrium.changed(leads=[Lead("left", voltage=0.2), Lead("right", voltage=-0.1)])
+
+    def phase(t):
+        return (t - ramp / np.pi * np.sin(np.pi * t / ramp)) / 2 if t < ramp else t - ramp / 2
+
+    left = []
+    for frequency in (0.03, 0.015):
+
+        def turned(t, frequency=frequency):
+            return start @ finite_chain.rotation(axis, frequency * phase(t)).T
+
+        seen = follow(
+            equilibrium, [end], turned, np.zeros(3), lambda t: volts * np.sin(np.pi * min(t / ramp, 1.0) / 2) ** 2
+        )
+        m = turned(end)
+        mdot = frequency * np.cross(np.array(axis) / np.linalg.norm(axis), m)
+        spin = device.spin_density(m, mdot)
+        charge, spin_flow = device.lead_currents(m, mdot)
+        differences = seen["spin"][-1] - spin.total, seen["density"][-1] - spin.density
+        flows = seen["current"][-1] - charge, seen["spin_current"][-1] - spin_flow
+        left.append([abs(one).max() for one in (*differences, *flows)])
+        assert abs(spin.bias_motion).max() > 3 * left[-1][0] * (frequency < 0.02)
+        energy = seen["electrons"].flows(seen["state"]).energy  # at rest: first order in the frequency
+        assert abs(energy - device.freeze(m).energy_currents).max() < 0.005 * frequency
+    assert max(left[1]) < 3e-5
+    assert (np.array(left[1]) < 0.35 * np.array(left[0])).all()
