@@ -141,17 +141,31 @@ def build_device(deck: Deck) -> Device | None:
         workers_asked_for()  # before anything is written
     except ValueError as error:
         raise DeckError(str(error)) from None
-    return Device(
-        deck.lattice.shape,
-        periodic=deck.lattice.periodic,
-        hopping=table.hopping,
-        onsite=table.onsite,
-        sd_exchange=table.sd_exchange,
-        fermi_energy=table.fermi_energy,
-        temperature=table.temperature,
-        tolerance=table.tolerance,
-        leads=[Lead(lead.side, lead.coupling) for lead in table.lead],
-    )
+    leads = [
+        # Voltages that are switched on, from equilibrium without them, are no part of the device.
+        Lead(
+            one.side,
+            one.coupling,
+            one.voltage if table.method == "frozen" and isinstance(one.voltage, float) else 0.0,
+            one.chemical_potential,
+            one.temperature,
+        )
+        for one in table.lead
+    ]
+    try:
+        return Device(
+            deck.lattice.shape,
+            periodic=deck.lattice.periodic,
+            hopping=table.hopping,
+            onsite=table.onsite,
+            sd_exchange=table.sd_exchange,
+            fermi_energy=table.fermi_energy,
+            temperature=table.temperature,
+            tolerance=table.tolerance,
+            leads=leads,
+        )
+    except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
+        raise DeckError(f"electrons.lead: {error}") from None
 
 
 def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:

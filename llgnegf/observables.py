@@ -112,6 +112,11 @@ def _has_leads(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.coupling for lead in deck.electrons.lead)
 
 
+def _is_biased(deck: Deck) -> bool:
+    """Whether frozen electrons are driven by leads that are filled otherwise than the device."""
+    return deck.electrons is not None and deck.electrons.method == "frozen" and deck.electrons.is_biased
+
+
 def _has_gates(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.gate)
 
@@ -155,6 +160,10 @@ def _all(*conditions: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
     return lambda deck: all(holds(deck) for holds in conditions)
 
 
+def _any(*conditions: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
+    return lambda deck: any(holds(deck) for holds in conditions)
+
+
 def _not(condition: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
     return lambda deck: not condition(deck)
 
@@ -167,7 +176,7 @@ def _torque(instant: ElectronInstant) -> np.ndarray:
 
 
 def _first_order_ratio(instant: ElectronInstant) -> float:
-    return _largest(instant.spin.nonadiabatic) / max(_largest(instant.spin.adiabatic), 1e-300)
+    return _largest(instant.spin.first_order) / max(_largest(instant.spin.adiabatic), 1e-300)
 
 
 def _rate_over_width(instant: ElectronInstant) -> float:
@@ -209,7 +218,12 @@ MOMENTS = (
 
 # A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
 # stores in between; averaged over a cycle they agree.
-_LEADS_OF = {"over the lead's first bond": _is_chain, "arriving deep in the lead": _not(_is_chain)}
+_LEADS_OF = {
+    "over the lead's first bond": _is_chain,
+    "arriving deep in the lead": _not(_any(_is_chain, _is_biased)),
+    "arriving deep in the lead, what a bias drives over its first bond": _all(_not(_is_chain), _is_biased),
+}
+_FLOWS = _any(_is_first_order, _is_biased)
 
 # Frozen electrons, from an `ElectronInstant`: their spin density, which may also be recorded beside that in real time.
 _FROZEN_SPIN = (
@@ -271,14 +285,30 @@ def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
 # All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     *_FROZEN_SPIN,
-    Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _is_first_order, _torque),
+    Variable(
+        "spin_bias",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma] of electrons that leads have more or less than the device, at rest",
+        _is_biased,
+        lambda i: i.spin.bias,
+    ),
+    Variable(
+        "spin_bias_motion",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma], first order, of electrons that leads have more or less than the device",
+        _all(_is_biased, _is_first_order),
+        lambda i: i.spin.bias_motion,
+    ),
+    Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _FLOWS, _torque),
     *(
         Variable(
             "current_charge",
             ("time", "lead"),
             "energy/hbar",
             f"particles into the lead, {where}",
-            _all(_is_first_order, _has_leads, lattice),
+            _all(_FLOWS, _has_leads, lattice),
             lambda i: i.currents[0],
         )
         for where, lattice in _LEADS_OF.items()
@@ -289,10 +319,18 @@ ELECTRONS = (
             ("time", "lead", "component"),
             "energy/hbar",
             f"Tr[sigma/2 ...] into the lead, {where}",
-            _all(_is_first_order, _has_leads, lattice),
+            _all(_FLOWS, _has_leads, lattice),
             lambda i: i.currents[1],
         )
         for where, lattice in _LEADS_OF.items()
+    ),
+    Variable(
+        "current_energy",
+        ("time", "lead"),
+        "energy^2/hbar",
+        "energy into the lead, counted from its levels, by the bias at rest",
+        _is_biased,
+        lambda i: i.energy_currents,
     ),
     Variable(
         "first_order_ratio",
@@ -316,7 +354,7 @@ ELECTRONS = (
         _NUMBER,
         "energy",
         "of the electrons, relative to the bare wire",
-        _always,
+        _not(_is_biased),
         lambda i: i.grand_potential,
     ),
     *_on_wall(lambda i: i.spin.total),

@@ -36,7 +36,11 @@ def grouped(names):
 ENERGIES = [
     *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
-    *(f"electrons.lead.{i}.{key}" for i in range(2) for key in ("coupling", "voltage")),
+    *(
+        f"electrons.lead.{i}.{key}"
+        for i in range(2)
+        for key in ("coupling", "voltage", "chemical_potential", "temperature")
+    ),
     *(f"electrons.gate.{i}.{key}" for i in range(2) for key in ("amplitude", "frequency")),
     "magnet.zhang_li.velocity",
     "magnet.drive.0.amplitude",

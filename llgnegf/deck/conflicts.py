@@ -82,6 +82,42 @@ def _sides(deck: _Known) -> Iterator[str]:
             seen[side] = i
 
 
+# Keys of a lead by which it is filled otherwise than the device, with the values that say nothing.
+_OF_ITS_OWN = {"voltage": 0.0, "chemical_potential": None, "temperature": None}
+
+
+def _shown(value: object) -> str:
+    """A value of these keys, as it may stand in a deck."""
+    return show(value) if isinstance(value, float) else "{amplitude = ..., profile = {...}}"
+
+
+def _biased_leads(deck: _Known) -> Iterator[str]:
+    """Voltages and occupations of leads, where they mean nothing or nothing follows them."""
+    if deck.electrons is None:
+        return
+    turns = deck.motion.__dict__.get("kind") == "precession"
+    for i, lead in enumerate(deck.electrons.lead):
+        for key, nothing in _OF_ITS_OWN.items():
+            value = lead.__dict__.get(key, nothing)
+            if value == nothing:
+                continue
+            told = f"electrons.lead[{i}].{key} = {_shown(value)}: "
+            if lead.__dict__.get("coupling") == 0:
+                yield f"{told}means nothing without contact, coupling = 0; remove the key, or use a coupling > 0"
+            elif deck.electrons.method == "real-time" and key == "voltage":
+                pass  # from t = 0 on
+            elif deck.electrons.method != "frozen":
+                yield (
+                    f"{told}not available with electrons.method = {show(deck.electrons.method)}, which starts in "
+                    'equilibrium; remove the key, or use electrons.method = "frozen"'
+                )
+            elif turns:
+                yield (
+                    f'{told}motion.kind = "precession" splits the torque of electrons in equilibrium; allowed beside '
+                    'it: "llg" or "frozen"'
+                )
+
+
 def _gate_columns(deck: _Known) -> Iterator[str]:
     if deck.electrons is None:
         return
@@ -227,30 +263,28 @@ def _real_time_refresh(deck: _Known) -> Iterator[str]:
         )
 
 
-def _voltage_needs_real_time(deck: _Known) -> Iterator[str]:
-    """Frozen electrons, and those recorded beside electrons in real time, are in equilibrium with leads at no voltage.
+def _varying_voltage(deck: _Known) -> Iterator[str]:
+    """Frozen electrons know constant voltages; those recorded beside electrons in real time are in equilibrium.
 
     `judged.judge` refuses such runs too.
     """
     table = deck.electrons
     if table is None:
         return
-    driven = [(i, lead.__dict__.get("voltage", 0.0)) for i, lead in enumerate(table.lead)]
-    driven = [(i, voltage) for i, voltage in driven if voltage != 0.0]
-    if not driven:
-        return
-    i, voltage = driven[0]
-    value = show(voltage) if isinstance(voltage, float) else "{amplitude = ..., profile = {...}}"
-    if table.method == "frozen":
-        yield (
-            f"electrons.lead[{i}].voltage = {value}: leads at a voltage are not available with frozen electrons; "
-            'allowed: 0.0, or electrons.method = "real-time"'
-        )
-    elif table.method == "real-time" and table.frozen_beside:
-        yield (
-            f"electrons.frozen_beside = true: frozen electrons know no voltage, and electrons.lead[{i}] has "
-            "one; allowed: false, or electrons.lead.voltage = 0.0"
-        )
+    for i, lead in enumerate(table.lead):
+        voltage = lead.__dict__.get("voltage", 0.0)
+        if voltage == 0.0:
+            continue
+        if table.method == "frozen" and not isinstance(voltage, float):
+            yield (
+                f"electrons.lead[{i}].voltage = {{amplitude = ..., profile = {{...}}}}: frozen electrons know constant "
+                'voltages; allowed: a number, or electrons.method = "real-time"'
+            )
+        elif table.method == "real-time" and table.frozen_beside:
+            yield (
+                f"electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and "
+                f"electrons.lead[{i}] has one; allowed: false, or electrons.lead.voltage = 0.0"
+            )
 
 
 def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
@@ -292,13 +326,14 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _chain_has_no_y,
     _zhang_li_on_a_chain,
     _sides,
+    _biased_leads,
     _gate_columns,
     _precession_keys,
     _registered_method,
     _electrons_method,
     _unused_keys,
     _real_time_refresh,
-    _voltage_needs_real_time,
+    _varying_voltage,
     _gpu_for_real_time,
     _duration,
     _save_every,

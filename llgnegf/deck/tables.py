@@ -222,11 +222,16 @@ _VOLTAGE = NumberOrTable(
 
 
 class Lead(Table):
-    """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end)."""
+    """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end).
+
+    voltage moves levels and occupation together; chemical_potential and temperature are those of its occupation alone.
+    """
 
     side: Annotated[str, choice("left", "right")]
     coupling: Annotated[float, NON_NEGATIVE] = 1.0
     voltage: Annotated[float | Voltage, _VOLTAGE] = 0.0
+    chemical_potential: Annotated[float | None, NUMBER] = None
+    temperature: Annotated[float | None, NON_NEGATIVE] = None
 
 
 class Gate(Table):
@@ -267,6 +272,17 @@ class Electrons(Table):
     def coupling(self, side: str) -> float:
         """Hopping to the lead on `side`, "left" or "right"; 0 where there is none."""
         return next((lead.coupling for lead in self.lead if lead.side == side), 0.0)
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether a lead of frozen electrons has another Fermi function than `fermi_energy` and `temperature` give."""
+        return self.method == "frozen" and any(self._is_biased(lead) for lead in self.lead if lead.coupling)
+
+    def _is_biased(self, lead: Lead) -> bool:
+        mu = lead.chemical_potential
+        if mu is None:
+            mu = self.fermi_energy + (lead.voltage if isinstance(lead.voltage, float) else 0.0)
+        return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
 class Motion(Table):

@@ -1,8 +1,8 @@
 """The right-hand side: the velocity of moments that electrons act on and that act on the electrons.
 
 The electrons' field on the moments is B_el = back_action J_sd s (Hellmann-Feynman, s = Tr[rho sigma]).  To first
-order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, so that dm/dt is the solution of the equation in
-`velocity_equation.py`.
+order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, with s_bias where leads are biased, so that dm/dt is the
+solution of the equation in `velocity_equation.py`.
 """
 
 from __future__ import annotations
@@ -155,7 +155,10 @@ class Coupling:
         # First the response: the sweeps that it makes give the adiabatic part as well.
         response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
-        field = self._packed_field(frozen.adiabatic + sea + surface)
+        density = frozen.at_rest + sea + surface
+        if response is not None and response.bias is not None:
+            density = density + response.bias
+        field = self._packed_field(density)
         velocity = self.magnet.velocity(y, sum_of(own, field), current)
         return Motion(velocity, frozen, field, None if response is None else Tried([response]))
 

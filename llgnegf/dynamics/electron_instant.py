@@ -61,8 +61,15 @@ class ElectronInstant(Instant):
         return self._driven_currents()
 
     def _driven_currents(self) -> tuple[np.ndarray, np.ndarray]:
-        """Currents due to the response alone; see `currents`."""
+        """Currents due to the response, and to a bias; see `currents`."""
+        if not self._first_order:
+            return self.frozen.lead_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
         return self.frozen.lead_currents(self._driving, self._rate, self.response)
+
+    @property
+    def energy_currents(self) -> np.ndarray:
+        """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""
+        return self.frozen.energy_currents
 
     @cached_property
     def level_width(self) -> float:

@@ -114,6 +114,11 @@ def exponentials(
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
+    if system.is_biased or system.is_shifted:
+        raise ValueError(
+            "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "
+            "leads without a voltage, chemical potential or temperature of their own"
+        )
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)

@@ -130,7 +130,7 @@ MISTAKES = [
     ({"electrons__lead__1__voltage__profile__duration": 0}, "electrons.lead[1].voltage.profile.duration = 0: must be"),
     (
         {"electrons__frozen_beside": True},
-        "electrons.frozen_beside = true: frozen electrons know no voltage, and electrons",
+        "electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and electrons",
     ),
     ({ONE: {"kind": "file"}}, "magnet.drive[0].profile.path is missing: must be a non-empty text in quotes, the file"),
     ({ONE: {"kind": "file", "times": [0, 1]}}, "magnet.drive[0].profile.path is missing"),
