@@ -15,10 +15,12 @@ from llgnegf.reproduce import (
     cheng_niu,
     geometric_torque,
     kishine,
+    kishine_driven,
     pump_readings,
     real_time,
     skyrmion_exact,
     skyrmion_pump,
+    wall_widths,
 )
 from llgnegf.reproduce.panels import Figure
 
@@ -105,8 +107,18 @@ TARGETS: dict[str, Target] = {
     "kishine_collective": Target(
         "wall in a given spin density: 200 moments beside two collective coordinates", kishine.collective, "kishine"
     ),
+    "kishine_driven": Target(
+        "that wall in a wire under bias: two coordinates, both time scales, reflected electrons (minutes)",
+        kishine_driven.driven,
+        "kishine",
+    ),
     "cheng_niu_local": Target(
         "electron spins that follow a magnetisation, and their torque", cheng_niu.local, "cheng_niu"
+    ),
+    "stt_against_wall_width": Target(
+        "torque of a current on walls from wide to narrow, beside the local formula (a minute)",
+        wall_widths.stt_against_wall_width,
+        "cheng_niu",
     ),
 }
 GROUPS = tuple(dict.fromkeys(target.group for target in TARGETS.values()))
