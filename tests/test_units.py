@@ -69,6 +69,7 @@ SHORT = {
     "free_wall": {"run.duration": 2.0},
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "pulsed_switching": {"run.duration": 20.0},
+    "current_driven_wall": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 10.0, "run.save_every": 5.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},
 }
@@ -102,6 +103,8 @@ def power_of_energy(unit, label):
         "1": 0,
         "rad": 0,
         "lattice constant": 0,
+        "1/lattice constant": 0,
+        f"lattice constant {label}/hbar": 1,
         label: 1,
         f"{label}/hbar": 1,
         f"{label}^2/hbar": 2,

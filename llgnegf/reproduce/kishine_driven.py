@@ -34,17 +34,17 @@ REFLECTING: dict[str, Any] = {
 REAL_TIME: dict[str, Any] = REFLECTING | {
     "lattice.shape": [64], "texture.center": 31.3, "electrons.temperature": 0.02, "electrons.method": "real-time",
     "electrons.lead.0.voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 20.0}},
-    "electrons.tolerance": 1e-4, "run.duration": 1000.0, "run.save_every": 2.0,
+    "electrons.tolerance": 1e-4, "run.duration": 600.0, "run.save_every": 2.0,
 }  # fmt: skip
 # A soft hard axis: the threshold S u = K_hard lambda lies within the voltages.
 SOFT: dict[str, Any] = {
     "lattice.shape": [140], "texture.center": 40.0, "texture.width": 4.0, "magnet.anisotropy": 0.03125,
-    "magnet.hard_anisotropy": 0.001, "magnet.damping": 1.0, "electrons.tolerance": 1e-4, "run.duration": 16000.0,
+    "magnet.hard_anisotropy": 0.001, "magnet.damping": 1.0, "run.duration": 9000.0,
     "run.save_every": 50.0,
 }  # fmt: skip
 # Of the deck.
 VOLTAGE = 0.1
-VOLTAGES = (0.03, 0.06, 0.08, 0.1, 0.12)
+VOLTAGES = (0.03, 0.06, 0.1, 0.12)
 WIDTHS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 SITES, ENERGIES = 161, 40
 

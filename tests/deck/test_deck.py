@@ -64,6 +64,7 @@ def test_shipped_decks_by_name():
         "wall_in_wire",
         "wall_classical",
         "pulsed_switching",
+        "current_driven_wall",
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
