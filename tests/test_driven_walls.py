@@ -40,7 +40,7 @@ def driven(path, *, side="left", center=CENTER, chirality=1, easy=1, **electrons
 
 
 def test_a_current_pushes_a_wall(tmp_path):
-    """At first by the spin that it loses; reversed with the bias, for a mirrored wall, and with J_sd; either chirality."""
+    """At first by the spin that it loses; reversed with the bias for a mirrored wall, and with J_sd; any chirality."""
     X, V, xi, spin, exact, turn = driven(tmp_path / "a.h5")
     lost = abs(spin[0, :, 0].sum()) / 2
     assert lost > 0.005

@@ -149,14 +149,19 @@ def _tilt(key: str, title: str, found: Found) -> Panel:
 
 def _scales(found: Found) -> Panel:
     """Electrons in real time: T_perp comes first, then the wall."""
-    time = np.maximum(found.time, found.time[1])
+    shown = found.time >= 10.0
+    time = found.time[shown]
+
+    def share(values: np.ndarray) -> np.ndarray:
+        return np.asarray(values[shown] / settled(values))
+
     return Panel(
         "d", "narrow wall, electrons in real time", _TIME, "share of the final value",
         [
-            Curve(r"$T_\perp$", time, found.T / settled(found.T), PRINTED),
-            Curve("current, right lead", time, found.charge[:, 1] / settled(found.charge[:, 1]), FOURTH),
-            Curve(r"$V$", time, found.V / settled(found.V), {**EXACT, "linewidth": 1.6}),
-            Curve(r"$\xi_0$", time, found.xi / settled(found.xi), OTHER),
+            Curve(r"$T_\perp$", time, share(found.T), PRINTED),
+            Curve("current, right lead", time, share(found.charge[:, 1]), FOURTH),
+            Curve(r"$V$", time, share(found.V), {**EXACT, "linewidth": 1.6}),
+            Curve(r"$\xi_0$", time, share(found.xi), OTHER),
         ],
         log_x=True,
     )  # fmt: skip
@@ -175,9 +180,9 @@ def reached(time: np.ndarray, values: np.ndarray, share: float) -> float:
 
 def _told(name: str, found: Found) -> str:
     velocity, tilt, tau = found.terminal
-    absorbed = -0.5 * float(found.spin[0, :, 0].sum())  # with the electrons' spin along -m where J_sd < 0
+    absorbed = 0.5 * float(found.spin[0, :, 0].sum()) / (1 + found.wall.damping**2)
     return (
-        f"{name}: V begins with {found.V[0]:.5f}, half of what the current leaves of its spin is {absorbed:.5f}; ends "
+        f"{name}: V begins with {found.V[0]:.5f}, by the spin that the current loses {absorbed:.5f}; ends "
         f"with {found.V[-1]:.5f}, V* = {velocity:.5f}; xi_0 {found.xi[-1]:.4f}, xi_0* = {tilt:.4f}; tau = {tau:.0f}; "
         f"Eqs. (12) and the moments differ by at most {abs(found.exact.velocity - found.V).max():.1e} in V and "
         f"{abs(found.exact.out_of_plane - found.xi).max():.1e} in xi_0"
@@ -275,7 +280,7 @@ def momentum_of_electrons(m: np.ndarray, sd_exchange: float, energy: float) -> f
 def _reflected(found: np.ndarray) -> tuple[Panel, tuple[str, ...]]:
     dots = {**PRINTED, "linestyle": "", "marker": "s", "markersize": 3.5}
     panel = Panel(
-        "e", "per voltage, by width", r"width $\lambda$ ($a$)", r"on the wall ($1/a$)",
+        "e", "per voltage, by width", r"width $\lambda$ ($a$)", r"push ($1/a$), spin flow (1)",
         [
             Curve(r"$-J_{sd}T_\perp$", WIDTHS, found[:, 0], CHAIN),
             Curve("momentum of electrons", WIDTHS, found[:, 3], EXACT),
