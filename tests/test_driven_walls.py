@@ -136,3 +136,28 @@ def test_the_figure_of_wall_widths(tmp_path, capsys):
         assert (rest[narrow] > 0.5).all()
         assert (other[narrow] < -0.2).all()
     assert "the torque has the wave number 0.35" in told
+
+
+@pytest.mark.slow
+def test_frozen_electrons_at_a_bias_follow_a_slow_wall(tmp_path):
+    """Spin density of order 0 + 1 beside that in real time, after the switch; order 0 alone misses more."""
+    electrons = {"sd_exchange": -0.4, "fermi_energy": -0.4, "temperature": 0.05, "tolerance": 1e-6}
+    leads = [{"side": "left", "voltage": 0.2}, {"side": "right"}]
+    deck = deck_from(
+        {
+            "lattice": {"shape": [24]},
+            "texture": {"kind": "neel_wall", "orientation": "kishine", "width": WIDTH, "center": 10.7},
+            "magnet": MAGNET | {"field": [0.02, 0, 0]},  # a second push, so that it is not at rest soon
+            "electrons": electrons | {"method": "real-time", "lead": leads},
+            "integrator": {"step": 0.5},
+            "run": {"duration": 60.0, "save_every": 30.0},
+        }
+    )
+    device = Device(24, **electrons | {"tolerance": 1e-5}, leads=[Lead("left", voltage=0.2), Lead("right")])
+    with run(deck, tmp_path / "a.h5") as result:
+        for k in (1, 2):
+            m, velocity, exact = (np.array(result[name][k]) for name in ("moment", "velocity", "spin_density"))
+            frozen = device.spin_density(m, velocity)
+            scale = abs(exact - frozen.adiabatic - frozen.bias).max()
+            assert scale > 1e-3
+            assert abs(exact - frozen.total).max() < 0.35 * scale
