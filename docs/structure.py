@@ -72,6 +72,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.plots",
             "llgnegf.reproduce",
             "llgnegf.seams",
+            "llgnegf.spin_transfer",
             "llgnegf.summary",
             "llgnegf.trial",
             "llgnegf.walls_beside",

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from .files import from_file
 from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
-from .simple import random, spiral, uniform
+from .simple import columns, random, spiral, uniform
 from .skyrmion import skyrmion
 from .walls import bloch, bloch_wall, neel, neel_wall
 from .zero_mode import FlatWall, SpinOnWall, flat_wall, spin_on_wall, wall_velocity, zero_mode
 
 TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
     "uniform": uniform,
+    "columns": columns,
     "bloch": bloch,
     "neel": neel,
     "bloch_wall": bloch_wall,
@@ -37,6 +38,7 @@ __all__ = [
     "SpinOnWall",
     "bloch",
     "bloch_wall",
+    "columns",
     "flat_wall",
     "from_file",
     "neel",

@@ -179,6 +179,16 @@ def _skyrmion_fits(deck: _Known) -> Iterator[str]:
         )
 
 
+def _directions_of_all_columns(deck: _Known) -> Iterator[str]:
+    if deck.texture.kind == "columns":
+        given, nx = len(deck.texture.directions), deck.lattice.shape[0]
+        if given != nx:
+            yield (
+                f"texture.directions: {given} vectors; allowed: one for each x, {nx} (lattice.shape = "
+                f"{show(deck.lattice.shape)})"
+            )
+
+
 def _bloch_needs_an_axis_across_x(deck: _Known) -> Iterator[str]:
     """The plane across x, in which it turns, has to hold its domains."""
     axis = deck.magnet.easy_axis
@@ -198,6 +208,23 @@ def _zhang_li_on_a_chain(deck: _Known) -> Iterator[str]:
     if deck.magnet.zhang_li is not None and len(deck.lattice.shape) == 1 and deck.magnet.zhang_li.velocity[1] != 0:
         velocity = deck.magnet.zhang_li.velocity
         yield f"magnet.zhang_li.velocity = {show(velocity)}: a chain has no y; allowed: [{velocity[0]}, 0]"
+
+
+def _one_current(deck: _Known) -> Iterator[str]:
+    """The torque of a current on the moments comes from the electrons, or from Zhang and Li's formula."""
+    zhang_li, table = deck.magnet.zhang_li, deck.electrons
+    if zhang_li is None or table is None or not any(zhang_li.velocity) or table.back_action == 0:
+        return
+    for i, lead in enumerate(table.lead):
+        key = next((key for key, nothing in _OF_ITS_OWN.items() if lead.__dict__.get(key, nothing) != nothing), None)
+        if key is not None and lead.__dict__.get("coupling") != 0:
+            yield (
+                f"magnet.zhang_li.velocity = {show(list(zhang_li.velocity))}: electrons.lead[{i}].{key} drives a "
+                "current too, whose torque the electrons exert on the moments already; Zhang and Li's formula stands "
+                "for the same torque, and both together would count it twice; allowed: one of the two, or "
+                "electrons.back_action = 0.0, with which the electrons only watch"
+            )
+            return
 
 
 def _precession_keys(deck: _Known) -> Iterator[str]:
@@ -322,11 +349,13 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _lattice_precession,
     _periodic_edges,
     _skyrmion_fits,
+    _directions_of_all_columns,
     _bloch_needs_an_axis_across_x,
     _chain_has_no_y,
     _zhang_li_on_a_chain,
     _sides,
     _biased_leads,
+    _one_current,
     _gate_columns,
     _precession_keys,
     _registered_method,

@@ -17,6 +17,7 @@ from llgnegf.deck.rules import (
     CHECKPOINT_EVERY,
     COLUMNS,
     DIRECTION,
+    DIRECTIONS,
     ENERGY_UNIT,
     ENERGY_UNITS,
     INDEX,
@@ -90,6 +91,13 @@ class Uniform(_Texture):
 
     kind: Literal["uniform"]
     direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
+
+
+class Columns(_Texture):
+    """Moments column by column, one direction for each x, which need not be normalised; [0, 0, 0]: no moment there."""
+
+    kind: Literal["columns"]
+    directions: Annotated[tuple[Vector, ...], DIRECTIONS]
 
 
 class Bloch(_Texture):
@@ -168,7 +176,7 @@ class FromFile(_Texture):
     index: Annotated[int, INDEX] = -1
 
 
-Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
+Texture = Uniform | Columns | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
 
 
 class ZhangLi(Table):

@@ -11,6 +11,7 @@ from .leads import Lead
 from .modes import chain_self_energy
 from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
+from .torkance import Torkance, in_plane_and_out_of_plane
 
 __all__ = [
     "BiasResponse",
@@ -23,6 +24,8 @@ __all__ = [
     "SpinDensity",
     "SteadyPrecession",
     "ToleranceError",
+    "Torkance",
     "chain_self_energy",
+    "in_plane_and_out_of_plane",
     "steady_precession",
 ]

@@ -20,6 +20,7 @@ from .currents import Currents, currents
 from .frozen import Frozen, SpinDensity
 from .system import System
 from .threads import each
+from .torkance import Torkance, torkance
 
 
 class Device(System):
@@ -126,6 +127,14 @@ class Device(System):
         Levels of the leads stay where they are.  Raises ToleranceError where the tolerance cannot be reached.
         """
         return bias_response(self.freeze(m, potential))
+
+    def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
+        """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.
+
+        m, potential: as `freeze`; reference: (3,), the direction of a fixed layer, or one on each site, shaped as m.
+        V > 0 drives electrons from left to right.  Signs and units are in `torkance.py`; errors as `bias_response`.
+        """
+        return torkance(self.freeze(m, potential), reference)
 
     def spin_balance(
         self,
