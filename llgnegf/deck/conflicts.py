@@ -215,14 +215,18 @@ def _one_current(deck: _Known) -> Iterator[str]:
     zhang_li, table = deck.magnet.zhang_li, deck.electrons
     if zhang_li is None or table is None or not any(zhang_li.velocity) or table.back_action == 0:
         return
-    for i, lead in enumerate(table.lead):
-        key = next((key for key, nothing in _OF_ITS_OWN.items() if lead.__dict__.get(key, nothing) != nothing), None)
-        if key is not None and lead.__dict__.get("coupling") != 0:
+    connected = [i for i, lead in enumerate(table.lead) if lead.__dict__.get("coupling") != 0]
+    if len(connected) < 2:
+        return
+    for key, nothing in _OF_ITS_OWN.items():
+        left, right = (table.lead[i].__dict__.get(key, nothing) for i in connected[:2])
+        if left != right:
+            driving = f"electrons.lead[{connected[left == nothing]}].{key}"
             yield (
-                f"magnet.zhang_li.velocity = {show(list(zhang_li.velocity))}: electrons.lead[{i}].{key} drives a "
-                "current too, whose torque the electrons exert on the moments already; Zhang and Li's formula stands "
-                "for the same torque, and both together would count it twice; allowed: one of the two, or "
-                "electrons.back_action = 0.0, with which the electrons only watch"
+                f"magnet.zhang_li.velocity = {show(list(zhang_li.velocity))}: {driving} drives a current too, whose "
+                "torque the electrons exert on the moments already; Zhang and Li's formula stands for the same torque, "
+                "and both together would count it twice; allowed: one of the two, or electrons.back_action = 0.0, with "
+                "which the electrons only watch"
             )
             return
 

@@ -60,7 +60,7 @@ def in_plane_and_out_of_plane(
     finite.
     """
     T, m, p = (np.asarray(one, dtype=np.float64) for one in (torque, m, reference))
-    length = np.linalg.norm(p, axis=-1, keepdims=True) if p.shape[-1:] == (3,) else np.zeros(1)
+    length = np.linalg.norm(p, axis=-1, keepdims=True) if _fits(p.shape, m.shape) else np.zeros(1)
     if not (np.isfinite(length) & (length > 0)).all():
         raise ValueError(
             f"reference = {reference!r}: must be three finite numbers, not all zero, or such for each site"
@@ -71,3 +71,9 @@ def in_plane_and_out_of_plane(
     sine = np.where(sine > _LEAST_SINE, sine, np.nan)
     towards = np.cross(m, across)
     return np.asarray((T * towards).sum(axis=-1) / sine), np.asarray((T * across).sum(axis=-1) / sine)
+
+
+def _fits(shape: tuple[int, ...], of_moments: tuple[int, ...]) -> bool:
+    """Whether vectors of this shape can stand beside the moments."""
+    pairs = zip(reversed(shape), reversed(of_moments), strict=False)
+    return shape[-1:] == (3,) and all(n in (1, wanted) for n, wanted in pairs)
