@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import fixed_direction, on_free_layer, torque
 from llgnegf.electrons import in_plane_and_out_of_plane
 from llgnegf.errors import RunError
@@ -83,8 +84,13 @@ def spin_transfer(run: Run) -> SpinTransfer:
     if deck.electrons is None or not found:
         raise RunError(f"{run.path}: has no spin density of frozen electrons, whose torques have an origin")
     m, J = np.asarray(run["moment"]), deck.electrons.sd_exchange
+    torques = {origin: torque(np.asarray(run[name]), m, J) for origin, name in found.items()}
+    return SpinTransfer(np.asarray(run.times), m, fixed_sites(deck), torques)
+
+
+def fixed_sites(deck: Deck) -> NDArray[np.bool_]:
+    """Mask (nx[, ny]) of the moments that `magnet.fixed` names."""
     fixed = np.zeros(deck.lattice.shape, dtype=bool)
     for site in deck.magnet.fixed:
         fixed[site] = True
-    torques = {origin: torque(np.asarray(run[name]), m, J) for origin, name in found.items()}
-    return SpinTransfer(np.asarray(run.times), m, fixed, torques)
+    return fixed

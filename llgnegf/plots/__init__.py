@@ -2,7 +2,8 @@
 
 Precession with electrons: field-like and damping-like torque profile by origin (as Fig. 3 of Bajpai and Nikolic, Phys.
 Rev. Lett. 125, 187202 (2020)).  A chain or a single moment in motion: trajectory, energies, torque.  A square lattice:
-maps of the first and the last frame.  One file for each kind; `curves` has what they share.
+maps of the first and the last frame.  A free layer beside a fixed one, under bias: both parts of the torque.  One file
+for each kind; `curves` has what they share.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from llgnegf.build import refuse_misfit
 from llgnegf.errors import RunError
 from llgnegf.pictures import Figure, check_ending, drawing, save
-from llgnegf.plots import lattice, precession, trajectory
+from llgnegf.plots import lattice, precession, spin_valve, trajectory
 from llgnegf.plots import real_time as in_real_time
 from llgnegf.runfile.reader import Run, open_run
 
@@ -44,6 +45,8 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
             figure = in_real_time.picture(run)
         elif "spin_geometric" in run.names:
             figure = precession.picture(run)
+        elif "torque_in_plane" in run.names:
+            figure = spin_valve.picture(run)
         elif len(shape) == 2 and min(shape) > 1:
             figure = lattice.picture(run)
         else:
