@@ -82,5 +82,5 @@ def _current(ax: Axes, run: Run) -> None:
     assert electrons is not None
     charge = np.asarray(run["current_charge"])[:, 1]
     curve(ax, run.times, charge, color="black")
-    ax.set_ylabel(rf"current ({run.deck.units.label}/$\hbar$)")
+    ax.set_ylabel(rf"particle current ({run.deck.units.label}/$\hbar$)")
     settle(ax, least_span([charge], sizes=[electrons.hopping], error=electrons.tolerance))
