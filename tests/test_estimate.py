@@ -29,6 +29,7 @@ SHORT = {
     "free_wall": {"run.duration": 20.0},
     "wall_classical": {"run.duration": 20.0},
     "pulsed_switching": {"run.duration": 20.0},
+    "current_switching": {"run.duration": 100.0},
     "skyrmion_classical": {"run.duration": 2.0},
 }
 OTHERS = {

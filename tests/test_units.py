@@ -69,6 +69,7 @@ SHORT = {
     "free_wall": {"run.duration": 2.0},
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "pulsed_switching": {"run.duration": 20.0},
+    "current_switching": {"run.duration": 16.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},
 }

@@ -21,13 +21,13 @@ from .zero_mode import FlatWall, SpinOnWall, flat_wall, spin_on_wall, wall_veloc
 
 TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
     "uniform": uniform,
-    "columns": columns,
     "bloch": bloch,
     "neel": neel,
     "bloch_wall": bloch_wall,
     "neel_wall": neel_wall,
     "skyrmion": skyrmion,
     "spiral": spiral,
+    "columns": columns,
     "random": random,
     "file": from_file,
 }

@@ -93,13 +93,6 @@ class Uniform(_Texture):
     direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
 
 
-class Columns(_Texture):
-    """Moments column by column, one direction for each x, which need not be normalised; [0, 0, 0]: no moment there."""
-
-    kind: Literal["columns"]
-    directions: Annotated[tuple[Vector, ...], DIRECTIONS]
-
-
 class Bloch(_Texture):
     """Textbook Bloch wall: turns in the plane across x, between domains along +-magnet.easy_axis, which is across x.
 
@@ -162,6 +155,13 @@ class Spiral(_Texture):
     phase: Annotated[float, NUMBER] = 0.0
 
 
+class Columns(_Texture):
+    """Moments column by column, one direction for each x, which need not be normalised; [0, 0, 0]: no moment there."""
+
+    kind: Literal["columns"]
+    directions: Annotated[tuple[Vector, ...], DIRECTIONS]
+
+
 class Random(_Texture):
     """Moments drawn evenly from the sphere with the generator of `run.seed`."""
 
@@ -176,7 +176,7 @@ class FromFile(_Texture):
     index: Annotated[int, INDEX] = -1
 
 
-Texture = Uniform | Columns | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
+Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
 
 
 class ZhangLi(Table):

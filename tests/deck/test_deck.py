@@ -64,6 +64,7 @@ def test_shipped_decks_by_name():
         "wall_in_wire",
         "wall_classical",
         "pulsed_switching",
+        "current_switching",
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
@@ -245,6 +246,10 @@ def test_wrong_values(key, value, words):
         ("bloch_wall", {"width": 1, "radius": 2}, 'a texture of kind "bloch_wall" knows'),
         ("bloch", {}, "texture.width is missing"),
         ("neel", {"width": 1, "chirality": 0}, "texture.chirality = 0: must be -1 or 1"),
+        ("columns", {}, "texture.directions is missing: must be a list of vectors [x, y, z]"),
+        ("columns", {"directions": [[0, 0, 1], [0, 1]]}, "texture.directions = [[0, 0, 1], [0, 1]]: must be a list of"),
+        ("columns", {"directions": [[1e-200, 0, 0]]}, "must be a list of vectors"),
+        ("columns", {"directions": [[0, 0, 0]] * 3}, "texture.directions: 3 vectors; allowed: one for each x"),
         ("neel", {"width": 1, "easy_axis": [1, 0, 0]}, "unknown key; it belongs in [magnet]"),
     ],
 )

@@ -219,6 +219,19 @@ def test_electrons_of_the_polarising_layer_turn_towards_it_where_j_is_negative()
             assert found.conductance > 0.01
 
 
+def test_along_a_wide_wall_the_torque_is_that_of_zhang_and_li():
+    """Fully polarised current I: u = -sign(J_sd) I/2 for S = 1, with the electrons where J_sd < 0."""
+    x = np.arange(101) - 50.0
+    m = np.stack([1 / np.cosh(x / 16), 0 * x, np.tanh(x / 16)], axis=1)
+    for J in (-1.0, 1.0):
+        found = device(len(m), J, -1.7).torkance(m, Z)
+        u = -np.sign(J) * found.conductance / 2
+        expected = -u * (m[-1] - m[0])  # summed over the sites: -u dm/dx
+        assert abs(found.torque.sum(axis=0) - expected).max() < 0.01 * abs(expected).max()
+        middle = (found.torque + u * np.gradient(m, axis=0))[20:-20]
+        assert abs(middle[:, [0, 2]]).max() < 0.01 * abs(u / 16)
+
+
 # --- sum rule ----------------------------------------------------------------------------------------------------
 
 
