@@ -202,6 +202,13 @@ def test_slonczewski_s_form_holds_for_the_mean_over_phases_and_not_for_one_chann
         assert 0.05 < abs(asymmetry) < 0.5
     deviations = [misfit(*amplitudes(-0.5, -0.5, (d,))[:2])[0] for d in (1, 2, 3)]
     assert max(deviations) > 3e-3
+    # The channels of a lattice have other A and B each.
+    on_lattice = []
+    for theta in np.arccos(cosines):
+        m, V = wire(Z, at_angle(theta), 3, -1.0, 20)
+        found = device(m.shape[:2], -1.0, -0.8, periodic="y", tolerance=1e-6).torkance(m, Z, V)
+        on_lattice.append(found.in_plane[-1].sum() / np.sin(theta))
+    assert misfit(cosines, np.array(on_lattice))[0] == pytest.approx(0.045, abs=0.002)
     # Weak exchange: sin(theta) alone.
     for distances in ((2,), tuple(range(1, 13))):
         _, weak, _ = amplitudes(-0.05, -0.5, distances)
