@@ -285,6 +285,7 @@ def _varying_voltage(deck: _Known) -> Iterator[str]:
                 f"electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and "
                 f"electrons.lead[{i}] has one; allowed: false, or electrons.lead.voltage = 0.0"
             )
+            return
 
 
 def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
