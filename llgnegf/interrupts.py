@@ -76,7 +76,7 @@ class Interrupts:
                 if hasattr(signal, "pthread_kill"):  # wakes it up where it waits for threads
                     signal.pthread_kill(threading.main_thread().ident or 0, self._number)
                 else:
-                    _thread.interrupt_main(self._number)
+                    _thread.interrupt_main(signal.Signals(self._number))
 
     def __bool__(self) -> bool:
         return self.reason is not None

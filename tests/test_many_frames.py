@@ -291,10 +291,8 @@ def lines_of(words, tmp_path):
     line = [sys.executable, "-m", "llgnegf", *words]
     done = subprocess.run(line, cwd=tmp_path, env=ENVIRONMENT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = [
-        line for line in done.stderr.splitlines() if not line.startswith("llgnegf: compiling")
-    ]  # the first time only
-    return done.stdout.splitlines(), told
+    compiling = "llgnegf: compiling"  # told the first time only
+    return done.stdout.splitlines(), [line for line in done.stderr.splitlines() if not line.startswith(compiling)]
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from llgnegf.deck.tables import (
     rule_of,
 )
 from llgnegf.errors import DeckError
+from llgnegf.once import cached_property
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}

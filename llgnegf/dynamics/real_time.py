@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
+from llgnegf.once import cached_property
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work.
 _SUMS = 4
@@ -207,13 +207,18 @@ class RealTimeStepper:
         """Parts of a step that the method needs to be stable."""
         rate = electrons.fastest_rate(self.coupling.gates.reach if self.coupling.gates else 0.0)
         largest = _STABLE * self.method.stability / rate
-        parts = int(np.ceil(self.dt / largest))
+        parts = np.ceil(self.dt / largest)
+        if not parts <= _MOST_PARTS:
+            raise RunError(
+                f"integrator.step = {self.dt:g}: electrons in real time need steps of {largest:.2g}; allowed: up to "
+                f"{_MOST_PARTS} times as much"
+            )
         if self.tolerance is None and parts > 1:
             raise RunError(
                 f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
                 f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
             )
-        return max(1, parts)
+        return max(1, int(parts))
 
     @property
     def equation(self) -> RealTime:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles, ToleranceError, refuse_too_sharp
+from .threads import one_blas_thread
 
 # Poles within this share of the half circle's radius are kept.
 _KEPT = 0.85
@@ -26,6 +27,7 @@ _SMALLEST_RADIUS = 0.75
 
 
 @lru_cache(maxsize=32)
+@one_blas_thread  # AAA factors many small matrices, which threads of BLAS only slow down
 def near_poles(
     lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float, radius: float
 ) -> FermiPoles:
@@ -37,6 +39,7 @@ def near_poles(
     """
     from scipy.interpolate import AAA
 
+    refuse_too_sharp(highest - lowest, temperature)
     low, high = (
         (min(lowest, fermi_energy) - fermi_energy) / temperature,
         (max(highest, fermi_energy) - fermi_energy) / temperature,

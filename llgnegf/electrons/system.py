@@ -19,7 +19,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import bond_array, finite_array, lattice_shape, lead_tuple, number
+from llgnegf.once import cached_property
+
+from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
@@ -42,7 +44,7 @@ class Contour:
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
     derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
 
-    @functools.cached_property
+    @cached_property
     def derivative_ends(self) -> NDArray[np.complex128]:
         """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
         return -np.stack(self.derivative, axis=1)
@@ -96,6 +98,8 @@ class System:
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
+        in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
+        in_scale(self.hopping, **{f"coupling of the {ld.side} lead": ld.coupling for ld in self.leads})
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
@@ -150,12 +154,12 @@ class System:
         """True for a square lattice."""
         return len(self.shape) == 2
 
-    @functools.cached_property
+    @cached_property
     def scratch(self) -> Scratch:
         """Large work arrays of lattice calculations, reused from one texture to the next."""
         return Scratch()
 
-    @functools.cached_property
+    @cached_property
     def modes(self) -> Modes:
         """Transverse modes of the leads; for a chain, a single mode."""
         width = self.shape[1] if self.is_lattice else 1
@@ -166,7 +170,7 @@ class System:
         """The Fermi function of both leads, and of the device between them when nothing moves."""
         return Occupation(self.fermi_energy, self.temperature)
 
-    @functools.cached_property
+    @cached_property
     def ends(self) -> tuple[AttachedLead, AttachedLead]:
         """The left and the right lead; a missing lead has coupling 0."""
         left, right = (
@@ -175,7 +179,7 @@ class System:
         )
         return left, right
 
-    @functools.cached_property
+    @cached_property
     def _reach(self) -> float:
         """The largest sum of hoppings at any one site, sites of the leads included, energy."""
         left, right = self.couplings
@@ -190,7 +194,7 @@ class System:
             return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
-    @functools.cached_property
+    @cached_property
     def nearest_opening(self) -> float:
         """The energy nearest to E_F at which a mode of the leads opens or closes; inf for a closed system.
 
@@ -328,12 +332,12 @@ class System:
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet
 
-    @functools.cached_property
+    @cached_property
     def no_rule(self) -> RealRule:
         """An empty rule: no energies, the integral is zero."""
         return self.real_rule(np.empty(0), np.empty(0))
 
-    @functools.cached_property
+    @cached_property
     def fermi_rule(self) -> RealRule:
         """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
         return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
@@ -346,7 +350,7 @@ class System:
         left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
         return left, right
 
-    @functools.cached_property
+    @cached_property
     def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
         """Self-energies of left and right at E_F, or at the nearest band edge where E_F lies outside the band."""
         left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))

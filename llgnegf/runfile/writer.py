@@ -297,8 +297,9 @@ class Writer:
             there = os.stat(self.path)
         except FileNotFoundError:
             raise FileError(
-                f"{self.path}: was removed or renamed while the run wrote it. If it was renamed, give it this name again "
-                f"and continue with `llgnegf resume {self.path}`; if it is gone, run its deck again with --overwrite"
+                f"{self.path}: was removed or renamed while the run wrote it. If it was renamed, give it this name "
+                f"again and continue with `llgnegf resume {self.path}`; if it is gone, run its deck again with "
+                "--overwrite"
             ) from None
         except OSError as error:
             raise FileError(f"{self.path}: cannot be found any more: {error.strerror or error}") from None
