@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 
 from tqdm import tqdm
 
+from llgnegf.compiling import clock
 from llgnegf.deck import Deck
 from llgnegf.streams import Guarded
 
@@ -33,7 +33,8 @@ class Progress:
             mininterval=0.2,
             file=self.out,
         )
-        self.start, self.began = start, time.monotonic()
+        # Without the time in which kernels are compiled: a rate that counts it tells nothing of the time left.
+        self.start, self.began = start, clock()
         self._spacing = (deck.n_steps - start) / _LINES
         self._lines = 0
 
@@ -58,7 +59,7 @@ class Progress:
         if step < self.start + self._lines * self._spacing and step < self.deck.n_steps:
             return
         self._lines = 1 + int((step - self.start) / self._spacing)
-        elapsed = max(time.monotonic() - self.began, 1e-9)
+        elapsed = max(clock() - self.began, 1e-9)
         rate = (step - self.start) / elapsed
         left = (self.deck.n_steps - step) / rate if rate > 0 else float("inf")
         extra = "".join(

@@ -20,7 +20,16 @@ import numpy as np
 from llgnegf import build, observables
 from llgnegf.build import Parts
 from llgnegf.compiling import telling
-from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck, refuse_other_lattice
+from llgnegf.continuing import (
+    begun,
+    beside,
+    continued,
+    ends,
+    left_to_do,
+    refuse_other_deck,
+    refuse_other_lattice,
+    refuse_own_texture,
+)
 from llgnegf.deck import Deck, load_deck, with_refresh
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
@@ -91,6 +100,7 @@ def run(
     deck, end = ends(with_refresh(deck, deck.integrator.electrons), until)
     stop = Interrupts(walltime)
     refuse_overwriting(real_path(path), overwrite)  # before the work; `Writer.create` asks again, behind its lock
+    refuse_own_texture(path, deck)
     with stop.listening(), telling(progress):
         try:
             with stop.long_work:

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from llgnegf import build, open_run, resume, run, simulation
+from llgnegf import build, interrupts, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.errors import DeckError, FileError, StoppedEarly
 from llgnegf.interrupts import Interrupts
@@ -246,6 +247,59 @@ def test_a_signal_stops_before_the_first_step(path):
     other = Interrupts(None)
     other.signalled(signal.SIGTERM, None)
     assert other.stops(moved=False)
+
+
+def stuck_at(monkeypatch, step):
+    """Runs get SIGTERM in a step that would never end, and wait for a thread there, as steps of many energies do."""
+    real, here = build.build, signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(interrupts, "GRACE", 0.05)
+
+    def stuck():
+        assert signal.getsignal(signal.SIGTERM) != here, "not caught: it would end the tests"
+        signal.raise_signal(signal.SIGTERM)
+        threading.Event().wait(30)
+        raise AssertionError("not given up")
+
+    def built(*arguments):
+        if step is None:
+            stuck()
+        parts = real(*arguments)
+        go = parts.stepper.advance
+
+        def advance(n, y, limit):
+            if n == step:
+                go(n, y, limit)  # whose results and changes of the stepper are lost
+                stuck()
+            return go(n, y, limit)
+
+        parts.stepper.advance = advance
+        return parts
+
+    monkeypatch.setattr(build, "build", built)
+
+
+@pytest.mark.parametrize("kind", ["classical", "stage", "adaptive"])
+@pytest.mark.parametrize(("slow", "reached"), [(1e9, 0.6), (0.0, 0.8)])
+def test_a_step_that_takes_too_long_is_given_up_after_a_signal(path, tmp_path, monkeypatch, kind, slow, reached):
+    """The checkpoint is of the step before, where steps are known to be slow, else of the last frame."""
+    one = of_kind(kind, run__checkpoint_every=1000)
+    with monkeypatch.context() as patch:
+        stuck_at(patch, 8)
+        patch.setattr(simulation, "_SLOW_STEP_SECONDS", slow)
+        words = rf"stopped at t = {reached:g} of .* \(SIGTERM, in the middle of a step\); continue with"
+        with pytest.raises(StoppedEarly, match=words):
+            run(one, path)
+    assert checkpoint.load_newest(path)[0].step == round(reached / one.integrator.step)
+    resume(path).close()
+    run(one, tmp_path / "whole.h5").close()
+    assert_same(tmp_path / "whole.h5", path)
+
+
+def test_a_start_that_takes_too_long_is_given_up_after_a_signal(path, monkeypatch):
+    stuck_at(monkeypatch, None)
+    with pytest.raises(StoppedEarly, match=r"stopped before the run began \(SIGTERM\): nothing is written yet"):
+        run(deck(CLASSICAL), path)
+    assert not list(path.parent.iterdir())
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])

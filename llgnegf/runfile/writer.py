@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
 # A file of more bytes is not laid out for a length that may never be reached: it grows.
 _AT_ONCE = 32 << 20
+# A file of more bytes is announced before it is made.
+_LARGE = 10**9
 
 
 class Writer:
@@ -108,6 +110,13 @@ class Writer:
             refuse_overwriting(path, overwrite)
             frame, once = _sizes(scales, variables)
             room = _room_to_take(path, n_frames, frame, once)
+            if n_frames * frame > _LARGE:
+                warnings.warn(
+                    f"{path}: will take {n_frames * frame / 1e9:.3g} GB for {n_frames} frames; a larger run.save_every "
+                    "means fewer",
+                    RunWarning,
+                    stacklevel=3,
+                )
             with disk_errors(path, "create the run file"):
                 # Old checkpoints go before the new file has its name, since they must not continue a new run; and not
                 # before all of it is there, since they may be needed if it cannot be made.
