@@ -29,6 +29,10 @@ _ROUNDING = 1e-9
 _TOLERANCES = 10.0
 
 
+# Of a gate in a step; electrons in real time divide their steps where they see that they have to.
+_MOST_RADIANS = 1.0, 30.0
+
+
 class EnergyRises(RunError):
     """The energy rose where only damping acts: states since the last frame are wrong."""
 
@@ -42,6 +46,7 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     DeckError where the method is certainly unstable; RunWarning where it may be, since waves of moments turn up to
     twice as fast as one moment in the field of the rest, and currents and electrons turn them as well.
     """
+    _check_gates(deck)
     if deck.motion.is_imposed or not deck.n_steps:
         return
     method = integrators.get(deck.integrator.method)
@@ -73,6 +78,21 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
         RunWarning,
         stacklevel=3,
     )
+
+
+def _check_gates(deck: Deck) -> None:
+    """RunWarning where `integrator.step` does not resolve the oscillation of a gate."""
+    table, step = deck.electrons, deck.integrator.step
+    if table is None or not table.gate or not deck.n_steps:
+        return
+    fastest, most = max(abs(gate.frequency) for gate in table.gate), _MOST_RADIANS[table.method == "real-time"]
+    if fastest * step > most:
+        warnings.warn(
+            f"integrator.step = {step:g}: does not resolve a gate of frequency {fastest:g}, which turns by "
+            f"{fastest * step:.3g} radians in it; sure to be right: up to {_rounded_down(most / fastest):g}",
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def _rounded_down(x: float) -> float:
