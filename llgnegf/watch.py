@@ -29,6 +29,7 @@ _ROUNDING = 1e-9
 _TOLERANCES = 10.0
 
 
+_BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
 # Of a gate in a step; electrons in real time divide their steps where they see that they have to.
 _MOST_RADIANS = 1.0, 30.0
 
@@ -46,6 +47,7 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     DeckError where the method is certainly unstable; RunWarning where it may be, since waves of moments turn up to
     twice as fast as one moment in the field of the rest, and currents and electrons turn them as well.
     """
+    _check_temperature(deck)
     _check_gates(deck)
     if deck.motion.is_imposed or not deck.n_steps:
         return
@@ -78,6 +80,19 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
         RunWarning,
         stacklevel=3,
     )
+
+
+def _check_temperature(deck: Deck) -> None:
+    """RunWarning where kT is beyond the band, as kelvins are."""
+    table = deck.electrons
+    if table is not None and table.temperature > 4 * table.hopping:
+        kelvin = 300 * _BOLTZMANN_EV / deck.units_energy_ev
+        warnings.warn(
+            f"electrons.temperature = {table.temperature:g}: is kT, an energy, here more than the width of the band; "
+            f"300 kelvin are {kelvin:.4g} {deck.units.label}",
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def _check_gates(deck: Deck) -> None:

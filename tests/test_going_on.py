@@ -23,6 +23,8 @@ from llgnegf.runfile.lock import Lock
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck, of_kind
 
+DONE = "is reached already; nothing is left to compute (--until makes it longer)\n"
+
 
 class Killed(BaseException):
     pass
@@ -97,7 +99,7 @@ def test_resume_says_from_where_it_goes_on_and_what_comes_again(command, path, m
     assert err.splitlines()[0] == "run.h5: going on from t = 0.5 to 1.2; 2 frames are computed again"
     assert_same(whole, path)
     code, out, err = command("resume", "run.h5")
-    assert (code, err) == (0, "run.h5: t = 1.2 is reached already; nothing is left to compute\n")
+    assert (code, err) == (0, f"run.h5: t = 1.2 {DONE}")
     assert out == "done: 5 frames in run.h5; try: llgnegf show run.h5\n"
     code, out, err = command("resume", "run.h5", "--until", "1.5")
     assert err.splitlines()[0] == "run.h5: going on from t = 1.2 to 1.5; no frames are computed again"
@@ -414,7 +416,7 @@ def test_continue_starts_goes_on_and_is_done(command, path, whole, tmp_path):
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     for _ in range(2):
         code, out, err = command("run", "run.toml", "--continue")
-        assert (code, err) == (0, "run.h5: t = 1.2 is reached already; nothing is left to compute\n")
+        assert (code, err) == (0, f"run.h5: t = 1.2 {DONE}")
         assert out == "done: 5 frames in run.h5; try: llgnegf show run.h5\n"
         assert command("run", "run.toml", "--continue", "--until", "0.6")[0] == 0
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
