@@ -5,8 +5,10 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -14,12 +16,12 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import load_deck, open_run, resume, run
+from llgnegf import interrupts, load_deck, open_run, resume, run
 from llgnegf.cli import main
-from llgnegf.errors import FileError, RunWarning
+from llgnegf.errors import FileError, RunWarning, StoppedEarly
 from llgnegf.plots import plot
 from llgnegf.plots.curves import extremes
-from llgnegf.runfile import frames
+from llgnegf.runfile import checkpoint, frames
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.writer import Writer
 from llgnegf.summary import summary
@@ -142,6 +144,39 @@ def test_growing_cut_short_leaves_the_file_as_it_was(path, wall, monkeypatch):
             writer.append(frame(i))
     holds(path, 9)
     assert os.listdir(path.parent) == ["run.h5"]
+
+
+@pytest.mark.parametrize("spot", ["copyfile", "seal", "take_name"])
+@pytest.mark.parametrize("often", [1, 2])
+def test_a_signal_while_a_file_grows(tmp_path, monkeypatch, spot, often):
+    """One waits until the file has grown, however long that takes; a second Ctrl-C leaves the file as it was."""
+    changes = {"run__save_every": 0.1, "run__checkpoint_every": 1000}
+    path, calls = tmp_path / "run.h5", []
+    monkeypatch.setattr(files, "_AT_ONCE", 1000)
+    run(deck(CLASSICAL, **changes), tmp_path / "whole.h5").close()
+    where = files.shutil if spot == "copyfile" else files
+    real = getattr(where, spot)
+
+    def signalled(*arguments):
+        calls.append(spot)
+        if len(calls) == 2:
+            for _ in range(often):
+                signal.raise_signal(signal.SIGINT)
+            time.sleep(0.15)  # longer than a step would be given
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, spot, signalled)
+        patch.setattr(interrupts, "GRACE", 0.05)
+        with pytest.raises(StoppedEarly if often == 1 else KeyboardInterrupt):
+            run(deck(CLASSICAL, **changes), path)
+    with open_run(path) as result:
+        assert result.frames_ok().all()
+        kept = result.n_frames
+    assert checkpoint.load_newest(path)[0].step == (kept - 1 if often == 1 else 0)
+    assert not {"run.h5.new", "run.h5.lock"} & set(os.listdir(tmp_path))
+    resume(path).close()
+    assert_same(tmp_path / "whole.h5", path)
 
 
 @pytest.mark.usefixtures("growing")

@@ -130,6 +130,23 @@ def test_a_gate_that_the_step_does_not_resolve_is_told(method, most):
         assert all("sure to be right: up to 0.099" in one for one in words)
 
 
+def test_a_temperature_in_kelvin_is_told():
+    parts = build.build(deck())
+    for kT, told in ((4.0, False), (300.0, True)):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            check_step(deck(electrons__temperature=kT), parts.magnet, parts.start)
+        words = [str(one.message) for one in found if "electrons.temperature" in str(one.message)]
+        assert words == (
+            [
+                "electrons.temperature = 300: is kT, an energy, here more than the width of the band; 300 kelvin "
+                "are 0.02585 eV"
+            ]
+            if told
+            else []
+        )
+
+
 def test_damping_slows_the_precession(path):
     """A relaxation with alpha = 10 may take ten times the step."""
     changes = {"integrator__step": 4.0, "run__duration": 40.0, "run__save_every": 4.0}
