@@ -228,6 +228,8 @@ def test_a_wall_time_shorter_than_a_step_still_makes_progress(tmp_path, kind):
     end = 6 * one.integrator.step
     with pytest.raises(StoppedEarly, match="the wall time is over"):
         run(one, cut, until=end, walltime=1e-9)
+    with open_run(cut) as stopped:  # between two frames there is none
+        assert (stopped["step"][:] % one.save_interval_steps == 0).all()
     for _ in range(15):
         steps.append(checkpoint.load_newest(cut)[0].step)
         if steps[-1] == 6:
