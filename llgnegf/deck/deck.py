@@ -143,6 +143,11 @@ def deck_from(tables: Mapping[str, Any], folder: str | Path = ".", name: str = "
             f"deck_from takes a dictionary of tables, got {type(tables).__name__}; a file or a shipped deck is read by "
             "load_deck"
         )
+    if not isinstance(folder, str | Path):
+        raise DeckError(
+            f"folder = {folder!r}: must be the folder that relative paths in the deck count from; keys are changed by "
+            "keyword arguments such as magnet__damping=0.1"
+        )
     given = {**tables, **{key.replace("__", "."): value for key, value in kw.items()}}
     wrong = [f"{key!r}: the keys of a deck are texts" for key in given if not isinstance(key, str)]
     if wrong:

@@ -265,6 +265,16 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
         parse_deck(SMALL, overrides={**wall, **fine})
 
 
+def test_a_key_without_its_table():
+    """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
+    assert "temperature = 0.1: unknown key; it belongs in [electrons] (" in only_problem(WIRE, temperature=0.1)
+    for key in ("temperature", "sd_exchange"):
+        told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
+        assert told in only_problem(WIRE, **{f"electrons_{key}": 0.1})
+    told = "did you mean magnet.zhang_li.beta, in Python magnet__zhang_li__beta?"
+    assert told in only_problem(WIRE, magnet_zhang_li_beta=0.1)
+
+
 def test_missing_tables_and_keys():
     *others, last = (f'"{kind}"' for kind in textures.TEXTURES)
     assert problems("") == [
