@@ -106,9 +106,7 @@ def test_wrong_dictionaries_are_told_like_wrong_decks(tables, told):
 
 def test_changes_are_not_taken_for_the_folder():
     """load_deck takes a second dictionary, deck_from the folder of the deck."""
-    with pytest.raises(
-        DeckError, match=r"folder = {'magnet.damping': 0.1}: .*keyword arguments such as magnet__damping"
-    ):
+    with pytest.raises(DeckError, match=r"folder = {.magnet.damping.: 0.1}: .*keyword arguments such as"):
         llgnegf.deck_from(SMALL, {"magnet.damping": 0.1})
 
 
