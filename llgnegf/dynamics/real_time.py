@@ -39,6 +39,7 @@ _SUMS = 4
 # Steps between two estimates of the error, and the share of the tolerance that the errors of all steps may add up to.
 _JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
+_MOST_STABLE_PARTS = 10**6
 # Steps made at once, where moments are known beforehand.
 _MOST_TOGETHER = 64
 # Arrays kept to be used again.
@@ -208,10 +209,10 @@ class RealTimeStepper:
         rate = electrons.fastest_rate(self.coupling.gates.reach if self.coupling.gates else 0.0)
         largest = _STABLE * self.method.stability / rate
         parts = np.ceil(self.dt / largest)
-        if not parts <= _MOST_PARTS:
+        if not parts <= _MOST_STABLE_PARTS:
             raise RunError(
                 f"integrator.step = {self.dt:g}: electrons in real time need steps of {largest:.2g}; allowed: up to "
-                f"{_MOST_PARTS} times as much"
+                f"{_MOST_STABLE_PARTS:g} times as much"
             )
         if self.tolerance is None and parts > 1:
             raise RunError(
