@@ -52,7 +52,7 @@ from llgnegf.runfile.layout import (
 )
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
-from llgnegf.runfile.seal import index_block, places, seal
+from llgnegf.runfile.seal import BLOCK, index_block, is_sealed, places, seal
 from llgnegf.runfile.sound import refuse_replacing
 from llgnegf.runfile.survivors import Survivors
 
@@ -318,6 +318,11 @@ class Writer:
                 "of this run are in the file that had the name before, if there is another one for it; give it a name "
                 "of its own, with the checkpoints beside it, to continue"
             )
+        if _seal_of(self.path) != self._seal:
+            raise FileError(
+                f"{self.path}: was overwritten by another program while the run wrote it, and its frames with it: run "
+                "its deck again with --overwrite"
+            )
 
     def _attach(self, file: h5py.File) -> None:
         self._file: h5py.File = file
@@ -327,6 +332,7 @@ class Writer:
         self._columns = {name: Column(file[name], is_per_frame(file[name])) for name in variables_in(file)[1:]}
         self._columns_later = {name: column for name, column in self._columns.items() if column.per_frame}
         self._room = len(file[TIME])
+        self._seal = _seal_of(self.path)
 
     def _drop(self, first: int) -> None:
         """Frames from `first` on become unwritten."""
@@ -372,6 +378,12 @@ class Writer:
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
+
+
+def _seal_of(path: Path) -> bytes:
+    """The block that seals a run file, which only the writer changes; empty for one of format 1."""
+    with open(path, "rb") as raw:
+        return raw.read(BLOCK) if is_sealed(raw) and not raw.seek(0) else b""
 
 
 def _bytes_of(column: Column) -> int:

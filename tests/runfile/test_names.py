@@ -75,6 +75,16 @@ def test_a_run_whose_file_loses_its_name_ends(path, monkeypatch, what):
         assert_same(path.with_name("whole.h5"), path)
 
 
+def test_a_run_whose_file_is_overwritten_ends(path, monkeypatch):
+    """As `cp OTHER.h5 RUN.h5` does, which keeps the file and changes what is in it."""
+    other = path.with_name("other.h5")
+    run(deck(CLASSICAL, run__duration=0.3), other).close()
+    meanwhile(monkeypatch, lambda: path.write_bytes(other.read_bytes()))
+    with pytest.raises(FileError, match=r"run\.h5: was overwritten by another program while the run wrote it"):
+        run(deck(CLASSICAL, run__checkpoint_every=5), path)
+    assert checkpoint.load_newest(path)[0].step < 7
+
+
 @posix
 def test_a_growing_file_replaces_no_other_one(path, monkeypatch):
     monkeypatch.setattr(files, "_AT_ONCE", 1000)
