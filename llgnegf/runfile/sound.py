@@ -72,6 +72,8 @@ def refuse_replacing(path: Path) -> None:
 
 def refuse_run_file(path: Path) -> None:
     """DeckError where a run file is at `path`, which a picture or a table would destroy."""
+    if not path.is_file():  # opening a pipe would wait for its other end
+        return
     with contextlib.suppress(OSError), open(path, "rb") as raw:
         ours = seal.is_sealed(raw)
         if not ours and not raw.seek(0) and raw.read(len(seal.HDF5)) == seal.HDF5:
