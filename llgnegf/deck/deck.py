@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from llgnegf.deck.tables import (
     rule_of,
 )
 from llgnegf.errors import DeckError
+from llgnegf.once import cached_property
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}
@@ -146,6 +146,11 @@ def deck_from(tables: Mapping[str, Any], folder: str | Path = ".", name: str = "
         raise DeckError(
             f"deck_from takes a dictionary of tables, got {type(tables).__name__}; a file or a shipped deck is read by "
             "load_deck"
+        )
+    if not isinstance(folder, str | Path):
+        raise DeckError(
+            f"folder = {folder!r}: must be the folder that relative paths in the deck count from; keys are changed by "
+            "keyword arguments such as magnet__damping=0.1"
         )
     given = {**tables, **{key.replace("__", "."): value for key, value in kw.items()}}
     wrong = [f"{key!r}: the keys of a deck are texts" for key in given if not isinstance(key, str)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from llgnegf.electrons import Device, Frozen, Response
 from llgnegf.electrons.counter import Counter
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
+from llgnegf.once import cached_property
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 

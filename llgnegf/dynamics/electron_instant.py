@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.electrons import Response, SpinDensity
+from llgnegf.once import cached_property
 
 
 class ElectronInstant(Instant):

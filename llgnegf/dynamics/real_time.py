@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
 from llgnegf.machine import memory_of_machine
+from llgnegf.once import cached_property
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work on the electrons;
 # and what driven fields give to the moments, S sum B.dm.
@@ -42,6 +42,7 @@ _SUMS, _SUMS_OF_OLDER_RUNS = 5, 4
 # Steps between two estimates of the error, and the share of the tolerance that the errors of all steps may add up to.
 _JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
+_MOST_STABLE_PARTS = 10**6
 # Steps made at once, where moments are known beforehand.
 _MOST_TOGETHER = 64
 # Arrays kept to be used again.
@@ -230,13 +231,18 @@ class RealTimeStepper:
         gates = self.coupling.gates.reach if self.coupling.gates else 0.0
         rate = electrons.fastest_rate(gates, 0.0 if self.voltages is None else self.voltages.reach)
         largest = _STABLE * self.method.stability / rate
-        parts = int(np.ceil(self.dt / largest))
+        parts = np.ceil(self.dt / largest)
+        if not parts <= _MOST_STABLE_PARTS:
+            raise RunError(
+                f"integrator.step = {self.dt:g}: electrons in real time need steps of {largest:.2g}; allowed: up to "
+                f"{_MOST_STABLE_PARTS:g} times as much"
+            )
         if self.tolerance is None and parts > 1:
             raise RunError(
                 f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
                 f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
             )
-        return max(1, parts)
+        return max(1, int(parts))
 
     @property
     def _first_potential(self) -> np.ndarray:

@@ -8,11 +8,12 @@ states from the poles of f, where no level is missed.  Levels outside the bands 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .chain_surface import ChainSurface
 from .lattice_surface import LatticeSurface

@@ -19,7 +19,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import bond_array, finite_array, lattice_shape, lead_tuple, number
+from llgnegf.once import cached_property
+
+from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
@@ -47,7 +49,7 @@ class Contour:
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
     derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
 
-    @functools.cached_property
+    @cached_property
     def derivative_ends(self) -> NDArray[np.complex128]:
         """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
         return -np.stack(self.derivative, axis=1)
@@ -117,6 +119,8 @@ class System:
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self._check_overlap()
+        in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
+        in_scale(self.hopping, **{f"coupling of the {ld.side} lead": ld.coupling for ld in self.leads})
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
@@ -174,12 +178,12 @@ class System:
         """True for a square lattice."""
         return len(self.shape) == 2
 
-    @functools.cached_property
+    @cached_property
     def scratch(self) -> Scratch:
         """Large work arrays of lattice calculations, reused from one texture to the next."""
         return Scratch()
 
-    @functools.cached_property
+    @cached_property
     def modes(self) -> Modes:
         """Transverse modes of a slice, and of the leads without voltages; for a chain, a single mode."""
         width = self.shape[1] if self.is_lattice else 1
@@ -190,7 +194,7 @@ class System:
         """The Fermi function that fills the device where nothing flows: that of leads without one of their own."""
         return Occupation(self.fermi_energy, self.temperature)
 
-    @functools.cached_property
+    @cached_property
     def ends(self) -> tuple[AttachedLead, AttachedLead]:
         """The left and the right lead; a missing lead has coupling 0."""
         given = {lead.side: lead.occupation(self.fermi_energy, self.temperature) for lead in self.leads}
@@ -227,7 +231,7 @@ class System:
         where = self.band, self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
 
-    @functools.cached_property
+    @cached_property
     def thermal_window(self) -> ThermalWindow:
         """Energies around E_F at which -df/dE is not negligible, at kT > 0."""
         where = self.band, self.openings, BIAS_TAILS
@@ -253,7 +257,7 @@ class System:
                 "do not overlap; use voltages that differ by less"
             )
 
-    @functools.cached_property
+    @cached_property
     def _reach(self) -> float:
         """The largest sum of hoppings at any one site, sites of the leads included, energy."""
         left, right = self.couplings
@@ -261,7 +265,7 @@ class System:
         along_y = 2 * self.hopping * self.is_lattice
         return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
 
-    @functools.cached_property
+    @cached_property
     def band(self) -> tuple[float, float]:
         """Edges of the lead band, energy; with voltages, of the bands of both leads together, which overlap."""
         if self.is_shifted:
@@ -271,7 +275,7 @@ class System:
             return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
-    @functools.cached_property
+    @cached_property
     def nearest_opening(self) -> float:
         """The energy nearest to E_F at which a mode of the leads opens or closes; inf for a closed system.
 
@@ -282,7 +286,7 @@ class System:
         openings = self.openings if self.is_lattice or self.is_shifted else np.array(self.band)
         return float(openings[np.argmin(abs(openings - self.fermi_energy))])
 
-    @functools.cached_property
+    @cached_property
     def openings(self) -> NDArray[np.float64]:
         """Energies at which a mode of a connected lead opens or closes, increasing."""
         return np.unique([e for lead in self.ends if lead.coupling for e in lead.modes.thresholds.tolist()])
@@ -423,13 +427,13 @@ class System:
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet
 
-    @functools.cached_property
+    @cached_property
     def thermal_range(self) -> tuple[float, float]:
         """(low, high): energies between which -df/dE is not negligible."""
         reach = self.temperature * min(45.0, 8 - np.log(self.tolerance))
         return self.fermi_energy - reach, self.fermi_energy + reach
 
-    @functools.cached_property
+    @cached_property
     def width_samples(self) -> WidthSamples:
         """Energies in the thermal window, which has to lie inside the band, and beyond; none at kT = 0.
 
@@ -447,12 +451,12 @@ class System:
         inside = np.arange(len(energies)) < _WIDTH_SAMPLES
         return WidthSamples(energies, retarded, inside, np.exp(-abs(energies - mu) / kT) * t * t / kT)
 
-    @functools.cached_property
+    @cached_property
     def no_rule(self) -> RealRule:
         """An empty rule: no energies, the integral is zero."""
         return self.real_rule(np.empty(0), np.empty(0))
 
-    @functools.cached_property
+    @cached_property
     def fermi_rule(self) -> RealRule:
         """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
         return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
@@ -465,7 +469,7 @@ class System:
         left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
         return left, right
 
-    @functools.cached_property
+    @cached_property
     def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
         """Self-energies of left and right at E_F, or at the nearest band edge where E_F lies outside the band."""
         left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
