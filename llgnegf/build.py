@@ -22,14 +22,15 @@ from llgnegf.dynamics.gates import Gates
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import Device, Lead, ToleranceError, uniform_disorder
 from llgnegf.electrons.threads import worker_count
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, REAL_TIME, Variable, coordinates, layouts, variables_of
+from llgnegf.observables import ELECTRONS, REAL_TIME, STATIC_POTENTIAL, Variable, coordinates, layouts, variables_of
 from llgnegf.runfile.layout import scales_of
+from llgnegf.runfile.reader import open_run
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -71,12 +72,46 @@ def build_device(deck: Deck) -> Device | None:
         periodic=deck.lattice.periodic,
         hopping=table.hopping,
         onsite=table.onsite,
+        potential=static_potential(deck),
         sd_exchange=table.sd_exchange,
         fermi_energy=table.fermi_energy,
         temperature=table.temperature,
         tolerance=table.tolerance,
         leads=[Lead(lead.side, lead.coupling) for lead in table.lead],
     )
+
+
+def static_potential(deck: Deck) -> np.ndarray | None:
+    """On-site energies of a deck beside `electrons.onsite`, shape of the lattice: its file and disorder; None: neither.
+
+    Of the deck of a run they are those that the run file holds, whatever became of the file.  DeckError where the file
+    does not fit, FileError where the run file is damaged there.
+    """
+    table = deck.electrons
+    if table is None or not (table.potential or table.disorder.amplitude):
+        return None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames:
+                return np.array(run[STATIC_POTENTIAL])
+    found = uniform_disorder(deck.lattice.shape, table.disorder.amplitude, table.disorder.seed)
+    if deck.potential_path is not None:
+        told = f"electrons.potential = {show(table.potential)}"
+        try:
+            given = textures.numbers_from_file(deck.lattice.shape, deck.potential_path)
+        except (ValueError, OSError) as error:
+            raise DeckError(f"{told}: {error}") from None
+        with np.errstate(over="ignore"):
+            found = given + found
+    else:
+        told = f"electrons.disorder.amplitude = {show(table.disorder.amplitude)}"
+    with np.errstate(over="ignore"):
+        if not np.isfinite(found + table.onsite).all():
+            raise DeckError(
+                f"{told}: the sum of electrons.potential, electrons.disorder and electrons.onsite = "
+                f"{show(table.onsite)} is too large on a site; allowed: finite energies"
+            )
+    return found
 
 
 def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:

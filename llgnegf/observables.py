@@ -116,6 +116,10 @@ def _has_gates(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.gate)
 
 
+def _has_static_potential(deck: Deck) -> bool:
+    return deck.electrons is not None and bool(deck.electrons.potential or deck.electrons.disorder.amplitude)
+
+
 def _is_chain(deck: Deck) -> bool:
     return len(deck.lattice.shape) == 1
 
@@ -216,6 +220,16 @@ _FROZEN_SPIN = (
     ),
 )
 
+STATIC_POTENTIAL = "static_potential"
+_STATIC = Variable(
+    STATIC_POTENTIAL,
+    ("site",),
+    "energy",
+    "on-site energies from electrons.potential and electrons.disorder, beside gates and electrons.onsite",
+    _has_static_potential,
+    lambda i: i.static_potential,
+)
+
 # What a spin density does to a flat wall, from an `Instant` with electrons and their spin density.
 _ON_WALL = (
     (
@@ -293,6 +307,7 @@ ELECTRONS = (
     *_on_wall(lambda i: i.spin.total),
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    _STATIC,
 )
 
 
@@ -355,6 +370,7 @@ REAL_TIME = (
     ),
     Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    _STATIC,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
 )

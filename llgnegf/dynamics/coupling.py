@@ -84,6 +84,11 @@ class Coupling:
     def solves(self, count: int) -> None:
         self._counter.count = count
 
+    @property
+    def static_potential(self) -> np.ndarray | None:
+        """On-site energies of the device itself, of the lattice's shape; None where it has none."""
+        return self.device.potential if self.device else None
+
     def freeze(self, t: float, m: np.ndarray) -> Frozen:
         """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
         assert self.device is not None

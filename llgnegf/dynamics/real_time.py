@@ -65,9 +65,10 @@ class Together:
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; traced: density and spin density
-    Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that
-    at the start, leads included; work: done by gates, voltages and an imposed motion since the start, energy.
+    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
+    traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
+    leads; energy_electrons: less that at the start, leads included; work: done by gates, voltages and an imposed motion
+    since the start, energy.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class RealTimeInstant(Instant):
         electrons = stepper.electrons
         self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t)[0]
-        self.sd_exchange = coupling.sd_exchange
+        self.static_potential, self.sd_exchange = coupling.static_potential, coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.work = float(sums[3])
         self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)

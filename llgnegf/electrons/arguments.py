@@ -21,6 +21,13 @@ def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = 
     return result
 
 
+def whole_number(name: str, value: Any) -> int:
+    """`value` as an int >= 0; ValueError otherwise."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 0:
+        raise ValueError(f"{name} = {value!r}: must be a whole number >= 0")
+    return int(value)
+
+
 def lattice_shape(shape: Any) -> tuple[int, ...]:
     """`shape` as (n,) or (nx, ny); ValueError otherwise."""
     sizes = (shape,) if isinstance(shape, Integral) else shape
@@ -80,6 +87,17 @@ def finite_array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArra
         ) from None
     if array.shape != shape or not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite values of shape {shape}, got shape {array.shape}")
+    return array
+
+
+def site_array(potential: ArrayLike, shape: tuple[int, ...], onsite: float) -> NDArray[np.float64]:
+    """A copy of the `potential` of a device on its sites; ValueError unless finite, of this shape, beside `onsite` too.
+
+    onsite: energy of all sites, to which it is added.
+    """
+    array = finite_array("potential", potential, shape).copy()
+    if not np.isfinite(array + onsite).all():
+        raise ValueError(f"potential: the sum with onsite = {onsite!r} must be finite on each site")
     return array
 
 

@@ -93,6 +93,7 @@ class Extended:
             shape=(device.shape[0] + sum(self.pads), *device.shape[1:]),
             leads=[Lead(side, device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad],
             bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
+            potential=None if device.potential is None else self.embed(device.potential),
         )
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 
