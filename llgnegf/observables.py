@@ -221,7 +221,7 @@ _FROZEN_SPIN = (
 )
 
 STATIC_POTENTIAL = "static_potential"
-_STATIC = Variable(
+STATIC = Variable(
     STATIC_POTENTIAL,
     ("site",),
     "energy",
@@ -307,7 +307,7 @@ ELECTRONS = (
     *_on_wall(lambda i: i.spin.total),
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
-    _STATIC,
+    STATIC,
 )
 
 
@@ -370,7 +370,7 @@ REAL_TIME = (
     ),
     Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
-    _STATIC,
+    STATIC,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
 )

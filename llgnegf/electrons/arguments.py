@@ -96,7 +96,9 @@ def site_array(potential: ArrayLike, shape: tuple[int, ...], onsite: float) -> N
     onsite: energy of all sites, to which it is added.
     """
     array = finite_array("potential", potential, shape).copy()
-    if not np.isfinite(array + onsite).all():
+    with np.errstate(over="ignore"):
+        fine = bool(np.isfinite(array + onsite).all())
+    if not fine:
         raise ValueError(f"potential: the sum with onsite = {onsite!r} must be finite on each site")
     return array
 

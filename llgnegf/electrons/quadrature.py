@@ -228,15 +228,22 @@ def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) 
     is at most 1/2 for |E - E_F| < gap; the caller has to bound the weight of the states there.  The number of poles
     grows as ln(reach/gap) ln(1/tolerance)/pi^2.  The rule covers all energies from E_F - reach to E_F + reach, states
     bound below the band included.
+    Raises ToleranceError where reach is more than 1e90 times the gap, or rounding does not allow the tolerance.
     """
     tolerance = max(tolerance, SHARPEST)
     n_expected = np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2
-    n = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85)))
+    n, error = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85))), 1.0
     while True:
+        if n > 1.2 * n_expected + 10 or not reach < 1e90 * gap:
+            raise ToleranceError(
+                f"the Fermi function at temperature = 0 on a spectrum of width {reach:g}, from {gap:.1g} beside the "
+                f"Fermi energy on, is approximated to {error / 2:.1e} only, {tolerance:.1e} is needed: use energies "
+                "nearer to the hopping, or a larger electrons.tolerance"
+            )
         y, a, error = _zolotarev(n, gap / reach)
         if error <= 2 * tolerance:
             break
-        n += 1
+        n += max(1, n // 60)
     return FermiPoles(
         nodes=fermi_energy + 1j * reach * y,
         weights=(-0.25 * reach * a).astype(complex),

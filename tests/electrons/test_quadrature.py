@@ -65,6 +65,12 @@ def test_zolotarev_poles_reproduce_the_step_outside_the_gap(gap, tolerance, mu):
     assert (inside < 1 + 2 * tolerance).all()
 
 
+@pytest.mark.parametrize("reach", [1e60, 1e100, 1e300])
+def test_a_spectrum_too_wide_for_double_precision_is_refused(reach):
+    with pytest.raises(ToleranceError, match="at temperature = 0 on a spectrum of width 1e"):
+        step_poles(0.0, 1e-7 if reach > 1e80 else 1.0, reach, 1e-13)
+
+
 def test_the_optimal_rule_needs_few_poles():
     assert len(fermi_poles(-3.0, 3.0, 0.0, 0.01, 1e-6).nodes) <= 11
     assert len(step_poles(0.0, 1e-7, 3.0, 5e-8).nodes) <= 36
