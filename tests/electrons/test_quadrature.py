@@ -65,10 +65,10 @@ def test_zolotarev_poles_reproduce_the_step_outside_the_gap(gap, tolerance, mu):
     assert (inside < 1 + 2 * tolerance).all()
 
 
-@pytest.mark.parametrize("reach", [1e60, 1e100, 1e300])
+@pytest.mark.parametrize("reach", [1e100, 1e300])
 def test_a_spectrum_too_wide_for_double_precision_is_refused(reach):
     with pytest.raises(ToleranceError, match="at temperature = 0 on a spectrum of width 1e"):
-        step_poles(0.0, 1e-7 if reach > 1e80 else 1.0, reach, 1e-13)
+        step_poles(0.0, 1e-7, reach, 1e-13)
 
 
 def test_the_optimal_rule_needs_few_poles():
