@@ -95,7 +95,7 @@ def site_array(potential: ArrayLike, shape: tuple[int, ...], onsite: float) -> N
 
     onsite: energy of all sites, to which it is added.
     """
-    array = finite_array("potential", potential, shape).copy()
+    array = finite_array("potential", potential, shape)
     with np.errstate(over="ignore"):
         fine = bool(np.isfinite(array + onsite).all())
     if not fine:
