@@ -92,7 +92,7 @@ def static_potential(deck: Deck) -> np.ndarray | None:
         return None
     if deck.run_file is not None:
         with open_run(deck.run_file) as run:
-            if run.n_frames:
+            if run.n_frames and _potential_keys(run.deck) == _potential_keys(deck):
                 return np.array(run[STATIC_POTENTIAL])
     found = uniform_disorder(deck.lattice.shape, table.disorder.amplitude, table.disorder.seed)
     if deck.potential_path is not None:
@@ -112,6 +112,12 @@ def static_potential(deck: Deck) -> np.ndarray | None:
                 f"{show(table.onsite)} is too large on a site; allowed: finite energies"
             )
     return found
+
+
+def _potential_keys(deck: Deck) -> tuple[object, ...]:
+    """All that a deck says of its static potential."""
+    table = deck.electrons
+    return (None,) if table is None else (deck.lattice.shape, table.potential, table.disorder)
 
 
 def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:

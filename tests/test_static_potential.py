@@ -1,5 +1,6 @@
 """Runs with `electrons.potential` and `electrons.disorder`: numbers, files, gates, resuming, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ field = [0.1, 0.0, 0.3]
 [electrons]
 sd_exchange = 0.8
 fermi_energy = 0.2
-temperature = 0.2
-tolerance = 1e-5
+temperature = 0.4
+tolerance = 1e-4
 [[electrons.lead]]
 side = "left"
 coupling = 0.7
@@ -45,6 +46,7 @@ duration = 0.3
 """
 DISORDER = {"electrons.disorder": {"amplitude": 1.5, "seed": 3}}
 TURNING = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.frequency": 0.1}
+START = {"electrons.order": 0, "run.duration": 0.0}
 REAL_TIME = {"electrons.method": "real-time"}
 KINDS = {
     "self-consistent": {"run.duration": 0.1},
@@ -122,25 +124,25 @@ def test_disorder_and_the_same_numbers_by_file_or_gates_give_the_same_run(kind):
 def test_a_run_begins_with_the_electrons_of_dense_matrices():
     U = uniform_disorder(4, 1.5, 3)
     with run(deck(DISORDER, {"run.duration": 0.0}), "a.h5") as one:
-        wire = still(one["moment"][0], 0.8, couplings=(0.7, 1.0), fermi_energy=0.2, temperature=0.2)
+        wire = still(one["moment"][0], 0.8, couplings=(0.7, 1.0), fermi_energy=0.2, temperature=0.4)
         wire = type(wire)(**vars(wire) | {"potential": U + one["potential"][0]})
-        np.testing.assert_allclose(one["spin_adiabatic"][0], wire.adiabatic()[:, 1:], atol=1e-6)
+        np.testing.assert_allclose(one["spin_adiabatic"][0], wire.adiabatic()[:, 1:], atol=1e-4)
         assert one["static_potential"].dims == ("x",)
         assert one["static_potential"].unit == "eV"
 
 
 def test_a_file_disorder_onsite_and_gates_add_up():
     given = np.array([0.5, -0.25, 0.0, 2.0])
-    with run(deck(DISORDER, write("u.npy", given), {"run.duration": 0.0}), "a.h5") as one:
+    with run(deck(DISORDER, write("u.npy", given), START), "a.h5") as one:
         np.testing.assert_array_equal(one["static_potential"], given + uniform_disorder(4, 1.5, 3))
         np.testing.assert_array_equal(one["potential"][0], [0.0, 0.3, 0.3, 0.0])
     assert "static_potential" not in variables_of_clean_run()
-    with run(deck({"electrons.disorder.amplitude": 0.0, "electrons.disorder.seed": 5}), "c.h5") as one:
+    with run(deck({"electrons.disorder.amplitude": 0.0, "electrons.disorder.seed": 5}, START), "c.h5") as one:
         assert "static_potential" not in one.names
 
 
 def variables_of_clean_run():
-    run(deck({"run.duration": 0.0}), "clean.h5").close()
+    run(deck(START), "clean.h5").close()
     return variables("clean.h5")
 
 
@@ -184,6 +186,9 @@ def test_a_run_goes_on_with_the_numbers_that_it_began_with(kind, capsys):
     assert "static_potential            4 values from" in capsys.readouterr().out
     with open_run("cut.h5") as one:
         np.testing.assert_array_equal(build_device(one.deck).potential, one["static_potential"])
+        other = one.deck.electrons.model_copy(update={"potential": None})
+        other = build_device(replace(one.deck, electrons=other))
+        np.testing.assert_array_equal(other.potential, uniform_disorder(4, 1.5, 3))
 
 
 @pytest.mark.parametrize("method", ["frozen", "real-time"])

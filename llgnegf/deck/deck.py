@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Deck:
     folder: Path
     name: str
     method_table: Table | None = None
-    run_file: Path | None = None
+    run_file: Path | None = field(default=None, compare=False)
 
     @cached_property
     def n_steps(self) -> int:
