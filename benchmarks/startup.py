@@ -2,7 +2,8 @@
 
     python benchmarks/startup.py [--repeat 5]
 
-Every number is the median over fresh processes, in seconds; one run before them fills the cache.
+Every number is the median over fresh processes, in seconds; one run before them fills the cache, and that of Python's
+own compiled modules.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = 3.0
-DECKS = ("precessing_wall", "wall_in_wire", "wall_classical")
+TARGET = 2.0
+DECKS = ("precessing_wall", "wall_in_wire", "wall_classical", "precessing_wall_real_time")
 
 # Times since the start of the process: imports done, deck read, first frame on the disk, first step or frame after it.
 CHILD = """
@@ -65,7 +66,8 @@ print(json.dumps(marks))
 
 
 def measure(deck: str, folder: str) -> dict[str, float]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(Path(folder) / "modules")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     path = Path(folder) / "run.h5"
     for old in Path(folder).glob("run.h5*"):
         old.unlink()
@@ -80,7 +82,7 @@ def main() -> None:
     repeat = parser.parse_args().repeat
     names = ("import", "deck", "first frame", "first step")
     print(f"seconds since the process began, median of {repeat}; target for the first step: {TARGET:g} s")
-    print(f"{'deck':<20}" + "".join(f"{name:>14}" for name in names) + f"{'slowest':>14}")
+    print(f"{'deck':<28}" + "".join(f"{name:>14}" for name in names) + f"{'slowest':>14}")
     late = []
     with tempfile.TemporaryDirectory() as folder:
         for deck in DECKS:
@@ -88,7 +90,7 @@ def main() -> None:
             runs = [measure(deck, folder) for _ in range(repeat)]
             medians = [statistics.median(run[name] for run in runs) for name in names]
             slowest = max(run["first step"] for run in runs)
-            print(f"{deck:<20}" + "".join(f"{value:>14.2f}" for value in medians) + f"{slowest:>14.2f}")
+            print(f"{deck:<28}" + "".join(f"{value:>14.2f}" for value in medians) + f"{slowest:>14.2f}")
             if medians[-1] > TARGET:
                 late.append(deck)
     print(f"above the target: {', '.join(late)}" if late else "all within the target")

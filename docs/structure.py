@@ -37,6 +37,8 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.compiling",
             "llgnegf.kernels",
             "llgnegf.machine",
+            "llgnegf.once",
+            "llgnegf.regular_files",
             "llgnegf.streams",
         ),
         set(),

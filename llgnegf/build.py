@@ -7,23 +7,29 @@ needs no more than that.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel
 
 from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
+from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile
+from llgnegf.deck.tables import Gate as GateTable
 from llgnegf.dynamics.coupling import Coupling, Field
-from llgnegf.dynamics.gates import Gates
+from llgnegf.dynamics.external import DrivenField, Drives
+from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
 from llgnegf.electrons import Device, Lead, ToleranceError, uniform_disorder
-from llgnegf.electrons.threads import worker_count
+from llgnegf.electrons.arguments import MOST_HOPPINGS
+from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
@@ -55,7 +61,77 @@ def build_magnet(deck: Deck) -> Magnet:
         damping=table.damping,
         zhang_li_velocity=zhang_li.velocity if zhang_li else (0.0, 0.0),
         zhang_li_beta=zhang_li.beta if zhang_li else 0.0,
+        fixed=sites_of(table.fixed),
     )
+
+
+def sites_of(sites: Sequence[int | tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Indices of sites as tuples, of a deck that names those of a chain by numbers."""
+    return [(site,) if isinstance(site, int) else tuple(site) for site in sites]
+
+
+# --- what changes in time -------------------------------------------------------------------------------------------
+
+
+def profile_of(table: BaseModel | None) -> Profile:
+    """The function of time that a table of a deck means; constant where there is none."""
+    return Constant() if table is None else make(**table.model_dump(exclude={"path"}))
+
+
+def build_gates(deck: Deck) -> Gates:
+    """The gates of a deck, none without electrons."""
+    gates = deck.electrons.gate if deck.electrons is not None else ()
+    return Gates([_gate(gate) for gate in gates], deck.lattice.shape)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    columns: tuple[int, ...]
+    amplitude: float
+    profile: Profile
+    frequency: None = None
+    phase: float = 0.0
+
+
+def _gate(table: GateTable) -> _Gate:
+    if table.profile is not None:
+        return _Gate(table.columns, table.amplitude, profile_of(table.profile))
+    assert table.frequency is not None
+    return _Gate(table.columns, table.amplitude, Cosine(table.frequency, table.phase))
+
+
+def build_drives(deck: Deck, magnet: Magnet) -> Drives | None:
+    """What acts on the moments of a deck and changes in time; None where nothing does."""
+    table = deck.magnet
+    current = table.zhang_li.profile if table.zhang_li is not None else None
+    if not table.drive and current is None:
+        return None
+    fields = [
+        DrivenField(
+            one.direction,
+            one.amplitude,
+            profile_of(one.profile),
+            None if one.sites is None else sites_of(one.sites),
+        )
+        for one in table.drive
+    ]
+    return Drives(magnet, fields, None if current is None else profile_of(current))
+
+
+def build_voltages(deck: Deck) -> LeadVoltages | None:
+    """The voltages of a deck's leads; None where all are zero."""
+    leads = deck.electrons.lead if deck.electrons is not None else ()
+    drives = {
+        lead.side: Drive(lead.voltage, Constant())
+        if isinstance(lead.voltage, float)
+        else Drive(lead.voltage.amplitude, profile_of(lead.voltage.profile))
+        for lead in leads
+        if lead.voltage != 0.0
+    }
+    return LeadVoltages(drives.get("left"), drives.get("right")) if drives else None
+
+
+# --- electrons and moments ------------------------------------------------------------------------------------------
 
 
 def build_device(deck: Deck) -> Device | None:
@@ -64,21 +140,36 @@ def build_device(deck: Deck) -> Device | None:
     if table is None:
         return None
     try:
-        worker_count()  # before anything is written
+        workers_asked_for()  # before anything is written
     except ValueError as error:
         raise DeckError(str(error)) from None
-    return Device(
-        deck.lattice.shape,
-        periodic=deck.lattice.periodic,
-        hopping=table.hopping,
-        onsite=table.onsite,
-        potential=static_potential(deck),
-        sd_exchange=table.sd_exchange,
-        fermi_energy=table.fermi_energy,
-        temperature=table.temperature,
-        tolerance=table.tolerance,
-        leads=[Lead(lead.side, lead.coupling) for lead in table.lead],
-    )
+    potential = static_potential(deck)
+    leads = [
+        # Voltages that are switched on, from equilibrium without them, are no part of the device.
+        Lead(
+            one.side,
+            one.coupling,
+            one.voltage if table.method == "frozen" and isinstance(one.voltage, float) else 0.0,
+            one.chemical_potential,
+            one.temperature,
+        )
+        for one in table.lead
+    ]
+    try:
+        return Device(
+            deck.lattice.shape,
+            periodic=deck.lattice.periodic,
+            hopping=table.hopping,
+            onsite=table.onsite,
+            potential=potential,
+            sd_exchange=table.sd_exchange,
+            fermi_energy=table.fermi_energy,
+            temperature=table.temperature,
+            tolerance=table.tolerance,
+            leads=leads,
+        )
+    except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
+        raise DeckError(f"electrons.lead: {error}") from None
 
 
 def static_potential(deck: Deck) -> np.ndarray | None:
@@ -95,23 +186,20 @@ def static_potential(deck: Deck) -> np.ndarray | None:
             if run.n_frames and _potential_keys(run.deck) == _potential_keys(deck):
                 return np.array(run[STATIC_POTENTIAL])
     found = uniform_disorder(deck.lattice.shape, table.disorder.amplitude, table.disorder.seed)
-    if deck.potential_path is not None:
-        told = f"electrons.potential = {show(table.potential)}"
-        try:
-            given = textures.numbers_from_file(deck.lattice.shape, deck.potential_path)
-        except (ValueError, OSError) as error:
-            raise DeckError(f"{told}: {error}") from None
-        with np.errstate(over="ignore"):
-            found = given + found
-    else:
-        told = f"electrons.disorder.amplitude = {show(table.disorder.amplitude)}"
-    with np.errstate(over="ignore"):
-        if not np.isfinite(found + table.onsite).all():
-            raise DeckError(
-                f"{told}: the sum of electrons.potential, electrons.disorder and electrons.onsite = "
-                f"{show(table.onsite)} is too large on a site; allowed: finite energies"
-            )
-    return found
+    if deck.potential_path is None:
+        return found
+    told = f"electrons.potential = {show(table.potential)}"
+    try:
+        given = textures.numbers_from_file(deck.lattice.shape, deck.potential_path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    largest, allowed = float(abs(given).max()), MOST_HOPPINGS * table.hopping
+    if largest + table.disorder.amplitude > allowed:
+        raise DeckError(
+            f"{told}: holds energies up to {largest:g}, with those of electrons.disorder far out of scale; allowed: up "
+            f"to {MOST_HOPPINGS:g} times electrons.hopping = {show(table.hopping)}"
+        )
+    return given + found
 
 
 def _potential_keys(deck: Deck) -> tuple[object, ...]:
@@ -164,12 +252,13 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
     return Coupling(
         magnet,
         device,
-        Gates(table.gate, deck.lattice.shape) if table else None,
+        build_gates(deck) if table else None,
         order=table.order if table else 0,
         velocity_feedback=bool(table and table.velocity_feedback),
         back_action=table.back_action if table else 0.0,
         velocity_tolerance=table.velocity_tolerance if table else 1e-11,
         field=field,
+        drives=build_drives(deck, magnet),
     )
 
 
@@ -224,6 +313,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
         deck.run.duration,
         imposed=_imposed(deck, coupling, start) if deck.motion.is_imposed else None,
         tolerance=electrons.tolerance if table.electrons == "adaptive" else None,
+        voltages=build_voltages(deck),
         on_gpu=deck.run.device == "gpu",
         tells=True,
     )
@@ -296,9 +386,14 @@ def build(deck: Deck, field: Field | None = None, start: np.ndarray | None = Non
     """All parts of a deck.
 
     field: a user's own term of the effective field, see `run`; start: m(0), (nx[, ny], 3), where a run file knows it
-    already.  Raises DeckError where texture, motion or environment do not fit, RunError where the texture does not
-    relax.
+    already.  Raises DeckError where texture, profiles, motion or environment do not fit, RunError where the texture
+    does not relax.
     """
+    for key, table in given_profiles(deck):
+        try:
+            profile_of(table)
+        except ValueError as error:
+            raise DeckError(f"{key}: {error}") from None
     magnet = build_magnet(deck)
     start = initial_moments(deck, magnet) if start is None else start
     stepper = build_stepper(deck, magnet, start, field)

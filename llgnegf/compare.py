@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device, build_magnet, refuse_misfit
+from llgnegf.build import build_device, build_drives, build_gates, build_magnet, refuse_misfit
 from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
@@ -142,7 +142,7 @@ def _check_comparable(deck: Deck) -> None:
         raise NothingToCompare(
             f'electrons.method = "{electrons.method}": compare judges frozen electrons, electrons.method = "frozen"'
         )
-    if any(gate.frequency != 0 for gate in electrons.gate):
+    if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")
     if motion.kind == "precession":
         return
@@ -170,7 +170,10 @@ def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
         names: tuple[str, ...] = CONTRIBUTIONS
     else:
         magnet = build_magnet(deck)
-        field = magnet.unpack(magnet.effective_field(magnet.pack(m)))[0]
+        drives, t = build_drives(deck, magnet), float(run.times[index])
+        driven = None if drives is None else drives.at(t, t + deck.integrator.step / 2).field
+        field = magnet.effective_field(magnet.pack(m))
+        field = magnet.unpack(field if driven is None else field + driven)[0]
         axis, frequency = instantaneous_rotation(m[0], velocity[0], field)
         names = ("sea", "surface")
     potential = run["potential"][index] if electrons.gate else None

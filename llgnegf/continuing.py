@@ -107,6 +107,16 @@ def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -
     )
 
 
+def refuse_own_texture(path: str | Path, deck: Deck) -> None:
+    """DeckError where a new run file would take the place of the one that the deck reads its texture from."""
+    with contextlib.suppress(OSError):
+        if deck.texture_path is not None and Path(path).samefile(deck.texture_path):
+            raise DeckError(
+                f"{path}: the deck reads its texture from this file, so that it cannot be replaced: give "
+                "another name with -o"
+            )
+
+
 def _refuse_changes(was: Deck, now: Deck, words: Callable[[str, object, object], str]) -> None:
     """DeckError with a message of `words(key, was, now)` for each key that changes what was computed."""
     problems = [words(key, *both) for key, both in changes_past(was, now).items()]

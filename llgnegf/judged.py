@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_coupling, build_magnet, refuse_misfit
+from llgnegf.build import build_coupling, build_magnet, build_voltages, refuse_misfit
 from llgnegf.compare import NothingToCompare
 from llgnegf.deck import Deck
 from llgnegf.dynamics.coupling import Coupling
@@ -117,8 +117,8 @@ class Judgement:
 def judge(run: Run, max_frames: int = 25) -> Judgement:
     """Frozen electrons beside those of a run in real time, at all frames that hold them, else at up to `max_frames`.
 
-    Raises NothingToCompare where there is the start alone, RunError where there is no frame, or where frozen electrons
-    cannot reach their tolerance.
+    Raises NothingToCompare where there is the start alone or leads have a voltage, RunError where there is no frame, or
+    where frozen electrons cannot reach their tolerance.
     """
     deck = run.deck
     refuse_misfit(run)
@@ -129,6 +129,8 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
             f"{run.path} holds the start alone, where electrons are in equilibrium: nothing to judge yet"
         )
     assert deck.electrons is not None
+    if build_voltages(deck) is not None:
+        raise NothingToCompare("leads at a voltage: frozen electrons know none, so that nothing stands beside this run")
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:
         parts = [name for name in ("spin_geometric", "spin_sea", "spin_surface") if name in run.names]
@@ -150,8 +152,9 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
 
 def _at_frame(run: Run, deck: Deck, coupling: Coupling, k: int) -> tuple[np.ndarray, np.ndarray]:
     t, m, velocity = float(run.times[k]), run["moment"][k], run["velocity"][k]
-    found = coupling.freeze(t, np.ascontiguousarray(m)).spin_density(
-        np.ascontiguousarray(velocity), coupling.gate_state(t)[1]
+    within = t + deck.integrator.step / 2  # after what jumps at t, as the frame is
+    found = coupling.freeze(t, np.ascontiguousarray(m), within).spin_density(
+        np.ascontiguousarray(velocity), coupling.gate_state(t, within)[1]
     )
     return found.adiabatic, found.total
 

@@ -19,6 +19,7 @@ import numba
 from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.runtime import rtsys
 
 from llgnegf.compiling import watch
 from llgnegf.errors import RunWarning
@@ -105,7 +106,10 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            # numba's own `load_overload` first loads all that compiling takes, half as long as the start of a run takes
+            # without it; who compiles loads it anyway.  Kept code needs the counting of references alone.
+            rtsys.initialize(target_context)
+            return self._load_overload(sig, target_context)
         except Exception as error:
             _tell("read", f"{self._cache_path}: what is kept of compiled kernels cannot be used ({_reason(error)})")
             return None

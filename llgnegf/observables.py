@@ -112,12 +112,29 @@ def _has_leads(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.coupling for lead in deck.electrons.lead)
 
 
+def _is_biased(deck: Deck) -> bool:
+    """Whether frozen electrons are driven by leads that are filled otherwise than the device."""
+    return deck.electrons is not None and deck.electrons.method == "frozen" and deck.electrons.is_biased
+
+
 def _has_gates(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.gate)
 
 
 def _has_static_potential(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.potential or deck.electrons.disorder.amplitude)
+
+
+def _has_voltages(deck: Deck) -> bool:
+    return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
+
+
+def _has_drives(deck: Deck) -> bool:
+    return bool(deck.magnet.drive)
+
+
+def _current_varies(deck: Deck) -> bool:
+    return deck.magnet.zhang_li is not None and deck.magnet.zhang_li.profile is not None
 
 
 def _is_chain(deck: Deck) -> bool:
@@ -147,6 +164,10 @@ def _all(*conditions: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
     return lambda deck: all(holds(deck) for holds in conditions)
 
 
+def _any(*conditions: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
+    return lambda deck: any(holds(deck) for holds in conditions)
+
+
 def _not(condition: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
     return lambda deck: not condition(deck)
 
@@ -159,7 +180,7 @@ def _torque(instant: ElectronInstant) -> np.ndarray:
 
 
 def _first_order_ratio(instant: ElectronInstant) -> float:
-    return _largest(instant.spin.nonadiabatic) / max(_largest(instant.spin.adiabatic), 1e-300)
+    return _largest(instant.spin.first_order) / max(_largest(instant.spin.adiabatic), 1e-300)
 
 
 def _rate_over_width(instant: ElectronInstant) -> float:
@@ -180,11 +201,33 @@ MOMENTS = (
     Variable("step", _NUMBER, "1", "steps taken", _always, lambda i: i.n),
     Variable("moment", _VECTOR, "1", "unit vectors of the local moments", _always, lambda i: i.m),
     Variable("velocity", _VECTOR, "energy/hbar", "dm/dt", _always, lambda i: i.velocity),
+    Variable(
+        "field_drive",
+        ("time", "drive"),
+        "energy",
+        "amplitude g(t) of each driven field",
+        _has_drives,
+        lambda i: np.array(i.external.strengths),
+        coordinates=lambda deck: {"drive": range(len(deck.magnet.drive))},
+    ),
+    Variable(
+        "zhang_li_profile",
+        _NUMBER,
+        "1",
+        "g(t), by which the velocity of the Zhang-Li current is multiplied",
+        _current_varies,
+        lambda i: i.external.current,
+    ),
 )
 
 # A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
 # stores in between; averaged over a cycle they agree.
-_LEADS_OF = {"over the lead's first bond": _is_chain, "arriving deep in the lead": _not(_is_chain)}
+_LEADS_OF = {
+    "over the lead's first bond": _is_chain,
+    "arriving deep in the lead": _not(_any(_is_chain, _is_biased)),
+    "arriving deep in the lead, what a bias drives over its first bond": _all(_not(_is_chain), _is_biased),
+}
+_FLOWS = _any(_is_first_order, _is_biased)
 
 # Frozen electrons, from an `ElectronInstant`: their spin density, which may also be recorded beside that in real time.
 _FROZEN_SPIN = (
@@ -256,14 +299,30 @@ def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
 # All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     *_FROZEN_SPIN,
-    Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _is_first_order, _torque),
+    Variable(
+        "spin_bias",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma] of electrons that leads have more or less than the device, at rest",
+        _is_biased,
+        lambda i: i.spin.bias,
+    ),
+    Variable(
+        "spin_bias_motion",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma], first order, of electrons that leads have more or less than the device",
+        _all(_is_biased, _is_first_order),
+        lambda i: i.spin.bias_motion,
+    ),
+    Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _FLOWS, _torque),
     *(
         Variable(
             "current_charge",
             ("time", "lead"),
             "energy/hbar",
             f"particles into the lead, {where}",
-            _all(_is_first_order, _has_leads, lattice),
+            _all(_FLOWS, _has_leads, lattice),
             lambda i: i.currents[0],
         )
         for where, lattice in _LEADS_OF.items()
@@ -274,10 +333,18 @@ ELECTRONS = (
             ("time", "lead", "component"),
             "energy/hbar",
             f"Tr[sigma/2 ...] into the lead, {where}",
-            _all(_is_first_order, _has_leads, lattice),
+            _all(_FLOWS, _has_leads, lattice),
             lambda i: i.currents[1],
         )
         for where, lattice in _LEADS_OF.items()
+    ),
+    Variable(
+        "current_energy",
+        ("time", "lead"),
+        "energy^2/hbar",
+        "energy into the lead, counted from its levels, by the bias at rest",
+        _is_biased,
+        lambda i: i.energy_currents,
     ),
     Variable(
         "first_order_ratio",
@@ -301,7 +368,7 @@ ELECTRONS = (
         _NUMBER,
         "energy",
         "of the electrons, relative to the bare wire",
-        _always,
+        _not(_is_biased),
         lambda i: i.grand_potential,
     ),
     *_on_wall(lambda i: i.spin.total),
@@ -368,7 +435,23 @@ REAL_TIME = (
         _always,
         lambda i: i.energy_electrons,
     ),
-    Variable("work", _NUMBER, "energy", "done by gates and an imposed motion so far", _always, lambda i: i.work),
+    Variable(
+        "work",
+        _NUMBER,
+        "energy",
+        "done by gates, voltages, driven fields and an imposed motion so far",
+        _always,
+        lambda i: i.work,
+    ),
+    Variable(
+        "work_drives",
+        _NUMBER,
+        "energy",
+        "done by driven fields on the moments so far, part of work",
+        _all(_has_drives, lambda deck: not deck.motion.is_imposed),
+        lambda i: i.work_drives,
+    ),
+    Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _has_voltages, lambda i: i.voltages),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
     *_on_wall(lambda i: i.spin_density),

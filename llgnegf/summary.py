@@ -11,7 +11,7 @@ from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.streams import visible
-from llgnegf.units import readable_time
+from llgnegf.units import counted, readable_time
 
 # Moments are read in blocks of so many bytes.
 _BLOCK = 8 << 20
@@ -43,7 +43,7 @@ def summary(run: Run) -> str:
         )
     lines.append(
         f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
-        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames"
+        f"{readable_time(reached, deck.units_energy_ev)}), {counted(run.n_frames, 'frame')}"
     )
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
@@ -65,11 +65,14 @@ def summary(run: Run) -> str:
         name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
         lines.append(_scalar_row(name, run.times, total))
     if "energy_electrons" in run.names:
-        # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion.
+        # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion on the
+        # electrons, and that of driven fields on the moments.
         share, moments = 1.0, np.zeros(run.n_frames)
+        driven = np.asarray(run["work_drives"]) if "work_drives" in run.names else 0.0
         if deck.electrons is not None and not deck.motion.is_imposed:
             share, moments = deck.electrons.back_action, np.asarray(run["energy_classical"])
-        total = moments + share * (np.asarray(run["energy_electrons"]) - np.asarray(run["work"]))
+        work = np.asarray(run["work"]) - driven
+        total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
         lines.append(_scalar_row("all energies - work", run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
         if name in run.names:

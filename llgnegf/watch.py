@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llgnegf.beside import integrators
+from llgnegf.build import build_drives, profile_of
+from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.energy import TERMS
@@ -29,6 +31,11 @@ _ROUNDING = 1e-9
 _TOLERANCES = 10.0
 
 
+_BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
+# Of a gate in a step; electrons in real time divide their steps where they see that they have to.
+_MOST_RADIANS = 1.0, 30.0
+
+
 class EnergyRises(RunError):
     """The energy rose where only damping acts: states since the last frame are wrong."""
 
@@ -42,7 +49,12 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     DeckError where the method is certainly unstable; RunWarning where it may be, since waves of moments turn up to
     twice as fast as one moment in the field of the rest, and currents and electrons turn them as well.
     """
-    if deck.motion.is_imposed or not deck.n_steps:
+    _check_temperature(deck)
+    if not deck.n_steps:
+        return
+    _check_gates(deck)
+    _check_profiles(deck)
+    if deck.motion.is_imposed:
         return
     method = integrators.get(deck.integrator.method)
     step, damping = deck.integrator.step, deck.magnet.damping
@@ -53,7 +65,11 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     zhang_li = deck.magnet.zhang_li
     drift = sum(map(abs, zhang_li.velocity)) if zhang_li else 0.0
     electrons = 2 * abs(_strength(deck)) / deck.magnet.spin  # |Tr rho sigma| < 2
-    fastest = max(rate, (magnet.fastest_rate + electrons) / slower + drift)
+    drives = build_drives(deck, magnet)
+    driven = 0.0
+    if drives is not None:
+        driven, drift = drives.reach / deck.magnet.spin, drift * drives.current_reach
+    fastest = max(rate, (magnet.fastest_rate + electrons + driven) / slower + drift)
     # A wave that grows less than tenfold in the whole run is none to warn of: Heun lets every undamped one grow.
     stable = integrators.stable_product(method, damping, 10 ** (1 / deck.n_steps))
     if step * fastest <= stable:
@@ -73,6 +89,51 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
         RunWarning,
         stacklevel=3,
     )
+
+
+def _check_profiles(deck: Deck) -> None:
+    """RunWarning where a profile changes so fast that steps, or frames where nothing is integrated, pass it by."""
+    if deck.electrons is not None and deck.electrons.method == "real-time" and deck.integrator.electrons == "adaptive":
+        return  # steps are divided as needed
+    step = deck.integrator.step
+    for key, table in given_profiles(deck):
+        fastest = profile_of(table).frequency if table is not None and table.kind not in ("step", "square") else 0.0
+        if not step * fastest <= 1.0:
+            enough = f"shorter than {_rounded_down(1 / fastest):g}" if math.isfinite(fastest) else "far shorter"
+            warnings.warn(
+                f"{key} changes at a rate of up to {fastest:.3g}, of which integrator.step = {step:g} sees little: "
+                f"steps should be {enough}",
+                RunWarning,
+                stacklevel=4,
+            )
+
+
+def _check_temperature(deck: Deck) -> None:
+    """RunWarning where kT is beyond the band, as kelvins are."""
+    table = deck.electrons
+    if table is not None and table.temperature > 4 * table.hopping:
+        kelvin = 300 * _BOLTZMANN_EV / deck.units_energy_ev
+        warnings.warn(
+            f"electrons.temperature = {table.temperature:g}: is kT, an energy, here more than the width of the band; "
+            f"300 kelvin are {kelvin:.4g} {deck.units.label}",
+            RunWarning,
+            stacklevel=3,
+        )
+
+
+def _check_gates(deck: Deck) -> None:
+    """RunWarning where `integrator.step` does not resolve the oscillation of a gate."""
+    table, step = deck.electrons, deck.integrator.step
+    if table is None or not table.gate:
+        return
+    fastest, most = max(abs(gate.frequency or 0.0) for gate in table.gate), _MOST_RADIANS[table.method == "real-time"]
+    if fastest * step > most:
+        warnings.warn(
+            f"integrator.step = {step:g}: does not resolve a gate of frequency {fastest:g}, which turns by "
+            f"{fastest * step:.3g} radians in it; sure to be right: up to {_rounded_down(most / fastest):g}",
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def _rounded_down(x: float) -> float:
@@ -101,8 +162,8 @@ class EnergyWatch:
         self.deck, self.magnet, self.strength = deck, magnet, _strength(deck)
         current = zhang_li is not None and any(zhang_li.velocity)
         # The energy is known where electrons are frozen; others may drive the moments.
-        others = table is not None and table.method != "frozen" and self.strength
-        driven = user_field or gates or current or others
+        others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
+        driven = user_field or gates or current or deck.magnet.drive or others
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0

@@ -11,7 +11,8 @@ import llgnegf
 from llgnegf.arguments import Parser
 from llgnegf.cli import _parser
 from llgnegf.deck import parse_deck
-from llgnegf.deck.tables import METHOD_TABLES, Root, method_table, table_of
+from llgnegf.deck.table import kinds_of
+from llgnegf.deck.tables import METHOD_TABLES, Gate, Root, method_table, rule_of, table_of
 from tests.test_cli import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "runs" / "README.md", *(ROOT / "docs").glob("*.md")]
@@ -42,6 +43,8 @@ def keys_of(table, prefix=""):
         if name == "texture":
             yield from ("texture.kind", "texture.relax")
         elif inside is not None:
+            if rule_of(key) is not None:  # a value or a table
+                yield prefix + name
             yield from keys_of(inside, f"{prefix}{name}.")
         else:
             yield prefix + name
@@ -57,10 +60,18 @@ def test_the_page_of_decks_has_every_key_and_no_other():
 
 
 def test_the_page_of_decks_has_every_texture_with_its_keys():
-    rows = [line.split("|")[1:3] for line in DECKS[DECKS.index("## Textures") :].splitlines() if line.startswith("| `")]
+    agrees_with(DECKS[DECKS.index("## Textures") : DECKS.index("## Profiles")], Root.TEXTURES)
+
+
+def test_the_page_of_decks_has_every_profile_with_its_keys():
+    agrees_with(DECKS[DECKS.index("## Profiles") :], kinds_of(Gate.model_fields["profile"]))
+
+
+def agrees_with(section, kinds):
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
     told = {kind: row[1] for row in rows for kind in re.findall(r"`([^`]+)`", row[0])}
-    assert list(told) == list(Root.TEXTURES)
-    for kind, table in Root.TEXTURES.items():
+    assert list(told) == list(kinds)
+    for kind, table in kinds.items():
         for key in set(table.model_fields) - {"kind", "relax"}:
             assert f"`{key}`" in told[kind], (kind, key)
 

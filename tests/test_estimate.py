@@ -28,6 +28,7 @@ SHORT = {
     "switched_moment": {"run.duration": 20.0},
     "free_wall": {"run.duration": 20.0},
     "wall_classical": {"run.duration": 20.0},
+    "pulsed_switching": {"run.duration": 20.0},
     "skyrmion_classical": {"run.duration": 2.0},
 }
 OTHERS = {

@@ -33,6 +33,11 @@ def test_the_motion_that_is_imposed_does_all_the_work(tmp_path, name, duration):
         assert work[-1] > 1e-5
         np.testing.assert_allclose(energy, work, rtol=0, atol=1e-11)
         torque, turning = np.array(result.torque), np.cross(result.moment, result.velocity)
+        # In real time that of the whole spin density; less the adiabatic part it is that of frozen electrons.
+        m, J = np.array(result.moment), result.deck.electrons.sd_exchange
+        frozen = J * np.cross((np.array(result.spin_geometric) + result.spin_sea + result.spin_surface), m)
+        rest = torque - J * np.cross(np.array(result.spin_adiabatic), m)
+        assert abs(rest - frozen)[-1].max() < 0.1 * abs(frozen)[-1].max()
         power = (torque * turning).sum(axis=(1, 2))
         assert integral(power, result.times)[-1] == pytest.approx(work[-1], rel=0.05)
         found = judge(result)

@@ -58,3 +58,24 @@ def test_reading_alone_loads_no_kernels(folder, words, code, absent):
     loaded = done.stdout.rpartition("loaded:")[2].split()
     assert "argparse" in loaded
     assert not set(loaded) & set(absent)
+
+
+def test_a_run_loads_no_more_than_it_needs(folder):
+    """At kT = 0: no SciPy, no processes, no bars; nor what numba takes to compile, where nothing is left to compile."""
+    words = ["precessing_wall_real_time", "--set", "electrons.frozen_beside=false", "--set", "electrons.temperature=0"]
+    words += ["--set", "run.duration=0.5", "--set", "run.save_every=0.5", "--set", "integrator.step=0.5"]
+    line = [sys.executable, "-c", CODE.replace('name.partition(".")[0]', "name"), "run", *words]
+    for _ in range(2):  # the first one may compile
+        done = subprocess.run(
+            [*line, "-o", "a.h5", "--quiet", "--overwrite"],
+            cwd=folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    loaded = set(done.stdout.rpartition("loaded:")[2].split())
+    assert {"numba", "llgnegf.electrons.real_time_rows"} <= loaded
+    heavy = {"scipy.linalg", "scipy.special", "scipy.interpolate", "scipy.optimize", "scipy.sparse", "scipy.stats"}
+    heavy |= {"numba.np.random", "numba.np.linalg", "loky", "multiprocessing", "tqdm", "matplotlib"}
+    assert loaded & heavy == set()

@@ -37,12 +37,18 @@ ENERGIES = [
     *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
     "electrons.disorder.amplitude",
-    *(f"electrons.lead.{i}.{key}" for i in range(2) for key in ("coupling", "voltage")),
+    *(
+        f"electrons.lead.{i}.{key}"
+        for i in range(2)
+        for key in ("coupling", "voltage", "chemical_potential", "temperature")
+    ),
     *(f"electrons.gate.{i}.{key}" for i in range(2) for key in ("amplitude", "frequency")),
     "magnet.zhang_li.velocity",
+    "magnet.drive.0.amplitude",
     "motion.frequency",
 ]
 TIMES = ["integrator.step", "run.duration", "run.save_every"]
+TIMES += [f"magnet.drive.0.profile.{key}" for key in ("center", "width")]
 
 # What makes a shipped deck short.
 SMALL_PUMP = {
@@ -63,6 +69,7 @@ SHORT = {
     "switched_moment": {"run.duration": 2.0},
     "free_wall": {"run.duration": 2.0},
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
+    "pulsed_switching": {"run.duration": 20.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},
 }

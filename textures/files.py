@@ -6,7 +6,6 @@ than what was asked for.
 
 import math
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from numbers import Integral
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.regular_files import refuse_no_file
 
 from ._arguments import lattice_shape
 from .ovf import segments
@@ -37,7 +38,7 @@ def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -
     if not isinstance(index, Integral) or isinstance(index, bool):
         raise ValueError(f"index must be an integer, got {index!r}")
     file = Path(path)
-    _refuse_what_is_no_file(file, path)
+    refuse_no_file(file, path, "texture file")
     readers = {".npy": _read_npy, ".ovf": _read_ovf, ".omf": _read_ovf, ".h5": _read_run}
     reader = readers.get(file.suffix.lower())
     if reader is None:
@@ -52,7 +53,7 @@ def numbers_from_file(shape: Sequence[int], path: str | os.PathLike[str]) -> NDA
     what to do, for another suffix or shape, or for what are not finite real numbers.
     """
     sizes, file = lattice_shape(shape), Path(path)
-    _refuse_what_is_no_file(file, path, "file")
+    refuse_no_file(file, path, "file")
     if file.suffix.lower() != ".npy":
         raise ValueError(f"path must end in .npy, got {str(path)!r}")
     values = _npy(file, sizes, "numbers")
@@ -60,17 +61,6 @@ def numbers_from_file(shape: Sequence[int], path: str | os.PathLike[str]) -> NDA
         site = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         raise ValueError(f"{file}: the number of site {site} is {values[site]}; every one must be finite")
     return values
-
-
-def _refuse_what_is_no_file(file: Path, path: str | os.PathLike[str], kind: str = "texture file") -> None:
-    try:
-        mode = file.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
-        mode = 0
-    if not stat.S_ISREG(mode):
-        # Reading a pipe or a device may never end.
-        what = "is a folder" if stat.S_ISDIR(mode) else "is a device, a pipe or a socket" if mode else "does not exist"
-        raise FileNotFoundError(f"{kind} {str(path)!r} {what} (looked in {file.absolute().parent})")
 
 
 def _read_npy(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ deck.py       the `Deck`, and how it is read        messages.py   what is wrong 
 tables.py     every key, its range and default      conflicts.py  keys that contradict each other
 rules.py      what a single key accepts             edit.py       changing single keys, comments kept
 synonyms.py   other names for keys                  schema.py     the tables as a JSON schema, for editors
+table.py      the base of all tables                profiles.py   functions of time (profile_files.py: from files)
+drive_conflicts.py  contradictions among what changes in time
 """
 
 from llgnegf.deck.deck import (

@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from llgnegf.beside import integrators
+from llgnegf.deck import drive_conflicts
+from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
-
-MAX_STEPS = 2**53  # step numbers beyond are not exact in float64
 
 
 def cross_problems(raw: dict[str, Any]) -> list[str]:
@@ -49,7 +49,7 @@ class _Known:
                 continue
             value, rule = raw[name], rule_of(field)
             inner, many = table_of(field, value)
-            if rule is not None:
+            if rule is not None and not (inner is not None and isinstance(value, dict)):
                 try:
                     setattr(self, name, rule.parse(value))
                 except ValueError:
@@ -82,6 +82,42 @@ def _sides(deck: _Known) -> Iterator[str]:
             seen[side] = i
 
 
+# Keys of a lead by which it is filled otherwise than the device, with the values that say nothing.
+_OF_ITS_OWN = {"voltage": 0.0, "chemical_potential": None, "temperature": None}
+
+
+def _shown(value: object) -> str:
+    """A value of these keys, as it may stand in a deck."""
+    return show(value) if isinstance(value, float) else "{amplitude = ..., profile = {...}}"
+
+
+def _biased_leads(deck: _Known) -> Iterator[str]:
+    """Voltages and occupations of leads, where they mean nothing or nothing follows them."""
+    if deck.electrons is None:
+        return
+    turns = deck.motion.__dict__.get("kind") == "precession"
+    for i, lead in enumerate(deck.electrons.lead):
+        for key, nothing in _OF_ITS_OWN.items():
+            value = lead.__dict__.get(key, nothing)
+            if value == nothing:
+                continue
+            told = f"electrons.lead[{i}].{key} = {_shown(value)}: "
+            if lead.__dict__.get("coupling") == 0:
+                yield f"{told}means nothing without contact, coupling = 0; remove the key, or use a coupling > 0"
+            elif deck.electrons.method == "real-time" and key == "voltage":
+                pass  # from t = 0 on
+            elif deck.electrons.method != "frozen":
+                yield (
+                    f"{told}not available with electrons.method = {show(deck.electrons.method)}, which starts in "
+                    'equilibrium; remove the key, or use electrons.method = "frozen"'
+                )
+            elif turns:
+                yield (
+                    f'{told}motion.kind = "precession" splits the torque of electrons in equilibrium; allowed beside '
+                    'it: "llg" or "frozen"'
+                )
+
+
 def _gate_columns(deck: _Known) -> Iterator[str]:
     if deck.electrons is None:
         return
@@ -92,6 +128,26 @@ def _gate_columns(deck: _Known) -> Iterator[str]:
             yield (
                 f"electrons.gate[{i}].columns = {show(gate.columns)}: {show(outside)} lies outside the lattice; "
                 f"allowed: 0 to {nx - 1} (lattice.shape = {show(deck.lattice.shape)})"
+            )
+
+
+def _energies_in_scale(deck: _Known) -> Iterator[str]:
+    """Beyond this double precision loses the hopping, and numbers would come out that mean nothing."""
+    electrons = deck.electrons
+    if electrons is None:
+        return
+    hopping = electrons.hopping
+    found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
+    found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
+    for i, lead in enumerate(electrons.lead):
+        found[f"electrons.lead[{i}].coupling"] = lead.__dict__.get("coupling")
+    for i, gate in enumerate(electrons.gate):
+        found[f"electrons.gate[{i}].amplitude"] = gate.__dict__.get("amplitude")
+    for key, value in found.items():
+        if value is not None and abs(value) > 1e10 * hopping:
+            yield (
+                f"{key} = {show(value)}: is far out of scale; allowed: up to 1e10 times electrons.hopping = "
+                f"{show(hopping)}"
             )
 
 
@@ -227,6 +283,31 @@ def _real_time_refresh(deck: _Known) -> Iterator[str]:
         )
 
 
+def _varying_voltage(deck: _Known) -> Iterator[str]:
+    """Frozen electrons know constant voltages; those recorded beside electrons in real time are in equilibrium.
+
+    `judged.judge` refuses such runs too.
+    """
+    table = deck.electrons
+    if table is None:
+        return
+    for i, lead in enumerate(table.lead):
+        voltage = lead.__dict__.get("voltage", 0.0)
+        if voltage == 0.0:
+            continue
+        if table.method == "frozen" and not isinstance(voltage, float):
+            yield (
+                f"electrons.lead[{i}].voltage = {{amplitude = ..., profile = {{...}}}}: frozen electrons know constant "
+                'voltages; allowed: a number, or electrons.method = "real-time"'
+            )
+        elif table.method == "real-time" and table.frozen_beside:
+            yield (
+                f"electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and "
+                f"electrons.lead[{i}] has one; allowed: false, or electrons.lead.voltage = 0.0"
+            )
+            return
+
+
 def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
     """Nothing else has kernels for a GPU."""
     fits = deck.electrons is not None and deck.electrons.method == "real-time" and len(deck.lattice.shape) == 2
@@ -242,9 +323,9 @@ def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     if value is None:
         return
     ratio = value / step
-    if not ratio < MAX_STEPS:
+    if not ratio < MOST_STEPS:
         yield f"run.{key} = {show(value)}: too many steps; allowed: less than 2^53 of integrator.step = {show(step)}"
-    elif round(ratio) < smallest or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
+    elif round(ratio) < smallest or (value and not round(ratio)) or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
         below, above = math.floor(ratio), math.ceil(ratio)
         near = " or ".join(f"{n * step:.12g}" for n in (below, above) if n >= smallest)
         yield f"run.{key} = {show(value)}: must be a multiple of integrator.step = {show(step)}; nearest: {near}"
@@ -266,13 +347,17 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _chain_has_no_y,
     _zhang_li_on_a_chain,
     _sides,
+    _biased_leads,
     _gate_columns,
+    _energies_in_scale,
     _precession_keys,
     _registered_method,
     _electrons_method,
     _unused_keys,
     _real_time_refresh,
+    _varying_voltage,
     _gpu_for_real_time,
     _duration,
     _save_every,
+    *drive_conflicts.CHECKS,
 )

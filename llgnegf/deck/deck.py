@@ -9,7 +9,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from llgnegf.deck.conflicts import cross_problems
 from llgnegf.deck.edit import edited
 from llgnegf.deck.messages import close_to, describe, show
+from llgnegf.deck.profile_files import profiles_read
 from llgnegf.deck.rules import PLANE_VECTOR
 from llgnegf.deck.tables import (
     UNUSED,
@@ -37,6 +37,7 @@ from llgnegf.deck.tables import (
     rule_of,
 )
 from llgnegf.errors import DeckError
+from llgnegf.once import cached_property
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}
@@ -117,6 +118,9 @@ class Deck:
                 tables[name] = None if table is None else table.model_dump()
         if self.electrons is not None:
             tables["electrons"].update(dict.fromkeys(UNUSED.get(self.electrons.method, ())))
+            for gate in tables["electrons"]["gate"]:
+                if gate["profile"] is not None:
+                    gate["phase"] = None  # of the cosine that it is not
         if self.electrons is not None and self.method_table is not None:
             tables[method_table(self.electrons.method)] = self.method_table.model_dump()
         return tables
@@ -151,6 +155,11 @@ def deck_from(tables: Mapping[str, Any], folder: str | Path = ".", name: str = "
             f"deck_from takes a dictionary of tables, got {type(tables).__name__}; a file or a shipped deck is read by "
             "load_deck"
         )
+    if not isinstance(folder, str | Path):
+        raise DeckError(
+            f"folder = {folder!r}: must be the folder that relative paths in the deck count from; keys are changed by "
+            "keyword arguments such as magnet__damping=0.1"
+        )
     given = {**tables, **{key.replace("__", "."): value for key, value in kw.items()}}
     wrong = [f"{key!r}: the keys of a deck are texts" for key in given if not isinstance(key, str)]
     if wrong:
@@ -175,17 +184,18 @@ def parse_deck(
     overrides: Mapping[str, object] | None = None,
     source: str | None = None,
 ) -> Deck:
-    """The deck written in `text`; `source` names it in messages about broken TOML.  Raises DeckError."""
+    """The deck written in `text`; `source` names it in messages about broken TOML.
+
+    Tables of profiles are read from their files: the deck holds their numbers.  Raises DeckError.
+    """
     raw = _parse_toml(text, source or name)
     if overrides:
         text, raw = edited(text, raw, overrides)
-    try:
-        tables = root().model_validate(raw)
-    except ValidationError as error:
-        raise DeckError([*describe(raw, error), *cross_problems(raw)]) from None
-    problems = cross_problems(raw)
-    if problems:
-        raise DeckError(problems)
+    tables = _judged(raw)
+    read = profiles_read(tables, Path(folder))
+    if read:
+        text, raw = edited(text, raw, read)
+        tables = _judged(raw)
     run = tables.run
     return Deck(
         title=tables.title,
@@ -207,6 +217,18 @@ def parse_deck(
 def with_changes(deck: Deck, overrides: Mapping[str, object]) -> Deck:
     """The deck with these dotted keys changed, of the same run file, if it is of one.  DeckError as `parse_deck`."""
     return replace(parse_deck(deck.text, deck.folder, deck.name, overrides), run_file=deck.run_file)
+
+
+def _judged(raw: dict[str, Any]) -> Root:
+    """The tables of a deck; DeckError with all that is wrong."""
+    try:
+        tables = root().model_validate(raw)
+    except ValidationError as error:
+        raise DeckError([*describe(raw, error), *cross_problems(raw)]) from None
+    problems = cross_problems(raw)
+    if problems:
+        raise DeckError(problems)
+    return tables
 
 
 def with_refresh(deck: Deck, refresh: str) -> Deck:

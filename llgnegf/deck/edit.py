@@ -9,6 +9,8 @@ from typing import Any
 
 from llgnegf.errors import DeckError
 
+_LONG = 100
+
 
 def parse_override(text: str) -> tuple[str, Any]:
     """("a.b", value) from "a.b=value"; the value is TOML, a bare word is a string.  Raises DeckError."""
@@ -51,13 +53,24 @@ def _edited_text(text: str, raw: dict[str, Any], changes: list[tuple[list[str | 
     try:
         document = tomlkit.parse(text)
         for path, value in changes:
-            _put(document, path, value, tomlkit.table)
+            _put(document, path, _written(value), tomlkit.table)
         result = tomlkit.dumps(document)
         if tomllib.loads(result) == raw:
             return result
     except (TOMLKitError, ValueError, TypeError, KeyError, IndexError, AttributeError, _NoPlace):
         pass  # tomlkit knows fewer layouts than TOML has; what the deck says matters more than its comments
     return tomlkit.dumps(raw)
+
+
+def _written(value: Any) -> Any:
+    """The same, but long lists of numbers as parsed text: tomlkit takes half a minute to append ten thousand."""
+    import tomlkit
+
+    if isinstance(value, Mapping):
+        return {key: _written(item) for key, item in value.items()}
+    if isinstance(value, list) and len(value) > _LONG and all(type(item) is float for item in value):
+        return tomlkit.value(f"[{', '.join(map(repr, value))}]")
+    return value
 
 
 class _NoPlace(Exception):
@@ -77,7 +90,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool | int | float | str):
         return value if type(value) in (bool, int, float, str) else _base(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        # None stands for a key that is left out, as in `Deck.tables`.
+        return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if hasattr(value, "tolist"):  # NumPy scalars and arrays

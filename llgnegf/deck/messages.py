@@ -9,14 +9,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from llgnegf.deck.rules import NumberOrTable
 from llgnegf.deck.synonyms import meant_by
+from llgnegf.deck.table import kinds_of
 from llgnegf.deck.tables import Root, root, rule_of, table_of
 
 
 def describe(raw: dict[str, Any], error: ValidationError) -> list[str]:
     """One line for each mistake that the tables found in `raw`."""
-    return [_line(raw, _without_tag(found["loc"]), found["type"], found["msg"]) for found in error.errors()]
+    return [_line(raw, _without_tags(found["loc"]), found["type"], found["msg"]) for found in error.errors()]
 
 
 def close_to(word: str, known: Iterable[str]) -> str | None:
@@ -77,14 +80,13 @@ def _line(raw: dict[str, Any], loc: tuple[str | int, ...], kind: str, message: s
     if kind == "missing":
         return f"{key} is missing: {_allowed(raw, loc)}"
     if kind == "union_tag_not_found":
-        return f"{key}.kind is missing: must be {_kinds()}"
+        return f"{key}.kind is missing: must be {_kinds(_field(raw, loc))}"
     if kind == "union_tag_invalid":
-        likely = close_to(str(value["kind"]), Root.TEXTURES)
+        likely = close_to(str(value["kind"]), kinds_of(_field(raw, loc)))
         hint = f'; did you mean "{likely}"?' if likely else ""
-        return f"{key}.kind = {show(value['kind'])}: must be {_kinds()}{hint}"
+        return f"{key}.kind = {show(value['kind'])}: must be {_kinds(_field(raw, loc))}{hint}"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        where = f"[{key}]" if isinstance(loc[-1], str) else "[[" + dotted(loc[:-1]) + "]]"
-        return f"{key} = {show(value)}: must be a table, {where}"
+        return f"{key} = {show(value)}: must be a table, {_written(loc)}"
     if kind == "tuple_type":
         return f"{key} = {show(value)}: must be a list of tables, each written [[{key}]]"
     if kind == "rule":
@@ -104,12 +106,21 @@ def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
     synonyms = _synonyms(raw, word, loc[:-1], known)
     if synonyms:
         hint = f"; did you mean {synonyms}?"
-    elif likely is not None:
-        hint = f'; did you mean "{likely}"?'
-    else:  # perhaps the right key under the wrong heading
-        hint = f"; it belongs in {' or '.join(homes)}" if homes else ""
-    kind = _at(raw, (*loc[:-1], "kind")) if loc[:-1] == ("texture",) else None
-    scope = f'a texture of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"
+    elif homes:  # the right key under the wrong heading
+        hint = f"; it belongs in {' or '.join(homes)}"
+    elif underscored := [
+        (name, key)
+        for name, model, _ in _all_tables()
+        for key in model.model_fields
+        if word in (f"{name}_{key}".replace(".", "_"), f"{name}_{key}")
+    ]:
+        name, key = underscored[0]
+        hint = f"; did you mean {name}.{key}, in Python {name.replace('.', '__')}__{key}?"
+    else:
+        hint = f'; did you mean "{likely}"?' if likely is not None else ""
+    has_kind = len(loc) > 1 and isinstance(loc[-2], str) and bool(kinds_of(_field(raw, loc[:-1])))
+    kind = _at(raw, (*loc[:-1], "kind")) if has_kind else None
+    scope = f'a {loc[-2]} of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"
     return f"{dotted(loc)} = {show(_at(raw, loc))}: unknown key{hint} ({scope} knows {', '.join(known)})"
 
 
@@ -133,25 +144,53 @@ def _synonyms(raw: dict[str, Any], word: str, table: tuple[str | int, ...], know
 
 def _allowed(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
     """What a missing key should hold."""
-    field = _model(raw, loc[:-1]).model_fields[str(loc[-1])]
+    field = _field(raw, loc)
     rule = rule_of(field)
     if rule is not None:
         return f"must be {rule.allowed}"
     table, _ = table_of(field, None)
     if table is None or field.discriminator:
-        return f"a table [{dotted(loc)}] with kind = {_kinds()}"
+        return f"a table {_written(loc)} with kind = {_kinds(field)}"
     needed = ", ".join(name for name, inner in table.model_fields.items() if inner.is_required())
     return f"a table [{dotted(loc)}] with at least {needed}"
 
 
-def _kinds() -> str:
-    *most, last = [f'"{kind}"' for kind in Root.TEXTURES]
+def _kinds(field: FieldInfo) -> str:
+    *most, last = [f'"{kind}"' for kind in kinds_of(field)]
     return f"{', '.join(most)} or {last}"
 
 
-def _without_tag(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Drops the kind that pydantic puts after "texture": users write texture.width, not texture.bloch_wall.width."""
-    return loc[:1] + loc[2:] if len(loc) > 2 and loc[0] == "texture" else loc
+def _written(loc: tuple[str | int, ...]) -> str:
+    """How a deck writes a table at `loc`: under a heading, or within an item of a list of tables."""
+    if isinstance(loc[-1], int):
+        return f"[[{dotted(loc[:-1])}]]"
+    if any(isinstance(part, int) for part in loc):
+        return f"{loc[-1]} = {{...}}"
+    return f"[{dotted(loc)}]"
+
+
+def _without_tags(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Drops what pydantic puts after a key of several kinds.
+
+    Users write texture.width, not texture.bloch_wall.width.
+    """
+    model: type[BaseModel] | None = root()
+    kept: list[str | int] = []
+    rest = list(loc)
+    while rest:
+        part = rest.pop(0)
+        kept.append(part)
+        if isinstance(part, int) or model is None or part not in model.model_fields:
+            continue
+        field = model.model_fields[part]
+        kinds, rule = kinds_of(field), rule_of(field)
+        if kinds:
+            model = kinds[str(rest.pop(0))] if rest else None
+        elif isinstance(rule, NumberOrTable):
+            model = rule.table if rest and rest.pop(0) == "table" else None
+        else:
+            model = table_of(field, None)[0]
+    return tuple(kept)
 
 
 def _at(raw: Any, loc: tuple[str | int, ...]) -> Any:
@@ -161,6 +200,11 @@ def _at(raw: Any, loc: tuple[str | int, ...]) -> Any:
         else:
             raw = raw[part]
     return raw
+
+
+def _field(raw: dict[str, Any], loc: tuple[str | int, ...]) -> FieldInfo:
+    """The key at `loc`."""
+    return _model(raw, loc[:-1]).model_fields[str(loc[-1])]
 
 
 def _model(raw: dict[str, Any], loc: tuple[str | int, ...]) -> type[BaseModel]:
@@ -178,6 +222,6 @@ def _all_tables(model: type[BaseModel] | None = None, prefix: str = "") -> Itera
     """(dotted name, class, whether there may be several) of every table but the textures."""
     for name, field in (model or root()).model_fields.items():
         inner, many = table_of(field, None)
-        if inner is not None:
+        if inner is not None and rule_of(field) is None:  # one with a rule is first of all a number
             yield f"{prefix}{name}", inner, many
             yield from _all_tables(inner, f"{prefix}{name}.")

@@ -12,14 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticCustomError, core_schema
 
 MAX_SITES_PER_SIDE = 1_000_000
 MAX_INTEGER = 2**63 - 1  # what TOML and HDF5 attributes hold
-
-
-class NotAvailable(ValueError):
-    """A value that means something, but not in this version."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,6 @@ class Rule:
         def check(value: Any) -> Any:
             try:
                 return self.parse(value)
-            except NotAvailable as error:
-                raise PydanticCustomError("rule", "{text}", {"text": str(error)}) from None
             except ValueError:
                 raise PydanticCustomError("rule", "{text}", {"text": f"must be {self.allowed}"}) from None
 
@@ -47,6 +42,25 @@ class Rule:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {**self.schema, "description": f"must be {self.allowed}"}
+
+
+@dataclass(frozen=True)
+class NumberOrTable(Rule):
+    """A key that holds a value of its own or a table (class `table`) of keys; `parse` is for the value."""
+
+    table: type[BaseModel] | None = None
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.tagged_union_schema(
+            {
+                "value": super().__get_pydantic_core_schema__(source, handler),
+                "table": handler.generate_schema(self.table),
+            },
+            discriminator=lambda value: "table" if isinstance(value, dict | BaseModel) else "value",
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"anyOf": [self.schema, handler(schema["choices"]["table"])], "description": f"must be {self.allowed}"}
 
 
 def number(value: Any) -> float:
@@ -115,6 +129,26 @@ def _direction(value: Any) -> tuple[float, ...]:
     return vector
 
 
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        raise ValueError
+    return tuple(number(x) for x in value)
+
+
+def _sites(value: Any) -> tuple[int | tuple[int, ...], ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return tuple(_site(site) for site in value)
+
+
+def _site(value: Any) -> int | tuple[int, ...]:
+    if isinstance(value, list | tuple):
+        if len(value) != 2:
+            raise ValueError
+        return tuple(integer(x, 0) for x in value)
+    return integer(value, 0)
+
+
 def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError
@@ -154,12 +188,6 @@ def _periodic(value: Any) -> bool | str:
     if value in ("x", "y", "xy"):
         return value
     raise ValueError
-
-
-def _voltage(value: Any) -> float:
-    if number(value) != 0.0:
-        raise NotAvailable("leads at a voltage are not available in this version; allowed: 0.0")
-    return 0.0
 
 
 ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # by name, in eV
@@ -235,6 +263,11 @@ NON_NEGATIVE = _number_rule("a number >= 0", lambda x: x >= 0, {**_NUMBER, "mini
 TOLERANCE = _number_rule(
     "a number from 1e-12 to 0.1", lambda x: 1e-12 <= x <= 0.1, {**_NUMBER, "minimum": 1e-12, "maximum": 0.1}
 )
+SHARE = _number_rule(
+    "a number between 0 and 1",
+    lambda x: 0 < x < 1,
+    {**_NUMBER, "minimum": 0, "maximum": 1, "not": {"enum": [0, 1]}},
+)
 BOOLEAN = Rule("true or false", _boolean, {"type": "boolean"})
 TEXT = Rule("a text in quotes", _text, {"type": "string"})
 NAME = Rule("a non-empty text in quotes", _name, {"type": "string", "minLength": 1})
@@ -251,8 +284,14 @@ COLUMNS = Rule(
     _columns,
     {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
 )
+NUMBERS = Rule("a list of two or more finite numbers", _numbers, {"type": "array", "items": _NUMBER, "minItems": 2})
+_INDEX = {"type": "integer", "minimum": 0}
+SITES = Rule(
+    "a list of sites, whole numbers >= 0: [0, 1] on a chain, [[0, 0], [3, 4]], each [x, y], on a square lattice",
+    _sites,
+    {"type": "array", "items": {"anyOf": [_INDEX, _list_of(_INDEX, 2, 2)]}},
+)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
-VOLTAGE = Rule("0.0 (leads at a voltage are not available in this version)", _voltage, {"enum": [0]})
 REFRESH = choice("stage", "step", "adaptive")
 ENERGY_UNIT = Rule(
     ", ".join(f'"{name}"' for name in ENERGY_UNITS) + " or a number > 0 of eV",

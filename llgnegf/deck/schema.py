@@ -29,6 +29,14 @@ class _Plain(GenerateJsonSchema):
             result.pop("default", None)
         return result
 
+    def literal_schema(self, schema: Any) -> dict[str, Any]:
+        return {"enum": schema["expected"]}
+
+    def tagged_union_schema(self, schema: Any) -> dict[str, Any]:
+        result = super().tagged_union_schema(schema)
+        result.pop("discriminator", None)  # a word of OpenAPI
+        return result
+
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
@@ -44,6 +52,4 @@ def deck_schema() -> dict[str, Any]:
         "description": "The moments at the beginning; `kind` decides which keys there are.",
         "oneOf": [{"$ref": f"#/definitions/{table.__name__}"} for table in Root.TEXTURES.values()],
     }
-    for kind, table in Root.TEXTURES.items():
-        tables[table.__name__]["properties"]["kind"] = {"enum": [kind]}
     return {"$schema": DIALECT, **schema, "title": TITLE, "definitions": tables}

@@ -49,6 +49,7 @@ WORDS: dict[str, tuple[str, ...]] = {
         "ku ku1 k1 kani kz kx ky anis uniaxial": ("magnet.anisotropy",),
         "khard kperp": ("magnet.hard_anisotropy",),
         "anisu easy anisotropyaxis": ("magnet.easy_axis",),
+        "pinned pinnedsites fixedsites heldsites frozensites": ("magnet.fixed",),
         "ms msat magnetization magnetisation moment": ("magnet.spin",),
         "mu": ("electrons.fermi_energy", "magnet.spin"),
         "nonadiabaticity xi": ("magnet.zhang_li.beta",),

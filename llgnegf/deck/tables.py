@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from llgnegf.deck.profiles import Profile
 from llgnegf.deck.rules import (
     BOOLEAN,
     CHECKPOINT_EVERY,
@@ -28,22 +29,22 @@ from llgnegf.deck.rules import (
     REFRESH,
     SEED,
     SHAPE,
+    SITES,
     TEXT,
     TOLERANCE,
     VECTOR,
-    VOLTAGE,
+    NumberOrTable,
     Rule,
     choice,
     parse_wall_time,
 )
+from llgnegf.deck.table import Table, kinds_of
+from llgnegf.errors import DeckError
 
 Vector = tuple[float, float, float]
 
 
-class Table(BaseModel):
-    """Base of every table: no unknown keys, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+_Time = Annotated[Profile | None, Field(discriminator="kind")]
 
 
 class Units(Table):
@@ -175,6 +176,16 @@ class ZhangLi(Table):
 
     velocity: Annotated[tuple[float, float], PLANE_VECTOR] = (0.0, 0.0)
     beta: Annotated[float, NUMBER] = 0.0
+    profile: _Time = None
+
+
+class Drive(Table):
+    """[[magnet.drive]]: a field amplitude g(t) along `direction`, as `magnet.field`, on all sites or on some."""
+
+    direction: Annotated[Vector, DIRECTION]
+    amplitude: Annotated[float, NUMBER]
+    profile: Annotated[Profile, Field(discriminator="kind")]
+    sites: Annotated[tuple[int | tuple[int, ...], ...] | None, SITES] = None
 
 
 class Magnet(Table):
@@ -193,24 +204,51 @@ class Magnet(Table):
     hard_axis: Annotated[Vector, DIRECTION] = (1.0, 0.0, 0.0)
     field: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
     damping: Annotated[float, NON_NEGATIVE] = 0.0
+    fixed: Annotated[tuple[int | tuple[int, ...], ...], SITES] = ()
     zhang_li: ZhangLi | None = None
+    drive: tuple[Drive, ...] = ()
+
+
+class Voltage(Table):
+    """voltage = {amplitude = ..., profile = {...}}: amplitude g(t), an energy."""
+
+    amplitude: Annotated[float, NUMBER]
+    profile: Annotated[Profile, Field(discriminator="kind")]
+
+
+_VOLTAGE = NumberOrTable(
+    "a finite number or a table {amplitude = ..., profile = {...}}", NUMBER.parse, NUMBER.schema, table=Voltage
+)
 
 
 class Lead(Table):
-    """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end)."""
+    """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end).
+
+    voltage moves levels and occupation together; chemical_potential and temperature are those of its occupation alone.
+    """
 
     side: Annotated[str, choice("left", "right")]
     coupling: Annotated[float, NON_NEGATIVE] = 1.0
-    voltage: Annotated[float, VOLTAGE] = 0.0
+    voltage: Annotated[float | Voltage, _VOLTAGE] = 0.0
+    chemical_potential: Annotated[float | None, NUMBER] = None
+    temperature: Annotated[float | None, NON_NEGATIVE] = None
 
 
 class Gate(Table):
-    """[[electrons.gate]]: V(x, t) = amplitude cos(frequency t + phase) on the named columns."""
+    """[[electrons.gate]]: V(x, t) = amplitude g(t) on the named columns, g = cos(frequency t + phase) or a profile."""
 
     columns: Annotated[tuple[int, ...], COLUMNS]
     amplitude: Annotated[float, NUMBER]
-    frequency: Annotated[float, NUMBER]
+    frequency: Annotated[float | None, NUMBER] = None
     phase: Annotated[float, NUMBER] = 0.0
+    profile: _Time = None
+
+    @property
+    def cosine_frequency(self) -> float:
+        """For figures that are made for a cosine; DeckError for a gate with a profile."""
+        if self.frequency is None:
+            raise DeckError("electrons.gate.profile: this figure is made for gates with a frequency")
+        return self.frequency
 
 
 class Disorder(Table):
@@ -247,6 +285,17 @@ class Electrons(Table):
     def coupling(self, side: str) -> float:
         """Hopping to the lead on `side`, "left" or "right"; 0 where there is none."""
         return next((lead.coupling for lead in self.lead if lead.side == side), 0.0)
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether a lead of frozen electrons has another Fermi function than `fermi_energy` and `temperature` give."""
+        return self.method == "frozen" and any(self._is_biased(lead) for lead in self.lead if lead.coupling)
+
+    def _is_biased(self, lead: Lead) -> bool:
+        mu = lead.chemical_potential
+        if mu is None:
+            mu = self.fermi_energy + (lead.voltage if isinstance(lead.voltage, float) else 0.0)
+        return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
 class Motion(Table):
@@ -345,11 +394,11 @@ def rule_of(key: FieldInfo) -> Rule | None:
 def table_of(key: FieldInfo, value: Any) -> tuple[type[BaseModel] | None, bool]:
     """The table that a key holds, if it holds one, and whether it holds a list of them.
 
-    value: what the deck gives for the key; the table of a texture depends on its `kind`.
+    value: what the deck gives for the key; the table of a texture or a profile depends on its `kind`.
     """
     if key.discriminator:
         kind = value.get("kind") if isinstance(value, dict) else None
-        return (Root.TEXTURES.get(kind) if isinstance(kind, str) else None), False
+        return (kinds_of(key).get(kind) if isinstance(kind, str) else None), False
     candidates = (key.annotation, *get_args(key.annotation))
     tables = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
     return (tables[0] if tables else None), get_origin(key.annotation) is tuple

@@ -10,5 +10,7 @@ adaptive.py           a stepper that evaluates them only as often as their field
 imposed.py            moments that rest or turn rigidly while the electrons respond
 electron_instant.py   what frames say of frozen electrons
 registry.py           the steppers by their names in a deck
-gates.py, torques.py  gate voltages; the torque of the electrons and its components
+profiles.py           functions of time, by which gates, voltages, fields and currents are driven
+gates.py, external.py potentials that change in time; driven fields and currents on the moments
+torques.py            the torque of the electrons and its components
 """

@@ -9,7 +9,8 @@ import numpy as np
 
 from llgnegf.beside import integrators
 from llgnegf.dynamics.coupling import Coupling, Motion
-from llgnegf.dynamics.refresh import Coupled
+from llgnegf.dynamics.profiles import inside, next_jump
+from llgnegf.dynamics.refresh import Coupled, remembered_array
 from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
@@ -37,6 +38,9 @@ class Adaptive(Coupled):
     stage, until what they answer at the beginning of a step is again what was extrapolated: no error is larger than
     allowed, but for that of the method itself.
 
+    Where a gate or a drive jumps, the field is no smooth function: no stride crosses the jump, and what was evaluated
+    before it is forgotten, as at the start of a run.
+
     The component of the field along each moment exerts no torque and is left out: it is the largest, turns with the
     moment, and would make a torque where the moment is not quite where it was predicted.
     """
@@ -50,6 +54,7 @@ class Adaptive(Coupled):
         self.points, self.stride = _STARTING_POINTS, 1
 
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        self._forget_at_jump(n)
         first = None
         if self._asks_every_stage:
             first = self._beginning(n, y)
@@ -66,10 +71,17 @@ class Adaptive(Coupled):
         return self._carry(n, y, self.points + 1)
 
     def _stage_by_stage(self, n: int, y: np.ndarray, first: Motion) -> np.ndarray:
-        here = self.fields[-1]
-        return self._step_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here).velocity, n, y)
+        here, within = self.fields[-1], inside(n, self.dt)
+        return self._step_from(first.velocity, lambda t, y: self.coupling.motion(t, y, here, within).velocity, n, y)
+
+    def _forget_at_jump(self, n: int) -> None:
+        """Begin anew at step n if something jumps there: the same, however often it is asked."""
+        if next_jump(self.coupling.profiles, n - 1, self.dt) == n and (self.nodes and self.nodes[0] < n):
+            self.nodes, self.fields = [], self.fields[:0]
+            self.points, self.stride = _STARTING_POINTS, 1
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
+        self._forget_at_jump(n)
         instant = super().instant(n, y)
         if not self._asks_every_stage:
             self._begun = None  # this step asks no electrons where it begins
@@ -87,8 +99,14 @@ class Adaptive(Coupled):
 
     def restore(self, remembered: Remembered) -> None:
         super().restore(remembered)
-        self.nodes, self.fields = remembered["nodes"].tolist(), remembered["electron_fields"]
-        self.points, self.stride = remembered["plan"].tolist()
+        nodes, plan = (np.asarray(remembered[name]) for name in ("nodes", "plan"))
+        if nodes.ndim != 1 or nodes.dtype.kind != "i" or (np.diff(nodes) <= 0).any():
+            raise ValueError(f"nodes: {nodes.dtype} of shape {nodes.shape}, not steps one after the other")
+        if plan.shape != (2,) or plan.dtype.kind != "i" or plan[0] < 1 or plan[1] < 0:
+            raise ValueError(f"plan: {plan.tolist()}, not a number of points >= 1 and a stride >= 0")
+        shape = len(nodes), *self.coupling.magnet.packed_shape
+        self.nodes, self.fields = nodes.tolist(), remembered_array(remembered, "electron_fields", shape)
+        self.points, self.stride = plan.tolist()
 
     def _near(self, n: int) -> np.ndarray | None:
         return self._field(n, min(self.points + 1, len(self.nodes))) if self.nodes else None
@@ -96,8 +114,10 @@ class Adaptive(Coupled):
     def _carry(self, n: int, y: np.ndarray, points: int) -> np.ndarray:
         """One step in the field through the last `points` evaluations."""
 
+        within = inside(n, self.dt)
+
         def velocity(t: float, y: np.ndarray) -> np.ndarray:
-            return self.coupling.velocity_in(self._field(t / self.dt, points), t, y)
+            return self.coupling.velocity_in(self._field(t / self.dt, points), t, y, within)
 
         return self._integrate(velocity, n, y)
 
@@ -130,7 +150,9 @@ class Adaptive(Coupled):
 
         The stride is 0, and nothing else is changed, where even that of one step has too large an error.
         """
-        stride, longest = self.stride, _LONGEST_STRIDE
+        longest = _LONGEST_STRIDE
+        jump = next_jump(self.coupling.profiles, n, self.dt)
+        stride = self.stride if jump is None else min(self.stride, jump - n)
         while True:
             try:
                 field = self._predict(n, y, n + stride)
@@ -155,7 +177,9 @@ class Adaptive(Coupled):
         """The field at the step `ahead`, where the extrapolated field leads from step n."""
         for k in range(n, ahead):
             y = self._carry(k, y, self.points)
-        motion = self.coupling.motion(ahead * self.dt, y, self._field(ahead, self.points))
+        # At the end of a step: before whatever jumps there.
+        before = inside(ahead - 1, self.dt)
+        motion = self.coupling.motion(ahead * self.dt, y, self._field(ahead, self.points), before)
         return self._across(y, motion.electron_field)
 
     def _furthest(self, errors: dict[int, float]) -> tuple[int, float]:

@@ -1,24 +1,26 @@
 """The right-hand side: the velocity of moments that electrons act on and that act on the electrons.
 
 The electrons' field on the moments is B_el = back_action J_sd s (Hellmann-Feynman, s = Tr[rho sigma]).  To first
-order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, so that dm/dt is the solution of the equation in
-`velocity_equation.py`.
+order in the motion s = s_ad + chi_V dV/dt + chi dm/dt, with s_bias where leads are biased, so that dm/dt is the
+solution of the equation in `velocity_equation.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from llgnegf.dynamics.external import NOTHING, Drives, External
 from llgnegf.dynamics.gates import Gates
+from llgnegf.dynamics.profiles import Profile
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
 from llgnegf.electrons import Device, Frozen, Response
 from llgnegf.electrons.counter import Counter
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
+from llgnegf.once import cached_property
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
@@ -50,7 +52,11 @@ class Coupling:
 
     order 0: only s_ad acts; order 1: also the sea and surface terms, with `velocity_feedback` those of dm/dt as well
     as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
-    `field(t, m)`: a user's own effective field, energy units, shape of m.
+    `field(t, m)`: a user's own effective field, energy units, shape of m.  `drives`: fields on the moments that change
+    in time.
+
+    Where gates or drives jump at the time of a call, `within` says on which side it is meant: a time inside the step
+    that is being made (`Profile.value`).
 
     From one call to the next it keeps nothing but `solves`, the count of Green's functions evaluated by all electrons
     that it froze.
@@ -67,8 +73,9 @@ class Coupling:
         back_action: float = 1.0,
         velocity_tolerance: float = 1e-11,
         field: Field | None = None,
+        drives: Drives | None = None,
     ) -> None:
-        self.magnet, self.device, self.gates, self.field = magnet, device, gates, field
+        self.magnet, self.device, self.gates, self.field, self.drives = magnet, device, gates, field, drives
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
@@ -89,57 +96,83 @@ class Coupling:
         """On-site energies of the device itself, of the lattice's shape; None where it has none."""
         return self.device.potential if self.device else None
 
-    def freeze(self, t: float, m: np.ndarray) -> Frozen:
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """Of all that changes in time: gates, fields, currents."""
+        return (self.gates.profiles if self.gates else ()) + (self.drives.profiles if self.drives else ())
+
+    def external(self, t: float, within: float | None = None) -> External:
+        """The fields on the moments that change in time."""
+        return self.drives.at(t, within) if self.drives else NOTHING
+
+    def freeze(self, t: float, m: np.ndarray, within: float | None = None) -> Frozen:
         """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
         assert self.device is not None
-        return self.device.freeze(m, self.gate_state(t)[0], self._counter)
+        return self.device.freeze(m, self.gate_state(t, within)[0], self._counter)
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
-        if self.strength == 0 and self.field is None:
+        if self.strength == 0 and self.field is None and self.drives is None:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
-    def velocity_in(self, electron_field: np.ndarray | None, t: float, y: np.ndarray) -> np.ndarray:
+    def velocity_in(
+        self, electron_field: np.ndarray | None, t: float, y: np.ndarray, within: float | None = None
+    ) -> np.ndarray:
         """dm/dt, packed, in a given field of the electrons (packed): explicit, without evaluating them."""
-        return self.magnet.velocity(y, sum_of(self._user_field(t, y), electron_field))
+        external = self.external(t, within)
+        own = sum_of(self._user_field(t, y), external.field)
+        return self.magnet.velocity(y, sum_of(own, electron_field), external.current)
 
-    def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None) -> Motion:
+    def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None, within: float | None = None) -> Motion:
         """Velocity, electrons and their field at time t and packed moments y.
 
         near: a guess of the electrons' field (packed), from which the velocity equation is solved.  Raises RunError
         where that equation has no solution, where moments are far longer than 1, and where a user's field is wrong.
         """
-        own = self._user_field(t, y)
+        external = self.external(t, within)
+        own, current = sum_of(self._user_field(t, y), external.field), external.current
         if self.device is None:
-            return Motion(self.magnet.velocity(y, own), None, None)
+            return Motion(self.magnet.velocity(y, own, current), None, None)
         if not np.abs(y).max() < _LONGEST_MOMENT:  # NaN included
             raise RunError(
                 f"a moment grew to a length above {_LONGEST_MOMENT:g} within a step, at t = {t:g}: integrator.step is "
                 "too large, or a term of the deck is; try half the step. The last checkpoint is kept"
             )
-        rate = self.gate_state(t)[1]
-        frozen = self.freeze(t, self.magnet.unpack(y))
+        rate = self.gate_state(t, within)[1]
+        frozen = self.freeze(t, self.magnet.unpack(y), within)
         if self.strength == 0:
-            return Motion(self.magnet.velocity(y, own), frozen, None)
+            return Motion(self.magnet.velocity(y, own, current), frozen, None)
         if self.order == 1 and self.velocity_feedback:
             velocity, field, tried = solve(
-                self.magnet, frozen, self.strength, y, rate, own, near, t=t, tolerance=self.velocity_tolerance
+                self.magnet,
+                frozen,
+                self.strength,
+                y,
+                rate,
+                own,
+                near,
+                t=t,
+                tolerance=self.velocity_tolerance,
+                current=current,
             )
             return Motion(velocity, frozen, field, tried)
         # First the response: the sweeps that it makes give the adiabatic part as well.
         response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
-        field = self._packed_field(frozen.adiabatic + sea + surface)
-        velocity = self.magnet.velocity(y, sum_of(own, field))
+        density = frozen.at_rest + sea + surface
+        if response is not None and response.bias is not None:
+            density = density + response.bias
+        field = self._packed_field(density)
+        velocity = self.magnet.velocity(y, sum_of(own, field), current)
         return Motion(velocity, frozen, field, None if response is None else Tried([response]))
 
-    def gate_state(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+    def gate_state(self, t: float, within: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Gate voltages and their rates at t, each of the lattice's shape."""
         assert self.device is not None
         if not self.gates:
             return np.zeros(self.device.shape), np.zeros(self.device.shape)
-        return self.gates.potential(t), self.gates.rate(t)
+        return self.gates.potential(t, within), self.gates.rate(t, within)
 
     def _packed_field(self, density: np.ndarray) -> np.ndarray:
         """Field of a density (..., 4) traced with 1, sigma_x, sigma_y, sigma_z."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.electrons import Response, SpinDensity
+from llgnegf.once import cached_property
 
 
 class ElectronInstant(Instant):
@@ -28,12 +27,16 @@ class ElectronInstant(Instant):
         *,
         feedback: bool,
         first_order: bool,
+        within: float | None = None,
     ) -> None:
-        """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all."""
-        super().__init__(coupling.magnet, n, t, y, motion.velocity)
+        """motion: with its electrons; feedback: whether they respond to dm/dt beside the gates, first_order: at all.
+
+        within: where gates or drives jump at t, a time on the side that is meant.
+        """
+        super().__init__(coupling.magnet, n, t, y, motion.velocity, coupling.external(t, within))
         assert motion.frozen is not None
         self.frozen = motion.frozen
-        self.potential, self._rate = coupling.gate_state(self.t)
+        self.potential, self._rate = coupling.gate_state(self.t, within)
         self.static_potential = coupling.static_potential
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.sd_exchange = coupling.sd_exchange
@@ -59,8 +62,15 @@ class ElectronInstant(Instant):
         return self._driven_currents()
 
     def _driven_currents(self) -> tuple[np.ndarray, np.ndarray]:
-        """Currents due to the response alone; see `currents`."""
+        """Currents due to the response, and to a bias; see `currents`."""
+        if not self._first_order:
+            return self.frozen.lead_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
         return self.frozen.lead_currents(self._driving, self._rate, self.response)
+
+    @property
+    def energy_currents(self) -> np.ndarray:
+        """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""
+        return self.frozen.energy_currents
 
     @cached_property
     def level_width(self) -> float:

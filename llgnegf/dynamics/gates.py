@@ -1,4 +1,7 @@
-"""Oscillating gates: V_i(t) = sum over gates of amplitude cos(frequency t + phase) on their columns (first axis)."""
+"""Potentials that change in time: gates and voltages of leads.
+
+Gates: V_i(t) = sum over gates of amplitude g(t) on their columns (first axis), g a cosine or another profile.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,21 @@ from typing import Protocol
 
 import numpy as np
 
+from llgnegf.dynamics.profiles import Cosine, Drive, Profile
+
 
 class Gate(Protocol):
-    """One gate: indices along x, amplitude in energy, angular frequency in 1/time, phase in radians."""
+    """One gate: indices along x, amplitude in energy, angular frequency in 1/time, phase in radians.
+
+    One with a `profile` changes as that says, and its frequency and phase are not used.
+    """
 
     @property
     def columns(self) -> Sequence[int]: ...
     @property
     def amplitude(self) -> float: ...
     @property
-    def frequency(self) -> float: ...
+    def frequency(self) -> float | None: ...
     @property
     def phase(self) -> float: ...
 
@@ -24,32 +32,69 @@ class Gate(Protocol):
 class Gates:
     """Gate voltages on a lattice of `shape` (energy) and their rates (energy per time).
 
-    Gates on the same column add.  `frequencies`: of the gates whose amplitude is not zero, 1/time.
+    Gates on the same column add.  `frequencies`: of the fastest change of the gates whose amplitude is not zero,
+    1/time; `profiles`: their functions of time.
     """
 
     def __init__(self, gates: Sequence[Gate], shape: tuple[int, ...]) -> None:
-        self._gates = [(np.array(gate.columns), gate.amplitude, gate.frequency, gate.phase) for gate in gates]
+        self._gates = [(np.array(gate.columns), Drive(gate.amplitude, _profile(gate))) for gate in gates]
         self.shape = shape
-        self.frequencies = tuple(gate.frequency for gate in gates if gate.amplitude)
+        self.profiles = tuple(drive.profile for _, drive in self._gates)
+        self.frequencies = tuple(drive.profile.frequency for _, drive in self._gates if drive.amplitude)
 
     @property
     def reach(self) -> float:
         """No voltage is larger than this, energy."""
-        return sum(abs(amplitude) for _, amplitude, _, _ in self._gates)
+        return sum(drive.reach for _, drive in self._gates)
 
     def __bool__(self) -> bool:
         return bool(self._gates)
 
-    def potential(self, t: float) -> np.ndarray:
-        """V_i(t), shape of the lattice."""
+    def potential(self, t: float, within: float | None = None) -> np.ndarray:
+        """V_i(t), shape of the lattice; within: on which side of a jump, see `Profile.value`."""
         values = np.zeros(self.shape)
-        for columns, amplitude, frequency, phase in self._gates:
-            values[columns] += amplitude * np.cos(frequency * t + phase)
+        for columns, drive in self._gates:
+            values[columns] += drive.value(t, within)
         return values
 
-    def rate(self, t: float) -> np.ndarray:
-        """dV_i/dt, shape of the lattice."""
+    def rate(self, t: float, within: float | None = None) -> np.ndarray:
+        """dV_i/dt without the jumps, shape of the lattice."""
         values = np.zeros(self.shape)
-        for columns, amplitude, frequency, phase in self._gates:
-            values[columns] -= amplitude * frequency * np.sin(frequency * t + phase)
+        for columns, drive in self._gates:
+            values[columns] += drive.rate(t, within)
         return values
+
+
+def _profile(gate: Gate) -> Profile:
+    """TypeError for a profile that is none, such as the table of a deck (`build.build_gates` makes gates of a deck)."""
+    profile = getattr(gate, "profile", None)
+    if profile is None:
+        assert gate.frequency is not None
+        return Cosine(gate.frequency, gate.phase)
+    if not isinstance(profile, Profile):
+        raise TypeError(f"profile = {profile!r} of a gate: expected a Profile of llgnegf.dynamics.profiles")
+    return profile
+
+
+class Voltages(Protocol):
+    """Voltages of the left and the right lead.  `reach`: no |voltage| is larger, energy; `profiles`: of their jumps."""
+
+    @property
+    def reach(self) -> float: ...
+    @property
+    def profiles(self) -> tuple[Profile, ...]: ...
+    def at(self, t: float, within: float | None = None) -> np.ndarray:
+        """(2,), energy; within: on which side of a jump, see `Profile.value`."""
+        ...
+
+
+class LeadVoltages:
+    """`Voltages` of a left and a right lead; None: zero."""
+
+    def __init__(self, left: Drive | None = None, right: Drive | None = None) -> None:
+        self._drives = left, right
+        self.profiles = tuple(one.profile for one in self._drives if one is not None)
+        self.reach = max((one.reach for one in self._drives if one is not None), default=0.0)
+
+    def at(self, t: float, within: float | None = None) -> np.ndarray:
+        return np.array([0.0 if one is None else one.value(t, within) for one in self._drives])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import SpinDensity
+from llgnegf.once import cached_property
 
 
 class Imposed:
@@ -70,15 +70,17 @@ class Imposed:
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
         """Electrons respond to gates, and to the rotation as a whole, but not to single moments."""
-        coupling, magnet, t = self.coupling, self.coupling.magnet, n * self.dt
+        coupling, magnet, t, within = self.coupling, self.coupling.magnet, n * self.dt, inside(n, self.dt)
         m = magnet.unpack(y).copy()
         velocity = magnet.pack(self.frequency * np.cross(self.axis, m))
         if coupling.device is None:
-            return Instant(magnet, n, t, y, velocity)
-        motion = Motion(velocity, coupling.freeze(t, m), None)
+            return Instant(magnet, n, t, y, velocity, coupling.external(t, within))
+        motion = Motion(velocity, coupling.freeze(t, m, within), None)
         if self.precession:
-            return TurningInstant(coupling, n, t, y, motion, self.axis, self.frequency)
-        return ElectronInstant(coupling, n, t, y, motion, feedback=False, first_order=coupling.order == 1)
+            return TurningInstant(coupling, n, t, y, motion, self.axis, self.frequency, within)
+        return ElectronInstant(
+            coupling, n, t, y, motion, feedback=False, first_order=coupling.order == 1, within=within
+        )
 
     def state(self) -> Remembered:
         """Nothing: the moments follow from the time."""
@@ -100,9 +102,10 @@ class TurningInstant(ElectronInstant):
         motion: Motion,
         axis: np.ndarray,
         frequency: float,
+        within: float | None = None,
     ) -> None:
         """axis: (3,), of length 1; frequency: of the rotation, 1/time."""
-        super().__init__(coupling, n, t, y, motion, feedback=False, first_order=True)
+        super().__init__(coupling, n, t, y, motion, feedback=False, first_order=True, within=within)
         self._axis, self._frequency = axis, frequency
 
     @cached_property

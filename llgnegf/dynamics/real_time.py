@@ -7,9 +7,7 @@ electrons feel the moments as they are.  Both are stages of the same one-step me
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,9 @@ import numpy as np
 from llgnegf.beside import integrators
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.gates import Voltages
 from llgnegf.dynamics.imposed import Imposed, TurningInstant
+from llgnegf.dynamics.profiles import inside, next_jump
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.electrons.real_time import (
@@ -33,12 +33,16 @@ from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
+from llgnegf.machine import memory_of_machine
+from llgnegf.once import cached_property
 
-# What is added up along the run: energy of the leads, particles in the left and the right one, work.
-_SUMS = 4
+# What is added up along the run: energy of the leads, particles in the left and the right one, work on the electrons;
+# and what driven fields give to the moments, S sum B.dm.
+_SUMS, _SUMS_OF_OLDER_RUNS = 5, 4
 # Steps between two estimates of the error, and the share of the tolerance that the errors of all steps may add up to.
 _JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
+_MOST_STABLE_PARTS = 10**6
 # Steps made at once, where moments are known beforehand.
 _MOST_TOGETHER = 64
 # Arrays kept to be used again.
@@ -49,8 +53,6 @@ _STABLE = 0.8
 _LARGE = 1 << 24  # bytes
 # Rows across from which on tiles are faster than rows.
 _NARROWEST = 8
-
-Voltages = Callable[[float], np.ndarray]
 
 
 @dataclass
@@ -67,8 +69,9 @@ class RealTimeInstant(Instant):
 
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
     traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
-    leads; energy_electrons: less that at the start, leads included; work: done by gates, voltages and an imposed motion
-    since the start, energy.
+    leads; energy_electrons: less that at the start, leads included; voltages: of the leads, (2,), energy; work: done by
+    gates, voltages, driven fields and an imposed motion since the start, work_drives: by driven fields alone, energy.
+    Where something jumps at t, all of it is as after the jump.
     """
 
     def __init__(
@@ -81,15 +84,21 @@ class RealTimeInstant(Instant):
         sums: np.ndarray,
     ) -> None:
         """velocity: packed; state: of the electrons."""
-        coupling = stepper.coupling
-        super().__init__(coupling.magnet, n, n * stepper.dt, y, velocity)
+        coupling, within = stepper.coupling, inside(n, stepper.dt)
+        super().__init__(coupling.magnet, n, n * stepper.dt, y, velocity, coupling.external(n * stepper.dt, within))
         # At once, because the array of the state is used again.
         electrons = stepper.electrons
         self.traced, self.flows = electrons.traced(state), electrons.flows(state)
-        self.potential = coupling.gate_state(self.t)[0]
+        self.potential = coupling.gate_state(self.t, within)[0]
         self.static_potential, self.sd_exchange = coupling.static_potential, coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
-        self.work = float(sums[3])
+        self.voltages = stepper.voltages_at(self.t, within)
+        self.work_drives = 0.0
+        if stepper.imposed is None and self.external.field is not None:
+            # The energy in the driven fields changes by this work, and by what they give to the motion.
+            field = self.external.field
+            self.work_drives = float(sums[4]) - coupling.magnet.overlap(y, field)
+        self.work = float(sums[3]) + self.work_drives
         self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
         self._stepper = stepper
 
@@ -111,10 +120,9 @@ class RealTimeStepper:
     the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is divided into as many equal
     parts as keep the error of moments and spin density within it to the end of the run, however the errors of single
-    steps add up; None: steps are whole.  voltages: of the left and the right lead at time t > 0, (2,), energy; None:
-    zero.  on_gpu: whether an NVIDIA
-    GPU holds and moves the electrons.  tells: whether a RunWarning tells of whole steps that are too long for the
-    tolerance of the device.
+    steps add up; None: steps are whole.  voltages: of the leads at time t > 0, None: zero; at the start the leads are
+    in equilibrium without them.  on_gpu: whether an NVIDIA GPU holds and moves the electrons.  tells: whether a
+    RunWarning tells of whole steps that are too long for the tolerance of the device.
     """
 
     solves = 0
@@ -147,6 +155,7 @@ class RealTimeStepper:
         self._equation: RealTime | None = None
         self._carrier: Carrier | None = None
         self._free: list[Any] = []
+        self._profiles = coupling.profiles + (voltages.profiles if voltages is not None else ())
 
     # --- before the start -------------------------------------------------------------------------
 
@@ -157,7 +166,7 @@ class RealTimeStepper:
         Raises ToleranceError where the memory of the leads cannot be had to the tolerance, RunError where the step is
         too large.
         """
-        potential = self.coupling.gate_state(0.0)[0]
+        potential = self._first_potential
         planned = RealTime(self._device, *exponentials(self._device, self.start, potential, self.duration))
         self._fewest_parts(planned)
         error = error_near_edges(self._device, planned.fit, self.duration)
@@ -174,9 +183,11 @@ class RealTimeStepper:
 
     @property
     def memory_bytes(self) -> tuple[int, int]:
-        """Of the state, as in a checkpoint, and of all that a step needs beside it."""
-        planned = self.planned
-        shape = Tiles(planned).shape if planned.ny >= _NARROWEST else planned.shape
+        """Of the state, as in a checkpoint, and of all that a step needs beside it: planned, until it is there."""
+        return self._bytes_for(self._equation or self.planned)
+
+    def _bytes_for(self, electrons: RealTime) -> tuple[int, int]:
+        shape = Tiles(electrons).shape if electrons.ny >= _NARROWEST else electrons.shape
         size = 8 * int(np.prod(shape))
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
 
@@ -188,16 +199,27 @@ class RealTimeStepper:
     @property
     def in_words(self) -> str:
         """How the electrons are described, for people."""
-        planned, kT = self.planned, temperature_used(self._device, self.duration)
+        used = self._equation or self.planned
+        kT = temperature_used(self._device, self.duration, used.sharper)
         instead = "" if self._device.temperature else f", kT = {kT:.1e} for 0"
         return (
-            f"in real time, {planned.kept} exponentials per channel of a lead (error {planned.fit.error:.1e}) and "
-            f"{planned.n_poles} poles of the Fermi function ({planned.rule.bound:.1e}{instead}): {planned.D} x "
-            f"{planned.D + planned.E} complex numbers"
+            f"in real time, {used.kept} exponentials per channel of a lead (error {used.fit.error:.1e}) and "
+            f"{used.n_poles} poles of the Fermi function ({used.rule.bound:.1e}{instead}): {used.D} x "
+            f"{used.D + used.E} complex numbers"
         )
 
     def _carry(self, electrons: RealTime) -> Carrier:
-        """What carries the state: tiles on lattices, on a GPU if asked for, rows on chains and narrow lattices."""
+        """What carries the state: tiles on lattices, on a GPU if asked for, rows on chains and narrow lattices.
+
+        Raises RunError where it needs more memory than the machine has: what was planned may not have been enough.
+        """
+        if (needed := sum(self._bytes_for(electrons))) > (available := memory_of_machine()):
+            raise RunError(
+                f"electrons in real time: with {electrons.kept} exponentials per channel of a lead and "
+                f"{electrons.n_poles} poles of the Fermi function, which the equilibrium at the start takes, they need "
+                f"{needed / 1e9:.3g} GB of memory, this machine has {available / 1e9:.3g} GB; use a smaller lattice, a "
+                "larger electrons.tolerance or a higher temperature"
+            )
         if self.on_gpu:
             from llgnegf.electrons.real_time_gpu import GpuTiles
 
@@ -206,15 +228,37 @@ class RealTimeStepper:
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
-        rate = electrons.fastest_rate(self.coupling.gates.reach if self.coupling.gates else 0.0)
+        gates = self.coupling.gates.reach if self.coupling.gates else 0.0
+        rate = electrons.fastest_rate(gates, 0.0 if self.voltages is None else self.voltages.reach)
         largest = _STABLE * self.method.stability / rate
-        parts = int(np.ceil(self.dt / largest))
+        parts = np.ceil(self.dt / largest)
+        if not parts <= _MOST_STABLE_PARTS:
+            raise RunError(
+                f"integrator.step = {self.dt:g}: electrons in real time need steps of {largest:.2g}; allowed: up to "
+                f"{_MOST_STABLE_PARTS:g} times as much"
+            )
         if self.tolerance is None and parts > 1:
             raise RunError(
                 f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
                 f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
             )
-        return max(1, parts)
+        return max(1, int(parts))
+
+    @property
+    def _first_potential(self) -> np.ndarray:
+        return self.coupling.gate_state(0.0, inside(0, self.dt))[0]
+
+    def _first_sums(self) -> np.ndarray:
+        """Of the last one, what the moments have in the driven fields at the start, so that work begins at 0."""
+        sums, magnet = np.zeros(_SUMS), self.coupling.magnet
+        field = self.coupling.external(0.0, inside(0, self.dt)).field
+        if field is not None:
+            sums[4] = magnet.overlap(magnet.pack(self.start), field)
+        return sums
+
+    def voltages_at(self, t: float, within: float | None = None) -> np.ndarray:
+        """Of the left and the right lead, (2,), energy."""
+        return _NO_VOLTAGES if self.voltages is None else self.voltages.at(t, within)
 
     @property
     def equation(self) -> RealTime:
@@ -235,13 +279,13 @@ class RealTimeStepper:
     def _now(self) -> tuple[Any, np.ndarray, float]:
         """State of the electrons, the sums, and the energy at the start."""
         if self._kept is None:
-            potential = self.coupling.gate_state(0.0)[0]
+            potential = self._first_potential
             try:
                 equation, carrier, state = adjusted(self._device, self.start, potential, self.duration, self._carry)
             except ToleranceError as error:
                 raise RunError(f"electrons in real time, at the start: {error}") from None
             energy = carrier.energy(state, self.start, potential) + carrier.flows(state).coupling_energy
-            self._equation, self._carrier, self._kept = equation, carrier, (state, np.zeros(_SUMS), energy)
+            self._equation, self._carrier, self._kept = equation, carrier, (state, self._first_sums(), energy)
             self.parts = self._fewest_parts(equation)
         return self._kept
 
@@ -267,6 +311,8 @@ class RealTimeStepper:
         if state.shape != carrier.shape:
             raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")
         sums = np.array(remembered["sums"], float)
+        if sums.shape == (_SUMS_OF_OLDER_RUNS,):  # which had no driven fields
+            sums = np.append(sums, np.zeros(_SUMS - _SUMS_OF_OLDER_RUNS))
         if sums.shape != (_SUMS,):
             raise ValueError(f"sums of shape {sums.shape}, not ({_SUMS},)")
         energy, parts, planned_for = (float(remembered[name]) for name in ("energy_at_start", "parts", "planned_for"))
@@ -299,14 +345,25 @@ class RealTimeStepper:
             y = self.coupling.magnet.normalize(moved.y)
             self._check(n, y)
         self._check_electrons(n, moved.state)
+        self._add_work_of_jump(n + 1, moved)
         self._release(self._now()[0])
         self._kept = moved.state, moved.sums, energy
         return n + 1, y
 
+    def _next_jump(self, n: int) -> int | None:
+        """The first step after n at which something jumps."""
+        return next_jump(self._profiles, n, self.dt)
+
+    def _add_work_of_jump(self, n: int, moved: Together) -> None:
+        """What gates that jump at the beginning of step n give to the electrons at once."""
+        if self.coupling.gates and self._next_jump(n - 1) == n:
+            before, after = (self.coupling.gate_state(n * self.dt, inside(k, self.dt))[0] for k in (n - 1, n))
+            moved.sums[3] += ((after - before) * self.electrons.traced(moved.state)[..., 0]).sum()
+
     def _whole_steps(self, n: int, now: Together, limit: int) -> tuple[Together, int]:
         """One step, or where moments are known beforehand all to `limit` that need no judgement; and where that is."""
         judged = self.tolerance is not None
-        if judged and n % _JUDGED_EVERY == 0:
+        if judged and (n % _JUDGED_EVERY == 0 or self._next_jump(n - 1) == n):
             return self._judged_step(n, now), n + 1
         if n == self._told_at and self._tells and not judged:
             return self._whole_step_that_is_told(n, now), n + 1
@@ -316,7 +373,8 @@ class RealTimeStepper:
                 last = n + _JUDGED_EVERY - n % _JUDGED_EVERY
             else:
                 last = self._told_at if n < self._told_at else n + _MOST_TOGETHER
-            last = min(limit, last)
+            jump = self._next_jump(n)
+            last = min(limit, last if jump is None else min(last, jump))
         return self._in_parts(n, now, self.parts, last - n), last
 
     def _whole_step_that_is_told(self, n: int, now: Together) -> Together:
@@ -371,7 +429,7 @@ class RealTimeStepper:
             return self._quickly(n, now, parts, steps)
         step = self._in_stages if self.method.coefficients else self._by_method
         for part in range(parts):
-            before, now = now, step(n * self.dt + part * h, now, h)
+            before, now = now, step(n * self.dt + part * h, now, h, inside(n, self.dt))
             if part:
                 self._release(before.state)
         return now
@@ -384,14 +442,16 @@ class RealTimeStepper:
         # As `_in_parts` counts: the same bits for one step as for many.
         begins = np.arange(n, n + steps)[:, None] * self.dt + np.arange(parts) * h
         times = begins.reshape(-1, 1) + np.array(coefficients[0]) * h
-        gates = [self.coupling.gate_state(float(t)) for t in times.flat] if self.coupling.gates else None
+        within = np.repeat([inside(k, self.dt) for k in range(n, n + steps)], parts * len(coefficients[0]))
+        each = [(float(t), float(side)) for t, side in zip(times.flat, within, strict=True)]
+        gates = [self.coupling.gate_state(*one) for one in each] if self.coupling.gates else None
         shape = (*times.shape, *self._device.shape)
         potential, rate = (
             (np.stack([gate[k] for gate in gates]).reshape(shape) if gates else np.zeros(shape)) for k in (0, 1)
         )
         voltages = np.zeros((*times.shape, 2))
         if self.voltages is not None:
-            voltages[:] = np.array([self.voltages(float(t)) for t in times.flat]).reshape(voltages.shape)
+            voltages[:] = np.array([self.voltages.at(*one) for one in each]).reshape(voltages.shape)
         state, sums = self.equation.steps(
             now.state, h, coefficients, self.imposed.at(times), (potential, rate), voltages, now.sums
         )
@@ -406,8 +466,11 @@ class RealTimeStepper:
         if len(self._free) < _MOST_FREE:
             self._free.append(state)
 
-    def _in_stages(self, t: float, now: Together, h: float) -> Together:
-        """One step of a method with `coefficients`: electrons in a few arrays of their size."""
+    def _in_stages(self, t: float, now: Together, h: float, within: float) -> Together:
+        """One step of a method with `coefficients`: electrons in a few arrays of their size.
+
+        within: a time inside the whole step, for what jumps at its ends.
+        """
         coefficients = self.method.coefficients
         assert coefficients is not None
         nodes, weights = coefficients
@@ -417,7 +480,7 @@ class RealTimeStepper:
         for i, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
             is_last = i + 1 == len(nodes)
             following, new = (0.0, None) if is_last else (nodes[i + 1], others[i % 2])
-            m, potential, voltages, velocity, rates = self._rates(t + node * h, y, at)
+            m, potential, voltages, velocity, rates = self._rates(t + node * h, y, at, within)
             electrons.stage(now.state, at, acc, new, m, potential, voltages, weight * h, following * h)
             at = new
             sums = sums + weight * h * rates
@@ -428,8 +491,8 @@ class RealTimeStepper:
             self._release(array)
         return Together(y_end, sums, acc)
 
-    def _by_method(self, t: float, now: Together, h: float) -> Together:
-        """One step of any registered method, on everything as one array."""
+    def _by_method(self, t: float, now: Together, h: float, within: float) -> Together:
+        """One step of any registered method, on everything as one array; within: as above."""
         sizes = np.cumsum([now.y.size, now.sums.size])
         shapes = now.y.shape, now.sums.shape, now.state.shape
 
@@ -439,7 +502,7 @@ class RealTimeStepper:
         def rhs(at: float, flat: np.ndarray) -> np.ndarray:
             now, out = split(flat), np.zeros_like(flat)
             change = split(out)
-            m, potential, voltages, velocity, change.sums[:] = self._rates(at, now.y, now.state)
+            m, potential, voltages, velocity, change.sums[:] = self._rates(at, now.y, now.state, within)
             if velocity is not None:
                 change.y[:] = velocity
             change.state[...] = self.electrons.derivative(now.state, m, potential, voltages)
@@ -452,31 +515,34 @@ class RealTimeStepper:
         return one.y, self.electrons.traced(one.state)
 
     def _rates(
-        self, t: float, y: np.ndarray, state: Any
+        self, t: float, y: np.ndarray, state: Any, within: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]:
         """Moments (nx[, ny], 3), gates and voltages at t; dm/dt, packed, unless imposed; and d(sums)/dt."""
         electrons, coupling, magnet = self.electrons, self.coupling, self.coupling.magnet
         traced = electrons.traced(state)
-        potential, rate = coupling.gate_state(t)
-        voltages = _NO_VOLTAGES if self.voltages is None else np.asarray(self.voltages(t), float)
-        sums, velocity = np.empty(_SUMS), None
+        potential, rate = coupling.gate_state(t, within)
+        voltages = self.voltages_at(t, within)
+        sums, velocity = np.zeros(_SUMS), None
         flows = electrons.flows(state)
         charge = flows.charge
         sums[0], sums[1:3] = flows.energy.sum(), charge
         sums[3] = (rate * traced[..., 0]).sum() - voltages @ charge
         if self.imposed is None:
-            velocity = self._velocity(t, y, traced)
+            velocity = self._velocity(t, y, traced, within)
+            driving = coupling.external(t, within).field
+            if driving is not None:
+                sums[4] = magnet.overlap(velocity, driving)
             m = np.ascontiguousarray(magnet.unpack(y))
         else:
             m = self.imposed.moments(t)
             sums[3] -= coupling.sd_exchange * (traced[..., 1:] * self.imposed.velocity(t)).sum()
         return m, potential, voltages, velocity, sums
 
-    def _velocity(self, t: float, y: np.ndarray, traced: np.ndarray) -> np.ndarray:
+    def _velocity(self, t: float, y: np.ndarray, traced: np.ndarray, within: float) -> np.ndarray:
         """dm/dt, packed, in the field of the electrons."""
         coupling = self.coupling
         field = coupling.magnet.pack(coupling.strength * traced[..., 1:]) if coupling.strength else None
-        return coupling.velocity_in(field, t, y)
+        return coupling.velocity_in(field, t, y, within)
 
     def _check(self, n: int, y: np.ndarray) -> None:
         magnet = self.coupling.magnet
@@ -501,7 +567,7 @@ class RealTimeStepper:
         state, sums, _ = self._now()
         t, magnet = n * self.dt, self.coupling.magnet
         if self.imposed is None:
-            velocity = self._velocity(t, y, self.electrons.traced(state))
+            velocity = self._velocity(t, y, self.electrons.traced(state), inside(n, self.dt))
         else:
             velocity = magnet.pack(self.imposed.velocity(t))
         return RealTimeInstant(self, n, y, velocity, state, sums)
@@ -512,12 +578,15 @@ class RealTimeStepper:
         return own + float(sums[0]) - self._now()[2]
 
     def frozen_instant(self, instant: RealTimeInstant) -> ElectronInstant:
-        coupling, t = self.coupling, instant.t
+        coupling, t, within = self.coupling, instant.t, inside(instant.n, self.dt)
         velocity = coupling.magnet.pack(np.ascontiguousarray(instant.velocity))
-        motion = Motion(velocity, coupling.freeze(t, np.ascontiguousarray(instant.m)), None)
+        motion = Motion(velocity, coupling.freeze(t, np.ascontiguousarray(instant.m), within), None)
         if self.imposed is not None and self.imposed.precession:
-            return TurningInstant(coupling, instant.n, t, instant.y, motion, self.imposed.axis, self.imposed.frequency)
-        return ElectronInstant(coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True)
+            axis, frequency = self.imposed.axis, self.imposed.frequency
+            return TurningInstant(coupling, instant.n, t, instant.y, motion, axis, frequency, within)
+        return ElectronInstant(
+            coupling, instant.n, t, instant.y, motion, feedback=True, first_order=True, within=within
+        )
 
 
 def _distance(one: tuple[np.ndarray, ...], other: tuple[np.ndarray, ...]) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from llgnegf.beside import integrators
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
+from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 
 
@@ -40,7 +41,7 @@ class Classical:
         return n + 1, y
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
-        return self._at(n, y, self.coupling.motion(n * self.dt, y))
+        return self._at(n, y, self.coupling.motion(n * self.dt, y, within=inside(n, self.dt)))
 
     def state(self) -> Remembered:
         return {}
@@ -49,19 +50,27 @@ class Classical:
         pass
 
     def _at(self, n: int, y: np.ndarray, motion: Motion) -> Instant:
-        coupling = self.coupling
+        coupling, t, within = self.coupling, n * self.dt, inside(n, self.dt)
         if motion.frozen is None:
-            return Instant(coupling.magnet, n, n * self.dt, y, motion.velocity)
+            return Instant(coupling.magnet, n, t, y, motion.velocity, coupling.external(t, within))
         first_order = coupling.order == 1
         feedback = first_order and coupling.velocity_feedback
-        return ElectronInstant(coupling, n, n * self.dt, y, motion, feedback=feedback, first_order=first_order)
+        return ElectronInstant(coupling, n, t, y, motion, feedback=feedback, first_order=first_order, within=within)
 
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         """Packed moments at step n + 1."""
-        return self._integrate(partial(self.coupling.velocity_in, None), n, y)
+        return self._integrate(partial(self.coupling.velocity_in, None, within=inside(n, self.dt)), n, y)
 
     def _integrate(self, rhs: integrators.RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
         return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
+
+
+def remembered_array(remembered: Remembered, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of a checkpoint, for kernels.  ValueError unless it is finite, of float64 and of `shape`."""
+    array = remembered[name]
+    if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name}: {array.dtype} of shape {array.shape}, not finite float64 of shape {shape}")
+    return np.ascontiguousarray(array)
 
 
 class Coupled(Classical):
@@ -70,7 +79,7 @@ class Coupled(Classical):
     _begun: tuple[int, Motion] | None = None
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
-        motion = self.coupling.motion(n * self.dt, y, self._near(n))
+        motion = self._evaluated(n, y)
         # Without the frozen electrons: what their sweeps keep may be large.
         self._begun = n, Motion(motion.velocity, None, motion.electron_field)
         return self._at(n, y, motion)
@@ -82,7 +91,10 @@ class Coupled(Classical):
     def _beginning(self, n: int, y: np.ndarray) -> Motion:
         """Velocity and field at the beginning of step n, evaluated now unless a frame has done so."""
         begun, self._begun = self._begun, None
-        return begun[1] if begun is not None and begun[0] == n else self.coupling.motion(n * self.dt, y, self._near(n))
+        return begun[1] if begun is not None and begun[0] == n else self._evaluated(n, y)
+
+    def _evaluated(self, n: int, y: np.ndarray) -> Motion:
+        return self.coupling.motion(n * self.dt, y, self._near(n), inside(n, self.dt))
 
     def state(self) -> Remembered:
         if self._begun is None:
@@ -98,7 +110,9 @@ class Coupled(Classical):
     def restore(self, remembered: Remembered) -> None:
         self._begun = None
         if "begun_step" in remembered:  # absent in checkpoints between two frames and in older ones
-            motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
+            shape = self.coupling.magnet.packed_shape
+            velocity, field = (remembered_array(remembered, f"begun_{name}", shape) for name in ("velocity", "field"))
+            motion = Motion(velocity, None, field)
             self._begun = int(remembered["begun_step"]), motion
 
     def _step_from(self, first: np.ndarray, rhs: integrators.RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
@@ -118,10 +132,10 @@ class Stage(Coupled):
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         first = self._beginning(n, y)
         self.field = first.electron_field
-        return self._step_from(first.velocity, self._velocity, n, y)
+        return self._step_from(first.velocity, partial(self._velocity, inside(n, self.dt)), n, y)
 
-    def _velocity(self, t: float, y: np.ndarray) -> np.ndarray:
-        motion = self.coupling.motion(t, y, self.field)
+    def _velocity(self, within: float, t: float, y: np.ndarray) -> np.ndarray:
+        motion = self.coupling.motion(t, y, self.field, within)
         self.field = motion.electron_field
         return motion.velocity
 
@@ -133,7 +147,9 @@ class Stage(Coupled):
 
     def restore(self, remembered: Remembered) -> None:
         super().restore(remembered)
-        self.field = remembered.get("electron_field")
+        self.field = None
+        if "electron_field" in remembered:
+            self.field = remembered_array(remembered, "electron_field", self.coupling.magnet.packed_shape)
 
 
 class Step(Stage):
@@ -141,4 +157,4 @@ class Step(Stage):
 
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
         self.field = self._beginning(n, y).electron_field
-        return self._integrate(partial(self.coupling.velocity_in, self.field), n, y)
+        return self._integrate(partial(self.coupling.velocity_in, self.field, within=inside(n, self.dt)), n, y)

@@ -6,14 +6,15 @@ writes a `Stepper`, with an `Instant` that holds what its variables are made of,
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llgnegf.dynamics.external import NOTHING, External
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
+from llgnegf.once import cached_property
 
 # What a stepper remembers: its own part of a checkpoint.
 Remembered = dict[str, NDArray[Any]]
@@ -23,18 +24,26 @@ class Instant:
     """A run after n steps.  Quantities not known by then are evaluated when first asked for, and only once.
 
     magnet: the classical terms; n, t: steps taken and time; y: packed moments (`Magnet.pack`); m, velocity: unit
-    vectors and dm/dt, (nx[, ny], 3).
+    vectors and dm/dt, (nx[, ny], 3); external: fields on the moments that change in time, after a jump at t.
     """
 
-    def __init__(self, magnet: Magnet, n: int, t: float, y: np.ndarray, velocity: np.ndarray) -> None:
+    def __init__(
+        self,
+        magnet: Magnet,
+        n: int,
+        t: float,
+        y: np.ndarray,
+        velocity: np.ndarray,
+        external: External = NOTHING,
+    ) -> None:
         """velocity: packed."""
-        self.magnet, self.n, self.t, self.y = magnet, n, t, y
+        self.magnet, self.n, self.t, self.y, self.external = magnet, n, t, y, external
         self.m, self.velocity = magnet.unpack(y).copy(), magnet.unpack(velocity)
 
     @cached_property
     def energies(self) -> dict[str, float]:
-        """Energy of the moments by term and in all, see `Magnet.energies`."""
-        return self.magnet.energies(self.y)
+        """Energy of the moments by term and in all, see `Magnet.energies`; driven fields are part of zeeman."""
+        return self.magnet.energies(self.y, self.external.field)
 
 
 class Stepper(Protocol):

@@ -61,7 +61,8 @@ class Tried:
         used = self.responses[: n + 1]
         ends = [one.driven_ends for one in used if one.driven_ends is not None]
         sea, surface = combined([one.sea for one in used]), combined([one.surface for one in used])
-        return Response(sea, surface, combined(ends) if ends else None)
+        bias = [one.bias for one in used if one.bias is not None]
+        return Response(sea, surface, combined(ends) if ends else None, combined(bias) if bias else None)
 
 
 def solve(
@@ -75,12 +76,17 @@ def solve(
     *,
     t: float,
     tolerance: float,
+    current: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray, Tried]:
     """v = velocity under the field of s_ad + chi_V dV/dt + chi v; v, that field (both packed) and the responses in it.
 
+    Leads at different chemical potentials add s_bias to s_ad.
+
     frozen: the electrons at packed moments y; strength: field of the electrons over their spin density, energy; rate:
-    dV/dt, (nx[, ny]); own: a user's field, packed; near: a field of the electrons to start from, packed; t: for
-    messages; tolerance: of the residual relative to the velocity.  Raises RunError where it does not converge.
+    dV/dt, (nx[, ny]); own: fields of a user and of drives, packed; near: a field of the electrons to start from,
+    packed; t: for messages; tolerance: of the residual relative to the velocity; current: scales that of Zhang and Li.
+    Fixed moments have neither row nor column: magnet.velocity and magnet.respond are zero there, and so is v.  Raises
+    RunError where it does not converge.
 
     Minimal residuals over the directions tried so far (GCR, Eisenstat, Elman, Schultz 1983), which allows another
     approximate inverse in every pass: on lattices that of the equation without the sea part, whose surface part
@@ -115,15 +121,15 @@ def solve(
 
     def answer(vector: np.ndarray, gates: np.ndarray) -> tuple[np.ndarray, Response]:
         response = frozen.respond(vector.reshape(shape), gates)
-        return packed_field(response.sea + response.surface), response
+        return packed_field(response.density), response
 
     # The first application fixes the energies of the surface part; it is made with a physical motion.
-    v = flat(magnet.velocity(y, sum_of(own, near)))
+    v = flat(magnet.velocity(y, sum_of(own, near), current))
     if not v.any() and not rate.any():
-        v = flat(magnet.velocity(y, sum_of(own, packed_field(frozen.adiabatic))))
+        v = flat(magnet.velocity(y, sum_of(own, packed_field(frozen.at_rest)), current))
     field, response = answer(v, rate)
-    field += packed_field(frozen.adiabatic)
-    explicit = flat(magnet.velocity(y, sum_of(own, field)))
+    field += packed_field(frozen.at_rest)
+    explicit = flat(magnet.velocity(y, sum_of(own, field), current))
     residual = explicit - v
     # The first guess may lead far astray; a solution near zero is judged by what drives it.
     least = 1e-3 * float(np.linalg.norm(explicit))

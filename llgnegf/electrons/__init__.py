@@ -3,6 +3,7 @@
 Knows nothing of the LLG, of decks or of files.
 """
 
+from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
@@ -13,6 +14,7 @@ from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
 
 __all__ = [
+    "BiasResponse",
     "Currents",
     "Device",
     "Frozen",

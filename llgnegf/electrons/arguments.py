@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, Lead, real_number
 
+# Energies may be so many times the hopping.
+MOST_HOPPINGS = 1e10
+
 
 def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = lambda _: True) -> float:
     """`value` as a finite float for which `fine` holds; ValueError, with what is `allowed` in words, otherwise."""
@@ -26,6 +29,16 @@ def whole_number(name: str, value: Any) -> int:
     if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 0:
         raise ValueError(f"{name} = {value!r}: must be a whole number >= 0")
     return int(value)
+
+
+def in_scale(hopping: float, **energies: float) -> None:
+    """ValueError where one of the energies, given by name, is so large that double precision loses the hopping."""
+    for name, value in energies.items():
+        if abs(value) > MOST_HOPPINGS * hopping:
+            raise ValueError(
+                f"{name} = {value:g}: must be within {MOST_HOPPINGS:g} times the hopping, which is {hopping:g}; beyond "
+                "that its rounding errors hide everything else"
+            )
 
 
 def lattice_shape(shape: Any) -> tuple[int, ...]:
@@ -87,19 +100,6 @@ def finite_array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArra
         ) from None
     if array.shape != shape or not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite values of shape {shape}, got shape {array.shape}")
-    return array
-
-
-def site_array(potential: ArrayLike, shape: tuple[int, ...], onsite: float) -> NDArray[np.float64]:
-    """A copy of the `potential` of a device on its sites; ValueError unless finite, of this shape, beside `onsite` too.
-
-    onsite: energy of all sites, to which it is added.
-    """
-    array = finite_array("potential", potential, shape)
-    with np.errstate(over="ignore"):
-        fine = bool(np.isfinite(array + onsite).all())
-    if not fine:
-        raise ValueError(f"potential: the sum with onsite = {onsite!r} must be finite on each site")
     return array
 
 

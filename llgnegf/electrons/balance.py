@@ -26,9 +26,10 @@ def spin_balance(
 
     mdot, potential_rate: as `Frozen.spin_density`; flows: `currents` of the same motion.  Correct results give zero
     within a few tolerances times the hopping.  Discrete levels keep their occupation, so that the change of the
-    adiabatic density that would fill or empty them is left out of ds/dt.
+    adiabatic density that would fill or empty them is left out of ds/dt.  Under a bias nothing may move.
     """
     spin = frozen.spin_density(mdot, potential_rate)
     torque = frozen.device.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
     change = frozen.adiabatic_rate(frozen.device.coupling_blocks(mdot, potential_rate))[..., 1:]
-    return np.asarray(torque - flows.divergence("sea") - flows.divergence("surface") - 0.5 * change)
+    balance = torque - flows.divergence("sea") - flows.divergence("surface") - 0.5 * change
+    return np.asarray(balance - flows.divergence("bias") if "bias" in flows.origins else balance)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rows import SurfaceRows, contour_integral, contour_rows, identity_blocks, surface_rows
-from .chain_surface import ChainSurface
+from llgnegf.once import cached_property
+
+from .chain_rows import (
+    BiasedRows,
+    SurfaceRows,
+    biased_rows,
+    contour_integral,
+    contour_rows,
+    identity_blocks,
+    surface_rows,
+)
+from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
+from .green import smallest_widths
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
+from .shifted_surface import ShiftedChainSurface
 from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, IDENTITY, Contour, RealRule, System, dense_hamiltonian
 
@@ -189,7 +200,7 @@ class ChainSweeps:
     @cached_property
     def surface(self) -> ChainSurface:
         """The Fermi-surface term of this texture."""
-        return ChainSurface(self)
+        return (ShiftedChainSurface if self.device.needs_shifted_surface else ChainSurface)(self)
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
         """See `Sweeps`.  known: the density itself, if the sea term has already given it with the sharp rule."""
@@ -217,6 +228,20 @@ class ChainSweeps:
             self._states_at_fermi_energy = found.rows[0, 0]
         return found
 
+    def biased(
+        self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
+    ) -> BiasedRows:
+        """See `Sweeps`."""
+        sigma, slopes = self.device.ends_at(energies)
+        wire = self.blocks, self.device.hops, sigma, slopes
+        return biased_rows(energies, *wire, rate, with_bonds, counter=self.counter)
+
+    def smallest_width(self, energies: NDArray[np.float64]) -> float:
+        """See `Sweeps`; an estimate by `green.smallest_widths`, divided by its margin."""
+        widths = np.empty(len(energies))
+        smallest_widths(energies, self.blocks, self.device.hops, self.device.ends_at(energies)[0], widths)
+        return float(widths.min()) / ESTIMATE_MARGIN
+
     # --- real energies, for users -----------------------------------------------------------------
 
     def _at_energy(self, energy: float):
@@ -227,15 +252,15 @@ class ChainSweeps:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
         return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
 
-    def level_width(self) -> float:
+    def level_width(self, energy: float) -> float:
         """See `frozen.Frozen.level_width`; on a chain from the sum of the dwell times, which is the density of states.
 
         It is divided equally between the two spins.
         """
-        if self._states_at_fermi_energy is None:
-            self._at_energy(self.device.fermi_energy)
-        assert self._states_at_fermi_energy is not None
-        states = float(self._states_at_fermi_energy[:, 0].sum())
+        found = self._states_at_fermi_energy if energy == self.device.fermi_energy else None
+        if found is None:
+            found = self._at_energy(energy).rows[0, 0]
+        states = float(found[:, 0].sum())
         return 8 / states if states > 0 else np.inf
 
     def states(self, energy: float) -> NDArray[np.float64]:

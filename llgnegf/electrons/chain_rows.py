@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .counter import Counter
-from .green import contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
+from .green import biased_terms, contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
 from .slice_blocks import backwards
 from .system import IDENTITY, Contour
 from .threads import spread
@@ -177,6 +177,59 @@ def surface_rows(
     if mirrored:
         return SurfaceRows(out[:, :, ::-1], amplitudes[:, ::-1, ::-1], -bonds[:, :, ::-1], driven[:, ::-1])
     return SurfaceRows(out, amplitudes, bonds, driven)
+
+
+@dataclass(frozen=True)
+class BiasedRows:
+    """Scattering states of either lead at n real energies, *s the shape of the system.
+
+    Axes [energy, lead that they come from, psi psi^+ or its change to first order, ..., trace]:
+    rows: (n, 2, f, *s, 4), on the sites, 1/energy; f is 2 with the change, which is per time as well, else 1.
+    bonds: (n, 2, f, ..., 4), flows over the bonds in the layout of `Sweeps.flows`, or (0, ...) if not requested.
+    flows: (n, 2, f, 2, 4), flow over the first bond of the left and the right lead into it.
+    """
+
+    rows: NDArray[np.float64]
+    bonds: NDArray[np.float64]
+    flows: NDArray[np.float64]
+
+
+def biased_rows(
+    energies: NDArray[np.float64],
+    blocks: NDArray[np.complex128],
+    hops: NDArray[np.float64],
+    sigma: NDArray[np.complex128],
+    slopes: NDArray[np.complex128],
+    Y: NDArray[np.complex128] | None,
+    with_bonds: bool = False,
+    *,
+    counter: Counter,
+) -> BiasedRows:
+    """The kernel `biased_terms` at real energies (n,), shared among threads; nothing else calls this kernel.
+
+    sigma, slopes: (n, 2) Sigma and dSigma/dE of left and right; Y: dH/dt (N, 2, 2), or None without the first order.
+    """
+    n, n_energies, order = len(blocks), len(energies), int(Y is not None)
+    roots = np.sqrt(np.maximum(-2 * sigma.imag, 0.0))
+    Y = _no_perturbation(n, 0)[0] if Y is None else Y
+    mirrored = abs(sigma[:, 0].imag).sum() < abs(sigma[:, 1].imag).sum()  # see `surface_rows`
+    if mirrored:
+        flip = np.ascontiguousarray
+        blocks, hops, Y = flip(blocks[::-1]), backwards(hops), flip(Y[::-1])
+        sigma, slopes, roots = (flip(one[:, ::-1]) for one in (sigma, slopes, roots))
+    out = np.empty((n_energies, 2, order + 1, n, 4))
+    bonds = np.empty((n_energies if with_bonds else 0, 2, order + 1, n - 1, 4))
+    flows = np.empty((n_energies, 2, order + 1, 2, 4))
+
+    def kernel(s: slice) -> None:
+        given = energies[s], blocks, hops, sigma[s], slopes[s], roots[s], Y, order
+        biased_terms(*given, out[s], bonds[s], flows[s])
+
+    counter.add(n_energies)
+    spread(n_energies, n, kernel)
+    if mirrored:
+        out, bonds, flows = out[:, ::-1, :, ::-1], -bonds[:, ::-1, :, ::-1], flows[:, ::-1, :, ::-1]
+    return BiasedRows(out, bonds, flows)
 
 
 def _lost_digits(weights, hopping, growth, order):

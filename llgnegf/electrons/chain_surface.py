@@ -10,11 +10,12 @@ above the real axis, and resonances contribute residues (`thermal_surface.py`).
 from __future__ import annotations
 
 import weakref
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .chain_rows import SurfaceRows
@@ -44,7 +45,7 @@ _SHORT_WIRE = 32
 _REDUCED_SHARE = 1 / 2
 # A width estimated from a few energies may be too large by this factor (2 from the average over both spins, the rest
 # from energies between the samples).
-_ESTIMATE_MARGIN = 4
+ESTIMATE_MARGIN = 4
 
 
 class _Chain(Protocol):
@@ -178,7 +179,7 @@ class ChainSurface:
         """Discrete levels of a closed wire inside the thermal window."""
         if not self.device.is_closed:
             return NO_LEVELS
-        return closed_levels(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.device.thermal_window)
+        return closed_levels(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.device.thermal_range)
 
     def _discrete(self, chosen: RealRule | ThermalSurface) -> BoundStates:
         """Discrete levels inside the thermal window."""
@@ -232,7 +233,7 @@ class ChainSurface:
         low, high = device.band
         if device.is_closed or device.temperature == 0:
             return False
-        if not (low < self.device.thermal_window[0] and self.device.thermal_window[1] < high):
+        if not (low < self.device.thermal_range[0] and self.device.thermal_range[1] < high):
             return True
         if device.n_sites <= _SHORT_WIRE:
             return self.narrowest < device.temperature
@@ -266,7 +267,7 @@ class ChainSurface:
         kT = self.device.temperature
         if self.device.n_sites <= _SHORT_WIRE and self._width_bound() >= kT:
             return True
-        return self.narrowest >= _ESTIMATE_MARGIN * kT
+        return self.narrowest >= ESTIMATE_MARGIN * kT
 
     def _real_axis(self, drive: Drive) -> RealRule | None:
         """Rule for int (-f') dE on the lead band that meets the tolerance for this motion; None if arcs are needed.
@@ -328,7 +329,7 @@ class ChainSurface:
         bound = self._longest_spacing_for(target)
         is_long = device.n_sites > 4 * _SHORT_WIRE  # arcs would be expensive
         for spacing in [bound / 2**k for k in (range(5) if is_long else (1,))]:
-            half = int(np.ceil((self.device.thermal_window[1] - device.fermi_energy) / (2 * spacing)))
+            half = int(np.ceil((self.device.thermal_range[1] - device.fermi_energy) / (2 * spacing)))
             energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
             weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
             rule = device.real_rule(energies, weights)
@@ -396,7 +397,7 @@ class ChainSurface:
         t, k = device.hopping, self._momentum(device.fermi_energy)
         if not 0 < k < np.pi or (device.hops != t).any():
             return 0.0
-        departure = self.device.thermal_window[1] - device.fermi_energy
+        departure = self.device.thermal_range[1] - device.fermi_energy
         departure += abs(self.blocks - device.onsite * IDENTITY).sum(axis=2).max()
         growth = np.exp(min(0.5 * device.n_sites * departure / (t * np.sin(k)), 700.0))
         mismatch = (1 + abs(np.cos(k))) / (1 - abs(np.cos(k))) * (1 + max(device.couplings) ** 4 / t**4)

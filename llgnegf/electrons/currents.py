@@ -16,20 +16,22 @@ the sea part.  For the currents into the leads alone, `frozen.Frozen.lead_curren
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .chain import ChainSweeps
-from .frozen import Frozen, rotation_generator
-from .leads import SIDES, Lead
+from .frozen import NO_PRECESSION, Frozen, rotation_generator
+from .leads import SIDES
 from .system import System
 
 
 @dataclass(frozen=True)
 class Currents:
     """Flows along +x in a chain, by origin: "adiabatic", "geometric" (steady precession only), "sea", "surface".
+
+    Leads with Fermi functions of their own add "bias" and "bias_motion".
 
     charge[origin]: (n + 1,) particle flow, 1/time; spin[origin]: (n + 1, 3) spin flow, hbar/time, with spin sigma/2.
     Entry 0 is the bond from the left lead to site 0, entry i the bond from site i-1 to site i, entry n the bond from
@@ -57,7 +59,7 @@ class Currents:
 
 @dataclass(frozen=True)
 class LatticeCurrents(Currents):
-    """Flows in a square lattice by origin: "adiabatic", "sea", "surface"; units as in `Currents`.
+    """Flows in a square lattice by origin: "adiabatic", "sea", "surface", and under a bias as there; units as there.
 
     charge[origin]: (nx + 1, ny) along +x, spin[origin]: (nx + 1, ny, 3).  Entry 0 holds the bonds from the left lead
     to column 0, entry x those from column x-1 to x, entry nx those to the right lead; zero without a lead.
@@ -89,9 +91,12 @@ class Extended:
         self.original = device
         self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
         (left, right), hops = device.couplings, device.hops
+        given = {lead.side: lead for lead in device.leads}
         self.device = device.changed(
             shape=(device.shape[0] + sum(self.pads), *device.shape[1:]),
-            leads=[Lead(side, device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad],
+            leads=[
+                replace(given[side], coupling=device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad
+            ],
             bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
             potential=None if device.potential is None else self.embed(device.potential),
         )
@@ -104,7 +109,11 @@ class Extended:
     def freeze(self, m: ArrayLike, potential: ArrayLike | None) -> Frozen:
         """The electrons of the extended device; m, potential: of the original sites."""
         given = self.original
-        return Frozen(self.device, self.embed(given.vectors("m", m)), self.embed(given.scalars("potential", potential)))
+        gates = self.embed(given.scalars("potential", potential))
+        for end, pad, voltage in zip((0, -1), self.pads, given.voltages, strict=True):
+            if pad:
+                gates[end] += voltage  # the added sites belong to the lead
+        return Frozen(self.device, self.embed(given.vectors("m", m)), gates)
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Particle (n + 1, ...) and spin (n + 1, ..., 3) flows from traces over bonds (n_bonds, ..., 4).
@@ -151,6 +160,8 @@ def precession_currents(
     For chains.  m: (n, 3); axis: (3,), not zero; frequency: 1/time, right-handed about the axis; potential: (n,)
     gate voltages, energy.  Raises ValueError for a lattice or a zero axis.
     """
+    if device.is_biased or device.is_shifted:
+        raise ValueError(NO_PRECESSION)
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     sweeps = frozen.sweeps

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arguments import energies
 from .balance import spin_balance
+from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, currents
 from .frozen import Frozen, SpinDensity
@@ -120,6 +121,14 @@ class Device(System):
         """
         return currents(self, m, mdot, potential, potential_rate)
 
+    def bias_response(self, m: ArrayLike, potential: ArrayLike | None = None) -> BiasResponse:
+        """Derivatives of spin density, torque and currents with respect to the chemical potential of either lead.
+
+        m, potential: as `freeze`.  About the equilibrium with `fermi_energy` and `temperature`: one energy at kT = 0.
+        Levels of the leads stay where they are.  Raises ToleranceError where the tolerance cannot be reached.
+        """
+        return bias_response(self.freeze(m, potential))
+
     def spin_balance(
         self,
         m: ArrayLike,
@@ -133,6 +142,11 @@ class Device(System):
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         rate = self.scalars("potential_rate", potential_rate)
+        if self.is_biased and (velocity.any() or rate.any()):
+            raise ValueError(
+                "spin_balance between leads with a chemical potential, voltage or temperature of their own: available "
+                "for moments and gates at rest; leave out mdot and potential_rate"
+            )
         flows = self.currents(m, velocity, potential, rate)
         return spin_balance(self.freeze(m, potential), flows, velocity, rate)
 

@@ -13,20 +13,24 @@ with G - G^+ = -i G Gamma G^+ so that it needs scattering states only.  For rigi
 the sum of sea and surface is split differently by Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2):
 
     geo = (1/pi) int f Im[G K G],   sea = -(1/pi) int f Im[G K Sigma' G],   surf = (1/2pi) int f' G K Gamma G^+.
+
+Leads with Fermi functions of their own add two parts, at rest and to first order: see `bias.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .bias import Bias
 from .chain import ChainSweeps
 from .counter import Counter
 from .fermi_step import Step
 from .lattice import LatticeSweeps
-from .quadrature import FermiPoles
+from .leads import Occupation
+from .quadrature import FermiPoles, ToleranceError
 from .sweeps import Response, Sweeps
 from .system import System
 
@@ -39,6 +43,8 @@ class SpinDensity:
     density_surface: electrons per site, (n,) or (nx, ny).
     geometric: None, or in steady precession the geometric part, (n, 3); `sea` is then the contribution of the leads
     alone, and density_sea that of the geometric part and the leads together.
+    bias, bias_motion: None, or (n, 3) or (nx, ny, 3) what leads with Fermi functions of their own add, at rest and to
+    first order in the velocities; density_bias: electrons per site of both.
     solves: Green's functions evaluated so far for this texture.
     """
 
@@ -50,12 +56,21 @@ class SpinDensity:
     density_sea: NDArray[np.float64]
     density_surface: NDArray[np.float64]
     solves: int
+    bias: NDArray[np.float64] | None = None
+    bias_motion: NDArray[np.float64] | None = None
+    density_bias: NDArray[np.float64] | None = None
+
+    @property
+    def first_order(self) -> NDArray[np.float64]:
+        """Sea + surface (+ geometric, bias_motion): what is first order in the velocities, shaped as `sea`."""
+        total = self.sea + self.surface
+        total = total if self.geometric is None else total + self.geometric
+        return total if self.bias_motion is None else total + self.bias_motion
 
     @property
     def nonadiabatic(self) -> NDArray[np.float64]:
-        """Sea + surface (+ geometric): what is first order in the velocities, shaped as `sea`."""
-        total = self.sea + self.surface
-        return total if self.geometric is None else total + self.geometric
+        """All that is not adiabatic: the first order, and what a bias drives (bias)."""
+        return self.first_order if self.bias is None else self.first_order + self.bias
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -65,7 +80,8 @@ class SpinDensity:
     @property
     def density(self) -> NDArray[np.float64]:
         """Electrons per site to first order in the velocities, (n,) or (nx, ny)."""
-        return self.density_adiabatic + self.density_sea + self.density_surface
+        density = self.density_adiabatic + self.density_sea + self.density_surface
+        return density if self.density_bias is None else density + self.density_bias
 
 
 class Frozen:
@@ -94,6 +110,8 @@ class Frozen:
         self.bounds = device.spectrum_bounds(m, potential)
         kind = LatticeSweeps if device.is_lattice else ChainSweeps
         self.sweeps: Sweeps = kind(device, self.blocks, self.bounds, self.counter, at_fermi_energy)
+        # What leads with Fermi functions of their own add; None where they have none.
+        self.bias = Bias(self.sweeps, self._filled_by) if device.is_biased else None
 
     @property
     def solves(self) -> int:
@@ -135,12 +153,28 @@ class Frozen:
             return Frozen(self.device, self.m, self.potential, self.counter, at_fermi_energy=True).grand_potential
         return self.sweeps.grand_potential
 
+    def _filled_by(self, occupation: Occupation) -> NDArray[np.float64]:
+        """rho_ad of this texture with another Fermi function, (*s, 4)."""
+        other = self.device.filled_by(occupation)
+        try:
+            return Frozen(other, self.m, self.potential, self.counter).adiabatic
+        except ToleranceError as error:
+            raise ToleranceError(
+                f"at the chemical potential {occupation.fermi_energy:g} of a lead, in place of the Fermi energy: "
+                f"{error}"
+            ) from None
+
+    @property
+    def at_rest(self) -> NDArray[np.float64]:
+        """The density of everything that does not need a motion, traced: rho_ad and rho_bias, (*s, 4)."""
+        return self.adiabatic if self.bias is None else self.adiabatic + self.bias.density
+
     # --- first order in the velocities ------------------------------------------------------------
 
     def response(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(sea, surface) densities, each (*s, 4), linear in the velocities (*s, 3) and gate rates (*s,).
+        """(sea, surface) densities, each (*s, 4), linear in the velocities (*s, 3) and gate rates (*s,); no bias.
 
         The energies of the surface part are chosen in the first call and kept, so that results of later calls are
         exactly linear in the velocities.  On a lattice the response to gates on a few columns costs a third of that to
@@ -154,11 +188,11 @@ class Frozen:
         rate = self.device.coupling_blocks(mdot, potential_rate)
         if not rate.any():
             nothing = np.zeros((*self.device.shape, 4))
-            return Response(nothing, nothing.copy(), None)
+            return Response(nothing, nothing.copy(), None, None if self.bias is None else nothing.copy())
         sea = self.sweeps.sea(rate)
         surface = self.sweeps.surface.density(rate)
         self.check_first_order(rate, sea.density + surface)
-        return Response(sea.density, surface, sea.driven_ends)
+        return Response(sea.density, surface, sea.driven_ends, None if self.bias is None else self.bias.moved(rate))
 
     def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """rho_surf of dH/dt = `rate` (*s, 2, 2), traced: (*s, 4)."""
@@ -188,7 +222,18 @@ class Frozen:
         """All parts of the spin density, with a `respond` result as the first-order part; None: nothing moves."""
         nothing = np.zeros((*self.device.shape, 4))
         sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
-        return self._pack(sea, surface, None)
+        packed = self._pack(sea, surface, None)
+        if self.bias is None:
+            return packed
+        still = self.bias.density
+        moved = nothing if response is None or response.bias is None else response.bias
+        return replace(
+            packed,
+            bias=still[..., 1:].copy(),
+            bias_motion=moved[..., 1:].copy(),
+            density_bias=still[..., 0] + moved[..., 0],
+            solves=self.solves,
+        )
 
     def _pack(
         self, sea: NDArray[np.float64], surface: NDArray[np.float64], geometric: NDArray[np.float64] | None
@@ -213,20 +258,34 @@ class Frozen:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particle (2,) and spin (2, 3) currents into the left and the right lead, 1/time, first order in velocities.
 
-        On a chain over the first bond of each lead, on a lattice deep inside the leads (`LatticeSweeps.into_leads`).
+        On a chain over the first bond of each lead, on a lattice deep inside the leads (`LatticeSweeps.into_leads`);
+        what leads with Fermi functions of their own add, over the first bonds in either case.
         response: the result of `respond` for the same motion, if it is known already.
         """
         rate = self.device.coupling_blocks(mdot, potential_rate)
-        if not rate.any():
+        moves = bool(rate.any())
+        if not moves and self.bias is None:
             return np.zeros(2), np.zeros((2, 3))
-        if response is None and self.sweeps.leads_need_response:
-            response = self.respond(mdot, potential_rate)
-        return as_flow(self.sweeps.into_leads(rate, response))
+        flow = np.zeros((2, 4))
+        if moves:
+            if response is None and self.sweeps.leads_need_response:
+                response = self.respond(mdot, potential_rate)
+            flow = self.sweeps.into_leads(rate, response)
+        if self.bias is not None:
+            flow = flow + (self.bias.moved_into_leads(rate) if moves else 0.0) + self.bias.into_leads
+        return as_flow(flow)
+
+    @property
+    def energy_currents(self) -> NDArray[np.float64]:
+        """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time; 0 without a bias."""
+        return np.zeros(2) if self.bias is None else self.bias.energy_into_leads
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
         parts = self.sweeps.flows(rate)
         self.check_first_order(rate, parts["sea"] + parts["surface"])
+        if self.bias is not None:
+            parts["bias"], parts["bias_motion"] = self.bias.bonds(rate if rate.any() else None)
         return parts
 
     # --- steady precession ------------------------------------------------------------------------
@@ -251,6 +310,8 @@ class Frozen:
     ) -> tuple[SpinDensity, NDArray[np.float64], tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """All parts, the flow of the sea into the leads (2, 4), and dH/dt with the generator of the rotation."""
         K = rotation_generator(axis, frequency)
+        if self.device.is_biased or self.device.is_shifted:
+            raise ValueError(NO_PRECESSION)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
         rate = self.device.coupling_blocks(turning, np.zeros(self.device.shape))
@@ -279,17 +340,27 @@ class Frozen:
     def level_width(self) -> float:
         """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.
 
+        Under a bias, at the chemical potentials of the leads too.
         Dwell times are the eigenvalues of the overlap psi^+ psi of the scattering states inside the device (Wigner and
         Smith, without the contribution of the leads); a single Breit-Wigner level of width Gamma has 4/Gamma.
         """
         low, high = self.device.band
-        if self.device.is_closed or not low < self.device.fermi_energy < high:
+        if self.device.is_closed:
             return np.inf
-        return self.sweeps.level_width()
+        filled = {self.device.fermi_energy}
+        if self.bias is not None:
+            filled |= {lead.occupation.fermi_energy for lead in self.device.ends if lead.coupling}
+        return min((self.sweeps.level_width(mu) for mu in sorted(filled) if low < mu < high), default=np.inf)
 
     def working_bytes(self, order: int) -> int:
         """Estimated working memory of evaluations of this order in the velocities (0 or 1), bytes, without results."""
         return self.sweeps.working_bytes(order)
+
+
+NO_PRECESSION = (
+    "steady precession is available between leads without voltages and with the chemical potential and temperature of "
+    "the device: use split = 'general', which takes any motion, or leads without these"
+)
 
 
 def as_flow(traced: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

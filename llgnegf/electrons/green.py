@@ -11,6 +11,7 @@ site, and between neighbours the hopping -t times the identity; Sigma acts on th
     that `contour_sums` loses too many digits.
 `surface_terms` (real energies): scattering states psi = G sqrt(Gamma), four columns for two leads, and the response
     G Y psi, by block elimination.
+`biased_terms` (real energies): the scattering states of either lead by itself, and their change to first order.
 `between_terms` (complex energies): diagonal blocks of G Y A for a retarded G and a resolvent A of other self-energies.
 `smallest_widths` (real energies): an estimate of the smallest width that a level can have.
 
@@ -657,6 +658,133 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
                 transmission[k, q, p, 0, 1] = m[1]
                 transmission[k, q, p, 1, 0] = m[2]
                 transmission[k, q, p, 1, 1] = m[3]
+
+
+@njit(**_options)
+def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, flows):
+    """Scattering states psi_p = G_(.,p) sqrt(Gamma_p) of each lead by itself, and their change to first order in Y.
+
+    chi_p = -dG/dE Y psi_p = G B G Y psi_p with B = 1 - dSigma/dE: a state that follows dH/dt = Y is psi - i chi.
+    energies: (n,) real.  h: (N, 2, 2), hops: (N - 1,) as in `contour_sums`; sigma, slopes, roots: (n, 2) self-energies,
+    their energy derivatives and sqrt(Gamma) [energy, left or right], the same for both spins.  Y: (N, 2, 2).
+    order: 0 for psi alone, 1 with chi.
+
+    The kernel fills these arrays, [energy, lead p that the states come from, F, ..., trace] with 1, sigma_x, sigma_y,
+    sigma_z of F = psi psi^+ and, at order 1, F = -i (chi psi^+ - psi chi^+):
+    out: (n, 2, order + 1, N, 4) on the sites.
+    bonds: (n, 2, order + 1, N - 1, 4), flow from site i to i + 1 as in `contour_sums`; not computed if its first axis
+        has length 0.
+    flows: (n, 2, order + 1, 2, 4), flow over the first bond of each lead q into it.
+    Rounding: as `surface_terms`.
+    """
+    with_bonds = bonds.shape[0] > 0
+    n_sites = h.shape[0]
+    zero = (0j, 0j, 0j, 0j)
+    g = np.empty((1, n_sites, 4), dtype=np.complex128)
+    c = np.empty((1, n_sites, 4), dtype=np.complex128)
+    states = np.empty((3, n_sites, 4), dtype=np.complex128)  # psi, G Y psi, chi
+    band = np.empty((0, 7), dtype=np.complex128)
+    pivots = np.empty(0, dtype=np.int64)
+    strongest = 0.0
+    for i in range(n_sites - 1):
+        strongest = max(strongest, abs(hops[i]))
+    limit = (_LARGEST_GROWTH / strongest) ** 2 if strongest > 0 else np.inf
+    left, right = np.zeros((2, 2), dtype=np.complex128), np.zeros((2, 2), dtype=np.complex128)
+    for k in range(energies.shape[0]):
+        out[k] = 0.0
+        flows[k] = 0.0
+        if with_bonds:
+            bonds[k] = 0.0
+        last = zero
+        exchange = False
+        for i in range(n_sites):
+            hi = _load(h, i)
+            t2 = hops[i - 1] * hops[i - 1] if i > 0 else 0.0
+            e = energies[k] + 0j
+            if i == 0:
+                e -= sigma[k, 0]
+            if i == n_sites - 1:
+                e -= sigma[k, 1]
+            A = (e - hi[0] - t2 * last[0], -hi[1] - t2 * last[1], -hi[2] - t2 * last[2], e - hi[3] - t2 * last[3])
+            last = _inv(A)
+            _put(g, 0, i, last)
+            # Written with `not`, so that NaN, the inverse of a singular block, counts as too large.
+            if i < n_sites - 1 and not _size2(last) <= limit:
+                exchange = True
+        if exchange:
+            if len(band) == 0:
+                band, pivots = np.empty((2 * n_sites, 7), dtype=np.complex128), np.empty(2 * n_sites, dtype=np.int64)
+            left[0, 0] = left[1, 1] = sigma[k, 0]
+            right[0, 0] = right[1, 1] = sigma[k, 1]
+            _band_factors(energies[k] + 0j, h, hops, left, right, band, pivots)
+        for p in range(2):
+            root = roots[k, p]
+            if root == 0:
+                continue
+            first = 0 if p == 0 else n_sites - 1
+            # solve = 0: psi, for the source sqrt(Gamma); 1: x = G Y psi; 2: chi = G B x.
+            for solve in range(2 * order + 1):
+                carry = zero
+                for i in range(n_sites):
+                    b = zero
+                    if solve == 0:
+                        if i == first:
+                            b = (root + 0j, 0j, 0j, root + 0j)
+                    elif solve == 1:
+                        b = _mul(_load(Y, i), _get(states, 0, i))
+                    else:
+                        b = _get(states, 1, i)
+                        s = 1.0 + 0j
+                        if i == 0:
+                            s -= slopes[k, 0]
+                        if i == n_sites - 1:
+                            s -= slopes[k, 1]
+                        b = (s * b[0], s * b[1], s * b[2], s * b[3])
+                    if i > 0 and not exchange:
+                        t = hops[i - 1]
+                        m = _mul(_get(g, 0, i - 1), carry)
+                        b = (b[0] - t * m[0], b[1] - t * m[1], b[2] - t * m[2], b[3] - t * m[3])
+                    carry = b
+                    _put(c, 0, i, b)
+                if exchange:
+                    _band_solve(band, pivots, c[0])
+                x = zero
+                for j in range(n_sites):
+                    i = n_sites - 1 - j
+                    b = _get(c, 0, i)
+                    t = hops[i] if i < n_sites - 1 else 0.0
+                    x = (
+                        b
+                        if exchange
+                        else _mul(_get(g, 0, i), (b[0] - t * x[0], b[1] - t * x[1], b[2] - t * x[2], b[3] - t * x[3]))
+                    )
+                    _put(states, solve, i, x)
+            for i in range(n_sites):
+                psi = _get(states, 0, i)
+                _bilinear(out[k, p], 0, i, psi, psi, 1.0 + 0j)
+                chi = _get(states, 2, i)
+                if order:
+                    _bilinear(out[k, p], 1, i, chi, psi, -2j)
+                if with_bonds and i < n_sites - 1:
+                    ahead = _get(states, 0, i + 1)
+                    _bilinear(bonds[k, p], 0, i, ahead, psi, -2j * hops[i])
+                    if order:
+                        _bilinear(bonds[k, p], 1, i, _get(states, 2, i + 1), psi, -2 * hops[i] + 0j)
+                        _bilinear(bonds[k, p], 1, i, ahead, chi, 2 * hops[i] + 0j)
+            for q in range(2):
+                # u = -(hopping to the lead) times the state on the first site of the lead.
+                end = 0 if q == 0 else n_sites - 1
+                psi = _get(states, 0, end)
+                s = sigma[k, q]
+                u = (s * psi[0], s * psi[1], s * psi[2], s * psi[3])
+                if p == q:
+                    u = (u[0] + root, u[1], u[2], u[3] + root)
+                _bilinear(flows[k, p], 0, q, u, psi, 2j)
+                if order:
+                    chi, x, d = _get(states, 2, end), _get(states, 1, end), slopes[k, q]
+                    v = (s * chi[0] - d * x[0], s * chi[1] - d * x[1], s * chi[2] - d * x[2], s * chi[3] - d * x[3])
+                    _bilinear(flows[k, p], 1, q, v, psi, 2.0 + 0j)
+                    _bilinear(flows[k, p], 1, q, u, chi, -2.0 + 0j)
 
 
 @njit(inline="always", **_options)

@@ -7,11 +7,14 @@ scattering states in `scattering.py`, the Fermi surface in `lattice_surface.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llgnegf.once import cached_property
+
+from .chain_rows import BiasedRows
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .lattice_parts import Difference
@@ -20,6 +23,7 @@ from .modes import cross_section
 from .quadrature import FermiPoles
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
+from .shifted_surface import ShiftedLatticeSurface
 from .slice_blocks import Allocator, Slices
 from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
@@ -329,7 +333,7 @@ class LatticeSweeps:
     @cached_property
     def surface(self) -> LatticeSurface:
         """The Fermi-surface term of this texture."""
-        return LatticeSurface(self)
+        return (ShiftedLatticeSurface if self.device.needs_shifted_surface else LatticeSurface)(self)
 
     def keep_states(self, energies: NDArray[np.float64]) -> None:
         """See `lattice_surface`: discard the scattering states kept at all energies but these."""
@@ -365,6 +369,30 @@ class LatticeSweeps:
             H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
         return H.reshape(nx * n, nx * n)
 
+    def biased(
+        self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
+    ) -> BiasedRows:
+        """See `Sweeps`."""
+        bonds = _bonds(self.device) if with_bonds else None
+        ends = None if bonds is None else (bonds.starts, bonds.ends)
+
+        def at(energy: float):
+            return self.at_energy(energy).biased(rate, ends)
+
+        found = each(at, energies.tolist())
+        if not found:
+            f = 1 if rate is None else 2
+            over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.hops.shape), 4))
+            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, np.empty((0, 2, f, 2, 4)))
+        rows, into = (np.array([one[k] for one in found]) for k in (0, 2))
+        if bonds is None:
+            return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into)
+        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into)
+
+    def smallest_width(self, _energies: NDArray[np.float64]) -> float:
+        """See `Sweeps`; any level may be narrow."""
+        return 0.0
+
     # --- what users ask ---------------------------------------------------------------------------
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
@@ -376,9 +404,9 @@ class LatticeSweeps:
         return self.at_energy(energy).states
 
     @one_blas_thread
-    def level_width(self) -> float:
+    def level_width(self, energy: float) -> float:
         """See `frozen.Frozen.level_width`."""
-        psi = self.at_energy(self.device.fermi_energy).psi
+        psi = self.at_energy(energy).psi
         if not psi.size:
             return np.inf
         flat = psi.reshape(-1, psi.shape[-1])

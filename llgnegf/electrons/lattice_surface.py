@@ -10,11 +10,12 @@ Only if all levels are broader than kT, and no threshold lies in the window, is 
 from __future__ import annotations
 
 import weakref
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .fermi_step import Distances, check_surface
@@ -148,7 +149,7 @@ class LatticeSurface:
         if self.device.temperature == 0 or not self.device.is_closed:
             return NO_LEVELS
         self._check_size()
-        return closed_levels(self.device, self.sweeps.dense_hamiltonian(), *self.device.thermal_window)
+        return closed_levels(self.device, self.sweeps.dense_hamiltonian(), *self.device.thermal_range)
 
     def _check_size(self) -> None:
         """Raise ToleranceError if the lattice has too many sites for the search for its levels."""
@@ -197,12 +198,12 @@ class LatticeSurface:
         if kT == 0:
             return (np.array([mu]), np.ones(1)) if low < mu < high else nothing
         self._check_size()
-        pieces = segments(device.modes, *self.device.thermal_window)
+        pieces = segments(device.modes, *self.device.thermal_range)
         # At a threshold the integrand has a square-root singularity, at a narrow level a peak: neither suits a Gauss
         # rule for -f'.
         if len(pieces) > 1 or not pieces[0].open_modes.any():
             return None
-        guesses = self.search(pieces[0].low, pieces[0].high).first_guesses(pieces[0], *self.device.thermal_window)
+        guesses = self.search(pieces[0].low, pieces[0].high).first_guesses(pieces[0], *self.device.thermal_range)
         narrowest = min((float((-guess.energies.imag).min(initial=np.inf)) for guess in guesses), default=np.inf)
         if narrowest < 1.5 * kT:
             return None

@@ -40,11 +40,17 @@ class Lead:
 
     side: "left" (attached to the first x) or "right" (to the last x).
     coupling: hopping >= 0 of the bonds between lead and device, energy; 0 disconnects the lead.
-    Raises ValueError for any other side or coupling.
+    voltage: shifts all levels of the lead and their occupation together, energy.
+    chemical_potential, temperature: of its reservoir, energies; None: `fermi_energy` + voltage, and `temperature` of
+    the device.  They change the occupation of its levels alone.
+    Raises ValueError for anything else, and for a disconnected lead with a voltage or an occupation of its own.
     """
 
     side: str
     coupling: float = 1.0
+    voltage: float = 0.0
+    chemical_potential: float | None = None
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
@@ -52,6 +58,36 @@ class Lead:
         coupling = real_number(self.coupling)
         if not (math.isfinite(coupling) and coupling >= 0):
             raise ValueError(f"coupling = {self.coupling!r} of the {self.side} lead: use a finite number >= 0")
+        for name, least in (("voltage", -math.inf), ("chemical_potential", -math.inf), ("temperature", 0.0)):
+            given = getattr(self, name)
+            if given is None and name != "voltage":
+                continue
+            value = real_number(given)
+            if not (math.isfinite(value) and value >= least):
+                allowed = (
+                    "a finite number" + (" >= 0" if least == 0 else "") + (", or None" if name != "voltage" else "")
+                )
+                raise ValueError(f"{name} = {given!r} of the {self.side} lead: use {allowed}")
+            if coupling == 0 and (name != "voltage" or value):
+                raise ValueError(
+                    f"{name} = {given!r} of the {self.side} lead: means nothing without contact, coupling = 0; leave "
+                    "it out, or use a coupling > 0"
+                )
+
+    def __repr__(self) -> str:
+        """The call that makes this lead; what says nothing about its occupation is left out."""
+        words = [f"side={self.side!r}", f"coupling={self.coupling!r}"]
+        if self.voltage:
+            words.append(f"voltage={self.voltage!r}")
+        for name in ("chemical_potential", "temperature"):
+            if getattr(self, name) is not None:
+                words.append(f"{name}={getattr(self, name)!r}")
+        return f"Lead({', '.join(words)})"
+
+    def occupation(self, fermi_energy: float, temperature: float) -> Occupation:
+        """The Fermi function of its reservoir on a device of this Fermi energy and temperature."""
+        mu = fermi_energy + self.voltage if self.chemical_potential is None else self.chemical_potential
+        return Occupation(float(mu), float(temperature if self.temperature is None else self.temperature))
 
     def memory(
         self,
@@ -99,7 +135,7 @@ class AttachedLead:
     """A semi-infinite lead as the device sees it: self-energy and injected waves on the slice it is attached to.
 
     side: "left" or "right"; coupling: hopping of the bonds between lead and device, energy, 0 for a closed end;
-    modes: transverse modes of its cross-section; occupation: Fermi function of its reservoir.
+    modes: transverse modes of its cross-section, its voltage included; occupation: Fermi function of its reservoir.
     Matrices act on the n = 2 ny orbitals of the end slice, index 2 y + spin (chain: ny = 1).
     """
 

@@ -40,9 +40,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import j1
 
-from llgnegf.electrons.memory_table import PARAMETERS
+from llgnegf.electrons.memory_table import ERRORS, PARAMETERS
 from llgnegf.electrons.quadrature import ToleranceError
 
 # An error of g at time tau counts as |error|/(1 + tau)^FORGIVEN.
@@ -67,7 +66,7 @@ class Exponentials:
 
     def memory(self, tau: ArrayLike) -> NDArray[np.float64]:
         """g at times tau >= 0 of any shape."""
-        return _memory(self.energies, self.weights, np.asarray(tau, float))
+        return sum_of_exponentials(self.energies, self.weights, np.asarray(tau, float))
 
     def self_energy(self, energy: ArrayLike) -> NDArray[np.complex128]:
         """Retarded Sigma at energies of any shape, Im >= 0."""
@@ -96,33 +95,27 @@ def semicircle(tolerance: float) -> Exponentials:
     """
     if not tolerance > 0:
         raise ValueError(f"tolerance = {tolerance} must be positive")
-    tau = _times()
-    exact = np.where(tau > 0, j1(2 * tau) / np.where(tau > 0, tau, 1.0), 1.0)
-    counts = (1 + tau) ** -FORGIVEN
-    best = math.inf
-    for parameters in PARAMETERS.values():
-        energies, weights, zeros = _from_parameters(*parameters)
-        errors = abs(_memory(energies, weights, tau) - exact)
-        error = float((errors * counts).max())
+    for count, (error, largest_error) in ERRORS.items():
         if error <= tolerance:
+            energies, weights, zeros = from_parameters(*PARAMETERS[count])
             for array in (energies, weights, zeros):
                 array.flags.writeable = False
-            return Exponentials(energies, weights, zeros, error, float(errors.max()))
-        best = min(best, error)
+            return Exponentials(energies, weights, zeros, error, largest_error)
+    best = min(error for error, _ in ERRORS.values())
     raise ToleranceError(
         f"electrons.tolerance = {tolerance:g}: the memory of a lead is known as exponentials to {best:.2g} only; "
         f"use a tolerance of {1.1 * best:.1e} or more"
     )
 
 
-def _memory(
+def sum_of_exponentials(
     energies: NDArray[np.complex128], weights: NDArray[np.complex128], tau: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Sum of the exponentials, real because of the pairs."""
     return (np.exp(-1j * tau[..., None] * energies) @ weights).real
 
 
-def _from_parameters(
+def from_parameters(
     widths: list[float], edges: list[float], middle: list[float], zeros: list[float], height: float
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128], NDArray[np.float64]]:
     """Poles, weights and zeros from an entry of the table (logarithms, see there)."""
@@ -135,13 +128,3 @@ def _from_parameters(
     squares = np.prod(1 - (z[:, None] / s) ** 2, axis=1) ** 2
     ratios = abs(z) ** 2 / (others * (z[:, None] - z.conj()))
     return z, -1j * math.exp(height) * squares * np.prod(ratios, axis=1), s
-
-
-def _times() -> NDArray[np.float64]:
-    """Times at which the errors of a fit are measured: every 0.02 up to 30, then bursts of half a period, graded.
-
-    Late errors oscillate as cos(2 tau), with an envelope that changes on a logarithmic scale.  After 10^8 both g and
-    the fit have vanished.
-    """
-    bursts = np.geomspace(30.0, 1e8, 400)[:, None] + np.arange(16) * (np.pi / 32)
-    return np.concatenate([np.arange(0.0, 30.0, 0.02), bursts.ravel()])

@@ -48,6 +48,10 @@ class Modes:
     vectors: NDArray[np.float64]
     hopping: float
 
+    def shifted(self, by: float) -> Modes:
+        """The same modes with all energies shifted."""
+        return Modes(self.energies + by, self.vectors, self.hopping) if by else self
+
     @property
     def band(self) -> tuple[float, float]:
         """Lowest and highest energy of the bands of all modes."""

@@ -7,18 +7,21 @@ Here they are replaced by a few poles on a half circle around the spectrum.
 
 from __future__ import annotations
 
-import warnings
+import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles, ToleranceError, refuse_too_sharp
+from .rational import aaa
+from .threads import one_numpy_thread
 
 # Poles within this share of the half circle's radius are kept.
 _KEPT = 0.85
 _MOST_ON_CIRCLE = 10
+# Where 1 + exp overflows.
+_FAR = 700.0
 # Poles with smaller residues, in units of kT, come from rounding.
 _SPURIOUS = 1e-13
 # The circle is larger than the spectrum, else its poles lie too close to it.
@@ -26,6 +29,7 @@ _SMALLEST_RADIUS = 0.75
 
 
 @lru_cache(maxsize=32)
+@one_numpy_thread  # AAA factors many small matrices, which threads of BLAS only slow down
 def near_poles(
     lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float, radius: float
 ) -> FermiPoles:
@@ -35,8 +39,7 @@ def near_poles(
     spectrum is enlarged to that.  If E_F lies outside the spectrum the spectrum is extended to it.
     Raises ToleranceError where the tolerance cannot be reached.
     """
-    from scipy.interpolate import AAA
-
+    refuse_too_sharp(highest - lowest, temperature)
     low, high = (
         (min(lowest, fermi_energy) - fermi_energy) / temperature,
         (max(highest, fermi_energy) - fermi_energy) / temperature,
@@ -50,25 +53,27 @@ def near_poles(
         return np.unique(np.clip(np.concatenate([np.linspace(-core, core, n_core), far, -far]), low, high))
 
     x, check = grid(1601, 400), grid(8009, 4001)
+    f, f_check = (np.array([_fermi(one) for one in points.tolist()]) for points in (x, check))
     asked, best, kept = tolerance, np.inf, None
     for _ in range(4):
-        with warnings.catch_warnings():
-            # AAA warns when rounding stops it; the error measured below decides.
-            warnings.simplefilter("ignore")
-            # Its own cleaning would load scipy.stats, which takes most of a second.
-            fit = AAA(x, expit(-x), rtol=asked, clean_up=False)
-            poles = fit.poles()[abs(fit.residues()) > _SPURIOUS]
+        # Rounding may keep the fit from what is asked; the error measured below decides.
+        fit = aaa(x, f, asked)
+        poles = fit.poles()
+        poles = poles[abs(fit.residues(poles)) > _SPURIOUS]
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
         near = poles[(poles.imag > 0) & ~is_real & (abs(poles - middle) <= _KEPT * radius)]
+        of_near = _columns(x, near)
         for n in range(_MOST_ON_CIRCLE + 1):
-            angles = np.pi * (np.arange(n) + 0.5) / max(n, 1)
-            upper = np.concatenate([near, middle + radius * np.exp(1j * angles)])
+            circle = middle + radius * np.exp(1j * np.pi * (np.arange(n) + 0.5) / max(n, 1))
+            upper = np.concatenate([near, circle])
             if not len(upper):
                 continue
-            columns = _columns(x, upper)
+            columns = np.concatenate([of_near, _columns(x, circle)[:, 1:]], axis=1)
             scale = np.linalg.norm(columns, axis=0)
-            coefficients = np.linalg.lstsq(columns / scale, expit(-x), rcond=None)[0] / scale
-            error = float(abs(_columns(check, upper) @ coefficients - expit(-check)).max())
+            coefficients = np.linalg.lstsq(columns / scale, f, rcond=None)[0] / scale
+            error = float(abs(columns @ coefficients - f).max())
+            if error <= tolerance:
+                error = max(error, float(abs(_columns(check, upper) @ coefficients - f_check).max()))
             if error < best:
                 best, kept = error, (upper, coefficients)
             if best <= tolerance:
@@ -90,6 +95,11 @@ def near_poles(
         constant=float(coefficients[0]),
         bound=best,
     )
+
+
+def _fermi(x: float) -> float:
+    """f at (E - E_F)/kT."""
+    return 1 / (1 + math.exp(x)) if x < _FAR else 0.0
 
 
 def _columns(x: NDArray[np.float64], upper: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -9,12 +9,12 @@ segment into the lower half plane has zeros there: the resonances and bound stat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import zgbtrf, zgbtrs
+
+from llgnegf.once import cached_property
 
 from .modes import Modes
 
@@ -197,6 +197,8 @@ class OpenSystem:
 
     def factorized(self, energy: complex, open_modes: Mask) -> Factorized:
         """LU factors of K(E) on the sheet of a segment, with row pivoting: about n^2 N operations."""
+        from scipy.linalg.lapack import zgbtrf  # heavy import, not needed in every run
+
         n = self.h.shape[1]
         band = self._band.copy()
         band[2 * n] += energy
@@ -246,6 +248,8 @@ class Factorized:
 
     def solve(self, b: Vectors, adjoint: bool = False) -> Vectors:
         """x with K x = b or K^+ x = b, (N, k)."""
+        from scipy.linalg.lapack import zgbtrs
+
         kl = self.bandwidth
         x, info = zgbtrs(self.lu, kl, kl, b, self.pivots, trans=2 if adjoint else 0)
         if info:

@@ -15,14 +15,16 @@ largest |f - r| on the spectrum: a bound that holds for any texture without a co
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ellipkm1, expit
+
+from .rational import aaa
+from .threads import one_blas_thread
 
 # Smallest error with which double precision can represent an approximation of the step function.
 SHARPEST = 5e-14
@@ -55,6 +57,8 @@ def fermi(energy: np.ndarray | float, fermi_energy: float, temperature: float) -
     x = np.asarray(energy, dtype=float) - fermi_energy
     if temperature == 0:
         return np.heaviside(-x, 0.5)
+    from scipy.special import expit  # heavy import, at kT > 0 alone
+
     return expit(-x / temperature)
 
 
@@ -106,7 +110,17 @@ def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], ND
     return None
 
 
+def refuse_too_sharp(width: float, temperature: float) -> None:
+    """ToleranceError where kT is far below what poles can represent, which AAA would find out after a long time."""
+    if not (np.isfinite(width) and temperature > 1e-11 * width):
+        raise ToleranceError(
+            f"temperature = {temperature:g} is too low for a spectrum of width {width:g}: use temperature = 0.0, a "
+            "higher one, or compare the energies with electrons.hopping"
+        )
+
+
 @lru_cache(maxsize=256)
+@one_blas_thread  # AAA factors many small matrices, which threads of BLAS only slow down
 def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float) -> FermiPoles:
     """Near-optimal poles of the Fermi function at kT > 0 on the spectrum [lowest, highest] (energies).
 
@@ -119,8 +133,9 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
 
     Raises ToleranceError if double precision cannot reach it (kT below about 1e-6 of the width of the spectrum).
     """
-    from scipy.interpolate import AAA  # heavy import, needed once per rule
+    from scipy.special import expit
 
+    refuse_too_sharp(highest - lowest, temperature)
     low, high = (lowest - fermi_energy) / temperature, (highest - fermi_energy) / temperature
     reach = max(abs(low), abs(high))
     pade = _pade_poles(reach, tolerance) if reach <= _NEARLY_LINEAR else None
@@ -135,10 +150,8 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
     x, check = grid(1601, 400), grid(16007, 4001)
     asked, best = tolerance, np.inf
     for _ in range(4):
-        with warnings.catch_warnings():
-            # AAA warns when rounding stops it; the bound measured below decides.
-            warnings.simplefilter("ignore")
-            poles = AAA(x, expit(-x), rtol=asked).poles()
+        # Rounding may keep the fit from what is asked; the bound measured below decides.
+        poles = aaa(x, expit(-x), asked).poles_of_pencil()
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
         upper = poles[(poles.imag > 0) & ~is_real]
         real = poles.real[is_real & ((poles.real < low) | (poles.real > high))]
@@ -196,12 +209,36 @@ def _jacobi_sc(u: float, complement: float) -> float:
     return 1 / c
 
 
+# K(1 - x) ~ P(x) - ln(x) Q(x), highest powers first: S. L. Moshier, Cephes library, ellpk.c.
+_P = (
+    1.37982864606273237150e-4, 2.28025724005875567385e-3, 7.97404013220415179367e-3, 9.85821379021226008714e-3,
+    6.87489687449949877925e-3, 6.18901033637687613229e-3, 8.79078273952743772254e-3, 1.49380448916805252718e-2,
+    3.08851465246711995998e-2, 9.65735902811690126535e-2, 1.38629436111989062502,
+)  # fmt: skip
+_Q = (
+    2.94078955048598507511e-5, 9.14184723865917226571e-4, 5.94058303753167793257e-3, 1.54850516649762399335e-2,
+    2.39089602715924892727e-2, 3.01204715227604046988e-2, 3.73774314173823228969e-2, 4.88280347570998239232e-2,
+    7.03124996963957469739e-2, 1.24999999999870820058e-1, 4.99999999999999999821e-1,
+)  # fmt: skip
+
+
+def _quarter_period(complement: float) -> float:
+    """The complete elliptic integral K at modulus^2 = 1 - complement, 0 < complement <= 1, to rounding.
+
+    The same as `scipy.special.ellipkm1`, which takes a tenth of a second to load.
+    """
+    p, q = 0.0, 0.0
+    for of_p, of_q in zip(_P, _Q, strict=True):
+        p, q = p * complement + of_p, q * complement + of_q
+    return p - math.log(complement) * q
+
+
 def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """y (n,), a (n,) and error of the best approximation of sign(x) on gap <= |x| <= 1 (Zolotarev 1877).
 
     It is sum_k a_k x/(x^2 + y_k^2).
     """
-    quarter = float(ellipkm1(gap**2))
+    quarter = float(_quarter_period(gap**2))
     c = np.array([(gap * _jacobi_sc(j * quarter / (2 * n), gap**2)) ** 2 for j in range(1, 2 * n)])
     poles, zeros = c[::2], c[1::2]
 
@@ -220,6 +257,10 @@ def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.floa
     return np.sqrt(poles), scale * residues, float((high - low) / (high + low))
 
 
+# Of gap/reach.
+_SMALLEST_GAP = 1e-40
+
+
 @lru_cache(maxsize=256)
 def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) -> FermiPoles:
     """Optimal poles of the Fermi function at kT = 0: nodes z = E_F + iy on the vertical line through E_F.
@@ -228,22 +269,22 @@ def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) 
     is at most 1/2 for |E - E_F| < gap; the caller has to bound the weight of the states there.  The number of poles
     grows as ln(reach/gap) ln(1/tolerance)/pi^2.  The rule covers all energies from E_F - reach to E_F + reach, states
     bound below the band included.
-    Raises ToleranceError where reach is more than 1e90 times the gap, or rounding does not allow the tolerance.
+    Raises ToleranceError where reach/gap is beyond 1e40, for which a rule would need hundreds of poles.
     """
     tolerance = max(tolerance, SHARPEST)
+    if not gap >= _SMALLEST_GAP * reach:
+        raise ToleranceError(
+            f"energies reach {reach:.3g} from the Fermi energy, and {gap:.3g} matters: too far apart for double "
+            "precision; compare onsite, fermi_energy, sd_exchange and the amplitudes of gates with electrons.hopping"
+        )
     n_expected = np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2
-    n, error = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85))), 1.0
-    while True:
-        if n > 1.2 * n_expected + 10 or not reach < 1e90 * gap:
-            raise ToleranceError(
-                f"the Fermi function at temperature = 0 on a spectrum of width {reach:g}, from {gap:.1g} beside the "
-                f"Fermi energy on, is approximated to {error / 2:.1e} only, {tolerance:.1e} is needed: use energies "
-                "nearer to the hopping, or a larger electrons.tolerance"
-            )
+    fewest = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85)))
+    for n in range(fewest, 2 * fewest + 50):
         y, a, error = _zolotarev(n, gap / reach)
         if error <= 2 * tolerance:
             break
-        n += max(1, n // 60)
+    else:
+        raise ToleranceError(f"the Fermi function at kT = 0 cannot be represented to {tolerance:.1e}")
     return FermiPoles(
         nodes=fermi_energy + 1j * reach * y,
         weights=(-0.25 * reach * a).astype(complex),

@@ -114,6 +114,11 @@ def exponentials(
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
+    if system.is_biased or system.is_shifted:
+        raise ValueError(
+            "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "
+            "leads without a voltage, chemical potential or temperature of their own"
+        )
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
@@ -153,7 +158,7 @@ def adjusted(
     """
     exact = Frozen(system, m, potential).adiabatic
     for sharper in range(_MOST_TRIES):
-        electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper))
+        electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper), sharper)
         found = carrier(electrons)
         state = found.equilibrium(m, potential)
         error = float(abs(found.traced(state) - exact).max())
@@ -204,15 +209,16 @@ class Flows:
 class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
-    rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both.
+    rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both; sharper: how often the errors of both
+    were made smaller than planned.
 
     Its leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
     kept, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, ny), as in `Reservoir`.  hops: of the bonds along x,
     (nx - 1,); periodic: whether the last y is bound to the first.
     """
 
-    def __init__(self, system: System, fit: Exponentials, rule: FermiPoles) -> None:
-        self.system, self.fit, self.rule = system, fit, rule
+    def __init__(self, system: System, fit: Exponentials, rule: FermiPoles, sharper: int = 0) -> None:
+        self.system, self.fit, self.rule, self.sharper = system, fit, rule, sharper
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
         self.sides = np.flatnonzero(system.couplings)
@@ -285,18 +291,18 @@ class RealTime:
         """Of the state: rows, real and imaginary part, columns."""
         return self.D, 2, self.D + self.E
 
-    def fastest_rate(self, voltage: float) -> float:
+    def fastest_rate(self, voltage: float, lead_voltage: float = 0.0) -> float:
         """Bound on the eigenvalues of the equation, 1/time: no frequency or decay of the state is faster.
 
-        voltage: the largest of any gate, energy.
+        voltage: the largest of any gate, lead_voltage: the largest of a lead, energy.
         """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
         width = high - low + 2 * voltage
         if not self.reservoirs:
             return width
         middle = (low + high) / 2
-        exponents = float(abs(self.z - middle).max())
-        return max(width, 2 * exponents, float(abs(self.poles - middle).max()) + width / 2)
+        exponents = float(abs(self.z - middle).max()) + lead_voltage
+        return max(width, 2 * exponents, float(abs(self.poles - middle).max()) + width / 2 + lead_voltage)
 
     # --- the start --------------------------------------------------------------------------------
 

@@ -47,6 +47,17 @@ def of_exponent(out, c, own, g, met):
         out[1, j] = c.real * own[1, j] + c.imag * own[0, j] - g.real * met[1, j] - g.imag * met[0, j]
 
 
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def add_turned(out, turns, row):
+    """out += turns row in the last columns, those of the poles."""
+    first = out.shape[1] - turns.shape[1]
+    for j in range(turns.shape[1]):
+        a = turns[0, j] * row[0, first + j] - turns[1, j] * row[1, first + j]
+        b = turns[0, j] * row[1, first + j] + turns[1, j] * row[0, first + j]
+        out[0, first + j] += a
+        out[1, first + j] += b
+
+
 # Inlined into `steps`: as a function of its own it would be one symbol in two pieces of machine code, of which the
 # one loaded first serves both, and the last bits of a run would depend on what else ran before it.
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
@@ -65,6 +76,14 @@ def derivative(
     n_poles = poles.shape[1]
     n = 2 * ny
     D, width = Y.shape[0], Y.shape[2]
+    # with which energies the columns of the poles turn
+    turns = np.empty((2, width - D))
+    for lead in range(leads):
+        for p in range(n_poles):
+            turn = 1j * (poles[lead, p].conjugate() + shifts[lead])
+            first = (lead * n_poles + p) * n
+            turns[0, first : first + n] = turn.real
+            turns[1, first : first + n] = turn.imag
     # H on the sites
     for x in range(nx):
         below, t_below = (x - 1, hops[x - 1]) if x > 0 else (x, 0.0)
@@ -88,20 +107,29 @@ def derivative(
                     add_across(out[i], across, Y[x * n + s * ny + (y - 1) % ny])
                 if ny > 1 and (y < ny - 1 or periodic):
                     add_across(out[i], across, Y[x * n + s * ny + (y + 1) % ny])
+                add_turned(out[i], turns, Y[i])
+    # what enters from the poles: the sum of their columns, as a row
+    entering = np.zeros((leads, n, 2, D))
+    for j in range(D):
+        for lead in range(leads):
+            first = D + lead * n_poles * n
+            for at in range(n):
+                re, im = 0.0, 0.0
+                for column in range(first + at, first + n_poles * n, n):
+                    re += Y[j, 0, column]
+                    im -= Y[j, 1, column]
+                entering[lead, at, 0, j] = re
+                entering[lead, at, 1, j] = im
     # between the leads' slices and their channels
     total = np.empty((2, width))
     for lead in range(leads):
         first, end = nx * n + lead * kept * n, ends[lead] * n
         for at in range(n):
             s, mode = at // ny, at % ny
-            total[:] = 0.0
+            total[:, D:] = 0.0
+            total[:, :D] = entering[lead, at]
             for k in range(kept):
                 add_real(total, 1.0, Y[first + k * n + at])
-            for p in range(n_poles):
-                column = D + (lead * n_poles + p) * n + at
-                for j in range(D):
-                    total[0, j] += Y[j, 0, column]
-                    total[1, j] -= Y[j, 1, column]
             # The source: half of it here, the other half is the adjoint.
             for k in range(kept):
                 total[0, first + k * n + at] += a[lead, k, mode].real
@@ -117,15 +145,7 @@ def derivative(
             for k in range(kept):
                 i = first + k * n + at
                 of_exponent(out[i], -1j * (z[lead, k, mode] + shifts[lead]), Y[i], g[lead, k], total)
-    # the columns of the poles turn with their energy
-    for lead in range(leads):
-        for p in range(n_poles):
-            turn = 1j * (poles[lead, p].conjugate() + shifts[lead])
-            first = D + (lead * n_poles + p) * n
-            for i in range(D):
-                for j in range(first, first + n):
-                    out[i, 0, j] += turn.real * Y[i, 0, j] - turn.imag * Y[i, 1, j]
-                    out[i, 1, j] += turn.real * Y[i, 1, j] + turn.imag * Y[i, 0, j]
+                add_turned(out[i], turns, Y[i])
     # and the square part gets the adjoint
     for i in range(D):
         out[i, 0, i] *= 2

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from . import real_time_gather, real_time_stage
 from . import real_time_sums as sums

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .folding import FoldedLevels, Piece
 from .open_system import Factorized, Mask, OpenSystem, Segment, Vectors
@@ -290,6 +290,8 @@ class ResonanceSearch:
     def _eigenvalues(self, energy: float) -> Floats:
         """All eigenvalues of H + Re Sigma(E), in order."""
         if self.system.h.shape[1] <= _NARROW_BAND and self.system.size > 4 * _NARROW_BAND:
+            import scipy.linalg  # heavy import, not needed in every run
+
             band = self.system.hermitian_band(energy)
             return np.asarray(scipy.linalg.eigvals_banded(band, lower=True, check_finite=False))
         return np.asarray(np.linalg.eigvalsh(self.system.hermitian(energy)), dtype=np.float64)
@@ -345,6 +347,8 @@ def _between(block: Resonances, low: float, high: float) -> Mask:
 
 def _hermitian_levels(system: OpenSystem, low: float, high: float, reference: float):
     """Eigenvalues (k,) of H + Re Sigma(reference) between `low` and `high`, and eigenvectors (N, k)."""
+    import scipy.linalg
+
     if np.isfinite(low + high) and system.h.shape[1] <= _NARROW_BAND and system.size > 4 * _NARROW_BAND:
         band = system.hermitian_band(reference)
         return scipy.linalg.eig_banded(band, lower=True, select="v", select_range=(low, high), check_finite=False)

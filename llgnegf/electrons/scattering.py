@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .slice_blocks import Slices
 from .slices import eliminate, solve, solve_adjoint
@@ -38,10 +38,11 @@ class RealEnergy:
     """
 
     def __init__(self, device: System, slices: Slices, contacts: tuple[float, float], energy: float) -> None:
-        self.shape = device.shape
+        self.shape, self.energy, self._leads = device.shape, energy, device.ends
         self.flipped = contacts[0] > contacts[1]
         z = np.array([energy], complex)
         sigma = tuple(lead.self_energy(z) for lead in device.ends)
+        self._sigma = [one[0] for one in sigma]
         self.ends = [lead.injection(energy) for lead in device.ends]
         first, last = sigma
         if self.flipped:
@@ -118,6 +119,69 @@ class RealEnergy:
         forth, back = (a[i] @ np.conj(np.swapaxes(b[j], -1, -2)) for i, j in ((starts, ends), (ends, starts)))
         return np.real(pauli_traces(forth - back))
 
+    def biased(
+        self, rate: NDArray[np.complex128] | None, bonds: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]:
+        """Scattering states of either lead by itself, and with `rate` = dH/dt their change to first order.
+
+        Returns the arrays of one energy in `chain_rows.BiasedRows`: on the sites (2, f, nx, ny, 4), over the bonds from
+        sites bonds[0] to bonds[1] (indices x ny + y) for a hopping of 1, or None, and into the leads (2, f, 2, 4).
+        The change is -i chi with chi = -dG/dE Hd psi = G B G Hd psi, B = 1 - dSigma/dE.
+        """
+        states = [self.psi]
+        if rate is not None:
+            x = self.driven_states(rate)
+            source = x.copy()
+            for end, slope in zip(self._end_slices, self._slopes, strict=True):
+                source[end] -= slope @ x[end]
+            states.append(self._solve(source))
+        sites: list[list[NDArray[np.float64]]] = []
+        over: list[list[NDArray[np.float64]]] = []
+        into: list[list[list[NDArray[np.float64]]]] = []
+        for p, columns in enumerate(self._columns):
+            psi, *chi = (one[:, :, columns] for one in states)
+            sites.append([np.real(pauli_traces(self._site_products(psi, psi)))])
+            if chi:
+                sites[-1].append(2 * np.imag(pauli_traces(self._site_products(chi[0], psi))))
+            if bonds is not None:
+                a, b = bonds
+                ordered = [self._by_site(one) for one in (psi, *chi)]
+                over.append([2 * np.imag(_pairs(ordered[0], ordered[0], b, a))])
+                if chi:
+                    change = _pairs(ordered[1], ordered[0], b, a) - _pairs(ordered[0], ordered[1], b, a)
+                    over[-1].append(-2 * np.real(change))
+            into.append([[], []] if chi else [[]])
+            for q, end in enumerate(self._end_slices):
+                # u = -(hopping to the lead) times the state on the first slice of the lead.
+                u = self._sigma[q] @ psi[end]
+                if p == q:
+                    u = u + self.ends[q]
+                into[-1][0].append(-2 * np.imag(_over_slice(u, psi[end])))
+                if chi:
+                    v = self._sigma[q] @ chi[0][end] - self._slopes[q] @ x[end][:, columns]
+                    into[-1][1].append(2 * np.real(_over_slice(v, psi[end]) - _over_slice(u, chi[0][end])))
+        return np.array(sites), np.array(over) if bonds is not None else None, np.array(into)
+
+    @property
+    def _columns(self) -> tuple[slice, slice]:
+        """Columns of `psi` that come from the left and from the right lead."""
+        split = self.ends[0].shape[1]
+        return slice(0, split), slice(split, None)
+
+    @property
+    def _end_slices(self) -> tuple[int, int]:
+        """Where the slices next to the left and the right lead stand in the order of the sweep."""
+        return (-1, 0) if self.flipped else (0, -1)
+
+    @cached_property
+    def _slopes(self) -> list[NDArray[np.complex128]]:
+        """dSigma/dE of the left and the right lead, (2 ny, 2 ny)."""
+        return [lead.slope(np.array([self.energy], complex))[0] for lead in self._leads]
+
+    def _by_site(self, states: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """States (nx, 2 ny, p) in the order of the lattice, by site: (nx ny, 2, p)."""
+        return self._ordered(states).reshape(self.shape[0] * self.shape[1], 2, states.shape[-1])
+
     @cached_property
     def transmission(self) -> NDArray[np.float64]:
         """Transmission from left to right, summed over modes: (2, 2) [spin out, spin in]."""
@@ -142,3 +206,17 @@ class RealEnergy:
             a, b = (x[:, :, part].reshape(phi.shape[0] * phi.shape[1], width, 2) for x in (phi, driven))
             out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
         return np.array(out)
+
+
+def _pairs(
+    a: NDArray[np.complex128], b: NDArray[np.complex128], at: NDArray[np.intp], to: NDArray[np.intp]
+) -> NDArray[np.complex128]:
+    """Tr[sigma_a A_at B_to^+] for states by site (sites, 2, p): (..., 4)."""
+    return pauli_traces(a[at] @ np.conj(np.swapaxes(b[to], -1, -2)))
+
+
+def _over_slice(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Tr[sigma_a A B^+] over all sites of a slice, for states (2 ny, p): (4,)."""
+    width, columns = a.shape[0] // 2, a.shape[1]
+    a, b = a.reshape(width, 2, columns), b.reshape(width, 2, columns)
+    return pauli_traces(np.einsum("yap,ybp->ab", a, b.conj()))

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
 from .slice_blocks import Slices, Stack
 
@@ -142,6 +141,8 @@ class BandFactors:
     """
 
     def __init__(self, slices: Slices, energy: float, sigma: tuple[Stack, Stack]) -> None:
+        from scipy.linalg.lapack import zgbtrf  # heavy import, for lattices alone
+
         nx, n, _ = slices.h.shape
         self.n = n
         band = np.zeros((3 * n + 1, nx * n), complex)  # element (r, c) at [2 n + r - c, c]
@@ -154,7 +155,7 @@ class BandFactors:
                 a = a - sigma[1]
             band[2 * n + r - c, i * n + c] = a
         band[n, n:] = band[3 * n, :-n] = np.repeat(slices.hops, n)
-        self._factors, self._exchanged, _ = lapack.zgbtrf(band, n, n)
+        self._factors, self._exchanged, _ = zgbtrf(band, n, n)
 
     @property
     def nbytes(self) -> int:
@@ -163,7 +164,9 @@ class BandFactors:
 
     def solve(self, sources: Stack, adjoint: bool = False) -> Stack:
         """Solution x of (E - H - Sigma) x = sources, or of the equation with the adjoint matrix; both (nx, n, p)."""
+        from scipy.linalg.lapack import zgbtrs
+
         nx, n, p = sources.shape
         flat = sources.reshape(nx * n, p)
-        x, _ = lapack.zgbtrs(self._factors, n, n, flat, self._exchanged, trans=2 if adjoint else 0)
+        x, _ = zgbtrs(self._factors, n, n, flat, self._exchanged, trans=2 if adjoint else 0)
         return np.ascontiguousarray(x).reshape(nx, n, p)

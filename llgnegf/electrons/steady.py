@@ -29,7 +29,7 @@ from .chain_rows import contour_integral, surface_rows
 from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
-from .frozen import Frozen, rotation_generator
+from .frozen import NO_PRECESSION, Frozen, rotation_generator
 from .quadrature import ToleranceError, adaptive_nodes
 from .system import IDENTITY, Contour, System, dense_hamiltonian
 
@@ -77,6 +77,8 @@ def steady_precession(
     Raises ValueError for a zero axis or a wrong shape, ToleranceError if even 1e-6 cannot be reached.
     Source: Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eqs. (2)-(3); see the equations of this module.
     """
+    if device.is_biased or device.is_shifted:
+        raise ValueError(NO_PRECESSION)
     while True:
         try:
             return _steady(device.changed(tolerance=tolerance), m, axis, frequency, potential)

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .chain_rows import BiasedRows
 from .counter import Counter
 from .fermi_step import Step
 from .quadrature import FermiPoles
@@ -24,6 +25,7 @@ Blocks = NDArray[np.complex128]
 class Response(NamedTuple):
     """Densities (*s, 4) of the sea and the surface part, traced with 1 and sigma, linear in dH/dt.
 
+    bias: what leads with Fermi functions of their own add to them (`bias.py`), or None.
     driven_ends: for chains G Hd G on both end sites at the nodes of the pole rule, (n_nodes, 2, 2, 2) [node, left or
     right, spin, spin], from which the current of the sea part into the leads follows.  None on lattices.
     """
@@ -31,6 +33,13 @@ class Response(NamedTuple):
     sea: NDArray[np.float64]
     surface: NDArray[np.float64]
     driven_ends: NDArray[np.complex128] | None
+    bias: NDArray[np.float64] | None = None
+
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """All of it, (*s, 4)."""
+        both = self.sea + self.surface
+        return both if self.bias is None else both + self.bias
 
 
 class Sea(NamedTuple):
@@ -118,6 +127,14 @@ class Sweeps(Protocol):
         """Flow of the surface part of steady precession into the leads, (2, 4), 1/time."""
         ...
 
+    def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
+        """Scattering states of either lead at real energies (n,), and with Hd = `rate` their change to first order."""
+        ...
+
+    def smallest_width(self, energies: Floats) -> float:
+        """A half-width below which no level near these real energies is expected to be; 0 where it is not known."""
+        ...
+
     def thermal_states(self) -> tuple[Floats, float]:
         """-(1/pi) int f Im dG/dE, (*s, 4), at kT > 0, and a bound on its error; both 1/energy."""
         ...
@@ -130,8 +147,8 @@ class Sweeps(Protocol):
         """Transmission from left to right at a real energy, summed over modes, (2, 2) [spin out, spin in]."""
         ...
 
-    def level_width(self) -> float:
-        """Width of the narrowest level at the Fermi energy, which must lie in the lead band, energy."""
+    def level_width(self, energy: float) -> float:
+        """Width of the narrowest level at an energy, which must lie in the lead band, energy."""
         ...
 
     def dense_hamiltonian(self) -> Blocks:

@@ -20,17 +20,22 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import bond_array, finite_array, lattice_shape, lead_tuple, number, site_array
+from llgnegf.once import cached_property
+
+from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
+from .window import BiasWindow, ThermalWindow
 
 IDENTITY = np.eye(2, dtype=complex)
 
 # The pole rule may use this share of `tolerance`; the rest is for rounding, the trace over spin and the integral on the
 # real axis.
 POLE_SHARE = 1 / 20
+# Beyond so many kT nothing is left of a Fermi function, even where a narrow level amplifies it.
+BIAS_TAILS = 45.0
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
 # Number of energies in the thermal window at which the smallest width is estimated.
@@ -45,7 +50,7 @@ class Contour:
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
     derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
 
-    @functools.cached_property
+    @cached_property
     def derivative_ends(self) -> NDArray[np.complex128]:
         """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
         return -np.stack(self.derivative, axis=1)
@@ -113,14 +118,23 @@ class System:
         hops = bond_array(bond_hoppings, self.shape, self.hopping)
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)
-        self.potential = None if potential is None else read_only(site_array(potential, self.shape, self.onsite))
+        self.potential = None if potential is None else read_only(finite_array("potential", potential, self.shape))
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
+        self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
+        self._check_overlap()
+        in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
+        if self.potential is not None:
+            in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
+        in_scale(self.hopping, **{f"coupling of the {ld.side} lead": ld.coupling for ld in self.leads})
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
         self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
+        self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
+        self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
+        self._ends_at = functools.lru_cache(maxsize=64)(self._make_ends_at)
         self._is_made = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -170,32 +184,86 @@ class System:
         """True for a square lattice."""
         return len(self.shape) == 2
 
-    @functools.cached_property
+    @cached_property
     def scratch(self) -> Scratch:
         """Large work arrays of lattice calculations, reused from one texture to the next."""
         return Scratch()
 
-    @functools.cached_property
+    @cached_property
     def modes(self) -> Modes:
-        """Transverse modes of the leads; for a chain, a single mode."""
+        """Transverse modes of a slice, and of the leads without voltages; for a chain, a single mode."""
         width = self.shape[1] if self.is_lattice else 1
         return transverse_modes(width, self.hopping, self.onsite, self.periodic == "y")
 
     @property
     def occupation(self) -> Occupation:
-        """The Fermi function of both leads, and of the device between them when nothing moves."""
+        """The Fermi function that fills the device where nothing flows: that of leads without one of their own."""
         return Occupation(self.fermi_energy, self.temperature)
 
-    @functools.cached_property
+    @cached_property
     def ends(self) -> tuple[AttachedLead, AttachedLead]:
         """The left and the right lead; a missing lead has coupling 0."""
+        given = {lead.side: lead.occupation(self.fermi_energy, self.temperature) for lead in self.leads}
         left, right = (
-            AttachedLead(side, coupling, self.modes, self.occupation)
-            for side, coupling in zip(SIDES, self.couplings, strict=True)
+            AttachedLead(side, coupling, self.modes.shifted(voltage), given.get(side, self.occupation))
+            for side, coupling, voltage in zip(SIDES, self.couplings, self.voltages, strict=True)
         )
         return left, right
 
-    @functools.cached_property
+    @property
+    def is_shifted(self) -> bool:
+        """Whether a voltage shifts the levels of a lead."""
+        return any(self.voltages)
+
+    @property
+    def needs_shifted_surface(self) -> bool:
+        """Whether the Fermi surface spans energies at which the leads have different bands."""
+        return self.is_shifted and self.temperature > 0
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether a lead has another Fermi function than `occupation`."""
+        return any(lead.coupling and lead.occupation != self.occupation for lead in self.ends)
+
+    def bias_window(self, reach: float | None = None) -> BiasWindow:
+        """Energies at which leads are filled otherwise than by `occupation`; cached.
+
+        reach: up to how many kT from a step of a Fermi function; None: where a density can notice.
+        """
+        return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
+
+    def _make_bias_window(self, reach: float) -> BiasWindow:
+        occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
+        where = self.band, self.openings, reach
+        return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
+
+    @cached_property
+    def thermal_window(self) -> ThermalWindow:
+        """Energies around E_F at which -df/dE is not negligible, at kT > 0."""
+        where = self.band, self.openings, BIAS_TAILS
+        return ThermalWindow(self.occupation, self.occupation.slope, *where, self.hopping, 2 * self.n_sites)
+
+    def filled_by(self, occupation: Occupation) -> System:
+        """The same system in equilibrium with another Fermi function."""
+        return self._filled_by(occupation)
+
+    def _make_filled(self, occupation: Occupation) -> System:
+        leads = [Lead(lead.side, lead.coupling, lead.voltage) for lead in self.leads]
+        return _Filled(
+            **self._arguments()
+            | {"fermi_energy": occupation.fermi_energy, "temperature": occupation.temperature, "leads": leads}
+        )
+
+    def _check_overlap(self) -> None:
+        """ValueError where voltages leave no energy at which both leads have states."""
+        width = self.modes.band[1] - self.modes.band[0]
+        if all(self.couplings) and not abs(self.voltages[0] - self.voltages[1]) < width:
+            raise ValueError(
+                f"voltage = {self.voltages[0]:g} and {self.voltages[1]:g} of the leads: their bands, {width:g} wide, "
+                "do not overlap; use voltages that differ by less"
+            )
+
+    @cached_property
     def _reach(self) -> float:
         """The largest sum of hoppings at any one site, sites of the leads included, energy."""
         left, right = self.couplings
@@ -203,14 +271,17 @@ class System:
         along_y = 2 * self.hopping * self.is_lattice
         return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
 
-    @property
+    @cached_property
     def band(self) -> tuple[float, float]:
-        """Edges of the lead band, energy."""
+        """Edges of the lead band, energy; with voltages, of the bands of both leads together, which overlap."""
+        if self.is_shifted:
+            bands = [lead.modes.band for lead in self.ends if lead.coupling]
+            return min(low for low, _ in bands), max(high for _, high in bands)
         if self.is_lattice:
             return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
-    @functools.cached_property
+    @cached_property
     def nearest_opening(self) -> float:
         """The energy nearest to E_F at which a mode of the leads opens or closes; inf for a closed system.
 
@@ -218,8 +289,13 @@ class System:
         """
         if self.is_closed:
             return np.inf
-        openings = self.modes.thresholds if self.is_lattice else np.array(self.band)
+        openings = self.openings if self.is_lattice or self.is_shifted else np.array(self.band)
         return float(openings[np.argmin(abs(openings - self.fermi_energy))])
+
+    @cached_property
+    def openings(self) -> NDArray[np.float64]:
+        """Energies at which a mode of a connected lead opens or closes, increasing."""
+        return np.unique([e for lead in self.ends if lead.coupling for e in lead.modes.thresholds.tolist()])
 
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
@@ -251,6 +327,15 @@ class System:
         """[(Sigma, dSigma/dE) for left and right] of a chain, shaped as `energy`: numbers, the same for both spins."""
         return [lead.on_chain(energy) for lead in self.ends]
 
+    def ends_at(self, energies: NDArray[np.float64]) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Sigma and dSigma/dE of left and right at real energies (n,) of a chain, (n, 2) each; cached."""
+        return self._ends_at(energies.tobytes())
+
+    def _make_ends_at(self, energies: bytes) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        found = self.self_energy(np.frombuffer(energies))
+        sigma, slopes = (np.ascontiguousarray(np.stack(part, axis=1)) for part in zip(*found, strict=True))
+        return sigma, slopes
+
     def end_self_energies(self, energy: complex) -> list[tuple[slice, NDArray[np.complex128], NDArray[np.complex128]]]:
         """For each end: the slice of its orbitals (2 site + spin) in the dense H, and Sigma and dSigma/dE there."""
         width = 2 * (self.shape[1] if self.is_lattice else 1)
@@ -269,8 +354,8 @@ class System:
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
         grain = self.hopping / 8
         potential = self.on_sites(gates)
-        low = self.onsite - reach - exchange + min(potential.min(), 0.0)
-        high = self.onsite + reach + exchange + max(potential.max(), 0.0)
+        low = self.onsite - reach - exchange + min(potential.min(), *self.voltages, 0.0)
+        high = self.onsite + reach + exchange + max(potential.max(), *self.voltages, 0.0)
         return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
 
     def contour(
@@ -353,20 +438,22 @@ class System:
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet
 
-    @functools.cached_property
-    def thermal_window(self) -> tuple[float, float]:
+    @cached_property
+    def thermal_range(self) -> tuple[float, float]:
         """(low, high): energies between which -df/dE is not negligible."""
         reach = self.temperature * min(45.0, 8 - np.log(self.tolerance))
         return self.fermi_energy - reach, self.fermi_energy + reach
 
-    @functools.cached_property
+    @cached_property
     def width_samples(self) -> WidthSamples:
-        """Energies in the thermal window, which has to lie inside the band, and beyond.
+        """Energies in the thermal window, which has to lie inside the band, and beyond; none at kT = 0.
 
         Beyond the window, levels contribute if a narrow width amplifies their response.
         """
         mu, kT, t = self.fermi_energy, self.temperature, self.hopping
-        low, high = self.thermal_window
+        if kT == 0:
+            return WidthSamples(np.empty(0), np.empty((0, 2), complex), np.empty(0, bool), np.empty(0))
+        low, high = self.thermal_range
         far = 2 * kT * np.log(max(t / kT, 1.0)) * np.array([-1.0, -0.5, 0.5, 1.0])
         beyond = np.where(far < 0, low, high) + far
         beyond = beyond[(beyond > self.band[0]) & (beyond < self.band[1])]
@@ -375,12 +462,12 @@ class System:
         inside = np.arange(len(energies)) < _WIDTH_SAMPLES
         return WidthSamples(energies, retarded, inside, np.exp(-abs(energies - mu) / kT) * t * t / kT)
 
-    @functools.cached_property
+    @cached_property
     def no_rule(self) -> RealRule:
         """An empty rule: no energies, the integral is zero."""
         return self.real_rule(np.empty(0), np.empty(0))
 
-    @functools.cached_property
+    @cached_property
     def fermi_rule(self) -> RealRule:
         """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
         return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
@@ -393,7 +480,7 @@ class System:
         left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
         return left, right
 
-    @functools.cached_property
+    @cached_property
     def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
         """Self-energies of left and right at E_F, or at the nearest band edge where E_F lies outside the band."""
         left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
@@ -403,6 +490,18 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+class _Filled(System):
+    """A system in equilibrium with a lead: its pole rules at kT > 0 are one rule, moved to each chemical potential."""
+
+    def _make_pole_rule(self, low: float, high: float, gap: float, mu: float, sharpness: int) -> FermiPoles:
+        if self.temperature == 0:
+            return super()._make_pole_rule(low, high, gap, mu, sharpness)
+        grain = self.hopping / 2
+        reach = grain * math.ceil(max(high - mu, mu - low) / grain)
+        rule = fermi_poles(-reach, reach, 0.0, self.temperature, POLE_SHARE * self.tolerance)
+        return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import OpenBLASController, ThreadpoolController
@@ -35,16 +36,22 @@ def _enter() -> None:
     _place.is_worker = True
 
 
-def worker_count() -> int:
-    """Number of threads that share the energies.  Raises ValueError if LLGNEGF_NUM_THREADS is not a number >= 0."""
+def workers_asked_for() -> int:
+    """LLGNEGF_NUM_THREADS, 0 where it is not set.  Raises ValueError if it is not a number >= 0."""
     asked = os.environ.get("LLGNEGF_NUM_THREADS", "0").strip() or "0"
     if not asked.isdecimal():
         raise ValueError(
             f"LLGNEGF_NUM_THREADS = {asked!r} (environment): allowed are whole numbers >= 1, or 0 for the cores this "
             "process may use"
         )
-    if int(asked):
-        return int(asked)
+    return int(asked)
+
+
+def worker_count() -> int:
+    """Number of threads that share the energies.  Raises ValueError if LLGNEGF_NUM_THREADS is not a number >= 0."""
+    asked = workers_asked_for()
+    if asked:
+        return asked
     from loky import cpu_count  # here, because it takes a tenth of a second to load
 
     with warnings.catch_warnings():  # it advises to install psutil where it cannot tell the affinity
@@ -64,9 +71,9 @@ def _is_worker() -> bool:
     return getattr(_place, "is_worker", False)
 
 
-@lru_cache(maxsize=1)
-def _blas() -> ThreadpoolController:
-    """The controller of the BLAS libraries that are loaded at the first call."""
+@lru_cache(maxsize=2)
+def _blas(scipy_is_loaded: bool) -> ThreadpoolController:
+    """The controller of the BLAS libraries that are loaded at the first call: SciPy has one of its own."""
     return ThreadpoolController()
 
 
@@ -92,12 +99,24 @@ class _OneBlasThread(ContextDecorator):
     def forget(self) -> None:
         """Reset: no thread is inside."""
         self._lock, self._inside = threading.Lock(), 0
+        self._limits: list[Any] = []
+        self._limits_scipy = False
 
     def __enter__(self) -> None:
+        # Loaded inside, it would not be limited.
+        import scipy.linalg  # noqa: F401  heavy import, not needed in every run
+
+        self.enter()
+
+    def enter(self) -> None:
+        """Begin without loading SciPy: limits its BLAS only if that is loaded already."""
         with self._lock:
-            if not self._inside:
-                self._first = threading.get_ident()
-                self._limit = _blas().limit(limits=1, user_api="blas")
+            loaded = "scipy.linalg" in sys.modules
+            if not self._limits or (loaded and not self._limits_scipy):
+                if self._limits:
+                    _let_go_of_blas(force=True)
+                self._first, self._limits_scipy = threading.get_ident(), loaded
+                self._limits.append(_blas(loaded).limit(limits=1, user_api="blas"))
             self._inside += 1
 
     def __exit__(self, *exception: object) -> None:
@@ -106,11 +125,23 @@ class _OneBlasThread(ContextDecorator):
             if not self._inside:
                 if threading.get_ident() != self._first:
                     _let_go_of_blas(force=True)
-                self._limit.restore_original_limits()
+                while self._limits:
+                    self._limits.pop().restore_original_limits()
                 _let_go_of_blas()
 
 
+class _OneNumpyThread(ContextDecorator):
+    """The same for what uses NumPy alone, without loading SciPy."""
+
+    def __enter__(self) -> None:
+        one_blas_thread.enter()
+
+    def __exit__(self, *exception: object) -> None:
+        one_blas_thread.__exit__(*exception)
+
+
 one_blas_thread = _OneBlasThread()
+one_numpy_thread = _OneNumpyThread()
 
 
 def _after_fork() -> None:

@@ -28,6 +28,8 @@ class Magnet:
     normalised.  tau is the Zhang-Li torque of zhang_li.py with u = zhang_li_velocity (a chain has no y gradient, so
     u_y does nothing there).  Energies in units of E0, time in hbar/E0, lengths in lattice constants, `spin` in hbar.
 
+    `fixed`: sites (i,) or (ix, iy) whose moments do not move, whatever acts on them.
+
     Methods take and return packed arrays (grid.py), shape (3, A + 2, B + 2), unless they say otherwise.
     Wrong arguments raise ValueError naming argument, value and what is allowed.
 
@@ -54,6 +56,7 @@ class Magnet:
         damping: float = 0.0,
         zhang_li_velocity: Sequence[float] = (0.0, 0.0),
         zhang_li_beta: float = 0.0,
+        fixed: Sequence[Sequence[int]] = (),
     ):
         self.shape = _shape(shape)
         chain = len(self.shape) == 1
@@ -87,6 +90,7 @@ class Magnet:
         self._zhang_li_beta = _number("zhang_li_beta", zhang_li_beta)
         self._has_current = bool(self._u_a or self._u_b)
         self.stretched: tuple[int, ...] | None = None
+        self._held = self._flat(_sites(fixed, self.shape))
 
     def pack(self, m: ArrayLike) -> Array:
         """Packed copy of moments, or of other vectors on the sites, of shape (nx, 3) or (nx, ny, 3), ghosts filled.
@@ -112,39 +116,63 @@ class Magnet:
         llg.effective_field(y, self._terms, out)
         return out
 
-    def energies(self, y: Array) -> dict[str, float]:
-        """Energy by term (`energy.TERMS`) and their sum (classical), energy units."""
+    def energies(self, y: Array, extra: Array | None = None) -> dict[str, float]:
+        """Energy by term (`energy.TERMS`) and their sum (classical), energy units.
+
+        extra: packed external field beside B_ext, energy units: -sum m.extra is part of zeeman."""
         values = energy.energies(y, *self._energy_arguments).tolist()
+        if extra is not None:
+            values[energy.TERMS.index("zeeman")] -= self.overlap(y, extra)
         # From left to right: `sum` rounds otherwise from Python 3.12 on.
         return {**dict(zip(energy.TERMS, values, strict=True)), "classical": reduce(add, values)}
 
-    def velocity(self, y: Array, extra: Array | None = None) -> Array:
+    def overlap(self, y: Array, b: Array) -> float:
+        """sum m.b over the sites, both packed: -overlap is the energy of moments in the field b, energy units."""
+        return float((self.unpack(y) * self.unpack(b)).sum())
+
+    def velocity(self, y: Array, extra: Array | None = None, current: float = 1.0) -> Array:
         """dm/dt = (R + alpha m x R)/(1 + alpha^2), R = -m x (B + extra)/S + tau, in E0/hbar; packed, ghosts filled.
 
-        extra: packed field, energy units, added to the classical one, such as that of the electrons."""
+        extra: packed field, energy units, added to the classical one, such as that of the electrons; current: scales
+        zhang_li_velocity.  Zero for moments that are fixed."""
         out = np.empty_like(y)
         llg.velocity(y, self._terms, self.spin, self.damping, out)
         if self._has_current:
-            zhang_li.add_zhang_li(y, self._u_a, self._u_b, self._zhang_li_beta, self.damping, out)
+            u_a, u_b = current * self._u_a, current * self._u_b
+            zhang_li.add_zhang_li(y, u_a, u_b, self._zhang_li_beta, self.damping, out)
         if extra is not None:
             llg.add_response(y, extra, self.spin, self.damping, out)
+        self.hold(out)
         return self._wrapped(out) if self._wraps else out
 
     def respond(self, y: Array, b: Array) -> Array:
-        """dm/dt due to the packed field b alone: -[m x b + alpha m x (m x b)]/[S (1 + alpha^2)], linear in b."""
+        """dm/dt due to the packed field b alone: -[m x b + alpha m x (m x b)]/[S (1 + alpha^2)], linear in b.
+
+        Zero for moments that are fixed."""
         out = np.zeros_like(y)
         llg.add_response(y, b, self.spin, self.damping, out)
+        self.hold(out)
         return self._wrapped(out)
 
+    def hold(self, out: Array) -> None:
+        """Set a packed velocity to zero, in place, where moments are fixed; ghosts are left."""
+        if self._held.size:
+            out.reshape(3, -1)[:, self._held] = 0.0
+
     def normalize(self, y: Array) -> Array:
-        """Set |m| = 1 in place and fill the ghosts; zero moments stay zero.  Returns y and sets `stretched`."""
+        """Set |m| = 1 in place and fill the ghosts; zero moments and fixed ones stay.  Returns y, sets `stretched`."""
+        kept = y.reshape(3, -1)[:, self._held] if self._held.size else None
         first = grid.normalize(y, (1 - self.LARGEST_STRETCH) ** 2, (1 + self.LARGEST_STRETCH) ** 2)
+        if kept is not None:  # to the last bit
+            y.reshape(3, -1)[:, self._held] = kept
         self.stretched = None if first == y[0].size else self._site(first)
         return self._wrapped(y) if self._wraps else y
 
     def max_precession_rate(self, y: Array) -> float:
-        """max |B|/S over all moments, in E0/hbar: the time step must be much shorter than its inverse."""
-        b, m = self.unpack(self.effective_field(y)), self.unpack(y)
+        """max |B|/S over all moments that move, in E0/hbar: the time step must be much shorter than its inverse."""
+        field = self.effective_field(y)
+        self.hold(field)
+        b, m = self.unpack(field), self.unpack(y)
         return float(np.max(np.linalg.norm(b, axis=-1) * np.any(m != 0.0, axis=-1))) / self.spin
 
     @property
@@ -177,6 +205,11 @@ class Magnet:
         b = (b - 1) % (self.packed_shape[2] - 2)
         return (b,) if len(self.shape) == 1 else ((a - 1) % (self.packed_shape[1] - 2), b)
 
+    def _flat(self, sites: Array) -> Array:
+        """Flat indices of sites (k, d) in a packed component."""
+        a, b = (np.zeros_like(sites[:, 0]), sites[:, 0]) if len(self.shape) == 1 else sites.T
+        return (a + 1) * self.packed_shape[2] + b + 1
+
     def _wrapped(self, y: Array) -> Array:
         """The same array, with the ghosts of periodic edges filled."""
         if self._wraps:
@@ -190,6 +223,16 @@ def _shape(shape: Sequence[int]) -> tuple[int, ...]:
     if len(sizes) not in (1, 2) or min(sizes) < 1 or sizes != tuple(shape):
         raise ValueError(f"shape = {shape!r}: allowed are (nx,), a chain, and (nx, ny), a square lattice, sizes >= 1")
     return sizes
+
+
+def _sites(fixed: Sequence[Sequence[int]], shape: tuple[int, ...]) -> Any:
+    """Sites as an integer array (k, d); ValueError for one that does not exist."""
+    sites = np.array([tuple(site) for site in fixed], dtype=np.int64).reshape(-1, len(shape))
+    outside = ((sites < 0) | (sites >= shape)).any(axis=1)
+    if outside.any():
+        site = tuple(sites[outside][0].tolist())
+        raise ValueError(f"fixed: site {site} is not on the lattice {shape}; sites count from 0")
+    return sites
 
 
 def _periodic(periodic: bool | str, chain: bool) -> tuple[bool, bool]:

@@ -14,8 +14,9 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
     Anal. 8, 141 (1988)).  h is reduced as long as the energy after the step exceeds the largest of the last ten values
     (Grippo's rule), so that a long step far from the minimum does not lead to another minimum.
 
-    m: (nx, 3) or (nx, ny, 3); the result has the same shape.  Stops when the torque is below `tolerance` times
-    `magnet.largest_energy`, or after `max_steps` steps; compare the returned torque to know which.
+    m: (nx, 3) or (nx, ny, 3); the result has the same shape.  Moments that are fixed stay.  Stops when the torque is
+    below `tolerance` times `magnet.largest_energy`, or after `max_steps` steps; compare the returned torque to know
+    which.
     """
     y = magnet.pack(m)
     unit = magnet.largest_energy
@@ -23,6 +24,7 @@ def relax(magnet: Magnet, m: np.ndarray, tolerance: float = 1e-9, max_steps: int
     def slope(y):
         b = magnet.effective_field(y)
         g = b - (b * y).sum(axis=0) * y
+        magnet.hold(g)
         # Zero at vacancies and ghosts.
         return g * (y * y).sum(axis=0)
 

@@ -63,7 +63,10 @@ def energies(ax: Axes, run: Run) -> None:
     values = {name.removeprefix("energy_"): np.asarray(run[name], float) for name in (*names, "energy_classical")}
     if "work" in run.names and not deck.motion.is_imposed:
         # What the gates did is far more than what electrons and moments give to each other.
-        values["electrons $-$ work"] = values.pop("electrons") - np.asarray(run["work"], float)
+        work = np.asarray(run["work"], float)
+        if "work_drives" in run.names:  # that on the moments
+            work = work - np.asarray(run["work_drives"], float)
+        values["electrons $-$ work"] = values.pop("electrons") - work
     # A term that does not change is the zero line.
     terms = {name: values[name] for name in values if name != "classical" and np.ptp(values[name]) > 0}
     sizes = [*values.values()]

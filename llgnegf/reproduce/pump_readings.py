@@ -23,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.beside import integrators, textures
-from llgnegf.build import build_device, build_magnet, initial_moments
+from llgnegf.build import build_device, build_gates, build_magnet, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device, LatticeCurrents
 from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
 from llgnegf.electrons.threads import each
@@ -106,8 +105,8 @@ def held_cycle(device: Device, deck: Deck, m: Array, parts: int, tolerance: floa
     Raises ToleranceError if many halvings do not suffice.
     """
     assert deck.electrons is not None
-    gates = Gates(deck.electrons.gate, deck.lattice.shape)
-    period = 2 * np.pi / deck.electrons.gate[0].frequency
+    gates = build_gates(deck)
+    period = 2 * np.pi / deck.electrons.gate[0].cosine_frequency
     found: dict[float, Array] = {}
     held: dict[float, float] = {}
 
@@ -203,8 +202,8 @@ def local_velocity(device: Device, deck: Deck, m: Array, cycle: Cycle, track: Tr
     Q_i is the mean of the flows over the two bonds of the site along x, and along y.
     """
     assert deck.electrons is not None
-    gates = Gates(deck.electrons.gate, deck.lattice.shape)
-    period = 2 * np.pi / deck.electrons.gate[0].frequency
+    gates = build_gates(deck)
+    period = 2 * np.pi / deck.electrons.gate[0].cosine_frequency
 
     def at(t: float) -> Array:
         flows = device.currents(m, None, gates.potential(t), gates.rate(t))
@@ -389,8 +388,8 @@ def single_energy_path(scale: Scale, amplitude: float, phase: float, periods: in
     table, device, magnet = deck.electrons, build_device(deck), build_magnet(deck)
     assert table is not None
     assert device is not None
-    gates, m = Gates(table.gate, deck.lattice.shape), initial_moments(deck)
-    h = 2 * np.pi / table.gate[0].frequency / steps
+    gates, m = build_gates(deck), initial_moments(deck)
+    h = 2 * np.pi / table.gate[0].cosine_frequency / steps
     y, centres = magnet.pack(m), [textures.skyrmion_center(m)]
     for n in range(periods * steps):
         states = device.density_of_states(table.fermi_energy, magnet.unpack(y), gates.potential(n * h))

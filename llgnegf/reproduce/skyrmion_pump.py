@@ -27,9 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.build import build_device, initial_moments
+from llgnegf.build import build_device, build_gates, initial_moments
 from llgnegf.deck import Deck, changes_past, load_deck
-from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons import Device
 from llgnegf.electrons.threads import each
 from llgnegf.errors import DeckError, FileError
@@ -168,7 +167,7 @@ def right_current(device: Device, deck: Deck, times: Sequence[float] | Array, mo
     times: (n,); moments: (nx, ny, 3) at each of them.
     """
     assert deck.electrons is not None
-    gates = Gates(deck.electrons.gate, deck.lattice.shape)
+    gates = build_gates(deck)
 
     def at(item: tuple[float, Array]) -> tuple[float, float]:
         t, m = item
@@ -185,7 +184,7 @@ def pumped(folder: Path, scale: Scale, dynamics: str, progress: bool = False, **
     gate = deck.electrons.gate[1]
     shape = "x".join(map(str, deck.lattice.shape))
     reverse = "_reversed" if gate.phase < 0 else ""
-    name = f"xu_{shape}_{dynamics}_V{gate.amplitude:g}_w{gate.frequency:g}{reverse}.h5"
+    name = f"xu_{shape}_{dynamics}_V{gate.amplitude:g}_w{gate.cosine_frequency:g}{reverse}.h5"
     with simulate(folder / RUNS / name, deck, progress) as found:
         n = deck.n_frames
         times = np.asarray(found["time"])[:n]
@@ -194,7 +193,7 @@ def pumped(folder: Path, scale: Scale, dynamics: str, progress: bool = False, **
         device = build_device(deck)
         assert device is not None
         charge, spin = right_current(device, deck, times, np.asarray(found["moment"])[:n]).T
-    return Pumped(times * gate.frequency / (2 * np.pi), charge, spin, centre, whole)
+    return Pumped(times * gate.cosine_frequency / (2 * np.pi), charge, spin, centre, whole)
 
 
 # --- Fig. 3 ----------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ Every number is held against its checksum before it is returned; `frames.py` doe
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.once import cached_property
 from llgnegf.runfile.frames import Frames
 from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, TIME, as_plain, as_text
 from llgnegf.runfile.lazy import LazyArray

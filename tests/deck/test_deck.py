@@ -63,6 +63,7 @@ def test_shipped_decks_by_name():
         "macrospin_in_wire",
         "wall_in_wire",
         "wall_classical",
+        "pulsed_switching",
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
@@ -107,7 +108,9 @@ def test_defaults():
         "hard_axis": (1.0, 0.0, 0.0),
         "field": (0.0, 0.0, 0.0),
         "damping": 0.0,
+        "fixed": (),
         "zhang_li": None,
+        "drive": (),
     }
     assert (deck.motion.kind, deck.integrator.method, deck.integrator.electrons) == ("llg", "rk4", "adaptive")
     assert (deck.run.save_every, deck.run.checkpoint_seconds, deck.run.seed) == (0.1, 300.0, 0)
@@ -188,8 +191,10 @@ def test_numbers(key):
         ("electrons.velocity_feedback", 1, "electrons.velocity_feedback = 1: must be true or false"),
         ("electrons.lead.1.coupling", -1, "electrons.lead[1].coupling = -1: must be a number >= 0"),
         ("electrons.lead.0.side", "top", 'electrons.lead[0].side = "top": must be "left" or "right"'),
-        ("electrons.lead.0.voltage", 0.1, "electrons.lead[0].voltage = 0.1: leads at a voltage are not available in"),
-        ("electrons.lead.0.voltage", "0", 'electrons.lead[0].voltage = "0": must be 0.0'),
+        ("electrons.lead.0.voltage", "0", 'electrons.lead[0].voltage = "0": must be a finite number or a table'),
+        ("electrons.lead.0.voltage", float("inf"), "electrons.lead[0].voltage = inf: must be a finite number"),
+        ("electrons.lead.0.chemical_potential", "E_F", 'chemical_potential = "E_F": must be a finite number'),
+        ("electrons.lead.1.temperature", -0.1, "electrons.lead[1].temperature = -0.1: must be a number >= 0"),
         ("electrons.lead", 3, "electrons.lead = 3: must be a list of tables, each written [[electrons.lead]]"),
         ("electrons.lead", [3], "electrons.lead[0] = 3: must be a table, [[electrons.lead]]"),
         ("magnet", 3, "magnet = 3: must be a table, [magnet]"),
@@ -267,6 +272,16 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
         parse_deck(SMALL, overrides={**wall, **fine})
 
 
+def test_a_key_without_its_table():
+    """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
+    assert "temperature = 0.1: unknown key; it belongs in [electrons] (" in only_problem(WIRE, temperature=0.1)
+    for key in ("temperature", "sd_exchange"):
+        told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
+        assert told in only_problem(WIRE, **{f"electrons_{key}": 0.1})
+    told = "did you mean magnet.zhang_li.beta, in Python magnet__zhang_li__beta?"
+    assert told in only_problem(WIRE, magnet_zhang_li_beta=0.1)
+
+
 def test_missing_tables_and_keys():
     *others, last = (f'"{kind}"' for kind in textures.TEXTURES)
     assert problems("") == [
@@ -337,6 +352,16 @@ def test_keys_that_do_not_go_together():
     assert 'motion.axis is missing: kind = "precession" needs' in problems(SMALL, motion__kind="precession")[0]
 
 
+@pytest.mark.parametrize("key", ["onsite", "fermi_energy", "sd_exchange", "lead.0.coupling", "gate.0.amplitude"])
+def test_energies_that_double_precision_cannot_hold_beside_the_hopping(key):
+    """With some of them rules over energy had no end, with others numbers that are none came out."""
+    gate = {"columns": [0], "amplitude": 1, "frequency": 1}
+    one = {"electrons.gate": [gate], "electrons.hopping": 2.0}
+    told = f"electrons.{key} = 21000000000.0: is far out of scale; allowed: up to 1e10 times electrons.hopping = 2.0"
+    assert only_problem(WIRE, **(one | {f"electrons.{key}": 2.1e10})) == re.sub(r"\.0\.", "[0].", told)
+    parse_deck(WIRE, overrides=one | {f"electrons.{key}": 1.9e10})
+
+
 def test_another_motion_may_keep_the_keys_of_a_precession():
     deck = parse_deck(SMALL, overrides={"motion.kind": "llg", "motion.axis": [0, 0, 1], "motion.frequency": 0.001})
     assert (deck.motion.kind, deck.motion.frequency) == ("llg", 0.001)
@@ -347,6 +372,7 @@ def test_whole_steps():
         SMALL, run__duration=0.25
     )
     assert "nearest: 0.1" in only_problem(SMALL, run__save_every=0.01)
+    assert "run.duration = 1e-20: must be a multiple" in only_problem(SMALL, run__duration=1e-20)
     assert "run.save_every = 0.15" in only_problem(SMALL, run__save_every=0.15)
     assert "too many steps" in only_problem(SMALL, run__duration=1e300)
     deck = parse_deck(SMALL, overrides={"run.duration": 123456.7, "run.save_every": 0.3})

@@ -8,7 +8,8 @@ import pytest
 
 from llgnegf.deck import parse_deck, shipped_decks
 from llgnegf.deck.schema import deck_schema
-from llgnegf.deck.tables import Root, root, rule_of, table_of
+from llgnegf.deck.table import kinds_of
+from llgnegf.deck.tables import Gate, Root, root, rule_of, table_of
 from llgnegf.errors import DeckError
 
 SCHEMA = deck_schema()
@@ -57,6 +58,7 @@ LEAVES = {
     **dict(leaves(root())),
     **{("texture", kind, *path): rule for kind, table in Root.TEXTURES.items() for path, rule in leaves(table)},
 }
+PROFILES = kinds_of(Gate.model_fields["profile"])
 # What a schema of these drafts cannot say: that 2.0 is no whole number, which direction is zero, what is in a text.
 LOOSE = {
     "whole": lambda value: isinstance(value, float) and value.is_integer(),
@@ -101,6 +103,25 @@ def test_schema_and_rule_agree_about_every_key(path):
     assert rule.allowed in subschema(path)["description"]
 
 
+@pytest.mark.parametrize("kind", PROFILES)
+def test_keys_of_profiles_accept_what_their_rules_do(kind):
+    table = PROFILES[kind]
+    properties = SCHEMA["definitions"][table.__name__]["properties"]
+    assert properties["kind"] == {"enum": [kind]}
+    for key, rule in leaves(table):
+        accepted = 0
+        for value in [*VALUES, [1.0, 2.0, 2.5]]:
+            try:
+                rule.parse(value)
+            except ValueError:
+                fits = False
+            else:
+                fits = True
+            accepted += fits
+            assert all(draft(properties[key[0]]).is_valid(value) == fits for draft in DRAFTS), (key, value)
+        assert accepted
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -118,6 +139,12 @@ def test_schema_and_rule_agree_about_every_key(path):
         'electrons.lead = [{side = "top"}]\n',
         "electrons.lead = [{coupling = 1.0}]\n",
         "electrons.gate = [{columns = [0]}]\n",
+        'electrons.gate = [{columns = [0], amplitude = 1, profile = {kind = "pulse", center = 1}}]\n',
+        'magnet.drive = [{direction = [0, 0, 1], amplitude = 1, profile = {kind = "puls"}}]\n',
+        "magnet.drive = [{direction = [0, 0, 1], amplitude = 1}]\n",
+        'electrons.lead = [{side = "left", voltage = {amplitude = 1}}]\n',
+        'electrons.lead = [{side = "left", voltage = "1"}]\n',
+        "magnet.fixed = [[1, 2, 3]]\n",
         'integrator.method = "euler"\n',
         "run = 5\n",
     ],

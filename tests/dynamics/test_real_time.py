@@ -8,6 +8,7 @@ import pytest
 
 import integrators
 from llgnegf.dynamics.coupling import Coupling
+from llgnegf.dynamics.external import Drives
 from llgnegf.dynamics.gates import Gates
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.real_time import RealTimeStepper
@@ -45,14 +46,18 @@ def follower(
     start=None,
     terms=TERMS,
     stepper=None,
+    fields=(),
     **options,
 ):
-    """A `RealTimeStepper`; turning: (axis, frequency) of imposed moments; options: of the device; stepper: its own."""
+    """A `RealTimeStepper`; turning: (axis, frequency) of imposed moments; fields: driven; options: of the device;
+    stepper: its own."""
     options = {"sd_exchange": 0.8, "fermi_energy": 0.3, "temperature": 0.2, "tolerance": 1e-5} | options
     leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True)]
     device = Device(shape, leads=leads, **options)
     magnet = Magnet(shape, damping=damping, **terms)
-    coupling = Coupling(magnet, device, Gates(gates, shape), back_action=back_action)
+    coupling = Coupling(
+        magnet, device, Gates(gates, shape), back_action=back_action, drives=Drives(magnet, fields) if fields else None
+    )
     start = unit_vectors(np.random.default_rng(3), shape) if start is None else start
     method = integrators.get(method) if isinstance(method, str) else method
     imposed = Imposed(coupling, start, dt, *turning, precession=True) if turning else None
@@ -264,16 +269,21 @@ def test_an_error_that_cannot_be_reached_is_told(monkeypatch):
 # --- what is conserved ----------------------------------------------------------------------------
 
 
+def voltages(function, reach=0.3):
+    """Smooth voltages of the leads, for a stepper."""
+    return SimpleNamespace(at=lambda t, _within: np.array(function(t)), reach=reach, profiles=())
+
+
 SITUATIONS = {
     "open, gates": {},
     "closed, no gates": {"couplings": (0.0, 0.0), "gates": ()},
     "one lead, half the back-action": {"couplings": (0.0, 1.0), "back_action": 0.5},
     "imposed": {"turning": ((0.3, 0.4, 0.8), 0.7)},
-    "voltages": {"stepper": {"voltages": lambda t: np.array([0.3 * np.sin(t) ** 2, -0.2 * np.sin(1.3 * t) ** 2])}},
+    "voltages": {"stepper": {"voltages": voltages(lambda t: (0.3 * np.sin(t) ** 2, -0.2 * np.sin(1.3 * t) ** 2))}},
     "lattice, voltages": {
         "shape": (2, 2),
         "periodic": "y",
-        "stepper": {"voltages": lambda t: np.array([0.3 * np.sin(t) ** 2, 0.0])},
+        "stepper": {"voltages": voltages(lambda t: (0.3 * np.sin(t) ** 2, 0.0))},
     },
     "lattice, imposed": {"shape": (2, 8), "turning": ((0.3, 0.4, 0.8), 0.7)},
 }
@@ -357,12 +367,12 @@ def test_a_weak_pulse_on_a_gate_gives_the_response_of_kubo():
 
     class Pulse:
         reach = 2e-3
-        frequencies = ()
+        frequencies = profiles = ()
 
-        def potential(self, t):
+        def potential(self, t, _within=None):
             return self.reach * np.array([np.sin(t) ** 2 * np.exp(-t / 3), 0.0, 0.0])
 
-        def rate(self, t):
+        def rate(self, t, _within=None):
             e = np.exp(-t / 3)
             return self.reach * np.array([(np.sin(2 * t) - np.sin(t) ** 2 / 3) * e, 0.0, 0.0])
 

@@ -10,10 +10,12 @@ import pytest
 from llgnegf import open_run, resume, run
 from llgnegf.build import build
 from llgnegf.deck import parse_deck
+from llgnegf.dynamics import real_time
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time import adjusted
-from llgnegf.errors import RunError, RunWarning
+from llgnegf.errors import DeckError, RunError, RunWarning
+from llgnegf.estimate import estimate
 from llgnegf.summary import summary
 
 CHAIN = """
@@ -128,6 +130,33 @@ def test_at_kt_zero_a_narrow_level_that_comes_to_the_fermi_energy_late_is_filled
         assert abs(found - Frozen(one, m, potential).adiabatic).max() <= 1.5 * one.tolerance
 
 
+def test_leads_sharper_than_planned_count_as_they_are(monkeypatch):
+    """Beside a narrow level at E_F: in what `check` says of exponentials and memory, which has to be there."""
+    narrow = [{"side": "left", "coupling": 0.1}, {"side": "right", "coupling": 0.0}]
+    changes = {"lattice.shape": [1], "electrons.sd_exchange": 0.5, "electrons.fermi_energy": 0.5, "run.duration": 20.0}
+    changes |= {"electrons.temperature": 0.0, "electrons.lead": narrow, "run.save_every": 20.0}
+    parts = made(**changes)
+    planned, words = parts.stepper.memory_bytes, parts.stepper.in_words
+    used = parts.stepper.equation
+    assert used.sharper > 0
+    assert parts.stepper.memory_bytes[0] == 8 * np.prod(used.shape) == 8 * parts.stepper.state()["electrons"].size
+    assert parts.stepper.memory_bytes > planned
+    assert parts.stepper.in_words != words
+    assert f"{used.kept} exponentials" in parts.stepper.in_words
+    assert re.search(rf"memory +about {180 + sum(parts.stepper.memory_bytes) / 1e6:.0f} MB", estimate(parts.deck))
+
+    parts = made(**changes)
+    monkeypatch.setattr(real_time, "memory_of_machine", lambda: sum(planned))
+    with pytest.raises(RunError, match=r"the equilibrium at the start takes, they need 0\.\d+ GB of memory"):
+        parts.stepper.advance(0, parts.magnet.pack(parts.start), 1)
+
+
+def test_at_kt_zero_the_fermi_energy_on_a_band_edge_is_refused_where_little_scatters():
+    parts = made(**{"electrons.temperature": 0.0, "electrons.fermi_energy": 2.0, "electrons.sd_exchange": 0.01})
+    with pytest.raises(RunError, match="farther from narrow levels and from the edges of the leads' bands"):
+        parts.stepper.advance(0, parts.magnet.pack(parts.start), 1)
+
+
 @pytest.mark.parametrize(("step", "method", "told"), [(0.2, "rk4", True), (0.05, "rk4", False), (0.05, "heun", True)])
 def test_whole_steps_too_long_for_the_tolerance_are_told(tmp_path, step, method, told):
     changes = {"integrator.step": step, "integrator.method": method, "integrator.electrons": "stage"}
@@ -145,6 +174,13 @@ def test_whole_steps_too_long_for_the_tolerance_are_told(tmp_path, step, method,
         assert error <= foreseen <= 100 * error
     else:
         assert error <= 1e-4
+
+
+def test_a_step_beyond_all_parts_is_refused(tmp_path):
+    one = parse_deck(CHAIN, overrides={"integrator.step": 1e80, "run.duration": 1e80, "run.save_every": 1e80})
+    with pytest.raises(DeckError, match=r"integrator\.step = 1e\+80: electrons in real time need steps of 0\.\d+;"):
+        run(one, tmp_path / "run.h5")
+    assert not (tmp_path / "run.h5.ckpt").exists()
 
 
 def test_a_short_run_is_told_too(tmp_path):

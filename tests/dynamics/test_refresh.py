@@ -62,9 +62,9 @@ class Followed:
         self.stepper, self.coupling, self.evaluated = parts.stepper, parts.stepper.coupling, []
         motion = self.coupling.motion
 
-        def counted(t, y, near=None):
+        def counted(t, y, near=None, within=None):
             self.evaluated.append(t)
-            return motion(t, y, near)
+            return motion(t, y, near, within)
 
         self.coupling.motion = counted
         y = parts.magnet.pack(parts.start)

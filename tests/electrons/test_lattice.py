@@ -259,8 +259,9 @@ def test_width_one_is_the_chain(rng, couplings, temperature):
         expected = np.column_stack([getattr(result, f"density_{name}"), getattr(result, name)])
         assert abs(part[:, 0] - expected).max() < 1e-10, name
     frozen, line = wide.freeze(lattice.m, lattice.potential), chain.freeze(narrow[0], narrow[2])
-    # Chains take a sharper rule where levels may be narrow, whose large weights amplify rounding.
-    assert frozen.grand_potential == pytest.approx(line.grand_potential, abs=1e-10 if temperature == 0 else 1e-9)
+    # Chains take a sharper rule where levels may be narrow.  Its weights depend on the LAPACK of the machine, may be as
+    # large as 1e5, and amplify the rounding of ln det G^-1.
+    assert frozen.grand_potential == pytest.approx(line.grand_potential, abs=1e-10 if temperature == 0 else 5e-9)
     assert frozen.transmission(0.4) == pytest.approx(line.transmission(0.4), abs=1e-10)
     assert frozen.density_of_states(0.4)[:, 0] == pytest.approx(line.density_of_states(0.4), abs=1e-10)
 

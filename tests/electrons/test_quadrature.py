@@ -6,18 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import AAA
 from scipy.special import expit
 
-from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import Device, Lead, ToleranceError, quadrature, threads
+from llgnegf.electrons.near_poles import near_poles
 from llgnegf.electrons.quadrature import (
     GAUSS_WEIGHTS,
     KRONROD_NODES,
     KRONROD_WEIGHTS,
+    _quarter_period,
     adaptive_nodes,
     fermi_poles,
     step_poles,
     thermal_gauss,
 )
+from llgnegf.electrons.rational import aaa
 
 
 def evaluate(rule, energies):
@@ -65,15 +69,79 @@ def test_zolotarev_poles_reproduce_the_step_outside_the_gap(gap, tolerance, mu):
     assert (inside < 1 + 2 * tolerance).all()
 
 
-@pytest.mark.parametrize("reach", [1e100, 1e300])
-def test_a_spectrum_too_wide_for_double_precision_is_refused(reach):
-    with pytest.raises(ToleranceError, match="at temperature = 0 on a spectrum of width 1e"):
-        step_poles(0.0, 1e-7, reach, 1e-13)
+def test_aaa_finds_a_rational_function():
+    """By both ways to its poles; points and weights are those of SciPy, to the last digit."""
+    poles, residues = np.array([0.3 + 0.2j, -1.1 + 0.05j, 2 + 1j]), np.array([0.4 - 1j, 0.2, 1.5j])
+    x = np.linspace(-2.0, 3.0, 400)
+    fit = aaa(x, 0.7 + 2 * (residues / (x[:, None] - poles)).real.sum(axis=1), 1e-13)
+    for found in (fit.poles(), fit.poles_of_pencil()):
+        strong = found[(abs(fit.residues(found)) > 1e-6) & (found.imag > 0)]
+        order = [int(abs(strong - one).argmin()) for one in poles]
+        assert len(strong) == 3
+        np.testing.assert_allclose(strong[order], poles, atol=1e-11)
+        np.testing.assert_allclose(fit.residues(strong)[order], residues, atol=1e-10)
+    f = expit(-30 * x)
+    fit, wanted = aaa(x, f, 1e-9), AAA(x, f, rtol=1e-9)
+    np.testing.assert_array_equal(fit.points, wanted.support_points)
+    np.testing.assert_allclose(fit.weights, wanted.weights, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("kT", "fermi_energy"), [(2e-5, 0.0), (0.01, 1.9), (0.3, -2.5), (0.01, 4.0)])
+def test_near_poles_reproduce_the_fermi_function_and_stay_near(kT, fermi_energy):
+    rule = near_poles(-3.0, 3.0, fermi_energy, kT, 1e-6, 5.4)
+    e = np.unique(np.concatenate([np.linspace(-3, 3, 9001), fermi_energy + kT * np.linspace(-50, 50, 9001)]))
+    e = e[abs(e) <= 3]
+    assert abs(evaluate(rule, e) - expit(-(e - fermi_energy) / kT)).max() < 1.05 * rule.bound <= 1.05e-6
+    assert (rule.nodes.imag > 0).all()
+    assert abs(rule.nodes - (max(fermi_energy, 3) - 3) / 2).max() <= 5.4 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("poles", [fermi_poles, near_poles])
+def test_poles_are_looked_for_with_one_thread_of_blas(poles, monkeypatch):
+    """AAA factors many small matrices: two threads of OpenBLAS make it fifteen times as slow."""
+    inside, real = [], np.linalg.svd
+    monkeypatch.setattr(
+        np.linalg, "svd", lambda *a, **k: inside.append(threads.one_blas_thread._inside) or real(*a, **k)
+    )
+    poles(-3.0, 3.0, 0.123, 0.05, 1e-4, *([4.0] if poles is near_poles else []))
+    assert inside
+    assert all(inside)
+
+
+def test_a_fermi_function_of_which_next_to_nothing_is_left():
+    """E_F far below the spectrum: values whose squares underflow."""
+    assert fermi_poles(-3.0, 3.0, -3.25, 6.142552e-4, 4.8e-11).bound < 1e-170
+
+
+@given(st.floats(1e-25, 1.0))
+def test_quarter_period_by_the_arithmetic_geometric_mean(complement):
+    a, b = 1.0, math.sqrt(complement)
+    while a - b > 1e-15:
+        a, b = (a + b) / 2, math.sqrt(a * b)
+    assert _quarter_period(complement) == pytest.approx(math.pi / (a + b), rel=1e-14)
 
 
 def test_the_optimal_rule_needs_few_poles():
     assert len(fermi_poles(-3.0, 3.0, 0.0, 0.01, 1e-6).nodes) <= 11
     assert len(step_poles(0.0, 1e-7, 3.0, 5e-8).nodes) <= 36
+
+
+@pytest.mark.parametrize("reach", [1e41, 1e200, 1e308, np.inf])
+def test_energies_without_any_common_scale_are_refused(reach):
+    """The rule for kT = 0 would need hundreds of poles, or could not be found at all and was looked for without end."""
+    with pytest.raises(ToleranceError, match="too far apart for double precision"):
+        step_poles(0.0, 1.0, reach, 1e-6)
+    with np.errstate(all="ignore"):
+        for poles in (fermi_poles, lambda *rest: near_poles(*rest, 1.0)):
+            with pytest.raises(ToleranceError, match="too low for a spectrum of width"):
+                poles(-reach, reach, 0.0, 1.0, 1e-6)
+    assert step_poles(0.0, 1.0, 1e30, 1e-6).bound <= 1e-6
+
+
+def test_a_rule_that_cannot_be_found_is_not_looked_for_without_end(monkeypatch):
+    monkeypatch.setattr(quadrature, "_zolotarev", lambda n, gap: (np.ones(n), np.ones(n), np.nan))
+    with pytest.raises(ToleranceError, match="cannot be represented"):
+        step_poles(0.0, 1e-3, 1.25, 1e-6)
 
 
 def test_thermal_gauss_integrates_powers_against_the_fermi_slope():

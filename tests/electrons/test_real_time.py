@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import jv
 
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.memory import semicircle
@@ -10,6 +11,7 @@ from llgnegf.electrons.real_time import RealTime, adjusted
 from tests.electrons.real_time_cases import (
     density_matrix,
     errors,
+    evolved,
     follow,
     rows,
     tiles,
@@ -66,6 +68,7 @@ SWEEP = {
     for n in (1, 2, 7)
     for exchange, kT in ((0.0, 0.01), (0.1, 0.0), (2.0, 0.3), (2.0, 0.0))
 } | {
+    "strong exchange, cold": {"shape": (7,), "sd_exchange": 20.0, "temperature": 0.0, "time": 6.0},
     "strong exchange": {"shape": (2,), "sd_exchange": 20.0, "temperature": 0.3, "time": 6.0},
     "narrow levels": {"shape": (3,), "couplings": (0.3, 0.3), "temperature": 0.01},
     "narrow levels, one lead": {"shape": (2,), "couplings": (0.3, 0.0), "temperature": 0.0, "sd_exchange": 0.1},
@@ -118,6 +121,33 @@ def test_a_switched_level_equals_the_integral_over_energy():
     assert abs(found["spin"][:, 0] - np.outer(along[0] - against[0], direction[0])).max() < system.tolerance
     assert abs(found["spin_current"] - ((along[1] - against[1]) / 2)[..., None] * direction[0]).max() < system.tolerance
     assert abs(along[1]).max() > 0.1
+
+
+def test_a_level_bound_to_an_impurity_has_electrons_of_its_own():
+    """An infinite chain with one level of another energy, the system of tkwant's tutorial on bound states.
+
+    Its level below the band is sqrt((1 - q^2)/(1 + q^2)) q^|n|.  States of the band alone, even all of them, leave a
+    hole there.  Let loose, its electrons spread as Bessel functions.
+    """
+    impurity, n, m = -2.5, np.arange(7) - 3, np.tile([0.0, 0.0, 1.0], (7, 1))
+    V, nowhere = impurity * (n == 0), np.zeros(7)
+
+    def level(n):
+        q = (impurity + np.sqrt(impurity**2 + 4)) / 2
+        return np.sqrt((1 - q**2) / (1 + q**2)) * q ** abs(n)
+
+    for fermi_energy, expected in ((4.0, 2.0), (-2.6, 2 * level(n) ** 2)):
+        system = device((7,), sd_exchange=0.0, fermi_energy=fermi_energy, temperature=0.02)
+        electrons, carried, state = adjusted(system, m, V, 10.0, rows)
+        kept = evolved(electrons, carried, state, [10.0], m, V)
+        assert abs(carried.traced(state)[:, 0] - expected).max() < system.tolerance
+        assert abs(kept["density"][0] - expected).max() < system.tolerance
+    j, times = np.arange(-60, 61), np.array([1.0, 4.0])
+    free = evolved(electrons, carried, state, times, m, nowhere)
+    for t, density in zip(times, free["density"], strict=True):
+        psi = (1j ** (n[:, None] - j) * jv(n[:, None] - j, 2 * t)) @ level(j)
+        assert abs(density - 2 * abs(psi) ** 2).max() < system.tolerance
+    assert 2 * level(0) ** 2 > 1.5 > 0.5 > free["density"][-1].max() > 0.01
 
 
 # --- the equation ---------------------------------------------------------------------------------

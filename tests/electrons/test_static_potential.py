@@ -215,9 +215,9 @@ def test_a_wrong_potential_is_told(wrong):
         Device(3, sd_exchange=0.5, potential=wrong)
 
 
-def test_a_potential_has_to_fit_a_changed_shape_and_a_float():
+def test_a_potential_has_to_fit_a_changed_shape_and_the_hopping():
     device = Device(3, sd_exchange=0.5, potential=np.ones(3))
     with pytest.raises(ValueError, match=r"^potential: expected finite values of shape \(4,\), got shape \(3,\)"):
         device.changed(shape=4)
-    with pytest.raises(ValueError, match=r"^potential: the sum with onsite = 1e\+308 must be finite"):
-        Device(3, sd_exchange=0.5, onsite=1e308, potential=np.full(3, 1e308))
+    with pytest.raises(ValueError, match=r"^potential = -1e\+12: must be within 1e\+10 times the hopping, which is 1"):
+        Device(3, sd_exchange=0.5, potential=[1.0, -1e12, 1e11])

@@ -1,0 +1,263 @@
+"""What leads with other Fermi functions than the device's own add to the density: a current and what it carries.
+
+Electrons are filled by one Fermi function f_ref first (`System.occupation`), as without a bias, and then by what the
+leads have more or less of.  With psi_l = G sqrt(Gamma_l), the scattering states that come from lead l,
+
+    rho_bias   = (1/2pi) sum_l int (f_l - f_ref) psi_l psi_l^+
+    rho_motion = -(1/pi) sum_l int (f_l - f_ref) Im[G' Hd psi_l psi_l^+],      G' = dG/dE = -G (1 - dSigma/dE) G
+
+at rest and to first order in the velocities: a scattering state follows slow moments and gates as psi + i G' Hd psi
+(Entin-Wohlman, Aharony, Levinson, Phys. Rev. B 65, 195411 (2002)).  That is the first order of the Keldysh equation for
+leads with Sigma^< = i sum_l f_l Gamma_l after the derivatives of f_l were integrated by parts.  Nothing is symmetric in
+these terms: the response to a motion does work, and may drive it.
+
+Levels outside the bands of all leads, and those without contact to any, are filled by f_ref.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from llgnegf.errors import RunWarning
+from llgnegf.once import cached_property
+
+from .leads import Occupation
+from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels, without_width
+from .quadrature import ToleranceError
+from .sweeps import Blocks, Floats, Sweeps
+from .system import BIAS_TAILS
+from .window import MOST_ENERGIES, Rule
+
+# Where more energies than this are needed, narrow levels are searched for.
+_MOST_WITHOUT_LEVELS = 4000
+
+
+class Bias:
+    """The terms of one texture.  Energies are chosen for the first motion, so that the response is linear in it.
+
+    sweeps: Green's functions of the texture; equilibrium: its density (*s, 4) by another Fermi function, by which the
+    energies on the real axis are checked: where no level is missed, all states between two Fermi functions are found.
+    Raises ToleranceError, which names the level or a remedy, where they are not.
+    """
+
+    def __init__(self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats]) -> None:
+        self.sweeps, self.device, self._equilibrium = sweeps, sweeps.device, equilibrium
+        self._for_motion: Rule | None = None
+        self._known: tuple[Blocks, Floats] | None = None
+        self._searched = False  # for narrow levels inside the bands
+
+    # --- results ------------------------------------------------------------------------------------
+
+    @property
+    def density(self) -> Floats:
+        """rho_bias, traced with 1 and sigma: (*s, 4)."""
+        return self._still[0]
+
+    @property
+    def into_leads(self) -> Floats:
+        """Flow of rho_bias over the first bond of the left and the right lead into it, (2, 4), 1/time."""
+        return self._still[1]
+
+    @property
+    def energy_into_leads(self) -> Floats:
+        """Energy that it carries into the left and the right lead, (2,), energy/time.
+
+        Counted from the levels of the lead, which a voltage shifts.
+        """
+        return self._still[2]
+
+    def moved(self, rate: Blocks) -> Floats:
+        """rho_motion for Hd = `rate` (*s, 2, 2): (*s, 4)."""
+        return self._motion(rate)[0]
+
+    def moved_into_leads(self, rate: Blocks) -> Floats:
+        """Flow of rho_motion over the first bond of the left and the right lead into it, (2, 4), 1/time."""
+        return self._motion(rate)[1]
+
+    def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
+        """Flows over the bonds of rho_bias, and of rho_motion (zero without a `rate`), as `Sweeps.flows`."""
+        rule = self._rule(rate)
+        found = rule.integral(self.sweeps.biased(rule.energies, rate, with_bonds=True).bonds) / (2 * np.pi)
+        return found[0], found[1] if rate is not None else np.zeros_like(found[0])
+
+    # --- energies -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _at_rest(self) -> Rule:
+        return self._adapted(None)
+
+    def _rule(self, rate: Blocks | None) -> Rule:
+        if rate is None:
+            return self._at_rest if self._for_motion is None else self._for_motion
+        if self._for_motion is None:
+            self._for_motion = self._adapted(rate)
+            self._known = rate, self._for_motion.integral(self._for_motion.values) / (2 * np.pi)
+        return self._for_motion
+
+    @cached_property
+    def _still(self) -> tuple[Floats, Floats, Floats]:
+        rule = self._rule(None)
+        values = rule.values
+        found = rule.integral(values) / (2 * np.pi)
+        above = rule.energies[:, None, None] - np.array(self.device.voltages)
+        energy = rule.integral(above * self._parts(values)[1][:, :, 0, :, 0]) / (2 * np.pi)
+        rows, flows = self._parts(found[None, None])
+        return rows[0, 0, 0], flows[0, 0, 0], energy
+
+    def _motion(self, rate: Blocks) -> tuple[Floats, Floats]:
+        rule = self._rule(rate)
+        if self._known is not None and self._known[0] is rate:
+            found = self._known[1]
+        else:
+            found = rule.integral(self._values(rule.energies, rate)) / (2 * np.pi)
+            self._known = rate, found
+        rows, flows = self._parts(found[None, None])
+        return rows[0, 0, 1], flows[0, 0, 1]
+
+    def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
+        """States on the sites and flows into the leads at these energies, one after the other: (n, 2, all)."""
+        found = self.sweeps.biased(energies, rate)
+        n, f = len(energies), found.rows.shape[2]
+        # Explicit sizes: without energies -1 would be ambiguous.
+        both = found.rows.reshape(n, 2, f * 4 * self.device.n_sites), found.flows.reshape(n, 2, f * 8)
+        return np.concatenate(both, axis=2)
+
+    def _parts(self, values: Floats) -> tuple[Floats, Floats]:
+        """The two of `_values` again: (n, 2, f, *s, 4) and (n, 2, f, 2, 4)."""
+        shape, n = self.device.shape, values.shape[:2]
+        f = values.shape[2] // (4 * self.device.n_sites + 8)
+        sites = 4 * f * self.device.n_sites
+        return values[:, :, :sites].reshape(*n, f, *shape, 4), values[:, :, sites:].reshape(*n, f, 2, 4)
+
+    def _adapted(self, rate: Blocks | None) -> Rule:
+        """A rule that meets the tolerance, for the bias at rest and for this motion, and finds all states."""
+        device = self.device
+        # A slow motion is held to a share of the tolerance in proportion, as the surface term is.
+        size = 1.0 if rate is None else min(1.0, float(abs(rate).max()) / device.hopping**2)
+        scale = np.full(1 if rate is None else 2, 1 / (2 * np.pi))
+        if rate is not None and size:
+            scale[1] /= size
+        sites = np.repeat(scale, 4 * device.n_sites)
+        scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
+
+        def attempt(edges, most: int) -> Rule:
+            return device.bias_window().panels.adapted(
+                edges,
+                lambda energies: self._values(energies, rate),
+                lambda values: values * scales,
+                device.tolerance,
+                1e-13 * device.hopping,
+                most,
+            )
+
+        if rate is None or not self._tails_matter:
+            with contextlib.suppress(ToleranceError):
+                rule = attempt(device.bias_window().edges, _MOST_WITHOUT_LEVELS)
+                if self._lost(rule) <= device.tolerance:
+                    return rule
+        self._searched = True
+        if rate is not None:
+            self._check_for_motion()
+        levels = [(one.energy, one.width) for one in self._resolvable]
+        rule = attempt(device.bias_window(BIAS_TAILS).divided(levels), MOST_ENERGIES)
+        lost = self._lost(rule)
+        if lost > device.tolerance:
+            raise ToleranceError(
+                f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
+                f"{device.tolerance:.1e} is needed: use a larger electrons.tolerance, higher temperatures or stronger "
+                "couplings to the leads"
+            )
+        return rule
+
+    @property
+    def _tails_matter(self) -> bool:
+        """Whether there may be levels so narrow that their response counts where hardly any electrons differ.
+
+        `_lost` does not see these.  At kT = 0 there are no such energies.
+        """
+        device, window = self.device, self.device.bias_window(BIAS_TAILS)
+        at_zero = device.temperature == 0 and not any(lead.occupation.temperature for lead in device.ends)
+        return not at_zero and may_be_narrow(self.sweeps, window.edges)
+
+    # --- whether all states were found ------------------------------------------------------------
+
+    def _lost(self, rule: Rule) -> float:
+        """Largest part of a density that the rule misses of the states between f_ref and the Fermi function of a lead.
+
+        By the poles of the Fermi functions, which miss none, less those of discrete levels.
+        """
+        states = self._parts(rule.values)[0][:, :, 0]
+        device, worst = self.device, 0.0
+        seen: list[Occupation] = []
+        for k, lead in enumerate(device.ends):
+            if lead.coupling == 0 or lead.occupation == device.occupation or lead.occupation in seen:
+                continue
+            seen.append(lead.occupation)
+            all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
+            missing = all_states - rule.crossed(states, k) / (2 * np.pi)
+            if abs(missing).max() > device.tolerance:
+                missing = missing - self._bound(lead.occupation)
+            worst = max(worst, float(abs(missing).max()))
+        return worst
+
+    def _bound(self, occupation: Occupation) -> Floats:
+        """Part of the density by which discrete levels differ between a Fermi function and f_ref: (*s, 4)."""
+        total = np.zeros((*self.device.shape, 4))
+        for energy, traced in self._discrete:
+            share = float(occupation(energy) - self.device.occupation(energy))
+            total += share * traced
+            if abs(share) > self.device.tolerance:
+                warnings.warn(
+                    "a level outside the bands of the leads, or without contact to them, lies where their occupations "
+                    "differ: no lead fills it, it stays as filled as by fermi_energy and temperature of the electrons",
+                    RunWarning,
+                    stacklevel=2,
+                )
+        return total
+
+    @property
+    def _discrete(self) -> list[tuple[float, Floats]]:
+        """Levels that no lead fills, those inside the bands as soon as they were searched for."""
+        return self._outside + (self._without_width if self._searched else [])
+
+    @cached_property
+    def _outside(self) -> list[tuple[float, Floats]]:
+        return bound_levels(self.sweeps, self.device.bias_window(BIAS_TAILS))
+
+    @cached_property
+    def _without_width(self) -> list[tuple[float, Floats]]:
+        return without_width(self.sweeps, self._narrow_levels)
+
+    @cached_property
+    def _narrow_levels(self) -> list[Level]:
+        """Levels inside the bands and the window at which panels should end."""
+        return narrow_levels(self.sweeps, self.device.bias_window(BIAS_TAILS).stretches, self._counts)
+
+    @property
+    def _resolvable(self) -> list[Level]:
+        """Those that have a width; at the others there is nothing to integrate."""
+        known = {energy for energy, _ in self._without_width}
+        return [one for one in self._narrow_levels if all(abs(one.energy - e) > 1e-12 for e in known)]
+
+    def _check_for_motion(self) -> None:
+        """Raise ToleranceError where a level inside the bands has no width: a motion that gives it one diverges."""
+        device = self.device
+        for energy, _ in self._without_width:
+            filled = device.occupation(energy)
+            if any(abs(lead.occupation(energy) - filled) > device.tolerance for lead in device.ends if lead.coupling):
+                raise ToleranceError(
+                    f"a level at {energy:.9g} has no contact to the leads but lies within their bands, where their "
+                    "occupations differ: its response to a motion is not defined; use order = 0, other chemical "
+                    "potentials, or a texture that mixes it with other levels"
+                )
+
+    def _counts(self, energy: float, width: float) -> bool:
+        """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
+        device = self.device
+        filled, leads = device.occupation(energy), [lead for lead in device.ends if lead.coupling]
+        differs = float(max(abs(lead.occupation(energy) - filled) for lead in leads))
+        return differs * device.hopping / width > 1e-3 * device.tolerance

@@ -1,0 +1,166 @@
+"""Levels that rules over real energies may miss: narrow ones inside the bands of the leads, bound ones outside.
+
+They are the solutions of H + Sigma(E) = E next to the real axis, from dense eigenvalues: for small devices, and for the
+integrals of leads with voltages or at different chemical potentials (`bias.py`, `shifted_surface.py`).  Those with
+equal leads have a search of their own (`resonances.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dragged_levels import discrete_levels
+from .quadrature import ToleranceError
+from .scattering import pauli_traces
+from .sweeps import Blocks, Floats, Sweeps
+from .window import Stretch, Window
+
+# Levels narrower than this (half-width over the hopping) have no width but by rounding: no lead fills them.
+_NO_WIDTH = 1e-12
+# Levels closer than this (over the hopping) are one degenerate level.
+_SAME = 1e-9
+
+
+class Level(NamedTuple):
+    """A level on the real axis: energy, half-width and state (2 sites,), not normalised."""
+
+    energy: float
+    width: float
+    state: NDArray[np.complex128]
+
+
+# Levels are found by dense eigenvalue solvers, up to this number of orbitals.
+MOST_ORBITALS = 2000
+# Levels wider than this share of the spacing of nodes in the first panels show in their difference; widths are
+# estimated at so many energies of each stretch.
+_WIDE = 0.25
+_WIDTH_SAMPLES = 15
+_NODES = 15
+
+
+def may_be_narrow(sweeps: Sweeps, edges: Sequence[tuple[Stretch, Sequence[float]]]) -> bool:
+    """Whether a level may be too narrow for these first panels (stretches and the x at which panels end)."""
+    margin = 1e-3 * sweeps.device.hopping
+    spacing = max((one.high - one.low) / (len(points) - 1) for one, points in edges) / _NODES if edges else 0.0
+    for one, _ in edges:
+        energies = np.linspace(one.low + margin, one.high - margin, _WIDTH_SAMPLES)
+        if sweeps.smallest_width(energies) < _WIDE * spacing:
+            return True
+    return False
+
+
+def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable[[float, float], bool]) -> list[Level]:
+    """Levels on these stretches for which `counts`(energy, half-width) holds, if they are narrow.
+
+    Raises ToleranceError where the device is too large for it.
+    """
+    device = sweeps.device
+    if 2 * device.n_sites > MOST_ORBITALS:
+        raise ToleranceError(
+            "leads with voltages, or at different chemical potentials or temperatures: levels here may be so narrow "
+            f"that they have to be found first, which is done on up to {MOST_ORBITALS // 2} sites, not "
+            f"{device.n_sites}: use a smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
+        )
+    effective = _effective(sweeps)
+    found: list[Level] = []
+
+    for stretch in stretches:
+        pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
+        for low, high in pairwise(pieces.tolist()):
+            values, vectors = np.linalg.eig(effective((low + high) / 2)[0])
+            margin = high - low
+            # Wider ones are resolved by panels of this width.
+            near = (values.real > low - margin) & (values.real < high + margin) & (values.imag > -margin)
+            for value, vector in zip(values[near], vectors[:, near].T, strict=True):
+                level, state = _refined(effective, complex(value), vector)
+                width = max(-level.imag, 1e-14 * device.hopping)
+                if low <= level.real <= high and counts(level.real, width):
+                    found.append(Level(level.real, width, state))
+    return found
+
+
+def without_width(sweeps: Sweeps, levels: Sequence[Level]) -> list[tuple[float, Floats]]:
+    """Those of these levels that no lead broadens: energy, and |v|^2 on the sites, traced (*s, 4), with v^+ B v = 1."""
+    device = sweeps.device
+    rest = sorted((one for one in levels if one.width < _NO_WIDTH * device.hopping), key=lambda one: one.energy)
+    found: list[tuple[float, Floats]] = []
+    while rest:
+        same = [one for one in rest if one.energy < rest[0].energy + _SAME * device.hopping]
+        rest = rest[len(same) :]
+        energy, v = same[0].energy, np.array([one.state for one in same]).T
+        weighted = v.copy()
+        for end, _, slope in device.end_self_energies(energy):
+            weighted[end] -= slope.real @ v[end]
+        # Orthonormal with respect to B; eigenvectors of one level may be nearly the same.
+        weights, turn = np.linalg.eigh(v.conj().T @ weighted)
+        kept = weights > 1e-6 * weights.max()
+        v = v @ (turn[:, kept] / np.sqrt(weights[kept]))
+        found.append((energy, _shares(sweeps, v.T).sum(axis=0)))
+    return found
+
+
+def _shares(sweeps: Sweeps, states: NDArray[np.complex128]) -> Floats:
+    """v v^+ on the sites for states (k, 2 sites), traced: (k, *s, 4)."""
+    spinors = states.reshape(-1, *sweeps.device.shape, 2)
+    return np.real(pauli_traces(spinors[..., :, None] * spinors[..., None, :].conj()))
+
+
+def bound_levels(sweeps: Sweeps, window: Window) -> list[tuple[float, Floats]]:
+    """Levels in this window outside the bands of all leads: energy, and |v|^2 on the sites, traced (*s, 4).
+
+    None where the device is too large for dense eigenvalues.
+    """
+    device, (low, high) = sweeps.device, sweeps.device.band
+    margin = 1e-9 * device.hopping
+    gaps = [(window.low, min(window.high, low - margin)), (max(window.low, high + margin), window.high)]
+    if all(a >= b for a, b in gaps) or 2 * device.n_sites > MOST_ORBITALS:
+        return []
+    both = _effective(sweeps)
+
+    def effective(energy: float) -> tuple[Blocks, Blocks]:
+        # Self-energies are real there; their imaginary parts are rounding.
+        matrix, overlap = both(energy)
+        return (matrix + matrix.conj().T) / 2, (overlap + overlap.conj().T) / 2
+
+    found = discrete_levels(effective, gaps, device.hopping)
+    return list(zip(found.energies.tolist(), _shares(sweeps, found.states), strict=True))
+
+
+def _effective(sweeps: Sweeps) -> Callable[[float], tuple[Blocks, Blocks]]:
+    """A function that returns H + Sigma(E) and B = 1 - dSigma/dE at a real energy, dense (2 sites, 2 sites)."""
+    device, H = sweeps.device, sweeps.dense_hamiltonian()
+
+    def effective(energy: float) -> tuple[Blocks, Blocks]:
+        matrix, overlap = H.copy(), np.eye(len(H), dtype=complex)
+        for end, sigma, slope in device.end_self_energies(energy):
+            matrix[end, end] += sigma
+            overlap[end, end] -= slope
+        return matrix, overlap
+
+    return effective
+
+
+def _refined(
+    effective: Callable[[float], tuple[Blocks, Blocks]], level: complex, vector: NDArray[np.complex128]
+) -> tuple[complex, NDArray[np.complex128]]:
+    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton)."""
+    for _ in range(30):
+        matrix, overlap = effective(level.real)
+        matrix[np.diag_indices_from(matrix)] -= level
+        try:
+            solved = np.linalg.solve(matrix, vector)
+        except np.linalg.LinAlgError:  # exact already
+            break
+        vector, before = np.asarray(solved / np.linalg.norm(solved), complex), vector
+        step = complex(before.conj() @ before / (before.conj() @ solved))
+        # Without the slope of Sigma it converges slowly next to a band edge.
+        step /= float((vector.conj() @ overlap @ vector).real)
+        level += step
+        if abs(step) < 1e-15 * max(1.0, abs(level)):
+            break
+    return level, vector

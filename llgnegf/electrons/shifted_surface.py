@@ -1,0 +1,119 @@
+"""The Fermi-surface term at kT > 0 between leads whose levels are shifted against the device's, by voltages.
+
+The arcs of `thermal_surface.py` need one band for both leads.  Here the integral is taken on the real axis, on panels
+that end at openings of either lead and at narrow levels (`window.py`), and is held against the thermal density of
+states from the poles of f, where no level is missed.  Levels outside the bands within the thermal window are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
+
+from .chain_surface import ChainSurface
+from .lattice_surface import LatticeSurface
+from .narrow_levels import may_be_narrow, narrow_levels
+from .quadrature import ToleranceError
+from .sweeps import Blocks, Floats, Sweeps
+from .system import BIAS_TAILS, RealRule
+from .window import Rule
+
+
+class ShiftedChainSurface(ChainSurface):
+    """The term of a chain; see `ChainSurface`."""
+
+    @cached_property
+    def needs_arcs(self) -> bool:
+        """The thermal density of states has to be sharp, as for arcs."""
+        return True
+
+    def _for_motion(self, rate: NDArray[np.complex128]) -> RealRule:
+        if self._rule is None:
+            device = self.device
+
+            def integrand(energies: Floats) -> Floats:
+                rows = self.sweeps.real_rows(device.real_rule(energies, np.ones(len(energies))), rate, _NO_TURN).rows
+                return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
+
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
+            self._rule = device.real_rule(chosen.energies, chosen.weights[0])
+        return self._rule
+
+
+class ShiftedLatticeSurface(LatticeSurface):
+    """The term of a lattice; see `LatticeSurface`."""
+
+    def _for_motion(self, rate: NDArray[np.complex128]):
+        if self._chosen is None:
+
+            def integrand(energies: Floats) -> Floats:
+                found = np.array(self._terms(energies, rate))
+                return found.reshape(len(energies), 1, 8 * self.device.n_sites)
+
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
+            self._chosen = chosen.energies, chosen.weights[0]
+            self.sweeps.keep_states(chosen.energies)
+        return self._chosen
+
+
+_NO_TURN = np.zeros((2, 2), complex)
+
+
+def _chosen(sweeps: Sweeps, rate: Blocks, integrand) -> Rule:
+    """A rule for int (-df/dE) dE that meets the tolerance for this motion and finds all thermal states.
+
+    integrand: at real energies (n,), G Gamma G^+ and Im[G Hd G Gamma G^+], traced: (n, 1, 2 * sites * 4).
+    """
+    device = sweeps.device
+    half = 4 * device.n_sites
+    size = min(1.0, float(abs(rate).max()) / device.hopping**2)
+    scale = np.repeat([device.hopping, 1 / size if size else 0.0], half) / (2 * np.pi)
+
+    def counts(energy: float, width: float) -> bool:
+        slope = -float(device.occupation.slope(np.array([energy]))[0])
+        return slope * device.hopping**2 / width > 1e-3 * device.tolerance
+
+    rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, lambda v: v[:, 0, :half], counts)
+    if lost > 0:
+        low, high = device.band
+        raise ToleranceError(
+            f"temperature = {device.temperature:g} with voltages on the leads: {lost:.1e} of the states within about "
+            f"{BIAS_TAILS:g} kT of fermi_energy = {device.fermi_energy:g} lie outside the bands of the leads, {low:g} "
+            f"to {high:g}, or have no contact to them; the first order is not available there: use "
+            "chemical_potential in place of voltage, order = 0, temperature = 0.0 or another fermi_energy"
+        )
+    return rule
+
+
+def thermal_rule(
+    sweeps: Sweeps,
+    integrand: Callable[[Floats], Floats],
+    scales: Callable[[Floats], Floats],
+    states: Callable[[Floats], Floats],
+    counts: Callable[[float, float], bool],
+    bound: Floats | float = 0.0,
+) -> tuple[Rule, float]:
+    """A rule for int (-df/dE) dE on the real axis, and what it lacks of the thermal density of states; 0: nothing.
+
+    integrand, scales: see `window.Panels.adapted`; states: G Gamma G^+ traced, (n, 4 * sites), among the values of the
+    integrand; counts: which narrow levels matter, see `narrow_levels`; bound: what levels outside the bands have of
+    the thermal density of states, (*s, 4), 1/energy.  kT > 0.
+    """
+    device, window = sweeps.device, sweeps.device.thermal_window
+    levels = narrow_levels(sweeps, window.stretches, counts) if may_be_narrow(sweeps, window.edges) else []
+    rule = window.panels.adapted(
+        window.divided([(one.energy, one.width) for one in levels]),
+        integrand,
+        scales,
+        device.tolerance,
+        1e-13 * device.hopping,
+    )
+    known, known_to = sweeps.thermal_states()
+    found = (rule.weights[0] @ states(rule.values)).reshape(known.shape) / (2 * np.pi)
+    lost = float(abs(known - bound - found).max()) * device.hopping
+    return rule, lost if lost > device.tolerance + known_to * device.hopping else 0.0

@@ -1,0 +1,385 @@
+"""Leads at voltages, chemical potentials and temperatures of their own: densities, flows, the response to a motion."""
+
+import numpy as np
+import pytest
+
+from llgnegf.electrons import Device, Lead, ToleranceError, steady_precession
+from llgnegf.errors import RunWarning
+from tests.electrons.real_time_cases import follow
+from tests.electrons.systems import wall
+from tests.oracles import finite_chain
+from tests.oracles.biased_dense import Biased, Reservoir
+
+# shape, J_sd, couplings, kT, chemical potentials, temperatures of the leads (None: kT), voltages
+CASES = [
+    ((1,), 0.5, (1.0, 0.6), 0.0, (0.25, -0.15), None, (0.0, 0.0)),
+    ((1,), 2.0, (0.3, 1.0), 0.3, (0.25, -0.15), (0.1, 0.3), (0.0, 0.0)),
+    ((2,), 0.1, (0.3, 1.0), 0.01, (0.25, -0.15), None, (0.3, -0.2)),
+    ((2,), 0.0, (1.0, 0.0), 0.01, (0.25, 0.03), None, (0.0, 0.0)),
+    ((7,), 0.1, (1.0, 1.0), 0.0, (0.3, -0.2), None, (0.3, -0.2)),
+    ((7,), 2.0, (1.0, 0.3), 0.0, (0.25, -0.15), None, (0.0, 0.0)),
+    ((2, 3), 0.7, (0.3, 1.0), 0.0, (0.2, 0.2), None, (0.2, 0.1)),
+    ((3, 2), 0.1, (1.0, 1.0), 0.02, (0.25, -0.15), (0.02, 0.05), (0.1, 0.0)),
+]
+MANY = [
+    (shape, J, couplings, kT, (0.25, -0.15), None, voltages)
+    for shape in ((1,), (2,), (7,), (1, 2), (2, 1), (4, 3))
+    for J in (0.1, 2.0)
+    for couplings in ((0.3, 1.0),)
+    for kT in (0.0, 0.01, 0.3)
+    for voltages in ((0.0, 0.0), (0.25, -0.15))
+]
+
+
+def moments(rng, shape):
+    m = rng.normal(size=(*shape, 3))
+    return m / np.linalg.norm(m, axis=-1, keepdims=True)
+
+
+def leads_of(couplings, kT, mus, temperatures, voltages):
+    found = []
+    for k, side in enumerate(("left", "right")):
+        own = {"chemical_potential": mus[k], "voltage": voltages[k]}
+        if temperatures is not None:
+            own["temperature"] = temperatures[k]
+        found.append(Lead(side, couplings[k], **own) if couplings[k] else Lead(side, 0.0))
+    return found
+
+
+def both(case, seed, fermi_energy=0.03):
+    """The oracle and the package's device for one case, with random moments, gates and rates."""
+    shape, J, couplings, kT, mus, temperatures, voltages = case
+    rng = np.random.default_rng(seed)
+    plane = shape if len(shape) == 2 else (shape[0], 1)
+    m = moments(rng, plane)
+    mdot = 0.5 * np.cross(m, moments(rng, plane))
+    V, rate = rng.uniform(-0.4, 0.4, (2, *plane))
+    T = (kT, kT) if temperatures is None else temperatures
+    left, right = (Reservoir(*one) for one in zip(couplings, voltages, mus, T, strict=True))
+    oracle = Biased(m, mdot, V, rate, J, left, right, Reservoir(mu=fermi_energy, kT=kT))
+    device = Device(
+        shape,
+        sd_exchange=J,
+        fermi_energy=fermi_energy,
+        temperature=kT,
+        tolerance=1e-8,
+        leads=leads_of(couplings, kT, mus, temperatures, voltages),
+    )
+    return oracle, device
+
+
+def compare(case, seed, first_order=True):
+    oracle, device = both(case, seed)
+    m, mdot = oracle.m.reshape(*device.shape, 3), oracle.mdot.reshape(*device.shape, 3)
+    V, rate = oracle.potential.reshape(device.shape), oracle.potential_rate.reshape(device.shape)
+    found = device.spin_density(m, mdot if first_order else None, V, rate if first_order else None)
+    expected = {
+        "adiabatic": oracle.traced(oracle.equilibrium(oracle.green)),
+        "bias": oracle.traced(oracle.bias()),
+        "bias_motion": oracle.traced(oracle.bias_motion()) if first_order else np.zeros((*oracle.shape, 4)),
+    }
+    total = sum(expected.values())[..., 0].reshape(device.shape)
+    assert found.bias_motion is not None
+    for name, value in expected.items():
+        error = abs(getattr(found, name) - value[..., 1:].reshape(found.adiabatic.shape)).max()
+        assert error < (3e-7 if name == "bias_motion" else 2e-8) * max(1.0, abs(value).max()), (case, name, error)
+    first = found.density_sea + found.density_surface
+    assert abs(found.density - first - total).max() < 1e-7 * max(1.0, abs(total).max())
+    charge, spin, energy = oracle.into_leads()
+    frozen = device.freeze(m, V)
+    particles, spins = frozen.lead_currents(0 * mdot, 0 * rate)
+    assert abs(particles - charge).max() < 2e-8
+    assert abs(spins - spin).max() < 2e-8
+    assert abs(frozen.energy_currents - energy).max() < 5e-8
+    assert abs(particles.sum()) < 1e-12
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.filterwarnings("ignore:a level outside the bands")
+def test_dense_matrices_and_brute_force_agree(case):
+    compare(case, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", MANY, ids=str)
+@pytest.mark.filterwarnings("ignore:a level outside the bands")
+def test_many_devices_agree_with_dense_matrices(case):
+    # Levels bound outside shifted bands, in the thermal window: their first order is refused.
+    _, J, _, kT, _, _, voltages = case
+    first_order = not (J == 2.0 and kT == 0.3 and any(voltages))
+    compare(case, 5, first_order)
+    if not first_order:
+        with pytest.raises(ToleranceError, match="voltages on the leads"):
+            compare(case, 5)
+
+
+@pytest.mark.parametrize("couplings", [(0.03, 0.1), (0.01, 0.01)])
+def test_narrow_levels_are_found_and_their_tails_too(couplings):
+    """Their response grows as 1/width, so that they count even where the leads' occupations hardly differ."""
+    for mus in ((0.25, -0.15), (0.08, -0.02)):
+        oracle, device = both(((2,), 0.5, couplings, 0.01, mus, None, (0.0, 0.0)), 1)
+        rate = device.coupling_blocks(oracle.mdot[:, 0], oracle.potential_rate[:, 0])
+        bias = device.freeze(oracle.m[:, 0], oracle.potential[:, 0]).bias
+        expected = oracle.traced(oracle.bias_motion())[:, 0]
+        found = bias.moved(rate)
+        assert abs(found - expected).max() < 1e-7 + 1e-6 * abs(expected).max()
+        assert abs(bias.density - oracle.traced(oracle.bias())[:, 0]).max() < 1e-7
+
+
+def biased(shape, **more):
+    leads = [Lead("left", 0.8, chemical_potential=0.2), Lead("right", 1.0, chemical_potential=-0.1, temperature=0.05)]
+    return Device(shape, **({"sd_exchange": 0.6, "temperature": 0.02, "tolerance": 1e-9, "leads": leads} | more))
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 2)])
+def test_torque_is_the_spin_that_the_current_leaves(shape):
+    device = biased(shape)
+    rng = np.random.default_rng(0)
+    m = moments(rng, shape)
+    spin, flows = device.spin_density(m), device.currents(m)
+    torque = device.sd_exchange * np.cross(spin.bias, m)
+    assert abs(torque - flows.divergence("bias")).max() < 1e-12
+    assert abs(device.spin_balance(m)).max() < 1e-8
+    charge, spin_flow = device.lead_currents(m)
+    assert abs(torque.reshape(-1, 3).sum(axis=0) - spin_flow.sum(axis=0)).max() < 1e-12
+    assert abs(torque.reshape(-1, 3).sum(axis=0)).max() > 1e-3
+    into = flows.into_leads("bias")
+    assert abs(into[0] - charge).max() < 1e-12
+    assert abs(into[1] - spin_flow).max() < 1e-12
+    # In motion: over the bonds of the extended device as into the leads.
+    mdot = 0.1 * np.cross(m, moments(rng, shape))
+    moved = device.currents(m, mdot).into_leads("bias_motion")
+    frozen = device.freeze(m)
+    expected = frozen.bias.moved_into_leads(device.coupling_blocks(mdot, np.zeros(shape)))
+    assert abs(moved[0] - expected[:, 0]).max() < 1e-9
+    assert abs(moved[1] - expected[:, 1:] / 2).max() < 1e-9
+    with pytest.raises(ValueError, match="at rest"):
+        device.spin_balance(m, mdot)
+
+
+def test_mirror_image():
+    """Left and right exchanged: the same densities in reverse order, the flows exchanged."""
+    for shape in ((5,), (3, 2)):
+        device = biased(shape)
+        (a, b), m = device.leads, moments(np.random.default_rng(1), shape)
+        turned = device.changed(
+            leads=[
+                Lead("left", b.coupling, chemical_potential=b.chemical_potential, temperature=b.temperature),
+                Lead("right", a.coupling, chemical_potential=a.chemical_potential),
+            ]
+        )
+        mdot = 0.2 * np.cross(m, moments(np.random.default_rng(2), shape))
+        one, other = device.spin_density(m, mdot), turned.spin_density(m[::-1], mdot[::-1])
+        assert abs(one.bias - other.bias[::-1]).max() < 1e-9
+        assert abs(one.bias_motion - other.bias_motion[::-1]).max() < 1e-9
+        assert abs(device.lead_currents(m)[0] - turned.lead_currents(m[::-1])[0][::-1]).max() < 1e-12
+
+
+def test_all_reversed_moments_reverse_the_spin_about_every_axis():
+    """Rotations: a bias knows no axis.  Reversal of a coplanar texture is a rotation by pi about the normal."""
+    device, m = biased((5,)), moments(np.random.default_rng(3), (5,))
+    spin = device.spin_density(m).bias
+    for axis in range(3):
+        turn = -np.ones(3)
+        turn[axis] = 1.0
+        assert abs(device.spin_density(m * turn).bias - spin * turn).max() < 1e-9
+
+
+@pytest.mark.filterwarnings("ignore:a level outside the bands")
+def test_uniform_moments_feel_no_torque():
+    for direction in np.eye(3):
+        for shape in ((5,), (2, 3)):
+            m = np.tile(direction, (*shape, 1))
+            spin = biased(shape).spin_density(m).bias
+            assert abs(np.cross(spin, m)).max() < 1e-12
+            assert abs(spin).max() > 1e-3
+
+
+def test_equal_leads_are_an_equilibrium():
+    """Both leads at one chemical potential and temperature: the device in equilibrium with them, moving as it does."""
+    rng = np.random.default_rng(4)
+    for shape, kT in (((4,), 0.0), ((4,), 0.02), ((2, 2), 0.0)):
+        m = moments(rng, shape)
+        mdot = 0.1 * np.cross(m, moments(rng, shape))
+        plain = Device(shape, sd_exchange=0.6, fermi_energy=0.3, temperature=kT, tolerance=1e-9)
+        leads = [Lead(side, chemical_potential=0.3, temperature=kT) for side in ("left", "right")]
+        off = plain.changed(fermi_energy=0.1, leads=leads)
+        expected, found = plain.spin_density(m, mdot), off.spin_density(m, mdot)
+        assert abs(expected.total - found.total).max() < 1e-8
+        assert abs(expected.density - found.density).max() < 1e-8
+        assert abs(off.lead_currents(m)[0]).max() < 1e-12
+        assert abs(plain.lead_currents(m, mdot)[0] - off.lead_currents(m, mdot)[0]).max() < 1e-8 or len(shape) == 2
+
+
+def test_voltage_on_everything_is_another_zero_of_energy():
+    rng = np.random.default_rng(6)
+    for shape, kT in (((4,), 0.02), ((2, 2), 0.0)):
+        m = moments(rng, shape)
+        mdot = 0.1 * np.cross(m, moments(rng, shape))
+        plain = Device(shape, sd_exchange=0.6, fermi_energy=0.3, temperature=kT, tolerance=1e-9)
+        raised = plain.changed(leads=[Lead("left", voltage=0.4), Lead("right", voltage=0.4)])
+        expected, found = plain.spin_density(m, mdot), raised.spin_density(m, mdot, np.full(shape, 0.4))
+        assert abs(expected.total - found.total).max() < 1e-8
+        assert abs(expected.density - found.density).max() < 1e-8
+
+
+def test_landauer_staircase():
+    """Clean lattice: one conductance quantum 1/2pi for each open mode and spin."""
+    width = 4
+    modes = -2 * np.cos(np.pi * np.arange(1, width + 1) / (width + 1))
+    for energy in (-2.7, -1.0, 0.9):
+        n_open = int((abs(energy - modes) < 2).sum())
+        leads = [Lead("left", chemical_potential=energy + 0.02), Lead("right", chemical_potential=energy - 0.03)]
+        device = Device((3, width), sd_exchange=0.5, fermi_energy=energy, leads=leads)
+        flow = device.lead_currents(np.zeros((3, width, 3)))[0]
+        assert flow == pytest.approx(2 * n_open * 0.05 / (2 * np.pi) * np.array([-1, 1]), rel=1e-9)
+
+
+def test_level_between_weak_contacts():
+    """Breit-Wigner: n = sum_l (Gamma_l/Gamma) [1/2 + atan(2 (mu_l - e)/Gamma)/pi] for each spin, and its current."""
+    c, (left, right) = 0.03, (0.45, 0.2)
+    energies = np.array([0.2 - 0.15, 0.2 + 0.15])  # up, down
+    leads = [Lead("left", c, chemical_potential=left), Lead("right", 2 * c, chemical_potential=right)]
+    device = Device(1, sd_exchange=0.15, fermi_energy=0.2, leads=leads)
+    m, V = np.array([[0.0, 0.0, 1.0]]), np.array([0.2])
+    gammas = np.array([c**2, 4 * c**2]) * 2  # at the middle of the band, Gamma = 2 c^2/t
+    total = gammas.sum()
+    filled = 0.5 + np.arctan(2 * (np.array([[left], [right]]) - energies) / total) / np.pi
+    n = (gammas[:, None] * filled).sum(axis=0) / total
+    found = device.spin_density(m, potential=V)
+    assert found.density[0] == pytest.approx(n.sum(), abs=2e-3)
+    assert found.total[0, 2] == pytest.approx(n[0] - n[1], abs=2e-3)
+    current = gammas.prod() / total * (filled[0] - filled[1]).sum()
+    assert device.lead_currents(m, potential=V)[0] == pytest.approx([-current, current], rel=2e-2)
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.03])
+def test_linear_response_is_the_limit_of_small_bias(kT):
+    for shape in ((4,), (2, 2)):
+        m = moments(np.random.default_rng(8), shape)
+        device = Device(shape, sd_exchange=0.6, fermi_energy=0.1, temperature=kT, tolerance=1e-10)
+        response = device.bias_response(m)
+        assert response.torque == pytest.approx(0.6 * np.cross(response.spin, m), abs=1e-14)
+        for p, side in enumerate(("left", "right")):
+            step, found = 2e-3, []
+            for mu in (0.1 + step, 0.1 - step):
+                leads = [Lead(s, chemical_potential=mu if s == side else None) for s in ("left", "right")]
+                frozen = device.changed(leads=leads).freeze(m)
+                found.append((frozen.bias.density, frozen.bias.into_leads))
+            density, flow = ((a - b) / (2 * step) for a, b in zip(*found, strict=True))
+            assert abs(density[..., 1:] - response.spin[p]).max() < 1e-5
+            assert abs(density[..., 0] - response.density[p]).max() < 1e-5
+            assert abs(flow[:, 0] - response.charge[p]).max() < 1e-5
+            assert abs(flow[:, 1:] / 2 - response.spin_current[p]).max() < 1e-5
+        if kT == 0:
+            transmission = device.transmission(0.1, m).sum()
+            expected = transmission / (2 * np.pi) * np.array([[-1, 1], [1, -1]])
+            assert response.charge == pytest.approx(expected, abs=1e-12)
+    closed = Device(3, sd_exchange=0.5, leads=[]).bias_response(moments(np.random.default_rng(1), (3,)))
+    assert not closed.spin.any()
+
+
+def test_few_energies_serve_a_bias_at_low_temperature():
+    """The wall of seven moments: no more than four times the Green's functions of the equilibrium."""
+    m = wall()
+    leads = [Lead("left", chemical_potential=0.15), Lead("right", chemical_potential=-0.1)]
+    device = Device(7, sd_exchange=0.1, temperature=0.01)
+    mdot = 0.01 * np.cross([0.0, 0.0, 1.0], m)
+    still, driven = (one.freeze(m) for one in (device, device.changed(leads=leads)))
+    still.spin_density(mdot, np.zeros(7))
+    driven.spin_density(mdot, np.zeros(7))
+    assert driven.solves <= 4 * still.solves
+
+
+def test_level_outside_the_bands_stays_filled_as_by_the_device():
+    m = np.array([[0.0, 0.0, 1.0]])
+    leads = [Lead("left", chemical_potential=2.6), Lead("right", chemical_potential=1.5)]
+    for fermi_energy, filled in ((2.3, 0.0), (2.55, 1.0)):
+        device = Device(1, sd_exchange=1.5, fermi_energy=fermi_energy, leads=leads)
+        with pytest.warns(RunWarning, match="no lead fills it"):
+            found = device.spin_density(m)
+        # Spin down is bound at sqrt(4 + J^2) = 2.5, with the weight J/sqrt(4 + J^2) on the site.
+        bound = Device(1, sd_exchange=1.5, fermi_energy=2.4).spin_density(m)
+        share = found.adiabatic[0, 2] - bound.adiabatic[0, 2]
+        assert share == pytest.approx(-0.6 * filled, abs=1e-6)
+
+
+def test_what_is_not_available_is_refused():
+    m = wall(5)
+    device = Device(5, sd_exchange=0.5, leads=[Lead("left", voltage=0.2), Lead("right")])
+    mdot = np.cross([0.0, 0.0, 1.0], m)
+    with pytest.raises(ValueError, match="steady precession"):
+        device.spin_density(m, mdot, split="precession")
+    with pytest.raises(ValueError, match="steady precession"):
+        steady_precession(device, m, [0, 0, 1], 0.1)
+    with pytest.raises(ValueError, match="do not overlap"):
+        Device(5, sd_exchange=0.5, leads=[Lead("left", voltage=2.5), Lead("right", voltage=-1.5)])
+    # A level of a mode that is closed, in the band of another one that no moment mixes with it.
+    uniform = np.tile([0.0, 0.0, 1.0], (2, 2, 1))
+    leads = [Lead("left", chemical_potential=-2.3), Lead("right", chemical_potential=-0.9)]
+    lattice = Device((2, 2), sd_exchange=0.8, fermi_energy=-2.0, leads=leads)
+    turning = 0.1 * np.cross(uniform, moments(np.random.default_rng(0), (2, 2)))
+    with pytest.raises(ToleranceError, match="has no contact to the leads"):
+        lattice.spin_density(uniform, turning)
+    # At kT > 0, the first order of levels outside bands that are shifted.
+    shifted = Device(2, sd_exchange=2.0, temperature=0.3, leads=[Lead("left", voltage=0.2), Lead("right")])
+    with pytest.raises(ToleranceError, match="voltages on the leads"):
+        shifted.spin_density(m[:2], mdot[:2])
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"voltage": np.nan}, "voltage = nan"),
+        ({"voltage": "high"}, "voltage = 'high'"),
+        ({"temperature": -0.1}, "temperature = -0.1"),
+        ({"chemical_potential": np.inf}, "chemical_potential = inf"),
+        ({"coupling": 0.0, "chemical_potential": 0.1}, "means nothing without contact"),
+        ({"coupling": 0.0, "voltage": 0.1}, "means nothing without contact"),
+        ({"coupling": 0.0, "temperature": 0.1}, "means nothing without contact"),
+    ],
+)
+def test_wrong_leads_are_told(keys, said):
+    with pytest.raises(ValueError, match="left lead") as raised:
+        Lead("left", **keys)
+    assert said in str(raised.value)
+
+
+def test_a_lead_is_written_as_it_was_given():
+    lead = Lead("left", 0.5, voltage=0.1, temperature=0.2)
+    assert eval(repr(lead), {"Lead": Lead}) == lead
+    assert repr(Lead("right")) == "Lead(side='right', coupling=1.0)"
+
+
+@pytest.mark.slow
+def test_electrons_in_real_time_settle_to_it():
+    """Voltages and a rotation that begin slowly: what is left falls as the square of the frequency."""
+    start, volts, axis = moments(np.random.default_rng(1), (3,)), np.array([0.2, -0.1]), [0.3, 0.5, 1.0]
+    ramp, end = 60.0, 120.0
+    equilibrium = Device(3, sd_exchange=0.5, temperature=0.1, tolerance=1e-7)
+    device = equilibrium.changed(leads=[Lead("left", voltage=0.2), Lead("right", voltage=-0.1)])
+
+    def phase(t):
+        return (t - ramp / np.pi * np.sin(np.pi * t / ramp)) / 2 if t < ramp else t - ramp / 2
+
+    left = []
+    for frequency in (0.03, 0.015):
+
+        def turned(t, frequency=frequency):
+            return start @ finite_chain.rotation(axis, frequency * phase(t)).T
+
+        seen = follow(
+            equilibrium, [end], turned, np.zeros(3), lambda t: volts * np.sin(np.pi * min(t / ramp, 1.0) / 2) ** 2
+        )
+        m = turned(end)
+        mdot = frequency * np.cross(np.array(axis) / np.linalg.norm(axis), m)
+        spin = device.spin_density(m, mdot)
+        charge, spin_flow = device.lead_currents(m, mdot)
+        differences = seen["spin"][-1] - spin.total, seen["density"][-1] - spin.density
+        flows = seen["current"][-1] - charge, seen["spin_current"][-1] - spin_flow
+        left.append([abs(one).max() for one in (*differences, *flows)])
+        assert abs(spin.bias_motion).max() > 3 * left[-1][0] * (frequency < 0.02)
+        energy = seen["electrons"].flows(seen["state"]).energy  # at rest: first order in the frequency
+        assert abs(energy - device.freeze(m).energy_currents).max() < 0.005 * frequency
+    assert max(left[1]) < 3e-5
+    assert (np.array(left[1]) < 0.35 * np.array(left[0])).all()
