@@ -130,6 +130,21 @@ def test_a_potential_is_a_gate_that_does_not_move_in_all_that_a_device_says(rng,
     assert abs(expected["adiabatic"] - bare.spin_density(m, None, V).adiabatic).max() > 1e-3
 
 
+@TEMPERATURES
+@pytest.mark.parametrize("shape", [(3,), (2, 2)])
+def test_a_potential_is_a_gate_that_does_not_move_under_a_bias(rng, shape, temperature):
+    leads = [Lead("left", 0.7, voltage=0.2, temperature=0.15), Lead("right", chemical_potential=0.1)]
+    bare = Device(shape, sd_exchange=0.5, fermi_energy=0.3, temperature=temperature, leads=leads, tolerance=1e-5)
+    U, m = uniform_disorder(shape, 2.0, 3), unit_vectors(rng, shape)
+    V = 0.3 * rng.normal(size=shape)
+    expected, found = (
+        one.spin_density(m, None, gates) for one, gates in ((bare, V + U), (bare.changed(potential=U), V))
+    )
+    for name in ("adiabatic", "bias", "density"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    assert abs(bare.spin_density(m, None, V).bias - found.bias).max() > 1e-3
+
+
 # --- closed forms ---------------------------------------------------------------------------------------------------
 
 
