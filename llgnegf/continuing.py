@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, parse_deck, recorded_deck, with_refresh
+from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, recorded_deck, with_changes, with_refresh
 from llgnegf.errors import DeckError, FileError
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
@@ -43,7 +43,7 @@ def ends(deck: Deck, until: float | None) -> tuple[Deck, Deck]:
     with contextlib.suppress(TypeError, ValueError):  # what is no number is told below
         until = float(until)
     try:
-        end = parse_deck(deck.text, deck.folder, deck.name, {"run.duration": until})
+        end = with_changes(deck, {"run.duration": until})
     except DeckError as error:
         raise DeckError([_of_until(problem) for problem in error.problems]) from None
     return (end if end.n_steps > deck.n_steps else deck), end
@@ -81,7 +81,7 @@ def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, o
 
 def continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
     """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
-    new = parse_deck(deck.text, deck.folder, deck.name, overrides)
+    new = with_changes(deck, overrides)
     _refuse_changes(
         deck,
         new,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import from_file
+from .files import from_file, numbers_from_file
 from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
 from .simple import random, spiral, uniform
 from .skyrmion import skyrmion
@@ -41,6 +41,7 @@ __all__ = [
     "from_file",
     "neel",
     "neel_wall",
+    "numbers_from_file",
     "random",
     "skyrmion",
     "skyrmion_center",

@@ -138,6 +138,7 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
         return
     hopping = electrons.hopping
     found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
+    found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
     for i, lead in enumerate(electrons.lead):
         found[f"electrons.lead[{i}].coupling"] = lead.__dict__.get("coupling")
     for i, gate in enumerate(electrons.gate):

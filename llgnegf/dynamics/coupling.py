@@ -92,6 +92,11 @@ class Coupling:
         self._counter.count = count
 
     @property
+    def static_potential(self) -> np.ndarray | None:
+        """On-site energies of the device itself, of the lattice's shape; None where it has none."""
+        return self.device.potential if self.device else None
+
+    @property
     def profiles(self) -> tuple[Profile, ...]:
         """Of all that changes in time: gates, fields, currents."""
         return (self.gates.profiles if self.gates else ()) + (self.drives.profiles if self.drives else ())

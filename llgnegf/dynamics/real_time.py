@@ -67,11 +67,11 @@ class Together:
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; traced: density and spin density
-    Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that
-    at the start, leads included; voltages: of the leads, (2,), energy; work: done by gates, voltages, driven fields and
-    an imposed motion since the start, work_drives: by driven fields alone, energy.  Where something jumps at t, all of
-    it is as after the jump.
+    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
+    traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
+    leads; energy_electrons: less that at the start, leads included; voltages: of the leads, (2,), energy; work: done by
+    gates, voltages, driven fields and an imposed motion since the start, work_drives: by driven fields alone, energy.
+    Where something jumps at t, all of it is as after the jump.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class RealTimeInstant(Instant):
         electrons = stepper.electrons
         self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t, within)[0]
-        self.sd_exchange = coupling.sd_exchange
+        self.static_potential, self.sd_exchange = coupling.static_potential, coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.voltages = stepper.voltages_at(self.t, within)
         self.work_drives = 0.0

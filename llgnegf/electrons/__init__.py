@@ -6,6 +6,7 @@ Knows nothing of the LLG, of decks or of files.
 from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
+from .disorder import uniform_disorder
 from .frozen import Frozen, Response, SpinDensity
 from .leads import Lead
 from .modes import chain_self_energy
@@ -25,4 +26,5 @@ __all__ = [
     "ToleranceError",
     "chain_self_energy",
     "steady_precession",
+    "uniform_disorder",
 ]

@@ -24,6 +24,13 @@ def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = 
     return result
 
 
+def whole_number(name: str, value: Any) -> int:
+    """`value` as an int >= 0; ValueError otherwise."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 0:
+        raise ValueError(f"{name} = {value!r}: must be a whole number >= 0")
+    return int(value)
+
+
 def in_scale(hopping: float, **energies: float) -> None:
     """ValueError where one of the energies, given by name, is so large that double precision loses the hopping."""
     for name, value in energies.items():

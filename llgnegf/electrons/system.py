@@ -1,8 +1,9 @@
 """The open electronic system: a tight-binding chain or square lattice with local moments between two leads.
 
-    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
+    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i (U_i + V_i) n_i
 
-with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `System` holds what does not change during a run:
+with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  U is the potential of the device itself, such as
+disorder; V is that of gates.  `System` holds what does not change during a run:
 parameters, leads, and the rules for integrals over energy, which it caches.  The electrons of one texture are
 `frozen.Frozen`; the class for users is `device.Device`.
 """
@@ -98,6 +99,7 @@ class System:
         tolerance: float = 1e-6,
         leads: Sequence[Lead] = (Lead("left"), Lead("right")),
         bond_hoppings: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
@@ -116,10 +118,13 @@ class System:
         hops = bond_array(bond_hoppings, self.shape, self.hopping)
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)
+        self.potential = None if potential is None else read_only(finite_array("potential", potential, self.shape))
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self._check_overlap()
         in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
+        if self.potential is not None:
+            in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
         in_scale(self.hopping, **{f"coupling of the {ld.side} lead": ld.coupling for ld in self.leads})
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
@@ -156,6 +161,7 @@ class System:
             "tolerance": self.tolerance,
             "leads": self.leads,
             "bond_hoppings": self.bond_hoppings,
+            "potential": self.potential,
         }
 
     def changed(self, **changes: Any) -> Self:
@@ -309,9 +315,13 @@ class System:
         blocks[..., 1, 0] = jx + 1j * jy
         return blocks
 
-    def hamiltonian_blocks(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> NDArray[np.complex128]:
+    def on_sites(self, gates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """U_i + V_i at these gate voltages (..., *s), shaped as they are: what stands beside `onsite` on the sites."""
+        return gates if self.potential is None else gates + self.potential
+
+    def hamiltonian_blocks(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Blocks of H on the sites, shape (..., 2, 2)."""
-        return self.coupling_blocks(m, potential + self.onsite)
+        return self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """[(Sigma, dSigma/dE) for left and right] of a chain, shaped as `energy`: numbers, the same for both spins."""
@@ -335,7 +345,7 @@ class System:
 
     # --- energies ---------------------------------------------------------------------------------
 
-    def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
+    def spectrum_bounds(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[float, float]:
         """Interval (low, high) that contains the spectrum of the infinite system (Gershgorin), energy.
 
         Rounded outwards to multiples of 1/8 hopping, so that slightly different gate voltages share one pole rule.
@@ -343,6 +353,7 @@ class System:
         reach = self._reach
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
         grain = self.hopping / 8
+        potential = self.on_sites(gates)
         low = self.onsite - reach - exchange + min(potential.min(), *self.voltages, 0.0)
         high = self.onsite + reach + exchange + max(potential.max(), *self.voltages, 0.0)
         return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
@@ -412,7 +423,7 @@ class System:
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
     def _make_bare_logdet(self, contour: Contour) -> NDArray[np.complex128]:
-        """ln det G^-1 of the chain without moments and gates at the nodes of `contour`, (k,); cached as `bare_logdet`.
+        """ln det G^-1 of the chain without moments, U and V at the nodes of `contour`, (k,); cached as `bare_logdet`.
 
         ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
         """

@@ -5,6 +5,7 @@ Every number is held against its checksum before it is returned; `frames.py` doe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,8 @@ class Run:
     def deck(self) -> Deck:
         """The deck as run; a relative path in it counts from the folder of the original deck if that is known.
 
+        It knows this file: numbers that the run had from other files are taken from here.
+
         Raises FileError where this version cannot read it.
         """
         from llgnegf.deck import recorded_deck
@@ -80,7 +83,7 @@ class Run:
                 f"{self.path}: its lattice is {shape}, but that of the deck in it is {tuple(deck.lattice.shape)}: not "
                 "a run file of llgnegf"
             )
-        return deck
+        return replace(deck, run_file=self.path.absolute())
 
     def frame_ok(self, index: int) -> bool:
         """Whether the bytes of a frame are those that were written (CRC-32).

@@ -94,6 +94,7 @@ def test_defaults():
     deck = parse_deck(WIRE)
     el = deck.electrons
     assert (el.hopping, el.onsite, el.fermi_energy, el.temperature, el.order) == (1.0, 0.0, 0.0, 0.0, 1)
+    assert (el.potential, el.disorder.amplitude, el.disorder.seed) == (None, 0.0, 1)
     assert (el.velocity_feedback, el.back_action, el.tolerance, el.velocity_tolerance) == (True, 1.0, 1e-6, 1e-11)
     assert [(lead.side, lead.coupling, lead.voltage) for lead in el.lead] == [("left", 1.0, 0.0), ("right", 1.0, 0.0)]
     assert deck.magnet.model_dump() == {
@@ -162,6 +163,7 @@ NUMBERS = {
     "magnet.zhang_li.beta": ([], "a finite number"),
     "electrons.hopping": ([0, -1.0], "a number > 0"),
     "electrons.onsite": ([], "a finite number"),
+    "electrons.disorder.amplitude": ([-0.1], "a number >= 0"),
     "electrons.sd_exchange": ([], "a finite number"),
     "electrons.fermi_energy": ([], "a finite number"),
     "electrons.temperature": ([-1e-9], "a number >= 0"),
@@ -240,7 +242,7 @@ def test_wrong_values(key, value, words):
         ("spiral", {"period": 4, "axis": "y"}, 'texture.axis = "y": a chain has no y'),
         ("file", {}, "texture.path is missing"),
         ("file", {"path": "a.npy", "index": 0.5}, "texture.index = 0.5: must be a whole number"),
-        ("random", {"seed": 3}, "texture.seed = 3: unknown key; it belongs in [run]"),
+        ("random", {"seed": 3}, "texture.seed = 3: unknown key; it belongs in [electrons.disorder] or [run]"),
         ("skyrmion", {"radius": 1, "wall_width": 1}, 'texture.kind = "skyrmion": needs a square lattice'),
         ("bloch_wall", {"width": 1, "radius": 2}, 'a texture of kind "bloch_wall" knows'),
         ("bloch", {}, "texture.width is missing"),
