@@ -18,6 +18,7 @@ CASES = [
     ((1,), 2.0, (0.3, 1.0), 0.3, (0.25, -0.15), (0.1, 0.3), (0.0, 0.0)),
     ((2,), 0.1, (0.3, 1.0), 0.01, (0.25, -0.15), None, (0.3, -0.2)),
     ((2,), 0.0, (1.0, 0.0), 0.01, (0.25, 0.03), None, (0.0, 0.0)),
+    ((2,), 0.1, (0.9, 1.0), 0.3, (-1.0, 0.1), None, (-2.0, 0.0)),
     ((7,), 0.1, (1.0, 1.0), 0.0, (0.3, -0.2), None, (0.3, -0.2)),
     ((7,), 2.0, (1.0, 0.3), 0.0, (0.25, -0.15), None, (0.0, 0.0)),
     ((2, 3), 0.7, (0.3, 1.0), 0.0, (0.2, 0.2), None, (0.2, 0.1)),
@@ -124,6 +125,29 @@ def test_narrow_levels_are_found_and_their_tails_too(couplings):
         found = bias.moved(rate)
         assert abs(found - expected).max() < 1e-7 + 1e-6 * abs(expected).max()
         assert abs(bias.density - oracle.traced(oracle.bias())[:, 0]).max() < 1e-7
+
+
+def test_response_of_a_level_beyond_the_window():
+    """Half-widths of 1e-6 at 0.5, where exp(-25) of an electron is driven: its response is still 1e-4."""
+    left, right = Reservoir(1e-3, 0.0, 0.25, 0.01), Reservoir(1e-4, 0.0, -0.15, 0.01)
+    m, mdot = np.array([[[0.6, 0.0, 0.8]]]), np.array([[[0.0, 0.5, 0.0]]])
+    V, rate = np.array([[0.0]]), np.array([[0.3]])
+    oracle = Biased(m, mdot, V, rate, 0.5, left, right, Reservoir(mu=0.03, kT=0.01))
+    leads = leads_of((1e-3, 1e-4), 0.01, (0.25, -0.15), None, (0.0, 0.0))
+    device = Device(1, sd_exchange=0.5, fermi_energy=0.03, temperature=0.01, tolerance=1e-8, leads=leads)
+    found = device.freeze(m[0]).bias.moved(device.coupling_blocks(mdot[0], rate[0]))
+    expected = oracle.traced(oracle.bias_motion())[0]
+    assert abs(expected).max() > 1e-6
+    assert abs(found - expected).max() < 1e-8 + 1e-3 * abs(expected).max()
+
+
+def test_sharpest_level_at_any_chemical_potential():
+    leads = [Lead("left", 0.1, chemical_potential=0.2), Lead("right", 0.1, chemical_potential=-0.2)]
+    device = Device(1, sd_exchange=0.2, leads=leads)
+    m = np.array([[0.0, 0.0, 1.0]])
+    at_level = Device(1, sd_exchange=0.2, fermi_energy=0.2, leads=[Lead("left", 0.1), Lead("right", 0.1)])
+    assert device.freeze(m).level_width() == pytest.approx(at_level.freeze(m).level_width(), rel=1e-12)
+    assert device.freeze(m).level_width() < 0.2 * device.changed(leads=at_level.leads).freeze(m).level_width()
 
 
 def test_levels_that_no_first_panel_sees_are_missed_by_the_poles_and_found():
@@ -271,13 +295,14 @@ def test_level_between_weak_contacts():
     assert device.lead_currents(m, potential=V)[0] == pytest.approx([-current, current], rel=2e-2)
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.03])
-def test_linear_response_is_the_limit_of_small_bias(kT):
-    for shape in ((4,), (2, 2)):
+@pytest.mark.parametrize(("kT", "exchange"), [(0.0, 0.6), (0.3, 2.0)])
+@pytest.mark.filterwarnings("ignore:a level outside the bands")
+def test_linear_response_is_the_limit_of_small_bias(kT, exchange):
+    for shape in ((3,), (2, 2)):
         m = moments(np.random.default_rng(8), shape)
-        device = Device(shape, sd_exchange=0.6, fermi_energy=0.1, temperature=kT, tolerance=1e-10)
+        device = Device(shape, sd_exchange=exchange, fermi_energy=0.1, temperature=kT, tolerance=1e-9)
         response = device.bias_response(m)
-        assert response.torque == pytest.approx(0.6 * np.cross(response.spin, m), abs=1e-14)
+        assert response.torque == pytest.approx(exchange * np.cross(response.spin, m), abs=1e-14)
         for p, side in enumerate(("left", "right")):
             step, found = 2e-3, []
             for mu in (0.1 + step, 0.1 - step):
