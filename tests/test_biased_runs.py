@@ -8,6 +8,7 @@ from llgnegf.build import build_device, build_magnet
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError
 from llgnegf.summary import summary
+from llgnegf.watch import EnergyWatch
 from tests.test_simulation import BASE, assert_same
 
 BIASED = BASE.replace('side = "left"\n', 'side = "left"\nvoltage = 0.3\ntemperature = 0.02\n').replace(
@@ -96,6 +97,13 @@ def test_contradictions_are_told(changes, said):
     with pytest.raises(DeckError) as raised:
         build_device(deck(**changes))
     assert said in str(raised.value)
+
+
+def test_the_energy_of_a_driven_run_may_rise():
+    still = {"electrons__gate": []}
+    for text, watched in ((BASE, True), (BIASED, False)):
+        table = deck(text, **still)
+        assert EnergyWatch(table, build_magnet(table)).applies is watched
 
 
 def test_keys_that_say_nothing_leave_an_equilibrium():

@@ -37,7 +37,7 @@ class ShiftedChainSurface(ChainSurface):
             device = self.device
 
             def integrand(energies: Floats) -> Floats:
-                rows = self.sweeps.real_rows(device.real_rule(energies, np.ones(len(energies))), rate, _NO_TURN).rows
+                rows = self.sweeps.real_rows(device.unit_rule(energies), rate, _NO_TURN).rows
                 return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
 
             chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)

@@ -134,6 +134,7 @@ class System:
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
         self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
+        self._unit_rule = functools.lru_cache(maxsize=64)(self._make_unit_rule)
         self._ends_at = functools.lru_cache(maxsize=64)(self._make_ends_at)
         self._is_made = True
 
@@ -210,17 +211,17 @@ class System:
         )
         return left, right
 
-    @property
+    @cached_property
     def is_shifted(self) -> bool:
         """Whether a voltage shifts the levels of a lead."""
         return any(self.voltages)
 
-    @property
+    @cached_property
     def needs_shifted_surface(self) -> bool:
         """Whether the Fermi surface spans energies at which the leads have different bands."""
         return self.is_shifted and self.temperature > 0
 
-    @property
+    @cached_property
     def is_biased(self) -> bool:
         """Whether a lead has another Fermi function than `occupation`."""
         return any(lead.coupling and lead.occupation != self.occupation for lead in self.ends)
@@ -421,6 +422,14 @@ class System:
         gamma = np.stack([np.sqrt(np.maximum(-2 * s.imag, 0.0)) for s in (left, right)], axis=1)
         sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
+
+    def unit_rule(self, energies: NDArray[np.float64]) -> RealRule:
+        """These real energies with weight one; cached."""
+        return self._unit_rule(energies.tobytes())
+
+    def _make_unit_rule(self, energies: bytes) -> RealRule:
+        values = np.frombuffer(energies)
+        return self.real_rule(values, np.ones(len(values)))
 
     def _make_bare_logdet(self, contour: Contour) -> NDArray[np.complex128]:
         """ln det G^-1 of the chain without moments, U and V at the nodes of `contour`, (k,); cached as `bare_logdet`.
