@@ -37,6 +37,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.compiling",
             "llgnegf.kernels",
             "llgnegf.machine",
+            "llgnegf.once",
             "llgnegf.regular_files",
             "llgnegf.streams",
         ),

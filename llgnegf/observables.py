@@ -127,6 +127,10 @@ def _has_gates(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.gate)
 
 
+def _has_static_potential(deck: Deck) -> bool:
+    return deck.electrons is not None and bool(deck.electrons.potential or deck.electrons.disorder.amplitude)
+
+
 def _has_voltages(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
 
@@ -274,6 +278,16 @@ _FROZEN_SPIN = (
     ),
 )
 
+STATIC_POTENTIAL = "static_potential"
+STATIC = Variable(
+    STATIC_POTENTIAL,
+    ("site",),
+    "energy",
+    "on-site energies from electrons.potential and electrons.disorder, beside gates and electrons.onsite",
+    _has_static_potential,
+    lambda i: i.static_potential,
+)
+
 # What a spin density does to a flat wall, from an `Instant` with electrons and their spin density.
 _ON_WALL = (
     (
@@ -394,6 +408,7 @@ ELECTRONS = (
     *_on_wall(lambda i: i.spin.total),
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    STATIC,
 )
 
 
@@ -472,6 +487,7 @@ REAL_TIME = (
     ),
     Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _has_voltages, lambda i: i.voltages),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    STATIC,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
 )

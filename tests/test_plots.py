@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from llgnegf import deck_from, load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
-from llgnegf.plots import trajectory
+from llgnegf.plots import lattice, trajectory
 from llgnegf.plots.curves import energy_style
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL
@@ -85,6 +85,10 @@ def test_every_kind_of_run_has_a_picture(tmp_path, monkeypatch, kind, frames):
             if artist is not None:
                 box = artist.get_window_extent(canvas.get_renderer())
                 assert Bbox.union([page, box]).bounds == page.bounds, artist
+
+
+def test_a_charge_of_rounding_has_no_sign():
+    assert lattice.charges_in_words(-1e-16, -0.9996) == r"$Q$ = 0.000 $\to$ -1.000"
 
 
 def test_precession_shows_contributions_sum_and_exact(tmp_path, monkeypatch):

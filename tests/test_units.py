@@ -36,6 +36,7 @@ def grouped(names):
 ENERGIES = [
     *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
+    "electrons.disorder.amplitude",
     *(
         f"electrons.lead.{i}.{key}"
         for i in range(2)

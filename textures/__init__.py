@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import from_file
+from .files import from_file, numbers_from_file
 from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
 from .simple import columns, random, spiral, uniform
 from .skyrmion import skyrmion
@@ -43,6 +43,7 @@ __all__ = [
     "from_file",
     "neel",
     "neel_wall",
+    "numbers_from_file",
     "random",
     "skyrmion",
     "skyrmion_center",

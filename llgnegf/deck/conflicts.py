@@ -131,6 +131,26 @@ def _gate_columns(deck: _Known) -> Iterator[str]:
             )
 
 
+def _energies_in_scale(deck: _Known) -> Iterator[str]:
+    """Beyond this double precision loses the hopping, and numbers would come out that mean nothing."""
+    electrons = deck.electrons
+    if electrons is None:
+        return
+    hopping = electrons.hopping
+    found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
+    found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
+    for i, lead in enumerate(electrons.lead):
+        found[f"electrons.lead[{i}].coupling"] = lead.__dict__.get("coupling")
+    for i, gate in enumerate(electrons.gate):
+        found[f"electrons.gate[{i}].amplitude"] = gate.__dict__.get("amplitude")
+    for key, value in found.items():
+        if value is not None and abs(value) > 1e10 * hopping:
+            yield (
+                f"{key} = {show(value)}: is far out of scale; allowed: up to 1e10 times electrons.hopping = "
+                f"{show(hopping)}"
+            )
+
+
 def _lattice_precession(deck: _Known) -> Iterator[str]:
     if deck.electrons is None or (deck.electrons.method == "real-time" and not deck.electrons.frozen_beside):
         return
@@ -336,7 +356,7 @@ def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     ratio = value / step
     if not ratio < MOST_STEPS:
         yield f"run.{key} = {show(value)}: too many steps; allowed: less than 2^53 of integrator.step = {show(step)}"
-    elif round(ratio) < smallest or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
+    elif round(ratio) < smallest or (value and not round(ratio)) or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
         below, above = math.floor(ratio), math.ceil(ratio)
         near = " or ".join(f"{n * step:.12g}" for n in (below, above) if n >= smallest)
         yield f"run.{key} = {show(value)}: must be a multiple of integrator.step = {show(step)}; nearest: {near}"
@@ -362,6 +382,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _biased_leads,
     _one_current,
     _gate_columns,
+    _energies_in_scale,
     _precession_keys,
     _registered_method,
     _electrons_method,

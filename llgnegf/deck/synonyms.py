@@ -58,6 +58,8 @@ WORDS: dict[str, tuple[str, ...]] = {
         "efermi fermi fermilevel chemicalpotential": ("electrons.fermi_energy",),
         "kt kbt temp": ("electrons.temperature",),
         "eps epsilon epsilon0 onsiteenergy": ("electrons.onsite",),
+        "anderson disorderstrength randompotential": ("electrons.disorder.amplitude",),
+        "impurity impurities staticpotential": ("electrons.potential",),
         "gammac leadcoupling tc tlead": ("electrons.lead.coupling",),
         "leads electrodes contacts": ("electrons.lead",),
         "gates": ("electrons.gate",),

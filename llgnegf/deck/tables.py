@@ -259,12 +259,25 @@ class Gate(Table):
         return self.frequency
 
 
+class Disorder(Table):
+    """[electrons.disorder]: on-site energies drawn evenly from [-amplitude/2, amplitude/2] with their own `seed`."""
+
+    amplitude: Annotated[float, NON_NEGATIVE] = 0.0
+    seed: Annotated[int, SEED] = 1
+
+
 class Electrons(Table):
-    """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run."""
+    """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
+
+    potential: a file of on-site energies, which counts from the folder of the deck if its path is relative; they,
+    `disorder` and `onsite` add up.
+    """
 
     method: Annotated[str, NAME] = "frozen"
     hopping: Annotated[float, POSITIVE] = 1.0
     onsite: Annotated[float, NUMBER] = 0.0
+    potential: Annotated[str | None, NAME] = None
+    disorder: Disorder = Disorder()
     sd_exchange: Annotated[float, NUMBER]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0

@@ -6,6 +6,7 @@ Knows nothing of the LLG, of decks or of files.
 from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
+from .disorder import uniform_disorder
 from .frozen import Frozen, Response, SpinDensity
 from .leads import Lead
 from .modes import chain_self_energy
@@ -28,4 +29,5 @@ __all__ = [
     "chain_self_energy",
     "in_plane_and_out_of_plane",
     "steady_precession",
+    "uniform_disorder",
 ]

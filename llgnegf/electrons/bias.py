@@ -19,11 +19,11 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 
 from llgnegf.errors import RunWarning
+from llgnegf.once import cached_property
 
 from .leads import Occupation
 from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels, without_width

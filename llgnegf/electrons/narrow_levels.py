@@ -158,8 +158,8 @@ def _refined(
             break
         vector, before = np.asarray(solved / np.linalg.norm(solved), complex), vector
         step = complex(before.conj() @ before / (before.conj() @ solved))
-        # Without the slope of Sigma it converges slowly next to a band edge.
-        step /= float((vector.conj() @ overlap @ vector).real)
+        # Sigma follows the real part alone: Newton's step there, which next to a band edge is much shorter.
+        step = complex(step.real / float((vector.conj() @ overlap @ vector).real), step.imag)
         level += step
         if abs(step) < 1e-15 * max(1.0, abs(level)):
             break

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles, ToleranceError, refuse_too_sharp
 from .rational import aaa
 from .threads import one_numpy_thread
 
@@ -39,6 +39,7 @@ def near_poles(
     spectrum is enlarged to that.  If E_F lies outside the spectrum the spectrum is extended to it.
     Raises ToleranceError where the tolerance cannot be reached.
     """
+    refuse_too_sharp(highest - lowest, temperature)
     low, high = (
         (min(lowest, fermi_energy) - fermi_energy) / temperature,
         (max(highest, fermi_energy) - fermi_energy) / temperature,

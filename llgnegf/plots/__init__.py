@@ -16,6 +16,7 @@ from llgnegf.pictures import Figure, check_ending, drawing, save
 from llgnegf.plots import lattice, precession, spin_valve, trajectory
 from llgnegf.plots import real_time as in_real_time
 from llgnegf.runfile.reader import Run, open_run
+from llgnegf.runfile.sound import refuse_run_file
 
 __all__ = ["plot"]
 
@@ -35,6 +36,7 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
     path = None if path is None else Path(path)
     if path is not None:
         check_ending(path)
+        refuse_run_file(path)
     # A line through one frame would be invisible.
     markers = {"lines__marker": "o"} if run.n_frames == 1 else {}
     with drawing(**markers):
