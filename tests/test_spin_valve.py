@@ -233,6 +233,11 @@ def test_a_current_counts_once(method):
         magnet__zhang_li=zhang_li, electrons__lead=[{"side": "left", "voltage": 0.1}, {"side": "right", "coupling": 0}]
     )
     switching(magnet__zhang_li={"beta": 0.1})
+    alike = [{"side": side, "voltage": V, "chemical_potential": -1.6} for side, V in (("left", 0.1), ("right", 0.0))]
+    switching(magnet__zhang_li=zhang_li, electrons__lead=alike)
+    alike[1]["chemical_potential"] = -1.7
+    with pytest.raises(DeckError, match=r"electrons.lead\[0\].chemical_potential drives a current too"):
+        switching(magnet__zhang_li=zhang_li, electrons__lead=alike)
 
 
 def test_a_voltage_that_jumps_needs_electrons_in_real_time():

@@ -238,7 +238,10 @@ def _one_current(deck: _Known) -> Iterator[str]:
     connected = [i for i, lead in enumerate(table.lead) if lead.__dict__.get("coupling") != 0]
     if len(connected) < 2:
         return
+    given = all(table.lead[i].__dict__.get("chemical_potential") is not None for i in connected)
     for key, nothing in _OF_ITS_OWN.items():
+        if key == "voltage" and given:
+            continue  # moves levels alone
         left, right = (table.lead[i].__dict__.get(key, nothing) for i in connected[:2])
         if left != right:
             driving = f"electrons.lead[{connected[left == nothing]}].{key}"
