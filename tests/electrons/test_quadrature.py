@@ -96,6 +96,15 @@ def test_near_poles_reproduce_the_fermi_function_and_stay_near(kT, fermi_energy)
     assert abs(rule.nodes - (max(fermi_energy, 3) - 3) / 2).max() <= 5.4 * (1 + 1e-9)
 
 
+def test_near_poles_of_a_spectrum_a_million_kt_wide():
+    """Where the quicker way to the poles is not exact enough."""
+    low, high, mu, kT, tolerance = -4.16, 4.16, -0.34, 7.4e-6, 9.3e-10
+    rule = near_poles(low, high, mu, kT, tolerance, 4.0)
+    E = np.clip(np.concatenate([mu + kT * np.linspace(-40, 40, 501), np.linspace(low, high, 501)]), low, high)
+    found = rule.constant + 2 * (rule.weights / (E[:, None] - rule.nodes)).real.sum(axis=1)
+    assert abs(found - expit(-(E - mu) / kT)).max() < 2 * tolerance
+
+
 @pytest.mark.parametrize("poles", [fermi_poles, near_poles])
 def test_poles_are_looked_for_with_one_thread_of_blas(poles, monkeypatch):
     """AAA factors many small matrices: two threads of OpenBLAS make it fifteen times as slow."""
