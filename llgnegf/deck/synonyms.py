@@ -52,6 +52,8 @@ WORDS: dict[str, tuple[str, ...]] = {
         "pinned pinnedsites fixedsites heldsites frozensites": ("magnet.fixed",),
         "ms msat magnetization magnetisation moment": ("magnet.spin",),
         "mu": ("electrons.fermi_energy", "magnet.spin"),
+        "muleft muright mulead leadpotential": ("electrons.lead.chemical_potential",),
+        "tleft tright leadtemperature": ("electrons.lead.temperature",),
         "nonadiabaticity xi": ("magnet.zhang_li.beta",),
         "jsd sd sdcoupling exchangecoupling kondo": ("electrons.sd_exchange",),
         "gamma thop hop tij": ("electrons.hopping",),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
 from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
@@ -135,6 +137,7 @@ class System:
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
         self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
         self._unit_rule = functools.lru_cache(maxsize=64)(self._make_unit_rule)
+        self.tell_once = functools.lru_cache(maxsize=8)(_tell)
         self._ends_at = functools.lru_cache(maxsize=64)(self._make_ends_at)
         self._is_made = True
 
@@ -499,6 +502,11 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+def _tell(text: str) -> None:
+    """Warns with RunWarning; `System.tell_once` does so once for each text and device."""
+    warnings.warn(text, RunWarning, stacklevel=2)
 
 
 class _Filled(System):

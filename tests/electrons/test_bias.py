@@ -357,6 +357,14 @@ def test_what_is_not_available_is_refused():
         steady_precession(device, m, [0, 0, 1], 0.1)
     with pytest.raises(ValueError, match="do not overlap"):
         Device(5, sd_exchange=0.5, leads=[Lead("left", voltage=2.5), Lead("right", voltage=-1.5)])
+    # At kT > 0, the first order of levels outside bands that are shifted.
+    shifted = Device(2, sd_exchange=2.0, temperature=0.3, leads=[Lead("left", voltage=0.2), Lead("right")])
+    with pytest.raises(ToleranceError, match="voltages on the leads"):
+        shifted.spin_density(m[:2], mdot[:2])
+
+
+@pytest.mark.slow
+def test_first_order_of_a_level_without_contact_is_refused():
     # A level of a mode that is closed, in the band of another one that no moment mixes with it.
     uniform = np.tile([0.0, 0.0, 1.0], (2, 2, 1))
     leads = [Lead("left", chemical_potential=-2.3), Lead("right", chemical_potential=-0.9)]
@@ -364,10 +372,6 @@ def test_what_is_not_available_is_refused():
     turning = 0.1 * np.cross(uniform, moments(np.random.default_rng(0), (2, 2)))
     with pytest.raises(ToleranceError, match="has no contact to the leads"):
         lattice.spin_density(uniform, turning)
-    # At kT > 0, the first order of levels outside bands that are shifted.
-    shifted = Device(2, sd_exchange=2.0, temperature=0.3, leads=[Lead("left", voltage=0.2), Lead("right")])
-    with pytest.raises(ToleranceError, match="voltages on the leads"):
-        shifted.spin_density(m[:2], mdot[:2])
 
 
 @pytest.mark.parametrize(
