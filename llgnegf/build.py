@@ -27,14 +27,16 @@ from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Device, Lead, ToleranceError
+from llgnegf.electrons import Device, Lead, ToleranceError, uniform_disorder
+from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, REAL_TIME, Variable, coordinates, layouts, variables_of
+from llgnegf.observables import ELECTRONS, REAL_TIME, STATIC_POTENTIAL, Variable, coordinates, layouts, variables_of
 from llgnegf.runfile.layout import scales_of
+from llgnegf.runfile.reader import open_run
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -141,6 +143,7 @@ def build_device(deck: Deck) -> Device | None:
         workers_asked_for()  # before anything is written
     except ValueError as error:
         raise DeckError(str(error)) from None
+    potential = static_potential(deck)
     leads = [
         # Voltages that are switched on, from equilibrium without them, are no part of the device.
         Lead(
@@ -158,6 +161,7 @@ def build_device(deck: Deck) -> Device | None:
             periodic=deck.lattice.periodic,
             hopping=table.hopping,
             onsite=table.onsite,
+            potential=potential,
             sd_exchange=table.sd_exchange,
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
@@ -166,6 +170,42 @@ def build_device(deck: Deck) -> Device | None:
         )
     except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def static_potential(deck: Deck) -> np.ndarray | None:
+    """On-site energies of a deck beside `electrons.onsite`, shape of the lattice: its file and disorder; None: neither.
+
+    Of the deck of a run they are those that the run file holds, whatever became of the file.  DeckError where the file
+    does not fit, FileError where the run file is damaged there.
+    """
+    table = deck.electrons
+    if table is None or not (table.potential or table.disorder.amplitude):
+        return None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and _potential_keys(run.deck) == _potential_keys(deck):
+                return np.array(run[STATIC_POTENTIAL])
+    found = uniform_disorder(deck.lattice.shape, table.disorder.amplitude, table.disorder.seed)
+    if deck.potential_path is None:
+        return found
+    told = f"electrons.potential = {show(table.potential)}"
+    try:
+        given = textures.numbers_from_file(deck.lattice.shape, deck.potential_path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    largest, allowed = float(abs(given).max()), MOST_HOPPINGS * table.hopping
+    if largest + table.disorder.amplitude > allowed:
+        raise DeckError(
+            f"{told}: holds energies up to {largest:g}, with those of electrons.disorder far out of scale; allowed: up "
+            f"to {MOST_HOPPINGS:g} times electrons.hopping = {show(table.hopping)}"
+        )
+    return given + found
+
+
+def _potential_keys(deck: Deck) -> tuple[object, ...]:
+    """All that a deck says of its static potential."""
+    table = deck.electrons
+    return (None,) if table is None else (deck.lattice.shape, table.potential, table.disorder)
 
 
 def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:

@@ -20,6 +20,7 @@ from llgnegf.compiling import telling
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
+from llgnegf.units import counted
 
 _ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print; schema without a PATH too
 _SIGPIPE = 13  # Windows has no name for it
@@ -295,7 +296,7 @@ def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None
     rest = ""
     if result.n_frames and result.times[-1] < deck.run.duration - deck.integrator.step / 2:
         rest = f"; `llgnegf resume {path}` goes on to t = {deck.run.duration:g}"
-    print(f"done: {result.n_frames} frames in {path}{rest}; try: llgnegf show {path}")
+    print(f"done: {counted(result.n_frames, 'frame')} in {path}{rest}; try: llgnegf show {path}")
 
 
 def _show(arguments: argparse.Namespace) -> None:

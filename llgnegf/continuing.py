@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, parse_deck, recorded_deck, with_refresh
+from llgnegf.deck import FREE_ON_RESUME, Deck, changes_past, recorded_deck, with_changes, with_refresh
 from llgnegf.errors import DeckError, FileError
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
@@ -43,7 +43,7 @@ def ends(deck: Deck, until: float | None) -> tuple[Deck, Deck]:
     with contextlib.suppress(TypeError, ValueError):  # what is no number is told below
         until = float(until)
     try:
-        end = parse_deck(deck.text, deck.folder, deck.name, {"run.duration": until})
+        end = with_changes(deck, {"run.duration": until})
     except DeckError as error:
         raise DeckError([_of_until(problem) for problem in error.problems]) from None
     return (end if end.n_steps > deck.n_steps else deck), end
@@ -81,7 +81,7 @@ def left_to_do(path: str | Path, deck: Deck, until: float | None) -> dict[str, o
 
 def continued(path: str | Path, deck: Deck, overrides: Mapping[str, object]) -> Deck:
     """The deck of a run with `overrides`.  DeckError for keys that would change results computed so far."""
-    new = parse_deck(deck.text, deck.folder, deck.name, overrides)
+    new = with_changes(deck, overrides)
     _refuse_changes(
         deck,
         new,
@@ -105,6 +105,16 @@ def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -
             "run file, or run the changed deck anew with --overwrite"
         ),
     )
+
+
+def refuse_own_texture(path: str | Path, deck: Deck) -> None:
+    """DeckError where a new run file would take the place of the one that the deck reads its texture from."""
+    with contextlib.suppress(OSError):
+        if deck.texture_path is not None and Path(path).samefile(deck.texture_path):
+            raise DeckError(
+                f"{path}: the deck reads its texture from this file, so that it cannot be replaced: give "
+                "another name with -o"
+            )
 
 
 def _refuse_changes(was: Deck, now: Deck, words: Callable[[str, object, object], str]) -> None:

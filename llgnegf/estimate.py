@@ -13,7 +13,7 @@ from llgnegf.electrons import Frozen
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.streams import visible
 from llgnegf.trial import Forecast, forecast
-from llgnegf.units import readable_time
+from llgnegf.units import counted, readable_time
 from llgnegf.watch import check_step
 
 
@@ -34,9 +34,9 @@ def estimate(deck: Deck) -> str:
     unit = deck.units_energy_ev
     lines = [
         f"{deck.name}: {deck.title}" if deck.title else deck.name,
-        f"  lattice      {shape} ({sites} moments)",
-        f"  time         {deck.n_steps} steps of {deck.integrator.step:g} = {deck.run.duration:g} "
-        f"hbar/{deck.units.label} ({readable_time(deck.run.duration, unit)}), {deck.n_frames} frames",
+        f"  lattice      {shape} ({counted(sites, 'moment')})",
+        f"  time         {counted(deck.n_steps, 'step')} of {deck.integrator.step:g} = {deck.run.duration:g} "
+        f"hbar/{deck.units.label} ({readable_time(deck.run.duration, unit)}), {counted(deck.n_frames, 'frame')}",
     ]
     try:
         method = integrators.get(deck.integrator.method)
@@ -54,9 +54,8 @@ def estimate(deck: Deck) -> str:
     if deck.electrons is not None and deck.electrons.method == "frozen":
         frozen = build_coupling(deck, parts.magnet).freeze(0.0, parts.start)
         rule = frozen.rule
-        lines.append(
-            f"  electrons    {len(rule.nodes)} poles, bound {rule.bound:.1e} per element of the density matrix"
-        )
+        poles = counted(len(rule.nodes), "pole")
+        lines.append(f"  electrons    {poles}, bound {rule.bound:.1e} per element of the density matrix")
     in_real_time = None
     if deck.electrons is not None and deck.electrons.method == "real-time":
         from llgnegf.dynamics.real_time import RealTimeStepper
@@ -96,8 +95,9 @@ def _solves(deck: Deck, found: Forecast) -> str:
     text = f"{total}, {_rounded(found.step.solves)} per step and {_rounded(found.frame.solves)} more per frame"
     if deck.integrator.electrons == "adaptive" and found.strides is not None:
         fewest, most = found.strides
-        steps = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        text += f"; electrons asked every {steps} steps in a trial of {found.steps}"
+        steps = f"every {fewest}" if fewest == most else f"every {fewest} to {most}"
+        often = "at every step" if most == 1 else f"{steps} steps"
+        text += f"; electrons asked {often} in a trial of {found.steps}"
     return text
 
 

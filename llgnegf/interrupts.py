@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
 import threading
@@ -19,19 +20,63 @@ from llgnegf.errors import DeckError, RunWarning
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
+# What still goes on so many seconds after a signal is given up: schedulers kill soon after they have asked.
+GRACE = 5.0
+
+
+class GivenUp(BaseException):
+    """Raised in the middle of a step that takes too long after a signal; what the step worked on is of no use then."""
+
+
+class _LongWork:
+    """A context around work that may be given up in the middle."""
+
+    inside = False
+
+    def __enter__(self) -> None:
+        self.inside = True
+
+    def __exit__(self, *exception: object) -> None:
+        self.inside = False
+
+
 class Interrupts:
-    """Whether a run shall stop at the next checkpoint: true from then on, with the `reason` in words."""
+    """Whether a run shall stop at the next checkpoint: true from then on, with the `reason` in words.
+
+    long_work: a context; what is inside it `GRACE` seconds after a signal ends with `GivenUp`.
+    """
 
     def __init__(self, walltime: float | str | None) -> None:
         """walltime: seconds from now, or a text such as "1h30m", or None.  DeckError where it is neither."""
         self.deadline = None if walltime is None else time.monotonic() + _seconds(walltime)
         self.reason: str | None = None
+        self.long_work = _LongWork()
+        self._came, self._over = threading.Event(), threading.Event()
+        self._number, self._overdue = 0, False
 
     def signalled(self, number: int, _frame: FrameType | None) -> None:
         """First signal: stop after this step; a second Ctrl-C stops at once (nothing flushed is lost)."""
+        if self._overdue:  # the signal is `_remind`'s
+            self._overdue = False
+            if self.long_work.inside:
+                raise GivenUp
+            return
         if self.reason is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.reason = signal.Signals(number).name
+        if self.reason is None:
+            self.reason, self._number = signal.Signals(number).name, number
+            self._came.set()
+
+    def _remind(self) -> None:
+        """In a thread of its own: where the main one still works after a while, it gets the signal once more."""
+        self._came.wait()
+        while not self._over.wait(GRACE):
+            if self.long_work.inside:
+                self._overdue = True
+                if hasattr(signal, "pthread_kill"):  # wakes it up where it waits for threads
+                    signal.pthread_kill(threading.main_thread().ident or 0, self._number)
+                else:
+                    _thread.interrupt_main(signal.Signals(self._number))
 
     def __bool__(self) -> bool:
         return self.reason is not None
@@ -57,6 +102,8 @@ class Interrupts:
             yield
             return
         before: dict[int, Any] = {}
+        reminder = threading.Thread(target=self._remind, name="signals", daemon=True)
+        reminder.start()  # here: a handler may interrupt what threads need to start
         try:
             for name in STOPPING:
                 number = getattr(signal, name, None)
@@ -70,6 +117,9 @@ class Interrupts:
                     before[number] = signal.signal(number, self.signalled)
             yield
         finally:
+            self._over.set()
+            self._came.set()
+            reminder.join()  # no signal comes any more when handlers are given back
             for number, handler in before.items():
                 signal.signal(number, handler)
 

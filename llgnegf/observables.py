@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from llgnegf.beside import textures
 from llgnegf.deck import Deck
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.dynamics.torques import torque
+from llgnegf.dynamics.torques import on_free_layer, torque
 from llgnegf.magnet.energy import TERMS
 from llgnegf.runfile.layout import Layout
 
@@ -117,8 +118,17 @@ def _is_biased(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.method == "frozen" and deck.electrons.is_biased
 
 
+def _has_fixed_layer(deck: Deck) -> bool:
+    """Whether a current of frozen electrons flows past moments that are fixed."""
+    return _is_biased(deck) and bool(deck.magnet.fixed)
+
+
 def _has_gates(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.gate)
+
+
+def _has_static_potential(deck: Deck) -> bool:
+    return deck.electrons is not None and bool(deck.electrons.potential or deck.electrons.disorder.amplitude)
 
 
 def _has_voltages(deck: Deck) -> bool:
@@ -173,6 +183,15 @@ def _not(condition: Callable[[Deck], bool]) -> Callable[[Deck], bool]:
 
 def _torque(instant: ElectronInstant) -> np.ndarray:
     return torque(instant.spin.nonadiabatic, instant.m, instant.sd_exchange)
+
+
+def _torque_bias(instant: ElectronInstant) -> np.ndarray:
+    assert instant.spin.bias is not None
+    return torque(instant.spin.bias, instant.m, instant.sd_exchange)
+
+
+def _on_free_layer(instant: ElectronInstant, part: int) -> float:
+    return float(on_free_layer(_torque_bias(instant), instant.m, instant.magnet.fixed)[part])
 
 
 def _first_order_ratio(instant: ElectronInstant) -> float:
@@ -259,6 +278,16 @@ _FROZEN_SPIN = (
     ),
 )
 
+STATIC_POTENTIAL = "static_potential"
+STATIC = Variable(
+    STATIC_POTENTIAL,
+    ("site",),
+    "energy",
+    "on-site energies from electrons.potential and electrons.disorder, beside gates and electrons.onsite",
+    _has_static_potential,
+    lambda i: i.static_potential,
+)
+
 # What a spin density does to a flat wall, from an `Instant` with electrons and their spin density.
 _ON_WALL = (
     (
@@ -302,6 +331,25 @@ ELECTRONS = (
         lambda i: i.spin.bias_motion,
     ),
     Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _FLOWS, _torque),
+    Variable(
+        "torque_bias", _VECTOR, "energy", "J_sd s x m of spin_bias: current-driven", _has_fixed_layer, _torque_bias
+    ),
+    *(
+        Variable(
+            f"torque_{part}",
+            _NUMBER,
+            "energy",
+            f"torque_bias summed over the moments that are not fixed, {words}",
+            _has_fixed_layer,
+            partial(_on_free_layer, part=k),
+        )
+        for k, (part, words) in enumerate(
+            (
+                ("in_plane", "in the plane of their mean and that of the fixed ones; positive: towards these"),
+                ("out_of_plane", "out of that plane; positive: as a field along the fixed ones"),
+            )
+        )
+    ),
     *(
         Variable(
             "current_charge",
@@ -360,6 +408,7 @@ ELECTRONS = (
     *_on_wall(lambda i: i.spin.total),
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    STATIC,
 )
 
 
@@ -438,6 +487,7 @@ REAL_TIME = (
     ),
     Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _has_voltages, lambda i: i.voltages),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
+    STATIC,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from llgnegf.compiling import clock
 from llgnegf.deck import Deck
 from llgnegf.streams import Guarded
 
@@ -30,7 +30,9 @@ class Progress:
             self.bar = tqdm(
                 total=deck.n_steps, initial=start, unit="step", desc=deck.name, mininterval=0.2, file=self.out
             )
-        self.start, self.began = start, time.monotonic()
+        self.start = start
+        # From where the rate is counted: not from the start, where kernels are loaded, or even compiled.
+        self._since: tuple[int, float] | None = None
         self._spacing = (deck.n_steps - start) / _LINES
         self._lines = 0
 
@@ -45,6 +47,8 @@ class Progress:
 
     def update(self, step: int) -> None:
         """The run has reached `step`."""
+        if self._since is None and step > self.start:
+            self._since = step, clock()
         if self.terminal:
             self.bar.update(step - self.bar.n)
 
@@ -56,9 +60,12 @@ class Progress:
         if step < self.start + self._lines * self._spacing and step < self.deck.n_steps:
             return
         self._lines = 1 + int((step - self.start) / self._spacing)
-        elapsed = max(time.monotonic() - self.began, 1e-9)
-        rate = (step - self.start) / elapsed
-        left = (self.deck.n_steps - step) / rate if rate > 0 else float("inf")
+        assert self._since is not None
+        first, began = self._since
+        speed = ""
+        if step > first:
+            rate = (step - first) / max(clock() - began, 1e-9)
+            speed = f"  {rate:.3g} steps/s  {(self.deck.n_steps - step) / rate:.0f} s left"
         extra = "".join(
             f"  {label} = {float(frame[name]):.6g}"
             for name, label in [
@@ -69,7 +76,7 @@ class Progress:
             ]
             if name in frame
         )
-        _line(f"t = {frame['time']:g}  step {step}/{self.deck.n_steps}  {rate:.3g} steps/s  {left:.0f} s left{extra}")
+        _line(f"t = {frame['time']:g}  step {step}/{self.deck.n_steps}{speed}{extra}")
 
 
 def tell_resumed(path: str | Path, t: float, end: float, again: int) -> None:
@@ -83,7 +90,7 @@ def tell_resumed(path: str | Path, t: float, end: float, again: int) -> None:
 
 def tell_done(path: str | Path, t: float) -> None:
     """Says that a run is at its end already."""
-    _line(f"{path}: t = {t:g} is reached already; nothing is left to compute")
+    _line(f"{path}: t = {t:g} is reached already; nothing is left to compute (--until makes it longer)")
 
 
 def _line(text: str) -> None:

@@ -20,13 +20,22 @@ import numpy as np
 from llgnegf import build, observables
 from llgnegf.build import Parts
 from llgnegf.compiling import telling
-from llgnegf.continuing import begun, beside, continued, ends, left_to_do, refuse_other_deck, refuse_other_lattice
+from llgnegf.continuing import (
+    begun,
+    beside,
+    continued,
+    ends,
+    left_to_do,
+    refuse_other_deck,
+    refuse_other_lattice,
+    refuse_own_texture,
+)
 from llgnegf.deck import Deck, load_deck, with_refresh
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
-from llgnegf.interrupts import Interrupts
+from llgnegf.interrupts import GivenUp, Interrupts
 from llgnegf.progress import Progress, tell_done, tell_resumed
 from llgnegf.runfile import checkpoint
 from llgnegf.runfile.checkpoint import State
@@ -39,6 +48,8 @@ from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 
 # Between two updates of the bar.
 _CHECK_SECONDS = 0.5
+# After a step of so many seconds the state is held, since the next one may be given up.
+_SLOW_STEP_SECONDS = 0.5
 # The first checkpoint after the start comes so soon, the next ones after twice the time, until `run.checkpoint_every`.
 _FIRST_CHECKPOINT_SECONDS = 2.0
 # Between two checkpoints, in units of the time that one takes.
@@ -89,8 +100,13 @@ def run(
     deck, end = ends(with_refresh(deck, deck.integrator.electrons), until)
     stop = Interrupts(walltime)
     refuse_overwriting(real_path(path), overwrite)  # before the work; `Writer.create` asks again, behind its lock
+    refuse_own_texture(path, deck)
     with stop.listening(), telling(progress):
-        parts = build.build(deck, field)
+        try:
+            with stop.long_work:
+                parts = build.build(deck, field)
+        except GivenUp:
+            raise StoppedEarly(f"stopped before the run began ({stop.reason}): nothing is written yet") from None
         check_step(deck, parts.magnet, parts.start)
         attributes = {} if field is None else {"user_field": field_name(field)}
         state = State(step=0, moment=parts.start)
@@ -173,7 +189,8 @@ def resume(
     parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in names))
     parts.stepper.solves = state.solves
     try:
-        parts.stepper.restore(state.extra)
+        if committed or deck.potential_path is None:  # else their file, read again, may have changed: start anew
+            parts.stepper.restore(state.extra)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         told = f"{type(error).__name__}: {error}"
         raise FileError(
@@ -274,7 +291,8 @@ def _advance(
 
     def save_frame() -> State:
         """Returns the state with what the frame has evaluated for the next step, or the one before if it is large."""
-        frame = _recorded(parts, n, y, watch)
+        with stop.long_work:
+            frame = _recorded(parts, n, y, watch)
         writer.append(frame)
         bar.frame(n, frame)
         return framed if is_large else here()
@@ -289,18 +307,21 @@ def _advance(
 
     due = _Due(deck)
     is_large = getattr(stepper, "state_is_large", False)
-    saved = framed = save_checkpoint()  # from here on a killed run can be resumed
-    looked_at = time.monotonic()
+    saved = framed = held = save_checkpoint()  # from here on a killed run can be resumed
+    now = looked_at = time.monotonic()
     with Progress(end, n, enabled=progress) as bar:
         try:
             if not writer.n_frames:
                 framed = save_frame()
             while n < last and not stop.stops(moved=n > state.step):
                 before = n
-                n, y = stepper.advance(n, y, min(n - n % every + every, last))
+                with stop.long_work:
+                    n, y = stepper.advance(n, y, min(n - n % every + every, last))
                 if n % every == 0:
                     framed = save_frame()
-                now = time.monotonic()
+                began, now = now, time.monotonic()
+                if now - began > _SLOW_STEP_SECONDS and not is_large:
+                    held = here()
                 if now - looked_at > _CHECK_SECONDS:
                     looked_at = now
                     bar.update(n)
@@ -313,6 +334,11 @@ def _advance(
                 # The last state has a frame too.  It is none of those that a longer run has, which goes on from the
                 # state before it and puts its next frame in the place of this one.
                 save_frame()
+        except GivenUp:
+            newest = max(saved, framed, held, key=lambda state: state.step)
+            if newest.step > saved.step:
+                save_checkpoint(newest)
+            raise _stopped(newest.step * dt, end, f"{stop.reason}, in the middle of a step", path) from None
         except (RunError, *TROUBLE) as error:
             # The energy is examined at frames alone: a checkpoint after the last good frame may be wrong already.
             if framed.step > saved.step or (isinstance(error, EnergyRises) and framed.step < saved.step):
@@ -323,12 +349,16 @@ def _advance(
             raise _at_time(n * dt, error) from error
     save_checkpoint(arrived, regular)
     if n < last:
-        raise StoppedEarly(
-            f"stopped at t = {n * dt:g} of {end.run.duration:g} ({stop.reason}); continue with: llgnegf resume {path}"
-        )
+        raise _stopped(n * dt, end, stop.reason, path)
     if n == deck.n_steps:
         writer.truncate(writer.n_frames)  # the run was to be longer once
     writer.trim()
+
+
+def _stopped(t: float, end: Deck, reason: str | None, path: str | Path) -> StoppedEarly:
+    return StoppedEarly(
+        f"stopped at t = {t:g} of {end.run.duration:g} ({reason}); continue with: llgnegf resume {path}"
+    )
 
 
 class _Due:

@@ -11,7 +11,7 @@ from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.streams import visible
-from llgnegf.units import readable_time
+from llgnegf.units import counted, readable_time
 
 # Moments are read in blocks of so many bytes.
 _BLOCK = 8 << 20
@@ -43,7 +43,7 @@ def summary(run: Run) -> str:
         )
     lines.append(
         f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
-        f"{readable_time(reached, deck.units_energy_ev)}), {run.n_frames} frames"
+        f"{readable_time(reached, deck.units_energy_ev)}), {counted(run.n_frames, 'frame')}"
     )
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")

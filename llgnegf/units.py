@@ -25,3 +25,8 @@ def readable_time(time: float, energy_ev: float) -> str:
     """A time of hbar/E0 with a sensible prefix: "12.3 ps"."""
     _, name = time_unit(time, energy_ev)
     return f"{femtoseconds(time, energy_ev) / _FS_IN[name]:.4g} {name}"
+
+
+def counted(n: int, what: str) -> str:
+    """How many of something there are, in words: "1 step", "2 steps"."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

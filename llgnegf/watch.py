@@ -31,6 +31,11 @@ _ROUNDING = 1e-9
 _TOLERANCES = 10.0
 
 
+_BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
+# Of a gate in a step; electrons in real time divide their steps where they see that they have to.
+_MOST_RADIANS = 1.0, 30.0
+
+
 class EnergyRises(RunError):
     """The energy rose where only damping acts: states since the last frame are wrong."""
 
@@ -44,8 +49,10 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     DeckError where the method is certainly unstable; RunWarning where it may be, since waves of moments turn up to
     twice as fast as one moment in the field of the rest, and currents and electrons turn them as well.
     """
+    _check_temperature(deck)
     if not deck.n_steps:
         return
+    _check_gates(deck)
     _check_profiles(deck)
     if deck.motion.is_imposed:
         return
@@ -99,6 +106,34 @@ def _check_profiles(deck: Deck) -> None:
                 RunWarning,
                 stacklevel=4,
             )
+
+
+def _check_temperature(deck: Deck) -> None:
+    """RunWarning where kT is beyond the band, as kelvins are."""
+    table = deck.electrons
+    if table is not None and table.temperature > 4 * table.hopping:
+        kelvin = 300 * _BOLTZMANN_EV / deck.units_energy_ev
+        warnings.warn(
+            f"electrons.temperature = {table.temperature:g}: is kT, an energy, here more than the width of the band; "
+            f"300 kelvin are {kelvin:.4g} {deck.units.label}",
+            RunWarning,
+            stacklevel=3,
+        )
+
+
+def _check_gates(deck: Deck) -> None:
+    """RunWarning where `integrator.step` does not resolve the oscillation of a gate."""
+    table, step = deck.electrons, deck.integrator.step
+    if table is None or not table.gate:
+        return
+    fastest, most = max(abs(gate.frequency or 0.0) for gate in table.gate), _MOST_RADIANS[table.method == "real-time"]
+    if fastest * step > most:
+        warnings.warn(
+            f"integrator.step = {step:g}: does not resolve a gate of frequency {fastest:g}, which turns by "
+            f"{fastest * step:.3g} radians in it; sure to be right: up to {_rounded_down(most / fastest):g}",
+            RunWarning,
+            stacklevel=3,
+        )
 
 
 def _rounded_down(x: float) -> float:

@@ -8,6 +8,7 @@ from llgnegf.build import build_device, build_magnet
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError
 from llgnegf.summary import summary
+from llgnegf.watch import EnergyWatch
 from tests.test_simulation import BASE, assert_same
 
 BIASED = BASE.replace('side = "left"\n', 'side = "left"\nvoltage = 0.3\ntemperature = 0.02\n').replace(
@@ -88,7 +89,7 @@ def test_order_0_and_moments_at_rest_on_a_lattice(tmp_path):
         ({"electrons__lead__0__voltage": 5.0}, "electrons.lead: voltage = 5 and 0 of the leads: their bands"),
         (
             {"electrons__method": "real-time"},
-            'electrons.lead[0].voltage = 0.3: not available with electrons.method = "r',
+            'electrons.lead[0].temperature = 0.02: not available with electrons.method = "r',
         ),
     ],
 )
@@ -96,6 +97,13 @@ def test_contradictions_are_told(changes, said):
     with pytest.raises(DeckError) as raised:
         build_device(deck(**changes))
     assert said in str(raised.value)
+
+
+def test_the_energy_of_a_driven_run_may_rise():
+    still = {"electrons__gate": []}
+    for text, watched in ((BASE, True), (BIASED, False)):
+        table = deck(text, **still)
+        assert EnergyWatch(table, build_magnet(table)).applies is watched
 
 
 def test_keys_that_say_nothing_leave_an_equilibrium():

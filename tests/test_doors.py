@@ -104,6 +104,12 @@ def test_wrong_dictionaries_are_told_like_wrong_decks(tables, told):
     assert told in str(caught.value)
 
 
+def test_changes_are_not_taken_for_the_folder():
+    """load_deck takes a second dictionary, deck_from the folder of the deck."""
+    with pytest.raises(DeckError, match=r"folder = {.magnet.damping.: 0.1}: .*keyword arguments such as"):
+        llgnegf.deck_from(SMALL, {"magnet.damping": 0.1})
+
+
 def test_a_dictionary_given_to_another_door_is_told_where_it_belongs(tmp_path):
     for door in (llgnegf.load_deck, lambda tables: llgnegf.run(tables, tmp_path / "a.h5")):
         with pytest.raises(DeckError, match="a dictionary is read by deck_from"):

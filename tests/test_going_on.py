@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from llgnegf import build, open_run, resume, run, simulation
+from llgnegf import build, interrupts, open_run, resume, run, simulation
 from llgnegf.cli import main
 from llgnegf.errors import DeckError, FileError, StoppedEarly
 from llgnegf.interrupts import Interrupts
@@ -21,6 +22,8 @@ from llgnegf.runfile import checkpoint
 from llgnegf.runfile.lock import Lock
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck, of_kind
+
+DONE = "is reached already; nothing is left to compute (--until makes it longer)\n"
 
 
 class Killed(BaseException):
@@ -96,7 +99,7 @@ def test_resume_says_from_where_it_goes_on_and_what_comes_again(command, path, m
     assert err.splitlines()[0] == "run.h5: going on from t = 0.5 to 1.2; 2 frames are computed again"
     assert_same(whole, path)
     code, out, err = command("resume", "run.h5")
-    assert (code, err) == (0, "run.h5: t = 1.2 is reached already; nothing is left to compute\n")
+    assert (code, err) == (0, f"run.h5: t = 1.2 {DONE}")
     assert out == "done: 5 frames in run.h5; try: llgnegf show run.h5\n"
     code, out, err = command("resume", "run.h5", "--until", "1.5")
     assert err.splitlines()[0] == "run.h5: going on from t = 1.2 to 1.5; no frames are computed again"
@@ -225,6 +228,8 @@ def test_a_wall_time_shorter_than_a_step_still_makes_progress(tmp_path, kind):
     end = 6 * one.integrator.step
     with pytest.raises(StoppedEarly, match="the wall time is over"):
         run(one, cut, until=end, walltime=1e-9)
+    with open_run(cut) as stopped:  # between two frames there is none
+        assert (stopped["step"][:] % one.save_interval_steps == 0).all()
     for _ in range(15):
         steps.append(checkpoint.load_newest(cut)[0].step)
         if steps[-1] == 6:
@@ -246,6 +251,59 @@ def test_a_signal_stops_before_the_first_step(path):
     other = Interrupts(None)
     other.signalled(signal.SIGTERM, None)
     assert other.stops(moved=False)
+
+
+def stuck_at(monkeypatch, step):
+    """Runs get SIGTERM in a step that would never end, and wait for a thread there, as steps of many energies do."""
+    real, here = build.build, signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(interrupts, "GRACE", 0.05)
+
+    def stuck():
+        assert signal.getsignal(signal.SIGTERM) != here, "not caught: it would end the tests"
+        signal.raise_signal(signal.SIGTERM)
+        threading.Event().wait(30)
+        raise AssertionError("not given up")
+
+    def built(*arguments):
+        if step is None:
+            stuck()
+        parts = real(*arguments)
+        go = parts.stepper.advance
+
+        def advance(n, y, limit):
+            if n == step:
+                go(n, y, limit)  # whose results and changes of the stepper are lost
+                stuck()
+            return go(n, y, limit)
+
+        parts.stepper.advance = advance
+        return parts
+
+    monkeypatch.setattr(build, "build", built)
+
+
+@pytest.mark.parametrize("kind", ["classical", "stage", "adaptive"])
+@pytest.mark.parametrize(("slow", "reached"), [(1e9, 0.6), (0.0, 0.8)])
+def test_a_step_that_takes_too_long_is_given_up_after_a_signal(path, tmp_path, monkeypatch, kind, slow, reached):
+    """The checkpoint is of the step before, where steps are known to be slow, else of the last frame."""
+    one = of_kind(kind, run__checkpoint_every=1000)
+    with monkeypatch.context() as patch:
+        stuck_at(patch, 8)
+        patch.setattr(simulation, "_SLOW_STEP_SECONDS", slow)
+        words = rf"stopped at t = {reached:g} of .* \(SIGTERM, in the middle of a step\); continue with"
+        with pytest.raises(StoppedEarly, match=words):
+            run(one, path)
+    assert checkpoint.load_newest(path)[0].step == round(reached / one.integrator.step)
+    resume(path).close()
+    run(one, tmp_path / "whole.h5").close()
+    assert_same(tmp_path / "whole.h5", path)
+
+
+def test_a_start_that_takes_too_long_is_given_up_after_a_signal(path, monkeypatch):
+    stuck_at(monkeypatch, None)
+    with pytest.raises(StoppedEarly, match=r"stopped before the run began \(SIGTERM\): nothing is written yet"):
+        run(deck(CLASSICAL), path)
+    assert not list(path.parent.iterdir())
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
@@ -360,7 +418,7 @@ def test_continue_starts_goes_on_and_is_done(command, path, whole, tmp_path):
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     for _ in range(2):
         code, out, err = command("run", "run.toml", "--continue")
-        assert (code, err) == (0, "run.h5: t = 1.2 is reached already; nothing is left to compute\n")
+        assert (code, err) == (0, f"run.h5: t = 1.2 {DONE}")
         assert out == "done: 5 frames in run.h5; try: llgnegf show run.h5\n"
         assert command("run", "run.toml", "--continue", "--until", "0.6")[0] == 0
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -248,7 +248,9 @@ def test_level_width_is_that_of_a_lone_level(rng):
             id="two rows, no open mode",
         ),
         pytest.param(
-            {"lattice__shape": [3, 3], "electrons__temperature": 50.0, "integrator__electrons": "step"}, id="hot"
+            {"lattice__shape": [3, 3], "electrons__temperature": 50.0, "integrator__electrons": "step"},
+            id="hot",
+            marks=pytest.mark.filterwarnings("ignore:electrons.temperature = 50"),
         ),
         pytest.param({"electrons__sd_exchange": 0.0}, id="J_sd = 0"),
         pytest.param({"electrons__back_action": 0.0}, id="watching"),

@@ -5,8 +5,10 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -14,12 +16,12 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import load_deck, open_run, resume, run
+from llgnegf import interrupts, load_deck, observables, open_run, resume, run
 from llgnegf.cli import main
-from llgnegf.errors import FileError
+from llgnegf.errors import FileError, RunWarning, StoppedEarly
 from llgnegf.plots import plot
 from llgnegf.plots.curves import extremes
-from llgnegf.runfile import frames
+from llgnegf.runfile import checkpoint, frames
 from llgnegf.runfile import writer as files
 from llgnegf.runfile.writer import Writer
 from llgnegf.summary import summary
@@ -56,7 +58,9 @@ def chunks(file):
 
 
 def test_a_file_is_not_laid_out_for_a_length_that_is_not_reached(path):
-    with many_frames.create(path, many_frames.deck_of(10**7)) as writer:
+    with pytest.warns(RunWarning, match="will take .* GB"):
+        writer = many_frames.create(path, many_frames.deck_of(10**7))
+    with writer:
         assert writer.capacity == 10**7
     assert path.stat().st_size < 40e6  # of 1.08 GB
     with h5py.File(path) as file:
@@ -140,6 +144,40 @@ def test_growing_cut_short_leaves_the_file_as_it_was(path, wall, monkeypatch):
             writer.append(frame(i))
     holds(path, 9)
     assert os.listdir(path.parent) == ["run.h5"]
+
+
+@pytest.mark.parametrize("spot", ["copyfile", "seal", "take_name"])
+@pytest.mark.parametrize("often", [1, 2])
+def test_a_signal_while_a_file_grows(tmp_path, monkeypatch, spot, often):
+    """One waits until the file has grown, however long that takes; a second Ctrl-C leaves the file as it was."""
+    changes = {"run__save_every": 0.1, "run__checkpoint_every": 1000}
+    path, calls = tmp_path / "run.h5", []
+    monkeypatch.setattr(files, "_AT_ONCE", 1000)
+    run(deck(CLASSICAL, **changes), tmp_path / "whole.h5").close()
+    where = files.shutil if spot == "copyfile" else files
+    real = getattr(where, spot)
+
+    def signalled(*arguments):
+        calls.append(spot)
+        if len(calls) == 2:
+            for _ in range(often):
+                signal.raise_signal(signal.SIGINT)
+            time.sleep(0.15)  # longer than a step would be given
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, spot, signalled)
+        patch.setattr(interrupts, "GRACE", 0.05)
+        error, told = (StoppedEarly, r"\(SIGINT\); continue") if often == 1 else (KeyboardInterrupt, None)
+        with pytest.raises(error, match=told):
+            run(deck(CLASSICAL, **changes), path)
+    with open_run(path) as result:
+        assert result.frames_ok().all()
+        kept = result.n_frames
+    assert checkpoint.load_newest(path)[0].step == (kept - 1 if often == 1 else 0)
+    assert not {"run.h5.new", "run.h5.lock"} & set(os.listdir(tmp_path))
+    resume(path).close()
+    assert_same(tmp_path / "whole.h5", path)
 
 
 @pytest.mark.usefixtures("growing")
@@ -291,10 +329,8 @@ def lines_of(words, tmp_path):
     line = [sys.executable, "-m", "llgnegf", *words]
     done = subprocess.run(line, cwd=tmp_path, env=ENVIRONMENT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = [
-        line for line in done.stderr.splitlines() if not line.startswith("llgnegf: compiling")
-    ]  # the first time only
-    return done.stdout.splitlines(), told
+    compiling = "llgnegf: compiling"  # told the first time only
+    return done.stdout.splitlines(), [line for line in done.stderr.splitlines() if not line.startswith(compiling)]
 
 
 @pytest.mark.slow
@@ -328,7 +364,7 @@ def test_quiet_prints_nothing(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["classical", "electrons", "adaptive", "precession"])
-def test_the_last_state_has_a_frame_wherever_it_ends(tmp_path, text):
+def test_the_last_state_has_a_frame_wherever_it_ends(tmp_path, monkeypatch, text):
     kind = {"electrons": "stage"}.get(text, text)
     changes = {"run__save_every": 0.3, "run__duration": 1.1}
     whole, ended = tmp_path / "whole.h5", tmp_path / "ended.h5"
@@ -346,7 +382,9 @@ def test_the_last_state_has_a_frame_wherever_it_ends(tmp_path, text):
     resume(ended, until=2.3).close()
     assert_same(whole, ended)
     before = ended.read_bytes()
-    resume(ended).close()
+    with monkeypatch.context() as patch:  # the last state's frame is there, and is not evaluated once more
+        patch.setattr(observables, "frame", lambda *_: pytest.fail("a frame is evaluated again"))
+        resume(ended).close()
     assert ended.read_bytes() == before
 
 

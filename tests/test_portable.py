@@ -4,6 +4,7 @@ The process below loses the modules, functions and signals that Windows or macOS
 Windows: what is open is neither replaced nor removed, and folders are not opened.
 """
 
+import math
 import os
 import shutil
 import signal
@@ -16,11 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llgnegf import load_deck, open_run, run
+from llgnegf import load_deck, machine, open_run, run
 from llgnegf.cli import main
 from llgnegf.electrons import threads
 from llgnegf.errors import RunWarning
 from llgnegf.interrupts import STOPPING, Interrupts
+from llgnegf.runfile import provenance
 from tests.test_cli import ENVIRONMENT
 
 ELSEWHERE = """
@@ -122,9 +124,40 @@ def test_threads_are_those_that_the_process_may_use(monkeypatch):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     assert threads.worker_count() == 1
     monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
-    assert threads.worker_count() >= 1
+    assert 1 <= threads.worker_count() <= os.cpu_count()
+    with monkeypatch.context() as patch:
+        patch.setattr("loky.cpu_count", lambda: 5)
+        assert threads.worker_count() == 5
     monkeypatch.setenv("LLGNEGF_NUM_THREADS", "3")
     assert threads.worker_count() == 3
+
+
+def test_a_system_that_does_not_tell_its_memory_refuses_no_run(monkeypatch):
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__, raising=False)
+    assert machine.memory_of_machine() == 4_096_000
+    for error in (ValueError, OSError):
+        monkeypatch.setattr(os, "sysconf", lambda _, error=error: (_ for _ in ()).throw(error))
+        assert machine.memory_of_machine() == math.inf
+    monkeypatch.delattr(os, "sysconf")
+    assert machine.memory_of_machine() == math.inf
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "found"),
+    [("flags: x\nmodel name\t: Turing 1936\n", "Turing 1936"), ("Hardware: none\n", "arm"), (None, "arm")],
+)
+def test_the_processor_is_known_by_its_model_or_by_what_python_says(monkeypatch, cpuinfo, found):
+    def text(path, **_):
+        assert path == Path("/proc/cpuinfo")
+        if cpuinfo is None:
+            raise FileNotFoundError(path)
+        return cpuinfo
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance.platform, "processor", lambda: "arm")
+        patch.setattr(Path, "read_text", text)
+        assert provenance._processor.__wrapped__() == found
 
 
 def test_no_module_asks_for_what_a_system_may_lack():

@@ -147,20 +147,14 @@ def test_static_skyrmion_on_a_smaller_lattice(tmp_path):
 
 @pytest.mark.slow
 def test_pumped_skyrmion_on_a_smaller_lattice(tmp_path):
-    """Currents of spin down, and a core that moves.  Figs. 4 and 5 share a run."""
-    current, moving = short_figures(tmp_path, 4, 5)
+    """Currents of spin down, and a core that moves."""
+    (current,) = short_figures(tmp_path, 4)
     assert abs(current["a", "no skyrmion"][1]).max() > 0.1
     for name in (CONSISTENT, LETTER):
         up, down = (current["b", f"{s}, {name}"][1] for s in ("up", "down"))
         # Not the largest of each: an instant may lie on a spike of both.
         assert (down**2).sum() > 3 * (up**2).sum()
     assert abs(current["c", "x, consistent"][1]).max() > 20 * abs(current["c2", "x, letter"][1]).max()
-    # Fig. 5: the stronger the gates, the faster along x.
-    speeds = []
-    for V in ("0.4", "0.8", "1.2"):
-        phase, x = moving["a", f"$V$ = {V}"]
-        speeds.append(np.sqrt((np.gradient(x, phase) ** 2).mean()))
-    assert speeds[2] > 1.3 * speeds[0]  # (levels passing E_F make single runs differ by some per cent)
 
 
 @pytest.mark.slow

@@ -115,6 +115,33 @@ def test_electrons_and_currents_count_as_doubt(path):
     run(deck(CHAIN, integrator__step=200.0, run__save_every=200.0, **turning), path, overwrite=True).close()
 
 
+@pytest.mark.parametrize(("method", "most"), [("frozen", 1.0), ("real-time", 30.0)])
+def test_a_gate_that_the_step_does_not_resolve_is_told(method, most):
+    """With frozen electrons 3 radians a step make an error of 2e-5, 100 radians one of 7e-3."""
+    changes = {"electrons__method": method, "magnet__damping": 0.0, "magnet__exchange": 0.01, "magnet__dmi": 0.0}
+    parts = build.build(deck(**changes))
+    for factor, told in ((0.99, False), (1.01, True)):
+        one = deck(**changes, electrons__gate__0__frequency=-factor * most / 0.1)
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            check_step(one, parts.magnet, parts.start)
+        words = [str(one.message) for one in found if "a gate of frequency" in str(one.message)]
+        assert bool(words) == told
+        assert all("sure to be right: up to 0.099" in one for one in words)
+
+
+def test_a_temperature_in_kelvin_is_told():
+    parts = build.build(deck())
+    for kT, told in ((4.0, False), (300.0, True)):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            check_step(deck(electrons__temperature=kT), parts.magnet, parts.start)
+        words = [str(one.message) for one in found if "electrons.temperature" in str(one.message)]
+        assert bool(words) == told
+        assert all(one.startswith(f"electrons.temperature = {kT:g}: is kT") for one in words)
+        assert all(one.endswith("300 kelvin are 0.02585 eV") for one in words)
+
+
 def test_damping_slows_the_precession(path):
     """A relaxation with alpha = 10 may take ten times the step."""
     changes = {"integrator__step": 4.0, "run__duration": 40.0, "run__save_every": 4.0}

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import from_file
+from .files import from_file, numbers_from_file
 from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
-from .simple import random, spiral, uniform
+from .simple import columns, random, spiral, uniform
 from .skyrmion import skyrmion
 from .walls import bloch, bloch_wall, neel, neel_wall
 from .zero_mode import FlatWall, SpinOnWall, flat_wall, spin_on_wall, wall_velocity, zero_mode
@@ -27,6 +27,7 @@ TEXTURES: dict[str, Callable[..., NDArray[np.float64]]] = {
     "neel_wall": neel_wall,
     "skyrmion": skyrmion,
     "spiral": spiral,
+    "columns": columns,
     "random": random,
     "file": from_file,
 }
@@ -37,10 +38,12 @@ __all__ = [
     "SpinOnWall",
     "bloch",
     "bloch_wall",
+    "columns",
     "flat_wall",
     "from_file",
     "neel",
     "neel_wall",
+    "numbers_from_file",
     "random",
     "skyrmion",
     "skyrmion_center",

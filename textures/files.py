@@ -1,7 +1,7 @@
-"""A texture from a file: NumPy array, OVF 2.0, or a frame of a run.
+"""A texture from a file: NumPy array, OVF 2.0, or a frame of a run; and numbers on the sites from an array.
 
 What a file declares is held against the lattice before its numbers are read, so that no file takes more memory or time
-than the texture that was asked for.
+than what was asked for.
 """
 
 import math
@@ -46,15 +46,36 @@ def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -
     return _unit_moments(reader(file, sizes, int(index)), sizes, file)
 
 
+def numbers_from_file(shape: Sequence[int], path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """One finite number a site, `shape`, from the array of that shape in a `.npy` file.
+
+    Raises FileNotFoundError for no file, OSError for one that cannot be opened, and ValueError, naming the path and
+    what to do, for another suffix or shape, or for what are not finite real numbers.
+    """
+    sizes, file = lattice_shape(shape), Path(path)
+    refuse_no_file(file, path, "file")
+    if file.suffix.lower() != ".npy":
+        raise ValueError(f"path must end in .npy, got {str(path)!r}")
+    values = _npy(file, sizes, "numbers")
+    if not np.isfinite(values).all():
+        site = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        raise ValueError(f"{file}: the number of site {site} is {values[site]}; every one must be finite")
+    return values
+
+
 def _read_npy(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.float64]:
     _frame(1, index, file, "array")
+    return _npy(file, (*sizes, 3), "moments")
+
+
+def _npy(file: Path, expected: tuple[int, ...], what: str) -> NDArray[np.float64]:
     try:
         # Only its header is read, and the size of the file compared with it.
         array = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # a header may be any text, which NumPy evaluates
         raise ValueError(f"{file}: cannot be read as a .npy array: {error}") from None
-    _refuse_type(array.dtype, file)
-    _refuse_shape(array.shape, sizes, file)
+    _refuse_type(array.dtype, file, what)
+    _refuse_shape(array.shape, expected, file, what)
     return np.array(array, dtype=np.float64)
 
 
@@ -63,7 +84,7 @@ def _read_ovf(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.floa
         segment = found[_frame(len(found), index, file, "segment")]
         # Drop axes of one node that the lattice does not have: (nx, ny, 1, 3) is a square, (nx, 1, 1, 3) a chain.
         surplus = tuple(axis for axis in range(len(sizes), 3) if segment.shape[axis] == 1)
-        _refuse_shape(tuple(n for axis, n in enumerate(segment.shape) if axis not in surplus), sizes, file)
+        _refuse_shape(tuple(n for axis, n in enumerate(segment.shape) if axis not in surplus), (*sizes, 3), file)
         return segment.values().squeeze(surplus)
 
 
@@ -89,7 +110,7 @@ def _read_run(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.floa
             if is_run:
                 with open_run(file) as run:
                     moments = run["moment"]
-                    _refuse_shape(moments.shape[1:], sizes, file)
+                    _refuse_shape(moments.shape[1:], (*sizes, 3), file)
                     return np.array(moments[_frame(run.n_frames, index, file, "saved frame")], dtype=np.float64)
             for name in ("time", "moment"):
                 with reading():
@@ -101,7 +122,7 @@ def _read_run(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.floa
             time, moment = hdf5["time"], hdf5["moment"]
             _refuse_type(moment.dtype, file)
             _refuse_type(time.dtype, file, "times")
-            _refuse_shape(moment.shape[1:], sizes, file)
+            _refuse_shape(moment.shape[1:], (*sizes, 3), file)
             if time.shape != moment.shape[:1]:
                 raise ValueError(f"{file}: 'time' must be a number for each of the {len(moment)} frames of 'moment'")
             with reading():
@@ -126,16 +147,15 @@ def _refuse_type(dtype: np.dtype, file: Path, what: str = "moments") -> None:
         raise ValueError(f"{file}: {what} must be real numbers, got an array of {dtype}")
 
 
-def _refuse_shape(shape: tuple[int, ...], sizes: tuple[int, ...], file: Path) -> None:
-    if tuple(shape) != (*sizes, 3):
+def _refuse_shape(shape: tuple[int, ...], expected: tuple[int, ...], file: Path, what: str = "moments") -> None:
+    if tuple(shape) != expected:
         raise ValueError(
-            f"{file}: expected moments of shape {(*sizes, 3)}, got {tuple(shape)}; set the lattice's shape to the "
-            "file's"
+            f"{file}: expected {what} of shape {expected}, got {tuple(shape)}; set the lattice's shape to the file's"
         )
 
 
 def _unit_moments(m: NDArray[np.float64], sizes: tuple[int, ...], file: Path) -> NDArray[np.float64]:
-    _refuse_shape(m.shape, sizes, file)
+    _refuse_shape(m.shape, (*sizes, 3), file)
     lengths = np.array([math.hypot(*v) for v in m.reshape(-1, 3)]).reshape(sizes)  # never overflows, as squares may
     vacant = lengths == 0.0
     wrong = ~(vacant | (np.abs(lengths - 1.0) <= LENGTH_TOLERANCE))  # True for NaN and infinity

@@ -1,4 +1,4 @@
-"""Uniform, spiral and random states of a chain (nx, 3) or a square (nx, ny, 3)."""
+"""Uniform, given, spiral and random states of a chain (nx, 3) or a square (nx, ny, 3)."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arguments import choice, lattice_shape, length, number
+from ._arguments import choice, lattice_shape, length, number, vector
 from ._arguments import direction as unit
 from .frame import plane_axes
 
@@ -20,6 +20,22 @@ def uniform(shape: Sequence[int], direction: Sequence[float] = (0, 0, 1)) -> NDA
     Raises ValueError for impossible arguments.
     """
     return np.tile(unit("direction", direction), (*lattice_shape(shape), 1))
+
+
+def columns(shape: Sequence[int], directions: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Moments column by column: `directions` has three numbers for each x, of any length; (0, 0, 0): no moment there.
+
+    All sites of a column are alike: (nx, 3) or (nx, ny, 3).  Raises ValueError for impossible arguments, among them
+    another number of directions than columns.
+    """
+    sizes = lattice_shape(shape)
+    if len(directions) != sizes[0]:
+        raise ValueError(f"directions: {len(directions)} of them for {sizes[0]} columns; allowed: one for each x")
+    line = np.zeros((sizes[0], 3))
+    for x, each in enumerate(directions):
+        if vector(f"directions[{x}]", each, 3).any():
+            line[x] = unit(f"directions[{x}]", each)
+    return np.broadcast_to(line if len(sizes) == 1 else line[:, None], (*sizes, 3)).copy()
 
 
 def spiral(

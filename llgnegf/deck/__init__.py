@@ -19,6 +19,7 @@ from llgnegf.deck.deck import (
     parse_deck,
     recorded_deck,
     shipped_decks,
+    with_changes,
     with_refresh,
 )
 from llgnegf.deck.edit import parse_override
@@ -35,5 +36,6 @@ __all__ = [
     "parse_wall_time",
     "recorded_deck",
     "shipped_decks",
+    "with_changes",
     "with_refresh",
 ]

@@ -131,6 +131,26 @@ def _gate_columns(deck: _Known) -> Iterator[str]:
             )
 
 
+def _energies_in_scale(deck: _Known) -> Iterator[str]:
+    """Beyond this double precision loses the hopping, and numbers would come out that mean nothing."""
+    electrons = deck.electrons
+    if electrons is None:
+        return
+    hopping = electrons.hopping
+    found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
+    found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
+    for i, lead in enumerate(electrons.lead):
+        found[f"electrons.lead[{i}].coupling"] = lead.__dict__.get("coupling")
+    for i, gate in enumerate(electrons.gate):
+        found[f"electrons.gate[{i}].amplitude"] = gate.__dict__.get("amplitude")
+    for key, value in found.items():
+        if value is not None and abs(value) > 1e10 * hopping:
+            yield (
+                f"{key} = {show(value)}: is far out of scale; allowed: up to 1e10 times electrons.hopping = "
+                f"{show(hopping)}"
+            )
+
+
 def _lattice_precession(deck: _Known) -> Iterator[str]:
     if deck.electrons is None or (deck.electrons.method == "real-time" and not deck.electrons.frozen_beside):
         return
@@ -179,6 +199,16 @@ def _skyrmion_fits(deck: _Known) -> Iterator[str]:
         )
 
 
+def _directions_of_all_columns(deck: _Known) -> Iterator[str]:
+    if deck.texture.kind == "columns":
+        given, nx = len(deck.texture.directions), deck.lattice.shape[0]
+        if given != nx:
+            yield (
+                f"texture.directions: {given} vectors; allowed: one for each x, {nx} (lattice.shape = "
+                f"{show(deck.lattice.shape)})"
+            )
+
+
 def _bloch_needs_an_axis_across_x(deck: _Known) -> Iterator[str]:
     """The plane across x, in which it turns, has to hold its domains."""
     axis = deck.magnet.easy_axis
@@ -198,6 +228,30 @@ def _zhang_li_on_a_chain(deck: _Known) -> Iterator[str]:
     if deck.magnet.zhang_li is not None and len(deck.lattice.shape) == 1 and deck.magnet.zhang_li.velocity[1] != 0:
         velocity = deck.magnet.zhang_li.velocity
         yield f"magnet.zhang_li.velocity = {show(velocity)}: a chain has no y; allowed: [{velocity[0]}, 0]"
+
+
+def _one_current(deck: _Known) -> Iterator[str]:
+    """The torque of a current on the moments comes from the electrons, or from Zhang and Li's formula."""
+    zhang_li, table = deck.magnet.zhang_li, deck.electrons
+    if zhang_li is None or table is None or not any(zhang_li.velocity) or table.back_action == 0:
+        return
+    connected = [i for i, lead in enumerate(table.lead) if lead.__dict__.get("coupling") != 0]
+    if len(connected) < 2:
+        return
+    given = all(table.lead[i].__dict__.get("chemical_potential") is not None for i in connected)
+    for key, nothing in _OF_ITS_OWN.items():
+        if key == "voltage" and given:
+            continue  # moves levels alone
+        left, right = (table.lead[i].__dict__.get(key, nothing) for i in connected[:2])
+        if left != right:
+            driving = f"electrons.lead[{connected[left == nothing]}].{key}"
+            yield (
+                f"magnet.zhang_li.velocity = {show(list(zhang_li.velocity))}: {driving} drives a current too, whose "
+                "torque the electrons exert on the moments already; Zhang and Li's formula stands for the same torque, "
+                "and both together would count it twice; allowed: one of the two, or electrons.back_action = 0.0, with "
+                "which the electrons only watch"
+            )
+            return
 
 
 def _precession_keys(deck: _Known) -> Iterator[str]:
@@ -285,6 +339,7 @@ def _varying_voltage(deck: _Known) -> Iterator[str]:
                 f"electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and "
                 f"electrons.lead[{i}] has one; allowed: false, or electrons.lead.voltage = 0.0"
             )
+            return
 
 
 def _gpu_for_real_time(deck: _Known) -> Iterator[str]:
@@ -304,7 +359,7 @@ def _whole_steps(deck: _Known, key: str, smallest: int) -> Iterator[str]:
     ratio = value / step
     if not ratio < MOST_STEPS:
         yield f"run.{key} = {show(value)}: too many steps; allowed: less than 2^53 of integrator.step = {show(step)}"
-    elif round(ratio) < smallest or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
+    elif round(ratio) < smallest or (value and not round(ratio)) or abs(ratio - round(ratio)) > 1e-9 * max(1.0, ratio):
         below, above = math.floor(ratio), math.ceil(ratio)
         near = " or ".join(f"{n * step:.12g}" for n in (below, above) if n >= smallest)
         yield f"run.{key} = {show(value)}: must be a multiple of integrator.step = {show(step)}; nearest: {near}"
@@ -322,12 +377,15 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _lattice_precession,
     _periodic_edges,
     _skyrmion_fits,
+    _directions_of_all_columns,
     _bloch_needs_an_axis_across_x,
     _chain_has_no_y,
     _zhang_li_on_a_chain,
     _sides,
     _biased_leads,
+    _one_current,
     _gate_columns,
+    _energies_in_scale,
     _precession_keys,
     _registered_method,
     _electrons_method,

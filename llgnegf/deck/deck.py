@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from llgnegf.deck.tables import (
     rule_of,
 )
 from llgnegf.errors import DeckError
+from llgnegf.once import cached_property
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}
@@ -49,7 +49,8 @@ LARGEST_DECK = 2**24
 class Deck:
     """A valid deck.  Tables as attributes, defaults filled in; `text` is the TOML as run, comments included.
 
-    method_table: that of the deck's `electrons.method`, where it has one.
+    method_table: that of the deck's `electrons.method`, where it has one.  run_file: the run that this deck was read
+    from; numbers that the run had from other files are taken from it, since those files may have changed.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Deck:
     folder: Path
     name: str
     method_table: Table | None = None
+    run_file: Path | None = field(default=None, compare=False)
 
     @cached_property
     def n_steps(self) -> int:
@@ -100,6 +102,12 @@ class Deck:
     def texture_path(self) -> Path | None:
         """Where the texture is read from: its `path` seen from the folder of the deck; None for other textures."""
         return self.folder / Path(self.texture.path).expanduser() if isinstance(self.texture, FromFile) else None
+
+    @property
+    def potential_path(self) -> Path | None:
+        """Where `electrons.potential` is read from, seen from the folder of the deck; None where there is none."""
+        name = self.electrons.potential if self.electrons is not None else None
+        return None if name is None else self.folder / Path(name).expanduser()
 
     def tables(self) -> dict[str, Any]:
         """Everything the deck says, defaults included, as nested plain dictionaries."""
@@ -146,6 +154,11 @@ def deck_from(tables: Mapping[str, Any], folder: str | Path = ".", name: str = "
         raise DeckError(
             f"deck_from takes a dictionary of tables, got {type(tables).__name__}; a file or a shipped deck is read by "
             "load_deck"
+        )
+    if not isinstance(folder, str | Path):
+        raise DeckError(
+            f"folder = {folder!r}: must be the folder that relative paths in the deck count from; keys are changed by "
+            "keyword arguments such as magnet__damping=0.1"
         )
     given = {**tables, **{key.replace("__", "."): value for key, value in kw.items()}}
     wrong = [f"{key!r}: the keys of a deck are texts" for key in given if not isinstance(key, str)]
@@ -199,6 +212,11 @@ def parse_deck(
         name=name,
         method_table=getattr(tables, method_table(tables.electrons.method), None) if tables.electrons else None,
     )
+
+
+def with_changes(deck: Deck, overrides: Mapping[str, object]) -> Deck:
+    """The deck with these dotted keys changed, of the same run file, if it is of one.  DeckError as `parse_deck`."""
+    return replace(parse_deck(deck.text, deck.folder, deck.name, overrides), run_file=deck.run_file)
 
 
 def _judged(raw: dict[str, Any]) -> Root:

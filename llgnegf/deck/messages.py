@@ -106,10 +106,18 @@ def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
     synonyms = _synonyms(raw, word, loc[:-1], known)
     if synonyms:
         hint = f"; did you mean {synonyms}?"
-    elif likely is not None:
-        hint = f'; did you mean "{likely}"?'
-    else:  # perhaps the right key under the wrong heading
-        hint = f"; it belongs in {' or '.join(homes)}" if homes else ""
+    elif homes:  # the right key under the wrong heading
+        hint = f"; it belongs in {' or '.join(homes)}"
+    elif underscored := [
+        (name, key)
+        for name, model, _ in _all_tables()
+        for key in model.model_fields
+        if word in (f"{name}_{key}".replace(".", "_"), f"{name}_{key}")
+    ]:
+        name, key = underscored[0]
+        hint = f"; did you mean {name}.{key}, in Python {name.replace('.', '__')}__{key}?"
+    else:
+        hint = f'; did you mean "{likely}"?' if likely is not None else ""
     has_kind = len(loc) > 1 and isinstance(loc[-2], str) and bool(kinds_of(_field(raw, loc[:-1])))
     kind = _at(raw, (*loc[:-1], "kind")) if has_kind else None
     scope = f'a {loc[-2]} of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"

@@ -129,6 +129,12 @@ def _direction(value: Any) -> tuple[float, ...]:
     return vector
 
 
+def _vectors(value: Any) -> tuple[tuple[float, ...], ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    return tuple(_direction(x) if any(numbers(x, 3)) else (0.0, 0.0, 0.0) for x in value)
+
+
 def _numbers(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list | tuple) or len(value) < 2:
         raise ValueError
@@ -273,6 +279,11 @@ TEXT = Rule("a text in quotes", _text, {"type": "string"})
 NAME = Rule("a non-empty text in quotes", _name, {"type": "string", "minLength": 1})
 VECTOR = Rule("three finite numbers [x, y, z]", lambda value: numbers(value, 3), _list_of(_NUMBER, 3, 3))
 DIRECTION = Rule("three finite numbers [x, y, z], not all zero (any length)", _direction, _list_of(_NUMBER, 3, 3))
+DIRECTIONS = Rule(
+    "a list of vectors [x, y, z], finite numbers, one for each x (any length; [0, 0, 0]: no moment)",
+    _vectors,
+    {"type": "array", "items": _list_of(_NUMBER, 3, 3), "minItems": 1},
+)
 PLANE_VECTOR = Rule("two finite numbers [x, y]", lambda value: numbers(value, 2), _list_of(_NUMBER, 2, 2))
 SHAPE = Rule(
     f"[nx] for a chain or [nx, ny] for a square lattice, whole numbers from 1 to {MAX_SITES_PER_SIDE}",

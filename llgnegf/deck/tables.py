@@ -17,6 +17,7 @@ from llgnegf.deck.rules import (
     CHECKPOINT_EVERY,
     COLUMNS,
     DIRECTION,
+    DIRECTIONS,
     ENERGY_UNIT,
     ENERGY_UNITS,
     INDEX,
@@ -154,6 +155,13 @@ class Spiral(_Texture):
     phase: Annotated[float, NUMBER] = 0.0
 
 
+class Columns(_Texture):
+    """Moments column by column, one direction for each x, which need not be normalised; [0, 0, 0]: no moment there."""
+
+    kind: Literal["columns"]
+    directions: Annotated[tuple[Vector, ...], DIRECTIONS]
+
+
 class Random(_Texture):
     """Moments drawn evenly from the sphere with the generator of `run.seed`."""
 
@@ -168,7 +176,7 @@ class FromFile(_Texture):
     index: Annotated[int, INDEX] = -1
 
 
-Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Random | FromFile
+Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
 
 
 class ZhangLi(Table):
@@ -251,12 +259,25 @@ class Gate(Table):
         return self.frequency
 
 
+class Disorder(Table):
+    """[electrons.disorder]: on-site energies drawn evenly from [-amplitude/2, amplitude/2] with their own `seed`."""
+
+    amplitude: Annotated[float, NON_NEGATIVE] = 0.0
+    seed: Annotated[int, SEED] = 1
+
+
 class Electrons(Table):
-    """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run."""
+    """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
+
+    potential: a file of on-site energies, which counts from the folder of the deck if its path is relative; they,
+    `disorder` and `onsite` add up.
+    """
 
     method: Annotated[str, NAME] = "frozen"
     hopping: Annotated[float, POSITIVE] = 1.0
     onsite: Annotated[float, NUMBER] = 0.0
+    potential: Annotated[str | None, NAME] = None
+    disorder: Disorder = Disorder()
     sd_exchange: Annotated[float, NUMBER]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0

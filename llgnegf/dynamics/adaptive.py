@@ -10,7 +10,7 @@ import numpy as np
 from llgnegf.beside import integrators
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.profiles import inside, next_jump
-from llgnegf.dynamics.refresh import Coupled
+from llgnegf.dynamics.refresh import Coupled, remembered_array
 from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
@@ -99,8 +99,14 @@ class Adaptive(Coupled):
 
     def restore(self, remembered: Remembered) -> None:
         super().restore(remembered)
-        self.nodes, self.fields = remembered["nodes"].tolist(), remembered["electron_fields"]
-        self.points, self.stride = remembered["plan"].tolist()
+        nodes, plan = (np.asarray(remembered[name]) for name in ("nodes", "plan"))
+        if nodes.ndim != 1 or nodes.dtype.kind != "i" or (np.diff(nodes) <= 0).any():
+            raise ValueError(f"nodes: {nodes.dtype} of shape {nodes.shape}, not steps one after the other")
+        if plan.shape != (2,) or plan.dtype.kind != "i" or plan[0] < 1 or plan[1] < 0:
+            raise ValueError(f"plan: {plan.tolist()}, not a number of points >= 1 and a stride >= 0")
+        shape = len(nodes), *self.coupling.magnet.packed_shape
+        self.nodes, self.fields = nodes.tolist(), remembered_array(remembered, "electron_fields", shape)
+        self.points, self.stride = plan.tolist()
 
     def _near(self, n: int) -> np.ndarray | None:
         return self._field(n, min(self.points + 1, len(self.nodes))) if self.nodes else None

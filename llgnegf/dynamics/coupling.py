@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from llgnegf.electrons import Device, Frozen, Response
 from llgnegf.electrons.counter import Counter
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
+from llgnegf.once import cached_property
 
 Field = Callable[[float, np.ndarray], np.ndarray]
 
@@ -90,6 +90,11 @@ class Coupling:
     @solves.setter
     def solves(self, count: int) -> None:
         self._counter.count = count
+
+    @property
+    def static_potential(self) -> np.ndarray | None:
+        """On-site energies of the device itself, of the lattice's shape; None where it has none."""
+        return self.device.potential if self.device else None
 
     @property
     def profiles(self) -> tuple[Profile, ...]:

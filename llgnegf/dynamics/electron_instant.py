@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.electrons import Response, SpinDensity
+from llgnegf.once import cached_property
 
 
 class ElectronInstant(Instant):
     """Electrons frozen at moments and gates of this instant.
 
-    potential: gate voltages, (nx[, ny]), energy; gate_frequencies: of gates that are on, 1/time; sd_exchange: energy.
+    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; gate_frequencies: of
+    gates that are on, 1/time; sd_exchange: energy.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class ElectronInstant(Instant):
         assert motion.frozen is not None
         self.frozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t, within)
+        self.static_potential = coupling.static_potential
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.sd_exchange = coupling.sd_exchange
         self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)

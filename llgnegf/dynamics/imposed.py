@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,6 +10,7 @@ from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.electrons import SpinDensity
+from llgnegf.once import cached_property
 
 
 class Imposed:

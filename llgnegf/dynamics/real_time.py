@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
 from llgnegf.machine import memory_of_machine
+from llgnegf.once import cached_property
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work on the electrons;
 # and what driven fields give to the moments, S sum B.dm.
@@ -42,6 +42,7 @@ _SUMS, _SUMS_OF_OLDER_RUNS = 5, 4
 # Steps between two estimates of the error, and the share of the tolerance that the errors of all steps may add up to.
 _JUDGED_EVERY, _SHARE = 8, 0.5
 _MOST_PARTS = 4096
+_MOST_STABLE_PARTS = 10**6
 # Steps made at once, where moments are known beforehand.
 _MOST_TOGETHER = 64
 # Arrays kept to be used again.
@@ -66,11 +67,11 @@ class Together:
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; sd_exchange: energy; traced: density and spin density
-    Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that
-    at the start, leads included; voltages: of the leads, (2,), energy; work: done by gates, voltages, driven fields and
-    an imposed motion since the start, work_drives: by driven fields alone, energy.  Where something jumps at t, all of
-    it is as after the jump.
+    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
+    traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
+    leads; energy_electrons: less that at the start, leads included; voltages: of the leads, (2,), energy; work: done by
+    gates, voltages, driven fields and an imposed motion since the start, work_drives: by driven fields alone, energy.
+    Where something jumps at t, all of it is as after the jump.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class RealTimeInstant(Instant):
         electrons = stepper.electrons
         self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t, within)[0]
-        self.sd_exchange = coupling.sd_exchange
+        self.static_potential, self.sd_exchange = coupling.static_potential, coupling.sd_exchange
         self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.voltages = stepper.voltages_at(self.t, within)
         self.work_drives = 0.0
@@ -230,13 +231,18 @@ class RealTimeStepper:
         gates = self.coupling.gates.reach if self.coupling.gates else 0.0
         rate = electrons.fastest_rate(gates, 0.0 if self.voltages is None else self.voltages.reach)
         largest = _STABLE * self.method.stability / rate
-        parts = int(np.ceil(self.dt / largest))
+        parts = np.ceil(self.dt / largest)
+        if not parts <= _MOST_STABLE_PARTS:
+            raise RunError(
+                f"integrator.step = {self.dt:g}: electrons in real time need steps of {largest:.2g}; allowed: up to "
+                f"{_MOST_STABLE_PARTS:g} times as much"
+            )
         if self.tolerance is None and parts > 1:
             raise RunError(
                 f"integrator.step = {self.dt:g}: {self.method.name} is unstable for electrons in real time; allowed: "
                 f'at most {largest:.2g}, or integrator.electrons = "adaptive", which divides it'
             )
-        return max(1, parts)
+        return max(1, int(parts))
 
     @property
     def _first_potential(self) -> np.ndarray:

@@ -65,6 +65,14 @@ class Classical:
         return self.coupling.magnet.normalize(self.method(rhs, n * self.dt, y, self.dt))
 
 
+def remembered_array(remembered: Remembered, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An array of a checkpoint, for kernels.  ValueError unless it is finite, of float64 and of `shape`."""
+    array = remembered[name]
+    if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{name}: {array.dtype} of shape {array.shape}, not finite float64 of shape {shape}")
+    return np.ascontiguousarray(array)
+
+
 class Coupled(Classical):
     """Electrons act on the moments.  What was evaluated for a frame is kept until the step that begins there."""
 
@@ -102,7 +110,9 @@ class Coupled(Classical):
     def restore(self, remembered: Remembered) -> None:
         self._begun = None
         if "begun_step" in remembered:  # absent in checkpoints between two frames and in older ones
-            motion = Motion(remembered["begun_velocity"], None, remembered["begun_field"])
+            shape = self.coupling.magnet.packed_shape
+            velocity, field = (remembered_array(remembered, f"begun_{name}", shape) for name in ("velocity", "field"))
+            motion = Motion(velocity, None, field)
             self._begun = int(remembered["begun_step"]), motion
 
     def _step_from(self, first: np.ndarray, rhs: integrators.RightHandSide, n: int, y: np.ndarray) -> np.ndarray:
@@ -137,7 +147,9 @@ class Stage(Coupled):
 
     def restore(self, remembered: Remembered) -> None:
         super().restore(remembered)
-        self.field = remembered.get("electron_field")
+        self.field = None
+        if "electron_field" in remembered:
+            self.field = remembered_array(remembered, "electron_field", self.coupling.magnet.packed_shape)
 
 
 class Step(Stage):

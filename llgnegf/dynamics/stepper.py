@@ -6,7 +6,6 @@ writes a `Stepper`, with an `Instant` that holds what its variables are made of,
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from llgnegf.dynamics.external import NOTHING, External
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
+from llgnegf.once import cached_property
 
 # What a stepper remembers: its own part of a checkpoint.
 Remembered = dict[str, NDArray[Any]]

@@ -6,11 +6,13 @@ Knows nothing of the LLG, of decks or of files.
 from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
+from .disorder import uniform_disorder
 from .frozen import Frozen, Response, SpinDensity
 from .leads import Lead
 from .modes import chain_self_energy
 from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
+from .torkance import Torkance, in_plane_and_out_of_plane
 
 __all__ = [
     "BiasResponse",
@@ -23,6 +25,9 @@ __all__ = [
     "SpinDensity",
     "SteadyPrecession",
     "ToleranceError",
+    "Torkance",
     "chain_self_energy",
+    "in_plane_and_out_of_plane",
     "steady_precession",
+    "uniform_disorder",
 ]

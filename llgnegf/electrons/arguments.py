@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, Lead, real_number
 
+# Energies may be so many times the hopping.
+MOST_HOPPINGS = 1e10
+
 
 def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = lambda _: True) -> float:
     """`value` as a finite float for which `fine` holds; ValueError, with what is `allowed` in words, otherwise."""
@@ -19,6 +22,23 @@ def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = 
     if not (math.isfinite(result) and fine(result)):
         raise ValueError(f"{name} = {value!r}: must be a number, {allowed}")
     return result
+
+
+def whole_number(name: str, value: Any) -> int:
+    """`value` as an int >= 0; ValueError otherwise."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 0:
+        raise ValueError(f"{name} = {value!r}: must be a whole number >= 0")
+    return int(value)
+
+
+def in_scale(hopping: float, **energies: float) -> None:
+    """ValueError where one of the energies, given by name, is so large that double precision loses the hopping."""
+    for name, value in energies.items():
+        if abs(value) > MOST_HOPPINGS * hopping:
+            raise ValueError(
+                f"{name} = {value:g}: must be within {MOST_HOPPINGS:g} times the hopping, which is {hopping:g}; beyond "
+                "that its rounding errors hide everything else"
+            )
 
 
 def lattice_shape(shape: Any) -> tuple[int, ...]:

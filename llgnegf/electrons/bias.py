@@ -17,13 +17,11 @@ Levels outside the bands of all leads, and those without contact to any, are fil
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 
-from llgnegf.errors import RunWarning
+from llgnegf.once import cached_property
 
 from .leads import Occupation
 from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels, without_width
@@ -211,11 +209,9 @@ class Bias:
             share = float(occupation(energy) - self.device.occupation(energy))
             total += share * traced
             if abs(share) > self.device.tolerance:
-                warnings.warn(
+                self.device.tell_once(
                     "a level outside the bands of the leads, or without contact to them, lies where their occupations "
-                    "differ: no lead fills it, it stays as filled as by fermi_energy and temperature of the electrons",
-                    RunWarning,
-                    stacklevel=2,
+                    "differ: no lead fills it, it stays as filled as by fermi_energy and temperature of the electrons"
                 )
         return total
 

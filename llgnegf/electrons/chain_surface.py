@@ -10,11 +10,12 @@ above the real axis, and resonances contribute residues (`thermal_surface.py`).
 from __future__ import annotations
 
 import weakref
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .chain_rows import SurfaceRows

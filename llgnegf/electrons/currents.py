@@ -98,6 +98,7 @@ class Extended:
                 replace(given[side], coupling=device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad
             ],
             bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
+            potential=None if device.potential is None else self.embed(device.potential),
         )
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 

@@ -20,6 +20,7 @@ from .currents import Currents, currents
 from .frozen import Frozen, SpinDensity
 from .system import System
 from .threads import each
+from .torkance import Torkance, torkance
 
 
 class Device(System):
@@ -32,6 +33,8 @@ class Device(System):
     tolerance: requested bound on the error of the spin density Tr[rho sigma] of each site, 1e-12 ... 0.1 (no unit).
     leads: at most one `Lead` per side; a side without a lead, or with coupling 0, is a closed end.
     bond_hoppings: (nx - 1,) hoppings > 0 of the bonds along x, energy; None: `hopping` everywhere.
+    potential: (n,) or (nx, ny) on-site energies of the device itself, beside `onsite`, such as disorder; None: none.
+    The `potential` that the methods take, that of gates, is added to it.
 
     A device is immutable: `changed` returns a new one with other arguments.
     Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
@@ -43,8 +46,8 @@ class Device(System):
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: (n,) or (nx, ny) gate voltages V_i,
-        energy (None: zero).  counter: an additional counter of the Green's functions evaluated, such as that of a whole
-        run; `Frozen.solves` counts them in any case.
+        energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
+        functions evaluated, such as that of a whole run; `Frozen.solves` counts them in any case.
         Raises ValueError if a shape is wrong or a value is not finite.
         """
         return Frozen(self, self.vectors("m", m), self.scalars("potential", potential), counter)
@@ -127,6 +130,14 @@ class Device(System):
         """
         return bias_response(self.freeze(m, potential))
 
+    def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
+        """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.
+
+        m, potential: as `freeze`; reference: (3,), the direction of a fixed layer, or one on each site, shaped as m.
+        V > 0 drives electrons from left to right.  Signs and units are in `torkance.py`; errors as `bias_response`.
+        """
+        return torkance(self.freeze(m, potential), reference)
+
     def spin_balance(
         self,
         m: ArrayLike,
@@ -182,7 +193,9 @@ class Device(System):
         defaults = {name: p.default for name, p in inspect.signature(System.__init__).parameters.items()}
         words = [repr(self.shape)]
         for name, value in self._arguments().items():
-            if name != "shape" and value != defaults[name]:
+            if isinstance(value, np.ndarray):
+                words.append(f"{name}={value.tolist()}")
+            elif name != "shape" and value != defaults[name]:
                 words.append(f"{name}={list(value) if name == 'leads' else value!r}")
         return f"{type(self).__name__}({', '.join(words)})"
 

@@ -7,10 +7,12 @@ scattering states in `scattering.py`, the Fermi surface in `lattice_surface.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .chain_rows import BiasedRows
 from .counter import Counter

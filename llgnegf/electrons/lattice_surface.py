@@ -10,11 +10,12 @@ Only if all levels are broader than kT, and no threshold lies in the window, is 
 from __future__ import annotations
 
 import weakref
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .fermi_step import Distances, check_surface

@@ -8,12 +8,13 @@ Here they are replaced by a few poles on a half circle around the spectrum.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles, ToleranceError, refuse_too_sharp
 from .rational import aaa
 from .threads import one_numpy_thread
 
@@ -39,6 +40,7 @@ def near_poles(
     spectrum is enlarged to that.  If E_F lies outside the spectrum the spectrum is extended to it.
     Raises ToleranceError where the tolerance cannot be reached.
     """
+    refuse_too_sharp(highest - lowest, temperature)
     low, high = (
         (min(lowest, fermi_energy) - fermi_energy) / temperature,
         (max(highest, fermi_energy) - fermi_energy) / temperature,
@@ -53,12 +55,8 @@ def near_poles(
 
     x, check = grid(1601, 400), grid(8009, 4001)
     f, f_check = (np.array([_fermi(one) for one in points.tolist()]) for points in (x, check))
-    asked, best, kept = tolerance, np.inf, None
-    for _ in range(4):
-        # Rounding may keep the fit from what is asked; the error measured below decides.
-        fit = aaa(x, f, asked)
-        poles = fit.poles()
-        poles = poles[abs(fit.residues(poles)) > _SPURIOUS]
+    best, kept = np.inf, None
+    for poles in _candidates(x, f, tolerance):
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
         near = poles[(poles.imag > 0) & ~is_real & (abs(poles - middle) <= _KEPT * radius)]
         of_near = _columns(x, near)
@@ -79,7 +77,6 @@ def near_poles(
                 break
         if best <= tolerance:
             break
-        asked /= 5
     if kept is None or best > tolerance:
         raise ToleranceError(
             f"the Fermi function at temperature = {temperature:g} on a spectrum of width {highest - lowest:g} is "
@@ -94,6 +91,19 @@ def near_poles(
         constant=float(coefficients[0]),
         bound=best,
     )
+
+
+def _candidates(x: NDArray[np.float64], f: NDArray[np.float64], tolerance: float) -> Iterator[NDArray[np.complex128]]:
+    """Poles of rational functions near f, to be tried in turn until one set is good enough."""
+    asked = tolerance
+    for _ in range(4):
+        # Rounding may keep the fit from what is asked; the error that the caller measures decides.
+        fit = aaa(x, f, asked)
+        # The second way loads SciPy, but is more exact where the spectrum is 1e5 kT wide.
+        for found in (fit.poles, fit.poles_of_pencil):
+            poles = found()
+            yield poles[abs(fit.residues(poles)) > _SPURIOUS]
+        asked /= 5
 
 
 def _fermi(x: float) -> float:

@@ -9,11 +9,12 @@ segment into the lower half plane has zeros there: the resonances and bound stat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .modes import Modes
 

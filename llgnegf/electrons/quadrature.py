@@ -110,6 +110,15 @@ def _pade_poles(reach: float, tolerance: float) -> tuple[NDArray[np.float64], ND
     return None
 
 
+def refuse_too_sharp(width: float, temperature: float) -> None:
+    """ToleranceError where kT is far below what poles can represent, which AAA would find out after a long time."""
+    if not (np.isfinite(width) and temperature > 1e-11 * width):
+        raise ToleranceError(
+            f"temperature = {temperature:g} is too low for a spectrum of width {width:g}: use temperature = 0.0, a "
+            "higher one, or compare the energies with electrons.hopping"
+        )
+
+
 @lru_cache(maxsize=256)
 @one_blas_thread  # AAA factors many small matrices, which threads of BLAS only slow down
 def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature: float, tolerance: float) -> FermiPoles:
@@ -126,6 +135,7 @@ def fermi_poles(lowest: float, highest: float, fermi_energy: float, temperature:
     """
     from scipy.special import expit
 
+    refuse_too_sharp(highest - lowest, temperature)
     low, high = (lowest - fermi_energy) / temperature, (highest - fermi_energy) / temperature
     reach = max(abs(low), abs(high))
     pade = _pade_poles(reach, tolerance) if reach <= _NEARLY_LINEAR else None
@@ -247,6 +257,10 @@ def _zolotarev(n: int, gap: float) -> tuple[NDArray[np.float64], NDArray[np.floa
     return np.sqrt(poles), scale * residues, float((high - low) / (high + low))
 
 
+# Of gap/reach.
+_SMALLEST_GAP = 1e-40
+
+
 @lru_cache(maxsize=256)
 def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) -> FermiPoles:
     """Optimal poles of the Fermi function at kT = 0: nodes z = E_F + iy on the vertical line through E_F.
@@ -255,15 +269,22 @@ def step_poles(fermi_energy: float, gap: float, reach: float, tolerance: float) 
     is at most 1/2 for |E - E_F| < gap; the caller has to bound the weight of the states there.  The number of poles
     grows as ln(reach/gap) ln(1/tolerance)/pi^2.  The rule covers all energies from E_F - reach to E_F + reach, states
     bound below the band included.
+    Raises ToleranceError where reach/gap is beyond 1e40, for which a rule would need hundreds of poles.
     """
     tolerance = max(tolerance, SHARPEST)
+    if not gap >= _SMALLEST_GAP * reach:
+        raise ToleranceError(
+            f"energies reach {reach:.3g} from the Fermi energy, and {gap:.3g} matters: too far apart for double "
+            "precision; compare onsite, fermi_energy, sd_exchange and the amplitudes of gates with electrons.hopping"
+        )
     n_expected = np.log(4 / tolerance) * np.log(4 * reach / gap) / np.pi**2
-    n = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85)))
-    while True:
+    fewest = max(2, int(n_expected * (0.5 if n_expected < 50 else 0.85)))
+    for n in range(fewest, 2 * fewest + 50):
         y, a, error = _zolotarev(n, gap / reach)
         if error <= 2 * tolerance:
             break
-        n += 1
+    else:
+        raise ToleranceError(f"the Fermi function at kT = 0 cannot be represented to {tolerance:.1e}")
     return FermiPoles(
         nodes=fermi_energy + 1j * reach * y,
         weights=(-0.25 * reach * a).astype(complex),

@@ -400,7 +400,7 @@ class RealTime:
         rows.derivative(
             Y,
             m.reshape(*sites, 3),
-            potential.reshape(sites),
+            self.system.on_sites(potential).reshape(sites),
             *self._constants,
             voltages[self.sides],
             out,
@@ -445,7 +445,7 @@ class RealTime:
         own = np.array([sums[0], sums[3], *(sums[1 + side] for side in self.sides)])
         fractions, weights = (np.array(one) for one in coefficients)
         m, turning = (one.reshape(*shape, 3) for one in moments)
-        potential, rate = (one.reshape(shape) for one in gates)
+        potential, rate = self.system.on_sites(gates[0]).reshape(shape), gates[1].reshape(shape)
         new = rows.steps(
             Y,
             h,
@@ -492,4 +492,5 @@ class RealTime:
     def energy(self, Y: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""
         sites = self.nx, self.ny
-        return rows.own_energy(Y, m.reshape(*sites, 3), potential.reshape(sites), *self._constants[:5])
+        on_sites = self.system.on_sites(potential).reshape(sites)
+        return rows.own_energy(Y, m.reshape(*sites, 3), on_sites, *self._constants[:5])

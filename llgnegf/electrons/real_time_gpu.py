@@ -257,7 +257,7 @@ class GpuTiles(Tiles):
     def energy(self, state: Any, m: Real, potential: Real) -> float:
         system, sites = self.electrons.system, self._sites(state)
         density, spin = sites[..., 0], sites[..., 1:4]
-        own = ((system.onsite + potential.reshape(self.nx, self.ny)) * density).sum()
+        own = ((system.onsite + system.on_sites(potential).reshape(self.nx, self.ny)) * density).sum()
         own -= system.sd_exchange * (m.reshape(self.nx, self.ny, 3) * spin).sum()
         along = (np.append(self.hops, 0.0)[:, None] * sites[..., 4]).sum()
         return float(own - 2 * along - 2 * system.hopping * sites[..., 5].sum())

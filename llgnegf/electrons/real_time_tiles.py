@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from . import real_time_gather, real_time_stage
 from . import real_time_sums as sums
@@ -175,8 +176,8 @@ class Tiles(TileLayout):
         T, ny, system = self.columns, self.ny, self.electrons.system
         zeta, mixed = np.zeros((self.rows + 1, 2, 2, ny)), np.empty((self.nx, 2, ny))
         sites = self.nx, ny
-        moments, gates = m.reshape(*sites, 3), potential.reshape(sites)
-        real_time_gather.diagonal(moments, gates, system.onsite, system.sd_exchange, zeta, mixed)
+        moments, on_sites = m.reshape(*sites, 3), system.on_sites(potential).reshape(sites)
+        real_time_gather.diagonal(moments, on_sites, system.onsite, system.sd_exchange, zeta, mixed)
         shifts = np.asarray(voltages, float)[self.sides][:, None, None]
         z = (self.z + shifts).reshape(-1, 1, ny)
         poles = np.broadcast_to(self.poles[:, :, None] + shifts, (self.leads, self.n_poles, ny)).reshape(-1, 1, ny)
@@ -208,7 +209,7 @@ class Tiles(TileLayout):
             state,
             self.columns,
             m.reshape(*sites, 3),
-            potential.reshape(sites),
+            system.on_sites(potential).reshape(sites),
             system.onsite,
             system.sd_exchange,
             self.hops,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .slice_blocks import Slices
 from .slices import eliminate, solve, solve_adjoint

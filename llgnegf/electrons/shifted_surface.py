@@ -8,11 +8,12 @@ states from the poles of f, where no level is missed.  Levels outside the bands 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .chain_surface import ChainSurface
 from .lattice_surface import LatticeSurface
@@ -36,7 +37,7 @@ class ShiftedChainSurface(ChainSurface):
             device = self.device
 
             def integrand(energies: Floats) -> Floats:
-                rows = self.sweeps.real_rows(device.real_rule(energies, np.ones(len(energies))), rate, _NO_TURN).rows
+                rows = self.sweeps.real_rows(device.unit_rule(energies), rate, _NO_TURN).rows
                 return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
 
             chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)

@@ -1,8 +1,9 @@
 """The open electronic system: a tight-binding chain or square lattice with local moments between two leads.
 
-    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i V_i n_i
+    H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i (U_i + V_i) n_i
 
-with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  `System` holds what does not change during a run:
+with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  U is the potential of the device itself, such as
+disorder; V is that of gates.  `System` holds what does not change during a run:
 parameters, leads, and the rules for integrals over energy, which it caches.  The electrons of one texture are
 `frozen.Frozen`; the class for users is `device.Device`.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -19,7 +21,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import bond_array, finite_array, lattice_shape, lead_tuple, number
+from llgnegf.errors import RunWarning
+from llgnegf.once import cached_property
+
+from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
@@ -47,7 +52,7 @@ class Contour:
     sigma: tuple[NDArray[np.complex128], NDArray[np.complex128]]
     derivative: tuple[NDArray[np.complex128], NDArray[np.complex128]]
 
-    @functools.cached_property
+    @cached_property
     def derivative_ends(self) -> NDArray[np.complex128]:
         """-dSigma/dE as (n, 2, 2, 2) [energy, left/right]: with the identity on every site, B of the sea term."""
         return -np.stack(self.derivative, axis=1)
@@ -96,6 +101,7 @@ class System:
         tolerance: float = 1e-6,
         leads: Sequence[Lead] = (Lead("left"), Lead("right")),
         bond_hoppings: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
@@ -114,9 +120,14 @@ class System:
         hops = bond_array(bond_hoppings, self.shape, self.hopping)
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)
+        self.potential = None if potential is None else read_only(finite_array("potential", potential, self.shape))
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self._check_overlap()
+        in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
+        if self.potential is not None:
+            in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
+        in_scale(self.hopping, **{f"coupling of the {ld.side} lead": ld.coupling for ld in self.leads})
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
@@ -125,6 +136,8 @@ class System:
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
         self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
+        self._unit_rule = functools.lru_cache(maxsize=64)(self._make_unit_rule)
+        self.tell_once = functools.lru_cache(maxsize=8)(_tell)
         self._ends_at = functools.lru_cache(maxsize=64)(self._make_ends_at)
         self._is_made = True
 
@@ -152,6 +165,7 @@ class System:
             "tolerance": self.tolerance,
             "leads": self.leads,
             "bond_hoppings": self.bond_hoppings,
+            "potential": self.potential,
         }
 
     def changed(self, **changes: Any) -> Self:
@@ -174,12 +188,12 @@ class System:
         """True for a square lattice."""
         return len(self.shape) == 2
 
-    @functools.cached_property
+    @cached_property
     def scratch(self) -> Scratch:
         """Large work arrays of lattice calculations, reused from one texture to the next."""
         return Scratch()
 
-    @functools.cached_property
+    @cached_property
     def modes(self) -> Modes:
         """Transverse modes of a slice, and of the leads without voltages; for a chain, a single mode."""
         width = self.shape[1] if self.is_lattice else 1
@@ -190,7 +204,7 @@ class System:
         """The Fermi function that fills the device where nothing flows: that of leads without one of their own."""
         return Occupation(self.fermi_energy, self.temperature)
 
-    @functools.cached_property
+    @cached_property
     def ends(self) -> tuple[AttachedLead, AttachedLead]:
         """The left and the right lead; a missing lead has coupling 0."""
         given = {lead.side: lead.occupation(self.fermi_energy, self.temperature) for lead in self.leads}
@@ -200,17 +214,17 @@ class System:
         )
         return left, right
 
-    @property
+    @cached_property
     def is_shifted(self) -> bool:
         """Whether a voltage shifts the levels of a lead."""
         return any(self.voltages)
 
-    @property
+    @cached_property
     def needs_shifted_surface(self) -> bool:
         """Whether the Fermi surface spans energies at which the leads have different bands."""
         return self.is_shifted and self.temperature > 0
 
-    @property
+    @cached_property
     def is_biased(self) -> bool:
         """Whether a lead has another Fermi function than `occupation`."""
         return any(lead.coupling and lead.occupation != self.occupation for lead in self.ends)
@@ -227,7 +241,7 @@ class System:
         where = self.band, self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
 
-    @functools.cached_property
+    @cached_property
     def thermal_window(self) -> ThermalWindow:
         """Energies around E_F at which -df/dE is not negligible, at kT > 0."""
         where = self.band, self.openings, BIAS_TAILS
@@ -253,7 +267,7 @@ class System:
                 "do not overlap; use voltages that differ by less"
             )
 
-    @functools.cached_property
+    @cached_property
     def _reach(self) -> float:
         """The largest sum of hoppings at any one site, sites of the leads included, energy."""
         left, right = self.couplings
@@ -261,7 +275,7 @@ class System:
         along_y = 2 * self.hopping * self.is_lattice
         return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
 
-    @functools.cached_property
+    @cached_property
     def band(self) -> tuple[float, float]:
         """Edges of the lead band, energy; with voltages, of the bands of both leads together, which overlap."""
         if self.is_shifted:
@@ -271,7 +285,7 @@ class System:
             return self.modes.band
         return self.onsite - 2 * self.hopping, self.onsite + 2 * self.hopping
 
-    @functools.cached_property
+    @cached_property
     def nearest_opening(self) -> float:
         """The energy nearest to E_F at which a mode of the leads opens or closes; inf for a closed system.
 
@@ -282,7 +296,7 @@ class System:
         openings = self.openings if self.is_lattice or self.is_shifted else np.array(self.band)
         return float(openings[np.argmin(abs(openings - self.fermi_energy))])
 
-    @functools.cached_property
+    @cached_property
     def openings(self) -> NDArray[np.float64]:
         """Energies at which a mode of a connected lead opens or closes, increasing."""
         return np.unique([e for lead in self.ends if lead.coupling for e in lead.modes.thresholds.tolist()])
@@ -305,9 +319,13 @@ class System:
         blocks[..., 1, 0] = jx + 1j * jy
         return blocks
 
-    def hamiltonian_blocks(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> NDArray[np.complex128]:
+    def on_sites(self, gates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """U_i + V_i at these gate voltages (..., *s), shaped as they are: what stands beside `onsite` on the sites."""
+        return gates if self.potential is None else gates + self.potential
+
+    def hamiltonian_blocks(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Blocks of H on the sites, shape (..., 2, 2)."""
-        return self.coupling_blocks(m, potential + self.onsite)
+        return self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """[(Sigma, dSigma/dE) for left and right] of a chain, shaped as `energy`: numbers, the same for both spins."""
@@ -331,7 +349,7 @@ class System:
 
     # --- energies ---------------------------------------------------------------------------------
 
-    def spectrum_bounds(self, m: NDArray[np.float64], potential: NDArray[np.float64]) -> tuple[float, float]:
+    def spectrum_bounds(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[float, float]:
         """Interval (low, high) that contains the spectrum of the infinite system (Gershgorin), energy.
 
         Rounded outwards to multiples of 1/8 hopping, so that slightly different gate voltages share one pole rule.
@@ -339,6 +357,7 @@ class System:
         reach = self._reach
         exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
         grain = self.hopping / 8
+        potential = self.on_sites(gates)
         low = self.onsite - reach - exchange + min(potential.min(), *self.voltages, 0.0)
         high = self.onsite + reach + exchange + max(potential.max(), *self.voltages, 0.0)
         return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
@@ -407,8 +426,16 @@ class System:
         sigma = left[:, None, None] * IDENTITY, right[:, None, None] * IDENTITY
         return RealRule(energies, weights, sigma, gamma[:, :, None, None] * IDENTITY)
 
+    def unit_rule(self, energies: NDArray[np.float64]) -> RealRule:
+        """These real energies with weight one; cached."""
+        return self._unit_rule(energies.tobytes())
+
+    def _make_unit_rule(self, energies: bytes) -> RealRule:
+        values = np.frombuffer(energies)
+        return self.real_rule(values, np.ones(len(values)))
+
     def _make_bare_logdet(self, contour: Contour) -> NDArray[np.complex128]:
-        """ln det G^-1 of the chain without moments and gates at the nodes of `contour`, (k,); cached as `bare_logdet`.
+        """ln det G^-1 of the chain without moments, U and V at the nodes of `contour`, (k,); cached as `bare_logdet`.
 
         ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
         """
@@ -423,13 +450,13 @@ class System:
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet
 
-    @functools.cached_property
+    @cached_property
     def thermal_range(self) -> tuple[float, float]:
         """(low, high): energies between which -df/dE is not negligible."""
         reach = self.temperature * min(45.0, 8 - np.log(self.tolerance))
         return self.fermi_energy - reach, self.fermi_energy + reach
 
-    @functools.cached_property
+    @cached_property
     def width_samples(self) -> WidthSamples:
         """Energies in the thermal window, which has to lie inside the band, and beyond; none at kT = 0.
 
@@ -447,12 +474,12 @@ class System:
         inside = np.arange(len(energies)) < _WIDTH_SAMPLES
         return WidthSamples(energies, retarded, inside, np.exp(-abs(energies - mu) / kT) * t * t / kT)
 
-    @functools.cached_property
+    @cached_property
     def no_rule(self) -> RealRule:
         """An empty rule: no energies, the integral is zero."""
         return self.real_rule(np.empty(0), np.empty(0))
 
-    @functools.cached_property
+    @cached_property
     def fermi_rule(self) -> RealRule:
         """The Fermi energy alone, with weight one: -df/dE at kT = 0."""
         return self.real_rule(np.array([self.fermi_energy]), np.ones(1))
@@ -465,7 +492,7 @@ class System:
         left, right = (s[:, None, None] * IDENTITY for s, _ in self.self_energy(np.full(2, z)))
         return left, right
 
-    @functools.cached_property
+    @cached_property
     def sigma_at_fermi_energy(self) -> tuple[complex, complex]:
         """Self-energies of left and right at E_F, or at the nearest band edge where E_F lies outside the band."""
         left, right = (complex(sigma) for sigma, _ in self.self_energy(np.clip(self.fermi_energy, *self.band)))
@@ -475,6 +502,11 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+def _tell(text: str) -> None:
+    """Warns with RunWarning; `System.tell_once` does so once for each text and device."""
+    warnings.warn(text, RunWarning, stacklevel=2)
 
 
 class _Filled(System):

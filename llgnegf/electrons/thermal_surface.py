@@ -24,11 +24,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates
 from .open_system import OpenSystem, Segment, Vectors, segments

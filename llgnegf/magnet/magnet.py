@@ -28,7 +28,8 @@ class Magnet:
     normalised.  tau is the Zhang-Li torque of zhang_li.py with u = zhang_li_velocity (a chain has no y gradient, so
     u_y does nothing there).  Energies in units of E0, time in hbar/E0, lengths in lattice constants, `spin` in hbar.
 
-    `fixed`: sites (i,) or (ix, iy) whose moments do not move, whatever acts on them.
+    `fixed`: sites (i,) or (ix, iy) whose moments do not move, whatever acts on them; as an attribute a mask of the
+    lattice, True there.
 
     Methods take and return packed arrays (grid.py), shape (3, A + 2, B + 2), unless they say otherwise.
     Wrong arguments raise ValueError naming argument, value and what is allowed.
@@ -90,7 +91,10 @@ class Magnet:
         self._zhang_li_beta = _number("zhang_li_beta", zhang_li_beta)
         self._has_current = bool(self._u_a or self._u_b)
         self.stretched: tuple[int, ...] | None = None
-        self._held = self._flat(_sites(fixed, self.shape))
+        sites = _sites(fixed, self.shape)
+        self.fixed = np.zeros(self.shape, dtype=bool)
+        self.fixed[tuple(sites.T)] = True
+        self._held = self._flat(sites)
 
     def pack(self, m: ArrayLike) -> Array:
         """Packed copy of moments, or of other vectors on the sites, of shape (nx, 3) or (nx, ny, 3), ghosts filled.

@@ -2,7 +2,8 @@
 
 Precession with electrons: field-like and damping-like torque profile by origin (as Fig. 3 of Bajpai and Nikolic, Phys.
 Rev. Lett. 125, 187202 (2020)).  A chain or a single moment in motion: trajectory, energies, torque.  A square lattice:
-maps of the first and the last frame.  One file for each kind; `curves` has what they share.
+maps of the first and the last frame.  A free layer beside a fixed one, under bias: both parts of the torque.  One file
+for each kind; `curves` has what they share.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from pathlib import Path
 from llgnegf.build import refuse_misfit
 from llgnegf.errors import RunError
 from llgnegf.pictures import Figure, check_ending, drawing, save
-from llgnegf.plots import lattice, precession, trajectory
+from llgnegf.plots import lattice, precession, spin_valve, trajectory
 from llgnegf.plots import real_time as in_real_time
 from llgnegf.runfile.reader import Run, open_run
+from llgnegf.runfile.sound import refuse_run_file
 
 __all__ = ["plot"]
 
@@ -34,6 +36,7 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
     path = None if path is None else Path(path)
     if path is not None:
         check_ending(path)
+        refuse_run_file(path)
     # A line through one frame would be invisible.
     markers = {"lines__marker": "o"} if run.n_frames == 1 else {}
     with drawing(**markers):
@@ -44,6 +47,8 @@ def plot(run: Run | str | Path, path: str | Path | None = None) -> Figure:
             figure = in_real_time.picture(run)
         elif "spin_geometric" in run.names:
             figure = precession.picture(run)
+        elif "torque_in_plane" in run.names:
+            figure = spin_valve.picture(run)
         elif len(shape) == 2 and min(shape) > 1:
             figure = lattice.picture(run)
         else:

@@ -42,9 +42,14 @@ def picture(run: Run) -> Figure:
         ax.set_xlim(*((time[0], time[-1]) if len(time) > 1 else (time[0] - 0.5, time[0] + 0.5)))
     for ax in lower[-1]:
         time_axis(ax, time, deck.units.label, deck.units_energy_ev)
-    charges = [float(run["topological_charge"][i]) for i in (0, -1)]
-    figure.suptitle(f"{as_label(deck.title or deck.name)}   $Q$ = {charges[0]:.3f} $\\to$ {charges[1]:.3f}", fontsize=9)
+    first, last = (float(run["topological_charge"][i]) for i in (0, -1))
+    figure.suptitle(f"{as_label(deck.title or deck.name)}   {charges_in_words(first, last)}", fontsize=9)
     return figure
+
+
+def charges_in_words(first: float, last: float) -> str:
+    """The topological charge of the first and of the last frame, as the title gives them."""
+    return rf"$Q$ = {first:z.3f} $\to$ {last:z.3f}"
 
 
 def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:

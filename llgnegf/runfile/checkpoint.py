@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import FileError
-from llgnegf.runfile.disk import disk_errors, move, real_path, refuse_special, sync_folder
+from llgnegf.runfile.disk import disk_errors, fresh_file, move, real_path, refuse_special, sync_folder
 from llgnegf.runfile.provenance import environment
 
 FORMAT_VERSION = 2
@@ -93,6 +93,7 @@ def save(
     _make_room(paths[1:], len(payload))
     with disk_errors(newest, "write the checkpoint"):
         try:
+            fresh_file(temporary, Path(run_path))
             with open(temporary, "wb") as file:
                 file.write(head + hashlib.sha256(head).digest())
                 file.write(payload)

@@ -113,6 +113,26 @@ def refuse_full_disk(path: Path, needed: int) -> None:
         )
 
 
+def fresh_file(path: Path, like: Path) -> None:
+    """Makes an empty file where another one will be prepared; what is left or planted there is removed, not followed.
+
+    like: the file that it belongs to or will replace; where there is one, it gets the same permissions and owner.
+    """
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        pattern = os.stat(like)
+    except OSError:
+        os.close(os.open(path, flags, 0o666))
+        return
+    os.close(os.open(path, flags, 0o600))  # never more open than it will be
+    with contextlib.suppress(OSError):  # not every file system knows owners and permissions
+        if hasattr(os, "chown"):
+            with contextlib.suppress(PermissionError):
+                os.chown(path, pattern.st_uid, pattern.st_gid)
+        os.chmod(path, stat.S_IMODE(pattern.st_mode))
+
+
 def temporary_name(path: Path) -> Path:
     """Where a file is made that will take the name `path`, or the place of the file that it links to."""
     return Path(f"{real_path(path)}.new")
@@ -135,6 +155,7 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
+        fresh_file(temporary_name(target), source)
         shutil.copyfile(source, temporary_name(target))  # on another disk
         take_name(temporary_name(target), target)
         source.unlink()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import FileError
+from llgnegf.once import cached_property
 from llgnegf.runfile.crc import crc_of_array, crc_rows
 from llgnegf.runfile.layout import CRC, CRCS, NOT_VARIABLES, TIME, as_text, dims_of, variables_in
 from llgnegf.runfile.sound import hdf5_errors

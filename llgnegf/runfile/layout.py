@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.runfile.disk import take_name, temporary_name
+from llgnegf.runfile.disk import fresh_file, real_path, take_name, temporary_name
 from llgnegf.runfile.provenance import versions
 from llgnegf.runfile.seal import BLOCK, index_block, places, seal
 
@@ -110,9 +110,14 @@ def create(
     scales: dict[str, NDArray[Any]],
     variables: Mapping[str, Layout],
     attrs: Mapping[str, Any],
+    given_up: Sequence[Path] = (),
 ) -> None:
-    """The file, complete but for its frames; it takes its name only when all of it is on the disk."""
+    """The file, complete but for its frames; it takes its name only when all of it is on the disk.
+
+    given_up: files, or links to them, that are removed just before that: checkpoints of a run that it replaces.
+    """
     temporary = temporary_name(path)
+    fresh_file(temporary, path)
     frame_bytes = {name: 8 * math.prod(len(scales[dim]) for dim in layout.inner) for name, layout in variables.items()}
     indices = index_block(sum(-(-n_frames // _frames_per_chunk(size, n_frames)) for size in frame_bytes.values()))
     file = h5py.File(temporary, "w", track_order=True, userblock_size=BLOCK, meta_block_size=indices, **OPEN)
@@ -146,6 +151,8 @@ def create(
         frames = places(frames_in(file))
         file.close()  # HDF5 settles its indices only now
         seal(temporary, FORMAT_VERSION, frames)
+        for old in given_up:
+            real_path(old).unlink(missing_ok=True)
         take_name(temporary, path)
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell

@@ -35,6 +35,12 @@ class Lock:
             while True:
                 flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
                 self._descriptor: int | None = os.open(self.path, flags, 0o644)
+                if os.fstat(self._descriptor).st_size:
+                    self._close()
+                    raise FileError(
+                        f"{self.path} is there and is no lock of llgnegf, which has nothing in it: move it, or choose "
+                        "another name for the run with -o"
+                    )
                 try:
                     if not lock_descriptor(self._descriptor, blocking=False):
                         self._close()

@@ -5,7 +5,7 @@ Every number is held against its checksum before it is returned; `frames.py` doe
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.once import cached_property
 from llgnegf.runfile.frames import Frames
 from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, TIME, as_plain, as_text
 from llgnegf.runfile.lazy import LazyArray
@@ -65,6 +66,8 @@ class Run:
     def deck(self) -> Deck:
         """The deck as run; a relative path in it counts from the folder of the original deck if that is known.
 
+        It knows this file: numbers that the run had from other files are taken from here.
+
         Raises FileError where this version cannot read it.
         """
         from llgnegf.deck import recorded_deck
@@ -80,7 +83,7 @@ class Run:
                 f"{self.path}: its lattice is {shape}, but that of the deck in it is {tuple(deck.lattice.shape)}: not "
                 "a run file of llgnegf"
             )
-        return deck
+        return replace(deck, run_file=self.path.absolute())
 
     def frame_ok(self, index: int) -> bool:
         """Whether the bytes of a frame are those that were written (CRC-32).

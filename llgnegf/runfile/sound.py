@@ -70,6 +70,19 @@ def refuse_replacing(path: Path) -> None:
         raise DeckError(f"{path} is there and is not a run file of llgnegf: give another name, or remove it first")
 
 
+def refuse_run_file(path: Path) -> None:
+    """DeckError where a run file is at `path`, which a picture or a table would destroy."""
+    if not path.is_file():  # opening a pipe would wait for its other end
+        return
+    with contextlib.suppress(OSError), open(path, "rb") as raw:
+        ours = seal.is_sealed(raw)
+        if not ours and not raw.seek(0) and raw.read(len(seal.HDF5)) == seal.HDF5:
+            with contextlib.suppress(Exception), _opened(path) as file:  # written before there were seals
+                ours = as_text(file.attrs.get("format", "")) == FORMAT
+        if ours:
+            raise DeckError(f"{path}: is a run file, which is not replaced; give another name with -o")
+
+
 def open_sound(path: Path, check: bool = True) -> h5py.File:
     """Opens a run file, or another HDF5 file, for reading, after its seal was checked, where it has one.
 

@@ -24,7 +24,15 @@ from llgnegf.errors import DeckError, FileError, RunWarning
 from llgnegf.runfile.checkpoint import checkpoint_paths
 from llgnegf.runfile.columns import Column, put
 from llgnegf.runfile.crc import crc_of, crc_of_array
-from llgnegf.runfile.disk import disk_errors, real_path, refuse_full_disk, refuse_special, take_name, temporary_name
+from llgnegf.runfile.disk import (
+    disk_errors,
+    fresh_file,
+    real_path,
+    refuse_full_disk,
+    refuse_special,
+    take_name,
+    temporary_name,
+)
 from llgnegf.runfile.layout import (
     CRC,
     CRCS,
@@ -44,7 +52,7 @@ from llgnegf.runfile.layout import (
 )
 from llgnegf.runfile.lock import Lock
 from llgnegf.runfile.reader import open_run
-from llgnegf.runfile.seal import index_block, places, seal
+from llgnegf.runfile.seal import BLOCK, index_block, is_sealed, places, seal
 from llgnegf.runfile.sound import refuse_replacing
 from llgnegf.runfile.survivors import Survivors
 
@@ -53,6 +61,8 @@ if TYPE_CHECKING:
 
 # A file of more bytes is not laid out for a length that may never be reached: it grows.
 _AT_ONCE = 32 << 20
+# A file of more bytes is announced before it is made.
+_LARGE = 10**9
 
 
 class Writer:
@@ -100,11 +110,18 @@ class Writer:
             refuse_overwriting(path, overwrite)
             frame, once = _sizes(scales, variables)
             room = _room_to_take(path, n_frames, frame, once)
-            for old in checkpoint_paths(path):  # before the new file: an old checkpoint must not continue a new run
-                with disk_errors(old, "remove the old checkpoint"):
-                    real_path(old).unlink(missing_ok=True)
+            if n_frames * frame > _LARGE:
+                warnings.warn(
+                    f"{path}: will take {n_frames * frame / 1e9:.3g} GB for {n_frames} frames; a larger run.save_every "
+                    "means fewer",
+                    RunWarning,
+                    stacklevel=3,
+                )
             with disk_errors(path, "create the run file"):
-                create(path, room, scales, variables, {**attributes(deck), **(attrs or {})})
+                # Old checkpoints go before the new file has its name, since they must not continue a new run; and not
+                # before all of it is there, since they may be needed if it cannot be made.
+                old = checkpoint_paths(path)
+                create(path, room, scales, variables, {**attributes(deck), **(attrs or {})}, given_up=old)
                 file = h5py.File(path, "r+", **OPEN)
         except BaseException:
             lock.release()
@@ -127,6 +144,7 @@ class Writer:
         path = real_path(path)
         lock = Lock(path)
         try:
+            _refuse_shared(path)
             with open_run(path) as run:
                 if run.n_frames < frames_written:
                     raise FileError(
@@ -213,7 +231,11 @@ class Writer:
             self._file.flush()
 
     def sync(self) -> None:
-        """Puts everything on the disk: it survives a power cut.  To be called before each checkpoint."""
+        """Puts everything on the disk: it survives a power cut.  To be called before each checkpoint.
+
+        FileError where the file no longer has its name: what is written would be lost with it.
+        """
+        self._refuse_lost()
         self.flush()
         with disk_errors(self.path, "sync"):
             os.fsync(self._file.id.get_vfd_handle())
@@ -278,6 +300,30 @@ class Writer:
                 stacklevel=3,
             )
 
+    def _refuse_lost(self) -> None:
+        """FileError unless `path` still is the file that is being written."""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            raise FileError(
+                f"{self.path}: was removed or renamed while the run wrote it. If it was renamed, give it this name "
+                f"again and continue with `llgnegf resume {self.path}`; if it is gone, run its deck again with "
+                "--overwrite"
+            ) from None
+        except OSError as error:
+            raise FileError(f"{self.path}: cannot be found any more: {error.strerror or error}") from None
+        if not os.path.samestat(there, os.fstat(self._file.id.get_vfd_handle())):
+            raise FileError(
+                f"{self.path}: was replaced by another file while the run wrote it, which is left as it is. The frames "
+                "of this run are in the file that had the name before, if there is another one for it; give it a name "
+                "of its own, with the checkpoints beside it, to continue"
+            )
+        if _seal_of(self.path) != self._seal:
+            raise FileError(
+                f"{self.path}: was overwritten by another program while the run wrote it, and its frames with it: run "
+                "its deck again with --overwrite"
+            )
+
     def _attach(self, file: h5py.File) -> None:
         self._file: h5py.File = file
         self._time, self._crc = Column(file[TIME]), Column(file[CRC])
@@ -286,6 +332,7 @@ class Writer:
         self._columns = {name: Column(file[name], is_per_frame(file[name])) for name in variables_in(file)[1:]}
         self._columns_later = {name: column for name, column in self._columns.items() if column.per_frame}
         self._room = len(file[TIME])
+        self._seal = _seal_of(self.path)
 
     def _drop(self, first: int) -> None:
         """Frames from `first` on become unwritten."""
@@ -307,6 +354,8 @@ class Writer:
         with disk_errors(self.path, "resize"):
             self._file.flush()
             try:
+                self._refuse_lost()
+                fresh_file(temporary, self.path)
                 shutil.copyfile(self.path, temporary)
                 chunks = [data.chunks[0] for data in frames_in(self._file) if is_per_frame(data)]
                 indices = index_block(sum(-(-n_frames // frames) for frames in chunks))
@@ -319,6 +368,7 @@ class Writer:
                     frames = places(frames_in(file))
                 if self._crcs is not None:
                     seal(temporary, FORMAT_VERSION, frames)
+                self._refuse_lost()
                 self._file.close()  # not every system replaces a file that is open
                 try:
                     take_name(temporary, self.path)
@@ -330,8 +380,25 @@ class Writer:
                 raise
 
 
+def _seal_of(path: Path) -> bytes:
+    """The block that seals a run file, which only the writer changes; empty for one of format 1."""
+    with open(path, "rb") as raw:
+        return raw.read(BLOCK) if is_sealed(raw) and not raw.seek(0) else b""
+
+
 def _bytes_of(column: Column) -> int:
     return int(column.dtype.itemsize) * math.prod(column.shape)
+
+
+def _refuse_shared(path: Path) -> None:
+    """FileError where a run file has several names (hard links): each would have a lock and checkpoints of its own."""
+    with contextlib.suppress(OSError):
+        names = os.stat(path).st_nlink
+        if names > 1:
+            raise FileError(
+                f"{path}: the file has {names} names (hard links), and writing would change it under all of them; make "
+                f"it a file of its own: cp -p {path} {path}.copy && mv {path}.copy {path}"
+            )
 
 
 def refuse_overwriting(path: Path, overwrite: bool) -> None:

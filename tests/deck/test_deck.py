@@ -65,6 +65,7 @@ def test_shipped_decks_by_name():
         "wall_classical",
         "pulsed_switching",
         "current_driven_wall",
+        "current_switching",
         "skyrmion_classical",
         "skyrmion_pump",
         "skyrmion_pump_small",
@@ -95,6 +96,7 @@ def test_defaults():
     deck = parse_deck(WIRE)
     el = deck.electrons
     assert (el.hopping, el.onsite, el.fermi_energy, el.temperature, el.order) == (1.0, 0.0, 0.0, 0.0, 1)
+    assert (el.potential, el.disorder.amplitude, el.disorder.seed) == (None, 0.0, 1)
     assert (el.velocity_feedback, el.back_action, el.tolerance, el.velocity_tolerance) == (True, 1.0, 1e-6, 1e-11)
     assert [(lead.side, lead.coupling, lead.voltage) for lead in el.lead] == [("left", 1.0, 0.0), ("right", 1.0, 0.0)]
     assert deck.magnet.model_dump() == {
@@ -163,6 +165,7 @@ NUMBERS = {
     "magnet.zhang_li.beta": ([], "a finite number"),
     "electrons.hopping": ([0, -1.0], "a number > 0"),
     "electrons.onsite": ([], "a finite number"),
+    "electrons.disorder.amplitude": ([-0.1], "a number >= 0"),
     "electrons.sd_exchange": ([], "a finite number"),
     "electrons.fermi_energy": ([], "a finite number"),
     "electrons.temperature": ([-1e-9], "a number >= 0"),
@@ -241,11 +244,15 @@ def test_wrong_values(key, value, words):
         ("spiral", {"period": 4, "axis": "y"}, 'texture.axis = "y": a chain has no y'),
         ("file", {}, "texture.path is missing"),
         ("file", {"path": "a.npy", "index": 0.5}, "texture.index = 0.5: must be a whole number"),
-        ("random", {"seed": 3}, "texture.seed = 3: unknown key; it belongs in [run]"),
+        ("random", {"seed": 3}, "texture.seed = 3: unknown key; it belongs in [electrons.disorder] or [run]"),
         ("skyrmion", {"radius": 1, "wall_width": 1}, 'texture.kind = "skyrmion": needs a square lattice'),
         ("bloch_wall", {"width": 1, "radius": 2}, 'a texture of kind "bloch_wall" knows'),
         ("bloch", {}, "texture.width is missing"),
         ("neel", {"width": 1, "chirality": 0}, "texture.chirality = 0: must be -1 or 1"),
+        ("columns", {}, "texture.directions is missing: must be a list of vectors [x, y, z]"),
+        ("columns", {"directions": [[0, 0, 1], [0, 1]]}, "texture.directions = [[0, 0, 1], [0, 1]]: must be a list of"),
+        ("columns", {"directions": [[1e-200, 0, 0]]}, "must be a list of vectors"),
+        ("columns", {"directions": [[0, 0, 0]] * 3}, "texture.directions: 3 vectors; allowed: one for each x"),
         ("neel", {"width": 1, "easy_axis": [1, 0, 0]}, "unknown key; it belongs in [magnet]"),
     ],
 )
@@ -269,6 +276,18 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
     assert 'allowed: an easy axis [0, y, z], or kind = "neel"' in told
     for fine in ({"magnet.easy_axis": [0, 2, 1]}, {"texture.kind": "neel"}):
         parse_deck(SMALL, overrides={**wall, **fine})
+
+
+def test_a_key_without_its_table():
+    """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
+    assert "temperature = 0.1: unknown key; it belongs in [electrons] or [[electrons.lead]] (" in only_problem(
+        WIRE, temperature=0.1
+    )
+    for key in ("temperature", "sd_exchange"):
+        told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
+        assert told in only_problem(WIRE, **{f"electrons_{key}": 0.1})
+    told = "did you mean magnet.zhang_li.beta, in Python magnet__zhang_li__beta?"
+    assert told in only_problem(WIRE, magnet_zhang_li_beta=0.1)
 
 
 def test_missing_tables_and_keys():
@@ -341,6 +360,16 @@ def test_keys_that_do_not_go_together():
     assert 'motion.axis is missing: kind = "precession" needs' in problems(SMALL, motion__kind="precession")[0]
 
 
+@pytest.mark.parametrize("key", ["onsite", "fermi_energy", "sd_exchange", "lead.0.coupling", "gate.0.amplitude"])
+def test_energies_that_double_precision_cannot_hold_beside_the_hopping(key):
+    """With some of them rules over energy had no end, with others numbers that are none came out."""
+    gate = {"columns": [0], "amplitude": 1, "frequency": 1}
+    one = {"electrons.gate": [gate], "electrons.hopping": 2.0}
+    told = f"electrons.{key} = 21000000000.0: is far out of scale; allowed: up to 1e10 times electrons.hopping = 2.0"
+    assert only_problem(WIRE, **(one | {f"electrons.{key}": 2.1e10})) == re.sub(r"\.0\.", "[0].", told)
+    parse_deck(WIRE, overrides=one | {f"electrons.{key}": 1.9e10})
+
+
 def test_another_motion_may_keep_the_keys_of_a_precession():
     deck = parse_deck(SMALL, overrides={"motion.kind": "llg", "motion.axis": [0, 0, 1], "motion.frequency": 0.001})
     assert (deck.motion.kind, deck.motion.frequency) == ("llg", 0.001)
@@ -351,6 +380,7 @@ def test_whole_steps():
         SMALL, run__duration=0.25
     )
     assert "nearest: 0.1" in only_problem(SMALL, run__save_every=0.01)
+    assert "run.duration = 1e-20: must be a multiple" in only_problem(SMALL, run__duration=1e-20)
     assert "run.save_every = 0.15" in only_problem(SMALL, run__save_every=0.15)
     assert "too many steps" in only_problem(SMALL, run__duration=1e300)
     deck = parse_deck(SMALL, overrides={"run.duration": 123456.7, "run.save_every": 0.3})

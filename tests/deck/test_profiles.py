@@ -30,6 +30,7 @@ sites = [1, 2]
 [electrons]
 method = "real-time"
 sd_exchange = 1.0
+back_action = 0.0             # beside the Zhang-Li current they may only watch
 temperature = 0.1
 [[electrons.lead]]
 side = "left"

@@ -14,7 +14,7 @@ from llgnegf.dynamics import real_time
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time import adjusted
-from llgnegf.errors import RunError, RunWarning
+from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.estimate import estimate
 from llgnegf.summary import summary
 
@@ -174,6 +174,13 @@ def test_whole_steps_too_long_for_the_tolerance_are_told(tmp_path, step, method,
         assert error <= foreseen <= 100 * error
     else:
         assert error <= 1e-4
+
+
+def test_a_step_beyond_all_parts_is_refused(tmp_path):
+    one = parse_deck(CHAIN, overrides={"integrator.step": 1e80, "run.duration": 1e80, "run.save_every": 1e80})
+    with pytest.raises(DeckError, match=r"integrator\.step = 1e\+80: electrons in real time need steps of 0\.\d+;"):
+        run(one, tmp_path / "run.h5")
+    assert not (tmp_path / "run.h5.ckpt").exists()
 
 
 def test_a_short_run_is_told_too(tmp_path):

@@ -112,6 +112,8 @@ def test_uneven_bonds_are_those_of_the_dense_hamiltonian(rng):
         ((4,), {"bond_hoppings": [2.0, 2.0, 2.0]}),
         ((4,), {"bond_hoppings": [0.1, 3.0, 0.1], "leads": []}),
         ((3, 2), {"bond_hoppings": [2.0, 1.5], "onsite": 0.5}),
+        ((3,), {"potential": [-7.0, 0.0, 5.0]}),
+        ((2, 2), {"potential": [[4.0, 6.0], [5.0, 4.0]], "onsite": 0.5}),
     ],
 )
 def test_bounds_of_the_spectrum_hold_for_strong_bonds(shape, options):
@@ -124,6 +126,8 @@ def test_bounds_of_the_spectrum_hold_for_strong_bonds(shape, options):
     H = -np.kron(np.diag(bonds, 1) + np.diag(bonds, -1), np.eye(ny))
     H -= np.kron(np.eye(len(bonds) + 1), np.diag(np.ones(ny - 1), 1) + np.diag(np.ones(ny - 1), -1))
     H += device.onsite * np.eye(len(H))
+    sites = np.arange(length * ny, (length + shape[0]) * ny)
+    H[sites, sites] += 0 if device.potential is None else device.potential.ravel()
     levels = np.linalg.eigvalsh(H)
     low, high = device.spectrum_bounds(np.zeros((*shape, 3)), np.zeros(shape))
     assert low <= levels[0]

@@ -5,11 +5,13 @@ import gc
 import multiprocessing
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from llgnegf.electrons import Device, scratch, threads
 from llgnegf.electrons.scratch import Scratch
 from llgnegf.electrons.threads import each
+from llgnegf.once import cached_property
 from tests.electrons.systems import random_motion
 
 SHAPE = (6, 5)
@@ -227,6 +230,44 @@ def test_a_forked_process_has_threads_of_its_own(rng, device, held):
     assert not hangs
     assert child.exitcode == 0
     assert np.array_equal(queue.get(), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_property_that_another_thread_computes_does_not_stop_a_forked_process():
+    """The property of Python 3.11 holds a lock for all instances meanwhile."""
+
+    class Slow:
+        def __init__(self, wait):
+            self.wait = wait
+
+        @cached_property
+        def value(self):
+            """A docstring."""
+            self.wait()
+            return [1]
+
+    taken, forked = threading.Event(), threading.Event()
+    other, mine = Slow(lambda: (taken.set(), forked.wait(30))), Slow(lambda: None)
+    child = multiprocessing.get_context("fork").Process(target=lambda: mine.value, daemon=True)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: other.value)
+        assert taken.wait(30)
+        child.start()
+        child.join(10)
+        forked.set()
+    hangs = child.is_alive()
+    child.kill()
+    assert not hangs
+    assert mine.value is mine.value
+    assert Slow.value.__doc__ == "A docstring."
+
+
+def test_no_module_has_a_property_with_a_lock():
+    for path in Path(threads.__file__).parents[1].rglob("*.py"):
+        if path.name != "once.py":
+            text = path.read_text(encoding="utf-8")
+            assert "functools.cached_property" not in text, path
+            assert not re.search(r"from functools import .*cached_property", text), path
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda device: pickle.loads(pickle.dumps(device))])

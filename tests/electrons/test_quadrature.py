@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import AAA
 from scipy.special import expit
 
-from llgnegf.electrons import Device, Lead, ToleranceError, threads
+from llgnegf.electrons import Device, Lead, ToleranceError, quadrature, threads
 from llgnegf.electrons.near_poles import near_poles
 from llgnegf.electrons.quadrature import (
     GAUSS_WEIGHTS,
@@ -96,6 +96,15 @@ def test_near_poles_reproduce_the_fermi_function_and_stay_near(kT, fermi_energy)
     assert abs(rule.nodes - (max(fermi_energy, 3) - 3) / 2).max() <= 5.4 * (1 + 1e-9)
 
 
+def test_near_poles_of_a_spectrum_a_million_kt_wide():
+    """Where the quicker way to the poles is not exact enough."""
+    low, high, mu, kT, tolerance = -4.16, 4.16, -0.34, 7.4e-6, 9.3e-10
+    rule = near_poles(low, high, mu, kT, tolerance, 4.0)
+    E = np.clip(np.concatenate([mu + kT * np.linspace(-40, 40, 501), np.linspace(low, high, 501)]), low, high)
+    found = rule.constant + 2 * (rule.weights / (E[:, None] - rule.nodes)).real.sum(axis=1)
+    assert abs(found - expit(-(E - mu) / kT)).max() < 2 * tolerance
+
+
 @pytest.mark.parametrize("poles", [fermi_poles, near_poles])
 def test_poles_are_looked_for_with_one_thread_of_blas(poles, monkeypatch):
     """AAA factors many small matrices: two threads of OpenBLAS make it fifteen times as slow."""
@@ -124,6 +133,24 @@ def test_quarter_period_by_the_arithmetic_geometric_mean(complement):
 def test_the_optimal_rule_needs_few_poles():
     assert len(fermi_poles(-3.0, 3.0, 0.0, 0.01, 1e-6).nodes) <= 11
     assert len(step_poles(0.0, 1e-7, 3.0, 5e-8).nodes) <= 36
+
+
+@pytest.mark.parametrize("reach", [1e41, 1e200, 1e308, np.inf])
+def test_energies_without_any_common_scale_are_refused(reach):
+    """The rule for kT = 0 would need hundreds of poles, or could not be found at all and was looked for without end."""
+    with pytest.raises(ToleranceError, match="too far apart for double precision"):
+        step_poles(0.0, 1.0, reach, 1e-6)
+    with np.errstate(all="ignore"):
+        for poles in (fermi_poles, lambda *rest: near_poles(*rest, 1.0)):
+            with pytest.raises(ToleranceError, match="too low for a spectrum of width"):
+                poles(-reach, reach, 0.0, 1.0, 1e-6)
+    assert step_poles(0.0, 1.0, 1e30, 1e-6).bound <= 1e-6
+
+
+def test_a_rule_that_cannot_be_found_is_not_looked_for_without_end(monkeypatch):
+    monkeypatch.setattr(quadrature, "_zolotarev", lambda n, gap: (np.ones(n), np.ones(n), np.nan))
+    with pytest.raises(ToleranceError, match="cannot be represented"):
+        step_poles(0.0, 1e-3, 1.25, 1e-6)
 
 
 def test_thermal_gauss_integrates_powers_against_the_fermi_slope():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from integrators import get
-from llgnegf.electrons import Lead, real_time_tiles, threads
+from llgnegf.electrons import Lead, real_time_tiles, threads, uniform_disorder
 from llgnegf.electrons.memory import semicircle
 from llgnegf.electrons.near_poles import near_poles
 from llgnegf.electrons.real_time import RealTime
@@ -27,6 +27,7 @@ SYSTEMS = {
     "right lead alone": {"shape": (4, 3), "leads": BOTH[1:]},
     "closed": {"shape": (4, 3), "leads": ()},
     "no exchange": {"shape": (3, 4), "sd_exchange": 0.0},
+    "disorder": {"shape": (3, 4), "potential": uniform_disorder((3, 4), 2.0)},
     "bonds of different strength": {"shape": (4, 3), "bond_hoppings": (0.4, 0.9, 1.3)},
 }
 

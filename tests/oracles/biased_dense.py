@@ -128,7 +128,8 @@ class Biased:
             d = (8 * (end(phase + step) - end(phase - step)) - (end(phase + 2 * step) - end(phase - 2 * step))) / (
                 12 * step
             )
-            dg = lead.coupling**2 * d / (-2 * np.sin(phase))
+            sine = np.sin(phase)
+            dg = np.where(sine == 0, 0.0, lead.coupling**2 * d / np.where(sine == 0, 1.0, -2 * sine))
             matrix = np.einsum("ya,ka,za->kyz", vectors, dg, vectors)
             full = np.zeros((len(matrix), self.size, self.size), complex)
             full[:, part, part] = np.kron(matrix, SIGMA[0]).reshape(len(matrix), width, width)

@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
-from llgnegf import open_run
+from llgnegf import open_run, resume, run
 from llgnegf.errors import FileError
 from llgnegf.runfile import checkpoint
 from tests.test_cli import command  # noqa: F401
+from tests.test_simulation import deck
 
 RUNS = Path(__file__).parents[1] / "data" / "older_runs.zip"
 
@@ -285,6 +286,29 @@ def test_states_from_elsewhere(command, path, payload, words):  # noqa: F811
     assert "run.h5.ckpt" in err
     assert words in err
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("refresh", ["stage", "adaptive"])
+def test_arrays_of_a_stepper_are_checked_before_kernels_see_them(tmp_path, refresh):
+    """Kernels do not look where an array ends."""
+    where = tmp_path / "run.h5"
+    run(deck(integrator__electrons=refresh), where, until=0.6).close()
+    state, header = checkpoint.load_newest(where)
+    names = {
+        "stage": ["begun_velocity", "begun_field", "electron_field"],
+        "adaptive": ["electron_fields", "nodes", "plan"],
+    }
+    for name in names[refresh]:
+        array = state.extra[name]
+        wrong = [array[..., :-1], array.astype(np.float32), array[None]]
+        wrong += [np.where(np.arange(array.size).reshape(array.shape) == 1, np.nan, array)]
+        for one in wrong if array.dtype.kind == "f" else [*wrong[:3], -array]:
+            forged = checkpoint.State(state.step, state.moment, state.solves, state.extra | {name: one})
+            checkpoint.save(where, forged, header["deck"], header["frames_written"])
+            with pytest.raises(FileError, match=rf"is not a checkpoint of this run.*({name}|electron_fields): "):
+                resume(where)
+    checkpoint.save(where, state, header["deck"], header["frames_written"])
+    resume(where).close()
 
 
 def test_a_run_of_format_1_is_read_and_its_damage_noticed(path):

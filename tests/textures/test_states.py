@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import textures
-from textures import TEXTURES, bloch, bloch_wall, neel, neel_wall, random, skyrmion, spiral, uniform
+from textures import TEXTURES, bloch, bloch_wall, columns, neel, neel_wall, random, skyrmion, spiral, uniform
 from textures.frame import plane_axes
 
 SHAPES = [(1,), (2,), (7,), (1, 1), (1, 6), (6, 1), (5, 8)]
@@ -27,8 +27,12 @@ positions = st.floats(-200, 200)
 lengths = st.floats(1e-6, 1e6)
 
 
+# One direction for each column; its shapes differ.
+GIVEN = {"columns": {"directions": [(0, 3, 4), (0, 0, 0), (1e-160, 0, 0)]}}
+
+
 def test_every_registered_state_is_exported_and_has_an_example_here():
-    assert set(EXAMPLES) | {"file"} == set(TEXTURES)
+    assert set(EXAMPLES) | set(GIVEN) | {"file"} == set(TEXTURES)
     assert all(function.__name__ in textures.__all__ for function in TEXTURES.values())
     assert all(next(iter(inspect.signature(f).parameters)) == "shape" for f in TEXTURES.values())
 
@@ -44,6 +48,25 @@ def test_unit_moments_of_the_lattice_s_shape(kind, shape):
     assert m.flags.c_contiguous
     assert m.flags.writeable
     np.testing.assert_allclose(np.linalg.norm(m, axis=-1), 1.0, rtol=0, atol=1e-14)
+
+
+def test_columns_are_what_was_given():
+    expected = [[0, 0.6, 0.8], [0, 0, 0], [1, 0, 0]]
+    for shape in ((3,), (3, 1), (3, 4)):
+        m = columns(shape, **GIVEN["columns"])
+        assert m.shape == (*shape, 3)
+        assert m.flags.c_contiguous
+        assert m.flags.writeable
+        np.testing.assert_allclose(
+            m.reshape(3, -1, 3), np.broadcast_to(np.array(expected)[:, None], (3, m.size // 9, 3))
+        )
+    for shape, directions, words in (
+        ((2,), GIVEN["columns"]["directions"], "3 of them for 2 columns"),
+        ((1,), [(0, 1)], r"directions\[0\] must be 3 numbers"),
+        ((1,), [(0, math.nan, 1)], r"directions\[0\] must be 3 numbers"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            columns(shape, directions)
 
 
 @given(center=positions, width=lengths)
