@@ -77,17 +77,22 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
             # Wider ones are resolved by panels of this width.
             near = (values.real > low - margin) & (values.real < high + margin) & (values.imag > -margin)
             for value, vector in zip(values[near], vectors[:, near].T, strict=True):
-                level, state = _refined(effective, complex(value), vector)
+                level, state = _refined(effective, complex(value), vector, device.hopping)
                 width = max(-level.imag, 1e-14 * device.hopping)
                 if low <= level.real <= high and counts(level.real, width):
                     found.append(Level(level.real, width, state))
     return found
 
 
+def has_width(sweeps: Sweeps, level: Level) -> bool:
+    """Whether the leads broaden this level: it can be resolved by real energies."""
+    return level.width >= _NO_WIDTH * sweeps.device.hopping
+
+
 def without_width(sweeps: Sweeps, levels: Sequence[Level]) -> list[tuple[float, Floats]]:
     """Those of these levels that no lead broadens: energy, and |v|^2 on the sites, traced (*s, 4), with v^+ B v = 1."""
     device = sweeps.device
-    rest = sorted((one for one in levels if one.width < _NO_WIDTH * device.hopping), key=lambda one: one.energy)
+    rest = sorted((one for one in levels if not has_width(sweeps, one)), key=lambda one: one.energy)
     found: list[tuple[float, Floats]] = []
     while rest:
         same = [one for one in rest if one.energy < rest[0].energy + _SAME * device.hopping]
@@ -146,7 +151,10 @@ def _effective(sweeps: Sweeps) -> Callable[[float], tuple[Blocks, Blocks]]:
 
 
 def _refined(
-    effective: Callable[[float], tuple[Blocks, Blocks]], level: complex, vector: NDArray[np.complex128]
+    effective: Callable[[float], tuple[Blocks, Blocks]],
+    level: complex,
+    vector: NDArray[np.complex128],
+    hopping: float,
 ) -> tuple[complex, NDArray[np.complex128]]:
     """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton)."""
     for _ in range(30):
@@ -161,6 +169,6 @@ def _refined(
         # Sigma follows the real part alone: Newton's step there, which next to a band edge is much shorter.
         step = complex(step.real / float((vector.conj() @ overlap @ vector).real), step.imag)
         level += step
-        if abs(step) < 1e-15 * max(1.0, abs(level)):
+        if abs(step) < 1e-15 * max(hopping, abs(level)):
             break
     return level, vector

@@ -141,6 +141,24 @@ def test_response_of_a_level_beyond_the_window():
     assert abs(found - expected).max() < 1e-8 + 1e-3 * abs(expected).max()
 
 
+def test_narrow_levels_in_other_units():
+    """Powers of two change no mantissa: narrow levels, and those without contact, are the same to the last bit."""
+    seen = []
+    for unit in (1.0, 2.0**-62):
+        given = {"hopping": unit, "temperature": 0.01 * unit}
+        for shape, exchange, mus in (((3,), 0.3, (0.9, -0.8)), ((2, 2), 1.5, (-2.3, 0.9))):
+            leads = leads_of((0.01 * unit, 0.02 * unit), 0.0, unit * np.array(mus), None, (0.0, 0.0))
+            device = Device(shape, sd_exchange=exchange * unit, leads=leads, **given)
+            # Uniform on the lattice: beside levels that the contacts broaden, one of a closed mode.
+            bias = device.freeze(wall(3) if shape == (3,) else np.tile([0.0, 0.0, 1.0], (2, 2, 1))).bias
+            levels = [(one.energy / unit, one.width / unit) for one in bias._resolvable]
+            seen.append((levels, [energy / unit for energy, _ in bias._without_width]))
+    assert seen[:2] == seen[2:]
+    assert len(seen[0][0]) == 2
+    assert seen[1][0]
+    assert seen[1][1]
+
+
 def test_sharpest_level_at_any_chemical_potential():
     leads = [Lead("left", 0.1, chemical_potential=0.2), Lead("right", 0.1, chemical_potential=-0.2)]
     device = Device(1, sd_exchange=0.2, leads=leads)
