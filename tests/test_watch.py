@@ -135,10 +135,12 @@ def test_a_temperature_in_kelvin_is_told():
     for kT, told in ((4.0, False), (300.0, True)):
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
-            check_step(deck(electrons__temperature=kT), parts.magnet, parts.start)
-        words = [str(one.message) for one in found if "electrons.temperature" in str(one.message)]
-        assert bool(words) == told
-        assert all(one.startswith(f"electrons.temperature = {kT:g}: is kT") for one in words)
+            hot = {"electrons__temperature": kT, "electrons__lead__1__temperature": kT}
+            check_step(deck(**hot), parts.magnet, parts.start)
+        words = [str(one.message) for one in found if "temperature" in str(one.message)]
+        keys = ("electrons.temperature", "electrons.lead[1].temperature") if told else ()
+        assert len(words) == len(keys)
+        assert all(one.startswith(f"{key} = {kT:g}: is kT") for one, key in zip(words, keys, strict=True))
         assert all(one.endswith("300 kelvin are 0.02585 eV") for one in words)
 
 

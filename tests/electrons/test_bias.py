@@ -375,6 +375,9 @@ def test_what_is_not_available_is_refused():
         steady_precession(device, m, [0, 0, 1], 0.1)
     with pytest.raises(ValueError, match="do not overlap"):
         Device(5, sd_exchange=0.5, leads=[Lead("left", voltage=2.5), Lead("right", voltage=-1.5)])
+    for key in ("voltage", "chemical_potential"):
+        with pytest.raises(ValueError, match=rf"{key} of the left lead = 1e\+11: must be within 1e\+10"):
+            Device(5, sd_exchange=0.5, leads=[Lead("left", **{key: 1e11})])
     # A level of a mode that is closed, in the band of another one that no moment mixes with it.
     uniform = np.tile([0.0, 0.0, 1.0], (2, 2, 1))
     leads = [Lead("left", chemical_potential=-2.3), Lead("right", chemical_potential=-0.9)]
