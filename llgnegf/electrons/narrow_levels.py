@@ -156,7 +156,11 @@ def _refined(
     vector: NDArray[np.complex128],
     hopping: float,
 ) -> tuple[complex, NDArray[np.complex128]]:
-    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton)."""
+    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton).
+
+    Where there is none, as next to a band edge, the last step stands for the half-width: no level is sharper than known.
+    """
+    step = 0j
     for _ in range(30):
         matrix, overlap = effective(level.real)
         matrix[np.diag_indices_from(matrix)] -= level
@@ -171,4 +175,6 @@ def _refined(
         level += step
         if abs(step) < 1e-15 * max(hopping, abs(level)):
             break
+    else:
+        level = complex(level.real, min(level.imag, -abs(step)))
     return level, vector
