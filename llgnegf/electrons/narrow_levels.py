@@ -158,7 +158,7 @@ def _refined(
 ) -> tuple[complex, NDArray[np.complex128]]:
     """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton).
 
-    Where there is none, as next to a band edge, the last step stands for the half-width: no level is sharper than known.
+    Where there is none, as next to a band edge, the last step stands for the half-width: it is not known better.
     """
     step = 0j
     for _ in range(30):
