@@ -159,6 +159,17 @@ def test_narrow_levels_in_other_units():
     assert seen[1][1]
 
 
+def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact():
+    """Newton's steps go back and forth over the edge at -1.7."""
+    rng = np.random.default_rng(27)
+    m, V = moments(rng, (3,)), rng.uniform(-0.9, 0.9, 3)
+    leads = [Lead("left", voltage=0.3, chemical_potential=0.0), Lead("right", voltage=0.3, temperature=0.1)]
+    device = Device(3, sd_exchange=2.0, fermi_energy=0.4, temperature=0.1, leads=leads)
+    bias = device.freeze(m, V).bias
+    assert any(abs(one.energy + 1.7) < 0.01 for one in bias._narrow_levels)
+    assert not bias._without_width
+
+
 def test_sharpest_level_at_any_chemical_potential():
     leads = [Lead("left", 0.1, chemical_potential=0.2), Lead("right", 0.1, chemical_potential=-0.2)]
     device = Device(1, sd_exchange=0.2, leads=leads)
