@@ -111,14 +111,19 @@ def _check_profiles(deck: Deck) -> None:
 def _check_temperature(deck: Deck) -> None:
     """RunWarning where kT is beyond the band, as kelvins are."""
     table = deck.electrons
-    if table is not None and table.temperature > 4 * table.hopping:
-        kelvin = 300 * _BOLTZMANN_EV / deck.units_energy_ev
-        warnings.warn(
-            f"electrons.temperature = {table.temperature:g}: is kT, an energy, here more than the width of the band; "
-            f"300 kelvin are {kelvin:.4g} {deck.units.label}",
-            RunWarning,
-            stacklevel=3,
-        )
+    if table is None:
+        return
+    given = {"electrons.temperature": table.temperature}
+    given |= {f"electrons.lead[{i}].temperature": lead.temperature or 0.0 for i, lead in enumerate(table.lead)}
+    for key, value in given.items():
+        if value > 4 * table.hopping:
+            kelvin = 300 * _BOLTZMANN_EV / deck.units_energy_ev
+            warnings.warn(
+                f"{key} = {value:g}: is kT, an energy, here more than the width of the band; "
+                f"300 kelvin are {kelvin:.4g} {deck.units.label}",
+                RunWarning,
+                stacklevel=3,
+            )
 
 
 def _check_gates(deck: Deck) -> None:

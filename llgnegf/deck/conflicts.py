@@ -140,7 +140,11 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
     found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
     found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
     for i, lead in enumerate(electrons.lead):
-        found[f"electrons.lead[{i}].coupling"] = lead.__dict__.get("coupling")
+        for key in ("coupling", "voltage", "chemical_potential"):
+            value = lead.__dict__.get(key)
+            table = getattr(value, "__dict__", None)
+            name = f"electrons.lead[{i}].{key}" + (".amplitude" if table is not None else "")
+            found[name] = value if table is None else table.get("amplitude")
     for i, gate in enumerate(electrons.gate):
         found[f"electrons.gate[{i}].amplitude"] = gate.__dict__.get("amplitude")
     for key, value in found.items():

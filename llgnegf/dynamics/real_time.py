@@ -199,12 +199,15 @@ class RealTimeStepper:
     @property
     def in_words(self) -> str:
         """How the electrons are described, for people."""
-        used = self._equation or self.planned
+        used = known = self._equation or self.planned
+        if np.isnan(used.fit.error) and (used.kept, used.n_poles) == (self.planned.kept, self.planned.n_poles):
+            known = self.planned  # a state that was recalled, from a checkpoint or after a trial, has no errors
+        errors = [f"{one:.1e}" if np.isfinite(one) else "not known" for one in (known.fit.error, known.rule.bound)]
         kT = temperature_used(self._device, self.duration, used.sharper)
         instead = "" if self._device.temperature else f", kT = {kT:.1e} for 0"
         return (
-            f"in real time, {used.kept} exponentials per channel of a lead (error {used.fit.error:.1e}) and "
-            f"{used.n_poles} poles of the Fermi function ({used.rule.bound:.1e}{instead}): {used.D} x "
+            f"in real time, {used.kept} exponentials per channel of a lead (error {errors[0]}) and "
+            f"{used.n_poles} poles of the Fermi function ({errors[1]}{instead}): {used.D} x "
             f"{used.D + used.E} complex numbers"
         )
 

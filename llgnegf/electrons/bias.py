@@ -24,7 +24,7 @@ import numpy as np
 from llgnegf.once import cached_property
 
 from .leads import Occupation
-from .narrow_levels import Level, bound_levels, may_be_narrow, narrow_levels, without_width
+from .narrow_levels import Level, bound_levels, has_width, may_be_narrow, narrow_levels, without_width
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
@@ -236,8 +236,7 @@ class Bias:
     @property
     def _resolvable(self) -> list[Level]:
         """Those that have a width; at the others there is nothing to integrate."""
-        known = {energy for energy, _ in self._without_width}
-        return [one for one in self._narrow_levels if all(abs(one.energy - e) > 1e-12 for e in known)]
+        return [one for one in self._narrow_levels if has_width(self.sweeps, one)]
 
     def _check_for_motion(self) -> None:
         """Raise ToleranceError where a level inside the bands has no width: a motion that gives it one diverges."""

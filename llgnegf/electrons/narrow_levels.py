@@ -85,17 +85,22 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
                 start = random.normal(size=(2, len(values)))
                 shifted = matrix - (value + 1e-13 * device.hopping) * np.eye(len(values))
                 vector = np.linalg.solve(shifted, start[0] + 1j * start[1])
-                level, state = _refined(effective, complex(value), vector / np.linalg.norm(vector))
+                level, state = _refined(effective, complex(value), vector / np.linalg.norm(vector), device.hopping)
                 width = max(-level.imag, 1e-14 * device.hopping)
                 if low <= level.real <= high and counts(level.real, width):
                     found.append(Level(level.real, width, state))
     return found
 
 
+def has_width(sweeps: Sweeps, level: Level) -> bool:
+    """Whether the leads broaden this level: it can be resolved by real energies."""
+    return level.width >= _NO_WIDTH * sweeps.device.hopping
+
+
 def without_width(sweeps: Sweeps, levels: Sequence[Level]) -> list[tuple[float, Floats]]:
     """Those of these levels that no lead broadens: energy, and |v|^2 on the sites, traced (*s, 4), with v^+ B v = 1."""
     device = sweeps.device
-    rest = sorted((one for one in levels if one.width < _NO_WIDTH * device.hopping), key=lambda one: one.energy)
+    rest = sorted((one for one in levels if not has_width(sweeps, one)), key=lambda one: one.energy)
     found: list[tuple[float, Floats]] = []
     while rest:
         same = [one for one in rest if one.energy < rest[0].energy + _SAME * device.hopping]
@@ -154,9 +159,16 @@ def _effective(sweeps: Sweeps) -> Callable[[float], tuple[Blocks, Blocks]]:
 
 
 def _refined(
-    effective: Callable[[float], tuple[Blocks, Blocks]], level: complex, vector: NDArray[np.complex128]
+    effective: Callable[[float], tuple[Blocks, Blocks]],
+    level: complex,
+    vector: NDArray[np.complex128],
+    hopping: float,
 ) -> tuple[complex, NDArray[np.complex128]]:
-    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton)."""
+    """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton).
+
+    Where there is none, as next to a band edge, the last step stands for the half-width: it is not known better.
+    """
+    step = 0j
     for _ in range(30):
         matrix, overlap = effective(level.real)
         matrix[np.diag_indices_from(matrix)] -= level
@@ -169,6 +181,8 @@ def _refined(
         # Sigma follows the real part alone: Newton's step there, which next to a band edge is much shorter.
         step = complex(step.real / float((vector.conj() @ overlap @ vector).real), step.imag)
         level += step
-        if abs(step) < 1e-15 * max(1.0, abs(level)):
+        if abs(step) < 1e-15 * max(hopping, abs(level)):
             break
+    else:
+        level = complex(level.real, min(level.imag, -abs(step)))
     return level, vector

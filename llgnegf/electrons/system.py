@@ -127,7 +127,10 @@ class System:
         in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
         if self.potential is not None:
             in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
-        in_scale(self.hopping, **{f"coupling of the {ld.side} lead": ld.coupling for ld in self.leads})
+        for lead in self.leads:
+            given = {key: getattr(lead, key) for key in ("coupling", "voltage", "chemical_potential")}
+            told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
+            in_scale(self.hopping, **told)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)

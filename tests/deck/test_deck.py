@@ -360,7 +360,16 @@ def test_keys_that_do_not_go_together():
     assert 'motion.axis is missing: kind = "precession" needs' in problems(SMALL, motion__kind="precession")[0]
 
 
-@pytest.mark.parametrize("key", ["onsite", "fermi_energy", "sd_exchange", "lead.0.coupling", "gate.0.amplitude"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "onsite",
+        "fermi_energy",
+        "sd_exchange",
+        "gate.0.amplitude",
+        *(f"lead.0.{key}" for key in ("coupling", "voltage", "chemical_potential")),
+    ],
+)
 def test_energies_that_double_precision_cannot_hold_beside_the_hopping(key):
     """With some of them rules over energy had no end, with others numbers that are none came out."""
     gate = {"columns": [0], "amplitude": 1, "frequency": 1}
@@ -368,6 +377,10 @@ def test_energies_that_double_precision_cannot_hold_beside_the_hopping(key):
     told = f"electrons.{key} = 21000000000.0: is far out of scale; allowed: up to 1e10 times electrons.hopping = 2.0"
     assert only_problem(WIRE, **(one | {f"electrons.{key}": 2.1e10})) == re.sub(r"\.0\.", "[0].", told)
     parse_deck(WIRE, overrides=one | {f"electrons.{key}": 1.9e10})
+    if key == "lead.0.voltage":
+        varying = {"amplitude": 2.1e10, "profile": {"kind": "constant"}}
+        found = problems(WIRE, **(one | {f"electrons.{key}": varying, "electrons.method": "real-time"}))
+        assert any("electrons.lead[0].voltage.amplitude = 21000000000.0: is far out" in problem for problem in found)
 
 
 def test_another_motion_may_keep_the_keys_of_a_precession():

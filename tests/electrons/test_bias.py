@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead, ToleranceError, steady_precession
+from llgnegf.electrons import Device, Lead, ToleranceError, narrow_levels, steady_precession
 from llgnegf.errors import RunWarning
 from tests.electrons.real_time_cases import follow
 from tests.electrons.systems import wall
@@ -139,6 +139,40 @@ def test_response_of_a_level_beyond_the_window():
     expected = oracle.traced(oracle.bias_motion())[0]
     assert abs(expected).max() > 1e-6
     assert abs(found - expected).max() < 1e-8 + 1e-3 * abs(expected).max()
+
+
+def test_narrow_levels_in_other_units():
+    """Powers of two change no mantissa: narrow levels, and those without contact, are the same to the last bit."""
+    seen = []
+    for unit in (1.0, 2.0**-62):
+        given = {"hopping": unit, "temperature": 0.01 * unit}
+        for shape, exchange, mus in (((3,), 0.3, (0.9, -0.8)), ((2, 2), 1.5, (-2.3, 0.9))):
+            leads = leads_of((0.01 * unit, 0.02 * unit), 0.0, unit * np.array(mus), None, (0.0, 0.0))
+            device = Device(shape, sd_exchange=exchange * unit, leads=leads, **given)
+            # Uniform on the lattice: beside levels that the contacts broaden, one of a closed mode.
+            bias = device.freeze(wall(3) if shape == (3,) else np.tile([0.0, 0.0, 1.0], (2, 2, 1))).bias
+            levels = [(one.energy / unit, one.width / unit) for one in bias._resolvable]
+            seen.append((levels, [energy / unit for energy, _ in bias._without_width]))
+    assert seen[:2] == seen[2:]
+    assert len(seen[0][0]) == 2
+    assert seen[1][0]
+    assert seen[1][1]
+
+
+def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact():
+    """Newton's steps go back and forth over the edge at -1.7."""
+    rng = np.random.default_rng(107)
+    m, V = moments(rng, (3,)), rng.uniform(-0.9, 0.9, 3)
+    leads = [Lead("left", voltage=0.3, chemical_potential=0.0), Lead("right", voltage=0.3, temperature=0.1)]
+    device = Device(3, sd_exchange=2.0, fermi_energy=0.4, temperature=0.1, leads=leads)
+    frozen = device.freeze(m, V)
+    effective = narrow_levels._effective(frozen.sweeps)
+    values, vectors = np.linalg.eig(effective(-1.72)[0])
+    near = int(np.argmin(abs(values + 1.7)))
+    level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0)
+    assert abs(level.real + 1.7) < 0.02
+    assert -level.imag > 1e-3
+    assert not frozen.bias._without_width
 
 
 def test_sharpest_level_at_any_chemical_potential():
@@ -357,6 +391,9 @@ def test_what_is_not_available_is_refused():
         steady_precession(device, m, [0, 0, 1], 0.1)
     with pytest.raises(ValueError, match="do not overlap"):
         Device(5, sd_exchange=0.5, leads=[Lead("left", voltage=2.5), Lead("right", voltage=-1.5)])
+    for key in ("voltage", "chemical_potential"):
+        with pytest.raises(ValueError, match=rf"{key} of the left lead = 1e\+11: must be within 1e\+10"):
+            Device(5, sd_exchange=0.5, leads=[Lead("left", **{key: 1e11})])
     # At kT > 0, the first order of levels outside bands that are shifted.
     shifted = Device(2, sd_exchange=2.0, temperature=0.3, leads=[Lead("left", voltage=0.2), Lead("right")])
     with pytest.raises(ToleranceError, match="voltages on the leads"):
