@@ -106,7 +106,9 @@ def _largest_stretch(run: Run) -> float:
 
 def _adiabaticity(run: Run) -> list[str]:
     """Where the motion is too fast for an expansion in it."""
-    found = []
+    found, electrons = [], run.deck.electrons
+    zeroth = electrons is not None and electrons.order == 0
+    used = "order 0 (frozen electrons that follow at once)" if zeroth else "a first order in the velocities"
     for name, limit, words in (
         ("rate_over_width", MOST_RATE_OVER_WIDTH, "the motion is {0:.2g} times as fast as the sharpest level is wide"),
         ("first_order_ratio", MOST_FIRST_ORDER, "the first-order spin density is {0:.2g} times the adiabatic one"),
@@ -118,7 +120,7 @@ def _adiabaticity(run: Run) -> list[str]:
                 share = 100 * np.mean(values > limit)
                 found.append(
                     f"{words.format(values[worst])} at t = {run.times[worst]:g} (above {limit:g} in {share:.0f} % of "
-                    "the frames): a first order in the velocities need not hold"
+                    f"the frames): {used} need not hold"
                 )
     return found
 

@@ -57,7 +57,7 @@ def picture(run: Run) -> Figure:
 
 
 def moments_or_one(ax: Axes, run: Run, figure: Figure) -> None:
-    """The three components of a single moment, or m_z of all."""
+    """The three components of a single moment, or one component of all."""
     if run["moment"].size == 3 * run.n_frames:
         _one_moment(ax, run)
     else:
@@ -76,14 +76,15 @@ def _one_moment(ax: Axes, run: Run) -> None:
 
 
 def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:
-    """m_z of every site against time, as a picture."""
-    time = run.times
+    """A component of every site against time, as a picture: z, or that in which domains differ by the easy axis."""
+    time, magnet = run.times, run.deck.magnet
     shown = slice(None, None, -(-run.n_frames // _MOST_FRAMES))
-    m_z = run["moment"][shown, ..., 2].reshape(len(time[shown]), -1)
-    edges = _edges(time[shown]), np.arange(m_z.shape[1] + 1) - 0.5
-    mesh = ax.pcolormesh(*edges, m_z.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
+    k = int(np.argmax(np.abs(magnet.easy_axis))) if magnet.anisotropy > 0 else 2
+    m_k = run["moment"][shown, ..., k].reshape(len(time[shown]), -1)
+    edges = _edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
+    mesh = ax.pcolormesh(*edges, m_k.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
     # In the axes' own frame: beside all axes it would stand behind the second scale of the wall.
-    figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=r"$m_z$")
+    figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=f"$m_{'xyz'[k]}$")
     ax.set_ylabel("site $i$")
     count_sites(ax.yaxis)
 
