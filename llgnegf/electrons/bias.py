@@ -30,8 +30,9 @@ from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
 from .window import MOST_ENERGIES, Rule
 
-# Where more energies than this are needed, narrow levels are searched for.
-_MOST_WITHOUT_LEVELS = 4000
+# Where more energies than this are needed, narrow levels are searched for: in all, and for each site of a long wire,
+# whose standing waves take about six.
+_MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
 
 
 class Bias:
@@ -154,7 +155,8 @@ class Bias:
 
         if rate is None or not self._tails_matter:
             with contextlib.suppress(ToleranceError):
-                rule = attempt(device.bias_window().edges, _MOST_WITHOUT_LEVELS)
+                most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
+                rule = attempt(device.bias_window().edges, most)
                 if self._lost(rule) <= device.tolerance:
                     return rule
         self._searched = True

@@ -175,6 +175,23 @@ def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact()
     assert not frozen.bias._without_width
 
 
+def test_standing_waves_of_a_long_wire_are_no_narrow_levels(monkeypatch):
+    """They take more energies than a short wire may, and each is broad."""
+
+    def search(*given):
+        raise AssertionError("levels are searched for")
+
+    monkeypatch.setattr("llgnegf.electrons.bias.narrow_levels", search)
+    n = 800
+    angle = 2 * np.arctan(np.exp((np.arange(n) - n / 2) / 6.0))
+    m = np.stack([np.cos(angle), np.sin(angle), np.zeros(n)], axis=1)
+    leads = [Lead("left", voltage=0.1), Lead("right")]
+    device = Device(n, sd_exchange=-0.3, fermi_energy=-1.85, temperature=0.01, tolerance=1e-5, leads=leads)
+    frozen = device.freeze(m)
+    assert abs(frozen.at_rest).max() < 2
+    assert 4000 < frozen.solves < 12 * n
+
+
 def test_sharpest_level_at_any_chemical_potential():
     leads = [Lead("left", 0.1, chemical_potential=0.2), Lead("right", 0.1, chemical_potential=-0.2)]
     device = Device(1, sd_exchange=0.2, leads=leads)
