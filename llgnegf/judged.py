@@ -130,7 +130,9 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
         )
     assert deck.electrons is not None
     if build_voltages(deck) is not None:
-        raise NothingToCompare("leads at a voltage: frozen electrons know none, so that nothing stands beside this run")
+        raise NothingToCompare(
+            "leads at a voltage: in this comparison frozen electrons know none, so that nothing stands beside this run"
+        )
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:
         parts = [name for name in ("spin_geometric", "spin_sea", "spin_surface") if name in run.names]

@@ -473,7 +473,7 @@ class System:
         beyond = np.where(far < 0, low, high) + far
         beyond = beyond[(beyond > self.band[0]) & (beyond < self.band[1])]
         energies = np.concatenate([np.linspace(low, high, _WIDTH_SAMPLES), beyond])
-        retarded = np.stack([sigma for sigma, _ in self.self_energy(energies)], axis=1)
+        retarded, _ = self.ends_at(energies)
         inside = np.arange(len(energies)) < _WIDTH_SAMPLES
         return WidthSamples(energies, retarded, inside, np.exp(-abs(energies - mu) / kT) * t * t / kT)
 
