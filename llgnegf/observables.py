@@ -6,6 +6,7 @@ to `REAL_TIME` where they move in real time.  Other ways to treat electrons brin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,6 +117,23 @@ def _has_leads(deck: Deck) -> bool:
 def _is_biased(deck: Deck) -> bool:
     """Whether frozen electrons are driven by leads that are filled otherwise than the device."""
     return deck.electrons is not None and deck.electrons.method == "frozen" and deck.electrons.is_biased
+
+
+def _has_bath(deck: Deck) -> bool:
+    return deck.electrons is not None and deck.electrons.bath is not None
+
+
+def _takes_current(deck: Deck) -> bool:
+    """Whether a current of frozen electrons passes a bath on sites."""
+    return _has_bath(deck) and _is_biased(deck)
+
+
+def _of_bath(deck: Deck) -> dict[str, Sequence[int]]:
+    """The sites of a bath, counted along its list."""
+    assert deck.electrons is not None
+    assert deck.electrons.bath is not None
+    sites = deck.electrons.bath.sites
+    return {"bath": range(math.prod(deck.lattice.shape) if isinstance(sites, str) else len(sites))}
 
 
 def _has_fixed_layer(deck: Deck) -> bool:
@@ -381,6 +399,24 @@ ELECTRONS = (
         lambda i: i.energy_currents,
     ),
     Variable(
+        "bath_current_charge",
+        ("time", "bath"),
+        "energy/hbar",
+        "particles into the bath on each of its sites, in the order of electrons.bath.sites",
+        _takes_current,
+        lambda i: i.bath_currents[0],
+        coordinates=_of_bath,
+    ),
+    Variable(
+        "bath_current_spin",
+        ("time", "bath", "component"),
+        "energy/hbar",
+        "Tr[sigma/2 ...] into the bath on each of its sites, in the order of electrons.bath.sites",
+        _takes_current,
+        lambda i: i.bath_currents[1],
+        coordinates=_of_bath,
+    ),
+    Variable(
         "first_order_ratio",
         _NUMBER,
         "1",
@@ -402,7 +438,7 @@ ELECTRONS = (
         _NUMBER,
         "energy",
         "of the electrons, relative to the bare wire",
-        _not(_is_biased),
+        _not(_any(_is_biased, _has_bath)),
         lambda i: i.grand_potential,
     ),
     *_on_wall(lambda i: i.spin.total),

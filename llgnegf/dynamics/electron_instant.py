@@ -68,6 +68,11 @@ class ElectronInstant(Instant):
         return self.frozen.lead_currents(self._driving, self._rate, self.response)
 
     @property
+    def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
+        """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
+        return self.frozen.bath_currents
+
+    @property
     def energy_currents(self) -> np.ndarray:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""
         return self.frozen.energy_currents

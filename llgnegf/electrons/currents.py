@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .chain import ChainSweeps
-from .frozen import NO_PRECESSION, Frozen, rotation_generator
+from .frozen import NO_PRECESSION, Frozen, refuse_bath, rotation_generator
 from .leads import SIDES
 from .system import System
 
@@ -99,6 +99,7 @@ class Extended:
             ],
             bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
             potential=None if device.potential is None else self.embed(device.potential),
+            bath=None if device.bath is None else device.bath.moved(self.pads[0]),
         )
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 
@@ -162,6 +163,7 @@ def precession_currents(
     """
     if device.is_biased or device.is_shifted:
         raise ValueError(NO_PRECESSION)
+    refuse_bath(device)
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     sweeps = frozen.sweeps

@@ -119,6 +119,8 @@ def exponentials(
             "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "
             "leads without a voltage, chemical potential or temperature of their own"
         )
+    if system.bath is not None:
+        raise ValueError(f"electrons in real time: not available with a bath on sites, {system.bath!r}; use bath=None")
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)

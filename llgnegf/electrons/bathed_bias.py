@@ -1,0 +1,179 @@
+"""What leads with Fermi functions of their own add to the density of a system with a bath on sites.
+
+As in `bias.py`, with the probes' shares: electrons are filled by f_ref first, then by
+
+    rho_bias = (1/2pi) sum_l int (f_l - f_ref) [psi_l psi_l^+ + sum_p w_pl phi_p phi_p^+],
+
+psi_l = G sqrt(Gamma_l), phi_p = G sqrt(width) from the site of the probe p, with the weights w_pl of `bath.fillings` (0
+for a bath that takes current, which is filled by f_ref).  Into the bath on a site flow (1/2pi) int width Tr[sigma_a
+(G^n - f_p A)], G^n = sum_l f_l [...], A = i (G - G^+): of probes no particles, but spin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from llgnegf.once import cached_property
+
+from .bathed import BathedSweeps, Mixed, refuse_motion
+from .leads import Occupation
+from .quadrature import ToleranceError
+from .sweeps import Blocks, Floats
+from .window import MOST_ENERGIES, Rule, Window
+
+# Energies for each site of a wire, above what is enough for a smooth function; beyond, narrow levels are searched for.
+_MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
+# Levels are searched for at so many energies of the window, and narrow below this share of it.
+_SEARCHES, _NARROW = 5, 0.02
+
+
+class BathedBias:
+    """The terms of one texture, as `bias.Bias`; equilibrium: its density (*s, 4) by another Fermi function.
+
+    Raises ToleranceError where the energies on the real axis do not find all states between two Fermi functions.
+    """
+
+    def __init__(self, sweeps: BathedSweeps, equilibrium: Callable[[Occupation], Floats]) -> None:
+        self.sweeps, self.device, self._equilibrium = sweeps, sweeps.device, equilibrium
+
+    @property
+    def density(self) -> Floats:
+        """rho_bias, traced with 1 and sigma: (*s, 4)."""
+        return self._still[0]
+
+    @property
+    def into_leads(self) -> Floats:
+        """Flow of rho_bias over the first bond of the left and the right lead into it, (2, 4), 1/time."""
+        return self._still[1]
+
+    @property
+    def energy_into_leads(self) -> Floats:
+        """Energy that it carries into the left and the right lead, (2,), energy/time, from the levels of each lead."""
+        return self._still[2]
+
+    @property
+    def into_bath(self) -> Floats:
+        """Flow into the bath on each of its sites, (b, 4), 1/time; of spin also into probes."""
+        return self._still[3]
+
+    def moved(self, rate: Blocks) -> Floats:
+        """ValueError."""
+        refuse_motion()
+
+    def moved_into_leads(self, rate: Blocks) -> Floats:
+        """ValueError."""
+        refuse_motion()
+
+    def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
+        """Flows over the bonds of rho_bias, and zero, in the layout of `Sweeps.flows`."""
+        if rate is not None:
+            refuse_motion()
+        found = self._rule.integral(self.sweeps.mixed(self._rule.energies, with_bonds=True).bonds) / (2 * np.pi)
+        return found, np.zeros_like(found)
+
+    # --- energies -----------------------------------------------------------------------------------
+
+    @cached_property
+    def _still(self) -> tuple[Floats, Floats, Floats, Floats]:
+        rule = self._rule
+        _, rows, flows, bath = split(self.sweeps, rule.values)
+        above = rule.energies[:, None, None] - np.array(self.device.voltages)
+        energy = rule.integral(above * flows[..., 0])
+        parts = rule.integral(rows), rule.integral(flows), energy, rule.integral(bath)
+        return tuple(part / (2 * np.pi) for part in parts)  # type: ignore[return-value]
+
+    @cached_property
+    def _rule(self) -> Rule:
+        device, window = self.device, self.device.bias_window()
+        most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
+        try:
+            rule = adapted(self.sweeps, window, window.edges, 1 / device.hopping, most)
+            if self._lost(rule) <= device.tolerance:
+                return rule
+        except ToleranceError:
+            pass
+        edges = window.divided(narrow_levels(self.sweeps, window))
+        rule = adapted(self.sweeps, window, edges, 1 / device.hopping)
+        lost = self._lost(rule)
+        if lost > device.tolerance:
+            raise ToleranceError(
+                f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
+                f"{device.tolerance:.1e} is needed: use a larger electrons.tolerance, higher temperatures, or a bath "
+                "on more sites"
+            )
+        return rule
+
+    def _lost(self, rule: Rule) -> float:
+        """Largest part of a density that the rule misses of the states between f_ref and the Fermi function of a lead.
+
+        By the poles of the Fermi functions, which miss none.
+        """
+        states, device, worst = split(self.sweeps, rule.values)[0], self.device, 0.0
+        for k, lead in enumerate(device.ends):
+            if lead.coupling and lead.occupation != device.occupation:
+                known = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
+                found = np.tensordot(rule.weights[k], states[:, k], 1) / (2 * np.pi)
+                worst = max(worst, float(abs(known - found).max()))
+        return worst
+
+
+def joined(found: Mixed, copies: int) -> Floats:
+    """All states, and rows, flows into leads and into the bath of either lead, one after the other: (n, copies, all).
+
+    copies: 2 for a factor of each lead, 1 for one factor, with both leads one after the other.
+    """
+    n = len(found.rows)
+    parts = [np.repeat(found.all_states.reshape(n, 1, found.all_states[:1].size), copies, axis=1)]
+    for part in (found.rows, found.flows, found.into_bath):
+        parts.append(part.reshape(n, copies, part[:1].size // copies))
+    return np.concatenate(parts, axis=2)
+
+
+def split(sweeps: BathedSweeps, values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """The four of `joined` again: (n, copies, *s, 4), (n, 2, *s, 4), (n, 2, 2, 4) and (n, 2, b, 4)."""
+    shape, n = sweeps.device.shape, len(values)
+    copies, size, b = values.shape[1], 4 * sweeps.device.n_sites, 4 * len(sweeps.where)
+    leads = 2 // copies
+    cuts = np.cumsum([size, leads * size, leads * 8])
+    states, rows, flows, bath = np.split(values, cuts, axis=2)
+    assert bath.shape[2] == leads * b
+    return (
+        states.reshape(n, copies, *shape, 4),
+        rows.reshape(n, 2, *shape, 4),
+        flows.reshape(n, 2, 2, 4),
+        bath.reshape(n, 2, len(sweeps.where), 4),
+    )
+
+
+def adapted(
+    sweeps: BathedSweeps, window: Window, edges: list, per_flow: float, most: int = MOST_ENERGIES, copies: int = 2
+) -> Rule:
+    """Energies that meet the tolerance for all of `joined`; per_flow: scale of a flow beside a density, 1/energy."""
+    device, leads = sweeps.device, 2 // copies
+    sites = (1 + leads) * 4 * device.n_sites
+    scale = np.concatenate([np.ones(sites), np.full(leads * (8 + 4 * len(sweeps.where)), per_flow)]) / (2 * np.pi)
+    return window.panels.adapted(
+        edges,
+        lambda energies: joined(sweeps.mixed(energies), copies),
+        lambda values: values * scale,
+        device.tolerance,
+        1e-13 * device.hopping,
+        most,
+    )
+
+
+def narrow_levels(sweeps: BathedSweeps, window: Window) -> list[tuple[float, float]]:
+    """Levels in the window that are narrow beside it: energies and half-widths."""
+    found: list[tuple[float, float]] = []
+    width = window.high - window.low
+    for energy in np.linspace(window.low, window.high, _SEARCHES):
+        for level in sweeps.levels_near(float(energy)):
+            # A level is sharp where Sigma is taken at its own energy.
+            near = abs(level.real - energy) <= width / (_SEARCHES - 1)
+            if near and -level.imag < _NARROW * width and window.low < level.real < window.high:
+                again = sweeps.levels_near(float(level.real))
+                exact = again[abs(again - level).argmin()]
+                found.append((float(exact.real), max(float(-exact.imag), 1e-13 * sweeps.device.hopping)))
+    return sorted(found)
