@@ -250,11 +250,14 @@ class BathedSweeps:
             found = (_traces(amplitudes, amplitudes) @ filled.T).sum(axis=0)
             flows[:, q] = found[:, :2].T
             flows[q, q] -= found[:, 2]
-        starts, ends, hops = self._bonds
-        # Tr[sigma_a j], j = -i t (X - X^+) of X = sum psi_b psi_a^+.
-        over = 2 * hops[..., None, None] * (_traces(psi[ends], psi[starts], np.imag) @ filled[:2].T)
-        bonds = np.moveaxis(over, -1, 0) if with_bonds else np.empty((2, 0))
+        bonds = self._over_bonds(psi, filled[:2]) if with_bonds else np.empty((2, 0))
         return rows, everything, flows, into_bath, bonds, self._through(psi, sources, spans, by_spin)
+
+    def _over_bonds(self, psi: Blocks, filled: Floats) -> Floats:
+        """Tr[sigma_a j] over bonds a -> b from either lead, j = -i t (X - X^+), X = sum psi_b psi_a^+: (2, ..., 4)."""
+        starts, ends, hops = self._bonds
+        over = 2 * hops[..., None, None] * (_traces(psi[ends], psi[starts], np.imag) @ filled.T)
+        return np.moveaxis(over, -1, 0)
 
     def _through(self, psi: Blocks, sources: list[Blocks], spans: tuple[slice, ...], by_spin: Floats) -> Floats:
         """Transmission from left to right, (2, 2), of what comes directly and what probes hand on."""
