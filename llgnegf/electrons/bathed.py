@@ -11,6 +11,7 @@ energy, and the weights with which probes hand on what the leads inject.  Cost: 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -96,7 +97,8 @@ class BathedSweeps:
         # |Im G| beyond `reach` is about 3 width hops^2/E^4 less than without the local level.
         neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
         reach = max(4 * scale, (2 * self.width * (neighbours + self.width**2) / share) ** (1 / 3))
-        reach = 2.0 ** (np.ceil(4 * np.log2(reach)) / 4)  # few different rules for all textures
+        fraction, exponent = math.frexp(reach)
+        reach = math.ldexp(math.ceil(4 * fraction) / 4, exponent)  # few different rules for all textures
         if device.temperature > 0:
             rule = fermi_poles(-reach, reach, 0.0, device.temperature, share)
             return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)
