@@ -37,6 +37,8 @@ NO_MOTION = (
 )
 # Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
 _SMALLEST_GAP = 1e-14
+# Of the tolerance, for states beyond the poles.
+_TAIL_SHARE = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,11 @@ class BathedSweeps:
         device = self.device
         mu, share = device.fermi_energy, POLE_SHARE * device.tolerance
         scale = max(abs(mu - end) for end in self.bounds) + self.width
-        # |Im G| beyond `reach` is about 3 width hops^2/E^4 less than without the local level.
+        # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
         neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
-        reach = max(4 * scale, (2 * self.width * (neighbours + self.width**2) / share) ** (1 / 3))
-        fraction, exponent = math.frexp(reach)
-        reach = math.ldexp(math.ceil(4 * fraction) / 4, exponent)  # few different rules for all textures
+        beyond = (self.width * (neighbours + self.width**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
+        fraction, exponent = math.frexp(max(4 * scale, beyond))
+        reach = math.ldexp(math.ceil(16 * fraction) / 16, exponent)  # few different rules for all textures
         if device.temperature > 0:
             rule = fermi_poles(-reach, reach, 0.0, device.temperature, share)
             return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)
