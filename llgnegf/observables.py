@@ -123,11 +123,6 @@ def _has_bath(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.bath is not None
 
 
-def _takes_current(deck: Deck) -> bool:
-    """Whether a current of frozen electrons passes a bath on sites."""
-    return _has_bath(deck) and _is_biased(deck)
-
-
 def _of_bath(deck: Deck) -> dict[str, Sequence[int]]:
     """The sites of a bath, counted along its list."""
     assert deck.electrons is not None
@@ -403,7 +398,7 @@ ELECTRONS = (
         ("time", "bath"),
         "energy/hbar",
         "particles into the bath on each of its sites, in the order of electrons.bath.sites",
-        _takes_current,
+        _all(_FLOWS, _has_bath),
         lambda i: i.bath_currents[0],
         coordinates=_of_bath,
     ),
@@ -412,7 +407,7 @@ ELECTRONS = (
         ("time", "bath", "component"),
         "energy/hbar",
         "Tr[sigma/2 ...] into the bath on each of its sites, in the order of electrons.bath.sites",
-        _takes_current,
+        _all(_FLOWS, _has_bath),
         lambda i: i.bath_currents[1],
         coordinates=_of_bath,
     ),

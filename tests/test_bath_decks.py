@@ -42,7 +42,7 @@ def test_probes_are_part_of_a_run(done):
             assert abs(found.spin_adiabatic[k] - spin.adiabatic).max() < 1e-7
             assert abs(found.spin_bias[k] - spin.bias).max() < 1e-7
             assert abs(found.density[k] - spin.density).max() < 1e-7
-            charge, into_bath = device.bath_currents(m, V)
+            charge, into_bath = device.bath_currents(m, potential=V)
             assert abs(found["bath_current_charge"][k]).max() < 1e-10
             assert abs(charge).max() < 1e-10
             assert abs(found["bath_current_spin"][k] - into_bath).max() < 1e-7
@@ -76,6 +76,28 @@ def test_without_a_bias_there_is_no_current_to_write(tmp_path):
         assert abs(found.spin_adiabatic[:]).max() > 0.1
 
 
+@pytest.mark.parametrize("probe", [True, False])
+def test_first_order_without_a_bias(probe, tmp_path):
+    table = deck(BASE, electrons__order=1, electrons__bath=BATH | {"zero_current": probe}, run__duration=0.6)
+    device, magnet = build_device(table), build_magnet(table)
+    with run(table, tmp_path / "run.h5") as found:
+        for k, t in enumerate(found.times):
+            m, v = found.moment[k], found.velocity[k]
+            V = np.array([0.0, 0.3 * np.cos(1.1 * t + 0.4), 0.0])
+            rate = np.array([0.0, -0.33 * np.sin(1.1 * t + 0.4), 0.0])
+            spin = device.spin_density(m, v, V, rate)
+            for name in ("adiabatic", "sea", "surface"):
+                assert abs(found[f"spin_{name}"][k] - getattr(spin, name)).max() < 1e-7
+            charge, into_bath = device.bath_currents(m, v, V, rate)
+            assert abs(found["bath_current_charge"][k] - charge).max() < 1e-7
+            assert abs(found["bath_current_spin"][k] - into_bath).max() < 1e-7
+            assert abs(found.current_charge[k] - device.lead_currents(m, v, V, rate)[0]).max() < 1e-7
+            expected = magnet.unpack(magnet.velocity(magnet.pack(m), magnet.pack(0.8 * spin.total)))
+            assert abs(expected - v).max() < 1e-6
+        assert (abs(found["bath_current_charge"][:]).max() < 1e-14) == probe
+        assert abs(found["bath_current_spin"][:]).max() > 1e-4
+
+
 def test_the_energy_is_not_watched():
     table = deck(BASE, electrons__gate=[])
     assert not EnergyWatch(table, build_magnet(table)).applies
@@ -86,7 +108,14 @@ def test_the_energy_is_not_watched():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"electrons__order": 1}, "electrons.bath = {sites = ..., width = ...}: electrons answer to moments and gates"),
+        (
+            {"electrons__order": 1},
+            "electrons.bath = {sites = ..., width = ...}: with a bias electrons answer to",
+        ),
+        (
+            {"electrons__order": 1, "electrons__lead": []},
+            "without a lead nothing carries away what a motion pumps into probes; allowed: a lead, electrons.order = 0",
+        ),
         ({"electrons__order": 1}, "allowed beside it: electrons.order = 0"),
         ({"electrons__method": "real-time"}, 'not available with electrons.method = "real-time"'),
         (

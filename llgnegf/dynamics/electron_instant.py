@@ -67,10 +67,12 @@ class ElectronInstant(Instant):
             return self.frozen.lead_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
         return self.frozen.lead_currents(self._driving, self._rate, self.response)
 
-    @property
+    @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
-        return self.frozen.bath_currents
+        if not self._first_order:
+            return self.frozen.bath_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
+        return self.frozen.bath_currents(self._driving, self._rate)
 
     @property
     def energy_currents(self) -> np.ndarray:

@@ -35,5 +35,7 @@ def spin_balance(
     if "bias" in flows.origins:
         balance = balance - flows.divergence("bias")
     if frozen.device.bath is not None:
-        balance.reshape(-1, 3)[frozen.device.bath.on(frozen.device.shape)] -= frozen.bath_currents[1]
+        balance.reshape(-1, 3)[frozen.device.bath.on(frozen.device.shape)] -= frozen.bath_currents(
+            mdot, potential_rate
+        )[1]
     return np.asarray(balance)

@@ -1,4 +1,4 @@
-"""Green's functions of a system with a bath on some of its sites: `Sweeps` for moments and gates at rest.
+"""Green's functions of a system with a bath on some of its sites: its `Sweeps`.
 
 The bath adds -i width/2 to H on its sites (`bath.py`).  Its levels have tails at all energies, as Lorentz curves have,
 which no rule for a finite spectrum can integrate.  On each of these sites the local level 1/(E - h_i + i width/2) has
@@ -6,39 +6,48 @@ the same tail and is filled in closed form, and the pole rule takes the differen
 spectrum some hundred times the hopping wide, a few poles more than without a bath.
 
 Real energies: G sqrt(Gamma) of all leads and all sites of the bath, by one banded LU with row exchanges for each
-energy, and the weights with which probes hand on what the leads inject.  Cost: sites times sites of the bath.
+energy, and the weights with which probes hand on what the leads inject (`bathed_energy.py`).  Cost: sites times sites
+of the bath.
+
+The first order in the velocities is that of `frozen.py`, with the bath in Sigma and Gamma, and with what probes are
+filled further; leads are in equilibrium then.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
-from .bath import filled_level, fillings
-from .chain_rows import BiasedRows, contour_rows
+from .bath import filled_level
+from .bathed_energy import BandedLU, BathedEnergy, Layout, refuse_motion
+from .bathed_surface import BathedSurface
+from .chain import sea_into_leads
+from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds
 from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
-from .sweeps import Blocks, Floats, Response, Sea, Surface
-from .system import IDENTITY, POLE_SHARE, System
+from .slices import two_point
+from .sweeps import Blocks, Floats, Response, Sea
+from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
 from .threads import each, one_blas_thread
 
-NO_MOTION = (
-    "electrons with a bath on sites answer to moments and gates at rest alone: use order = 0, or a device without bath"
-)
 # Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
 _SMALLEST_GAP = 1e-14
 # Of the tolerance, for states beyond the poles.
 _TAIL_SHARE = 1 / 8
+# Scattering states of one texture that are kept for further motions.
+_KEPT_BYTES = 200e6
+NO_TURN = "steady precession: not available with a bath on sites; use a device without bath"
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,8 @@ class Mixed:
 
 
 class BathedSweeps:
-    """`sweeps.Sweeps` of a chain or lattice with a bath; what needs a motion raises ValueError."""
+    """`sweeps.Sweeps` of a chain or lattice with a bath; steady precession raises ValueError."""
 
-    leads_need_response = False
     surface_is_cheap = False
     step = None
 
@@ -82,7 +90,9 @@ class BathedSweeps:
         damped = blocks.reshape(-1, 2, 2).copy()
         damped[self.where] -= 0.5j * self.width * IDENTITY
         self._damped = damped.reshape(blocks.shape)
-        self._lattice = LatticeSweeps(device, self._damped, bounds, counter) if device.is_lattice else None
+        self._lattice = _DampedLattice(device, self._damped, bounds, counter) if device.is_lattice else None
+        self.leads_need_response = not device.is_lattice
+        self._kept: dict[float, BathedEnergy] = {}  # for further motions
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -95,16 +105,35 @@ class BathedSweeps:
         """
         device = self.device
         mu, share = device.fermi_energy, POLE_SHARE * device.tolerance
-        scale = max(abs(mu - end) for end in self.bounds) + self.width
+        if device.temperature == 0:
+            return step_poles(mu, self._gap, self._reach, share)
+        return _moved_poles(self._reach, mu, device.temperature, share)
+
+    @cached_property
+    @one_blas_thread
+    def sharp_rule(self) -> FermiPoles:
+        """The rule for the sea term, which contains its energy derivative; at kT = 0 the same one."""
+        device, rule = self.device, self.rule
+        if device.temperature == 0:
+            return rule
+        share = 0.1 * POLE_SHARE * device.tolerance * min(1.0, device.temperature / device.hopping) / DERIVATIVE_ERROR
+        share = max(1e-13, share)
+        while share < rule.bound:
+            with contextlib.suppress(ToleranceError):
+                return _moved_poles(self._reach, device.fermi_energy, device.temperature, share)
+            share *= 10
+        return rule
+
+    @cached_property
+    def _reach(self) -> float:
+        """How far from E_F states are told from local levels, energy."""
+        device = self.device
+        scale = max(abs(device.fermi_energy - end) for end in self.bounds) + self.width
         # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
         neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
         beyond = (self.width * (neighbours + self.width**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
         fraction, exponent = math.frexp(max(4 * scale, beyond))
-        reach = math.ldexp(math.ceil(16 * fraction) / 16, exponent)  # few different rules for all textures
-        if device.temperature > 0:
-            rule = fermi_poles(-reach, reach, 0.0, device.temperature, share)
-            return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)
-        return step_poles(mu, self._gap, reach, share)
+        return math.ldexp(math.ceil(16 * fraction) / 16, exponent)  # few different ones for all textures
 
     @property
     def _gap(self) -> float:
@@ -147,9 +176,7 @@ class BathedSweeps:
         G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - local)
         found[self.where] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G)))
         found[self.where, 0] -= 2 * rule.constant
-        levels, spinors = np.linalg.eigh(self.blocks.reshape(-1, 2, 2)[self.where])
-        filled = filled_level(levels, self.width, device.occupation)
-        found[self.where] += np.real(pauli_traces(np.einsum("pak,pk,pbk->pab", spinors, filled, spinors.conj())))
+        found[self.where] += self._local(self.blocks.reshape(-1, 2, 2)[self.where])
         return found.reshape(*device.shape, 4)
 
     @property
@@ -157,23 +184,76 @@ class BathedSweeps:
         """Not available with a bath: ValueError."""
         raise ValueError("grand_potential: not available with a bath on sites; use a device without bath")
 
-    def flows(self, rate: Blocks) -> dict[str, Floats]:
-        """See `Sweeps`; rate: zero."""
-        if rate.any():
-            refuse_motion()
-        bonds = self._summed(self.rule.nodes, self.rule.weights, with_bonds=True)[1]
-        return {"adiabatic": bonds, "sea": np.zeros_like(bonds), "surface": np.zeros_like(bonds)}
+    # --- first order in the velocities ------------------------------------------------------------
 
-    # --- real energies ----------------------------------------------------------------------------
+    def sea(self, rate: Blocks) -> Sea:
+        """See `Sweeps`."""
+        if self._lattice is not None:
+            return Sea(np.ascontiguousarray(self._lattice.sea_by(self.sharp_rule, rate)[:, 0]), None)
+        return self._sea(rate, False)[0]
+
+    def _sea(self, rate: Blocks, with_bonds: bool) -> tuple[Sea, Floats]:
+        """Of a chain, with its flows over the bonds."""
+        rule, device = self.sharp_rule, self.device
+        contour = device.contour_of(rule)
+        wire = self._damped, device.hops, contour.sigma
+        perturbed = 2, identity_blocks(device.n_sites), rate, contour.derivative_ends, None
+        where = rule.nodes, rule.weights, *wire, *perturbed, with_bonds
+        found = contour_rows(*where, counter=self.counter, bound=rule.bound)
+        return Sea(found.rows[:, 3].sum(axis=0), found.ends[:, 1]), found.bonds[:, 3].sum(axis=0)
 
     @cached_property
-    def _bonds(self) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-        """Bonds a -> b in the layout of `Sweeps.flows`, flat indices of sites, and their hoppings."""
+    def surface(self) -> BathedSurface:
+        """The Fermi-surface term of this texture."""
+        return BathedSurface(self)
+
+    def flows(self, rate: Blocks) -> dict[str, Floats]:
+        """See `Sweeps`."""
+        bonds = self._summed(self.rule.nodes, self.rule.weights, with_bonds=True)[1]
+        parts = {"adiabatic": bonds, "sea": np.zeros_like(bonds), "surface": np.zeros_like(bonds)}
+        if rate.any():
+            if self._lattice is not None:
+                hops = self.layout.bonds[2][..., None]
+                parts["sea"] = hops * self._lattice.sea_by(self.sharp_rule, rate, True)[:, 1:]
+            else:
+                parts["sea"] = self._sea(rate, True)[1]
+            parts["surface"] = self.surface.bonds(rate)
+        return parts
+
+    def into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """See `Sweeps`; on a chain over the first bonds, on a lattice deep in the leads."""
+        flow = self.surface.into_leads(rate)
+        if response is None or response.driven_ends is None:
+            return flow
+        return flow + sea_into_leads(self.device.contour_of(self.sharp_rule), response.driven_ends)
+
+    def adiabatic_rate(self, rate: Blocks) -> Floats:
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G], traced: (*s, 4), 1/time."""
+        rule, device = self.rule, self.device
         if self._lattice is not None:
-            found = lattice_bonds(self.device)
-            return found.starts, found.ends, found.hops
-        sites = np.arange(self.device.n_sites)
-        return sites[:-1], sites[1:], self.device.hops
+            found = self._lattice.driven_sum(rule, rate)
+        else:
+            contour = device.contour_of(rule)
+            wire = self._damped, device.hops, contour
+            found = contour_integral(*wire, 1, None, rate, counter=self.counter)[0][2]
+        found = found.reshape(-1, 4).copy()
+        local, moving = self._damped.reshape(-1, 2, 2)[self.where], rate.reshape(-1, 2, 2)[self.where]
+        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - local)
+        found[self.where] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G @ moving @ G)))
+        # The local levels follow the motion: a difference, whose step is small beside their width.
+        still = self.blocks.reshape(-1, 2, 2)[self.where]
+        step = 1e-3 * self.width / max(float(abs(moving).max()), 1e-300)
+        ahead, behind, far, back = (self._local(still + k * step * moving) for k in (1, -1, 2, -2))
+        found[self.where] += (8 * (ahead - behind) - (far - back)) / (12 * step)
+        return found.reshape(*device.shape, 4)
+
+    def _local(self, blocks: Blocks) -> Floats:
+        """Electrons and spin in local levels (b, 2, 2) with the width of the bath, traced: (b, 4)."""
+        levels, spinors = np.linalg.eigh(blocks)
+        filled = filled_level(levels, self.width, self.device.occupation)
+        return np.real(pauli_traces(np.einsum("pak,pk,pbk->pab", spinors, filled, spinors.conj())))
+
+    # --- real energies ----------------------------------------------------------------------------
 
     @cached_property
     def _band(self) -> tuple[int, Blocks]:
@@ -200,87 +280,49 @@ class BathedSweeps:
         return b, bands
 
     @cached_property
-    def _ends(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Orbitals 2 site + spin of the first and of the last slice."""
-        width = 2 * (self.device.shape[1] if self.device.is_lattice else 1)
-        orbitals = np.arange(2 * self.device.n_sites)
-        return orbitals[:width], orbitals[-width:]
+    def layout(self) -> Layout:
+        """Where bath, leads and bonds are."""
+        device = self.device
+        width = 2 * (device.shape[1] if device.is_lattice else 1)
+        orbitals, sites = np.arange(2 * device.n_sites), np.arange(device.n_sites)
+        bonds = sites[:-1], sites[1:], device.hops
+        if device.is_lattice:
+            found = lattice_bonds(device)
+            bonds = found.starts, found.ends, found.hops
+        ends = orbitals[:width], orbitals[-width:]
+        return Layout(device.n_sites, self.where, self.width, self.probes, ends, bonds)
 
-    def _columns(self, energy: float) -> tuple[Blocks, list[Blocks]]:
-        """G sqrt(Gamma), (N, 2, columns): of left, right and bath, spin fastest; sources of both leads, (ny, modes)."""
-        from scipy.linalg import solve_banded  # heavy import
-
+    def at_energy(self, energy: float) -> BathedEnergy:
+        """Scattering states at a real energy."""
         device, (b, bands) = self.device, self._band
-        matrix = bands.copy()
-        matrix[b] += energy
+        matrix = np.zeros((3 * b + 1, 2 * device.n_sites), complex)
+        matrix[b:] = bands
+        matrix[2 * b] += energy
         sources = [lead.injection(energy) for lead in device.ends]
-        width = len(self._ends[0])
+        width = len(self.layout.ends[0])
         rhs = np.zeros((2 * device.n_sites, sum(s.shape[1] for s in sources) + 2 * len(self.where)), complex)
         first = 0
-        for lead, orbitals, source in zip(device.ends, self._ends, sources, strict=True):
+        for lead, orbitals, source in zip(device.ends, self.layout.ends, sources, strict=True):
             sigma = lead.self_energy(np.array([energy], complex))[0]
             i, j = np.repeat(orbitals, width), np.tile(orbitals, width)
-            matrix[b + i - j, j] -= sigma.ravel()
+            matrix[2 * b + i - j, j] -= sigma.ravel()
             rhs[orbitals, first : first + source.shape[1]] += source
             first += source.shape[1]
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
         self.counter.add(1)
-        solved = solve_banded((b, b), matrix, rhs, overwrite_ab=True, overwrite_b=True, check_finite=False)
-        return solved.reshape(device.n_sites, 2, rhs.shape[1]), [s[::2, ::2] for s in sources]
-
-    def _at(self, energy: float, with_bonds: bool) -> tuple[Floats, ...]:
-        """One energy of `Mixed`."""
-        psi, sources = self._columns(energy)
-        counts = [2 * s.shape[1] for s in sources]
-        first, n = sum(counts), psi.shape[2]
-        spans = slice(0, counts[0]), slice(counts[0], first), slice(first, n)
-        # Into each site of the bath from each column; those of one probe, and those of one lead and spin, added up.
-        into = self.width * (abs(psi[self.where]) ** 2).sum(axis=1)
-        by_lead = np.stack([into[:, span][:, s::2].sum(axis=1) for span in spans[:2] for s in range(2)], axis=1)
-        between = into[:, spans[2]].reshape(len(self.where), -1, 2).sum(axis=2)
-        by_spin = fillings(between, by_lead) if self.probes else np.zeros_like(by_lead)
-        weights = np.stack([by_spin[:, :2].sum(axis=1), by_spin[:, 2:].sum(axis=1)])
-        # Of the columns: how far each is filled from the left and the right lead, and by all.
-        filled = np.zeros((3, n))
-        filled[0, spans[0]] = filled[1, spans[1]] = filled[2] = 1.0
-        filled[:2, spans[2]] = np.repeat(weights, 2, axis=1)
-        density = _traces(psi, psi) @ filled.T  # (N, 4, 3)
-        rows, everything = np.moveaxis(density[..., :2], -1, 0), density[..., 2]
-        into_bath = self.width * (rows[:, self.where] - weights[..., None] * everything[self.where])
-        flows = np.empty((2, 2, 4))
-        for q, (orbitals, source) in enumerate(zip(self._ends, sources, strict=True)):
-            amplitudes = np.einsum("yk,ysc->ksc", source, psi[orbitals[::2] // 2])
-            found = (_traces(amplitudes, amplitudes) @ filled.T).sum(axis=0)
-            flows[:, q] = found[:, :2].T
-            flows[q, q] -= found[:, 2]
-        bonds = self._over_bonds(psi, filled[:2]) if with_bonds else np.empty((2, 0))
-        return rows, everything, flows, into_bath, bonds, self._through(psi, sources, spans, by_spin)
-
-    def _over_bonds(self, psi: Blocks, filled: Floats) -> Floats:
-        """Tr[sigma_a j] over bonds a -> b from either lead, j = -i t (X - X^+), X = sum psi_b psi_a^+: (2, ..., 4)."""
-        starts, ends, hops = self._bonds
-        over = 2 * hops[..., None, None] * (_traces(psi[ends], psi[starts], np.imag) @ filled.T)
-        return np.moveaxis(over, -1, 0)
-
-    def _through(self, psi: Blocks, sources: list[Blocks], spans: tuple[slice, ...], by_spin: Floats) -> Floats:
-        """Transmission from left to right, (2, 2), of what comes directly and what probes hand on."""
-        amplitudes = np.einsum("yk,ysc->ksc", sources[1], psi[self._ends[1][::2] // 2])
-        out = (abs(amplitudes) ** 2).sum(axis=0)  # (spin, columns)
-        direct = np.stack([out[:, spans[0]][:, s::2].sum(axis=1) for s in range(2)], axis=1)
-        from_bath = out[:, spans[2]].reshape(2, -1, 2).sum(axis=2)
-        return np.asarray(direct + from_bath @ by_spin[:, :2])
+        return BathedEnergy(self.layout, BandedLU(matrix, b), rhs, [s[::2, ::2] for s in sources])
 
     def mixed(self, energies: Floats, with_bonds: bool = False) -> Mixed:
         """What either lead fills at these real energies (n,)."""
-        found = each(lambda energy: self._at(energy, with_bonds), energies.tolist())
+        found = each(lambda energy: self.at_energy(energy).mixed(with_bonds), energies.tolist())
         shape, n = self.device.shape, len(energies)
         sizes = (2, *shape, 4), (*shape, 4), (2, 2, 4), (2, len(self.where), 4)
         parts = list(zip(*found, strict=True)) or [()] * 6
         rows, states, flows, bath = (
             np.array(part).reshape(n, *size) for part, size in zip(parts[:4], sizes, strict=True)
         )
-        bonds = np.array(parts[4]).reshape(n, 2, *self._bonds[2].shape, 4) if with_bonds else np.empty((0, 2, 4))
+        bonds = np.array(parts[4]).reshape(n, 2, *self.layout.bonds[2].shape, 4) if with_bonds else np.empty((0, 2, 4))
         return Mixed(rows, states, flows, bath, bonds, np.array(parts[5]).reshape(n, 2, 2))
 
     def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
@@ -289,6 +331,18 @@ class BathedSweeps:
             refuse_motion()
         found = self.mixed(energies, with_bonds)
         return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None])
+
+    def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
+        """What (-df/dE)/2pi multiplies at real energies (n,), see `BathedEnergy.moved`, and all states (n, N, 4)."""
+        blocks = rate.reshape(-1, 2, 2)
+
+        def at(energy: float) -> tuple[Floats, ...]:
+            one = self._kept.get(energy) or self.at_energy(energy)
+            if (1 + len(self._kept)) * one.nbytes <= _KEPT_BYTES:
+                self._kept[energy] = one
+            return *one.moved(blocks, with_bonds), one.states
+
+        return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
 
     def levels_near(self, energy: float) -> Blocks:
         """Eigenvalues of H + Sigma(E) at a real energy, those of the bath included: levels e - i half-width."""
@@ -328,55 +382,53 @@ class BathedSweeps:
         N, n = 2 * self.device.n_sites, 2 * len(self.where)
         return 2 * 16 * N * n * 4 + 8 * 4 * N * 2000
 
-    # --- what needs a motion ----------------------------------------------------------------------
-
     @property
-    def surface(self) -> Surface:
-        """ValueError."""
-        refuse_motion()
+    def covers_all(self) -> bool:
+        """Whether there is a bath on every site, so that no level is narrower than it."""
+        return len(self.where) == self.device.n_sites
 
-    def sea(self, rate: Blocks) -> Sea:
-        """ValueError."""
-        refuse_motion()
-
-    def adiabatic_rate(self, rate: Blocks) -> Floats:
-        """d rho_ad/dt of moments and gates at rest: 0; otherwise ValueError."""
-        if rate.any():
-            refuse_motion()
-        return np.zeros((*self.device.shape, 4))
-
-    def into_leads(self, rate: Blocks, response: Response | None) -> Floats:
-        """ValueError."""
-        refuse_motion()
+    # --- what is not available ----------------------------------------------------------------------
 
     def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
-        """ValueError."""
-        refuse_motion()
+        """ValueError: `Frozen` refuses a bath before."""
+        raise ValueError(NO_TURN)
 
     def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
-        """ValueError."""
-        refuse_motion()
+        """ValueError: `Frozen` refuses a bath before."""
+        raise ValueError(NO_TURN)
 
     def thermal_states(self) -> tuple[Floats, float]:
-        """ValueError."""
-        refuse_motion()
+        """ValueError: nothing asks for it."""
+        raise ValueError("thermal_states: not available with a bath on sites")
 
     def smallest_width(self, energies: Floats) -> float:
         """0: not known."""
         return 0.0
 
 
-def refuse_motion() -> NoReturn:
-    """ValueError: nothing here may move."""
-    raise ValueError(NO_MOTION)
+class _DampedLattice(LatticeSweeps):
+    """A lattice with -i width/2 in its blocks: sums over poles that are given."""
+
+    step = None
+
+    def sea_by(self, rule: FermiPoles, rate: Blocks, with_bonds: bool = False) -> Floats:
+        """rho_sea in the layout of `sea.traced`."""
+        self.__dict__["rule"] = rule  # in place of its own, which knows no tails
+        with one_blas_thread:
+            return self._sea(rate, with_bonds)
+
+    def driven_sum(self, rule: FermiPoles, rate: Blocks) -> Floats:
+        """-(1/pi) int f Im[G Hd G] traced, (nx, ny, 4)."""
+        nx = self.device.shape[0]
+        found = np.zeros((*self.device.shape, 4))
+        with one_blas_thread:
+            for chunk in self.chunks(len(rule.nodes)):
+                G = self.sweep(rule.nodes[chunk], nx)
+                found += traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
+        return found
 
 
-def _traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
-    """Tr[sigma F] of F = a_c b_c^+ for each column c: (..., 2, C) twice -> (..., 4, C).
-
-    part: np.real for the Hermitian part of F, np.imag for (F - F^+)/2i.
-    """
-    up, down = a[..., 0, :], a[..., 1, :]
-    to_up, to_down = b[..., 0, :].conj(), b[..., 1, :].conj()
-    f00, f01, f10, f11 = up * to_up, up * to_down, down * to_up, down * to_down
-    return np.asarray(part(np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-2)))
+def _moved_poles(reach: float, mu: float, temperature: float, share: float) -> FermiPoles:
+    """Poles for energies within `reach` of mu: one rule for all mu."""
+    rule = fermi_poles(-reach, reach, 0.0, temperature, share)
+    return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)

@@ -17,7 +17,9 @@ import numpy as np
 
 from llgnegf.once import cached_property
 
-from .bathed import BathedSweeps, Mixed, refuse_motion
+from .bathed import BathedSweeps, Mixed
+from .bathed_energy import refuse_motion
+from .bathed_surface import narrow_levels
 from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
@@ -25,8 +27,6 @@ from .window import MOST_ENERGIES, Rule, Window
 
 # Energies for each site of a wire, above what is enough for a smooth function; beyond, narrow levels are searched for.
 _MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
-# Levels are searched for at so many energies of the window, and narrow below this share of it.
-_SEARCHES, _NARROW = 5, 0.02
 
 
 class BathedBias:
@@ -162,18 +162,3 @@ def adapted(
         1e-13 * device.hopping,
         most,
     )
-
-
-def narrow_levels(sweeps: BathedSweeps, window: Window) -> list[tuple[float, float]]:
-    """Levels in the window that are narrow beside it: energies and half-widths."""
-    found: list[tuple[float, float]] = []
-    width = window.high - window.low
-    for energy in np.linspace(window.low, window.high, _SEARCHES):
-        for level in sweeps.levels_near(float(energy)):
-            # A level is sharp where Sigma is taken at its own energy.
-            near = abs(level.real - energy) <= width / (_SEARCHES - 1)
-            if near and -level.imag < _NARROW * width and window.low < level.real < window.high:
-                again = sweeps.levels_near(float(level.real))
-                exact = again[abs(again - level).argmin()]
-                found.append((float(exact.real), max(float(-exact.imag), 1e-13 * sweeps.device.hopping)))
-    return sorted(found)

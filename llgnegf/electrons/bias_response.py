@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bathed import BathedSweeps
-from .bathed_bias import narrow_levels
+from .bathed_surface import narrow_levels
 from .frozen import Frozen
 from .narrow_levels import bound_levels
 from .quadrature import ToleranceError

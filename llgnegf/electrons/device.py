@@ -36,8 +36,8 @@ class Device(System):
     potential: (n,) or (nx, ny) on-site energies of the device itself, beside `onsite`, such as disorder; None: none.
     The `potential` that the methods take, that of gates, is added to it.
 
-    bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.  With one, moments and
-    gates are at rest.
+    bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.  With one and a bias,
+    moments and gates are at rest.
 
     A device is immutable: `changed` returns a new one with other arguments.
     Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
@@ -113,13 +113,18 @@ class Device(System):
         return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
 
     def bath_currents(
-        self, m: ArrayLike, potential: ArrayLike | None = None
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particle (b,) and spin (b, 3) currents, 1/time, into the bath on each of its b sites, in their order.
 
-        m, potential: as `freeze`.  No particles enter a probe, but spin does; both vanish without a bias.
+        Arguments as `spin_density`.  No particles enter a probe, but spin does.
         """
-        return self.freeze(m, potential).bath_currents
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        return self.freeze(m, potential).bath_currents(velocity, self.scalars("potential_rate", potential_rate))
 
     def currents(
         self,

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from .bathed import BathedSweeps
 from .bathed_bias import BathedBias
+from .bathed_energy import refuse_motion
 from .bias import Bias
 from .chain import ChainSweeps
 from .counter import Counter
@@ -197,6 +198,7 @@ class Frozen:
         if not rate.any():
             nothing = np.zeros((*self.device.shape, 4))
             return Response(nothing, nothing.copy(), None, None if self.bias is None else nothing.copy())
+        self._refuse_motion_at_bias()
         sea = self.sweeps.sea(rate)
         surface = self.sweeps.surface.density(rate)
         self.check_first_order(rate, sea.density + surface)
@@ -288,20 +290,34 @@ class Frozen:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time; 0 without a bias."""
         return np.zeros(2) if self.bias is None else self.bias.energy_into_leads
 
-    @property
-    def bath_currents(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def bath_currents(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particle (b,) and spin (b, 3) currents into the bath on each of its b sites, 1/time, in their order.
 
-        No particles enter a probe, but spin does; both vanish without a bias.  Without a bath b = 0.
+        Due to a bias at rest, or to first order in the velocities; no particles enter a probe, but spin does.  b = 0
+        without a bath.
         """
-        if not isinstance(self.bias, BathedBias):
-            flow = np.zeros((len(self.device.bath.sites) if self.device.bath is not None else 0, 4))
-        else:
+        if not isinstance(self.sweeps, BathedSweeps):
+            return as_flow(np.zeros((0, 4)))
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        flow = np.zeros((len(self.sweeps.where), 4))
+        if rate.any():
+            self._refuse_motion_at_bias()
+            flow = self.sweeps.surface.into_bath(rate)
+        elif isinstance(self.bias, BathedBias):
             flow = self.bias.into_bath
         return as_flow(flow)
 
+    def _refuse_motion_at_bias(self) -> None:
+        """ValueError where a bath, a bias and a motion come together."""
+        if isinstance(self.bias, BathedBias):
+            refuse_motion()
+
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
+        if rate.any():
+            self._refuse_motion_at_bias()
         parts = self.sweeps.flows(rate)
         self.check_first_order(rate, parts["sea"] + parts["surface"])
         if self.bias is not None:

@@ -1,5 +1,7 @@
 """Baths on sites: probes and reservoirs of constant width, beside dense matrices, closed forms and balances."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -71,8 +73,9 @@ def test_dense_matrices_give_the_same(case):
     assert found[0] == pytest.approx(charge, abs=1e-8)
     assert found[1] == pytest.approx(spin, abs=1e-8)
     assert frozen.energy_currents == pytest.approx(energy, abs=1e-7)
-    assert frozen.bath_currents[0] == pytest.approx(into_bath, abs=1e-8)
-    assert frozen.bath_currents[1] == pytest.approx(spin_into_bath, abs=1e-8)
+    into_bath_found = frozen.bath_currents(np.zeros_like(m), np.zeros_like(V))
+    assert into_bath_found[0] == pytest.approx(into_bath, abs=1e-8)
+    assert into_bath_found[1] == pytest.approx(spin_into_bath, abs=1e-8)
     for energy in (-1.3, 0.4):
         assert device.transmission(energy, m, V).sum() == pytest.approx(oracle.transmission(energy), abs=1e-10)
 
@@ -159,8 +162,9 @@ def test_nothing_flows_in_equilibrium(kT, probe):
     m = random_moments(5)
     frozen = device.freeze(m)
     assert frozen.bias is None
-    assert abs(frozen.bath_currents[0]).max() == abs(frozen.bath_currents[1]).max() == 0.0
-    assert frozen.bath_currents[1].shape == (2, 3)
+    charge, spin = device.bath_currents(m)
+    assert abs(charge).max() == abs(spin).max() == 0.0
+    assert spin.shape == (2, 3)
     assert abs(np.array(device.lead_currents(m)[0])).max() == 0.0
 
 
@@ -374,3 +378,105 @@ def test_a_device_with_a_bath_is_copied_and_shown_whole():
 def test_wrong_baths_are_told(make, told):
     with pytest.raises(ValueError, match=told):
         make()
+
+
+# --- first order in the velocities ------------------------------------------------------------------------------------
+
+# shape, J_sd, couplings, kT, sites, width, probe
+MOVING = [
+    ((1,), 0.5, (1.0, 0.6), 0.0, (0,), 0.3, False),
+    ((1,), 0.5, (1.0, 0.6), 0.0, (0,), 0.3, True),
+    ((2,), 0.5, (0.0, 0.0), 0.0, (0, 1), 0.3, False),
+    ((2,), 0.5, (0.0, 0.7), 0.05, (0,), 0.4, True),
+    ((3,), 2.0, (0.3, 1.0), 0.0, (0, 2), 0.2, True),
+    ((4,), 0.4, (1.0, 0.8), 0.05, (1, 2), 0.3, True),
+    pytest.param(((4,), 0.4, (1.0, 0.8), 0.3, (1, 3), 0.3, False), marks=SLOW),
+    ((2, 2), 0.4, (1.0, 0.8), 0.0, (0, 3), 0.3, True),
+    pytest.param(((2, 2), 0.4, (1.0, 0.8), 0.05, (1, 2), 0.3, True), marks=SLOW),
+]
+
+
+def moving(case, seed=4, tolerance=1e-8):
+    shape, J, couplings, kT, where, width, probe = case
+    mus = (0.03, 0.03)
+    oracle, device, m, V = both((shape, J, couplings, kT, mus, None, (0.0, 0.0), where, width, probe), seed)
+    rng = np.random.default_rng(seed + 1)
+    mdot = 0.1 * np.cross(m, moments(rng, shape))
+    rate = 0.1 * rng.uniform(-1, 1, shape)
+    plane = oracle.shape
+    oracle = replace(oracle, mdot=mdot.reshape(*plane, 3), potential_rate=rate.reshape(plane))
+    return oracle, device.changed(tolerance=tolerance), m, mdot, V, rate
+
+
+@pytest.mark.parametrize("case", MOVING)
+def test_dense_matrices_give_the_same_first_order(case):
+    oracle, device, m, mdot, V, rate = moving(case)
+    frozen = device.freeze(m, V)
+    assert frozen.bias is None
+    response = frozen.respond(mdot, rate)
+    expected = oracle.parts()
+    plane = (*oracle.shape, 4)
+    assert response.sea.reshape(plane) == pytest.approx(expected["sea"], abs=1e-8)
+    further, into_bath = oracle.pumped()
+    assert response.surface.reshape(plane) == pytest.approx(expected["surface"] + further, abs=1e-8)
+    charge, spin = frozen.bath_currents(mdot, rate)
+    assert charge == pytest.approx(into_bath[:, 0], abs=1e-8)
+    assert spin == pytest.approx(into_bath[:, 1:] / 2, abs=1e-8)
+    if case[-1]:
+        assert abs(charge).max() < 1e-15
+        assert abs(further).max() > 1e-6
+
+
+@pytest.mark.parametrize("probe", [True, False])
+@pytest.mark.parametrize("shape", [(5,), (3, 2)])
+def test_spin_balances_at_first_order(probe, shape):
+    rng = np.random.default_rng(8)
+    sites = [1, 3] if len(shape) == 1 else [(0, 1), (2, 0)]
+    leads = [Lead("left", 0.8), Lead("right")]
+    device = Device(shape, sd_exchange=0.6, fermi_energy=0.2, leads=leads, bath=Bath(sites, 0.3, probe), tolerance=1e-9)
+    m = moments(rng, shape)
+    mdot = 0.3 * np.cross(m, moments(rng, shape))
+    V, rate = rng.uniform(-0.3, 0.3, (2, *shape))
+    assert abs(device.spin_balance(m, mdot, V, rate)).max() < 1e-8
+    charge, spin = device.bath_currents(m, mdot, V, rate)
+    assert abs(spin).max() > 1e-3
+    # Particles that leave are those that the device has less of.
+    lost = device.lead_currents(m, mdot, V, rate)[0].sum() + charge.sum()
+    step = 1e-4
+    now, then = (device.spin_density(_turned(m, mdot, s), potential=V + s * rate).density.sum() for s in (step, -step))
+    gained = (now - then) / (2 * step)
+    # On a lattice the flow deep in the leads counts what they store near their ends, too.
+    assert lost == pytest.approx(-gained, abs=1e-6) or len(shape) == 2
+    assert (abs(charge).max() < 1e-15) == probe
+
+
+def _turned(m, mdot, step):
+    turned = m + step * mdot
+    return turned / np.linalg.norm(turned, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("width", [0.2, 1.0, 4.0])
+def test_one_moment_in_a_bath_alone_has_the_torque_of_the_wide_band(width):
+    """Sigma = -i width/2 for all energies: closed forms of spin pumping and of the geometric torque."""
+    J, m, axis, omega = 0.8, np.array([[0.6, 0.0, 0.8]]), np.array([0.0, 0.0, 1.0]), 0.01
+    device = Device(1, sd_exchange=J, leads=[], bath=Bath([0], width, zero_current=False), tolerance=1e-10)
+    mdot = omega * np.cross(axis, m)
+    found = device.spin_density(m, mdot)
+    torque = J * np.cross(found.first_order, m)[0]
+    D = np.angle(-J + 0.5j * width) - np.angle(J + 0.5j * width)
+    expected = ((1 - np.cos(2 * D)) * np.cross(m, mdot) + (2 * D - np.sin(2 * D)) * mdot)[0] / (4 * np.pi)
+    assert torque == pytest.approx(expected, abs=1e-9)
+
+
+def test_probes_without_a_lead_do_not_answer_to_a_motion():
+    m = random_moments(3)
+    mdot = np.cross(m, [0.0, 0.0, 0.1])
+    for device in (
+        Device(3, sd_exchange=0.5, leads=[], bath=Bath([1], 0.2)),
+        Device(3, sd_exchange=0.5, fermi_energy=3.0, bath=Bath([1], 0.2)),
+        Device(3, sd_exchange=0.5, fermi_energy=1.9, temperature=0.1, bath=Bath([1], 0.2)),
+    ):
+        with pytest.raises(ToleranceError, match="probes"):
+            device.spin_density(m, mdot)
+        reservoirs = device.changed(bath=Bath([1], 0.2, zero_current=False))
+        assert np.isfinite(reservoirs.spin_density(m, mdot).total).all()

@@ -58,17 +58,24 @@ class Bathed(Biased):
         steps = [one.mu + k * one.kT for one in (*self.leads, self.reference) for k in (-36, 36)]
         return min(steps), max(steps)
 
+    @property
+    def edges(self):
+        """Those of the leads' modes, and beyond, where the bath has states."""
+        return sorted([*super().edges, self.range[0] - 1, self.range[1] + 1])
+
     # --- equilibrium ----------------------------------------------------------------------------------
 
     def equilibrium(self, F=None):
-        """-(1/pi) int f_ref Im G."""
+        """-(1/pi) int f_ref Im F of F = G, or of another one that falls off faster."""
         mu, kT = self.reference.mu, self.reference.kT
+        # Bound methods are equal where they are the same one of the same object.
+        half = 0.5 * np.eye(self.size) * (F is None or self.green == F)
+        F = F or self.green
 
         def g(y):
-            G = self.green(mu + 1j * np.atleast_1d(y))
+            G = F(mu + 1j * np.atleast_1d(y))
             return G + dagger(G)
 
-        half = 0.5 * np.eye(self.size)
         x, w = np.polynomial.legendre.leggauss(40)
         if kT == 0:
             # Panels that shrink towards mu, where a lead may open, and one beyond to infinity.
@@ -152,6 +159,40 @@ class Bathed(Biased):
         return (
             density.reshape(*self.shape, 4), leads[:, 0], leads[:, 1:4] / 2, leads[:, 4], baths[:, 0], baths[:, 1:] / 2
         )  # fmt: skip
+
+    def pumped(self):
+        """To first order: (n, 4) density that probes add, and what flows into the bath, (b, 4)."""
+        Hd, baths = self.Hd, self.of_bath
+        sites = [2 * np.arange(self.size // 2) + s for s in range(2)]
+
+        def at(energy):
+            G, _, gammas, _ = self.everything(energy)
+            A = 1j * (G - dagger(G))
+            inward = np.stack([self._flow(p, G @ Hd @ dagger(G)) for p in baths], axis=1)
+            density = np.zeros_like(G)
+            if self.zero_current:
+                T = np.array([[np.einsum("ab,kbc,cd,kad->k", p, G, q, G.conj()).real for q in baths] for p in baths])
+                out = np.array(
+                    [[np.einsum("ab,kbc,kcd,kad->k", p, G, q, G.conj()).real for q in gammas] for p in baths]
+                )
+                for i in range(len(G)):
+                    M = np.diag(T[:, :, i].sum(axis=1) + out[:, :, i].sum(axis=1)) - T[:, :, i]
+                    u = np.linalg.solve(M, inward[i, :, 0])
+                    extra = G[i] @ sum(x * q for x, q in zip(u, baths, strict=True)) @ dagger(G[i])
+                    density[i] = extra
+                    for k, (x, p) in enumerate(zip(u, baths, strict=True)):
+                        inward[i, k] += self._flow(p, (extra - x * A[i])[None])[0]
+            blocks = np.array([[density[:, a, b] for b in sites] for a in sites])
+            traces = np.einsum("abki,cba->kic", blocks, SIGMA).real
+            return np.concatenate([traces.reshape(len(G), -1), inward.reshape(len(G), -1)], axis=1)
+
+        ref = self.reference
+        if ref.kT:
+            found = self.over(lambda e: -ref.slope(e)[:, None] * at(e)) / (2 * np.pi)
+        else:
+            found = at(np.array([ref.mu]))[0] / (2 * np.pi)
+        n = 4 * (self.size // 2)
+        return found[:n].reshape(*self.shape, 4), found[n:].reshape(-1, 4)
 
     def transmission(self, energy):
         """Effective transmission from left to right at one energy, summed over spins."""
