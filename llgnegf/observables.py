@@ -433,7 +433,7 @@ ELECTRONS = (
         _NUMBER,
         "energy",
         "of the electrons, relative to the bare wire",
-        _not(_any(_is_biased, _has_bath)),
+        _not(_is_biased),
         lambda i: i.grand_potential,
     ),
     *_on_wall(lambda i: i.spin.total),

@@ -167,8 +167,7 @@ class EnergyWatch:
         self.deck, self.magnet, self.strength = deck, magnet, _strength(deck)
         current = zhang_li is not None and any(zhang_li.velocity)
         # The energy is known where electrons are frozen; others may drive the moments.
-        open_to_others = table is not None and (table.method != "frozen" or table.is_biased or table.bath is not None)
-        others = open_to_others and self.strength
+        others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
         driven = user_field or gates or current or deck.magnet.drive or others
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0

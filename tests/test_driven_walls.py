@@ -143,6 +143,7 @@ def test_probes_that_flip_spins_give_beta(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(spin_flips, "WIDTHS", (3.0, 12.0))
     monkeypatch.setattr(spin_flips, "RATES", (0.1, 0.3))
     monkeypatch.setattr(spin_flips, "LENGTHS", (20, 80))
+    monkeypatch.setattr(spin_flips, "TURNING", 121)
     data, told = made("stt_with_spin_flips", tmp_path, capsys)
     xi, beta = data["a", r"$\lambda$ = 12"]
     np.testing.assert_allclose(xi, [0.1 / 0.6, 0.3 / 0.6])
@@ -155,6 +156,11 @@ def test_probes_that_flip_spins_give_beta(monkeypatch, tmp_path, capsys):
     resistance = data["f", r"$\Gamma$ = 0.2"][1]
     np.testing.assert_allclose(resistance, 1.0 + 0.2 * np.array([20, 80]) / (2 * np.sqrt(3)), rtol=0.01)
     assert "resistance of 80 sites" in told
+    # Uniform moments: damping, and spin that moves with them.
+    for panel, near in (("g", 0.04), ("h", 0.02)):
+        found, formula = data[panel, "uniform moments"][1], data[panel, "local formula"][1]
+        np.testing.assert_allclose(found, formula, rtol=near)
+        assert (found > 0.005).all()
     # The other sign of the exchange turns spins the other way.
     assert spin_flips.torque_on_wall(12.0, 0.1, 0.3).beta == pytest.approx(-beta[0], abs=1e-9)
 

@@ -101,6 +101,24 @@ def filled_level(energies: NDArray[np.float64], width: float, occupation: Occupa
     return np.asarray(0.5 - digamma(argument).imag / np.pi)
 
 
+def level_potential(energies: NDArray[np.float64], width: float, occupation: Occupation) -> NDArray[np.float64]:
+    """A function of levels of this full width whose derivative is `filled_level`, energy, shaped as `energies`:
+
+        e/2 + 2 kT Re ln Gamma(1/2 + (width/2 + i (e - mu))/(2 pi kT)),
+
+    their grand potential up to a constant; Gamma is Euler's function.
+    """
+    above, half = energies - occupation.fermi_energy, width / 2
+    if occupation.temperature == 0:
+        tail = above * np.arctan(above / half) - half / 2 * np.log1p((above / half) ** 2)
+        return np.asarray(energies / 2 - tail / np.pi)
+    from scipy.special import loggamma  # heavy import
+
+    kT = occupation.temperature
+    argument = 0.5 + (half + 1j * above) / (2 * np.pi * kT)
+    return np.asarray(energies / 2 + 2 * kT * loggamma(argument).real)
+
+
 def fillings(
     between: NDArray[np.float64], sources: NDArray[np.float64], pumped: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
-from .bath import filled_level
+from .bath import filled_level, level_potential
 from .bathed_energy import BandedLU, BathedEnergy, Layout, refuse_motion
 from .bathed_surface import BathedSurface
 from .chain import sea_into_leads
@@ -36,7 +36,7 @@ from .modes import cross_section
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
-from .slices import two_point
+from .slices import eliminate, two_point
 from .sweeps import Blocks, Floats, Response, Sea
 from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
 from .threads import each, one_blas_thread
@@ -181,8 +181,37 @@ class BathedSweeps:
 
     @property
     def grand_potential(self) -> float:
-        """Not available with a bath: ValueError."""
-        raise ValueError("grand_potential: not available with a bath on sites; use a device without bath")
+        """See `frozen.Frozen.grand_potential`, energy; that of the bath on its sites included, as of leads."""
+        rule, device = self.rule, self.device
+        bare = np.zeros_like(self.blocks) + device.onsite * IDENTITY
+        still = self.blocks.reshape(-1, 2, 2)
+        logdet: Blocks = np.zeros(len(rule.nodes), complex)
+        trace = local = 0.0
+        for blocks, sign in ((still, 1), (bare.reshape(-1, 2, 2), -1)):
+            levels = np.linalg.eigvalsh(blocks[self.where]).astype(float)
+            damped = np.log(rule.nodes[:, None] - levels.ravel() + 0.5j * self.width).sum(axis=1)
+            logdet = logdet + sign * (self._logdet(blocks.reshape(self.blocks.shape)) - damped)
+            trace += sign * (float(np.einsum("iaa->", blocks).real) - float(levels.sum()))
+            local += sign * float(level_potential(levels, self.width, device.occupation).sum())
+        return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace + local)
+
+    def _logdet(self, blocks: Blocks) -> Blocks:
+        """ln det G^-1 of these blocks (*s, 2, 2) with the bath, at the nodes of the rule."""
+        device, nodes = self.device, self.rule.nodes
+        damped = blocks.reshape(-1, 2, 2).copy()
+        damped[self.where] -= 0.5j * self.width * IDENTITY
+        damped = damped.reshape(blocks.shape)
+        if device.is_lattice:
+            lattice = _DampedLattice(device, damped, self.bounds, self.counter)
+            with one_blas_thread:
+                parts = [
+                    eliminate(lattice.slices, nodes[c], device.lead_slices(tuple(nodes[c])), with_logdet=True)[1]
+                    for c in lattice.chunks(len(nodes))
+                ]
+            return np.concatenate(parts)
+        sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
+        weights = np.zeros(len(nodes), complex)
+        return contour_rows(nodes, weights, damped, device.hops, (sigma[0], sigma[1]), counter=self.counter).logdet
 
     # --- first order in the velocities ------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 Each probe (`electrons.bath`) takes an electron at the rate `width` and gives it back without its spin: tau_sf =
 1/width, and the same elastic time.  Cheng and Niu's Eq. (16) then has xi = tau_ex/tau_sf = -width/(2 J_sd): the torque
 of a spin current j of sigma/2 along n is j [dn/dx - xi n x dn/dx]/(1 + xi^2).  Here j is that at the same place, since
-the spin of the current builds up and decays along the wire.  Ohm's law of such a wire is that of D'Amato and Pastawski,
-Phys. Rev. B 41, 7411 (1990).  Energies are in units of the hopping, hbar = a = 1.
+the spin of the current builds up and decays along the wire.  Uniform moments that turn are damped by Eq. (17): with
+eta = -s_0/(2 S (1 + xi^2)), S = 1, the torque of the electrons is -eta dn/dt + eta xi n x dn/dt.  Ohm's law of such a
+wire is that of D'Amato and Pastawski, Phys. Rev. B 41, 7411 (1990).  Energies are in units of the hopping, hbar = a
+= 1.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ WIDTHS = (3.0, 6.0, 12.0, 24.0)  # of the wall
 SHOWN = 12.0, 0.2
 LENGTHS = (10, 20, 40, 80, 160)
 RESISTIVE = (0.05, 0.2)
+TURNING = 161  # sites of a wire of uniform moments
 ROOM, SHORTEST = 11.0, 60  # length of the wire in widths of the wall, and at least
 
 _COLOURS = dict(zip(WIDTHS, ("#CC79A7", "#009E73", "#D55E00", "#0072B2"), strict=True))
@@ -107,9 +110,26 @@ def resistance(sites: int, rate: float) -> float:
     return 2.0 / float(device.transmission(FERMI_ENERGY, np.zeros((sites, 3))).sum())
 
 
+def turning_magnet(rate: float) -> tuple[float, float, float]:
+    """Torque of electrons on uniform moments that turn slowly, over dn/dt and over n x dn/dt, and s_0 along n.
+
+    The mean over the middle of the wire; first order in the velocity.
+    """
+    n = np.tile([0.6, 0.0, 0.8], (TURNING, 1))
+    device = Device(TURNING, sd_exchange=SD_EXCHANGE, fermi_energy=FERMI_ENERGY, bath=Bath(range(TURNING), rate))
+    moving = np.cross([0.0, 0.0, 0.01], n)
+    spin = device.spin_density(n, moving)
+    middle = slice(TURNING // 2 - TURNING // 8, TURNING // 2 + TURNING // 8 + 1)
+    torque = SD_EXCHANGE * np.cross(spin.first_order, n)[middle].mean(axis=0)
+    across, speed = np.cross(n[0], moving[0]), moving[0] @ moving[0]
+    along = float((spin.adiabatic @ n[0])[middle].mean())
+    return float(torque @ moving[0] / speed), float(torque @ across / speed), along
+
+
 def stt_with_spin_flips(track: Track) -> Figure:
     """Torque of a current on walls where spins flip, beside the local formula; and Ohm's law."""
     found = {(w, r): torque_on_wall(w, r) for w in track(WIDTHS) for r in RATES}
+    turning = {r: turning_magnet(r) for r in RATES}
     ohm = {(n, r): resistance(n, r) for r in RESISTIVE for n in LENGTHS}
     xi = np.array([_xi(rate) for rate in RATES])
     left_over = {key: one.left_over for key, one in found.items()}
@@ -129,9 +149,11 @@ def stt_with_spin_flips(track: Track) -> Figure:
             _profile("d", "in the plane", False),
             _profile("e", "along the hard axis", True),
             _ohm(ohm),
+            _damping(xi, turning, True),
+            _damping(xi, turning, False),
         ],
         3,
-        (*(_told(width, found) for width in WIDTHS), _told_ohm(ohm)),
+        (*(_told(width, found) for width in WIDTHS), _told_ohm(ohm), _told_damping(turning)),
     )  # fmt: skip
 
 
@@ -171,6 +193,32 @@ def _profile(key: str, title: str, out_of_plane: bool) -> Panel:
     return Panel(key, rf"{title}, $\xi$ = {_xi(rate):.2g}", "$x - X$ ($a$)", "torque, over the largest", curves)
 
 
+def _eta(rate: float, along: float) -> float:
+    return -along / (2.0 * (1.0 + _xi(rate) ** 2))
+
+
+def _damping(xi: np.ndarray, turning: dict[float, tuple[float, float, float]], damps: bool) -> Panel:
+    found = [turning[rate][1] if damps else -turning[rate][0] for rate in RATES]
+    local = [_eta(rate, turning[rate][2]) * (_xi(rate) if damps else 1.0) for rate in RATES]
+    style = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.0}
+    title = "damping of uniform moments" if damps else "spin that moves with them"
+    return Panel(
+        "g" if damps else "h",
+        title,
+        _XI,
+        r"$\eta\xi$" if damps else r"$\eta$",
+        [Curve("uniform moments", xi, found, style), Curve("local formula", xi, local, _LOCAL)],
+    )
+
+
+def _told_damping(turning: dict[float, tuple[float, float, float]]) -> str:
+    each = [
+        (_xi(r), turning[r][1], _eta(r, turning[r][2]) * _xi(r), -turning[r][0], _eta(r, turning[r][2])) for r in RATES
+    ]
+    told = "; ".join(f"{xi:.3g}: {a:.3g} ({b:.3g}), {c:.3g} ({d:.3g})" for xi, a, b, c, d in each)
+    return f"uniform moments; by xi: damping (eta xi of Eq. (17)), spin that moves with them (eta): {told}"
+
+
 def _velocity() -> float:
     return math.sqrt(4.0 - FERMI_ENERGY**2)
 
@@ -182,7 +230,7 @@ def _ohm(ohm: dict[Any, float]) -> Panel:
         style = {"color": colour, "linestyle": "", "marker": "s", "markersize": 3.0}
         curves.append(Curve(rf"$\Gamma$ = {rate:g}", n, [ohm[k, rate] for k in LENGTHS], style))
         curves.append(Curve(r"$1 + L/2\ell$", n, 1.0 + n * rate / (2.0 * _velocity()), _LOCAL))
-    return Panel("f", "Ohm's law", "sites", "resistance, over a clean wire", curves)
+    return Panel("f", "Ohm's law, over a clean wire", "sites", "resistance", curves)
 
 
 def _told(width: float, found: dict[Any, WallTorque]) -> str:

@@ -340,7 +340,6 @@ def test_what_needs_a_motion_is_refused():
     for ask in (
         lambda: steady_precession(closed, m, AXES["z"], 0.01),
         lambda: closed.freeze(m).precession(np.array(AXES["z"]), 0.01),
-        lambda: closed.freeze(m).grand_potential,
     ):
         with pytest.raises(ValueError, match="bath"):
             ask()
@@ -378,6 +377,25 @@ def test_a_device_with_a_bath_is_copied_and_shown_whole():
 def test_wrong_baths_are_told(make, told):
     with pytest.raises(ValueError, match=told):
         make()
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.01, 0.3])
+@pytest.mark.parametrize("shape", [(4,), (3, 2)])
+def test_the_field_on_the_moments_is_the_slope_of_the_grand_potential(shape, kT):
+    rng = np.random.default_rng(6)
+    sites = [0, 2] if len(shape) == 1 else [(0, 0), (1, 1), (2, 0)]
+    device = Device(
+        shape, sd_exchange=0.7, fermi_energy=0.2, onsite=0.1, temperature=kT, bath=Bath(sites, 0.4), tolerance=1e-8
+    )
+    m, V = moments(rng, shape), rng.uniform(-0.3, 0.3, shape)
+    found = device.spin_density(m, potential=V)
+    step = 1e-3
+    for _ in range(4):
+        d, u = rng.normal(size=m.shape), rng.normal(size=shape)
+        there, back = (device.freeze(m + s * d, V + s * u).grand_potential for s in (step, -step))
+        expected = (-0.7 * (found.adiabatic * d).sum() + (found.density * u).sum()) * 2 * step
+        assert there - back == pytest.approx(expected, abs=2e-8)
+    assert device.freeze(0 * m).grand_potential == pytest.approx(0.0, abs=1e-12)
 
 
 # --- first order in the velocities ------------------------------------------------------------------------------------
