@@ -69,6 +69,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.compare",
             "llgnegf.judged",
             "llgnegf.estimate",
+            "llgnegf.export",
             "llgnegf.pictures",
             "llgnegf.plots",
             "llgnegf.reproduce",

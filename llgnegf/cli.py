@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
+from llgnegf.arguments import Parser, length, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
@@ -159,6 +160,18 @@ def _parser() -> Parser:
     sub = add("plot", _plot, "draw a run")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+
+    sub = add("export", _export, "write a run for other programs: OVF, VTK, CSV")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "--format", metavar="NAMES", default="ovf",
+        help="ovf (OOMMF, mumax3; the default), vtk (ParaView), csv (time series), or some with commas between",
+    )  # fmt: skip
+    sub.add_argument("--variable", metavar="NAMES", help="variables with commas between (default: by the format)")
+    sub.add_argument("--frames", metavar="FRAMES", help="one, such as -1 (the last), or FIRST:END:STEP (default: all)")
+    sub.add_argument("--lattice-constant", metavar="LENGTH", type=length, help="such as 0.5nm, for positions in metres")
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder (default: NAME_export beside NAME.h5)")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
 
     sub = add("schema", _schema, "write the JSON schema of decks, with which editors complete keys and mark mistakes")
     sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: standard output)")
@@ -344,6 +357,23 @@ def _plot(arguments: argparse.Namespace) -> None:
         path = arguments.output or arguments.path.with_suffix(".png")
         plot(result, path)
     print(f"wrote {path}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from llgnegf.export import export
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        files = export(
+            result,
+            arguments.output,
+            arguments.format.split(","),
+            None if arguments.variable is None else arguments.variable.split(","),
+            arguments.frames,
+            arguments.lattice_constant,
+            arguments.overwrite,
+        )
+    print(f"wrote {counted(len(files), 'file')} in {files[0].parent}{os.sep}")
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
