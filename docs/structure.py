@@ -70,6 +70,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.judged",
             "llgnegf.estimate",
             "llgnegf.export",
+            "llgnegf.movie",
             "llgnegf.pictures",
             "llgnegf.plots",
             "llgnegf.reproduce",

@@ -160,6 +160,18 @@ def _parser() -> Parser:
     sub = add("plot", _plot, "draw a run")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file")
+    sub.add_argument("--frame", metavar="N", type=int, help="of the variable, one frame alone (-1: the last)")
+
+    sub = add("movie", _movie, "show a variable of a run frame by frame")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help=".mp4 or .gif (default: .mp4 beside the run file)"
+    )
+    sub.add_argument("--variable", metavar="NAME", default="moment", help="a variable on sites (default: moment)")
+    sub.add_argument("--frames", metavar="FIRST:END:STEP", help="which (default: all), such as ::10")
+    sub.add_argument("--fps", metavar="N", type=float, default=25.0, help="pictures per second (default: 25)")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
     sub = add("export", _export, "write a run for other programs: OVF, VTK, CSV")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
@@ -355,8 +367,19 @@ def _plot(arguments: argparse.Namespace) -> None:
 
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")
-        plot(result, path)
+        plot(result, path, arguments.variable, arguments.frame)
     print(f"wrote {path}")
+
+
+def _movie(arguments: argparse.Namespace) -> None:
+    from llgnegf.movie import movie
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        path = arguments.output or arguments.path.with_suffix(".mp4")
+        n = movie(result, path, arguments.variable, arguments.frames, arguments.fps, progress=not arguments.quiet)
+    if not arguments.quiet:
+        print(f"wrote {path}, {counted(n, 'picture')}")
 
 
 def _export(arguments: argparse.Namespace) -> None:
