@@ -69,6 +69,8 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.compare",
             "llgnegf.judged",
             "llgnegf.estimate",
+            "llgnegf.export",
+            "llgnegf.movie",
             "llgnegf.pictures",
             "llgnegf.plots",
             "llgnegf.reproduce",

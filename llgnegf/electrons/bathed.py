@@ -185,7 +185,7 @@ class BathedSweeps:
         rule, device = self.rule, self.device
         bare = np.zeros_like(self.blocks) + device.onsite * IDENTITY
         still = self.blocks.reshape(-1, 2, 2)
-        logdet: Blocks = np.zeros(len(rule.nodes), complex)
+        logdet: Any = np.zeros(len(rule.nodes), complex)
         trace = local = 0.0
         for blocks, sign in ((still, 1), (bare.reshape(-1, 2, 2), -1)):
             levels = np.linalg.eigvalsh(blocks[self.where]).astype(float)
