@@ -200,9 +200,9 @@ class BathedSweeps:
         device, nodes = self.device, self.rule.nodes
         damped = blocks.reshape(-1, 2, 2).copy()
         damped[self.where] -= 0.5j * self.width * IDENTITY
-        damped = damped.reshape(blocks.shape)
+        shaped = damped.reshape(blocks.shape)
         if device.is_lattice:
-            lattice = _DampedLattice(device, damped, self.bounds, self.counter)
+            lattice = _DampedLattice(device, shaped, self.bounds, self.counter)
             with one_blas_thread:
                 parts = [
                     eliminate(lattice.slices, nodes[c], device.lead_slices(tuple(nodes[c])), with_logdet=True)[1]
@@ -211,7 +211,7 @@ class BathedSweeps:
             return np.concatenate(parts)
         sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
         weights = np.zeros(len(nodes), complex)
-        return contour_rows(nodes, weights, damped, device.hops, (sigma[0], sigma[1]), counter=self.counter).logdet
+        return contour_rows(nodes, weights, shaped, device.hops, (sigma[0], sigma[1]), counter=self.counter).logdet
 
     # --- first order in the velocities ------------------------------------------------------------
 
