@@ -15,7 +15,7 @@ from llgnegf.beside import integrators
 from llgnegf.deck import drive_conflicts
 from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
-from llgnegf.deck.tables import METHOD_TABLES, UNUSED, Electrons, method_table, root, rule_of, table_of
+from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
 
 
 def cross_problems(raw: dict[str, Any]) -> list[str]:
@@ -138,18 +138,15 @@ def _bath(deck: _Known) -> Iterator[str]:
             f'{told}motion.kind = "precession" splits the torque of electrons without a bath; allowed beside it: '
             '"llg" or "frozen"'
         )
-    elif electrons.order == 1:
-        connected = [lead for lead in electrons.lead if lead.__dict__.get("coupling") != 0]
-        if any(Electrons.is_biased_lead(electrons, lead) for lead in connected):
-            yield (
-                f"{told}with a bias electrons answer to moments and gates at rest alone, without the first order in "
-                "their velocities; allowed beside it: electrons.order = 0 (the default is 1), or leads without a bias"
-            )
-        elif not connected and electrons.bath.zero_current:
-            yield (
-                f"{told}without a lead nothing carries away what a motion pumps into probes; allowed: a lead, "
-                "electrons.order = 0, or electrons.bath.zero_current = false"
-            )
+    elif (
+        electrons.order == 1
+        and electrons.bath.zero_current
+        and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead)
+    ):
+        yield (
+            f"{told}without a lead nothing carries away what a motion pumps into probes; allowed: a lead, "
+            "electrons.order = 0, or electrons.bath.zero_current = false"
+        )
     width = electrons.bath.__dict__.get("width")
     if width is not None and not _LEAST_WIDTH <= width / electrons.hopping <= 1e10:
         yield (

@@ -315,10 +315,9 @@ class Electrons(Table):
     @property
     def is_biased(self) -> bool:
         """Whether a lead of frozen electrons has another Fermi function than `fermi_energy` and `temperature` give."""
-        return self.method == "frozen" and any(self.is_biased_lead(lead) for lead in self.lead if lead.coupling)
+        return self.method == "frozen" and any(self._is_biased(lead) for lead in self.lead if lead.coupling)
 
-    def is_biased_lead(self, lead: Lead) -> bool:
-        """Whether this lead has."""
+    def _is_biased(self, lead: Lead) -> bool:
         mu = lead.chemical_potential
         if mu is None:
             mu = self.fermi_energy + (lead.voltage if isinstance(lead.voltage, float) else 0.0)

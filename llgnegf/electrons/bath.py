@@ -125,17 +125,18 @@ def fillings(
     """w_pl >= 0 of probes p and sources l, (n, k): f_p = sum_l w_pl f_l, from which no net current enters a probe.
 
     between: (n, n), transmission T_pq into p from the probe q; sources: (n, k), into p from l.  Returned beside them:
-    how far probes are filled where `pumped` (n,) enters them and nothing comes from the sources, (n,).
+    how far probes are filled where `pumped` (n, m) enters them and nothing comes from the sources, (n, m).
 
     Probes are eliminated one by one, each leaving its share to the others, as D'Amato and Pastawski do; only positive
     numbers are added, so that every weight has a small relative error and their sum is 1 however weak the contact is
     (Grassmann, Taksar, Heyman, Oper. Res. 33, 1107 (1985)).  Probes that no source reaches have weights 0.
     """
     T, n = between.copy(), len(between)
-    s = np.concatenate([sources, np.zeros((n, 1)) if pumped is None else pumped[:, None]], axis=1)
+    k_sources = sources.shape[1]
+    s = sources.copy() if pumped is None else np.concatenate([sources, pumped], axis=1)
     total = np.zeros(n)
     for k in range(n - 1, -1, -1):
-        total[k] = T[k, :k].sum() + s[k, :-1].sum()
+        total[k] = T[k, :k].sum() + s[k, :k_sources].sum()
         if total[k] > 0:
             share = T[:k, k] / total[k]
             T[:k, :k] += np.outer(share, T[k, :k])
@@ -144,4 +145,4 @@ def fillings(
     for k in range(n):
         if total[k] > 0:
             weights[k] = (T[k, :k] @ weights[:k] + s[k]) / total[k]
-    return weights[:, :-1], weights[:, -1]
+    return weights[:, :k_sources], weights[:, k_sources:]

@@ -10,7 +10,7 @@ energy, and the weights with which probes hand on what the leads inject (`bathed
 of the bath.
 
 The first order in the velocities is that of `frozen.py`, with the bath in Sigma and Gamma, and with what probes are
-filled further; leads are in equilibrium then.
+filled further; what a bias adds to it is in `bathed_motion.py`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bath import filled_level, level_potential
-from .bathed_energy import BandedLU, BathedEnergy, Layout, refuse_motion
+from .bathed_energy import BandedLU, BathedEnergy, Layout
+from .bathed_motion import LeadModes, MotionAtBias
 from .bathed_surface import BathedSurface
 from .chain import sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds
-from .modes import cross_section
+from .modes import chain_self_energy, cross_section
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
@@ -355,9 +356,8 @@ class BathedSweeps:
         return Mixed(rows, states, flows, bath, bonds, np.array(parts[5]).reshape(n, 2, 2))
 
     def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
-        """See `Sweeps`: of either lead, what probes hand on of it included; rate: None."""
-        if rate is not None:
-            refuse_motion()
+        """See `Sweeps`: of either lead, what probes hand on of it included; rate: None, see `moved_at_bias`."""
+        assert rate is None
         found = self.mixed(energies, with_bonds)
         return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None])
 
@@ -366,12 +366,36 @@ class BathedSweeps:
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            one = self._kept.get(energy) or self.at_energy(energy)
-            if (1 + len(self._kept)) * one.nbytes <= _KEPT_BYTES:
-                self._kept[energy] = one
+            one = self._keep(energy)
             return *one.moved(blocks, with_bonds), one.states
 
         return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
+
+    def moved_at_bias(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
+        """Parts of `MotionAtBias` at real energies (n,): density, into leads and bath, or the flows over the bonds."""
+        blocks = rate.reshape(-1, 2, 2)
+
+        def at(energy: float) -> tuple[Floats, ...]:
+            found = MotionAtBias(self._keep(energy), self._modes(energy), blocks)
+            return (found.bonds(),) if with_bonds else (found.density, found.into_leads, found.into_bath)
+
+        return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
+
+    def _keep(self, energy: float) -> BathedEnergy:
+        """`at_energy`, kept for further motions as far as there is room."""
+        one = self._kept.get(energy) or self.at_energy(energy)
+        if (1 + len(self._kept)) * one.nbytes <= _KEPT_BYTES:
+            self._kept[energy] = one
+        return one
+
+    def _modes(self, energy: float) -> tuple[LeadModes, LeadModes]:
+        found = []
+        for lead in self.device.ends:
+            modes = lead.modes
+            sigma, slope = chain_self_energy(energy - modes.energies, modes.hopping, lead.coupling)
+            gamma = np.maximum(-2 * sigma.imag, 0.0)
+            found.append(LeadModes(modes.vectors, gamma, np.where(gamma > 0, -2 * slope.imag, 0.0), slope))
+        return found[0], found[1]
 
     def levels_near(self, energy: float) -> Blocks:
         """Eigenvalues of H + Sigma(E) at a real energy, those of the bath included: levels e - i half-width."""

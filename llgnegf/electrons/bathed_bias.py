@@ -18,12 +18,12 @@ import numpy as np
 from llgnegf.once import cached_property
 
 from .bathed import BathedSweeps, Mixed
-from .bathed_energy import refuse_motion
 from .bathed_surface import narrow_levels
 from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
-from .window import MOST_ENERGIES, Rule, Window
+from .system import BIAS_TAILS, System
+from .window import MOST_ENERGIES, Factor, Rule, Window
 
 # Energies for each site of a wire, above what is enough for a smooth function; beyond, narrow levels are searched for.
 _MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
@@ -37,6 +37,8 @@ class BathedBias:
 
     def __init__(self, sweeps: BathedSweeps, equilibrium: Callable[[Occupation], Floats]) -> None:
         self.sweeps, self.device, self._equilibrium = sweeps, sweeps.device, equilibrium
+        self._chosen: tuple[Floats, Floats] | None = None  # for motions
+        self._known: tuple[Blocks, tuple[Floats, ...]] | None = None
 
     @property
     def density(self) -> Floats:
@@ -59,19 +61,63 @@ class BathedBias:
         return self._still[3]
 
     def moved(self, rate: Blocks) -> Floats:
-        """ValueError."""
-        refuse_motion()
+        """Its change to first order in the motion Hd = `rate` (*s, 2, 2): (*s, 4)."""
+        return self._motion(rate)[0]
 
     def moved_into_leads(self, rate: Blocks) -> Floats:
-        """ValueError."""
-        refuse_motion()
+        """Flow of that over the first bond of the left and the right lead into it, (2, 4), 1/time."""
+        return self._motion(rate)[1]
+
+    def moved_into_bath(self, rate: Blocks) -> Floats:
+        """Flow of that into the bath on each of its sites, (b, 4), 1/time."""
+        return self._motion(rate)[2]
 
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
-        """Flows over the bonds of rho_bias, and zero, in the layout of `Sweeps.flows`."""
-        if rate is not None:
-            refuse_motion()
+        """Flows over the bonds of rho_bias, and of its change, in the layout of `Sweeps.flows`."""
         found = self._rule.integral(self.sweeps.mixed(self._rule.energies, with_bonds=True).bonds) / (2 * np.pi)
-        return found, np.zeros_like(found)
+        if rate is None:
+            return found, np.zeros_like(found)
+        energies, weights = self._for_motion(rate)
+        return found, self._sum(weights, self.sweeps.moved_at_bias(energies, rate, True)[0])
+
+    def _motion(self, rate: Blocks) -> tuple[Floats, ...]:
+        if self._known is None or self._known[0] is not rate:
+            energies, weights = self._for_motion(rate)
+            found = self.sweeps.moved_at_bias(energies, rate)
+            density, *flows = (self._sum(weights, part) for part in found)
+            self._known = rate, (density.reshape(*self.device.shape, 4), *flows)
+        return self._known[1]
+
+    @staticmethod
+    def _sum(weights: Floats, values: Floats) -> Floats:
+        """sum over energies and factors of values (n, 4, ...) with weights (4, n), over 2 pi."""
+        return np.asarray(np.einsum("wn,nw...->...", weights, values)) / (2 * np.pi)
+
+    def _for_motion(self, rate: Blocks) -> tuple[Floats, Floats]:
+        """Energies (n,) and weights (4, n) for F and dF/dE of both leads, chosen for the first motion and kept."""
+        if self._chosen is not None:
+            return self._chosen
+        device = self.device
+        if device.is_closed or not device.is_biased:
+            self._chosen = np.empty(0), np.empty((4, 0))
+            return self._chosen
+        window = MotionWindow(device)
+        size = min(1.0, float(abs(rate).max()) / device.hopping**2) or 1.0
+        flows = np.full(8 + 4 * len(self.sweeps.where), 1 / size / device.hopping)
+        scale = np.concatenate([np.full(4 * device.n_sites, 1 / size), flows]) / (2 * np.pi)
+
+        def values(energies: Floats) -> Floats:
+            found = self.sweeps.moved_at_bias(energies, rate)
+            return np.concatenate([part.reshape(len(energies), 4, -1) for part in found], axis=2)
+
+        levels = [] if self.sweeps.covers_all else narrow_levels(self.sweeps, window)
+        smallest = 1e-13 * device.hopping
+        rule = window.panels.adapted(
+            window.divided(levels), values, lambda found: found * scale, device.tolerance, smallest
+        )
+        steps, of_steps = window.at_steps
+        self._chosen = np.concatenate([rule.energies, steps]), np.concatenate([rule.weights, of_steps], axis=1)
+        return self._chosen
 
     # --- energies -----------------------------------------------------------------------------------
 
@@ -117,6 +163,49 @@ class BathedBias:
                 found = np.tensordot(rule.weights[k], states[:, k], 1) / (2 * np.pi)
                 worst = max(worst, float(abs(known - found).max()))
         return worst
+
+
+class MotionWindow(Window):
+    """Energies within the bands for F_l = f_l - f_ref and dF_l/dE of both leads.
+
+    at_steps: energies (n,) inside the bands at which a Fermi function of kT = 0 has its step, and weights (4, n) there:
+    those of dF_l/dE.
+    """
+
+    def __init__(self, device: System) -> None:
+        reference, band = device.occupation, device.band
+        every = [lead.occupation if lead.coupling else reference for lead in device.ends]
+        factors = [
+            *(Factor(_difference(one, reference), _steps(one, reference)) for one in every),
+            *(Factor(_slopes(one, reference), _steps(one, reference)) for one in every),
+        ]
+        mus = [(one.fermi_energy, BIAS_TAILS * one.temperature) for one in (*every, reference)]
+        low, high = min(mu - reach for mu, reach in mus), max(mu + reach for mu, reach in mus)
+        super().__init__(factors, low, high, band, device.openings, device.hopping, 2 * device.n_sites)
+        steps, weights = [], []
+        for k, one in enumerate(every):
+            for occupation, sign in ((one, -1.0), (reference, 1.0)):
+                if one != reference and occupation.temperature == 0 and band[0] < occupation.fermi_energy < band[1]:
+                    steps.append(occupation.fermi_energy)
+                    weights.append([sign * (row == 2 + k) for row in range(4)])
+        self.at_steps = np.array(steps), np.array(weights).reshape(-1, 4).T
+
+
+def _steps(*occupations: Occupation) -> tuple[tuple[float, float], ...]:
+    return tuple((one.fermi_energy, one.temperature) for one in occupations)
+
+
+def _difference(one: Occupation, reference: Occupation) -> Callable[[Floats], Floats]:
+    return lambda energies: one(energies) - reference(energies)
+
+
+def _slopes(one: Occupation, reference: Occupation) -> Callable[[Floats], Floats]:
+    """Of those at kT > 0."""
+
+    def of(occupation: Occupation, energies: Floats) -> Floats:
+        return occupation.slope(energies) if occupation.temperature > 0 else np.zeros_like(energies)
+
+    return lambda energies: of(one, energies) - of(reference, energies)
 
 
 def joined(found: Mixed, copies: int) -> Floats:

@@ -7,7 +7,7 @@ alpha, at each energy, (-df/dE) Tr[Gamma_alpha G Hd G^+]/2pi particles (Buettike
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,6 @@ from llgnegf.once import cached_property
 from .bath import fillings
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
-
-NO_MOTION = (
-    "electrons with a bath on sites and a bias answer to moments and gates at rest alone: use order = 0, a device "
-    "without bath, or leads without voltage, chemical potential or temperature of their own"
-)
-
-
-def refuse_motion() -> NoReturn:
-    """ValueError: nothing may move."""
-    raise ValueError(NO_MOTION)
 
 
 class Layout(NamedTuple):
@@ -89,7 +79,7 @@ class BathedEnergy:
         return int(self.psi.nbytes + self.lu.factors.nbytes)
 
     @cached_property
-    def _transmissions(self) -> tuple[Floats, Floats]:
+    def transmissions(self) -> tuple[Floats, Floats]:
         """Into each site of the bath from each other one, (b, b), and from up and down of either lead, (b, 4)."""
         into = self.width * (abs(self.psi[self.where]) ** 2).sum(axis=1)
         by_lead = np.stack([into[:, span][:, s::2].sum(axis=1) for span in self.spans[:2] for s in range(2)], axis=1)
@@ -100,10 +90,10 @@ class BathedEnergy:
         """How far each probe is filled by up and down of left, then of right, (b, 4)."""
         if not self.layout.probes:
             return np.zeros((len(self.where), 4))
-        return fillings(*self._transmissions)[0]
+        return fillings(*self.transmissions)[0]
 
     @cached_property
-    def _weights(self) -> Floats:
+    def weights(self) -> Floats:
         """How far each probe is filled by the left and by the right lead, (2, b)."""
         return np.stack([self.by_spin[:, :2].sum(axis=1), self.by_spin[:, 2:].sum(axis=1)])
 
@@ -112,32 +102,32 @@ class BathedEnergy:
         """Of the columns, how far each is filled from the left, from the right, and by all: (3, columns)."""
         filled = np.zeros((3, self.psi.shape[2]))
         filled[0, self.spans[0]] = filled[1, self.spans[1]] = filled[2] = 1.0
-        filled[:2, self.spans[2]] = np.repeat(self._weights, 2, axis=1)
+        filled[:2, self.spans[2]] = np.repeat(self.weights, 2, axis=1)
         return filled
 
     def mixed(self, with_bonds: bool) -> tuple[Floats, ...]:
         """Rows, all states, flows into leads and bath, bonds and transmissions of `bathed.Mixed`."""
         filled = self._filled
-        density = _traces(self.psi, self.psi) @ filled.T  # (N, 4, 3)
+        density = traces(self.psi, self.psi) @ filled.T  # (N, 4, 3)
         rows, everything = np.moveaxis(density[..., :2], -1, 0), density[..., 2]
-        into_bath = self.width * (rows[:, self.where] - self._weights[..., None] * everything[self.where])
+        into_bath = self.width * (rows[:, self.where] - self.weights[..., None] * everything[self.where])
         flows = np.empty((2, 2, 4))
         for q in range(2):
             arriving = self._arriving(q, self.psi)
-            found = (_traces(arriving, arriving) @ filled.T).sum(axis=0)
+            found = (traces(arriving, arriving) @ filled.T).sum(axis=0)
             flows[:, q] = found[:, :2].T
             flows[q, q] -= found[:, 2]
-        bonds = self._over_bonds(filled[:2]) if with_bonds else np.empty((2, 0))
+        bonds = self.over_bonds(filled[:2]) if with_bonds else np.empty((2, 0))
         return rows, everything, flows, into_bath, bonds, self._through()
 
     def _arriving(self, q: int, columns: Blocks) -> Blocks:
         """sqrt(Gamma)^+ of the lead q times columns (N, 2, c): (modes, 2, c)."""
         return np.einsum("yk,ysc->ksc", self.sources[q], columns[self.end_sites[q]])
 
-    def _over_bonds(self, filled: Floats) -> Floats:
+    def over_bonds(self, filled: Floats) -> Floats:
         """Tr[sigma_a j] over bonds a -> b, j = -i t (X - X^+), X = sum filled psi_b psi_a^+: (k, ..., 4)."""
         starts, ends, hops = self.layout.bonds
-        over = 2 * hops[..., None, None] * (_traces(self.psi[ends], self.psi[starts], np.imag) @ filled.T)
+        over = 2 * hops[..., None, None] * (traces(self.psi[ends], self.psi[starts], np.imag) @ filled.T)
         return np.moveaxis(over, -1, 0)
 
     def _through(self) -> Floats:
@@ -152,7 +142,13 @@ class BathedEnergy:
     @cached_property
     def states(self) -> Floats:
         """i (G - G^+) traced, (N, 4)."""
-        return _traces(self.psi, self.psi).sum(axis=-1)
+        return traces(self.psi, self.psi).sum(axis=-1)
+
+    def own(self, columns: Blocks) -> Blocks:
+        """Of columns M sqrt(Gamma), those of each site of the bath on it, (b, 2, 2): sqrt(width) times blocks of M."""
+        b = len(self.where)
+        found = columns[self.where][:, :, self.spans[2]].reshape(b, 2, b, 2)
+        return np.moveaxis(np.diagonal(found, axis1=0, axis2=2), -1, 0)
 
     def moved(self, rate: Blocks, with_bonds: bool) -> tuple[Floats, ...]:
         """What (-df/dE)/2pi multiplies for Hd = `rate` (N, 2, 2), traced.
@@ -164,37 +160,35 @@ class BathedEnergy:
         N = len(psi)
         x = self.lu.solve((rate @ psi).reshape(2 * N, psi.shape[2])).reshape(psi.shape)  # G Hd psi
         # Im[G Hd A], A = i (G - G^+) = sum psi psi^+.
-        driven = _traces(x, psi, np.imag).sum(axis=-1)
+        driven = traces(x, psi, np.imag).sum(axis=-1)
         # G Hd G on each site of the bath and in the modes of each lead: G Hd G^+ is the Hermitian part less Im[G Hd A].
-        own = x[where][:, :, self.spans[2]].reshape(len(where), 2, len(where), 2)
-        own = np.moveaxis(np.diagonal(own, axis1=0, axis2=2), -1, 0)
-        into_bath = np.sqrt(self.width) * _pauli(own) - self.width * driven[where]
+        into_bath = np.sqrt(self.width) * pauli(self.own(x)) - self.width * driven[where]
         flows = np.empty((2, 4))
         for q in range(2):
             arriving = self._arriving(q, x)
             back = arriving[:, :, self.spans[q]].reshape(len(arriving), 2, len(arriving), 2)
             back = np.einsum("ksrk->sr", np.moveaxis(back, 2, 3))
-            flows[q] = _pauli(back) - _traces(arriving, self._arriving(q, psi), np.imag).sum(axis=(0, -1))
+            flows[q] = pauli(back) - traces(arriving, self._arriving(q, psi), np.imag).sum(axis=(0, -1))
         density = -driven
         further = np.zeros(psi.shape[2])
         if self.layout.probes:
-            u = fillings(*self._transmissions, into_bath[:, 0])[1]
+            u = fillings(*self.transmissions, into_bath[:, :1])[1][:, 0]
             further[self.spans[2]] = np.repeat(u, 2)
-            from_probes = _traces(psi, psi) @ further
+            from_probes = traces(psi, psi) @ further
             density = density + from_probes
             into_bath = into_bath + self.width * (from_probes[where] - u[:, None] * self.states[where])
             for q in range(2):
                 arriving = self._arriving(q, psi)
-                flows[q] += (_traces(arriving, arriving) @ further).sum(axis=0)
+                flows[q] += (traces(arriving, arriving) @ further).sum(axis=0)
         bonds = np.empty(0)
         if with_bonds:
             starts, ends, hops = self.layout.bonds
-            forth = _traces(x[starts], psi[ends]).sum(axis=-1) - _traces(x[ends], psi[starts]).sum(axis=-1)
-            bonds = self._over_bonds(further[None])[0] - hops[..., None] * forth
+            forth = traces(x[starts], psi[ends]).sum(axis=-1) - traces(x[ends], psi[starts]).sum(axis=-1)
+            bonds = self.over_bonds(further[None])[0] - hops[..., None] * forth
         return density, flows, into_bath, bonds
 
 
-def _traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
+def traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
     """Tr[sigma F] of F = a_c b_c^+ for each column c: (..., 2, C) twice -> (..., 4, C).
 
     part: np.real for the Hermitian part of F, np.imag for (F - F^+)/2i.
@@ -205,7 +199,7 @@ def _traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
     return np.asarray(part(np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-2)))
 
 
-def _pauli(blocks: NDArray[np.complex128]) -> Floats:
+def pauli(blocks: NDArray[np.complex128]) -> Floats:
     """Re Tr[sigma F] of blocks (..., 2, 2): (..., 4)."""
     f00, f01, f10, f11 = blocks[..., 0, 0], blocks[..., 0, 1], blocks[..., 1, 0], blocks[..., 1, 1]
     return np.real(np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1))

@@ -36,8 +36,7 @@ class Device(System):
     potential: (n,) or (nx, ny) on-site energies of the device itself, beside `onsite`, such as disorder; None: none.
     The `potential` that the methods take, that of gates, is added to it.
 
-    bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.  With one and a bias,
-    moments and gates are at rest.
+    bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
 
     A device is immutable: `changed` returns a new one with other arguments.
     Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.

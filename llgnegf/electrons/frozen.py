@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 
 from .bathed import BathedSweeps
 from .bathed_bias import BathedBias
-from .bathed_energy import refuse_motion
 from .bias import Bias
 from .chain import ChainSweeps
 from .counter import Counter
@@ -198,7 +197,6 @@ class Frozen:
         if not rate.any():
             nothing = np.zeros((*self.device.shape, 4))
             return Response(nothing, nothing.copy(), None, None if self.bias is None else nothing.copy())
-        self._refuse_motion_at_bias()
         sea = self.sweeps.sea(rate)
         surface = self.sweeps.surface.density(rate)
         self.check_first_order(rate, sea.density + surface)
@@ -295,29 +293,20 @@ class Frozen:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particle (b,) and spin (b, 3) currents into the bath on each of its b sites, 1/time, in their order.
 
-        Due to a bias at rest, or to first order in the velocities; no particles enter a probe, but spin does.  b = 0
+        Due to a bias, and to first order in the velocities; no particles enter a probe, but spin does.  b = 0
         without a bath.
         """
         if not isinstance(self.sweeps, BathedSweeps):
             return as_flow(np.zeros((0, 4)))
         rate = self.device.coupling_blocks(mdot, potential_rate)
-        flow = np.zeros((len(self.sweeps.where), 4))
-        if rate.any():
-            self._refuse_motion_at_bias()
-            flow = self.sweeps.surface.into_bath(rate)
-        elif isinstance(self.bias, BathedBias):
-            flow = self.bias.into_bath
-        return as_flow(flow)
-
-    def _refuse_motion_at_bias(self) -> None:
-        """ValueError where a bath, a bias and a motion come together."""
+        moves = bool(rate.any())
+        flow = self.sweeps.surface.into_bath(rate) if moves else np.zeros((len(self.sweeps.where), 4))
         if isinstance(self.bias, BathedBias):
-            refuse_motion()
+            flow = flow + self.bias.into_bath + (self.bias.moved_into_bath(rate) if moves else 0.0)
+        return as_flow(flow)
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
-        if rate.any():
-            self._refuse_motion_at_bias()
         parts = self.sweeps.flows(rate)
         self.check_first_order(rate, parts["sea"] + parts["surface"])
         if self.bias is not None:

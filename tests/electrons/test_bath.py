@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Bath, Device, Lead, ToleranceError, steady_precession
+from llgnegf.electrons.bathed_motion import MotionAtBias
 from tests.electrons.systems import AXES, wall
 from tests.electrons.test_bias import leads_of, moments
 from tests.oracles.bathed_dense import Bathed
@@ -326,20 +327,12 @@ def test_states_are_those_of_the_dense_matrix():
         assert device.density_of_states(energy, m, V) == pytest.approx(expected, abs=1e-10)
 
 
-def test_what_needs_a_motion_is_refused():
-    device, m = wire(), random_moments(6)
-    mdot = np.cross(m, [0.0, 0.0, 0.1])
+def test_steady_precession_is_refused():
+    device, m = wire().changed(leads=[Lead("left"), Lead("right")]), random_moments(6)
     for ask in (
-        lambda: device.spin_density(m, mdot),
-        lambda: device.lead_currents(m, mdot),
-        lambda: device.currents(m, potential_rate=np.ones(6)),
-    ):
-        with pytest.raises(ValueError, match="bath"):
-            ask()
-    closed = device.changed(leads=[Lead("left"), Lead("right")])
-    for ask in (
-        lambda: steady_precession(closed, m, AXES["z"], 0.01),
-        lambda: closed.freeze(m).precession(np.array(AXES["z"]), 0.01),
+        lambda: steady_precession(device, m, AXES["z"], 0.01),
+        lambda: device.freeze(m).precession(np.array(AXES["z"]), 0.01),
+        lambda: device.spin_density(m, np.cross(AXES["z"], m), split="precession"),
     ):
         with pytest.raises(ValueError, match="bath"):
             ask()
@@ -498,3 +491,100 @@ def test_probes_without_a_lead_do_not_answer_to_a_motion():
             device.spin_density(m, mdot)
         reservoirs = device.changed(bath=Bath([1], 0.2, zero_current=False))
         assert np.isfinite(reservoirs.spin_density(m, mdot).total).all()
+
+
+# --- first order under a bias -----------------------------------------------------------------------------------------
+
+
+def driven(shape, sites, kT=0.0, probe=True, mus=(0.3, -0.2), voltages=(0.0, 0.0), tolerance=1e-9):
+    """A biased device with a bath, moments, velocities, gates and rates."""
+    rng = np.random.default_rng(3)
+    leads = [Lead(s, c, v, mu, kT) for s, c, v, mu in zip(SIDES, (0.8, 1.0), voltages, mus, strict=True)]
+    device = Device(
+        shape, sd_exchange=0.6, fermi_energy=0.1, temperature=kT, tolerance=tolerance, leads=leads,
+        bath=Bath(sites, 0.3, probe),
+    )  # fmt: skip
+    m = moments(rng, shape)
+    return device, m, 0.3 * np.cross(m, moments(rng, shape)), *rng.uniform(-0.3, 0.3, (2, *shape))
+
+
+DRIVEN = [
+    ((1,), [0], 0.0, True, (0.3, -0.2), (0.0, 0.0)),
+    ((4,), [1, 2], 0.0, True, (0.3, -0.2), (0.3, -0.2)),
+    ((3,), [0, 2], 0.0, False, (0.3, -0.2), (0.0, 0.0)),
+    pytest.param(((4,), [0, 3], 0.05, True, (0.3, -0.2), (0.0, 0.0)), marks=SLOW),
+    ((2, 2), [(0, 0), (1, 1)], 0.0, True, (0.3, -0.2), (0.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize("case", DRIVEN)
+def test_particles_and_spin_are_conserved_on_each_site_to_first_order(case):
+    """d rho_0/dt = what flows in less what bonds, bath and torque take, with derivatives of the density at rest."""
+    shape = case[0]
+    device, m, mdot, V, rate = driven(*case)
+    found = device.spin_density(m, mdot, V, rate)
+    step = 1e-4
+
+    def at(s):
+        one = device.spin_density(_turned(m, mdot, s), potential=V + s * rate)
+        return np.concatenate([one.density[..., None], one.total], axis=-1)
+
+    change = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step)
+    flows, parts = device.currents(m, mdot, V, rate), ("sea", "surface", "bias_motion")
+    into_bath = np.zeros((device.n_sites, 4))
+    moved, still = device.bath_currents(m, mdot, V, rate), device.bath_currents(m, None, V)
+    into_bath[device.bath.on(shape)] = np.column_stack([moved[0] - still[0], moved[1] - still[1]])
+    into_bath = into_bath.reshape(*shape, 4)
+    charge = sum(np.diff(flows.charge[o], axis=0) for o in parts)
+    if len(shape) == 2:
+        charge = charge + sum(flows.charge_y[o] - np.roll(flows.charge_y[o], 1, axis=1) for o in parts)
+    spin = sum(flows.divergence(o) for o in parts)
+    assert abs(change[..., 0] + charge + into_bath[..., 0]).max() < 1e-9
+    torque = 0.6 * np.cross(found.first_order, m)
+    assert abs(torque - spin - 0.5 * change[..., 1:] - into_bath[..., 1:]).max() < 1e-9
+    assert abs(found.bias_motion).max() > 1e-4
+    assert (abs(moved[0]).max() < 1e-14) == case[3]
+
+
+@pytest.mark.parametrize("case", [DRIVEN[k] for k in (0, 1, 3, 4)])
+def test_leads_filled_alike_are_an_equilibrium_to_first_order(case):
+    shape, sites, kT = case[:3]
+    device, m, mdot, V, rate = driven(shape, sites, kT, mus=(-0.25, -0.25))
+    other = device.changed(fermi_energy=-0.25, leads=[Lead(s, c) for s, c in zip(SIDES, (0.8, 1.0), strict=True)])
+    found, expected = (one.spin_density(m, mdot, V, rate) for one in (device, other))
+    assert found.first_order == pytest.approx(expected.first_order, abs=1e-9)
+    assert found.density == pytest.approx(expected.density, abs=1e-9)
+    flows = [(*one.bath_currents(m, mdot, V, rate), *one.lead_currents(m, mdot, V, rate)) for one in (device, other)]
+    # On lattices what a bias drives is taken over the first bonds, all else deep in the leads.
+    for one, two in list(zip(*flows, strict=True))[: 4 if len(shape) == 1 else 2]:
+        assert one == pytest.approx(two, abs=1e-9)
+
+
+def test_the_weights_of_probes_change_as_energy_and_moments_do():
+    device, m, mdot, V, rate = driven((4,), [0, 2, 3])
+    sweeps, energy, h = device.freeze(m, V).sweeps, 0.17, 1e-4
+    motion = MotionAtBias(sweeps.at_energy(energy), sweeps._modes(energy), device.coupling_blocks(mdot, rate))
+    bath = motion._one.spans[2]
+    _, by_energy, by_time = (part[:, bath][:, ::2] for part in motion._u)
+    weights = [sweeps.at_energy(energy + s).weights for s in (h, -h)]
+    assert by_energy == pytest.approx((weights[0] - weights[1]) / (2 * h), abs=1e-7)
+    weights = [device.freeze(m + s * mdot, V + s * rate).sweeps.at_energy(energy).weights for s in (h, -h)]
+    assert by_time == pytest.approx((weights[0] - weights[1]) / (2 * h), abs=1e-7)
+    assert abs(by_energy).max() > 1e-2
+    assert abs(by_time).max() > 1e-3
+
+
+@pytest.mark.parametrize("probe", [True, False])
+def test_a_bath_of_no_width_does_nothing_to_first_order(probe):
+    device, m, mdot, V, rate = driven((3,), [0, 2], tolerance=1e-8)
+    expected = device.changed(bath=None).spin_density(m, mdot, V, rate)
+    flows = device.changed(bath=None).lead_currents(m, mdot, V, rate)
+    change = []
+    for width in (2e-4, 1e-4):
+        one = device.changed(bath=Bath([0, 2], width, probe))
+        found = one.spin_density(m, mdot, V, rate)
+        change.append(abs(found.first_order - expected.first_order).max())
+        assert one.lead_currents(m, mdot, V, rate)[0] == pytest.approx(flows[0], abs=1e-3)
+        assert found.bias_motion == pytest.approx(expected.bias_motion, abs=1e-3)
+    assert change[1] < 2e-4
+    assert change[0] / change[1] == pytest.approx(2.0, abs=0.05)
