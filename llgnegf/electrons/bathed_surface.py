@@ -98,17 +98,26 @@ class BathedSurface:
         return self._chosen
 
 
+# Of the tolerance, for the share of -df/dE outside the bands of the leads.
+_TAIL = 0.1
+
+
 def _refuse_isolated_probes(device: System) -> None:
     """ToleranceError where probes answer at energies at which no lead takes what a motion pumps into them."""
-    (low, high), mu = device.band, device.fermi_energy
-    first, last = device.thermal_range if device.temperature else (mu, mu)
-    if device.is_closed or not (low < first and last < high):
-        where = "without leads" if device.is_closed else f"outside the bands of the leads, {low:g} to {high:g}"
-        raise ToleranceError(
-            f"the first order in the velocities at energies {first:g} to {last:g}, {where}: nothing carries away what "
-            "a motion pumps into probes; use another fermi_energy, a lower temperature, order = 0, or "
-            "zero_current = false for the bath"
+    edges = np.array(device.band)
+    below, above = 1 - device.occupation(edges)[0], device.occupation(edges)[1]
+    if device.is_closed:
+        where = "without leads"
+    elif max(below, above) > _TAIL * device.tolerance:
+        where = (
+            f"at energies about {device.fermi_energy:g}, outside the bands of the leads, {edges[0]:g} to {edges[1]:g}"
         )
+    else:
+        return
+    raise ToleranceError(
+        f"the first order in the velocities {where}: nothing carries away what a motion pumps into probes; "
+        "use another fermi_energy, a lower temperature, order = 0, or zero_current = false for the bath"
+    )
 
 
 # Levels are searched for at so many energies of a window, and narrow below this share of it.
