@@ -76,7 +76,9 @@ def test_without_a_bias_there_is_no_current_to_write(tmp_path):
         assert abs(found.spin_adiabatic[:]).max() > 0.1
 
 
-@pytest.mark.parametrize(("probe", "biased"), [(True, False), (False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("probe", "biased"), [(True, False), (False, False), pytest.param(True, True, marks=pytest.mark.slow)]
+)
 def test_first_order(probe, biased, tmp_path):
     text, bath = BIASED if biased else BASE, BATH | {"zero_current": probe}
     changes = {"electrons__tolerance": 1e-5, "electrons__velocity_tolerance": 1e-7} if biased else {}

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llgnegf.kernels import njit
+
 from .leads import Occupation, real_number
 
 
@@ -131,18 +133,36 @@ def fillings(
     numbers are added, so that every weight has a small relative error and their sum is 1 however weak the contact is
     (Grassmann, Taksar, Heyman, Oper. Res. 33, 1107 (1985)).  Probes that no source reaches have weights 0.
     """
-    T, n = between.copy(), len(between)
-    k_sources = sources.shape[1]
+    k = sources.shape[1]
     s = sources.copy() if pumped is None else np.concatenate([sources, pumped], axis=1)
+    _eliminate(between.copy(), s, k)
+    return s[:, :k], s[:, k:]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+def _eliminate(T, s, k_sources):
+    """Replaces `s`, (n, k), by the solution; T: (n, n), destroyed; the first k_sources columns are sources."""
+    n = T.shape[0]
+    columns = s.shape[1]
     total = np.zeros(n)
     for k in range(n - 1, -1, -1):
-        total[k] = T[k, :k].sum() + s[k, :k_sources].sum()
+        for j in range(k):
+            total[k] += T[k, j]
+        for c in range(k_sources):
+            total[k] += s[k, c]
         if total[k] > 0:
-            share = T[:k, k] / total[k]
-            T[:k, :k] += np.outer(share, T[k, :k])
-            s[:k] += np.outer(share, s[k])
-    weights = np.zeros_like(s)
+            for i in range(k):
+                share = T[i, k] / total[k]
+                for j in range(k):
+                    T[i, j] += share * T[k, j]
+                for c in range(columns):
+                    s[i, c] += share * s[k, c]
     for k in range(n):
-        if total[k] > 0:
-            weights[k] = (T[k, :k] @ weights[:k] + s[k]) / total[k]
-    return weights[:, :k_sources], weights[:, k_sources:]
+        for c in range(columns):
+            if total[k] > 0:
+                reached = s[k, c]
+                for j in range(k):
+                    reached += T[k, j] * s[j, c]
+                s[k, c] = reached / total[k]
+            else:
+                s[k, c] = 0.0
