@@ -133,8 +133,10 @@ class BathedSweeps:
         # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
         neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
         beyond = (self.width * (neighbours + self.width**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
-        fraction, exponent = math.frexp(max(4 * scale, beyond))
-        return math.ldexp(math.ceil(16 * fraction) / 16, exponent)  # few different ones for all textures
+        fraction, exponent = math.frexp(max(4 * scale, beyond) / device.hopping)
+        return device.hopping * math.ldexp(
+            math.ceil(16 * fraction) / 16, exponent
+        )  # few different ones for all textures
 
     @property
     def _gap(self) -> float:
