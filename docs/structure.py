@@ -77,6 +77,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.seams",
             "llgnegf.spin_transfer",
             "llgnegf.summary",
+            "llgnegf.sweep",
             "llgnegf.trial",
             "llgnegf.walls_beside",
         ),

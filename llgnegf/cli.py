@@ -185,6 +185,21 @@ def _parser() -> Parser:
     sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder (default: NAME_export beside NAME.h5)")
     sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
 
+    sub = add("sweep", _sweep, "run a deck for every combination of values of its keys")
+    sub.add_argument("deck", metavar="DECK", help="a TOML file or the name of a shipped deck")
+    sub.add_argument(
+        "--set", metavar="KEY=VALUES", action="append", default=[], dest="axes",
+        help="values with commas between, lin(FIRST,LAST,N) or log(FIRST,LAST,N); every key has its own --set",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder of the sweep (default: NAME_sweep)")
+    sub.add_argument("--workers", metavar="N", type=int, help="runs at once on this machine (default: one a core)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the runs instead")
+    where.add_argument("--slurm", action="store_true", help="write a job array for sbatch instead of running")
+    sub.add_argument("--walltime", metavar="TIME", help="for all runs together: they stop at checkpoints")
+    sub.add_argument("--yes", action="store_true", help="more than 100 000 runs are meant")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
+
     sub = add("schema", _schema, "write the JSON schema of decks, with which editors complete keys and mark mistakes")
     sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: standard output)")
 
@@ -397,6 +412,40 @@ def _export(arguments: argparse.Namespace) -> None:
             arguments.overwrite,
         )
     print(f"wrote {counted(len(files), 'file')} in {files[0].parent}{os.sep}")
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    base, walltime = load_deck(arguments.deck), _walltime(arguments)
+    from llgnegf.sweep import parse_axis, points_of, sweep
+
+    if arguments.workers is not None and arguments.workers < 1:
+        raise DeckError(f"--workers {arguments.workers}: must be at least 1")
+    axes = [parse_axis(text) for text in arguments.axes]
+    folder = arguments.output or Path(f"{base.name}_sweep")
+    if arguments.slurm:
+        from llgnegf.sweep.slurm import write_job_array
+
+        script, n = write_job_array(base, axes, points_of(base, axes, arguments.yes), folder)
+        print(f"wrote {script}: {counted(n, 'run')} to do; submit them with: sbatch {script}")
+        return 0
+    rows = sweep(
+        base,
+        axes,
+        folder,
+        workers=arguments.workers,
+        scheduler=arguments.scheduler,
+        walltime=walltime,
+        many=arguments.yes,
+        progress=not arguments.quiet,
+    )
+    failed = [row for row in rows if row["state"] == "failed"]
+    for row in failed:
+        print(visible(f"llgnegf: {folder / row['folder']}: {row['message']}"), file=sys.stderr)
+    if not arguments.quiet:
+        print(
+            f"{len(rows) - len(failed)} of {counted(len(rows), 'run')} done in {folder}; see {folder / 'summary.csv'}"
+        )
+    return 1 if failed else 0
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
