@@ -24,6 +24,8 @@ COMMANDS = {
     **dict.fromkeys(("draw", "figure", "picture", "fig"), "plot"),
     **dict.fromkeys(("init", "create", "copy", "template"), "new"),
     **dict.fromkeys(("ls", "decks", "examples"), "list"),
+    **dict.fromkeys(("scan", "batch", "grid", "array"), "sweep"),
+    **dict.fromkeys(("animate", "video", "film"), "movie"),
     "diff": "compare",
     **dict.fromkeys(("convert", "save", "ovf", "vtk", "csv"), "export"),
     "figures": "reproduce",

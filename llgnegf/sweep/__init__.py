@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llgnegf.sweep.points import Axis, Point, parse_axis, points_of
+from llgnegf.sweep.runs import sweep
 from llgnegf.sweep.summary import sweep_results
-from llgnegf.sweep.sweep import sweep
 
 __all__ = ["Axis", "Point", "parse_axis", "points_of", "sweep", "sweep_results"]

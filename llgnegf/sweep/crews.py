@@ -44,8 +44,8 @@ def this_machine(tasks: Sequence[Task], stop: Interrupts, workers: int | None) -
                     yield Outcome(
                         task.folder,
                         "failed",
-                        f"its process ended {_KILLS} times without a word: too little memory for {workers} runs at once? "
-                        "--workers 1 does one at a time",
+                        f"its process ended {_KILLS} times without a word: too little memory for {workers} runs at "
+                        "once? --workers 1 does one at a time",
                     )
 
 
@@ -107,7 +107,7 @@ def cluster(tasks: Sequence[Task], stop: Interrupts, address: str) -> Iterator[O
             client = Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise LLGNEGFError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
-    with client:
+    with client, client.as_current():
         # What dies more often than `retries` allows is the run's own fault.
         futures = {client.submit(work, task, _left(stop), pure=False, retries=_KILLS): task for task in tasks}
         try:
@@ -116,13 +116,11 @@ def cluster(tasks: Sequence[Task], stop: Interrupts, address: str) -> Iterator[O
                 if stop.stops(True):
                     return
                 for future in ended.next_batch(block=False) or _pause():
-                    error = future.exception()
-                    folder = futures[future].folder
-                    yield (
-                        future.result()
-                        if error is None
-                        else Outcome(folder, "failed", f"{type(error).__name__}: {error}")
-                    )
+                    trouble, folder = future.exception(), futures[future].folder
+                    if trouble is None:
+                        yield future.result()
+                    else:
+                        yield Outcome(folder, "failed", f"{type(trouble).__name__}: {trouble}")
         finally:
             client.cancel(list(futures), force=True)
 

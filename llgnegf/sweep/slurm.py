@@ -10,7 +10,7 @@ from pathlib import Path
 from llgnegf.deck import Deck, with_changes
 from llgnegf.runfile.disk import disk_errors, write_file
 from llgnegf.sweep.points import Axis, Point
-from llgnegf.sweep.sweep import is_done, prepare
+from llgnegf.sweep.runs import is_done, prepare
 from llgnegf.sweep.work import ERROR_FILE, RUN_FILE
 
 SCRIPT, LIST, DECKS = "sweep.sbatch", "sweep.list", "decks"
@@ -50,7 +50,7 @@ done
 cat "$1/{error_file}.now" >&2
 rm -f "$1/{error_file}"
 case $code in
-    75 | 138) scontrol requeue "${{SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}_$SLURM_ARRAY_TASK_ID" ;;  # goes on from a checkpoint
+    75 | 138) scontrol requeue "${{SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}}_$SLURM_ARRAY_TASK_ID" ;;  # to go on
     0) ;;
     *) grep -v '^llgnegf: note' "$1/{error_file}.now" >"$1/{error_file}" || echo "exit code $code" >"$1/{error_file}" ;;
 esac

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,7 @@ def work(task: Task, walltime: float | None = None) -> Outcome:
         except Exception as error:
             message = str(error) if isinstance(error, LLGNEGFError) else f"{type(error).__name__}: {error}"
             outcome = "failed", message
-            try:
+            with contextlib.suppress(OSError):  # the message is told all the same
                 error_file.write_text(f"{message}\n", encoding="utf-8")
-            except OSError:  # the message is told all the same
-                pass
     notes = dict.fromkeys(str(warning.message) for warning in caught)
     return Outcome(task.folder, *outcome, tuple(notes))

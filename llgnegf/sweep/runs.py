@@ -12,11 +12,12 @@ from llgnegf.deck import Deck
 from llgnegf.errors import FileError, StoppedEarly
 from llgnegf.interrupts import Interrupts
 from llgnegf.runfile.disk import disk_errors, write_file
+from llgnegf.runfile.reader import open_run
 from llgnegf.streams import Guarded
 from llgnegf.sweep.crews import cluster, this_machine
 from llgnegf.sweep.points import Axis, Point, points_of, write_axes
 from llgnegf.sweep.summary import SWEEP_FILE, TABLE, summary_rows, table_of
-from llgnegf.sweep.work import Outcome, Task
+from llgnegf.sweep.work import RUN_FILE, Outcome, Task
 
 
 def sweep(
@@ -33,13 +34,13 @@ def sweep(
     """Runs every combination of a sweep that is not done yet; returns the rows of its summary.
 
     base: the deck that `axes` change.  folder: where each run gets a folder of its own, named by its values and what it
-    computes, so that the same sweep called again continues; with summary.csv and sweep.json.  workers: processes on this
-    machine, which share its cores (default: as many as cores).  scheduler: the address of a Dask scheduler, whose
+    computes, so that the same sweep called again continues; with summary.csv and sweep.json.  workers: processes on
+    this machine, which share its cores (default: as many as cores).  scheduler: the address of a Dask scheduler, whose
     workers do the runs instead; they see the same files.  walltime: for all together.  many: whether more than 100 000
     runs are meant.
 
-    A run that fails does not stop the others; its row tells why.  Raises DeckError before anything is written, FileError
-    for trouble with the disk, StoppedEarly where a signal or the wall time ended it: the same call goes on.
+    A run that fails does not stop the others; its row tells why.  Raises DeckError before anything is written,
+    FileError for trouble with the disk, StoppedEarly where a signal or the wall time ended it: the same call goes on.
     """
     points = points_of(base, axes, many)
     folder = Path(folder).absolute()
@@ -69,9 +70,6 @@ def prepare(folder: Path, axes: Sequence[Axis], points: Sequence[Point]) -> None
 
 def is_done(folder: Path, point: Point) -> bool:
     """Whether the run of a combination has reached its end."""
-    from llgnegf.runfile.reader import open_run
-    from llgnegf.sweep.work import RUN_FILE
-
     path = folder / point.folder / RUN_FILE
     if not path.exists():
         return False
