@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from llgnegf.deck import shipped_decks
-from llgnegf.deck.deck import is_hdf5
-from llgnegf.deck.messages import close_to, keys_named
+from llgnegf.deck.shipped import shipped_decks
+from llgnegf.regular_files import is_hdf5
 
 # What other programs call these commands.
 COMMANDS = {
@@ -106,6 +105,8 @@ def time_to_stop(text: str) -> float:
 
 
 def _unknown_command(word: str, commands: Iterable[str]) -> str:
+    from llgnegf.deck.messages import close_to  # only here and below: it loads the tables of decks
+
     likely = close_to(word, [*commands, *COMMANDS])
     likely = COMMANDS.get(likely, likely) if likely else None
     path = Path(word)
@@ -124,6 +125,8 @@ def _unknown_arguments(
     found: argparse.Namespace, unknown: list[str], command: Parser, commands: dict[str, Parser]
 ) -> str:
     """What to write instead of the first of these words; overrides without a value are what went before it."""
+    from llgnegf.deck.messages import keys_named
+
     first, takes_keys = unknown[0], "--set" in command.option_names
     unfinished = next((text for text in getattr(found, "overrides", []) if "=" not in text), None)
     if unfinished is not None and not first.startswith("--"):
@@ -138,6 +141,8 @@ def _unknown_arguments(
 
 
 def _option_hint(name: str, value: str, rest: list[str], command: Parser, commands: dict[str, Parser]) -> str:
+    from llgnegf.deck.messages import close_to, keys_named
+
     others = [other.prog for other in commands.values() if name in other.option_names]
     if others:
         return f"; it belongs to {', '.join(f'`{other}`' for other in others)}"

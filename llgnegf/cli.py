@@ -17,15 +17,22 @@ from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
 from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
-from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
+from llgnegf.deck.shipped import shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
 from llgnegf.units import counted
 
-_ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print; schema without a PATH too
+_ANSWERS = (
+    "list",
+    "check",
+    "show",
+    "compare",
+    "doctor",
+)  # commands whose result is what they print; schema without a PATH too
 _SIGPIPE = 13  # Windows has no name for it
 
 if TYPE_CHECKING:
+    from llgnegf.deck import Deck
     from llgnegf.runfile.reader import Run
 
 
@@ -196,16 +203,22 @@ def _loop_arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def _deck(arguments: argparse.Namespace) -> Deck:
+    from llgnegf.deck import load_deck
+
     return load_deck(arguments.deck, _overrides(arguments))
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, object]:
+    from llgnegf.deck import parse_override
+
     return dict(parse_override(text) for text in arguments.overrides)
 
 
 def _walltime(arguments: argparse.Namespace) -> float | None:
     if arguments.walltime is None:
         return None
+    from llgnegf.deck import parse_wall_time
+
     try:
         return parse_wall_time(arguments.walltime)
     except ValueError as error:
@@ -223,6 +236,8 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _new(arguments: argparse.Namespace) -> None:
+    from llgnegf.deck import load_deck
+
     deck = load_deck(arguments.name)
     path = arguments.path or Path(f"{deck.name}.toml")
     if path.is_dir():

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # those that have a name, in eV
 HBAR_EV_FS = 0.6582119569509066  # hbar in eV fs (CODATA 2018, exact)
 _FS_IN = {"us": 1e9, "ns": 1e6, "ps": 1e3, "fs": 1.0}  # from the largest unit to the smallest
+
+
+def energy_in_ev(unit: str | float) -> float:
+    """A unit of energy in eV; unit: a name of `ENERGY_UNITS`, or a number of eV."""
+    return ENERGY_UNITS[unit] if isinstance(unit, str) else unit
+
+
+def energy_label(unit: str | float) -> str:
+    """A unit of energy in words: "eV", "meV" or a number of eV."""
+    return unit if isinstance(unit, str) else f"({unit:g} eV)"
 
 
 def femtoseconds(time: float, energy_ev: float) -> float:
