@@ -67,6 +67,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         (
             "llgnegf.axes",
             "llgnegf.compare",
+            "llgnegf.doctor",
             "llgnegf.judged",
             "llgnegf.estimate",
             "llgnegf.pictures",

@@ -167,6 +167,9 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
 
+    sub = add("doctor", _doctor, "tell what this installation is, whether it computes right and how fast (ten seconds)")
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
+
     sub = add("schema", _schema, "write the JSON schema of decks, with which editors complete keys and mark mistakes")
     sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: standard output)")
 
@@ -359,6 +362,14 @@ def _plot(arguments: argparse.Namespace) -> None:
         path = arguments.output or arguments.path.with_suffix(".png")
         plot(result, path)
     print(f"wrote {path}")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from llgnegf.doctor import diagnose, report
+
+    found = diagnose()
+    print(json.dumps(found.as_json(), indent=1) if arguments.json else report(found))
+    return 0 if found.is_well else 1
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:
