@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -12,6 +15,7 @@ from typing import Any, NoReturn
 
 from llgnegf.deck.shipped import shipped_decks
 from llgnegf.regular_files import is_hdf5
+from llgnegf.units import ENERGY_UNITS
 
 # What other programs call these commands.
 COMMANDS = {
@@ -102,6 +106,44 @@ def time_to_stop(text: str) -> float:
             f"{text!r} is not a time: give a number >= 0 of hbar/energy, a multiple of integrator.step, such as "
             "--until 100 (--walltime ends a call after so much time of the clock)"
         ) from None
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+_METRES = {"pm": 1e-12, "A": 1e-10, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "m": 1.0}
+
+
+def length(text: str) -> float:
+    """A length with its unit, in m."""
+    found = re.fullmatch(r"\s*(\S*?)\s*([a-zA-Z]+)\s*", text)
+    try:
+        value = float(found[1]) * _METRES[found[2]] if found else math.nan
+    except (ValueError, KeyError):
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a length > 0: write a number with {', '.join(_METRES)}: 0.5nm"
+        )
+    return value
+
+
+def energy_unit(text: str) -> str | float:
+    """The argument --energy: a name, or a number of eV."""
+    if text in ENERGY_UNITS:
+        return text
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no unit of energy: {', '.join(ENERGY_UNITS)} or a number > 0 of eV")
 
 
 def _unknown_command(word: str, commands: Iterable[str]) -> str:

@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING, Any
 
 from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
+from llgnegf.arguments import Parser, energy_unit, length, number, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
 from llgnegf.deck.shipped import shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
 from llgnegf.units import counted
 
-_ANSWERS = (
-    "list",
-    "check",
-    "show",
-    "compare",
-    "doctor",
-)  # commands whose result is what they print; schema without a PATH too
+# Commands whose result is what they print; schema without a PATH too.
+_ANSWERS = ("list", "check", "show", "compare", "doctor", "units")
+# The options of `units` that describe a material: name, unit, meaning.
+MATERIAL = (
+    ("saturation", "A/m", "saturation magnetisation M_s"),
+    ("exchange-stiffness", "J/m", "A"),
+    ("anisotropy", "J/m^3", "K along easy_axis"),
+    ("hard-anisotropy", "J/m^3", "K_hard along hard_axis"),
+    ("dmi", "J/m^2", "D"),
+)
 _SIGPIPE = 13  # Windows has no name for it
 
 if TYPE_CHECKING:
@@ -167,6 +170,9 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
 
+    sub = add("units", _units, "tell what the numbers of a deck are in SI units, or a material in numbers of a deck")
+    _units_arguments(sub)
+
     sub = add("doctor", _doctor, "tell what this installation is, whether it computes right and how fast (ten seconds)")
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
@@ -181,6 +187,26 @@ def _parser() -> Parser:
     sub.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("figures"), help="default: figures")
     sub.add_argument("--list", action="store_true", help="list the figures, one line each")
     return parser
+
+
+def _units_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("deck", metavar="DECK", nargs="?", help="a TOML file or the name of a shipped deck")
+    _set_argument(sub, "magnet.exchange=0.02")
+    for name, unit, text in MATERIAL:
+        sub.add_argument(
+            f"--{name}", metavar=unit, type=number, help=f"of a material instead of a deck: {text}, {unit}"
+        )
+    sub.add_argument("--dmi-kind", choices=("bulk", "interfacial"), help="of --dmi (default: bulk)")
+    sub.add_argument(
+        "--energy", metavar="UNIT", type=energy_unit, help="units.energy of a material's deck (default: eV)"
+    )
+    sub.add_argument(
+        "--cell", "--lattice-constant", metavar="LENGTH", type=length, help="what a site stands for, along x: 2nm"
+    )
+    sub.add_argument("--width", metavar="LENGTH", type=length, help="the same along y, on a chain (default: --cell)")
+    sub.add_argument("--thickness", metavar="LENGTH", type=length, help="the same along z (default: --cell)")
+    sub.add_argument("--dimension", type=int, choices=(1, 2), help="of a material: chain (default) or square lattice")
+    sub.add_argument("--g", metavar="G", type=number, default=2.0, help="of the moments (default: 2)")
 
 
 def _deck_arguments(sub: argparse.ArgumentParser) -> None:
@@ -362,6 +388,39 @@ def _plot(arguments: argparse.Namespace) -> None:
         path = arguments.output or arguments.path.with_suffix(".png")
         plot(result, path)
     print(f"wrote {path}")
+
+
+def _units(arguments: argparse.Namespace) -> None:
+    from llgnegf.unit_table import cell_of, lines_of, units_of
+
+    given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _, _ in MATERIAL}
+    material = {name: value for name, value in given.items() if value is not None}
+    if not arguments.g > 0:
+        raise DeckError(f"--g = {arguments.g:g}: must be a number > 0, such as 2")
+    sides = arguments.cell, arguments.width, arguments.thickness
+    if arguments.deck is not None:
+        beside = next((f"--{name.replace('_', '-')}" for name in (*material, "dmi_kind", "energy", "dimension")
+                       if getattr(arguments, name) is not None), None)  # fmt: skip
+        if beside is not None:
+            raise DeckError(f"{beside}: says of a material what the deck says; give the one or the other")
+        deck = _deck(arguments)
+        print(units_of(deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g))
+        return
+    from llgnegf.materials import Material
+
+    for name, words in (("saturation", "--saturation 8.6e5"), ("exchange_stiffness", "--exchange-stiffness 1.3e-11")):
+        if name not in material:
+            raise DeckError(f"units takes a DECK, or a material with at least {words}, ... and --cell 2nm")
+    if arguments.overrides:
+        raise DeckError("--set: changes a key of a DECK, which is not given")
+    if not material["saturation"] > 0:
+        raise DeckError(f"--saturation = {material['saturation']:g}: must be a number > 0, in A/m")
+    dimension = arguments.dimension or 1
+    cell = cell_of(*sides, dimension)
+    if cell is None:
+        raise DeckError("--cell is missing: what a site stands for, such as --cell 2nm")
+    found = Material(**material, dmi_kind=arguments.dmi_kind or "bulk")
+    print(lines_of(found, cell, arguments.energy or "eV", arguments.g, dimension))
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # those that have a name, in eV
 HBAR_EV_FS = 0.6582119569509066  # hbar in eV fs (CODATA 2018, exact)
+# SI; all but the last are exact (CODATA 2018).
+ELEMENTARY_CHARGE, HBAR, BOLTZMANN = 1.602176634e-19, 1.0545718176461565e-34, 1.380649e-23
+BOHR_MAGNETON = 9.2740100783e-24
 _FS_IN = {"us": 1e9, "ns": 1e6, "ps": 1e3, "fs": 1.0}  # from the largest unit to the smallest
 
 

@@ -101,7 +101,7 @@ def test_rates_count_operations(monkeypatch):
     assert found["matrix products at their best, 640 x 640"] == pytest.approx(8 * 640**3 * 1e-6)
     assert found["Green's function of a lattice 40 wide"] == pytest.approx(24 * 80**3 * 40 * 1e-6)
     assert found["Green's function, share of products of its size"] == pytest.approx(3 * 40)
-    assert found["memory, copied (read and written)"] == pytest.approx(2 * 2**26 * 1e-6)
+    assert found["memory, copied (read and written)"] == pytest.approx(2 * 2**27 * 1e-6)
     assert found[f"products of 80 x 80: {words_for_threads()} over one"] == pytest.approx(rates.worker_count())
 
 

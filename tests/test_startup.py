@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     ("words", "code", "absent"),
     [
         (("show", "run.h5"), 0, COMPILED + TABLES),
+        (("units", "good.toml", "--cell", "1nm"), 0, COMPILED + FILES),
         (("list",), 0, COMPILED + FILES + TABLES),
         (("new", "wall_in_wire"), 0, COMPILED + FILES),
         (("schema",), 0, COMPILED + FILES),

@@ -21,7 +21,7 @@ from llgnegf.units import counted
 _SIDE = 40  # sites across the lattice that is swept: blocks of 80 x 80
 _SIZES = (80, 160, 320, 640)  # of matrices among which the best rate is looked for
 _SECONDS = 0.25  # for each thing that is timed, and at least three times
-_COPIED = 1 << 26  # bytes: more than caches hold
+_COPIED = 1 << 27  # bytes: more than caches hold
 
 
 @dataclass(frozen=True)
