@@ -17,6 +17,7 @@ from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
 from llgnegf.arguments import Parser, energy_unit, length, number, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
+from llgnegf.completion import answer
 from llgnegf.deck.shipped import shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     occupy_standard_descriptors()
+    parser = _parser()
+    answer(parser)
     with guarded() as (out, err):
-        arguments = _parser().parse_args(argv)
+        arguments = parser.parse_args(argv)
         code = _act(arguments)
         out.flush()
         answers = arguments.command in _ANSWERS or (arguments.command == "schema" and arguments.path is None)

@@ -11,9 +11,11 @@ from scipy import constants
 
 from llgnegf import deck_from, run, units
 from llgnegf.cli import main
+from llgnegf.deck import tables as tables_of_decks
+from llgnegf.deck.tables import rule_of
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.materials import Cell, Material, Numbers, material_of, numbers_of
+from llgnegf.materials import _SIGN, Cell, Material, Numbers, material_of, numbers_of
 from llgnegf.unit_table import lines_of, units_of
 from textures import bloch
 
@@ -36,6 +38,10 @@ def test_constants_are_those_of_scipy():
     assert pytest.approx(constants.hbar, rel=1e-15) == units.HBAR
     assert pytest.approx(constants.physical_constants["Bohr magneton"][0], rel=1e-8) == units.BOHR_MAGNETON
     assert pytest.approx(constants.hbar / EV * 1e15, rel=1e-15) == units.HBAR_EV_FS
+
+
+def test_every_kind_of_dmi_has_its_sign():
+    assert {"enum": list(_SIGN)} == rule_of(tables_of_decks.Magnet.model_fields["dmi_kind"]).schema
 
 
 # --- the energy of the continuum --------------------------------------------------------------------------------------
