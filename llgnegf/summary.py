@@ -11,7 +11,7 @@ from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.streams import visible
-from llgnegf.units import counted, readable_time
+from llgnegf.units import counted, femtoseconds, readable_time
 
 # Moments are read in blocks of so many bytes.
 _BLOCK = 8 << 20
@@ -51,6 +51,7 @@ def summary(run: Run) -> str:
     lines.append(f"  | |m| - 1 |  {_largest_stretch(run):.1e} at most")
     first, last = (run["moment"][i].reshape(-1, 3).mean(axis=0) for i in (0, -1))
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
+    lines += _followed(run)
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
     scalars = [name for name in run.names if run[name].dims == ("time",) and name not in ("time", "step", "solves")]
     if scalars:
@@ -101,6 +102,42 @@ def _largest_stretch(run: Run) -> float:
         squared = np.einsum("...k,...k->...", m, m)
         found = max(found, float(np.max(np.where(squared > 0, abs(np.sqrt(squared) - 1), 0.0))))
     return found
+
+
+def _followed(run: Run) -> list[str]:
+    """A wall or a skyrmion that the run follows: from where to where, how fast on average, with which charge."""
+    lines = []
+    if "wall_position" in run.names:
+        now = ""
+        if "wall_velocity" in run.names and np.isfinite(run["wall_velocity"][-1]):
+            now = f"; now {run['wall_velocity'][-1]:+.5g}"
+        lines += _path(run, "wall", path_of(run, "wall_position")[:, None], now)
+    if "skyrmion_center" in run.names:
+        charge = np.asarray(run["topological_charge"])
+        name = "skyrmion" if abs(charge[0]) > 0.5 else "core"
+        lines += _path(run, name, path_of(run, "skyrmion_center"), f"; charge {charge[0]:+.3f} -> {charge[-1]:+.3f}")
+    return lines
+
+
+def _path(run: Run, name: str, places: np.ndarray, more: str) -> list[str]:
+    """First and last place (k,) of `places`, (n, k), and the velocity between them; NaN where there is none."""
+    known = np.flatnonzero(np.isfinite(places).all(axis=1))
+    if not len(known):
+        return [f"  {name:13}not found in any frame{more}"]
+    first, last = known[0], known[-1]
+    text = f"  {name:13}{_place(places[first])} -> {_place(places[last])}"
+    if first < last:
+        velocity = (places[last] - places[first]) / (run.times[last] - run.times[first])
+        per_ps = 1e3 * velocity / femtoseconds(1.0, run.outline.energy_ev)
+        text += f", mean velocity {_place(velocity, '+.5g')} = {_place(per_ps, '+.4g')} sites/ps"
+    if last < run.n_frames - 1:
+        more += f"; not found after t = {run.times[last]:g}"
+    return [text + more]
+
+
+def _place(place: np.ndarray, digits: str = ".4f") -> str:
+    words = [format(x, digits) for x in place]
+    return words[0] if len(words) == 1 else f"({', '.join(words)})"
 
 
 def _adiabaticity(run: Run) -> list[str]:
