@@ -71,6 +71,8 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.judged",
             "llgnegf.materials",
             "llgnegf.estimate",
+            "llgnegf.export",
+            "llgnegf.movie",
             "llgnegf.pictures",
             "llgnegf.plots",
             "llgnegf.reproduce",

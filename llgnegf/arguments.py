@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import math
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 
 from llgnegf.deck.shipped import shipped_decks
 from llgnegf.regular_files import is_hdf5
-from llgnegf.units import ENERGY_UNITS
+from llgnegf.units import ENERGY_UNITS, metres
 
 # What other programs call these commands.
 COMMANDS = {
@@ -27,6 +26,7 @@ COMMANDS = {
     **dict.fromkeys(("init", "create", "copy", "template"), "new"),
     **dict.fromkeys(("ls", "decks", "examples"), "list"),
     "diff": "compare",
+    **dict.fromkeys(("convert", "save", "ovf", "vtk", "csv"), "export"),
     "figures": "reproduce",
 }
 
@@ -119,21 +119,12 @@ def number(text: str) -> float:
     return value
 
 
-_METRES = {"pm": 1e-12, "A": 1e-10, "nm": 1e-9, "um": 1e-6, "mm": 1e-3, "m": 1.0}
-
-
 def length(text: str) -> float:
-    """A length with its unit, in m."""
-    found = re.fullmatch(r"\s*(\S*?)\s*([a-zA-Z]+)\s*", text)
+    """An argument that is a length with its unit, in metres."""
     try:
-        value = float(found[1]) * _METRES[found[2]] if found else math.nan
-    except (ValueError, KeyError):
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a length > 0: write a number with {', '.join(_METRES)}: 0.5nm"
-        )
-    return value
+        return metres(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def energy_unit(text: str) -> str | float:

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -172,6 +173,30 @@ def _parser() -> Parser:
     sub = add("plot", _plot, "draw a run")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file")
+    sub.add_argument("--frame", metavar="N", type=int, help="of the variable, one frame alone (-1: the last)")
+
+    sub = add("movie", _movie, "show a variable of a run frame by frame")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help=".mp4 or .gif (default: .mp4 beside the run file)"
+    )
+    sub.add_argument("--variable", metavar="NAME", default="moment", help="a variable on sites (default: moment)")
+    sub.add_argument("--frames", metavar="FIRST:END:STEP", help="which (default: all), such as ::10")
+    sub.add_argument("--fps", metavar="N", type=float, default=25.0, help="pictures per second (default: 25)")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
+
+    sub = add("export", _export, "write a run for other programs: OVF, VTK, CSV")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "--format", metavar="NAMES", default="ovf",
+        help="ovf (OOMMF, mumax3; the default), vtk (ParaView), csv (time series), or some with commas between",
+    )  # fmt: skip
+    sub.add_argument("--variable", metavar="NAMES", help="variables with commas between (default: by the format)")
+    sub.add_argument("--frames", metavar="FRAMES", help="one, such as -1 (the last), or FIRST:END:STEP (default: all)")
+    sub.add_argument("--lattice-constant", metavar="LENGTH", type=length, help="such as 0.5nm, for positions in metres")
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder (default: NAME_export beside NAME.h5)")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
 
     sub = add("units", _units, "tell what the numbers of a deck are in SI units, or a material in numbers of a deck")
     _units_arguments(sub)
@@ -389,7 +414,7 @@ def _plot(arguments: argparse.Namespace) -> None:
 
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")
-        plot(result, path)
+        plot(result, path, arguments.variable, arguments.frame)
     print(f"wrote {path}")
 
 
@@ -432,6 +457,34 @@ def _doctor(arguments: argparse.Namespace) -> int:
     found = diagnose()
     print(json.dumps(found.as_json(), indent=1) if arguments.json else report(found))
     return 0 if found.is_well else 1
+
+
+def _movie(arguments: argparse.Namespace) -> None:
+    from llgnegf.movie import movie
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        path = arguments.output or arguments.path.with_suffix(".mp4")
+        n = movie(result, path, arguments.variable, arguments.frames, arguments.fps, progress=not arguments.quiet)
+    if not arguments.quiet:
+        print(f"wrote {path}, {counted(n, 'picture')}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from llgnegf.export import export
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        files = export(
+            result,
+            arguments.output,
+            arguments.format.split(","),
+            None if arguments.variable is None else arguments.variable.split(","),
+            arguments.frames,
+            arguments.lattice_constant,
+            arguments.overwrite,
+        )
+    print(f"wrote {counted(len(files), 'file')} in {files[0].parent}{os.sep}")
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from llgnegf.arguments import Parser
 from llgnegf.deck.shipped import shipped_decks
+from llgnegf.errors import LLGNEGFError
 
 ASKED = "_ARGCOMPLETE"  # the shell sets it where a word is to be completed
 
@@ -35,6 +36,8 @@ def answer(parser: Parser) -> None:
             completer = known.get(action.metavar)
             if name == "new" and action.metavar == "NAME":
                 completer = _names
+            elif "--variable" in action.option_strings:
+                completer = _variables
             if completer is not None:
                 action.completer = completer  # type: ignore[attr-defined]
     argcomplete.autocomplete(parser, always_complete_options=False)
@@ -42,6 +45,17 @@ def answer(parser: Parser) -> None:
 
 def _names(**_: Any) -> Iterable[str]:
     return shipped_decks()
+
+
+def _variables(parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
+    """Of the run file that was named before."""
+    from llgnegf.runfile.reader import open_run
+
+    try:
+        with open_run(parsed_args.path) as run:
+            return run.names
+    except (LLGNEGFError, TypeError):  # no path as yet
+        return []
 
 
 def _keys(parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:

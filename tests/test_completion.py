@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from llgnegf import run
 from llgnegf.deck import load_deck, parse_deck, shipped_decks
 from llgnegf.deck.messages import all_keys
 from llgnegf.deck.rules import NumberOrTable
@@ -62,6 +63,15 @@ def test_what_may_come_next(folder, line, there, absent):
     assert set(there) <= set(words)
     assert not set(absent) & set(words)
     assert sorted(path.name for path in folder.iterdir()) == ["mine.toml", "notes.txt", "wall.h5"]
+
+
+def test_variables_are_those_of_the_run_file(folder):
+    run(load_deck("macrospin_in_wire", run__duration=0), folder / "wall.h5", overwrite=True).close()
+    _, words, _ = completed(folder, "llgnegf plot wall.h5 --variable energy_")
+    assert set(words) > {"energy_exchange", "energy_classical"}
+    assert all(word.startswith("energy_") for word in words)
+    for name in ("mine.toml", "none.h5"):
+        assert "moment" not in completed(folder, f"llgnegf plot {name} --variable ")[1]
 
 
 def test_every_key_that_is_offered_is_one_and_every_key_is_offered():

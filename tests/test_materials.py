@@ -274,7 +274,7 @@ def test_what_1_in_a_deck_is(capsys):
 
 def test_the_numbers_of_the_page_on_torques(capsys):
     """Its table of units: E0 = 1 eV, a = 0.25 nm."""
-    _, out, _ = told(capsys, "current_switching", "--lattice-constant", "2.5 A")
+    _, out, _ = told(capsys, "current_switching", "--lattice-constant", "2.5 angstrom")
     assert float(value(out, "charge current")[0]) == pytest.approx(243, abs=0.5)
     assert float(value(out, "velocity")[0]) == pytest.approx(3.8e5, rel=1e-2)
     assert float(value(out, "current density")[0]) == pytest.approx(3.9e15, rel=1e-2)
@@ -325,10 +325,10 @@ MADE = ("--saturation", "8e5", "--exchange-stiffness", "1e-11")
         ((), "units takes a DECK, or a material with at least --saturation"),
         (MADE[:2], "units takes a DECK, or a material with at least --exchange-stiffness"),
         (MADE, "--cell is missing"),
-        ((*MADE, "--cell", "2"), "'2' is not a length > 0: write a number with pm, A, nm"),
-        ((*MADE, "--cell", "0nm"), "'0nm' is not a length > 0"),
-        ((*MADE, "--cell", "nan nm"), "'nan nm' is not a length > 0"),
-        ((*MADE, "--cell", "2 ly"), "'2 ly' is not a length > 0"),
+        ((*MADE, "--cell", "2"), "'2' must be a length above 0 with its unit, one of m, um"),
+        ((*MADE, "--cell", "0nm"), "'0nm' must be a length above 0"),
+        ((*MADE, "--cell", "nan nm"), "'nan nm' must be a length above 0"),
+        ((*MADE, "--cell", "2 ly"), "'2 ly' must be a length above 0"),
         (("--saturation=-1", *MADE[2:], "--cell", "2nm"), "--saturation = -1: must be a number > 0"),
         (("--saturation", "inf", *MADE[2:], "--cell", "2nm"), "'inf' is not a finite number"),
         ((*MADE, "--cell", "2nm", "--g", "0"), "--g = 0: must be a number > 0"),

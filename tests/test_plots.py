@@ -146,7 +146,7 @@ def test_nothing_to_draw_and_wrong_endings(tmp_path):
 
 @pytest.mark.parametrize("times", [[0.0], [0.0, 2.0], [1.0, 2.0, 4.0]])
 def test_edges_enclose_the_frames(times):
-    edges = trajectory._edges(np.array(times))
+    edges = plots.curves.edges(np.array(times))
     assert len(edges) == len(times) + 1
     assert np.all(np.diff(edges) > 0)
     assert all(a < t < b for a, t, b in zip(edges, times, edges[1:], strict=False))
