@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from llgnegf import deck_from, load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
-from llgnegf.plots import lattice, trajectory
+from llgnegf.plots import lattice
 from llgnegf.plots.curves import energy_style
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL
