@@ -116,6 +116,21 @@ def test_what_is_not_there_is_told(monkeypatch):
     assert "numpy not installed" in found["libraries"]
 
 
+def test_a_gpu_is_told_by_its_name_and_memory(monkeypatch):
+    def memory():
+        return 3e9, 80e9
+
+    def silent():
+        raise RuntimeError("out of memory")
+
+    runtime = types.SimpleNamespace(getDeviceProperties=lambda i: {"name": b"Some GPU"}, memGetInfo=memory)
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    monkeypatch.setattr(facts, "cupy_with_gpu", lambda: cupy)
+    assert facts._gpu() == "Some GPU, 3.0 of 80.0 GB free"
+    runtime.memGetInfo = silent
+    assert facts._gpu() == "there is one, but it does not answer: out of memory"
+
+
 def test_a_wrong_number_of_threads_is_told_in_the_usual_words(monkeypatch, capsys):
     monkeypatch.setenv("LLGNEGF_NUM_THREADS", "all")
     assert main(["doctor"]) == 2

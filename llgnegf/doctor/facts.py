@@ -80,8 +80,11 @@ def _gpu() -> str:
         cupy = cupy_with_gpu()
     except LLGNEGFError as error:
         return f"none: {error}"
-    device = cupy.cuda.runtime.getDeviceProperties(0)
-    free, total = cupy.cuda.runtime.memGetInfo()
+    try:
+        device = cupy.cuda.runtime.getDeviceProperties(0)
+        free, total = cupy.cuda.runtime.memGetInfo()
+    except Exception as error:  # whatever CUDA raises: a driver that does not fit, a GPU in another's hands
+        return f"there is one, but it does not answer: {error}"
     return f"{device['name'].decode()}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
 
 
