@@ -25,6 +25,8 @@ COMMANDS = {
     **dict.fromkeys(("draw", "figure", "picture", "fig"), "plot"),
     **dict.fromkeys(("init", "create", "copy", "template"), "new"),
     **dict.fromkeys(("ls", "decks", "examples"), "list"),
+    **dict.fromkeys(("diagnose", "selftest", "self-test", "sysinfo"), "doctor"),
+    **dict.fromkeys(("convert", "si"), "units"),
     "diff": "compare",
     **dict.fromkeys(("convert", "save", "ovf", "vtk", "csv"), "export"),
     "figures": "reproduce",
