@@ -423,8 +423,6 @@ def _units(arguments: argparse.Namespace) -> None:
 
     given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _, _ in MATERIAL}
     material = {name: value for name, value in given.items() if value is not None}
-    if not arguments.g > 0:
-        raise DeckError(f"--g = {arguments.g:g}: must be a number > 0, such as 2")
     sides = arguments.cell, arguments.width, arguments.thickness
     if arguments.deck is not None:
         beside = next((f"--{name.replace('_', '-')}" for name in (*material, "dmi_kind", "energy", "dimension")

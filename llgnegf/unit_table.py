@@ -14,6 +14,7 @@ from llgnegf.streams import visible
 from llgnegf.units import BOHR_MAGNETON, BOLTZMANN, ELEMENTARY_CHARGE, HBAR, energy_in_ev, energy_label
 
 _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+_SIDES = 1e-12, 1e-3  # of a cell, m
 _WIDTH = 78  # of lines that are wrapped: with "# " before them 80
 _FEWEST_SITES = 4  # in the width of a wall, or a radian of a spiral, below which the lattice shows
 
@@ -54,11 +55,23 @@ def cell_of(length: float | None, width: float | None, thickness: float | None, 
             name = "--width" if width is not None else "--thickness"
             raise DeckError(f"{name} alone says nothing: give the lattice constant too, such as --cell 2nm")
         return None
+    for name, side in (("--cell", length), ("--width", width), ("--thickness", thickness)):
+        if side is not None and not _SIDES[0] <= side <= _SIDES[1]:
+            raise DeckError(f"{name} = {side:g} m: must be from {_SIDES[0]:g} to {_SIDES[1]:g} m")
     if dimension == 2 and width is not None:
         raise DeckError(
             "--width: a site of a square lattice is as wide as it is long; allowed for a chain, dimension 1"
         )
     return Cell(length, length if width is None else width, length if thickness is None else thickness)
+
+
+def _scale(energy_ev: float, cell: Cell | None, g: float) -> Scale:
+    """DeckError for a unit of energy whose times and fields no number can hold."""
+    if not 1e-100 < energy_ev < 1e100:
+        raise DeckError(f"units.energy = {energy_ev:g} eV: must be from 1e-100 to 1e100 eV to be told in SI units")
+    if not 1e-9 < g < 1e9:
+        raise DeckError(f"--g = {g:g}: must be a number > 0 near 2")
+    return Scale(energy_ev * ELEMENTARY_CHARGE, cell, g)
 
 
 # --- from a deck ------------------------------------------------------------------------------------------------------
@@ -69,7 +82,7 @@ def units_of(deck: Deck, cell: Cell | None, g: float = 2.0) -> str:
 
     cell: what a site stands for; without it lengths, and all that needs them, are left out.
     """
-    scale = Scale(deck.units_energy_ev * ELEMENTARY_CHARGE, cell, g)
+    scale = _scale(deck.units_energy_ev, cell, g)
     label = deck.units.label
     lines = [f"{deck.name}: {deck.title}" if deck.title else deck.name, "", "1 in this deck is"]
     lines += _rows(_unit_rows(scale, label, deck.lattice.shape))
@@ -215,8 +228,13 @@ def lines_of(material: Material, cell: Cell, energy: str | float = "eV", g: floa
 
     energy: `units.energy` of the deck.
     """
-    scale = Scale(energy_in_ev(energy) * ELEMENTARY_CHARGE, cell, g)
+    scale = _scale(energy_in_ev(energy), cell, g)
     numbers = numbers_of(material, cell, scale.energy, g)
+    for key in ("spin", "exchange", "dmi", "anisotropy", "hard_anisotropy"):
+        if not math.isfinite(getattr(numbers, key)):
+            raise DeckError(
+                f"magnet.{key} would be {getattr(numbers, key)}: the numbers of the material are out of scale"
+            )
     label = energy_label(energy)
     lines = [f"# {line}" for line in (*_assumptions(scale, dimension), *_doubts(material, cell))]
     lines += [f"# {name}, {what}: {value}" for name, what, value in _lengths(material, g)]

@@ -1,7 +1,10 @@
 """`llgnegf doctor`: its checks hold here, and none of them holds where the package computes something else."""
 
+import configparser
 import json
+import re
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +117,19 @@ def test_what_is_not_there_is_told(monkeypatch):
     found = dict(facts.all_facts())
     assert 'no cupy (pip install "llgnegf[gpu]")' in found["optional"]
     assert "numpy not installed" in found["libraries"]
+
+
+def test_every_extra_is_looked_for():
+    """But for those of the tests."""
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parent.parent / "setup.cfg", encoding="utf-8")
+    extras = {
+        name: [re.match(r"[a-z0-9-]+", line)[0] for line in lines.split("\n") if line]
+        for name, lines in setup.items("options.extras_require", raw=True)
+        if name not in ("test", "others")
+    }
+    extras["gpu"] = [name.removesuffix("-cuda13x") for name in extras["gpu"]]
+    assert {name: list(packages) for name, packages in facts._OPTIONAL.items()} == extras
 
 
 def test_a_gpu_is_told_by_its_name_and_memory(monkeypatch):

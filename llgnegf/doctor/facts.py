@@ -16,7 +16,13 @@ from llgnegf.units import counted
 
 _LIBRARIES = ("numpy", "scipy", "numba", "h5py", "pydantic", "matplotlib", "threadpoolctl")
 # What is not needed: packages by the extra that installs them.
-_OPTIONAL = {"xarray": ("xarray", "h5netcdf"), "gpu": ("cupy",)}
+_OPTIONAL = {
+    "xarray": ("xarray", "h5netcdf"),
+    "vtk": ("pyevtk",),
+    "movie": ("imageio-ffmpeg",),
+    "completion": ("argcomplete",),
+    "gpu": ("cupy",),
+}
 
 
 def all_facts() -> list[tuple[str, str]]:
