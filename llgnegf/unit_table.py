@@ -84,7 +84,7 @@ def units_of(deck: Deck, cell: Cell | None, g: float = 2.0) -> str:
     """
     scale = _scale(deck.units_energy_ev, cell, g)
     label = deck.units.label
-    lines = [f"{deck.name}: {deck.title}" if deck.title else deck.name, "", "1 in this deck is"]
+    lines = [*_wrapped(f"{deck.name}: {deck.title}" if deck.title else deck.name), "", "1 in this deck is"]
     lines += _rows(_unit_rows(scale, label, deck.lattice.shape))
     lines += ["", "this deck says"]
     lines += _rows(_said(deck, scale))

@@ -11,6 +11,7 @@ from scipy import constants
 
 from llgnegf import deck_from, run, units
 from llgnegf.cli import main
+from llgnegf.deck import shipped_decks
 from llgnegf.deck import tables as tables_of_decks
 from llgnegf.deck.tables import rule_of
 from llgnegf.magnet import Magnet
@@ -270,6 +271,14 @@ def test_what_1_in_a_deck_is(capsys):
     ):
         assert float(value(out, name)[0]) * prefix == pytest.approx(expected, rel=1e-5), name
     assert value(out, "motion.frequency") == [f"{1e-3 * meV / constants.h / 1e6:.6g}", "MHz"]
+
+
+@pytest.mark.parametrize("name", shipped_decks())
+def test_every_deck_in_80_columns(name, capsys):
+    code, out, err = told(capsys, name, "--cell", "0.25nm")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    assert not re.search(r"\b(nan|inf)\b", out)
 
 
 def test_the_numbers_of_the_page_on_torques(capsys):
