@@ -170,10 +170,10 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
-    sub = add("plot", _plot, "draw a run")
+    sub = add("plot", _plot, "draw a run, or a sweep by its folder")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
-    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file")
+    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file, or column of the sweep")
     sub.add_argument("--frame", metavar="N", type=int, help="of the variable, one frame alone (-1: the last)")
 
     sub = add("movie", _movie, "show a variable of a run frame by frame")
@@ -427,6 +427,11 @@ def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
 
+    if arguments.path.is_dir():
+        path = arguments.output or arguments.path / "summary.png"
+        plot(arguments.path, path, arguments.variable, arguments.frame)
+        print(f"wrote {path}")
+        return
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")
         plot(result, path, arguments.variable, arguments.frame)
