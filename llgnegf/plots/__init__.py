@@ -29,8 +29,8 @@ def plot(
 
     run: an open run, the path of a run file, or the folder of a sweep (`sweep_picture.picture`); path: its ending
     (.png, .pdf, .svg, ...) decides the format.  variable: the name of one that is drawn instead; frame: of it, the
-    index of a single frame (-1: the last).  The figure is not pyplot's: notebooks show it, `figure.axes` and `figure.savefig`
-    change and write it.
+    index of a single frame (-1: the last).  The figure is not pyplot's: notebooks show it, `figure.axes` and
+    `figure.savefig` change and write it.
     Raises RunError without frames, DeckError for another ending and for a variable or a frame that is not there,
     FileError for disk trouble.
     """
