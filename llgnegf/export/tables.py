@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +20,18 @@ def series_table(run: Run, names: Sequence[str], frames: Sequence[int]) -> str:
     for name in names:
         if name == "time":
             continue
-        variable = run[name]
-        columns += ["_".join((name, *labels)) for labels in itertools.product(*_labels(run, variable.dims[1:]))]
-        values.append(np.asarray(variable[:])[list(frames)].reshape(len(frames), -1))
+        more, numbers = flattened(run, name, list(frames))
+        columns += more
+        values.append(numbers)
     return _text(columns, values)
+
+
+def flattened(run: Run, name: str, frames: Any) -> tuple[list[str], np.ndarray]:
+    """The numbers of a series at `frames` (an index of NumPy), (frames, n), and a name for each of the n."""
+    variable = run[name]
+    values = np.asarray(variable[:])[frames]
+    names = ["_".join((name, *labels)) for labels in itertools.product(*_labels(run, variable.dims[1:]))]
+    return names, values.reshape(len(values), -1)
 
 
 def sites_table(run: Run, name: str, frames: Sequence[int]) -> str:
