@@ -43,7 +43,7 @@ _ELEMENTS = 2_000_000
 
 
 class MovingLeads:
-    """The response of one texture.  Both leads are evaluated at once, when first needed.
+    """The response of one texture.  Both leads are evaluated at once, when first needed, and again for larger rates.
 
     extended: the electrons of the device with one site (column) of each connected lead; sites: slice along x of the
     device within it; equilibrium: the same electrons filled by another Fermi function.
@@ -53,20 +53,27 @@ class MovingLeads:
         self._columns = _Columns(extended.sweeps)
         self._extended, self._sites, self._equilibrium = extended, sites, equilibrium
         self.device = extended.device
+        # The largest rate that was asked for, over hopping^2 and at most 1, and the parts for unit rates: see `_units`.
+        self._known: tuple[float, tuple[Floats, Floats, Floats]] = 0.0, (np.empty(0),) * 3
 
     def response(self, rates: NDArray[np.float64]) -> LeadResponse:
         """For dV/dt = `rates` (2,) of the left and the right lead, energy/time."""
         rates = np.where(np.array(self.device.couplings) > 0, np.asarray(rates, float), 0.0)
-        parts = [np.tensordot(rates, part, 1) for part in self._units]
+        share = min(1.0, float(abs(rates).max()) / self.device.hopping**2)
+        if share > self._known[0]:
+            self._known = share, self._units(share)
         size = 4 * self.device.n_sites
+        parts = [np.tensordot(rates, part, 1) for part in self._known[1]] if share else [np.zeros(size + 8)] * 3
         densities = [part[:size].reshape(*self.device.shape, 4)[self._sites] for part in parts]
         flow = sum(parts)[size:].reshape(2, 4)
         return LeadResponse(*densities, flow)
 
-    @cached_property
-    def _units(self) -> tuple[Floats, Floats, Floats]:
-        """Sea, surface and bias for a unit rate of either lead, (2, all) each: densities and flows, one after another."""
-        found = self._sea(), self._surface(), self._bias()
+    def _units(self, share: float) -> tuple[Floats, Floats, Floats]:
+        """Sea, surface and bias for a unit rate of either lead, (2, all) each: densities and flows, one after another.
+
+        Rates up to `share` hopping^2 are held to that share of the tolerance, as a slow motion is.
+        """
+        found = self._sea(), self._surface(share), self._bias(share)
         step = self._extended.step
         if step is not None and step.is_delicate(self.device.tolerance):
             unit = self.device.coupling_blocks(np.zeros((*self.device.shape, 3)), np.ones(self.device.shape))
@@ -83,7 +90,7 @@ class MovingLeads:
                     total[m] += columns.observed(weights[:, None, None, None] * left, right).sum(axis=0)
         return total
 
-    def _surface(self) -> Floats:
+    def _surface(self, share: float) -> Floats:
         total = np.zeros((2, self._columns.size))
         for k in self._columns.connected:
             lead = self.device.ends[k]
@@ -93,13 +100,14 @@ class MovingLeads:
                     energy = np.array([lead.occupation.fermi_energy])
                     total -= self._columns.surface(energy, k)[0, 1:] / (2 * np.pi)
             else:
-                total -= self._thermal(k, lead.occupation) / (2 * np.pi)
+                total -= self._thermal(k, lead.occupation, share) / (2 * np.pi)
         return total
 
-    def _thermal(self, k: int, occupation: Occupation) -> Floats:
+    def _thermal(self, k: int, occupation: Occupation, share: float) -> Floats:
         """int (-df/dE) of `_Columns.surface` over the thermal window of lead k."""
         columns, device = self._columns, self.device
-        scales = np.repeat([device.hopping, device.hopping**2, device.hopping**2], columns.size) / (2 * np.pi)
+        unit = share * device.hopping**2
+        scales = np.repeat([device.hopping, unit, unit], columns.size) / (2 * np.pi)
         sweeps = self._equilibrium(occupation).sweeps
 
         def slope(energy: float) -> float:
@@ -112,7 +120,7 @@ class MovingLeads:
             lambda energies: columns.surface(energies, k).reshape(len(energies), 1, 3 * columns.size),
             lambda values: values * scales,
             lambda values: values[:, 0, : 4 * device.n_sites],
-            lambda energy, width: slope(energy) * device.hopping**2 / width > 1e-3 * device.tolerance,
+            lambda energy, width: slope(energy) * unit / width > 1e-3 * device.tolerance,
             bound,
         )
         if lost > 0:
@@ -124,19 +132,21 @@ class MovingLeads:
             )
         return rule.integral(rule.values).reshape(3, columns.size)[1:]
 
-    def _bias(self) -> Floats:
+    def _bias(self, share: float) -> Floats:
         if not self.device.is_biased:
             return np.zeros((2, self._columns.size))
-        bias = _MovingBias(self._extended.sweeps, lambda other: self._equilibrium(other).adiabatic, self._columns)
-        return bias.units
+        sweeps = self._extended.sweeps
+        return _MovingBias(sweeps, lambda other: self._equilibrium(other).adiabatic, self._columns, share).units
 
 
 class _MovingBias(Bias):
     """The integrals of `Bias`, with the response to the two voltages in place of that to a motion."""
 
-    def __init__(self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats], columns: _Columns) -> None:
+    def __init__(
+        self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats], columns: _Columns, share: float
+    ) -> None:
         super().__init__(sweeps, equilibrium)
-        self._columns = columns
+        self._columns, self._share = columns, share
 
     @property
     def units(self) -> Floats:
@@ -146,7 +156,8 @@ class _MovingBias(Bias):
         return np.concatenate([rows[0, 0, 1:].reshape(2, -1), flows[0, 0, 1:].reshape(2, -1)], axis=1)
 
     def _scale(self, rate: Blocks | None) -> Floats:
-        return np.array([1.0, self.device.hopping**2, self.device.hopping**2]) / (2 * np.pi)
+        unit = self._share * self.device.hopping**2
+        return np.array([1.0, unit, unit]) / (2 * np.pi)
 
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
         found = np.stack([self._columns.biased(energies, k) for k in range(2)], axis=1)
