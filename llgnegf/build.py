@@ -263,7 +263,7 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
 def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
     """The right-hand side of a deck: its moments, its electrons and a user's `field`."""
     device, table, voltages = build_device(deck), deck.electrons, build_voltages(deck)
-    if device is not None and voltages is not None and (table.method == "frozen" or table.frozen_beside):
+    if device and table and voltages and (table.method == "frozen" or table.frozen_beside):
         _check_bands(deck, device, voltages)
     return Coupling(
         magnet,

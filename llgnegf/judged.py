@@ -135,7 +135,8 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:
         order_0, first = (
-            sum(np.asarray(run[name]) for name in names if name in run.names) for names in (_ORDER_0, _ORDER_1)
+            np.sum([np.asarray(run[name]) for name in names if name in run.names], axis=0)
+            for names in (_ORDER_0, _ORDER_1)
         )
         order_1 = order_0 + first
         return Judgement(

@@ -86,7 +86,8 @@ def solve(
     frozen: the electrons at packed moments y; strength: field of the electrons over their spin density, energy; rate:
     dV/dt, (nx[, ny]); own: fields of a user and of drives, packed; near: a field of the electrons to start from,
     packed; t: for messages; tolerance: of the residual relative to the velocity; current: scales that of Zhang and Li;
-    leads: density (nx[, ny], 4) that voltages which change add to s_ad, traced with 1 and sigma.  Fixed moments have neither row nor column: magnet.velocity and magnet.respond are zero there, and so is v.  Raises
+    leads: density (nx[, ny], 4) that voltages which change add to s_ad, traced with 1 and sigma.
+    Fixed moments have neither row nor column: magnet.velocity and magnet.respond are zero there, and so is v.  Raises
     RunError where it does not converge.
 
     Minimal residuals over the directions tried so far (GCR, Eisenstat, Elman, Schultz 1983), which allows another

@@ -47,8 +47,9 @@ class Device(System):
     def freeze(self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None) -> Frozen:
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
-        m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: (n,) or (nx, ny) gate voltages V_i,
-        energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
+        m: (n, 3) or (nx, ny, 3) moments.  H has J_sd m as it is given: a moment of another length than 1 means a local
+        exchange J_sd |m|, a zero a vacancy; none is normalised or refused.  potential: (n,) or (nx, ny) gate voltages
+        V_i, energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
         functions evaluated, such as that of a whole run; `Frozen.solves` counts them in any case.
         Raises ValueError if a shape is wrong or a value is not finite.
         """

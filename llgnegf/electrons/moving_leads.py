@@ -24,10 +24,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from llgnegf.once import cached_property
-
+from .arguments import finite_array
 from .bias import Bias
 from .frozen import Frozen
 from .lattice import LatticeSweeps
@@ -56,17 +55,16 @@ class MovingLeads:
         # The largest rate that was asked for, over hopping^2 and at most 1, and the parts for unit rates: see `_units`.
         self._known: tuple[float, tuple[Floats, Floats, Floats]] = 0.0, (np.empty(0),) * 3
 
-    def response(self, rates: NDArray[np.float64]) -> LeadResponse:
-        """For dV/dt = `rates` (2,) of the left and the right lead, energy/time."""
-        rates = np.where(np.array(self.device.couplings) > 0, np.asarray(rates, float), 0.0)
+    def response(self, rates: ArrayLike) -> LeadResponse:
+        """For dV/dt = `rates` (2,) of the left and the right lead, energy/time; a side without a lead adds nothing."""
+        rates = np.where(np.array(self.device.couplings) > 0, finite_array("rates", rates, (2,)), 0.0)
         share = min(1.0, float(abs(rates).max()) / self.device.hopping**2)
         if share > self._known[0]:
             self._known = share, self._units(share)
         size = 4 * self.device.n_sites
         parts = [np.tensordot(rates, part, 1) for part in self._known[1]] if share else [np.zeros(size + 8)] * 3
-        densities = [part[:size].reshape(*self.device.shape, 4)[self._sites] for part in parts]
-        flow = sum(parts)[size:].reshape(2, 4)
-        return LeadResponse(*densities, flow)
+        sea, surface, bias = (part[:size].reshape(*self.device.shape, 4)[self._sites] for part in parts)
+        return LeadResponse(sea, surface, bias, np.sum(parts, axis=0)[size:].reshape(2, 4))
 
     def _units(self, share: float) -> tuple[Floats, Floats, Floats]:
         """Sea, surface and bias for a unit rate of either lead, (2, all) each: densities and flows, one after another.
@@ -337,8 +335,8 @@ def _adjoint(blocks: Blocks) -> Blocks:
 
 def _inverse(blocks: Blocks) -> Blocks:
     if blocks.shape[-1] != 2:
-        return np.linalg.inv(blocks)
+        return np.asarray(np.linalg.inv(blocks))
     a, b, c, d = blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 1, 0], blocks[:, 1, 1]
     out = np.empty_like(blocks)
     out[:, 0, 0], out[:, 0, 1], out[:, 1, 0], out[:, 1, 1] = d, -b, -c, a
-    return out / (a * d - b * c)[:, None, None]
+    return np.asarray(out / (a * d - b * c)[:, None, None])

@@ -16,7 +16,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,7 +95,7 @@ class System:
         periodic: bool | str = False,
         hopping: float = 1.0,
         onsite: float = 0.0,
-        sd_exchange: float,
+        sd_exchange: float | None = None,
         fermi_energy: float = 0.0,
         temperature: float = 0.0,
         tolerance: float = 1e-6,
@@ -103,6 +103,11 @@ class System:
         bond_hoppings: ArrayLike | None = None,
         potential: ArrayLike | None = None,
     ) -> None:
+        if sd_exchange is None:
+            raise TypeError(
+                "sd_exchange is missing: must be a number, finite, the energy J_sd of H = -J_sd sigma.m; write for "
+                f"example {type(self).__name__}({shape!r}, sd_exchange=0.1)"
+            )
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
         if not known or periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
@@ -240,14 +245,14 @@ class System:
         """
         return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
 
-    def at_voltages(self, voltages: Sequence[float]) -> Self:
-        """The same system with these voltages of the left and the right lead, energies; cached.
+    def at_voltages(self, voltages: ArrayLike) -> Self:
+        """The same system with these voltages (2,) of the left and the right lead, energies; cached.
 
-        What does not depend on them, such as pole rules, is shared.  ValueError where the bands of the leads do not
-        overlap, or for a voltage of a side without a lead.
+        What does not depend on them, such as pole rules, is shared.  ValueError for what are not two finite numbers,
+        where the bands of the leads do not overlap, or for a voltage of a side without a lead.
         """
-        asked = tuple(float(one) for one in voltages)
-        return self if asked == self.voltages else self._at_voltages(asked)
+        asked = tuple(finite_array("voltages", voltages, (2,)).tolist())
+        return self if asked == self.voltages else cast(Self, self._at_voltages(asked))
 
     def _make_at_voltages(self, voltages: tuple[float, ...]) -> Self:
         given = {lead.side: lead for lead in self.leads}
@@ -527,6 +532,10 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+# Python tells a call with too few, too many or unknown arguments by this name: users call `Device`.
+System.__init__.__qualname__ = "Device"
 
 
 def _tell(text: str) -> None:
