@@ -95,7 +95,7 @@ class System:
         periodic: bool | str = False,
         hopping: float = 1.0,
         onsite: float = 0.0,
-        sd_exchange: float | None = None,
+        sd_exchange: float,
         fermi_energy: float = 0.0,
         temperature: float = 0.0,
         tolerance: float = 1e-6,
@@ -103,11 +103,6 @@ class System:
         bond_hoppings: ArrayLike | None = None,
         potential: ArrayLike | None = None,
     ) -> None:
-        if sd_exchange is None:
-            raise TypeError(
-                "sd_exchange is missing: must be a number, finite, the energy J_sd of H = -J_sd sigma.m; write for "
-                f"example {type(self).__name__}({shape!r}, sd_exchange=0.1)"
-            )
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
         if not known or periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
