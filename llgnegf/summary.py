@@ -73,7 +73,8 @@ def summary(run: Run) -> str:
             share, moments = deck.electrons.back_action, np.asarray(run["energy_classical"])
         work = np.asarray(run["work"]) - driven
         total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
-        lines.append(_scalar_row("all energies - work", run.times, total))
+        name, unknown = "all energies - work", _unrecorded_work(run)
+        lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
         if name in run.names:
             first, last = (np.asarray(run[name][i]) for i in (0, -1))
@@ -102,6 +103,18 @@ def _largest_stretch(run: Run) -> float:
         squared = np.einsum("...k,...k->...", m, m)
         found = max(found, float(np.max(np.where(squared > 0, abs(np.sqrt(squared) - 1), 0.0))))
     return found
+
+
+def _unrecorded_work(run: Run) -> str:
+    """What does work on the moments that the run file does not hold, in words; "" if nothing does."""
+    deck, found = run.deck, []
+    if deck.motion.is_imposed:
+        return ""
+    if deck.magnet.zhang_li is not None and any(deck.magnet.zhang_li.velocity):
+        found.append("the Zhang-Li current")
+    if "user_field" in run.attrs:
+        found.append("the user's own field")
+    return f"the work of {' and '.join(found)} on the moments is not recorded" if found else ""
 
 
 def _adiabaticity(run: Run) -> list[str]:
