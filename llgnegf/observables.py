@@ -391,7 +391,8 @@ ELECTRONS = (
         ("time", "lead"),
         "energy^2/hbar",
         "energy into the lead, counted from its levels, by the bias at rest",
-        _is_biased,
+        # Of first order the levels move, and with them what is counted: left out.
+        _all(_is_biased, _not(_all(_is_first_order, _voltages_vary))),
         lambda i: i.energy_currents,
     ),
     Variable(

@@ -159,9 +159,9 @@ RESUMED = {
 
 @pytest.mark.parametrize("case", RESUMED)
 def test_a_run_that_is_resumed_has_the_bits_of_one_that_is_not(tmp_path, case):
-    one = deck(**RESUMED[case], duration=3.2)
+    one = deck(**RESUMED[case], duration=1.6)
     run(one, tmp_path / "a.h5").close()
-    run(one, tmp_path / "b.h5", until=1.6).close()
+    run(one, tmp_path / "b.h5", until=0.8).close()
     resume(tmp_path / "b.h5").close()
     with open_run(tmp_path / "a.h5") as whole, open_run(tmp_path / "b.h5") as again:
         assert whole.n_frames == again.n_frames

@@ -83,7 +83,7 @@ class ElectronInstant(Instant):
     @property
     def power_voltages(self) -> float:
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
-        return -float(self.voltages @ self.currents[0])
+        return 0.0 - float(self.voltages @ self.currents[0])
 
     @property
     def energy_currents(self) -> np.ndarray:
