@@ -293,7 +293,7 @@ def test_every_door_names_the_array_that_does_not_fit(shape, wrong):
             with pytest.raises(ValueError, match=rf"^{key}( =|:)"):
                 getattr(device, door)(**arguments | {key: given})
     for door in (device.at_voltages, device.moving_leads(m).response):
-        with pytest.raises(ValueError, match="voltages|rates"):
+        with pytest.raises(ValueError, match=r"voltages|rates"):
             door(np.full(2, np.nan) if wrong == "nan" else WRONG[wrong])
 
 
