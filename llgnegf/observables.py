@@ -386,14 +386,20 @@ ELECTRONS = (
         )
         for where, lattice in _LEADS_OF.items()
     ),
-    Variable(
-        "current_energy",
-        ("time", "lead"),
-        "energy^2/hbar",
-        "energy into the lead, counted from its levels, by the bias at rest",
-        # Of first order the levels move, and with them what is counted: left out.
-        _all(_is_biased, _not(_all(_is_first_order, _voltages_vary))),
-        lambda i: i.energy_currents,
+    *(
+        Variable(
+            "current_energy",
+            ("time", "lead"),
+            "energy^2/hbar",
+            f"energy into the lead, counted from its levels, by the bias at rest{but}",
+            _all(_is_biased, applies),
+            lambda i: i.energy_currents,
+        )
+        for but, applies in (
+            ("", _not(_is_first_order)),
+            # Where the levels of leads move, what is counted from them changes too: left out.
+            (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
+        )
     ),
     Variable(
         "first_order_ratio",

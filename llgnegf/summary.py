@@ -53,6 +53,11 @@ def summary(run: Run) -> str:
     first, last = (run["moment"][i].reshape(-1, 3).mean(axis=0) for i in (0, -1))
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
+    frozen = deck.electrons if deck.electrons is not None and deck.electrons.method == "frozen" else None
+    if frozen is not None and frozen.order == 1 and "current_energy" in run.names:
+        lines.append(
+            "  note         current_energy is that of the bias at rest, without what the motion adds (order 1)"
+        )
     scalars = [name for name in run.names if run[name].dims == ("time",) and name not in ("time", "step", "solves")]
     if scalars:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")

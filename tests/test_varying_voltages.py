@@ -200,6 +200,16 @@ def test_show_check_and_plot(tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_what_the_energy_current_lacks_at_order_1_is_told(tmp_path):
+    for order, constant, there in ((0, True, True), (0, False, True), (1, True, True), (1, False, False)):
+        one = deck(order=order, lead=leads(0.2 if constant else None), motion="frozen", duration=0.8)
+        with run(one, tmp_path / "a.h5", overwrite=True) as found:
+            assert ("current_energy" in found.names) == there
+            told = there and order == 1
+            assert ("current_energy is that of the bias at rest, without" in summary(found)) == told
+            assert not there or ("without what the motion adds" in found["current_energy"].long_name) == told
+
+
 STEP = {"kind": "step", "start": 2.0}
 REFUSED = {
     "a jump at order 1": (
