@@ -158,7 +158,7 @@ class _MovingBias(Bias):
         return np.array([1.0, unit, unit]) / (2 * np.pi)
 
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
-        found = np.stack([self._columns.biased(energies, k) for k in range(2)], axis=1)
+        found = self._columns.biased(energies)
         n, sites = len(energies), 4 * self.device.n_sites
         rows, flows = found[..., :sites], found[..., sites:]
         return np.concatenate([rows.reshape(n, 2, 3 * sites), flows.reshape(n, 2, 24)], axis=2)
@@ -275,7 +275,7 @@ class _Columns:
                 ahead, back = each_left[:, site] @ each_right[:, pad], each_left[:, pad] @ each_right[:, site]
                 both = np.imag(pauli_traces(ahead) - pauli_traces(back)).sum(axis=1)
                 flows[:, side] = -2 * self.device.hops[0 if side == 0 else -1] * both
-        return np.concatenate([sites.reshape(k, -1), flows.reshape(k, 8)], axis=1)
+        return np.concatenate([sites.reshape(k, 4 * nx * ny), flows.reshape(k, 8)], axis=1)
 
     def _widths(self, energies: Floats, k: int) -> tuple[Blocks, Blocks]:
         """Gamma and dGamma/dE of lead k, (n, 1, p, p)."""
@@ -305,22 +305,21 @@ class _Columns:
             out[:, 1 + m] = self.observed(-0.5j * (self._moved(found, k, m)[1] @ gamma), back)
         return out
 
-    def biased(self, energies: Floats, k: int) -> Floats:
-        """G Gamma_k G^+, and the integrand of the term of f_k - f_ref for both rates: (n, 3, size)."""
-        return self._blocked(energies, lambda part: self._biased(part, k))
+    def biased(self, energies: Floats) -> Floats:
+        """G Gamma_k G^+ of each lead k, and the integrand of f_k - f_ref for both rates: (n, 2, 3, size)."""
+        return self._blocked(energies, self._biased)
 
-    def _biased(self, energies: Floats, k: int) -> Floats:
-        out = np.zeros((len(energies), 3, self.size))
-        if k not in self.connected:
-            return out
+    def _biased(self, energies: Floats) -> Floats:
+        out = np.zeros((len(energies), 2, 3, self.size))
         found = self.at(energies.astype(complex))
-        (gamma, d_gamma), back = self._widths(energies, k), _adjoint(found.columns[k])
-        d_back = _adjoint(found.slopes[k])
-        out[:, 0] = self.observed(found.columns[k] @ (gamma / 2), back)
-        for m in self.connected:
-            first, moved = self._moved(found, k, m)
-            out[:, 1 + m] = self.observed(first @ gamma - 0.5j * (moved @ d_gamma), back)
-            out[:, 1 + m] += self.observed(-0.5j * (moved @ gamma), d_back)
+        for k in self.connected:
+            (gamma, d_gamma), back = self._widths(energies, k), _adjoint(found.columns[k])
+            d_back = _adjoint(found.slopes[k])
+            out[:, k, 0] = self.observed(found.columns[k] @ (gamma / 2), back)
+            for m in self.connected:
+                first, moved = self._moved(found, k, m)
+                out[:, k, 1 + m] = self.observed(first @ gamma - 0.5j * (moved @ d_gamma), back)
+                out[:, k, 1 + m] += self.observed(-0.5j * (moved @ gamma), d_back)
         return out
 
 

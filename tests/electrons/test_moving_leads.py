@@ -61,6 +61,18 @@ def test_particles_and_spin_are_conserved(case, side):
     assert abs(torque).max() > 1e-3 or device.n_sites == 1
 
 
+@pytest.mark.parametrize("kT", [0.0, 0.01])
+def test_a_bound_level_spreads_as_its_leads_move(kT):
+    """Chemical potentials below the bands: one occupied level, and no energy between the leads' Fermi functions."""
+    m = np.array([[0.0, 0.6, 0.8], [1.0, 0.0, 0.0]])
+    arguments = {"sd_exchange": 0.4, "fermi_energy": -2.5, "temperature": kT, "potential": [-3.0, 0.0]}
+    device = Device(2, **arguments, leads=[Lead("left", 0.8, 0.1), Lead("right")], tolerance=1e-8)
+    found, h = device.moving_leads(m).response((1.0, 0.0)), 1e-3
+    up, down = (device.at_voltages((0.1 + shift, 0.0)).freeze(m).at_rest[:, 0].sum() for shift in (h, -h))
+    assert abs(up - down) / (2 * h) > 1e-2
+    assert found.into_leads[:, 0].sum() == pytest.approx((down - up) / (2 * h), abs=1e-5)
+
+
 def test_the_sum_does_not_depend_on_how_the_device_is_filled_first():
     leads = [Lead("left", 0.8, 0.3, 0.1, 0.03), Lead("right", 0.9, -0.1, -0.4, 0.05)]
     found = []
