@@ -136,6 +136,24 @@ def test_moments_that_move_with_a_voltage_go_as_in_real_time(tmp_path):
     assert abs(one - exact).max() < 0.2 * abs(zero - exact).max()
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_the_same_voltage_on_leads_and_gates_moves_the_zero_of_energy_alone(tmp_path, order):
+    """A gauge: moments, spin density and currents are those of a run where nothing is driven."""
+    both = [{"side": side, "voltage": varying(0.3, RAMP | {"duration": 3.0})} for side in ("left", "right")]
+    gate = [{"columns": [0, 1, 2, 3], "amplitude": 0.3, "profile": RAMP | {"duration": 3.0}}]
+    still = deck(order=order, lead=[{"side": "left"}, {"side": "right"}], duration=1.6)
+    shifted = deck(order=order, lead=both, gate=gate, duration=1.6)
+    with run(still, tmp_path / "a.h5") as one, run(shifted, tmp_path / "b.h5") as other:
+        assert other.voltage[-1].min() > 0.1
+        assert abs(np.asarray(one.moment) - np.asarray(other.moment)).max() < 5e-6
+        assert abs(one.density[-1] - other.density[-1]).max() < 5e-6
+        spins = [sum(np.asarray(r[n]) for n in r.names if n.startswith("spin_")) for r in (one, other)]
+        assert abs(spins[0] - spins[1]).max() < 5e-6
+        if order == 1:
+            assert abs(np.asarray(one.current_charge) - np.asarray(other.current_charge)).max() < 5e-6
+            assert abs(np.asarray(one.current_spin) - np.asarray(other.current_spin)).max() < 5e-6
+
+
 def test_without_feedback_voltages_act_all_the_same(tmp_path):
     given = {"velocity_feedback": False, "duration": 0.8, "lead": leads(varying(0.4, RAMP | {"duration": 4.0}))}
     with run(deck(**given), tmp_path / "a.h5") as found:
