@@ -233,6 +233,11 @@ def test_a_current_counts_once(method):
         magnet__zhang_li=zhang_li, electrons__lead=[{"side": "left", "voltage": 0.1}, {"side": "right", "coupling": 0}]
     )
     switching(magnet__zhang_li={"beta": 0.1})
+    alike = ramped(0.2, 10.0)
+    with pytest.raises(DeckError, match=r"electrons.lead\[0\].voltage drives a current too"):
+        switching(magnet__zhang_li=zhang_li, electrons__lead=alike)
+    alike[1]["voltage"] = alike[0]["voltage"]  # nothing flows at any time
+    switching(magnet__zhang_li=zhang_li, electrons__lead=alike)
     alike = [{"side": side, "voltage": V, "chemical_potential": -1.6} for side, V in (("left", 0.1), ("right", 0.0))]
     switching(magnet__zhang_li=zhang_li, electrons__lead=alike)
     alike[1]["chemical_potential"] = -1.7

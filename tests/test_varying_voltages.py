@@ -124,6 +124,21 @@ def test_what_frozen_electrons_miss_of_those_in_real_time_falls_as_the_square_of
 
 
 @pytest.mark.slow
+def test_the_power_of_voltages_adds_up_to_the_work_in_real_time(tmp_path):
+    lead = leads(varying(0.4, RAMP | {"duration": 24.0}), varying(-0.2, RAMP | {"duration": 24.0}))
+    given = {"motion": "frozen", "duration": 24.0, "lead": lead, "fermi_energy": 0.0, "temperature": 0.03}
+    work = []
+    for more in ({"order": 0}, {"order": 1}):
+        with run(deck(**given, **more), tmp_path / "a.h5", overwrite=True) as found:
+            power, t = np.asarray(found.power_voltages), found.times
+            work.append((power[1:] + power[:-1]) @ np.diff(t) / 2)
+    with run(deck(**given, method="real-time", tolerance=1e-5), tmp_path / "b.h5") as found:
+        exact = found.work[-1]
+    assert exact > 0.1
+    assert abs(work[1] - exact) < 2e-3 * exact < abs(work[0] - exact)
+
+
+@pytest.mark.slow
 def test_moments_that_move_with_a_voltage_go_as_in_real_time(tmp_path):
     """The torque of dV/dt acts on the moments: order 1 is nearer to real time than order 0 by far."""
     lead = leads(varying(0.4, RAMP | {"duration": 30.0}), varying(-0.2, RAMP | {"duration": 30.0}))

@@ -234,6 +234,12 @@ def _zhang_li_on_a_chain(deck: _Known) -> Iterator[str]:
         yield f"magnet.zhang_li.velocity = {show(velocity)}: a chain has no y; allowed: [{velocity[0]}, 0]"
 
 
+def _plain(value: Any) -> Any:
+    """A value as numbers and dicts, tables by what they say."""
+    given = getattr(value, "__dict__", None)
+    return value if given is None else {key: _plain(one) for key, one in given.items() if key != "said"}
+
+
 def _one_current(deck: _Known) -> Iterator[str]:
     """The torque of a current on the moments comes from the electrons, or from Zhang and Li's formula."""
     zhang_li, table = deck.magnet.zhang_li, deck.electrons
@@ -246,7 +252,7 @@ def _one_current(deck: _Known) -> Iterator[str]:
     for key, nothing in _OF_ITS_OWN.items():
         if key == "voltage" and given:
             continue  # moves levels alone
-        left, right = (table.lead[i].__dict__.get(key, nothing) for i in connected[:2])
+        left, right = (_plain(table.lead[i].__dict__.get(key, nothing)) for i in connected[:2])
         if left != right:
             driving = f"electrons.lead[{connected[left == nothing]}].{key}"
             yield (
