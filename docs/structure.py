@@ -59,6 +59,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.progress",
             "llgnegf.simulation",
             "llgnegf.continuing",
+            "llgnegf.together",
             "llgnegf.watch",
         ),
         PHYSICS | {"deck", "runfile"},
@@ -67,7 +68,9 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         (
             "llgnegf.axes",
             "llgnegf.compare",
+            "llgnegf.doctor",
             "llgnegf.judged",
+            "llgnegf.materials",
             "llgnegf.estimate",
             "llgnegf.export",
             "llgnegf.movie",
@@ -79,12 +82,13 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.summary",
             "llgnegf.sweep",
             "llgnegf.trial",
+            "llgnegf.unit_table",
             "llgnegf.walls_beside",
         ),
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
-        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.__main__"),
+        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.completion", "llgnegf.__main__"),
         PHYSICS | {"deck", "runfile", "run", "results"},
     ),
 }
