@@ -33,6 +33,7 @@ from .lattice import LatticeSweeps
 from .leads import Occupation
 from .narrow_levels import bound_levels
 from .quadrature import ToleranceError
+from .ranks import each_energy
 from .scattering import pauli_traces
 from .shifted_surface import thermal_rule
 from .sweeps import Blocks, Floats, LeadResponse, Sweeps
@@ -81,11 +82,17 @@ class MovingLeads:
     def _sea(self) -> Floats:
         rule, columns = self._extended.rule, self._columns
         total = np.zeros((2, columns.size))
-        for chunk in columns.chunks(len(rule.nodes)):
+
+        def part(chunk: slice) -> Floats:
             found, weights = columns.at(rule.nodes[chunk], with_rows=True), -rule.weights[chunk]
+            parts = np.zeros((2, columns.size))
             for m in columns.connected:
                 for left, right in found.first_order_pairs(m):
-                    total[m] += columns.observed(weights[:, None, None, None] * left, right).sum(axis=0)
+                    parts[m] += columns.observed(weights[:, None, None, None] * left, right).sum(axis=0)
+            return parts
+
+        for one in columns.each(part, columns.chunks(len(rule.nodes))):
+            total += one
         return total
 
     def _surface(self, share: float) -> Floats:
@@ -205,8 +212,14 @@ class _Columns:
         return [slice(a, min(a + size, n)) for a in range(0, n, size)]
 
     def _blocked(self, energies: Floats, one: Callable[[Floats], Floats]) -> Floats:
-        parts = [one(energies[chunk]) for chunk in self.chunks(len(energies))]
+        parts = self.each(lambda chunk: one(energies[chunk]), self.chunks(len(energies)))
         return np.concatenate(parts) if parts else one(energies)
+
+    def each(self, one: Callable[[slice], Floats], chunks: list[slice]) -> list[Floats]:
+        """one(chunk) of all chunks; on a lattice, whose time is spent in BLAS, in threads and in all MPI processes."""
+        if self.device.is_lattice:
+            return each_energy(one, chunks, self.sweeps.counter)
+        return [one(chunk) for chunk in chunks]
 
     def _leads_at(self, z: NDArray) -> tuple[list[Blocks], list[Blocks]]:
         """Sigma and dSigma/dE of both leads, (k, p, p) each."""

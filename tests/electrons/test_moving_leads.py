@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead
+from llgnegf.electrons import Device, Lead, moving_leads
 
 CASES = {
     "one site": ((1,), False, 0.02, (0.3, 0.0)),
@@ -92,6 +92,16 @@ def test_it_is_linear_and_a_side_without_a_lead_adds_nothing():
     assert np.allclose(100 * small.density, large.density, atol=1e-6)
     assert not moving.response((0.0, 1.0)).density.any()
     assert not moving.response((0.0, 0.0)).into_leads.any()
+
+
+def test_a_lattice_has_the_same_bits_in_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(moving_leads, "_ELEMENTS", 1000)  # many blocks of energies
+    found = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("LLGNEGF_NUM_THREADS", threads)
+        device, m = made("lattice")
+        found.append(device.moving_leads(m).response((1.0, -0.4)))
+    assert all((one == other).all() for one, other in zip(*found, strict=True))
 
 
 def test_a_device_at_other_voltages_is_the_one_made_with_them():
