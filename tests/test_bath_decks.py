@@ -60,6 +60,17 @@ def test_going_on_changes_no_bit(done, tmp_path):
     assert_same(path, done)
 
 
+def test_a_voltage_in_time_at_order_0(tmp_path):
+    voltage = {"amplitude": 0.3, "profile": {"kind": "ramp", "duration": 1.0}}
+    with run(deck(electrons__lead__0__voltage=voltage, run__duration=0.6), tmp_path / "run.h5") as found:
+        for k in range(len(found.times)):
+            assert abs(found["bath_current_charge"][k]).max() < 1e-10
+        device = build_device(deck(electrons__lead__0__voltage=float(found["voltage"][-1][0])))
+        V = np.array([0.0, 0.3 * np.cos(1.1 * found.times[-1] + 0.4), 0.0])
+        expected = device.lead_currents(found.moment[-1], potential=V)[0]
+        assert found.current_charge[-1] == pytest.approx(expected, abs=1e-7)
+
+
 def test_all_sites_of_a_lattice_and_moments_at_rest(tmp_path):
     text = BIASED.replace("shape = [3]", "shape = [2, 2]")
     bath = {"sites": "all", "width": 0.2, "zero_current": False}
@@ -120,6 +131,13 @@ def test_energy_is_conserved_in_equilibrium(tmp_path):
         (
             {"electrons__order": 1, "electrons__lead": []},
             "without a lead nothing carries away what a motion pumps into probes; allowed: a lead, electrons.order = 0",
+        ),
+        (
+            {
+                "electrons__order": 1,
+                "electrons__lead__0__voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 1.0}},
+            },
+            "without the first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage",
         ),
         ({"electrons__method": "real-time"}, 'not available with electrons.method = "real-time"'),
         (

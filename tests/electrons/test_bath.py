@@ -327,12 +327,13 @@ def test_states_are_those_of_the_dense_matrix():
         assert device.density_of_states(energy, m, V) == pytest.approx(expected, abs=1e-10)
 
 
-def test_steady_precession_is_refused():
+def test_steady_precession_and_moving_leads_are_refused():
     device, m = wire().changed(leads=[Lead("left"), Lead("right")]), random_moments(6)
     for ask in (
         lambda: steady_precession(device, m, AXES["z"], 0.01),
         lambda: device.freeze(m).precession(np.array(AXES["z"]), 0.01),
         lambda: device.spin_density(m, np.cross(AXES["z"], m), split="precession"),
+        lambda: device.moving_leads(m),
     ):
         with pytest.raises(ValueError, match="bath"):
             ask()
