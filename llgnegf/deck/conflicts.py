@@ -142,8 +142,8 @@ def _bath(deck: _Known) -> Iterator[str]:
         not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead
     ):
         yield (
-            f"{told}without the first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage "
-            "= {amplitude = ..., profile = {...}}: electrons.order = 0"
+            f"{told}without the first order in the rate of a voltage that changes; allowed beside "
+            "electrons.lead.voltage = {amplitude = ..., profile = {...}}: electrons.order = 0"
         )
     elif (
         electrons.order == 1
