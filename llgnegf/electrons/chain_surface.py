@@ -430,6 +430,8 @@ class ChainSurface:
             self.blocks, self.device.hops, self.device.modes, (self.device.couplings[0], self.device.couplings[1])
         )
 
+    gives_jump = False
+
     def between(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
     ) -> tuple[Vectors, Vectors, Vectors]:

@@ -245,7 +245,13 @@ class _Done:
 
 
 class Backend(Protocol):
-    """What `ThermalSurface` needs of a chain or a lattice: Green's functions and a search for resonances."""
+    """What `ThermalSurface` needs of a chain or a lattice: Green's functions and a search for resonances.
+
+    gives_jump: `between` returns A - G and G Y (A - G) in place of A and G Y A.  Both terms of rho_surf are then
+    integrated along the arcs.
+    """
+
+    gives_jump: bool
 
     @property
     def open_system(self) -> OpenSystem: ...
@@ -343,7 +349,12 @@ class ThermalSurface:
     @property
     def _states_target(self) -> float:
         """Allowed error of the arcs in the thermal density of states, 1/energy."""
-        return max(5e-2 * self.tolerance, 1e-12) / self.hopping
+        return max(2.5e-2 * self._share * self.tolerance, 1e-12) / self.hopping
+
+    @property
+    def _share(self) -> int:
+        """How often what `between` says of the states counts: A - G once; A twice, since on the axis G is A^+."""
+        return 1 if self.backend.gives_jump else 2
 
     @property
     def _core(self) -> tuple[float, float]:
@@ -447,7 +458,8 @@ class ThermalSurface:
         """
         low, high = self._passed
         paths = []
-        for number, gate in enumerate([*self.gates, *([] if self.ends else [self._analytic_gate])]):
+        analytic = [] if self.ends or self.backend.gives_jump else [self._analytic_gate]
+        for number, gate in enumerate([*self.gates, *analytic]):
             a, b = max(gate.segment.low, low), min(gate.segment.high, high)
             if a >= b or not (number == len(self.gates) or gate.segment.open_modes.any()):
                 continue
@@ -471,7 +483,7 @@ class ThermalSurface:
         done: list[_Done] = []
         self._at_poles = {}
         target = 2 * np.pi * tolerance / np.sqrt(max(len(panels), 1))
-        states_target = 0.5 * np.pi * self._states_target / np.sqrt(max(len(panels), 1))
+        states_target = np.pi / self._share * self._states_target / np.sqrt(max(len(panels), 1))
         while panels:
             if len(panels) + len(done) > _MOST_PANELS:
                 raise ToleranceError(
@@ -625,10 +637,10 @@ class ThermalSurface:
             if owner == len(self.gates):
                 continue
             states, _ = self._known[owner]
-            out += np.real(np.tensordot(1j * self.arcs.weights[part] / np.pi, states, axes=1))
+            out += np.real(np.tensordot(self._share * 0.5j * self.arcs.weights[part] / np.pi, states, axes=1))
         for pole in self.poles:
             block, p = pole.residue.block, pole.p
-            share = 2 if block.segment.open_modes.any() else 1
+            share = self._share if block.segment.open_modes.any() else 1
             out -= np.real(share * pole.weight * _site_traces(block.left[:, p], block.right[:, p])).reshape(out.shape)
         return out
 

@@ -1,0 +1,281 @@
+"""The jump of a lattice's Green's function between two sheets, at complex energies above a segment of the real axis.
+
+G(z) is the retarded function, A(z) the continuation of G^+ from the segment (`thermal_surface.py`).  Both belong to the
+same slices; their self-energies differ by -i Gamma(z) in the open modes U at both ends.  With r such channels
+
+    A - G = X M W,    G Y (A - G) = C M W,    U^T G Y A U = U^T C (1 + M g),
+    X = G U,    W = U^T G,    C = G Y X,    g = U^T G U,    M = i Gamma (1 - g i Gamma)^-1 .
+
+So one elimination serves both functions: X, W and C are columns and rows of r <= 4 ny elements a site, about 5 n^2 r
+operations for each slice, where blocks of G, A and G Y A would take two eliminations and 10 n^3.
+
+Close to a level of a partial lattice, where elimination loses digits, X, W and C come from LU factors of the band matrix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.kernels import njit
+
+from .open_system import Mask, OpenSystem, Vectors, mode_self_energies
+from .scattering import pauli_traces
+from .slice_blocks import Slices, Stack
+from .slices import eliminate
+from .slices_near_levels import growth
+
+_options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False}
+
+
+@njit(**_options)
+def _solved(g, hops, first, last, transposed, out):
+    """Fill out (nx, n, r) with (E - H - Sigma)^-1 U, or with that of the transposed matrix.
+
+    g: (nx, n, n) of one energy; first (n, r_1), last (n, r_2): the columns of U on the first and on the last slice.
+    """
+    nx, n = g.shape[0], g.shape[1]
+    r1, r = first.shape[1], out.shape[2]
+    product = np.empty((n, r), np.complex128)
+    if r > r1:
+        # From the last slice to the first; only columns of the last slice have a source there.
+        passed, found = last.copy(), np.empty((n, r - r1), np.complex128)
+        for i in range(nx - 1, -1, -1):
+            if transposed:
+                np.dot(g[i].T, passed, found)
+            else:
+                np.dot(g[i], passed, found)
+            out[i, :, r1:] = found
+            if i:
+                passed[:] = -hops[i - 1] * found
+    if r1:
+        found_first = np.empty((n, r1), np.complex128)
+        if transposed:
+            np.dot(g[0].T, first, found_first)
+        else:
+            np.dot(g[0], first, found_first)
+        out[0, :, :r1] = found_first
+        out[1:, :, :r1] = 0
+    for i in range(1, nx):
+        if transposed:
+            np.dot(g[i].T, out[i - 1], product)
+        else:
+            np.dot(g[i], out[i - 1], product)
+        out[i] -= hops[i - 1] * product
+
+
+@njit(**_options)
+def _driven(g, hops, Y, moved, X, out):
+    """Fill out (nx, n, r) with G Y X, for Y (nx, ny, 2, 2) that is zero from slice `moved` on."""
+    nx, n, r = X.shape
+    source, product = np.empty((n, r), np.complex128), np.empty((n, r), np.complex128)
+    for i in range(moved - 1, -1, -1):
+        for y in range(n // 2):
+            a, b, c, d = Y[i, y, 0, 0], Y[i, y, 0, 1], Y[i, y, 1, 0], Y[i, y, 1, 1]
+            for j in range(r):
+                up, down = X[i, 2 * y, j], X[i, 2 * y + 1, j]
+                source[2 * y, j] = a * up + b * down
+                source[2 * y + 1, j] = c * up + d * down
+        if i < moved - 1:
+            source -= hops[i] * out[i + 1]
+        np.dot(g[i], source, out[i])
+    for i in range(1, nx):
+        np.dot(g[i], out[i - 1], product)
+        if i < moved:
+            out[i] -= hops[i - 1] * product
+        else:
+            out[i] = -hops[i - 1] * product
+
+
+@njit(**_options)
+def _site_traces(a, b, out):
+    """Fill out (ny, 4) with the traces of a_y b_y^T with 1, sigma_x, sigma_y, sigma_z, for a, b (2 ny, r)."""
+    for y in range(out.shape[0]):
+        p00, p01, p10, p11 = 0j, 0j, 0j, 0j
+        for j in range(a.shape[1]):
+            up, down = a[2 * y, j], a[2 * y + 1, j]
+            left_up, left_down = b[2 * y, j], b[2 * y + 1, j]
+            p00 += up * left_up
+            p01 += up * left_down
+            p10 += down * left_up
+            p11 += down * left_down
+        out[y, 0] = p00 + p11
+        out[y, 1] = p01 + p10
+        out[y, 2] = 1j * (p01 - p10)
+        out[y, 3] = p00 - p11
+
+
+@njit(**_options)
+def _columns(g, hops, first, last, Y, moved, X, W, C):
+    """Fill X, the transposed W, and C, (k, nx, n, r) each, from g (k, nx, n, n)."""
+    for k in range(g.shape[0]):
+        _solved(g[k], hops, first, last, False, X[k])
+        _solved(g[k], hops, first, last, True, W[k])
+        _driven(g[k], hops, Y, moved, X[k], C[k])
+
+
+@njit(**_options)
+def _bond_traces(a_next, b_next, a, b, out):
+    """Fill out (ny, 4) with the traces of F_(next,this) - F_(this,next) for F = a b^T, of sites (2 ny, r)."""
+    back = np.empty_like(out)
+    _site_traces(a_next, b, out)
+    _site_traces(a, b_next, back)
+    out -= back
+
+
+@njit(**_options)
+def _contracted(X, W, C, first, last, widths, states, response, bonds, ends):
+    """Fill the arrays of `Jump` from X, W, C (k, nx, n, r) and widths (k, r); W is overwritten.
+
+    bonds (k, nx, 2, ny, 4) and ends (k, r, r) may have k = 0: they are not wanted.
+    """
+    nx, n, r = X.shape[1], X.shape[2], X.shape[3]
+    r1 = first.shape[1]
+    first_rows, last_rows = np.ascontiguousarray(first.T), np.ascontiguousarray(last.T)
+    g, driven, matrix = np.empty((r, r), np.complex128), np.empty((r, r), np.complex128), np.eye(r) + 0j
+    product = np.empty((n, r), np.complex128)
+    for k in range(X.shape[0]):
+        if r1:
+            g[:r1] = np.dot(first_rows, X[k, 0])
+        if r > r1:
+            g[r1:] = np.dot(last_rows, X[k, nx - 1])
+        for a in range(r):
+            for b in range(r):
+                matrix[b, a] = (a == b) - 1j * g[a, b] * widths[k, b]
+        try:
+            M = np.ascontiguousarray(np.linalg.inv(matrix))
+        except Exception:  # a pole of A: NaN never counts as converged
+            M = np.full((r, r), np.nan + 0j)
+        if ends.shape[0]:
+            if r1:
+                driven[:r1] = np.dot(first_rows, C[k, 0])
+            if r > r1:
+                driven[r1:] = np.dot(last_rows, C[k, nx - 1])
+            # 1 + M g is the inverse of 1 - i Gamma g.
+            for a in range(r):
+                for b in range(r):
+                    matrix[a, b] = (a == b) - 1j * widths[k, a] * g[a, b]
+            try:
+                np.dot(driven, np.ascontiguousarray(np.linalg.inv(matrix)), ends[k])
+            except Exception:
+                ends[k] = np.nan
+        for a in range(r):
+            for b in range(r):
+                M[a, b] *= 1j * widths[k, b]
+        for i in range(nx):
+            np.dot(W[k, i], M, product)
+            W[k, i] = product
+            _site_traces(X[k, i], product, states[k, i])
+            _site_traces(C[k, i], product, response[k, i])
+        if bonds.shape[0]:
+            for i in range(nx):
+                up = np.concatenate((C[k, i, 2:], C[k, i, :2])), np.concatenate((W[k, i, 2:], W[k, i, :2]))
+                _bond_traces(up[0], up[1], C[k, i], W[k, i], bonds[k, i, 1])
+                if i < nx - 1:
+                    _bond_traces(C[k, i + 1], W[k, i + 1], C[k, i], W[k, i], bonds[k, i, 0])
+                else:
+                    bonds[k, i, 0] = 0
+
+
+@dataclass(frozen=True)
+class Jump:
+    """Traces with 1, sigma_x, sigma_y, sigma_z at k energies, of F = G Y (A - G) unless said otherwise.
+
+    states: of A - G on the sites, response: on the sites, (k, nx, ny, 4).
+    bonds: F_(next,this) - F_(this,next) for the next x, [:, :, 0], and the next y, [:, :, 1], (k, nx, 2, ny, 4); k = 0 unless
+    they were asked for.
+    ends: of G Y A by mode on the first and the last slice, zero in closed modes, (k, 2, ny, 4); k = 0 unless asked for.
+    """
+
+    states: Vectors
+    response: Vectors
+    bonds: Vectors
+    ends: Vectors
+
+
+class Sheets:
+    """G and A of one lattice above one segment, for one dH/dt.
+
+    system: the lattice with its leads; slices: the same blocks, with the counter; rate: Y (nx, ny, 2, 2).
+    from_left: whether elimination starts at the left end.
+    """
+
+    def __init__(self, system: OpenSystem, slices: Slices, open_modes: Mask, rate: Vectors, from_left: bool) -> None:
+        self.system, self.open_modes, self.rate, self.from_left = system, open_modes, rate, from_left
+        self._slices = slices.reversed() if from_left else slices
+        self._Y = np.ascontiguousarray(self._ordered(rate))
+        moved = np.flatnonzero(self._Y.any(axis=(1, 2, 3)))
+        self._moved = int(moved[-1]) + 1 if len(moved) else 0
+        channels = np.kron(system.modes.vectors[:, open_modes], np.eye(2)).astype(complex)
+        self._U = [channels if coupling else channels[:, :0] for coupling in self._ordered(system.couplings)]
+
+    def _ordered(self, values):
+        """From the order of the lattice to that of the elimination, or back."""
+        return values[::-1] if self.from_left else values
+
+    def jump(self, z: Vectors, largest_growth: float, with_bonds: bool = False, with_ends: bool = False) -> Jump:
+        """At energies z (k,) above the segment; largest_growth: of partial lattices (`growth`), for elimination."""
+        slices, k, (first, last) = self._slices, len(z), self._U
+        nx, n, _ = slices.h.shape
+        r = first.shape[1] + last.shape[1]
+        states, response = np.zeros((k, nx, n // 2, 4), complex), np.zeros((k, nx, n // 2, 4), complex)
+        bonds = np.zeros((k if with_bonds else 0, nx, 2, n // 2, 4), complex)
+        ends = np.zeros((k if with_ends else 0, r, r), complex)
+        if r:
+            widths = self.system.widths(z, self.open_modes)[:, :, self.open_modes]
+            gamma = np.concatenate(
+                [np.repeat(widths[:, side], 2, axis=1) for side in self._ordered([0, 1]) if self.system.couplings[side]],
+                axis=1,
+            )
+            X, W, C = self._all_columns(z, largest_growth)
+            _contracted(X, W, C, first, last, gamma, states, response, bonds, ends)
+        if self.from_left:
+            states, response, bonds = states[:, ::-1], response[:, ::-1], bonds[:, ::-1].copy()
+            # Entry x holds the bond from x to x - 1: move it to x - 1 and change its sign.
+            bonds[:, :, 0] = -np.roll(bonds[:, :, 0], -1, axis=1)
+        return Jump(states, response, bonds, self._by_mode(ends))
+
+    def _all_columns(self, z: Vectors, largest_growth: float) -> tuple[Stack, Stack, Stack]:
+        """X, the transposed W, and C, (k, nx, n, r) each."""
+        slices, (first, last) = self._slices, self._U
+        nx, n, _ = slices.h.shape
+        of_modes = mode_self_energies(z, self.system.modes, self.open_modes)
+        sigma = [np.array([self.system.end_block(s, c) for s in of_modes]) for c in self._ordered(self.system.couplings)]
+        g, _ = eliminate(slices, z, (sigma[0], sigma[1]))
+        shape = len(z), nx, n, first.shape[1] + last.shape[1]
+        X, W, C = np.empty(shape, complex), np.empty(shape, complex), np.empty(shape, complex)
+        _columns(g, slices.hops, first, last, self._Y, self._moved, X, W, C)
+        # Written with `~`, so that NaN counts as too large.
+        for one in np.flatnonzero(~(growth(g, slices.hops) <= largest_growth)):
+            X[one], W[one], C[one] = self._columns_near_level(complex(z[one]))
+        return X, W, C
+
+    def _columns_near_level(self, z: complex) -> list[Stack]:
+        """The same at an energy close to a level of a partial lattice, (nx, n, r) each."""
+        nx, n, _ = self._slices.h.shape
+        first, last = self._U
+        r1, r = first.shape[1], first.shape[1] + last.shape[1]
+        U = np.zeros((nx, n, r), complex)
+        U[0, :, :r1] = first
+        U[-1, :, r1:] = last
+        U = self._ordered(U).reshape(nx * n, r)
+        factors = self.system.factorized(z, self.open_modes)
+        X = factors.solve(U)
+        W = factors.solve(U, adjoint=True).conj()  # U is real
+        source = np.matmul(self.rate, X.reshape(nx, n // 2, 2, r)).reshape(nx * n, r)
+        return [self._ordered(columns.reshape(nx, n, r)) for columns in (X, W, factors.solve(source))]
+
+    def _by_mode(self, ends: Vectors) -> Vectors:
+        """Diagonal blocks (k, 2, ny, 4) by mode, in the order of the lattice, of matrices (k, r, r) of the channels."""
+        ny, (first, last) = len(self.open_modes), self._U
+        r1 = first.shape[1]
+        out = np.zeros((len(ends), 2, ny, 4), complex)
+        for side, part in zip(self._ordered([0, 1]), (slice(0, r1), slice(r1, None)), strict=True):
+            block = ends[:, part, part]
+            m = block.shape[1] // 2
+            if m:
+                spins = np.einsum("kmsmr->kmsr", block.reshape(-1, m, 2, m, 2))
+                out[:, side, self.open_modes] = pauli_traces(spins)
+        return out
