@@ -20,11 +20,11 @@ from llgnegf.once import cached_property
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .fermi_step import Distances, check_surface
 from .lattice_parts import LatticeParts
-from .open_system import OpenSystem, Segment, Vectors, segments
+from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
 from .quadrature import ToleranceError, thermal_gauss
 from .resonances import ResonanceSearch
 from .scattering import RealEnergy, pauli_traces
-from .slices_on_arcs import Jump, Sheets
+from .slices_on_arcs import FromOneEnd, Jump, Sheets
 from .thermal_surface import ThermalSurface
 from .threads import each, one_blas_thread
 
@@ -32,6 +32,8 @@ from .threads import each, one_blas_thread
 _SURFACE_SHARE = 1 / 4
 # Lengths of the Gauss rules that are tried in turn.
 _GAUSS_LADDER = (5, 8, 13)
+# Half-width, over the hopping, below which the response of a level is solved for with row pivoting.
+_NARROW = 1e-4
 # Levels are found by dense eigenvalue solvers, up to this number of sites.
 MOST_LEVEL_SITES = 2500
 
@@ -262,30 +264,36 @@ class LatticeSurface:
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
     ) -> tuple[Vectors, Vectors, Vectors]:
         """See `thermal_surface.Backend`."""
-        parts = self._jumps(z, segment, rate, with_bonds=with_bonds)
-        states, response, bonds = (
-            np.concatenate([getattr(one, name) for one in parts]) for name in ("states", "response", "bonds")
-        )
-        return states, response, bonds
+        jump = self._jump(z, segment, rate, with_bonds=with_bonds)
+        return jump.states, jump.response, jump.bonds
 
     def at_ends(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
     ) -> Vectors:
         """See `thermal_surface.Backend`."""
-        return np.concatenate([one.ends for one in self._jumps(z, segment, rate, with_ends=True)])
+        return self._jump(z, segment, rate, with_ends=True).ends
 
-    def _jumps(self, z: Vectors, segment: Segment, rate: Vectors, **wanted: bool) -> list[Jump]:
-        """`Sheets.jump` in parts, spread over threads."""
-        from_left = self.sweeps.contacts[0] > self.sweeps.contacts[1]
-        sheets = Sheets(self.open_system, self.sweeps.slices, segment.open_modes, rate, from_left)
-        return each(
-            lambda chunk: sheets.jump(z[chunk], self._largest_growth, **wanted), self.sweeps.chunks(len(z), 4)
-        )
+    def _jump(self, z: Vectors, segment: Segment, rate: Vectors, **wanted: bool) -> Jump:
+        """`Sheets.jump` above this segment."""
+        sheets = Sheets(self._from_one_end, segment.open_modes, rate)
+        return sheets.jump(z, self.sweeps.chunks(len(z), 4), self._largest_growth, **wanted)
+
+    @cached_property
+    def _from_one_end(self) -> FromOneEnd:
+        """Elimination from the end with the better contact."""
+        left, right = self.sweeps.contacts
+        return FromOneEnd(self.open_system, self.sweeps.slices, left > right)
 
     @property
     def _largest_growth(self) -> float:
         """Green's functions of partial lattices may grow up to this value: then rounding keeps to the tolerance."""
         return float((0.1 * self.device.tolerance / np.finfo(float).eps) ** 0.25)
+
+    def solver(self, z: complex, open_modes: Mask) -> Solver:
+        """See `thermal_surface.Backend`."""
+        if z.imag < _NARROW * self.device.hopping:
+            return self.open_system.factorized(z, open_modes)
+        return self._from_one_end.solver(z, open_modes, self._largest_growth)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""
@@ -295,4 +303,3 @@ class LatticeSurface:
             next_a, next_b = np.roll(a, -1, axis=axis), np.roll(b, -1, axis=axis)
             both.append(pauli_traces(next_a[..., :, None] * b[..., None, :] - a[..., :, None] * next_b[..., None, :]))
         return np.stack(both, axis=1)
-

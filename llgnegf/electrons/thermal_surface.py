@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates
-from .open_system import OpenSystem, Segment, Vectors, segments
+from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
 from .quadrature import ToleranceError
 from .resonances import Residue, ResonanceSearch
 
@@ -272,6 +272,10 @@ class Backend(Protocol):
         """Traces of G Y A on the end slices, by mode: (k, 2, ny, 4); response: that of `between`, if it is known."""
         ...
 
+    def solver(self, z: complex, open_modes: Mask) -> Solver:
+        """K(z) on the sheet of a segment with these open modes, for z on the real axis or above it."""
+        ...
+
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """The traces over bonds of F = a b^+, for states a, b (N,)."""
         ...
@@ -412,7 +416,7 @@ class ThermalSurface:
             above = energies[number][-energies[number].imag > _SEARCHED_HEIGHTS * gate.height]
             self._zeros_of[number] = np.concatenate([above, *(block.energies for block in found)])
             for block in found:
-                residue = Residue(self.system, block)
+                residue = Residue(self.system, block, self.backend.solver)
                 z = block.energies.conj()
                 inside = gate.encloses(z)
                 near = gate.passes_by(z) & piece.open_modes.any()
