@@ -202,7 +202,7 @@ class Jump:
 
     states: of A - G on the sites; response: on the sites; (k, nx, ny, 4) each.
     bonds: F_(next,this) - F_(this,next), for the next x in [:, :, 0] and the next y in [:, :, 1], (k, nx, 2, ny, 4).
-    ends: of G Y A by mode on the first and the last slice, zero in closed modes, (k, 2, ny, 4).
+    ends: of G Y A by mode on the first and the last slice, (k, 2, ny, 4); zero in closed modes and without a lead.
     k = 0 for what is not wanted.
     """
 
