@@ -14,6 +14,9 @@ arc above that segment, where it is smooth, and the poles of A between the arc a
 the axis itself: it keeps its occupation while the moments move, so that its diagonal response is left out.  Where all
 modes are closed, A equals G and both terms cancel except for such levels.
 
+Where G Y (A - G) costs less than G Y A, as on a lattice (`slices_on_arcs.py`), the arcs serve both terms: the integral
+over G Y G does not depend on the path.
+
 A resonance that was missed would change the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which is known
 independently from the poles of f.  If the two values disagree, the arcs are lowered; if they still disagree after
 several attempts, ToleranceError is raised.
