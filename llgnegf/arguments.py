@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from llgnegf.deck import shipped_decks
 from llgnegf.deck.deck import is_hdf5
 from llgnegf.deck.messages import close_to, keys_named
+from llgnegf.units import metres
 
 # What other programs call these commands.
 COMMANDS = {
@@ -23,7 +24,10 @@ COMMANDS = {
     **dict.fromkeys(("draw", "figure", "picture", "fig"), "plot"),
     **dict.fromkeys(("init", "create", "copy", "template"), "new"),
     **dict.fromkeys(("ls", "decks", "examples"), "list"),
+    **dict.fromkeys(("scan", "batch", "grid", "array"), "sweep"),
+    **dict.fromkeys(("animate", "video", "film"), "movie"),
     "diff": "compare",
+    **dict.fromkeys(("convert", "save", "ovf", "vtk", "csv"), "export"),
     "figures": "reproduce",
 }
 
@@ -103,6 +107,14 @@ def time_to_stop(text: str) -> float:
             f"{text!r} is not a time: give a number >= 0 of hbar/energy, a multiple of integrator.step, such as "
             "--until 100 (--walltime ends a call after so much time of the clock)"
         ) from None
+
+
+def length(text: str) -> float:
+    """An argument that is a length with its unit, in metres."""
+    try:
+        return metres(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _unknown_command(word: str, commands: Iterable[str]) -> str:

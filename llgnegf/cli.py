@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
+from llgnegf.arguments import Parser, length, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
 from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
@@ -159,6 +160,45 @@ def _parser() -> Parser:
     sub = add("plot", _plot, "draw a run")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file")
+    sub.add_argument("--frame", metavar="N", type=int, help="of the variable, one frame alone (-1: the last)")
+
+    sub = add("movie", _movie, "show a variable of a run frame by frame")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help=".mp4 or .gif (default: .mp4 beside the run file)"
+    )
+    sub.add_argument("--variable", metavar="NAME", default="moment", help="a variable on sites (default: moment)")
+    sub.add_argument("--frames", metavar="FIRST:END:STEP", help="which (default: all), such as ::10")
+    sub.add_argument("--fps", metavar="N", type=float, default=25.0, help="pictures per second (default: 25)")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
+
+    sub = add("export", _export, "write a run for other programs: OVF, VTK, CSV")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "--format", metavar="NAMES", default="ovf",
+        help="ovf (OOMMF, mumax3; the default), vtk (ParaView), csv (time series), or some with commas between",
+    )  # fmt: skip
+    sub.add_argument("--variable", metavar="NAMES", help="variables with commas between (default: by the format)")
+    sub.add_argument("--frames", metavar="FRAMES", help="one, such as -1 (the last), or FIRST:END:STEP (default: all)")
+    sub.add_argument("--lattice-constant", metavar="LENGTH", type=length, help="such as 0.5nm, for positions in metres")
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder (default: NAME_export beside NAME.h5)")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+
+    sub = add("sweep", _sweep, "run a deck for every combination of values of its keys")
+    sub.add_argument("deck", metavar="DECK", help="a TOML file or the name of a shipped deck")
+    sub.add_argument(
+        "--set", metavar="KEY=VALUES", action="append", default=[], dest="axes",
+        help="values with commas between, lin(FIRST,LAST,N) or log(FIRST,LAST,N); every key has its own --set",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder of the sweep (default: NAME_sweep)")
+    sub.add_argument("--workers", metavar="N", type=int, help="runs at once on this machine (default: one a core)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the runs instead")
+    where.add_argument("--slurm", action="store_true", help="write a job array for sbatch instead of running")
+    sub.add_argument("--walltime", metavar="TIME", help="for all runs together: they stop at checkpoints")
+    sub.add_argument("--yes", action="store_true", help="more than 100 000 runs are meant")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
     sub = add("schema", _schema, "write the JSON schema of decks, with which editors complete keys and mark mistakes")
     sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: standard output)")
@@ -342,8 +382,70 @@ def _plot(arguments: argparse.Namespace) -> None:
 
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")
-        plot(result, path)
+        plot(result, path, arguments.variable, arguments.frame)
     print(f"wrote {path}")
+
+
+def _movie(arguments: argparse.Namespace) -> None:
+    from llgnegf.movie import movie
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        path = arguments.output or arguments.path.with_suffix(".mp4")
+        n = movie(result, path, arguments.variable, arguments.frames, arguments.fps, progress=not arguments.quiet)
+    if not arguments.quiet:
+        print(f"wrote {path}, {counted(n, 'picture')}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from llgnegf.export import export
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        files = export(
+            result,
+            arguments.output,
+            arguments.format.split(","),
+            None if arguments.variable is None else arguments.variable.split(","),
+            arguments.frames,
+            arguments.lattice_constant,
+            arguments.overwrite,
+        )
+    print(f"wrote {counted(len(files), 'file')} in {files[0].parent}{os.sep}")
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    base, walltime = load_deck(arguments.deck), _walltime(arguments)
+    from llgnegf.sweep import parse_axis, points_of, sweep
+
+    if arguments.workers is not None and arguments.workers < 1:
+        raise DeckError(f"--workers {arguments.workers}: must be at least 1")
+    axes = [parse_axis(text) for text in arguments.axes]
+    folder = arguments.output or Path(f"{base.name}_sweep")
+    if arguments.slurm:
+        from llgnegf.sweep.slurm import write_job_array
+
+        script, n = write_job_array(base, axes, points_of(base, axes, arguments.yes), folder)
+        print(f"wrote {script}: {counted(n, 'run')} to do; submit them with: sbatch {script}")
+        return 0
+    rows = sweep(
+        base,
+        axes,
+        folder,
+        workers=arguments.workers,
+        scheduler=arguments.scheduler,
+        walltime=walltime,
+        many=arguments.yes,
+        progress=not arguments.quiet,
+    )
+    failed = [row for row in rows if row["state"] == "failed"]
+    for row in failed:
+        print(visible(f"llgnegf: {folder / row['folder']}: {row['message']}"), file=sys.stderr)
+    if not arguments.quiet:
+        print(
+            f"{len(rows) - len(failed)} of {counted(len(rows), 'run')} done in {folder}; see {folder / 'summary.csv'}"
+        )
+    return 1 if failed else 0
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import string
+
 HBAR_EV_FS = 0.6582119569509066  # hbar in eV fs (CODATA 2018, exact)
+_METRES_IN = {"m": 1.0, "um": 1e-6, "µm": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "Å": 1e-10, "pm": 1e-12}
 _FS_IN = {"us": 1e9, "ns": 1e6, "ps": 1e3, "fs": 1.0}  # from the largest unit to the smallest
 
 
@@ -30,3 +34,18 @@ def readable_time(time: float, energy_ev: float) -> str:
 def counted(n: int, what: str) -> str:
     """How many of something there are, in words: "1 step", "2 steps"."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def metres(text: str) -> float:
+    """A length with its unit, such as "0.5nm", in metres.  Raises ValueError, which says what is allowed."""
+    text = text.strip()
+    number = text.rstrip("µÅ" + string.ascii_letters)
+    unit, number = text[len(number) :], number.strip()
+    if number[-1:] and number[-1:] in "0123456789." and unit in _METRES_IN:
+        try:
+            length = float(number)
+        except ValueError:
+            length = math.nan
+        if 0 < length < math.inf:
+            return length * _METRES_IN[unit]
+    raise ValueError(f"{text!r} must be a length above 0 with its unit, one of {', '.join(_METRES_IN)}: 0.5nm")

@@ -169,11 +169,15 @@ class Random(_Texture):
 
 
 class FromFile(_Texture):
-    """Moments of an earlier calculation; a relative `path` counts from the folder of the deck."""
+    """Moments of an earlier calculation; a relative `path` counts from the folder of the deck.
+
+    normalize: moments are divided by their lengths, as for a magnetisation in A/m.
+    """
 
     kind: Literal["file"]
     path: Annotated[str, NAME]
     index: Annotated[int, INDEX] = -1
+    normalize: Annotated[bool, BOOLEAN] = False
 
 
 Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
