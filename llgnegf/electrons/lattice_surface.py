@@ -22,11 +22,12 @@ from .fermi_step import Distances, check_surface
 from .lattice_parts import LatticeParts
 from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
 from .quadrature import ToleranceError, thermal_gauss
+from .ranks import each_energy
 from .resonances import ResonanceSearch
 from .scattering import RealEnergy, pauli_traces
 from .slices_on_arcs import FromOneEnd, Jump, Sheets
 from .thermal_surface import ThermalSurface
-from .threads import each, one_blas_thread
+from .threads import one_blas_thread
 
 # Part of the tolerance that the rule over energy may use.
 _SURFACE_SHARE = 1 / 4
@@ -117,7 +118,7 @@ class LatticeSurface:
             return self.sweeps.at_energy(energy).driven_over(rate, starts, ends)
 
         total = np.zeros((*hops.shape, 4))
-        for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+        for weight, found in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
             total -= weight / (2 * np.pi) * found
         total *= hops[..., None]
         if self.levels.any:
@@ -136,7 +137,7 @@ class LatticeSurface:
             return self.sweeps.at_energy(energy).into_leads(rate)
 
         flow = np.zeros((2, 4))
-        for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+        for weight, found in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
             flow += weight / (2 * np.pi) * found
         return flow
 
@@ -250,7 +251,7 @@ class LatticeSurface:
             state = self.sweeps.at_energy(energy)
             return state.states, state.driven(rate)
 
-        return each(both, [float(energy) for energy in energies])
+        return each_energy(both, [float(energy) for energy in energies], self.sweeps.counter)
 
     @cached_property
     def open_system(self) -> OpenSystem:

@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from llgnegf.kernels import njit
 
 from .open_system import Mask, OpenSystem, Solver, Vectors, mode_self_energies
+from .ranks import each_energy
 from .scattering import pauli_traces
 from .slice_blocks import Slices, Stack
 from .slices import eliminate, solve
 from .slices_near_levels import growth
-from .threads import each
 
 # Arrays and sequences with an entry for each slice or each end.
 Ordered = TypeVar("Ordered", bound=Any)
@@ -281,7 +281,7 @@ class Sheets:
         with_bonds: bool = False,
         with_ends: bool = False,
     ) -> Jump:
-        """At energies z (k,) above the segment, a chunk at a time, spread over threads.
+        """At energies z (k,) above the segment, a chunk at a time, spread over threads and ranks.
 
         largest_growth: of partial lattices (`slices_near_levels.growth`), up to which elimination is accurate enough.
         """
@@ -302,7 +302,8 @@ class Sheets:
                 _contracted(*columns, first, last, gamma[chunk], states, response, bonds, ends)
             return states, response, bonds, ends
 
-        states, response, bonds, ends = (np.concatenate(a) for a in zip(*each(part, chunks), strict=True))
+        parts = each_energy(part, chunks, self.lattice.slices.counter)
+        states, response, bonds, ends = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         if self.lattice.from_left:
             states, response, bonds = states[:, ::-1], response[:, ::-1], bonds[:, ::-1].copy()
             # Entry x holds the bond from x to x - 1: move it to x - 1 and change its sign.
