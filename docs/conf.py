@@ -29,6 +29,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_fence_as_directive = ["math"]  # ```math is what GitHub shows as an equation, too
 myst_heading_anchors = 3
 
+highlight_language = "text"  # of blocks that name none: equations in docstrings
 autodoc_member_order = "bysource"
 add_module_names = False
 

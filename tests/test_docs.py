@@ -3,20 +3,19 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import pytest
 
 import llgnegf
 from llgnegf.arguments import Parser
-from llgnegf.cli import _parser
+from llgnegf.cli import _parser, main
 from llgnegf.deck import parse_deck
 from llgnegf.deck.table import kinds_of
 from llgnegf.deck.tables import METHOD_TABLES, Gate, Root, method_table, rule_of, table_of
 from tests.test_cli import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "runs" / "README.md", *(ROOT / "docs").glob("*.md")]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted(page for page in (ROOT / "docs").rglob("*.md") if "generated" not in page.parts)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "runs" / "README.md", *DOCS]
 DECKS = (ROOT / "docs" / "decks.md").read_text(encoding="utf-8")
 
 
@@ -32,8 +31,11 @@ def test_links_lead_somewhere(page):
     assert not re.search(r"<[a-z ]*(repository|url)[a-z ]*>|example\.(com|org)|TODO", text, flags=re.I)
 
 
-def test_every_page_is_linked_from_the_readme():
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in README] == []
+def test_every_page_is_linked_from_the_index_and_that_from_the_readme():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    names = [page.relative_to(ROOT / "docs").as_posix() for page in DOCS if page.name != "index.md"]
+    assert [name for name in names if f"({name})" not in index] == []
+    assert "(docs/index.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def keys_of(table, prefix=""):
@@ -112,15 +114,35 @@ def test_the_page_of_python_names_every_door():
     assert [name for name in llgnegf.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
-def test_python_runs_as_it_is_written(page, tmp_path, monkeypatch):
+WITH_PYTHON = [page.relative_to(ROOT).as_posix() for page in PAGES if blocks(page, "python")]
+SWEEPS = "docs/sweeps.md"  # its Python needs the runs of its command
+
+
+def python_blocks(page):
+    """(code, what it prints) of every block of Python; what it prints stands in a block of text right behind it."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", text, flags=re.S | re.M)
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page != SWEEPS])
+def test_python_runs_as_it_is_written_and_prints_what_is_told(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    codes = blocks(Path(ROOT) / page, "python")
-    assert codes
-    for code in codes:
+    for code, told in python_blocks(page):
         names = {}
         exec(compile(code, page, "exec"), names)
-        if "lattice" in names:  # shapes that the comments tell
+        assert capsys.readouterr().out == told
+        if page == "docs/python.md" and "lattice" in names:  # shapes that the comments tell
             m, mdot, gates = names["m"], names["mdot"], (names["potential"], names["rate"])
             assert [flow.shape for flow in names["lattice"].lead_currents(m, mdot, *gates)] == [(2,), (2, 3)]
             assert names["lattice"].currents(m, mdot, *gates).charge["surface"].shape == (7, 4)
+
+
+@pytest.mark.slow
+def test_the_page_of_sweeps_reads_the_runs_of_its_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command, *_ = blocks(ROOT / SWEEPS, "sh")
+    assert main([*shlex.split(command)[1:], "--set", "run.duration=1.0"]) == 0
+    for code, _ in python_blocks(SWEEPS):
+        names = {}
+        exec(compile(code, SWEEPS, "exec"), names)
+        assert names["table"]["current_charge_right_mean"].shape == (5, 2)

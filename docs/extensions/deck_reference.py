@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
+from outside_links import GENERATED, rewritten
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-
-from outside_links import GENERATED, rewritten
 
 from llgnegf.deck.rules import BOOLEAN, DIRECTION, DIRECTIONS, NAME, TEXT, NumberOrTable, Rule
 from llgnegf.deck.table import kinds_of
@@ -116,7 +115,7 @@ def rows(table: type[BaseModel], prefix: str, meaning: dict[str, str] | None) ->
     """One line of Markdown for each key of a table, but for tables in it; meaning: None where the docstring has it."""
     for name, key in table.model_fields.items():
         rule = rule_of(key)
-        if name == "kind" or (rule is None and not key.discriminator):  # tables have sections of their own
+        if rule is None and not key.discriminator:  # a table, which has a section of its own, or its `kind`
             continue
         dotted = f"{prefix}.{name}" if prefix else name
         if rule is None:

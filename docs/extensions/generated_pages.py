@@ -38,7 +38,7 @@ axes x, or x and y. Signs are on the page of [units and signs](../units.md).
 def commands() -> str:
     """Every command with its options, as `--help` prints them."""
     parser = _parser()
-    text = "# Commands\n\nWhat `llgnegf COMMAND --help` prints; exit codes are on the page on [running](../running.md).\n"
+    text = "# Commands\n\nWhat `llgnegf COMMAND --help` prints; exit codes are explained in [running](../running.md).\n"
     for name, command in parser.commands.items():
         text += f"\n## {name}\n\n```text\n{command.format_help().strip()}\n```\n"
     return text

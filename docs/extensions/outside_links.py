@@ -17,23 +17,23 @@ PAGES = {
     "CONTRIBUTING.md": "contributing",
     "CHANGELOG.md": "changelog",
 }
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
 def rewritten(text: str, origin: Path, page: Path) -> str:
     """Markdown of the file `origin` with links as the page `page` of the site needs them."""
 
     def one(link: re.Match[str]) -> str:
-        words, target, anchor = link[1], link[2], link[3] or ""
+        picture, words, target, anchor = link[1], link[2], link[3], link[4] or ""
         if "://" in target or target.startswith("mailto:"):
             return link[0]
         path = Path(os.path.normpath(origin.parent / target))
         outside = path.relative_to(ROOT).as_posix()
         if outside in PAGES:
             path = GENERATED / f"{PAGES[outside]}.md"
-        elif path.suffix != ".md" or not path.is_relative_to(DOCS):
+        elif not picture and (path.suffix != ".md" or not path.is_relative_to(DOCS)):
             return words if words.strip("`") == outside else f"{words} (`{outside}`)"
-        return f"[{words}]({Path(os.path.relpath(path, page.parent)).as_posix()}{anchor})"
+        return f"{picture}[{words}]({Path(os.path.relpath(path, page.parent)).as_posix()}{anchor})"
 
     return _LINK.sub(one, text)
 
