@@ -67,7 +67,9 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         (
             "llgnegf.axes",
             "llgnegf.compare",
+            "llgnegf.doctor",
             "llgnegf.judged",
+            "llgnegf.materials",
             "llgnegf.estimate",
             "llgnegf.export",
             "llgnegf.movie",
@@ -79,12 +81,13 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.summary",
             "llgnegf.sweep",
             "llgnegf.trial",
+            "llgnegf.unit_table",
             "llgnegf.walls_beside",
         ),
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
-        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.__main__"),
+        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.completion", "llgnegf.__main__"),
         PHYSICS | {"deck", "runfile", "run", "results"},
     ),
 }

@@ -101,7 +101,7 @@ def _read_run(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.floa
         return hdf5_errors(file, "read the texture")
 
     try:
-        hdf5 = open_sound(file)
+        hdf5, _ = open_sound(file)
     except FileError as error:
         told = str(error).removeprefix(f"{file}: ")
         if told.startswith(NO_HDF5):

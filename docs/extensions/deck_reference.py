@@ -174,7 +174,7 @@ def deck_reference() -> str:
 
 Every key of a deck, made from the tables with which decks are checked (`llgnegf/deck/tables.py`). "energy" stands for
 `units.energy`; hbar = 1. [Decks](../decks.md) explains what belongs together, and
-[units and signs](../units.md) the conventions; `llgnegf schema` writes the same as a JSON schema, for editors.
+[units and signs](../conventions.md) the conventions; `llgnegf schema` writes the same as a JSON schema, for editors.
 Tables with double brackets may come several times.
 """
     tables = root()
