@@ -79,7 +79,7 @@ def agrees_with(section, kinds):
 
 
 def test_decks_are_valid():
-    (text,) = blocks(ROOT / "README.md", "toml")
+    (text,) = blocks(ROOT / "docs" / "start.md", "toml")
     assert parse_deck(text).n_steps == 400
     for line in re.findall(r"^# \[\[(\S+)\]\] (.*?): ", text, flags=re.M):
         gate = "[[" + line[0] + "]]\n" + re.sub(r", (?=[a-z]+ =)", "\n", line[1])
