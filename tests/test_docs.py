@@ -146,3 +146,30 @@ def test_the_page_of_sweeps_reads_the_runs_of_its_command(tmp_path, monkeypatch)
         names = {}
         exec(compile(code, SWEEPS, "exec"), names)
         assert names["table"]["current_charge_right_mean"].shape == (5, 2)
+
+
+def agree(told, printed):
+    """Whether a line is that of a page: the same words, and numbers within a per cent, or rounding errors."""
+    told, printed = re.split(r"[ (),]+", told.strip()), re.split(r"[ (),]+", printed.strip())
+    return len(told) == len(printed) and all(map(alike, told, printed))
+
+
+def alike(told, printed):
+    try:
+        return float(printed) == pytest.approx(float(told), rel=1e-2, abs=1e-11)
+    except ValueError:
+        return told == printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["precessing_wall", "current_driven_wall"])
+def test_commands_print_what_their_page_tells(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "howto" / f"{name}.md"
+    commands, *_ = blocks(page, "sh")
+    for line in commands.splitlines():
+        assert main(shlex.split(line, comments=True)[1:]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    told = [line for block in blocks(page, "text") for line in block.splitlines()]
+    assert told
+    assert [line for line in told if not any(agree(line, other) for other in printed)] == []
