@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -271,6 +271,9 @@ def _loop_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
     )
+    sub.add_argument(
+        "--mpi", action="store_true", help="as one of the processes of mpiexec or srun, which share the energies"
+    )
     sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
 
@@ -354,26 +357,51 @@ def _run(arguments: argparse.Namespace) -> None:
     deck, walltime = _deck(arguments), _walltime(arguments)
     from llgnegf.simulation import run
 
-    path = arguments.output or Path(f"{deck.name}.h5")
-    with run(
-        deck,
-        path,
-        until=arguments.until,
-        walltime=walltime,
-        overwrite=arguments.overwrite,
-        go_on=arguments.go_on,
-        progress=not arguments.quiet,
-    ) as result:
-        _tell_result(arguments, path, result)
+    def action(path: Path, leads: bool) -> None:
+        with run(
+            deck,
+            path,
+            until=arguments.until,
+            walltime=walltime,
+            overwrite=arguments.overwrite,
+            go_on=arguments.go_on,
+            progress=leads and not arguments.quiet,
+        ) as result:
+            if leads:
+                _tell_result(arguments, path, result)
+
+    _alone_or_together(arguments, action, arguments.output or Path(f"{deck.name}.h5"), lambda: deck)
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     overrides, walltime = _overrides(arguments), _walltime(arguments)
+    from llgnegf.runfile.reader import open_run
     from llgnegf.simulation import resume
 
-    path, progress = arguments.path, not arguments.quiet
-    with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
-        _tell_result(arguments, path, result)
+    def action(path: Path, leads: bool) -> None:
+        progress = leads and not arguments.quiet
+        with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
+            if leads:
+                _tell_result(arguments, path, result)
+
+    def deck_of_run() -> Deck:
+        with open_run(arguments.path) as old:
+            return old.deck
+
+    _alone_or_together(arguments, action, arguments.path, deck_of_run)
+
+
+def _alone_or_together(
+    arguments: argparse.Namespace, action: Callable[[Path, bool], None], path: Path, deck: Callable[[], Deck]
+) -> None:
+    """action(path, True), or as one of the processes of an MPI job, which share the energies."""
+    if not arguments.mpi:
+        action(path, True)
+        return
+    from llgnegf.together import refuse_what_gains_nothing, together
+
+    refuse_what_gains_nothing(deck())
+    together(action, path)
 
 
 def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None:
