@@ -148,6 +148,21 @@ def test_the_page_of_sweeps_reads_the_runs_of_its_command(tmp_path, monkeypatch)
         assert names["table"]["current_charge_right_mean"].shape == (5, 2)
 
 
+# What messages say of a single run: numbers, keys, values.
+OF_A_RUN = r"\.\.\.|\[?-?\d[\d.e-]*\]?|electrons\.lead|integrator\.step = |: unknown key; |WARNING|rk4|[{}]"
+
+
+def test_messages_on_the_page_of_pitfalls_are_those_of_the_package():
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "llgnegf").rglob("*.py")]
+    source = re.sub(r'"\s*\n\s*f?"', "", "\n".join(sources))  # strings over several lines
+    page = re.sub(r"\\([][])", r"\1", (ROOT / "docs" / "pitfalls.md").read_text(encoding="utf-8"))
+    messages = re.findall(r'"([^"|]{20,})"', page)
+    assert len(messages) > 10
+    for message in messages:
+        parts = re.split(OF_A_RUN, message)
+        assert [part for part in parts if len(part.strip()) > 8 and part.strip(" .,;:}=") not in source] == [], message
+
+
 def agree(told, printed):
     """Whether a line is that of a page: the same words, and numbers within a per cent, or rounding errors."""
     told, printed = re.split(r"[ (),]+", told.strip()), re.split(r"[ (),]+", printed.strip())
