@@ -434,8 +434,9 @@ class RealTime:
         gates: tuple[Real, Real],
         voltages: Real,
         sums: Real,
-    ) -> tuple[Real, Real]:
-        """State and sums after steps of length h of a method with `coefficients`; moments are known beforehand.
+    ) -> tuple[Real, Real, Real]:
+        """State and sums after steps of length h of a method with `coefficients`, two stages or more; moments are known
+        beforehand.  Beside them `traced` at the first two stages of each step, (steps, 2, *s, 4).
 
         moments: m and dm/dt at all stages of all steps, (steps, stages, *s, 3) each; gates: their voltages and rates,
         (steps, stages, *s) each; voltages: of left and right lead, (steps, stages, 2).  sums (4,): energy of the leads,
@@ -446,6 +447,7 @@ class RealTime:
         fractions, weights = (np.array(one) for one in coefficients)
         m, turning = (one.reshape(*shape, 3) for one in moments)
         potential, rate = self.system.on_sites(gates[0]).reshape(shape), gates[1].reshape(shape)
+        begun = np.empty((len(voltages), 2, self.nx, self.ny, 4))
         new = rows.steps(
             Y,
             h,
@@ -459,12 +461,13 @@ class RealTime:
             *self._constants,
             np.ascontiguousarray(voltages[..., self.sides]),
             self.orbitals,
+            begun,
         )
         found = sums.copy()
         found[0], found[3] = own[:2]
         for lead, side in enumerate(self.sides):
             found[1 + side] = own[2 + lead]
-        return new, found
+        return new, found, begun.reshape(len(voltages), 2, *self.system.shape, 4)
 
     def empty(self) -> Real:
         """An array for a state, not initialised."""
