@@ -3,11 +3,13 @@
 A method of order p misses from y(t + h) terms of the size h^(p+1) |d^(p+1)y/dt^(p+1)| / (p+1)!.  This derivative
 follows from how far y(t + h) lies from the integral of the polynomial through dy/dt at the beginning of this step and
 of the p - 1 before it: the difference to the predictor of Adams and Bashforth, for steps of any lengths.  It sees what
-begins within a step, such as a pulse of a gate.
+begins within a step, such as a pulse of a gate.  While fewer than p are known it is a lower derivative that follows,
+and the rates are taken to change by as much as themselves within h, about the fastest that such steps resolve.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +76,7 @@ class Course:
             ahead += weights[:, i : i + 1] * rates[at[:, i]]
         change = trail.values[1:][which] - trail.values[:-1][which]
         miss: Real = abs(change - trail.h * ahead).max(axis=1, initial=0.0) / scale
-        return miss
+        return miss * (math.factorial(points + 1) / math.factorial(self.order + 1))
 
 
 def _beyond(x: Real) -> tuple[Real, Real]:
