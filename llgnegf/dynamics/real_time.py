@@ -132,6 +132,8 @@ class RealTimeStepper:
         self._both: MomentsAndElectrons | None = None
         self._steps: WholeSteps | DividedSteps | None = None
         self._profiles = coupling.profiles + (voltages.profiles if voltages is not None else ())
+        gates = coupling.gates.drives if coupling.gates else ()
+        self._potentials = gates + (voltages.drives if voltages is not None else ())
 
     # --- before the start -------------------------------------------------------------------------
 
@@ -278,7 +280,9 @@ class RealTimeStepper:
             self._steps = WholeSteps(both, self.duration, self._planned_for, tolerance, self._profiles)
         else:
             fewest = self._fewest_parts(equation)
-            self._steps = DividedSteps(both, self.tolerance, self._planned_for, fewest, self._profiles)
+            self._steps = DividedSteps(
+                both, self.tolerance, self._planned_for, fewest, self._profiles, self._potentials
+            )
 
     # --- what is remembered -----------------------------------------------------------------------
 

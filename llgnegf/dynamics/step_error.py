@@ -29,6 +29,10 @@ class Trail:
     rates: Real
 
 
+# Polynomials must miss so much of the term looked for, beyond what a step misses of it.
+_LEAST = 0.5
+
+
 class Course:
     """The last few beginnings of steps of a method of this order, and rates there."""
 
@@ -49,7 +53,7 @@ class Course:
         self.begins, self.rates = (one[max(0, len(one) - self.order + 1) :] for one in self._with(trail))
 
     def errors(self, trail: Trail) -> Real:
-        """Of each of these steps, (k,): of the value that is the farthest off."""
+        """Of each of these steps, (k,): of the value that is the farthest off; inf where nothing is known."""
         begins, rates = self._with(trail)
         before, count = len(self.begins), len(trail.begins)
         out = np.empty(count)
@@ -70,13 +74,19 @@ class Course:
         """Errors of the steps `which`, from so many points each."""
         first = len(begins) - len(trail.begins)
         at = np.arange(first + which.start, first + which.stop)[:, None] - np.arange(points)
-        weights, scale = _beyond((begins[at] - begins[at[:, :1]]) / trail.h)
+        weights, missed = _beyond((begins[at] - begins[at[:, :1]]) / trail.h)
         ahead = np.zeros_like(trail.values[which])
         for i in range(points):
             ahead += weights[:, i : i + 1] * rates[at[:, i]]
         change = trail.values[1:][which] - trail.values[:-1][which]
-        miss: Real = abs(change - trail.h * ahead).max(axis=1, initial=0.0) / scale
-        return miss * (math.factorial(points + 1) / math.factorial(self.order + 1))
+        miss = abs(change - trail.h * ahead).max(axis=1, initial=0.0)
+        if points == self.order:
+            # Of the term looked for a step misses all, where the equation is linear: it is a Taylor series.  Through
+            # beginnings near to each other goes that series too, and the difference tells nothing.
+            missed = missed - 1
+        tells = missed > _LEAST
+        error: Real = np.where(tells, miss / np.where(tells, missed, 1.0), np.inf)
+        return error * (math.factorial(points + 1) / math.factorial(self.order + 1))
 
 
 def _beyond(x: Real) -> tuple[Real, Real]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from llgnegf.dynamics.moments_and_electrons import MomentsAndElectrons, Together
-from llgnegf.dynamics.profiles import Profile, next_jump
+from llgnegf.dynamics.profiles import Drive, Profile, inside, next_jump
 from llgnegf.dynamics.step_error import Course, Trail
 from llgnegf.dynamics.stepper import Remembered
 from llgnegf.errors import RunError, RunWarning
@@ -84,15 +84,23 @@ class DividedSteps:
     of the run, however those of single steps add up.
 
     Every eighth step, and each after a jump, is compared with two of half its length (`judged`).  All others are
-    divided like it, and judged too where their own estimate (`Course`) says that they miss more than is allowed.
-    Where a profile changes within less than a part, a step is divided until it sees it.
-    planned_for: duration of the run; fewest: parts for which the method is stable; profiles: of all that drives.
+    divided like it, and judged too where their own estimate (`Course`) says that they miss more than is allowed.  Steps
+    are judged in smaller parts where a profile changes within less than a part, and where a potential is not integrated
+    well: the electrons take its integral up as phases between sites, which their density shows only later.
+    planned_for: duration of the run; fewest: parts for which the method is stable; profiles: of all that drives;
+    potentials: of gates and leads.
     """
 
     def __init__(
-        self, both: MomentsAndElectrons, tolerance: float, planned_for: float, fewest: int, profiles: Sequence[Profile]
+        self,
+        both: MomentsAndElectrons,
+        tolerance: float,
+        planned_for: float,
+        fewest: int,
+        profiles: Sequence[Profile],
+        potentials: Sequence[Drive],
     ) -> None:
-        self._both, self._fewest, self._profiles = both, fewest, profiles
+        self._both, self._fewest, self._profiles, self._potentials = both, fewest, profiles, potentials
         self._allowed = _SHARE * tolerance * min(1.0, both.dt / planned_for)
         self._gain = 2**both.method.order
         self.parts = fewest
@@ -101,12 +109,12 @@ class DividedSteps:
 
     def advance(self, n: int, now: Together, limit: int) -> tuple[Together, int]:
         """One step, or where moments are known beforehand as many as to `limit` or a jump; and where that is."""
-        if n % _JUDGED_EVERY == 0 or not self.course or self._jumps_at(n) or self._seeing(n) > self.parts:
+        if n % _JUDGED_EVERY == 0 or not self.course or self._jumps_at(n) or self._least(n) > self.parts:
             return self._judged(n, now), n + 1
         last = n + 1
         if self._both.makes_many:
             end = min(limit, n + _JUDGED_EVERY - n % _JUDGED_EVERY)
-            while last < end and not self._jumps_at(last) and self._seeing(last) <= self.parts:
+            while last < end and not self._jumps_at(last) and self._least(last) <= self.parts:
                 last += 1
         moved, trail = self._both.make(n, now, self.parts, last - n, watched=True)
         assert trail is not None
@@ -148,8 +156,8 @@ class DividedSteps:
     def _jumps_at(self, n: int) -> bool:
         return next_jump(self._profiles, n - 1, self._both.dt) == n
 
-    def _seeing(self, n: int) -> int:
-        """Parts in which a step sees what its profiles do."""
+    def _least(self, n: int) -> int:
+        """Parts in which a step sees what drives it, not less than `parts`."""
         dt = self._both.dt
         fastest = max((one.fastest(n * dt, (n + 1) * dt) for one in self._profiles), default=0.0)
         if not dt * fastest <= _MOST_PARTS:
@@ -158,7 +166,28 @@ class DividedSteps:
                 f"parts of integrator.step = {dt:g} see nothing: use a step of up to {_MOST_PARTS / fastest:.1g}, or a "
                 "slower profile"
             )
-        return int(np.ceil(dt * fastest))
+        parts = max(self.parts, int(np.ceil(dt * fastest)))
+        while parts < _MOST_PARTS and not self._phase_error(n, parts) <= self._allowed:
+            parts *= 2
+        return parts
+
+    def _phase_error(self, n: int, parts: int) -> float:
+        """Of the integral of a potential over a step, in so many parts."""
+        coarse, fine = self._phases(n, parts), self._phases(n, 2 * parts)
+        return max((abs(a - b) for a, b in zip(coarse, fine, strict=True)), default=0.0) * self._gain / (self._gain - 1)
+
+    def _phases(self, n: int, parts: int) -> list[float]:
+        """Integrals of the potentials over a step, as the method makes them."""
+        dt, coefficients = self._both.dt, self._both.method.coefficients
+        if coefficients is None:
+            return []
+        h, within = dt / parts, inside(n, dt)
+        at = [
+            (n * dt + (part + node) * h, weight * h)
+            for part in range(parts)
+            for node, weight in zip(*coefficients, strict=True)
+        ]
+        return [sum(weight * drive.value(t, within) for t, weight in at) for drive in self._potentials]
 
     def _sound(self, trail: Trail) -> int:
         """How many of these steps, from the first on, are within what is allowed."""
@@ -171,7 +200,7 @@ class DividedSteps:
         both, gain, allowed = self._both, self._gain, self._allowed
         if self._jumps_at(n):
             self.course.forget()
-        least = max(self.parts, self._seeing(n))
+        least = self._least(n)
         parts, (tried, trail) = least, both.make(n, now, least, watched=True)
         coarse = both.seen(tried)
         both.release(tried.state)
@@ -204,7 +233,7 @@ class DividedSteps:
         if self.course and error > _MEASURABLE * self._allowed:
             estimate = float(self.course.errors(trail).sum())
             if estimate > 0:
-                self.ratio = error / estimate
+                self.ratio = max(1.0, error / estimate)
         self.course.follow(fine)
 
 

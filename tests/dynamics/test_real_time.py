@@ -271,7 +271,7 @@ def test_an_error_that_cannot_be_reached_is_told(monkeypatch):
 
 def voltages(function, reach=0.3):
     """Smooth voltages of the leads, for a stepper."""
-    return SimpleNamespace(at=lambda t, _within: np.array(function(t)), reach=reach, profiles=())
+    return SimpleNamespace(at=lambda t, _within: np.array(function(t)), reach=reach, drives=(), profiles=())
 
 
 SITUATIONS = {
