@@ -147,16 +147,16 @@ def field(amplitude, **profile):
 SUDDEN = {
     "gate, 4 steps wide": lambda dt: gate(kind="pulse", center=12.3 * dt, width=4 * dt),
     "gate, a third of a step wide": lambda dt: gate(kind="pulse", center=12.3 * dt, width=0.3 * dt),
-    "gate, between the stages": lambda dt: gate(kind="pulse", center=12.3 * dt, width=0.02 * dt),
+    "gate, between the stages": lambda dt: gate(kind="pulse", center=12.29 * dt, width=0.008 * dt),
     "gate, a ramp of a step": lambda dt: gate(kind="ramp", start=12.3 * dt, duration=dt),
     "gate, a jump": lambda dt: gate(kind="step", start=13 * dt),
     "gate, a table": lambda dt: gate(kind="file", times=[0, 12 * dt, 12.2 * dt, 12.4 * dt], values=[0, 0, 1, 0]),
     "lead, a third of a step wide": lambda dt: lead(2.0, kind="pulse", center=12.3 * dt, width=0.3 * dt),
-    "lead, between the stages": lambda dt: lead(2.0, kind="pulse", center=12.3 * dt, width=0.02 * dt),
+    "lead, between the stages": lambda dt: lead(2.0, kind="pulse", center=12.29 * dt, width=0.008 * dt),
     "lead, a jump": lambda dt: lead(2.0, kind="step", start=13 * dt),
     "field, 4 steps wide": lambda dt: field(10.0, kind="pulse", center=12.3 * dt, width=4 * dt),
     "field, a step wide": lambda dt: field(10.0, kind="pulse", center=12.3 * dt, width=dt),
-    "field, between the stages": lambda dt: field(10.0, kind="pulse", center=12.3 * dt, width=0.02 * dt),
+    "field, between the stages": lambda dt: field(10.0, kind="pulse", center=12.29 * dt, width=0.008 * dt),
     "nothing but the start": lambda dt: {},
 }
 
@@ -166,8 +166,8 @@ def error_of(dt, options, turning, method="rk4"):
     options = {"damping": 0.1, "gates": (), "turning": turning, "duration": 28 * dt} | options
     own = options.pop("stepper", {})
     seen = []
-    for step, more in ((dt, {"tolerance": TOLERANCE}), (dt / 200, {})):
-        stepper = follower((2,), step, method, stepper=own | more, tolerance=TOLERANCE, **options)
+    for step, more, by in ((dt, {"tolerance": TOLERANCE}, method), (dt / 200, {}, "rk4")):
+        stepper = follower((2,), step, by, stepper=own | more, tolerance=TOLERANCE, **options)
         y, n, every, found = stepper.coupling.magnet.pack(stepper.start), 0, round(dt / step), []
         while n < 28 * every:
             n, y = stepper.advance(n, y, (n // every + 1) * every)
