@@ -202,6 +202,25 @@ def test_a_moment_set_into_motion_suddenly_keeps_the_tolerance():
     assert error_of(0.5, {}, ((0.0, 0.0, 1.0), 0.5)) < TOLERANCE
 
 
+def test_a_step_has_parts_enough_to_integrate_its_potentials():
+    """A high ramp, whose bends lie within the step: the integral of sin^2 is known."""
+    begin, length, V = 1.283, 0.13, 30.0
+    stepper = follower(
+        (2,), 0.1, stepper={"tolerance": TOLERANCE}, **gate(V, kind="ramp", start=begin, duration=length)
+    )
+    steps = stepper.steps
+    allowed = TOLERANCE / 2 * 0.1 / 20.0
+
+    def integral(t):
+        x = min(max((t - begin) / length, 0.0), 1.0)
+        return V * (length * (x / 2 - math.sin(math.pi * x) / (2 * math.pi)) + max(t - begin - length, 0.0))
+
+    for n in (12, 13, 14):
+        parts, exact = steps._least(n), integral(0.1 * (n + 1)) - integral(0.1 * n)
+        assert abs(steps._phases(n, parts)[0] - exact) <= 3 * allowed
+        assert abs(steps._phases(n, math.ceil(0.1 * math.pi / length))[0] - exact) > 30 * allowed
+
+
 def test_a_pulse_that_no_part_can_see_is_told():
     stepper = follower(dt=0.5, stepper={"tolerance": TOLERANCE}, **gate(kind="pulse", center=1.2, width=1e-5))
     with pytest.raises(RunError, match=r"t = 1: a gate, voltage or field changes within 1e-05, .* step of up to 0.04"):
