@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,10 @@ class Course:
         """Errors of the steps `which`, from so many points each."""
         first = len(begins) - len(trail.begins)
         at = np.arange(first + which.start, first + which.stop)[:, None] - np.arange(points)
-        weights, missed = _beyond((begins[at] - begins[at[:, :1]]) / trail.h)
+        # Rounded, so that equal steps have equal weights, whatever others they are evaluated with.
+        x = np.round((begins[at] - begins[at[:, :1]]) / trail.h, 6)
+        found = [_beyond(*row) for row in x.tolist()]
+        weights, missed = (np.array(one) for one in zip(*found, strict=True))
         ahead = np.zeros_like(trail.values[which])
         for i in range(points):
             ahead += weights[:, i : i + 1] * rates[at[:, i]]
@@ -89,10 +93,12 @@ class Course:
         return error * (math.factorial(points + 1) / math.factorial(self.order + 1))
 
 
-def _beyond(x: Real) -> tuple[Real, Real]:
-    """Weights of rates at x <= 0 for the integral from 0 to 1, both (k, n), and what they miss of (n + 1) t^n, (k,)."""
-    n = x.shape[1]
-    powers = x[:, None, :] ** np.arange(n)[:, None]
-    exact = np.broadcast_to(1.0 / np.arange(1, n + 1)[:, None], (len(x), n, 1))
-    weights = np.asarray(np.linalg.solve(powers, exact)[..., 0], np.float64)
-    return weights, abs(1 - (n + 1) * (weights * x**n).sum(axis=1))
+@lru_cache(maxsize=256)
+def _beyond(*x: float) -> tuple[Real, float]:
+    """Weights of rates at x <= 0 for the integral from 0 to 1, (n,), and what they miss of that of (n + 1) t^n: nothing
+    is told where two x are the same."""
+    at, n = np.array(x), len(x)
+    if len(set(x)) < n:
+        return np.zeros(n), 0.0
+    weights = np.asarray(np.linalg.solve(at ** np.arange(n)[:, None], 1.0 / np.arange(1, n + 1)), np.float64)
+    return weights, abs(1 - (n + 1) * float((weights * at**n).sum()))

@@ -158,6 +158,8 @@ class DividedSteps:
 
     def _least(self, n: int) -> int:
         """Parts in which a step sees what drives it, not less than `parts`."""
+        if not self._profiles:
+            return self.parts
         dt = self._both.dt
         fastest = max((one.fastest(n * dt, (n + 1) * dt) for one in self._profiles), default=0.0)
         if not dt * fastest <= _MOST_PARTS:
@@ -179,7 +181,7 @@ class DividedSteps:
     def _phases(self, n: int, parts: int) -> list[float]:
         """Integrals of the potentials over a step, as the method makes them."""
         dt, coefficients = self._both.dt, self._both.method.coefficients
-        if coefficients is None:
+        if coefficients is None or not self._potentials:
             return []
         h, within = dt / parts, inside(n, dt)
         at = [
