@@ -112,7 +112,7 @@ def test_the_page_of_python_names_every_door():
     assert [name for name in llgnegf.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/units.md"])
 def test_python_runs_as_it_is_written(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     codes = blocks(Path(ROOT) / page, "python")

@@ -8,7 +8,7 @@ from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axi
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots import flat_wall
-from llgnegf.plots.curves import STYLES, curve, energies
+from llgnegf.plots.curves import STYLES, curve, edges, energies
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 
@@ -81,8 +81,8 @@ def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:
     shown = slice(None, None, -(-run.n_frames // _MOST_FRAMES))
     k = int(np.argmax(np.abs(magnet.easy_axis))) if magnet.anisotropy > 0 else 2
     m_k = run["moment"][shown, ..., k].reshape(len(time[shown]), -1)
-    edges = _edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
-    mesh = ax.pcolormesh(*edges, m_k.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
+    grid = edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
+    mesh = ax.pcolormesh(*grid, m_k.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
     # In the axes' own frame: beside all axes it would stand behind the second scale of the wall.
     figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=f"$m_{'xyz'[k]}$")
     ax.set_ylabel("site $i$")
@@ -101,14 +101,6 @@ def _wall(ax: Axes, run: Run) -> None:
     curve(twin, time[known], tilt[known], color="#0072B2", linestyle="--")
     twin.set_ylabel(r"tilt $\phi$ (rad)", color="#0072B2")
     settle(twin, least_span([_ONE]))
-
-
-def _edges(time: np.ndarray) -> np.ndarray:
-    """Times halfway between the frames, with one before and one after: a single frame gets a width too."""
-    if len(time) == 1:
-        return time[0] + np.array([-0.5, 0.5])
-    middle = (time[1:] + time[:-1]) / 2
-    return np.concatenate([[2 * time[0] - middle[0]], middle, [2 * time[-1] - middle[-1]]])
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:
