@@ -62,7 +62,8 @@ class Course:
         early = min(count, max(0, self.order - 1 - before))
         for j in range(early):
             out[j : j + 1] = self._miss(trail, begins, rates, slice(j, j + 1), before + j + 1)
-        out[early:] = self._miss(trail, begins, rates, slice(early, count), self.order)
+        if early < count:
+            out[early:] = self._miss(trail, begins, rates, slice(early, count), self.order)
         return out
 
     def _with(self, trail: Trail) -> tuple[Real, Real]:
