@@ -32,8 +32,8 @@ _TOLERANCES = 10.0
 
 
 _BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
-# Of a gate in a step; electrons in real time divide their steps where they see that they have to.
-_MOST_RADIANS = 1.0, 30.0
+# Of a gate in a step.
+_MOST_RADIANS = 1.0
 
 
 class EnergyRises(RunError):
@@ -52,8 +52,10 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     _check_temperature(deck)
     if not deck.n_steps:
         return
-    _check_gates(deck)
-    _check_profiles(deck)
+    # Electrons in real time divide their steps as what drives them needs, if they are adaptive.
+    if deck.electrons is None or (deck.electrons.method, deck.integrator.electrons) != ("real-time", "adaptive"):
+        _check_gates(deck)
+        _check_profiles(deck)
     if deck.motion.is_imposed:
         return
     method = integrators.get(deck.integrator.method)
@@ -93,8 +95,6 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
 
 def _check_profiles(deck: Deck) -> None:
     """RunWarning where a profile changes so fast that steps, or frames where nothing is integrated, pass it by."""
-    if deck.electrons is not None and deck.electrons.method == "real-time" and deck.integrator.electrons == "adaptive":
-        return  # steps are divided as needed
     step = deck.integrator.step
     for key, table in given_profiles(deck):
         fastest = profile_of(table).frequency if table is not None and table.kind not in ("step", "square") else 0.0
@@ -131,11 +131,11 @@ def _check_gates(deck: Deck) -> None:
     table, step = deck.electrons, deck.integrator.step
     if table is None or not table.gate:
         return
-    fastest, most = max(abs(gate.frequency or 0.0) for gate in table.gate), _MOST_RADIANS[table.method == "real-time"]
-    if fastest * step > most:
+    fastest = max(abs(gate.frequency or 0.0) for gate in table.gate)
+    if fastest * step > _MOST_RADIANS:
         warnings.warn(
             f"integrator.step = {step:g}: does not resolve a gate of frequency {fastest:g}, which turns by "
-            f"{fastest * step:.3g} radians in it; sure to be right: up to {_rounded_down(most / fastest):g}",
+            f"{fastest * step:.3g} radians in it; sure to be right: up to {_rounded_down(_MOST_RADIANS / fastest):g}",
             RunWarning,
             stacklevel=3,
         )
