@@ -122,7 +122,13 @@ def test_electrons_and_currents_count_as_doubt(path):
 def test_a_gate_that_the_step_does_not_resolve_is_told(method, electrons, warns):
     """With frozen electrons 3 radians a step make an error of 2e-5, 100 radians one of 7e-3.  Those in real time divide
     their steps, if they are adaptive; whole ones may meet the same phase at all stages."""
-    changes = {"electrons__method": method, "integrator__electrons": electrons, "magnet__damping": 0.0, "magnet__exchange": 0.01, "magnet__dmi": 0.0}
+    changes = {
+        "electrons__method": method,
+        "integrator__electrons": electrons,
+        "magnet__damping": 0.0,
+        "magnet__exchange": 0.01,
+        "magnet__dmi": 0.0,
+    }
     changes["electrons__tolerance"] = 1e-6  # at kT = 0 rounding decides whether 1e-8 can be had in real time
     parts = build.build(deck(**changes))
     for factor, told in ((0.99, False), (1.01, True)):

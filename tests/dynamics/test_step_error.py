@@ -193,6 +193,20 @@ def test_long_steps_keep_the_tolerance(name, method):
     assert error_of(0.5, SUDDEN[name](0.5), None, method) < TOLERANCE
 
 
+@pytest.mark.parametrize("turning", [None, ((0.3, 0.4, 0.8), 0.3)], ids=["LLG", "imposed"])
+def test_steps_of_a_lattice_are_judged_alike(turning):
+    """The state as tiles: a pulse in the fourth step, against steps forty times shorter."""
+    options = gate(kind="pulse", center=0.33, width=0.03) | {"turning": turning, "temperature": 0.4, "duration": 0.8}
+    ends, rows = [], []
+    for step, more in ((0.1, {"tolerance": TOLERANCE}), (0.0025, {})):
+        stepper = follower((2, 8), step, tolerance=TOLERANCE, stepper=more, **options)
+        last = run(stepper, 0.8)[-1]
+        ends.append(np.concatenate([last.m.ravel(), last.traced.ravel()]))
+        rows.append(stepper.electrons is stepper.equation)
+    assert rows == [False, False]
+    assert abs(ends[0] - ends[1]).max() < TOLERANCE
+
+
 def test_a_gate_whose_period_divides_the_step_is_seen():
     """All stages of steps of 0.1, halved too, meet cos = 1 at an angular frequency of 80 pi."""
     assert error_of(0.1, gate(kind="cosine", frequency=80 * math.pi), None) < TOLERANCE
