@@ -59,7 +59,9 @@ class WholeSteps:
         return {"parts": np.array(self.parts)}
 
     def restore(self, remembered: Remembered) -> None:
-        """Nothing is needed."""
+        """Nothing is taken up.  Raises ValueError where the checkpoint is none of whole steps."""
+        if float(remembered["parts"]) != self.parts:
+            raise ValueError(f"steps in {float(remembered['parts']):g} parts")
 
     def _told(self, n: int, now: Together, tolerance: float) -> Together:
         both = self._both
