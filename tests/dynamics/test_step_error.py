@@ -287,3 +287,29 @@ def test_checkpoints_with_many_parts_or_odd_courses():
     for wrong in ({"parts": np.array(0)}, {"course_begins": np.zeros(9)}, {"course_ratio": np.array(np.nan)}):
         with pytest.raises(ValueError, match=r"parts|beginnings|no size"):
             follower((2,), 0.1, stepper={"tolerance": TOLERANCE}).restore(state | wrong)
+
+
+def random_drive(rng, dt):
+    """A gate, voltage or field that does something, somewhere within 28 steps."""
+    begin, width = rng.uniform(2, 26) * dt, 10 ** rng.uniform(-2, 1) * dt
+    times = np.append(0.0, np.sort(rng.uniform(0.0, 28 * dt, 6)))
+    profiles = (
+        {"kind": "pulse", "center": begin, "width": width},
+        {"kind": "ramp", "start": begin, "duration": width},
+        {"kind": "step", "start": int(rng.integers(1, 27)) * dt},
+        {"kind": "cosine", "frequency": 10 ** rng.uniform(-1, 2) / dt, "phase": rng.uniform(0, 6)},
+        {"kind": "file", "times": times.tolist(), "values": rng.normal(size=7).tolist()},
+    )
+    drive = (gate, lead, field)[rng.integers(3)]
+    return drive(10 ** rng.uniform(-1, 1), **profiles[rng.integers(5)]), drive is not field
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_drives_a_run_its_errors_are_within_the_tolerance(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        dt = float(rng.choice([0.05, 0.1, 0.25, 0.5]))
+        options, may_turn = random_drive(rng, dt)
+        turning = ((0.3, 0.4, 0.8), 10 ** rng.uniform(-1, 0.5)) if may_turn and rng.random() < 0.5 else None
+        assert error_of(dt, options, turning) < TOLERANCE, (dt, options, turning)
