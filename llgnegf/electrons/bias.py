@@ -24,6 +24,7 @@ import numpy as np
 from llgnegf.once import cached_property
 
 from .leads import Occupation
+from .long_wires import Integrals, LongBias, is_long
 from .narrow_levels import Level, bound_levels, has_width, may_be_narrow, narrow_levels, without_width
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
@@ -48,6 +49,7 @@ class Bias:
         self._for_motion: Rule | None = None
         self._known: tuple[Blocks, Floats] | None = None
         self._searched = False  # for narrow levels inside the bands
+        self._long = LongBias(sweeps, self._lost) if is_long(sweeps.device, moving=True) else None
 
     # --- results ------------------------------------------------------------------------------------
 
@@ -79,6 +81,8 @@ class Bias:
 
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
         """Flows over the bonds of rho_bias, and of rho_motion (zero without a `rate`), as `Sweeps.flows`."""
+        if self._by_blocks(rate) is not None and self._long is not None:
+            return self._long.bonds(rate)
         rule = self._rule(rate)
         found = rule.integral(self.sweeps.biased(rule.energies, rate, with_bonds=True).bonds) / (2 * np.pi)
         return found[0], found[1] if rate is not None else np.zeros_like(found[0])
@@ -97,8 +101,21 @@ class Bias:
             self._known = rate, self._for_motion.integral(self._for_motion.values) / (2 * np.pi)
         return self._for_motion
 
+    def _by_blocks(self, rate: Blocks | None) -> Integrals | None:
+        """Integrals at rest, or of this motion, in a long wire; None in others, and where blocks miss states."""
+        if self._long is None or not (self._long.moves or is_long(self.device, moving=rate is not None)):
+            return None
+        try:
+            return self._long.at_rest() if rate is None else self._long.moved(rate)
+        except ToleranceError:
+            self._long = None
+            return None
+
     @cached_property
     def _still(self) -> tuple[Floats, Floats, Floats]:
+        long = self._by_blocks(None)
+        if long is not None:
+            return long.rows[0], long.into[0], long.energy
         rule = self._rule(None)
         values = rule.values
         found = rule.integral(values) / (2 * np.pi)
@@ -108,6 +125,9 @@ class Bias:
         return rows[0, 0, 0], flows[0, 0, 0], energy
 
     def _motion(self, rate: Blocks) -> tuple[Floats, Floats]:
+        long = self._by_blocks(rate)
+        if long is not None and long.first is not None and long.first_into is not None:
+            return long.first, long.first_into
         rule = self._rule(rate)
         if self._known is not None and self._known[0] is rate:
             found = self._known[1]
@@ -157,14 +177,14 @@ class Bias:
             with contextlib.suppress(ToleranceError):
                 most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
                 rule = attempt(device.bias_window().edges, most)
-                if self._lost(rule) <= device.tolerance:
+                if self._lost(self._found_by(rule)) <= device.tolerance:
                     return rule
         self._searched = True
         if rate is not None:
             self._check_for_motion()
         levels = [(one.energy, one.width) for one in self._resolvable]
         rule = attempt(device.bias_window(BIAS_TAILS).divided(levels), MOST_ENERGIES)
-        lost = self._lost(rule)
+        lost = self._lost(self._found_by(rule))
         if lost > device.tolerance:
             raise ToleranceError(
                 f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
@@ -185,12 +205,17 @@ class Bias:
 
     # --- whether all states were found ------------------------------------------------------------
 
-    def _lost(self, rule: Rule) -> float:
-        """Largest part of a density that the rule misses of the states between f_ref and the Fermi function of a lead.
-
-        By the poles of the Fermi functions, which miss none, less those of discrete levels.
-        """
+    def _found_by(self, rule: Rule) -> Callable[[int], Floats]:
+        """All states between f_ref and the Fermi function of lead k, as a rule finds them: (*s, 4)."""
         states = self._parts(rule.values)[0][:, :, 0]
+        return lambda k: rule.crossed(states, k) / (2 * np.pi)
+
+    def _lost(self, found: Callable[[int], Floats]) -> float:
+        """Largest part of a density that is missing in the states between f_ref and the Fermi function of a lead k.
+
+        found: these states from real energies, by k, (*s, 4).  By the poles of the Fermi functions, which miss none,
+        less those of discrete levels.
+        """
         device, worst = self.device, 0.0
         seen: list[Occupation] = []
         for k, lead in enumerate(device.ends):
@@ -198,7 +223,7 @@ class Bias:
                 continue
             seen.append(lead.occupation)
             all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
-            missing = all_states - rule.crossed(states, k) / (2 * np.pi)
+            missing = all_states - found(k)
             if abs(missing).max() > device.tolerance:
                 missing = missing - self._bound(lead.occupation)
             worst = max(worst, float(abs(missing).max()))

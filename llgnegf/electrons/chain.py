@@ -22,6 +22,7 @@ from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
+from .long_wires import LongChainSurface, LongShiftedSurface, is_long
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
@@ -200,7 +201,13 @@ class ChainSweeps:
     @cached_property
     def surface(self) -> ChainSurface:
         """The Fermi-surface term of this texture."""
-        return (ShiftedChainSurface if self.device.needs_shifted_surface else ChainSurface)(self)
+        device = self.device
+        shifted, by_blocks = (
+            device.needs_shifted_surface,
+            device.temperature > 0 and is_long(device, moving=device.is_shifted),
+        )
+        kinds = (LongChainSurface, LongShiftedSurface) if by_blocks else (ChainSurface, ShiftedChainSurface)
+        return kinds[shifted](self)
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
         """See `Sweeps`.  known: the density itself, if the sea term has already given it with the sharp rule."""

@@ -176,12 +176,13 @@ def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact()
 
 
 def test_standing_waves_of_a_long_wire_are_no_narrow_levels(monkeypatch):
-    """They take more energies than a short wire may, and each is broad."""
+    """They take more energies than a short wire may, and each is broad: energy by energy, without `long_wires`."""
 
     def search(*given):
         raise AssertionError("levels are searched for")
 
     monkeypatch.setattr("llgnegf.electrons.bias.narrow_levels", search)
+    monkeypatch.setattr("llgnegf.electrons.long_wires.LONG", 10**9)
     n = 800
     angle = 2 * np.arctan(np.exp((np.arange(n) - n / 2) / 6.0))
     m = np.stack([np.cos(angle), np.sin(angle), np.zeros(n)], axis=1)
