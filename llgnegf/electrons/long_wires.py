@@ -198,7 +198,8 @@ class LongBias:
         def make(share: float) -> tuple[WireBlocks, Integrals]:
             allowed = share * device.tolerance
             sweeps = self.sweeps
-            tree = WireBlocks(device, sweeps.blocks, window, sweeps.counter, allowed, rate, words, widths=tails)
+            given = device, sweeps.blocks, window, sweeps.counter, allowed, rate, words
+            tree = WireBlocks(*given, widths=tails, evenly=share < 1)
             return tree, integrals(tree, self._weights, moving)
 
         return accurate(make, lambda found: self._lost(lambda k: found.rows[1 + k]), device.tolerance)
@@ -282,7 +283,8 @@ class _ByBlocks(ChainSurface):
 
         def make(share: float) -> tuple[WireBlocks, Integrals]:
             allowed = share * device.tolerance
-            tree = WireBlocks(device, sweeps.blocks, window, sweeps.counter, allowed, rate, 2, widths=True)
+            given = device, sweeps.blocks, window, sweeps.counter, allowed, rate, 2
+            tree = WireBlocks(*given, widths=True, evenly=share < 1)
             return tree, integrals(tree, _THERMAL, _THERMAL[0])
 
         def lost(found: Integrals) -> float:

@@ -109,9 +109,8 @@ class WireBlocks:
     """The tree of one texture between two leads, for the energies and factors of one window.
 
     words: 1 for scattering states at rest; 2 with G Y psi, 4 with G B G Y psi for Y = dH/dt = `rate` (n, 2, 2).
-    weight: of a density at an energy, 1/energy, an upper bound on the factors that are used, from a panel; allowed: the
-    error of their integral; size: that of the motion, by which errors of its response are divided; widths: whether
-    panels have to resolve levels that no density shows.
+    allowed: the error of an integral of densities; widths: whether panels have to resolve levels that no density shows;
+    evenly: whether blocks are as accurate where the factors are small, but narrow levels count, as elsewhere.
     Raises ToleranceError where too many energies are needed.
     """
 
@@ -126,10 +125,11 @@ class WireBlocks:
         words: int = 1,
         *,
         widths: bool = False,
+        evenly: bool = False,
     ) -> None:
         self.device, self.blocks, self.window, self.counter = device, blocks, window, counter
         self.words, self.allowed, self._widths = words, allowed, _widths(device, blocks, window) if widths else []
-        self.rate = np.zeros_like(blocks) if rate is None else rate
+        self.rate, self._evenly = np.zeros_like(blocks) if rate is None else rate, evenly
         self.reference = _reference(device, blocks, window)
         self.levels: list[_Level] = []
         # How much larger errors of blocks become where they are joined: about 1, and 1/width where levels are narrow.
@@ -142,12 +142,17 @@ class WireBlocks:
         sizes = abs(self.rate).max(axis=(1, 2))
         return max(1.0, float(sizes.sum() / max(float(sizes.max()), 1e-300)))
 
+    @cached_property
+    def _whole_weight(self) -> float:
+        """The integral of a factor over all energies, over 2 pi."""
+        panels = [self.window.panels.panel(one, 0.0, 1.0) for one in self.window.stretches]
+        return sum(float(abs(one.weights).sum(axis=1).max()) for one in panels) / (2 * np.pi)
+
     @property
     def expected(self) -> float:
         """How large a response to this motion, an integral over 2 pi, may be so that its error is what is allowed."""
         size = float(abs(self.rate).max()) / self.device.hopping
-        weight = sum(float(abs(one.weights).sum(axis=1).max()) for one in self.top.panels) / (2 * np.pi)
-        return max(size * self._moving * weight / self.device.hopping**2, 1e-300)
+        return max(size * self._moving * self._whole_weight / self.device.hopping**2, 1e-300)
 
     @property
     def top(self) -> _Level:
@@ -213,7 +218,7 @@ class WireBlocks:
             by_panel, errors = [], []
             for s in pieces:
                 found = self._evaluated(starts, some[s], panels[s])
-                errors.append(self._errors(panels[s], *found[:2]))
+                errors.append(self._errors(some[s], span, *found[:2]))
                 by_panel.append([values.reshape(-1, _N, *values.shape[1:]) for values in found])
             good = np.concatenate(errors) <= self.allowed * _SHARE * np.maximum(widths / span, 0.02)
             hides = [self._may_hide_levels(place) for place in some]
@@ -315,9 +320,9 @@ class WireBlocks:
         logs = matrices @ below.logs.reshape(len(below.places), _N, -1)[parents]
         return found.view(complex).reshape(len(places) * _N, *below.ends.shape[1:]), logs.reshape(len(found) * _N, -1)
 
-    def _errors(self, panels: Sequence[Panel], ends: Blocks, inner: Blocks) -> Floats:
+    def _errors(self, places: Sequence[Place], span: float, ends: Blocks, inner: Blocks) -> Floats:
         """Estimated errors of integrals over these panels, (p,), from the last Legendre coefficients of densities."""
-        device = self.device
+        device, panels = self.device, [self._panel(place) for place in places]
         amplitudes = np.concatenate([ends, inner], axis=3) @ _PROBE
         n, m, words, rows = amplitudes.shape
         sites = amplitudes.reshape(n, m, words, rows // 2, 2)
@@ -328,6 +333,9 @@ class WireBlocks:
         missed = 2 * abs(np.einsum("kn,pnwc->pkwc", last, values)).max(axis=(1, 3))
         largest = abs(values).max(axis=(1, 3))
         weight = np.array([abs(one.weights).sum(axis=1).max() for one in panels]) / (2 * np.pi)
+        if self._evenly:
+            shares = [one.width * self._counts(place) for one, place in zip(panels, places, strict=True)]
+            weight = np.maximum(weight, self._whole_weight / span * np.array(shares))
         error = np.maximum(missed[:, 0] - _ROUNDING * largest[:, 0], 0.0) * device.hopping
         if words > 1:
             # The more sites move, the larger is the response.
