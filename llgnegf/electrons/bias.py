@@ -34,6 +34,12 @@ from .window import MOST_ENERGIES, Rule
 # Where more energies than this are needed, narrow levels are searched for: in all, and for each site of a long wire,
 # whose standing waves take about six.
 _MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
+# Share of the tolerance for which panels are halved where states are missing, before levels are searched for.
+_FINER = 1e-2
+
+
+class _HiddenLevels(Exception):
+    """A rule misses states, and blocks may find them."""
 
 
 class Bias:
@@ -81,9 +87,10 @@ class Bias:
 
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
         """Flows over the bonds of rho_bias, and of rho_motion (zero without a `rate`), as `Sweeps.flows`."""
-        if self._by_blocks(rate) is not None and self._long is not None:
+        rule = self._chosen(rate)
+        if isinstance(rule, Integrals):
+            assert self._long is not None
             return self._long.bonds(rate)
-        rule = self._rule(rate)
         found = rule.integral(self.sweeps.biased(rule.energies, rate, with_bonds=True).bonds) / (2 * np.pi)
         return found[0], found[1] if rate is not None else np.zeros_like(found[0])
 
@@ -101,9 +108,21 @@ class Bias:
             self._known = rate, self._for_motion.integral(self._for_motion.values) / (2 * np.pi)
         return self._for_motion
 
+    def _chosen(self, rate: Blocks | None) -> Integrals | Rule:
+        """Integrals by blocks in a long wire, and where levels hide from a shorter one; else the rule."""
+        found = self._by_blocks(rate)
+        if found is not None:
+            return found
+        try:
+            return self._rule(rate)
+        except _HiddenLevels:
+            return self._chosen(rate)
+
     def _by_blocks(self, rate: Blocks | None) -> Integrals | None:
         """Integrals at rest, or of this motion, in a long wire; None in others, and where blocks miss states."""
-        if self._long is None or not (self._long.moves or is_long(self.device, moving=rate is not None)):
+        if self._long is None:
+            return None
+        if not (self._long.moves or self._long.hides or is_long(self.device, moving=rate is not None)):
             return None
         try:
             return self._long.at_rest() if rate is None else self._long.moved(rate)
@@ -113,10 +132,9 @@ class Bias:
 
     @cached_property
     def _still(self) -> tuple[Floats, Floats, Floats]:
-        long = self._by_blocks(None)
-        if long is not None:
-            return long.rows[0], long.into[0], long.energy
-        rule = self._rule(None)
+        rule = self._chosen(None)
+        if isinstance(rule, Integrals):
+            return rule.rows[0], rule.into[0], rule.energy
         values = rule.values
         found = rule.integral(values) / (2 * np.pi)
         above = rule.energies[:, None, None] - np.array(self.device.voltages)
@@ -125,10 +143,11 @@ class Bias:
         return rows[0, 0, 0], flows[0, 0, 0], energy
 
     def _motion(self, rate: Blocks) -> tuple[Floats, Floats]:
-        long = self._by_blocks(rate)
-        if long is not None and long.first is not None and long.first_into is not None:
-            return long.first, long.first_into
-        rule = self._rule(rate)
+        rule = self._chosen(rate)
+        if isinstance(rule, Integrals):
+            assert rule.first is not None
+            assert rule.first_into is not None
+            return rule.first, rule.first_into
         if self._known is not None and self._known[0] is rate:
             found = self._known[1]
         else:
@@ -163,12 +182,12 @@ class Bias:
         sites = np.repeat(scale, 4 * device.n_sites)
         scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
 
-        def attempt(edges, most: int) -> Rule:
+        def attempt(edges, most: int, share: float = 1.0) -> Rule:
             return device.bias_window().panels.adapted(
                 edges,
                 lambda energies: self._values(energies, rate),
                 lambda values: values * scales,
-                device.tolerance,
+                share * device.tolerance,
                 1e-13 * device.hopping,
                 most,
             )
@@ -176,9 +195,21 @@ class Bias:
         if rate is None or not self._tails_matter:
             with contextlib.suppress(ToleranceError):
                 most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
-                rule = attempt(device.bias_window().edges, most)
-                if self._lost(self._found_by(rule)) <= device.tolerance:
-                    return rule
+                coarse = attempt(device.bias_window().edges, most)
+                if self._lost(self._found_by(coarse), with_levels=False) <= device.tolerance:
+                    return coarse
+                # A rule that is only a little too coarse is made finer: that costs less than any search for levels.
+                rules = [coarse]
+                with contextlib.suppress(ToleranceError):
+                    rules.append(attempt(device.bias_window().edges, most, _FINER))
+                    if self._lost(self._found_by(rules[1]), with_levels=False) <= device.tolerance:
+                        return rules[1]
+                if self._long is not None and not self._long.hides:
+                    self._long.hides = True
+                    raise _HiddenLevels
+                for rule in rules:
+                    if self._lost(self._found_by(rule)) <= device.tolerance:
+                        return rule
         self._searched = True
         if rate is not None:
             self._check_for_motion()
@@ -210,11 +241,11 @@ class Bias:
         states = self._parts(rule.values)[0][:, :, 0]
         return lambda k: rule.crossed(states, k) / (2 * np.pi)
 
-    def _lost(self, found: Callable[[int], Floats]) -> float:
+    def _lost(self, found: Callable[[int], Floats], *, with_levels: bool = True) -> float:
         """Largest part of a density that is missing in the states between f_ref and the Fermi function of a lead k.
 
         found: these states from real energies, by k, (*s, 4).  By the poles of the Fermi functions, which miss none,
-        less those of discrete levels.
+        less those of discrete levels, which are searched for only `with_levels`.
         """
         device, worst = self.device, 0.0
         seen: list[Occupation] = []
@@ -224,7 +255,7 @@ class Bias:
             seen.append(lead.occupation)
             all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
             missing = all_states - found(k)
-            if abs(missing).max() > device.tolerance:
+            if with_levels and abs(missing).max() > device.tolerance:
                 missing = missing - self._bound(lead.occupation)
             worst = max(worst, float(abs(missing).max()))
         return worst

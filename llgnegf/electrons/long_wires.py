@@ -134,6 +134,7 @@ class LongBias:
 
     def __init__(self, sweeps: Sweeps, lost: Callable[[Callable[[int], Floats]], float]) -> None:
         self.sweeps, self.device, self._lost = sweeps, sweeps.device, lost
+        self.hides = False  # whether energies without blocks have missed states
         self._tree: WireBlocks | None = None
         self._found: Integrals | None = None
         self._moved: tuple[Blocks, Integrals] | None = None
@@ -199,7 +200,7 @@ class LongBias:
             allowed = share * device.tolerance
             sweeps = self.sweeps
             given = device, sweeps.blocks, window, sweeps.counter, allowed, rate, words
-            tree = WireBlocks(*given, widths=tails, evenly=share < 1)
+            tree = WireBlocks(*given, widths=tails or self.hides or share < 1, evenly=share < 1)
             return tree, integrals(tree, self._weights, moving)
 
         return accurate(make, lambda found: self._lost(lambda k: found.rows[1 + k]), device.tolerance)

@@ -193,6 +193,27 @@ def test_standing_waves_of_a_long_wire_are_no_narrow_levels(monkeypatch):
     assert 4000 < frozen.solves < 12 * n
 
 
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6])
+def test_states_that_a_rule_misses_by_little_are_no_reason_to_search_for_levels(tolerance, monkeypatch):
+    """A rule a little too coarse (1e-4) is made finer; a level that it does not see (1e-6) is found by blocks."""
+
+    def search(*given):
+        raise AssertionError("dense eigenvalues")
+
+    n = 140
+    angle = 2 * np.arctan(np.exp((np.arange(n) - 40.0) / 4.0))
+    m = np.stack([np.cos(angle), np.sin(angle), np.zeros(n)], axis=1)
+    leads = [Lead("left", voltage=0.1), Lead("right")]
+    device = Device(n, sd_exchange=-0.3, fermi_energy=-1.85, temperature=0.01, tolerance=tolerance, leads=leads)
+    for name in ("narrow_levels", "bound_levels"):
+        monkeypatch.setattr(f"llgnegf.electrons.bias.{name}", search)
+    frozen = device.freeze(m)
+    found = frozen.bias.density
+    assert frozen.solves < 3000
+    expected = device.changed(tolerance=1e-8).freeze(m).bias.density
+    assert abs(found - expected).max() < tolerance
+
+
 def test_sharpest_level_at_any_chemical_potential():
     leads = [Lead("left", 0.1, chemical_potential=0.2), Lead("right", 0.1, chemical_potential=-0.2)]
     device = Device(1, sd_exchange=0.2, leads=leads)
