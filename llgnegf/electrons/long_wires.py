@@ -20,7 +20,7 @@ from .wire_blocks import WireBlocks
 # levels that no density shows, which blocks find faster in shorter ones too.
 LONG, LONG_MOVING = 256, 64
 # Errors of blocks that grow by this factor where they are joined are allowed for.
-_GROWTH = 10.0
+_GROWTH = 1e3
 # Attempts, in each of which panels are halved more often than in the one before.
 _ATTEMPTS = 3
 

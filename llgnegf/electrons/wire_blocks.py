@@ -43,8 +43,8 @@ _SITES = 16
 # Panels are halved until this share of the tolerance is met, on every level of the tree.
 _SHARE = 1 / 8
 _ROUNDING = 1e-12
-# Energies on one level: memory for one is about that of 20 sites.
-_MOST_ENERGIES = 40_000
+# Energies on one level, and for each site of a long wire: memory for one is about that of 20 sites.
+_MOST_ENERGIES, _MOST_PER_SITE = 40_000, 40
 _N = len(KRONROD_NODES)
 # Panels whose values are in memory at once, but for what is kept.
 _PANELS_AT_ONCE = 64
@@ -195,6 +195,7 @@ class WireBlocks:
         # As in `window.Window`: a panel for every few levels of a block.
         longest = 8 * band / (2 * int(np.diff(starts).max()))
         smallest = 1e-13 * device.hopping
+        most = max(_MOST_ENERGIES, _MOST_PER_SITE * device.n_sites)
         done: list[tuple[Any, ...]] = []  # place, panel, and there `ends`, `inner` and `logs`
         waiting, used = places, 0
         while waiting:
@@ -208,11 +209,11 @@ class WireBlocks:
                 else:
                     some.append(place)
                     panels.append(one)
-                if len(queue) + len(some) > _MOST_ENERGIES // _N:
-                    raise self._too_many()
+                if len(queue) + len(some) > most // _N:
+                    raise self._too_many(most)
             used += _N * len(some)
-            if used > _MOST_ENERGIES:
-                raise self._too_many()
+            if used > most:
+                raise self._too_many(most)
             pieces = [slice(k, k + _PANELS_AT_ONCE) for k in range(0, len(some), _PANELS_AT_ONCE)]
             widths = np.array([one.width for one in panels])
             by_panel, errors = [], []
@@ -265,9 +266,9 @@ class WireBlocks:
         near = energies[1] - energies[0]
         return float(widths[(energies > low - near) & (energies < high + near)].min())
 
-    def _too_many(self) -> ToleranceError:
+    def _too_many(self, most: int) -> ToleranceError:
         return ToleranceError(
-            f"an energy integral of a long wire did not converge to {self.allowed:.1e} within {_MOST_ENERGIES} energies"
+            f"an energy integral of a long wire did not converge to {self.allowed:.1e} within {most} energies"
         )
 
     def _panel(self, place: Place) -> Panel:

@@ -247,6 +247,7 @@ def test_too_many_energies_are_refused(monkeypatch):
     leads = [Lead("left", 0.5, chemical_potential=0.5), Lead("right", 0.5)]
     device = Device(256, sd_exchange=0.3, tolerance=1e-6, leads=leads)
     monkeypatch.setattr(wire_blocks, "_MOST_ENERGIES", 1000)
+    monkeypatch.setattr(wire_blocks, "_MOST_PER_SITE", 0)
     blocks = device.hamiltonian_blocks(wall(256), np.zeros(256))
     with pytest.raises(ToleranceError, match=r"did not converge to 1.0e-06 within 1000"):
         wire_blocks.WireBlocks(device, blocks, device.bias_window(), Counter(None), device.tolerance)
