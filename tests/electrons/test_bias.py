@@ -159,6 +159,22 @@ def test_narrow_levels_in_other_units():
     assert seen[1][1]
 
 
+@pytest.mark.parametrize("shape", [(12,), (4, 3)])
+def test_levels_by_band_matrices_are_those_by_dense_ones(shape, monkeypatch):
+    rng = np.random.default_rng(1)
+    leads = [Lead("left", 0.05, voltage=0.3), Lead("right", 0.1, chemical_potential=-0.3)]
+    device = Device(shape, sd_exchange=0.6, temperature=0.02, tolerance=1e-6, leads=leads)
+    m = moments(rng, shape)
+    dense_ones = device.freeze(m).bias._narrow_levels
+    monkeypatch.setattr(narrow_levels, "_BANDED", 0)
+    found = device.freeze(m).bias._narrow_levels
+    assert len(found) == len(dense_ones) > 2
+    for one, other in zip(found, dense_ones, strict=True):
+        assert abs(one.energy - other.energy) < 1e-12
+        assert abs(one.width - other.width) < 1e-12
+        assert abs(abs(np.vdot(one.state, other.state)) - 1) < 1e-9
+
+
 def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact():
     """Newton's steps go back and forth over the edge at -1.7."""
     rng = np.random.default_rng(107)
@@ -169,7 +185,7 @@ def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact()
     effective = narrow_levels._effective(frozen.sweeps)
     values, vectors = np.linalg.eig(effective(-1.72)[0])
     near = int(np.argmin(abs(values + 1.7)))
-    level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0)
+    level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0, np.linalg.solve)
     assert abs(level.real + 1.7) < 0.02
     assert -level.imag > 1e-3
     assert not frozen.bias._without_width
