@@ -96,12 +96,22 @@ def differences(one: Path, other: Path) -> list[str]:
             return [f"datasets {list(a)} and {list(b)}"]
         for name in a:
             if not np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f"):
-                found.append(name)
+                found.append(f"{name}{_by_how_much(a[name], b[name])}")
             texts = ("units", "long_name")
             found += [f"{name}.{text}" for text in texts if a[name].attrs.get(text) != b[name].attrs.get(text)]
             if [dim.keys() for dim in a[name].dims] != [dim.keys() for dim in b[name].dims]:
                 found.append(f"{name}: dimensions")
     return found
+
+
+def _by_how_much(one: h5py.Dataset, other: h5py.Dataset) -> str:
+    """The largest difference of two datasets of numbers, beside the largest number."""
+    if one.dtype.kind != "f" or one.shape != other.shape:
+        return ""
+    a, b = one[()], other[()]
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return " (NaN elsewhere)"
+    return f" (by {np.nanmax(abs(a - b)):.1e} of {np.nanmax(abs(a)):.1e})"
 
 
 def compare(folder: Path) -> list[str]:

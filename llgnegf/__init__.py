@@ -7,6 +7,7 @@ The doors, imported when first used:
     open_run                 read a run file (`Run`)
     accept_changes           read a run file again that another program has changed
     plot                     its picture
+    sweep_results            what came out of a sweep
     Device, Lead             the open electronic system alone; more of it in `llgnegf.electrons`
     build_device             the electrons of a deck
     initial_moments          where the moments of a deck start
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from llgnegf.runfile.accept import accept_changes
     from llgnegf.runfile.reader import Run, open_run
     from llgnegf.simulation import resume, run
+    from llgnegf.sweep.summary import sweep_results
 
 __all__ = [
     "Deck",
@@ -49,6 +51,7 @@ __all__ = [
     "plot",
     "resume",
     "run",
+    "sweep_results",
 ]
 
 _HOMES = {
@@ -65,6 +68,7 @@ _HOMES = {
     "initial_moments": "build",
     "resume": "simulation",
     "run": "simulation",
+    "sweep_results": "sweep.summary",
 }
 _ROOMS = ("electrons", "errors")
 

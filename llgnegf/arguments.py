@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
 import shlex
 import sys
@@ -10,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from llgnegf.deck import shipped_decks
-from llgnegf.deck.deck import is_hdf5
-from llgnegf.deck.messages import close_to, keys_named
+from llgnegf.deck.shipped import shipped_decks
+from llgnegf.regular_files import is_hdf5
+from llgnegf.units import ENERGY_UNITS, metres
 
 # What other programs call these commands.
 COMMANDS = {
@@ -23,7 +25,12 @@ COMMANDS = {
     **dict.fromkeys(("draw", "figure", "picture", "fig"), "plot"),
     **dict.fromkeys(("init", "create", "copy", "template"), "new"),
     **dict.fromkeys(("ls", "decks", "examples"), "list"),
+    **dict.fromkeys(("scan", "batch", "grid", "array"), "sweep"),
+    **dict.fromkeys(("animate", "video", "film"), "movie"),
+    **dict.fromkeys(("diagnose", "selftest", "self-test", "sysinfo"), "doctor"),
+    **dict.fromkeys(("convert", "si"), "units"),
     "diff": "compare",
+    **dict.fromkeys(("save", "ovf", "vtk", "csv"), "export"),
     "figures": "reproduce",
 }
 
@@ -105,7 +112,38 @@ def time_to_stop(text: str) -> float:
         ) from None
 
 
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def length(text: str) -> float:
+    """An argument that is a length with its unit, in metres."""
+    try:
+        return metres(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def energy_unit(text: str) -> str | float:
+    """The argument --energy: a name, or a number of eV."""
+    if text in ENERGY_UNITS:
+        return text
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no unit of energy: {', '.join(ENERGY_UNITS)} or a number > 0 of eV")
+
+
 def _unknown_command(word: str, commands: Iterable[str]) -> str:
+    from llgnegf.deck.messages import close_to  # only here and below: it loads the tables of decks
+
     likely = close_to(word, [*commands, *COMMANDS])
     likely = COMMANDS.get(likely, likely) if likely else None
     path = Path(word)
@@ -124,6 +162,8 @@ def _unknown_arguments(
     found: argparse.Namespace, unknown: list[str], command: Parser, commands: dict[str, Parser]
 ) -> str:
     """What to write instead of the first of these words; overrides without a value are what went before it."""
+    from llgnegf.deck.messages import keys_named
+
     first, takes_keys = unknown[0], "--set" in command.option_names
     unfinished = next((text for text in getattr(found, "overrides", []) if "=" not in text), None)
     if unfinished is not None and not first.startswith("--"):
@@ -138,6 +178,8 @@ def _unknown_arguments(
 
 
 def _option_hint(name: str, value: str, rest: list[str], command: Parser, commands: dict[str, Parser]) -> str:
+    from llgnegf.deck.messages import close_to, keys_named
+
     others = [other.prog for other in commands.values() if name in other.option_names]
     if others:
         return f"; it belongs to {', '.join(f'`{other}`' for other in others)}"

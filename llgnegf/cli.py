@@ -7,33 +7,47 @@ import argparse
 import contextlib
 import errno
 import json
+import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, output_file, run_file, time_to_stop
+from llgnegf.arguments import Parser, energy_unit, length, number, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
-from llgnegf.deck import Deck, load_deck, parse_override, parse_wall_time, shipped_decks
+from llgnegf.completion import answer
+from llgnegf.deck.shipped import shipped_decks
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning
 from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visible
 from llgnegf.units import counted
 
-_ANSWERS = ("list", "check", "show", "compare")  # commands whose result is what they print; schema without a PATH too
+# Commands whose result is what they print; schema without a PATH too.
+_ANSWERS = ("list", "check", "show", "compare", "doctor", "units")
+# The options of `units` that describe a material: name, unit, meaning.
+MATERIAL = (
+    ("saturation", "A/m", "saturation magnetisation M_s"),
+    ("exchange-stiffness", "J/m", "A"),
+    ("anisotropy", "J/m^3", "K along easy_axis"),
+    ("hard-anisotropy", "J/m^3", "K_hard along hard_axis"),
+    ("dmi", "J/m^2", "D"),
+)
 _SIGPIPE = 13  # Windows has no name for it
 
 if TYPE_CHECKING:
+    from llgnegf.deck import Deck
     from llgnegf.runfile.reader import Run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     occupy_standard_descriptors()
+    parser = _parser()
+    answer(parser)
     with guarded() as (out, err):
-        arguments = _parser().parse_args(argv)
+        arguments = parser.parse_args(argv)
         code = _act(arguments)
         out.flush()
         answers = arguments.command in _ANSWERS or (arguments.command == "schema" and arguments.path is None)
@@ -156,9 +170,54 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
-    sub = add("plot", _plot, "draw a run")
+    sub = add("plot", _plot, "draw a run, or a sweep by its folder")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
+    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file, or column of the sweep")
+    sub.add_argument("--frame", metavar="N", type=int, help="of the variable, one frame alone (-1: the last)")
+
+    sub = add("movie", _movie, "show a variable of a run frame by frame")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help=".mp4 or .gif (default: .mp4 beside the run file)"
+    )
+    sub.add_argument("--variable", metavar="NAME", default="moment", help="a variable on sites (default: moment)")
+    sub.add_argument("--frames", metavar="FIRST:END:STEP", help="which (default: all), such as ::10")
+    sub.add_argument("--fps", metavar="N", type=float, default=25.0, help="pictures per second (default: 25)")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
+
+    sub = add("export", _export, "write a run for other programs: OVF, VTK, CSV")
+    sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "--format", metavar="NAMES", default="ovf",
+        help="ovf (OOMMF, mumax3; the default), vtk (ParaView), csv (time series), or some with commas between",
+    )  # fmt: skip
+    sub.add_argument("--variable", metavar="NAMES", help="variables with commas between (default: by the format)")
+    sub.add_argument("--frames", metavar="FRAMES", help="one, such as -1 (the last), or FIRST:END:STEP (default: all)")
+    sub.add_argument("--lattice-constant", metavar="LENGTH", type=length, help="such as 0.5nm, for positions in metres")
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder (default: NAME_export beside NAME.h5)")
+    sub.add_argument("--overwrite", action="store_true", help="replace files that are there already")
+
+    sub = add("sweep", _sweep, "run a deck for every combination of values of its keys")
+    sub.add_argument("deck", metavar="DECK", help="a TOML file or the name of a shipped deck")
+    sub.add_argument(
+        "--set", metavar="KEY=VALUES", action="append", default=[], dest="axes",
+        help="values with commas between, lin(FIRST,LAST,N) or log(FIRST,LAST,N); every key has its own --set",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder of the sweep (default: NAME_sweep)")
+    sub.add_argument("--workers", metavar="N", type=int, help="runs at once on this machine (default: one a core)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the runs instead")
+    where.add_argument("--slurm", action="store_true", help="write a job array for sbatch instead of running")
+    sub.add_argument("--walltime", metavar="TIME", help="for all runs together: they stop at checkpoints")
+    sub.add_argument("--yes", action="store_true", help="more than 100 000 runs are meant")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
+
+    sub = add("units", _units, "tell what the numbers of a deck are in SI units, or a material in numbers of a deck")
+    _units_arguments(sub)
+
+    sub = add("doctor", _doctor, "tell what this installation is, whether it computes right and how fast (ten seconds)")
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
     sub = add("schema", _schema, "write the JSON schema of decks, with which editors complete keys and mark mistakes")
     sub.add_argument("path", metavar="PATH", nargs="?", type=Path, help="where to write it (default: standard output)")
@@ -171,6 +230,26 @@ def _parser() -> Parser:
     sub.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("figures"), help="default: figures")
     sub.add_argument("--list", action="store_true", help="list the figures, one line each")
     return parser
+
+
+def _units_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("deck", metavar="DECK", nargs="?", help="a TOML file or the name of a shipped deck")
+    _set_argument(sub, "magnet.exchange=0.02")
+    for name, unit, text in MATERIAL:
+        sub.add_argument(
+            f"--{name}", metavar=unit, type=number, help=f"of a material instead of a deck: {text}, {unit}"
+        )
+    sub.add_argument("--dmi-kind", choices=("bulk", "interfacial"), help="of --dmi (default: bulk)")
+    sub.add_argument(
+        "--energy", metavar="UNIT", type=energy_unit, help="units.energy of a material's deck (default: eV)"
+    )
+    sub.add_argument(
+        "--cell", "--lattice-constant", metavar="LENGTH", type=length, help="what a site stands for, along x: 2nm"
+    )
+    sub.add_argument("--width", metavar="LENGTH", type=length, help="the same along y, on a chain (default: --cell)")
+    sub.add_argument("--thickness", metavar="LENGTH", type=length, help="the same along z (default: --cell)")
+    sub.add_argument("--dimension", type=int, choices=(1, 2), help="of a material: chain (default) or square lattice")
+    sub.add_argument("--g", metavar="G", type=number, default=2.0, help="of the moments (default: 2)")
 
 
 def _deck_arguments(sub: argparse.ArgumentParser) -> None:
@@ -192,20 +271,29 @@ def _loop_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
     )
+    sub.add_argument(
+        "--mpi", action="store_true", help="as one of the processes of mpiexec or srun, which share the energies"
+    )
     sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
 
 def _deck(arguments: argparse.Namespace) -> Deck:
+    from llgnegf.deck import load_deck
+
     return load_deck(arguments.deck, _overrides(arguments))
 
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, object]:
+    from llgnegf.deck import parse_override
+
     return dict(parse_override(text) for text in arguments.overrides)
 
 
 def _walltime(arguments: argparse.Namespace) -> float | None:
     if arguments.walltime is None:
         return None
+    from llgnegf.deck import parse_wall_time
+
     try:
         return parse_wall_time(arguments.walltime)
     except ValueError as error:
@@ -223,6 +311,8 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _new(arguments: argparse.Namespace) -> None:
+    from llgnegf.deck import load_deck
+
     deck = load_deck(arguments.name)
     path = arguments.path or Path(f"{deck.name}.toml")
     if path.is_dir():
@@ -267,26 +357,51 @@ def _run(arguments: argparse.Namespace) -> None:
     deck, walltime = _deck(arguments), _walltime(arguments)
     from llgnegf.simulation import run
 
-    path = arguments.output or Path(f"{deck.name}.h5")
-    with run(
-        deck,
-        path,
-        until=arguments.until,
-        walltime=walltime,
-        overwrite=arguments.overwrite,
-        go_on=arguments.go_on,
-        progress=not arguments.quiet,
-    ) as result:
-        _tell_result(arguments, path, result)
+    def action(path: Path, leads: bool) -> None:
+        with run(
+            deck,
+            path,
+            until=arguments.until,
+            walltime=walltime,
+            overwrite=arguments.overwrite,
+            go_on=arguments.go_on,
+            progress=leads and not arguments.quiet,
+        ) as result:
+            if leads:
+                _tell_result(arguments, path, result)
+
+    _alone_or_together(arguments, action, arguments.output or Path(f"{deck.name}.h5"), lambda: deck)
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     overrides, walltime = _overrides(arguments), _walltime(arguments)
+    from llgnegf.runfile.reader import open_run
     from llgnegf.simulation import resume
 
-    path, progress = arguments.path, not arguments.quiet
-    with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
-        _tell_result(arguments, path, result)
+    def action(path: Path, leads: bool) -> None:
+        progress = leads and not arguments.quiet
+        with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
+            if leads:
+                _tell_result(arguments, path, result)
+
+    def deck_of_run() -> Deck:
+        with open_run(arguments.path) as old:
+            return old.deck
+
+    _alone_or_together(arguments, action, arguments.path, deck_of_run)
+
+
+def _alone_or_together(
+    arguments: argparse.Namespace, action: Callable[[Path, bool], None], path: Path, deck: Callable[[], Deck]
+) -> None:
+    """action(path, True), or as one of the processes of an MPI job, which share the energies."""
+    if not arguments.mpi:
+        action(path, True)
+        return
+    from llgnegf.together import refuse_what_gains_nothing, together
+
+    refuse_what_gains_nothing(deck())
+    together(action, path)
 
 
 def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None:
@@ -340,10 +455,118 @@ def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
 
+    if arguments.path.is_dir():
+        path = arguments.output or arguments.path / "summary.png"
+        plot(arguments.path, path, arguments.variable, arguments.frame)
+        print(f"wrote {path}")
+        return
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")
-        plot(result, path)
+        plot(result, path, arguments.variable, arguments.frame)
     print(f"wrote {path}")
+
+
+def _units(arguments: argparse.Namespace) -> None:
+    from llgnegf.unit_table import cell_of, lines_of, units_of
+
+    given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _, _ in MATERIAL}
+    material = {name: value for name, value in given.items() if value is not None}
+    sides = arguments.cell, arguments.width, arguments.thickness
+    if arguments.deck is not None:
+        beside = next((f"--{name.replace('_', '-')}" for name in (*material, "dmi_kind", "energy", "dimension")
+                       if getattr(arguments, name) is not None), None)  # fmt: skip
+        if beside is not None:
+            raise DeckError(f"{beside}: says of a material what the deck says; give the one or the other")
+        deck = _deck(arguments)
+        print(units_of(deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g))
+        return
+    from llgnegf.materials import Material
+
+    for name, words in (("saturation", "--saturation 8.6e5"), ("exchange_stiffness", "--exchange-stiffness 1.3e-11")):
+        if name not in material:
+            raise DeckError(f"units takes a DECK, or a material with at least {words}, ... and --cell 2nm")
+    if arguments.overrides:
+        raise DeckError("--set: changes a key of a DECK, which is not given")
+    if not material["saturation"] > 0:
+        raise DeckError(f"--saturation = {material['saturation']:g}: must be a number > 0, in A/m")
+    dimension = arguments.dimension or 1
+    cell = cell_of(*sides, dimension)
+    if cell is None:
+        raise DeckError("--cell is missing: what a site stands for, such as --cell 2nm")
+    found = Material(**material, dmi_kind=arguments.dmi_kind or "bulk")
+    print(lines_of(found, cell, arguments.energy or "eV", arguments.g, dimension))
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from llgnegf.doctor import diagnose, report
+
+    found = diagnose()
+    print(json.dumps(found.as_json(), indent=1) if arguments.json else report(found))
+    return 0 if found.is_well else 1
+
+
+def _movie(arguments: argparse.Namespace) -> None:
+    from llgnegf.movie import movie
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        path = arguments.output or arguments.path.with_suffix(".mp4")
+        n = movie(result, path, arguments.variable, arguments.frames, arguments.fps, progress=not arguments.quiet)
+    if not arguments.quiet:
+        print(f"wrote {path}, {counted(n, 'picture')}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from llgnegf.export import export
+    from llgnegf.runfile.reader import open_run
+
+    with open_run(arguments.path) as result:
+        files = export(
+            result,
+            arguments.output,
+            arguments.format.split(","),
+            None if arguments.variable is None else arguments.variable.split(","),
+            arguments.frames,
+            arguments.lattice_constant,
+            arguments.overwrite,
+        )
+    print(f"wrote {counted(len(files), 'file')} in {files[0].parent}{os.sep}")
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from llgnegf.deck import load_deck
+
+    base, walltime = load_deck(arguments.deck), _walltime(arguments)
+    from llgnegf.sweep import parse_axis, points_of, sweep
+
+    if arguments.workers is not None and arguments.workers < 1:
+        raise DeckError(f"--workers {arguments.workers}: must be at least 1")
+    axes = [parse_axis(text) for text in arguments.axes]
+    folder = arguments.output or Path(f"{base.name}_sweep")
+    if arguments.slurm:
+        from llgnegf.sweep.slurm import write_job_array
+
+        script, n = write_job_array(base, axes, points_of(base, axes, arguments.yes), folder)
+        print(f"wrote {script}: {counted(n, 'run')} to do; submit them with: sbatch {script}")
+        return 0
+    rows = sweep(
+        base,
+        axes,
+        folder,
+        workers=arguments.workers,
+        scheduler=arguments.scheduler,
+        walltime=walltime,
+        many=arguments.yes,
+        progress=not arguments.quiet,
+    )
+    failed = [row for row in rows if row["state"] == "failed"]
+    for row in failed:
+        print(visible(f"llgnegf: {folder / row['folder']}: {row['message']}"), file=sys.stderr)
+    if not arguments.quiet:
+        print(
+            f"{len(rows) - len(failed)} of {counted(len(rows), 'run')} done in {folder}; see {folder / 'summary.csv'}"
+        )
+    return 1 if failed else 0
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Files that users name are opened only where they are files: reading a pipe or a device may never end."""
+"""What a file is that a user names, before it is read: reading a pipe or a device may never end."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def refuse_no_file(file: Path, path: str | os.PathLike[str], what: str) -> None:
     if not stat.S_ISREG(mode):
         kind = "is a folder" if stat.S_ISDIR(mode) else "is a device, a pipe or a socket" if mode else "does not exist"
         raise FileNotFoundError(f"{what} {str(path)!r} {kind} (looked in {file.absolute().parent})")
+
+
+def is_hdf5(content: bytes) -> bool:
+    """Whether a file that begins like this may be a run file: HDF5 begins at byte 0, 512, 1024, 2048, ..."""
+    return any(content.startswith(b"\x89HDF\r\n\x1a\n", at) for at in (0, *(512 << k for k in range(16))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.deck import Deck
 from llgnegf.runfile.reader import Run
 
 
@@ -29,16 +28,10 @@ def path_of(run: Run, name: str) -> NDArray[np.float64]:
     if name == "wall_tilt":
         return unwrapped(values, 2 * np.pi)
     if name == "wall_position":
-        return unwrapped(values, run.deck.lattice.shape[0]) if "x" in periodic_axes(run.deck) else values
+        return unwrapped(values, run.outline.shape[0]) if "x" in run.outline.periodic_axes else values
     if name in ("skyrmion_center", "skyrmion_center_thresholded"):
         values = values.copy()
         for k, axis in enumerate("xy"):
-            if axis in periodic_axes(run.deck):
-                values[:, k] = unwrapped(values[:, k], run.deck.lattice.shape[k])
+            if axis in run.outline.periodic_axes:
+                values[:, k] = unwrapped(values[:, k], run.outline.shape[k])
     return values
-
-
-def periodic_axes(deck: Deck) -> str:
-    """The periodic axes of the lattice: "", "x", "y" or "xy"."""
-    periodic = deck.lattice.periodic
-    return ("x" if periodic else "") if isinstance(periodic, bool) else periodic

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from llgnegf.deck.tables import Motion
+from llgnegf.deck.outline import Outline
 from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.streams import visible
-from llgnegf.units import counted, readable_time
+from llgnegf.units import counted, femtoseconds, readable_time
 
 # Moments are read in blocks of so many bytes.
 _BLOCK = 8 << 20
@@ -21,16 +21,15 @@ MOST_RATE_OVER_WIDTH, MOST_FIRST_ORDER = 1.0, 0.3
 
 def summary(run: Run) -> str:
     """A page of text about a run file; where frames are damaged, which ones, and no number made of them."""
-    deck = run.deck
+    deck = run.outline
     ok = run.frames_ok()
-    unit = deck.units.label
-    shape = " x ".join(str(n) for n in deck.lattice.shape)
+    shape = " x ".join(str(n) for n in deck.shape)
     reached = float(run.times[-1]) if run.n_frames and ok.all() else 0.0
-    share = 100 * reached / deck.run.duration if deck.run.duration else 100.0
+    share = 100 * reached / deck.duration if deck.duration else 100.0
     lines = [
-        f"{run.path}: {deck.title or deck.name}",
+        f"{run.path}: {deck.title or run.attrs.get('deck_name', run.path.stem)}",
         f"  written by   llgnegf {run.attrs.get('llgnegf_version', '?')}, {run.attrs.get('created', '?')}",
-        f"  lattice      {shape}, texture {deck.texture.kind}, motion {_motion(deck.motion)}",
+        f"  lattice      {shape}, texture {deck.texture}, motion {_motion(deck)}",
     ]
     if not ok.all():
         bad, sound = np.flatnonzero(~ok).tolist(), spans(np.flatnonzero(ok)) or "none"
@@ -42,8 +41,8 @@ def summary(run: Run) -> str:
             ]
         )
     lines.append(
-        f"  reached      t = {reached:g} of {deck.run.duration:g} hbar/{unit} ({share:.0f} %; "
-        f"{readable_time(reached, deck.units_energy_ev)}), {counted(run.n_frames, 'frame')}"
+        f"  reached      t = {reached:g} of {deck.duration:g} hbar/{deck.energy_label} ({share:.0f} %; "
+        f"{readable_time(reached, deck.energy_ev)}), {counted(run.n_frames, 'frame')}"
     )
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
@@ -52,7 +51,12 @@ def summary(run: Run) -> str:
     lines.append(f"  | |m| - 1 |  {_largest_stretch(run):.1e} at most")
     first, last = (run["moment"][i].reshape(-1, 3).mean(axis=0) for i in (0, -1))
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
+    lines += _followed(run)
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
+    if deck.order == 1 and "current_energy" in run.names and "energy_electrons" not in run.names:  # frozen electrons
+        lines.append(
+            "  note         current_energy is that of the bias at rest, without what the motion adds (order 1)"
+        )
     scalars = [name for name in run.names if run[name].dims == ("time",) and name not in ("time", "step", "solves")]
     if scalars:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
@@ -60,7 +64,7 @@ def summary(run: Run) -> str:
         lines.append(_scalar_row(name, run.times, path_of(run, name)))
     if "grand_potential" in run.names:
         # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
-        share = deck.electrons.back_action if deck.electrons is not None else 1.0
+        share = deck.back_action if deck.back_action is not None else 1.0
         total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
         name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
         lines.append(_scalar_row(name, run.times, total))
@@ -69,11 +73,12 @@ def summary(run: Run) -> str:
         # electrons, and that of driven fields on the moments.
         share, moments = 1.0, np.zeros(run.n_frames)
         driven = np.asarray(run["work_drives"]) if "work_drives" in run.names else 0.0
-        if deck.electrons is not None and not deck.motion.is_imposed:
-            share, moments = deck.electrons.back_action, np.asarray(run["energy_classical"])
+        if deck.back_action is not None and not deck.is_imposed:
+            share, moments = deck.back_action, np.asarray(run["energy_classical"])
         work = np.asarray(run["work"]) - driven
         total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
-        lines.append(_scalar_row("all energies - work", run.times, total))
+        name, unknown = "all energies - work", _unrecorded_work(run)
+        lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
         if name in run.names:
             first, last = (np.asarray(run[name][i]) for i in (0, -1))
@@ -104,10 +109,57 @@ def _largest_stretch(run: Run) -> float:
     return found
 
 
+def _unrecorded_work(run: Run) -> str:
+    """What does work on the moments that the run file does not hold, in words; "" if nothing does."""
+    deck, found = run.outline, []
+    if deck.is_imposed:
+        return ""
+    if any(deck.zhang_li_velocity):
+        found.append("the Zhang-Li current")
+    if "user_field" in run.attrs:
+        found.append("the user's own field")
+    return f"the work of {' and '.join(found)} on the moments is not recorded" if found else ""
+
+
+def _followed(run: Run) -> list[str]:
+    """A wall or a skyrmion that the run follows: from where to where, how fast on average, with which charge."""
+    lines = []
+    if "wall_position" in run.names:
+        now = ""
+        if "wall_velocity" in run.names and np.isfinite(run["wall_velocity"][-1]):
+            now = f"; now {run['wall_velocity'][-1]:+.5g}"
+        lines += _path(run, "wall", path_of(run, "wall_position")[:, None], now)
+    if "skyrmion_center" in run.names:
+        charge = np.asarray(run["topological_charge"])
+        name = "skyrmion" if abs(charge[0]) > 0.5 else "core"
+        lines += _path(run, name, path_of(run, "skyrmion_center"), f"; charge {charge[0]:+.3f} -> {charge[-1]:+.3f}")
+    return lines
+
+
+def _path(run: Run, name: str, places: np.ndarray, more: str) -> list[str]:
+    """First and last place (k,) of `places`, (n, k), and the velocity between them; NaN where there is none."""
+    known = np.flatnonzero(np.isfinite(places).all(axis=1))
+    if not len(known):
+        return [f"  {name:13}not found in any frame{more}"]
+    first, last = known[0], known[-1]
+    text = f"  {name:13}{_place(places[first])} -> {_place(places[last])}"
+    if first < last:
+        velocity = (places[last] - places[first]) / (run.times[last] - run.times[first])
+        per_ps = 1e3 * velocity / femtoseconds(1.0, run.outline.energy_ev)
+        text += f", mean velocity {_place(velocity, '+.5g')} = {_place(per_ps, '+.4g')} sites/ps"
+    if last < run.n_frames - 1:
+        more += f"; not found after t = {run.times[last]:g}"
+    return [text + more]
+
+
+def _place(place: np.ndarray, digits: str = ".4f") -> str:
+    words = [format(x, digits) for x in place]
+    return words[0] if len(words) == 1 else f"({', '.join(words)})"
+
+
 def _adiabaticity(run: Run) -> list[str]:
     """Where the motion is too fast for an expansion in it."""
-    found, electrons = [], run.deck.electrons
-    zeroth = electrons is not None and electrons.order == 0
+    found, zeroth = [], run.outline.order == 0
     used = "order 0 (frozen electrons that follow at once)" if zeroth else "a first order in the velocities"
     for name, limit, words in (
         ("rate_over_width", MOST_RATE_OVER_WIDTH, "the motion is {0:.2g} times as fast as the sharpest level is wide"),
@@ -125,10 +177,10 @@ def _adiabaticity(run: Run) -> list[str]:
     return found
 
 
-def _motion(motion: Motion) -> str:
-    if motion.kind == "precession":
-        return f"precession, frequency {motion.frequency:g} about {list(motion.axis or ())}"
-    return motion.kind
+def _motion(deck: Outline) -> str:
+    if deck.motion == "precession":
+        return f"precession, frequency {deck.frequency:g} about {list(deck.axis or ())}"
+    return deck.motion
 
 
 def _vector(v: np.ndarray) -> str:

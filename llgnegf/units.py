@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import string
+
+ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # those that have a name, in eV
 HBAR_EV_FS = 0.6582119569509066  # hbar in eV fs (CODATA 2018, exact)
+# SI; all but the last are exact (CODATA 2018).
+ELEMENTARY_CHARGE, HBAR, BOLTZMANN = 1.602176634e-19, 1.0545718176461565e-34, 1.380649e-23
+BOHR_MAGNETON = 9.2740100783e-24
+_METRES_IN = {"m": 1.0, "um": 1e-6, "µm": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "Å": 1e-10, "pm": 1e-12}
 _FS_IN = {"us": 1e9, "ns": 1e6, "ps": 1e3, "fs": 1.0}  # from the largest unit to the smallest
+
+
+def energy_in_ev(unit: str | float) -> float:
+    """A unit of energy in eV; unit: a name of `ENERGY_UNITS`, or a number of eV."""
+    return ENERGY_UNITS[unit] if isinstance(unit, str) else unit
+
+
+def energy_label(unit: str | float) -> str:
+    """A unit of energy in words: "eV", "meV" or a number of eV."""
+    return unit if isinstance(unit, str) else f"({unit:g} eV)"
 
 
 def femtoseconds(time: float, energy_ev: float) -> float:
@@ -30,3 +48,18 @@ def readable_time(time: float, energy_ev: float) -> str:
 def counted(n: int, what: str) -> str:
     """How many of something there are, in words: "1 step", "2 steps"."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def metres(text: str) -> float:
+    """A length with its unit, such as "0.5nm", in metres.  Raises ValueError, which says what is allowed."""
+    text = text.strip()
+    number = text.rstrip("µÅ" + string.ascii_letters)
+    unit, number = text[len(number) :], number.strip()
+    if number[-1:] and number[-1:] in "0123456789." and unit in _METRES_IN:
+        try:
+            length = float(number)
+        except ValueError:
+            length = math.nan
+        if 0 < length < math.inf:
+            return length * _METRES_IN[unit]
+    raise ValueError(f"{text!r} must be a length above 0 with its unit, one of {', '.join(_METRES_IN)}: 0.5nm")

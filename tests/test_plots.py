@@ -13,7 +13,7 @@ from matplotlib.transforms import Bbox
 from llgnegf import deck_from, load_deck, plots, run
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunError
-from llgnegf.plots import lattice, trajectory
+from llgnegf.plots import lattice
 from llgnegf.plots.curves import energy_style
 from tests.test_cli import ENVIRONMENT
 from tests.test_simulation import BASE, CLASSICAL
@@ -146,7 +146,7 @@ def test_nothing_to_draw_and_wrong_endings(tmp_path):
 
 @pytest.mark.parametrize("times", [[0.0], [0.0, 2.0], [1.0, 2.0, 4.0]])
 def test_edges_enclose_the_frames(times):
-    edges = trajectory._edges(np.array(times))
+    edges = plots.curves.edges(np.array(times))
     assert len(edges) == len(times) + 1
     assert np.all(np.diff(edges) > 0)
     assert all(a < t < b for a, t, b in zip(edges, times, edges[1:], strict=False))

@@ -11,6 +11,7 @@ from tests.test_simulation import CLASSICAL
 
 COMPILED = ("numba", "scipy", "matplotlib")
 FILES = ("numpy", "h5py")  # neither do those that read no run file
+TABLES = ("pydantic", "pydantic_core", "email")  # nor the tables of decks, where no deck has to be judged
 
 CODE = """
 import sys
@@ -36,12 +37,13 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "code", "absent"),
     [
-        (("show", "run.h5"), 0, COMPILED),
-        (("list",), 0, COMPILED + FILES),
+        (("show", "run.h5"), 0, COMPILED + TABLES),
+        (("units", "good.toml", "--cell", "1nm"), 0, COMPILED + FILES),
+        (("list",), 0, COMPILED + FILES + TABLES),
         (("new", "wall_in_wire"), 0, COMPILED + FILES),
         (("schema",), 0, COMPILED + FILES),
-        (("--help",), 0, COMPILED + FILES),
-        (("--version",), 0, COMPILED + FILES),
+        (("--help",), 0, COMPILED + FILES + TABLES),
+        (("--version",), 0, COMPILED + FILES + TABLES),
         (("check", "key.toml"), 2, COMPILED + FILES),
         (("check", "good.toml", "--set", "integrator.method=rk5"), 2, COMPILED + FILES),
         (("run", "good.toml", "--set", "run.duration=-1"), 2, COMPILED + FILES),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .files import from_file, numbers_from_file
 from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
+from .ovf import ovf_bytes, read_ovf
 from .simple import columns, random, spiral, uniform
 from .skyrmion import skyrmion
 from .walls import bloch, bloch_wall, neel, neel_wall
@@ -44,7 +45,9 @@ __all__ = [
     "neel",
     "neel_wall",
     "numbers_from_file",
+    "ovf_bytes",
     "random",
+    "read_ovf",
     "skyrmion",
     "skyrmion_center",
     "spin_on_wall",

@@ -1,4 +1,4 @@
-"""A texture from a file: NumPy array, OVF 2.0, or a frame of a run; and numbers on the sites from an array.
+"""A texture from a file: NumPy array, OVF, or a frame of a run; and numbers on the sites from an array.
 
 What a file declares is held against the lattice before its numbers are read, so that no file takes more memory or time
 than what was asked for.
@@ -20,17 +20,21 @@ from ._arguments import lattice_shape
 from .ovf import segments
 
 LENGTH_TOLERANCE = 1e-6  # single precision and text files round |m| this much
+_SHORTEST = 1e-6  # of the longest: what is shorter and not zero is noise, whose direction means nothing
 
 
-def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -1) -> NDArray[np.float64]:
+def from_file(
+    shape: Sequence[int], path: str | os.PathLike[str], index: int = -1, normalize: bool = False
+) -> NDArray[np.float64]:
     """Moments (*shape, 3) from `path`, by its suffix:
 
     * `.npy`: an array of that shape;
-    * `.ovf`, `.omf`: OVF 2.0 (OOMMF, mumax3) with one node along z (chain: also along y), segment `index`;
+    * `.ovf`, `.omf`: OVF 1.0 or 2.0 (OOMMF, mumax3) with one node along z (chain: also along y), segment `index`;
     * `.h5`: frame `index` of a run, which must be as it was written (checksum); or of the dataset `moment` of another
       HDF5 file, counting the frames whose `time` is written (not NaN).
 
     Negative `index` counts from the end. Lengths within 1e-6 of 1 are made exactly 1; a zero vector is a vacancy.
+    normalize: every other vector, such as a magnetisation in A/m, is divided by its length, whatever that is.
     Raises FileNotFoundError for no file, OSError for one that cannot be opened, and ValueError, naming the path and
     what to do, for another suffix, shape, index, or for moments that are neither unit vectors nor zero.
     """
@@ -43,7 +47,7 @@ def from_file(shape: Sequence[int], path: str | os.PathLike[str], index: int = -
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise ValueError(f"path must end in one of {', '.join(readers)}, got {str(path)!r}")
-    return _unit_moments(reader(file, sizes, int(index)), sizes, file)
+    return _unit_moments(reader(file, sizes, int(index)), sizes, file, normalize)
 
 
 def numbers_from_file(shape: Sequence[int], path: str | os.PathLike[str]) -> NDArray[np.float64]:
@@ -97,7 +101,7 @@ def _read_run(file: Path, sizes: tuple[int, ...], index: int) -> NDArray[np.floa
         return hdf5_errors(file, "read the texture")
 
     try:
-        hdf5 = open_sound(file)
+        hdf5, _ = open_sound(file)
     except FileError as error:
         told = str(error).removeprefix(f"{file}: ")
         if told.startswith(NO_HDF5):
@@ -154,16 +158,26 @@ def _refuse_shape(shape: tuple[int, ...], expected: tuple[int, ...], file: Path,
         )
 
 
-def _unit_moments(m: NDArray[np.float64], sizes: tuple[int, ...], file: Path) -> NDArray[np.float64]:
+def _unit_moments(m: NDArray[np.float64], sizes: tuple[int, ...], file: Path, normalize: bool) -> NDArray[np.float64]:
     _refuse_shape(m.shape, (*sizes, 3), file)
     lengths = np.array([math.hypot(*v) for v in m.reshape(-1, 3)]).reshape(sizes)  # never overflows, as squares may
     vacant = lengths == 0.0
-    wrong = ~(vacant | (np.abs(lengths - 1.0) <= LENGTH_TOLERANCE))  # True for NaN and infinity
+    if normalize:
+        finite = np.isfinite(lengths)
+        wrong = ~(vacant | (finite & (lengths >= _SHORTEST * lengths.max(where=finite, initial=0.0))))
+        what = f"neither zero nor finite and at least {_SHORTEST:g} times as long as the longest"
+        remedy = "such a vector has no direction: write exact zeros for vacancies"
+    else:
+        wrong = ~(vacant | (np.abs(lengths - 1.0) <= LENGTH_TOLERANCE))  # True for NaN and infinity
+        what = "not unit vectors"
+        remedy = (
+            "set normalize = true (texture.normalize) to divide every moment by its length, and leave exact zeros for "
+            "vacancies"
+        )
     if wrong.any():
         site = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"{file}: {int(wrong.sum())} of {lengths.size} moments are not unit vectors, first at site {site}: "
-            f"{m[site].tolist()} of length {lengths[site]:.9g}; divide every moment by its length "
-            "(a magnetisation by its saturation value), and leave exact zeros for vacancies"
+            f"{file}: {int(wrong.sum())} of {lengths.size} moments are {what}, first at site {site}: "
+            f"{m[site].tolist()} of length {lengths[site]:.9g}; {remedy}"
         )
     return m / np.where(vacant, 1.0, lengths)[..., None]

@@ -19,6 +19,7 @@ from llgnegf.deck.edit import edited
 from llgnegf.deck.messages import close_to, describe, show
 from llgnegf.deck.profile_files import profiles_read
 from llgnegf.deck.rules import PLANE_VECTOR
+from llgnegf.deck.shipped import shipped_decks
 from llgnegf.deck.tables import (
     UNUSED,
     Electrons,
@@ -38,6 +39,7 @@ from llgnegf.deck.tables import (
 )
 from llgnegf.errors import DeckError
 from llgnegf.once import cached_property
+from llgnegf.regular_files import is_hdf5
 
 # These may change when a run is resumed: what has been computed stays what it would have been.
 FREE_ON_RESUME = {"title", "run.duration", "run.save_every", "run.checkpoint_every", "run.device"}
@@ -250,21 +252,6 @@ def recorded_deck(text: str, folder: str | Path = ".", name: str = "deck") -> De
     return with_refresh(parse_deck(text, folder, name), "stage")
 
 
-def shipped_decks() -> dict[str, tuple[Path, str]]:
-    """Decks that come with the package: name -> (path, title), in alphabetical order."""
-    package = Path(__file__).parent.parent
-    packaged = package / "_decks"  # made by setup.py; a checkout has runs/ instead
-    folder = packaged if packaged.is_dir() else package.parent / "runs"
-    decks = {}
-    for path in sorted(folder.glob("*.toml")):
-        try:
-            title = tomllib.loads(path.read_text(encoding="utf-8")).get("title", "")
-        except (OSError, ValueError):
-            title = "(unreadable)"  # one broken file must not hide the others
-        decks[path.stem] = (path, str(title))
-    return decks
-
-
 def changes_past(old: Deck, new: Deck) -> dict[str, tuple[str, str]]:
     """Dotted keys that a resumed run may not change and in which `new` differs from `old`, with both values as text."""
     before, after = _flat(old.tables()), _flat(new.tables())
@@ -335,11 +322,6 @@ def _read(path: Path) -> str:
         raise DeckError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise DeckError(f"{path}: is not UTF-8 text (byte {error.start}); decks are TOML files") from None
-
-
-def is_hdf5(content: bytes) -> bool:
-    """Whether a file that begins like this may be a run file: HDF5 begins at byte 0, 512, 1024, 2048, ..."""
-    return any(content.startswith(b"\x89HDF\r\n\x1a\n", at) for at in (0, *(512 << k for k in range(16))))
 
 
 def _parse_toml(text: str, source: str) -> dict[str, Any]:

@@ -60,14 +60,30 @@ def show(value: Any) -> str:
 
 def keys_named(word: str) -> list[str]:
     """The dotted keys that `word` may stand for, as `--set` takes them: itself, its last part, or another name."""
-    indexed = {name: f"{name}.0" if many else name for name, _, many in _all_tables()}
-    keys = {f"{name}.{key}" for name, model, _ in _all_tables() for key in model.model_fields}
-    keys |= {f"texture.{key}" for model in Root.TEXTURES.values() for key in model.model_fields}
+    indexed = _indexed()
+    keys = _all_keys()
     plain = re.sub(r"\.\d+(?=\.)|\[\d+\]", "", word)
     found = [key for key in sorted(keys) if key == plain or key.rpartition(".")[2] == plain]
     found = found or list(meant_by(plain.rpartition(".")[2]))
     homes = [key.rpartition(".") for key in found if key not in indexed]  # tables are no keys
     return [f"{indexed.get(home, home)}.{key}" for home, _, key in homes]
+
+
+def all_keys() -> list[str]:
+    """Every dotted key as `--set` takes it, in alphabetical order."""
+    indexed = _indexed()
+    homes = [key.rpartition(".") for key in sorted(_all_keys()) if key not in indexed]
+    return ["title", *(f"{indexed.get(home, home)}.{key}" for home, _, key in homes)]
+
+
+def _all_keys() -> set[str]:
+    keys = {f"{name}.{key}" for name, model, _ in _all_tables() for key in model.model_fields}
+    return keys | {f"texture.{key}" for model in Root.TEXTURES.values() for key in model.model_fields}
+
+
+def _indexed() -> dict[str, str]:
+    """Tables, as the keys in them name them: those of which there may be several by the first one."""
+    return {name: f"{name}.0" if many else name for name, _, many in _all_tables()}
 
 
 # --- single keys --------------------------------------------------------------------------------------------------

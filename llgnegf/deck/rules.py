@@ -15,6 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError, core_schema
 
+from llgnegf.units import ENERGY_UNITS
+
 MAX_SITES_PER_SIDE = 1_000_000
 MAX_INTEGER = 2**63 - 1  # what TOML and HDF5 attributes hold
 
@@ -194,9 +196,6 @@ def _periodic(value: Any) -> bool | str:
     if value in ("x", "y", "xy"):
         return value
     raise ValueError
-
-
-ENERGY_UNITS = {"eV": 1.0, "meV": 1e-3}  # by name, in eV
 
 
 def _energy_unit(value: Any) -> str | float:

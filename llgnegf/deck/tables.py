@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 from pydantic import BaseModel, Field, create_model
 from pydantic.fields import FieldInfo
 
+from llgnegf.deck.outline import IMPOSED
 from llgnegf.deck.profiles import Profile
 from llgnegf.deck.rules import (
     BOOLEAN,
@@ -19,7 +20,6 @@ from llgnegf.deck.rules import (
     DIRECTION,
     DIRECTIONS,
     ENERGY_UNIT,
-    ENERGY_UNITS,
     INDEX,
     NAME,
     NON_NEGATIVE,
@@ -41,6 +41,7 @@ from llgnegf.deck.rules import (
 )
 from llgnegf.deck.table import Table, kinds_of
 from llgnegf.errors import DeckError
+from llgnegf.units import energy_in_ev, energy_label
 
 Vector = tuple[float, float, float]
 
@@ -56,12 +57,12 @@ class Units(Table):
     @property
     def energy_ev(self) -> float:
         """The unit of energy, in eV."""
-        return ENERGY_UNITS[self.energy] if isinstance(self.energy, str) else self.energy
+        return energy_in_ev(self.energy)
 
     @property
     def label(self) -> str:
         """The unit of energy in words: "eV", "meV" or a number of eV."""
-        return self.energy if isinstance(self.energy, str) else f"({self.energy:g} eV)"
+        return energy_label(self.energy)
 
 
 class Lattice(Table):
@@ -169,11 +170,15 @@ class Random(_Texture):
 
 
 class FromFile(_Texture):
-    """Moments of an earlier calculation; a relative `path` counts from the folder of the deck."""
+    """Moments of an earlier calculation; a relative `path` counts from the folder of the deck.
+
+    normalize: moments are divided by their lengths, as for a magnetisation in A/m.
+    """
 
     kind: Literal["file"]
     path: Annotated[str, NAME]
     index: Annotated[int, INDEX] = -1
+    normalize: Annotated[bool, BOOLEAN] = False
 
 
 Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
@@ -295,6 +300,11 @@ class Electrons(Table):
         return next((lead.coupling for lead in self.lead if lead.side == side), 0.0)
 
     @property
+    def voltages_vary(self) -> bool:
+        """Whether the voltage of a lead is a function of time."""
+        return any(not isinstance(lead.voltage, float) for lead in self.lead)
+
+    @property
     def is_biased(self) -> bool:
         """Whether a lead of frozen electrons has another Fermi function than `fermi_energy` and `temperature` give."""
         return self.method == "frozen" and any(self._is_biased(lead) for lead in self.lead if lead.coupling)
@@ -302,7 +312,9 @@ class Electrons(Table):
     def _is_biased(self, lead: Lead) -> bool:
         mu = lead.chemical_potential
         if mu is None:
-            mu = self.fermi_energy + (lead.voltage if isinstance(lead.voltage, float) else 0.0)
+            if not isinstance(lead.voltage, float):
+                return True  # at some time
+            mu = self.fermi_energy + lead.voltage
         return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
@@ -316,7 +328,7 @@ class Motion(Table):
     @property
     def is_imposed(self) -> bool:
         """Whether m(t) is known beforehand, so that nothing is integrated."""
-        return self.kind in ("precession", "frozen")
+        return self.kind in IMPOSED
 
 
 class Integrator(Table):

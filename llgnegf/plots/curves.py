@@ -51,6 +51,14 @@ def extremes(values: np.ndarray, pieces: int) -> np.ndarray:
     return np.unique(chosen)
 
 
+def edges(time: np.ndarray) -> np.ndarray:
+    """Times halfway between the frames, with one before and one after: a single frame gets a width too."""
+    if len(time) == 1:
+        return time[0] + np.array([-0.5, 0.5])
+    middle = (time[1:] + time[:-1]) / 2
+    return np.concatenate([[2 * time[0] - middle[0]], middle, [2 * time[-1] - middle[-1]]])
+
+
 def energy_style(k: int) -> dict[str, Any]:
     """The style of term number k of the energy: from the fifth on a colour comes again, with another line."""
     return {"color": _ENERGY_COLOURS[k % 4], "linestyle": _ENERGY_LINES[(k + k // 4) % 4]}

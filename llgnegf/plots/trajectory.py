@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots import flat_wall
-from llgnegf.plots.curves import STYLES, curve, energies
+from llgnegf.plots.curves import MOST_POINTS, STYLES, curve, edges, energies
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 
@@ -30,8 +32,15 @@ def picture(run: Run) -> Figure:
     has_wall = "wall_position" in run.names
     of_flat_wall = flat_wall.panels_of(run)
     panels = 2 + bool(torques) + has_wall + of_flat_wall
-    figure = Figure(figsize=(6.2, 1.3 + 1.75 * panels), layout="constrained")
-    axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
+    on_sphere = run["moment"].size == 3 * run.n_frames and run.n_frames > 1
+    figure = Figure(figsize=(6.2 + 2.9 * on_sphere, 1.3 + 1.75 * panels), layout="constrained")
+    grid = figure.add_gridspec(panels, 1 + on_sphere, width_ratios=[6.2, 2.9][: 1 + on_sphere])
+    axes = [figure.add_subplot(grid[0, 0])]
+    axes += [figure.add_subplot(grid[k, 0], sharex=axes[0]) for k in range(1, panels)]
+    for ax in axes[:-1]:
+        ax.tick_params(labelbottom=False)
+    if on_sphere:
+        _sphere(figure.add_subplot(grid[:, 1], projection="3d"), run)
     last = axes[-1]
 
     ax = axes.pop(0)
@@ -75,14 +84,36 @@ def _one_moment(ax: Axes, run: Run) -> None:
     legend_above(ax)
 
 
+def _sphere(ax: Any, run: Run) -> None:
+    """The path of one moment on the unit sphere, from a ring to a dot, with three great circles."""
+    m = np.asarray(run["moment"]).reshape(-1, 3)
+    if len(m) > MOST_POINTS:
+        m = m[:: -(-len(m) // MOST_POINTS)]
+    angle = np.linspace(0, 2 * np.pi, 121)
+    circle = np.array([np.cos(angle), np.sin(angle), np.zeros_like(angle)])
+    for k in range(3):
+        ax.plot(*np.roll(circle, k, axis=0), color="0.75", linewidth=0.7)
+    for k, name in enumerate("xyz"):
+        end = 1.25 * np.eye(3)[k]
+        ax.plot(*np.array([0.0 * end, end]).T, color="0.75", linewidth=0.7)
+        ax.text(*(1.15 * end), f"${name}$", ha="center", va="center", color=COMPONENT_COLOURS[name])
+    ax.plot(*m.T, color="#0072B2", linewidth=1.2)
+    ax.plot(*m[:1].T, marker="o", color="#0072B2", markerfacecolor="white", linestyle="")
+    ax.plot(*m[-1:].T, marker="o", color="#D55E00", linestyle="")
+    ax.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
+    ax.set_box_aspect((1, 1, 1), zoom=1.25)
+    ax.view_init(elev=22, azim=35)
+    ax.set_axis_off()
+
+
 def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:
     """A component of every site against time, as a picture: z, or that in which domains differ by the easy axis."""
     time, magnet = run.times, run.deck.magnet
     shown = slice(None, None, -(-run.n_frames // _MOST_FRAMES))
     k = int(np.argmax(np.abs(magnet.easy_axis))) if magnet.anisotropy > 0 else 2
     m_k = run["moment"][shown, ..., k].reshape(len(time[shown]), -1)
-    edges = _edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
-    mesh = ax.pcolormesh(*edges, m_k.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
+    grid = edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
+    mesh = ax.pcolormesh(*grid, m_k.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
     # In the axes' own frame: beside all axes it would stand behind the second scale of the wall.
     figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=f"$m_{'xyz'[k]}$")
     ax.set_ylabel("site $i$")
@@ -101,14 +132,6 @@ def _wall(ax: Axes, run: Run) -> None:
     curve(twin, time[known], tilt[known], color="#0072B2", linestyle="--")
     twin.set_ylabel(r"tilt $\phi$ (rad)", color="#0072B2")
     settle(twin, least_span([_ONE]))
-
-
-def _edges(time: np.ndarray) -> np.ndarray:
-    """Times halfway between the frames, with one before and one after: a single frame gets a width too."""
-    if len(time) == 1:
-        return time[0] + np.array([-0.5, 0.5])
-    middle = (time[1:] + time[:-1]) / 2
-    return np.concatenate([[2 * time[0] - middle[0]], middle, [2 * time[-1] - middle[-1]]])
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:

@@ -53,10 +53,10 @@ def _tables(length: int) -> tuple[int, NDArray[np.uint32]]:
 
     The CRC of messages of one length is linear in their bits, but for a constant.
     """
-    start, single, message = zlib.crc32(bytes(length)), np.empty((length, 256), np.uint32), bytearray(length)
+    start, single, message = zlib.crc32(bytes(length)), np.zeros((length, 256), np.uint32), bytearray(length)
     for place in range(length):
-        for byte in range(256):
-            message[place] = byte
-            single[place, byte] = zlib.crc32(message) ^ start
+        for bit in (1, 2, 4, 8, 16, 32, 64, 128):
+            message[place] = bit
+            single[place, bit : 2 * bit] = single[place, :bit] ^ np.uint32(zlib.crc32(message) ^ start)
         message[place] = 0
     return start, (single[0::2, None, :] ^ single[1::2, :, None]).reshape(length // 2, 1 << 16)

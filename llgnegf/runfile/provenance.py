@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,8 @@ def environment() -> dict[str, str]:
 @cache
 def versions() -> dict[str, str]:
     """Versions of this package and of the libraries that compute, without importing them."""
+    from importlib import metadata  # here: it loads half of `email`, and who only reads run files does not need it
+
     found = {"llgnegf": __version__}
     for name in ("numpy", "scipy", "numba", "h5py"):
         try:

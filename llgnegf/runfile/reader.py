@@ -5,6 +5,7 @@ Every number is held against its checksum before it is returned; `frames.py` doe
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llgnegf._version import __version__
+from llgnegf.deck.outline import Outline, outline_of
 from llgnegf.errors import DeckError, FileError, LLGNEGFError
 from llgnegf.once import cached_property
 from llgnegf.runfile.frames import Frames
@@ -35,7 +38,7 @@ class MissingVariable(FileError, KeyError):
 class Run:
     """A run file to read: `run["moment"]` or `run.moment`, only the frames that are complete.  Close it after use."""
 
-    def __init__(self, path: Path, file: h5py.File):
+    def __init__(self, path: Path, file: h5py.File, sealed_by: str | None = None):
         self.path = path
         self._file = file
         self._frames = Frames(path, file)
@@ -45,6 +48,8 @@ class Run:
         if not isinstance(self.attrs.get("deck"), str):
             raise FileError(f"{path}: lacks the attribute 'deck', the text of its deck: not a run file of llgnegf")
         self._arrays = {name: LazyArray(self._frames, stored) for name, stored in self._frames.stored.items()}
+        # What seals a file, a new one or one whose changes are accepted, has read its deck before.
+        self._deck_is_judged = sealed_by == __version__
         self.coordinates: list[str] = [name for name in file if name not in self.names and name not in NOT_VARIABLES]
 
     @property
@@ -77,13 +82,32 @@ class Run:
             deck = recorded_deck(self.deck_text, folder=str(folder), name=str(name))
         except (DeckError, ValueError) as error:
             raise FileError(f"{self.path}: the deck in it (attribute 'deck') cannot be read: {error}") from None
-        shape = tuple(len(self._file[axis]) for axis in "xy" if axis in self.coordinates)
-        if shape and shape != tuple(deck.lattice.shape)[: len(shape)]:
-            raise FileError(
-                f"{self.path}: its lattice is {shape}, but that of the deck in it is {tuple(deck.lattice.shape)}: not "
-                "a run file of llgnegf"
-            )
+        self._refuse_another_lattice(deck.lattice.shape)
         return replace(deck, run_file=self.path.absolute())
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What the deck says of the run in a few words and numbers.
+
+        The deck is judged, which takes longer than all the rest, only if the version that sealed this file is not this
+        one.  Raises FileError where this version cannot read it.
+        """
+        if self._deck_is_judged:
+            with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
+                found = outline_of(self.deck_text)
+                self._refuse_another_lattice(found.shape)
+                return found
+        _ = self.deck  # says what is wrong
+        return outline_of(self.deck_text)
+
+    def _refuse_another_lattice(self, expected: tuple[int, ...]) -> None:
+        """FileError unless the coordinates of this file are those of a lattice of the shape `expected`."""
+        shape = tuple(len(self._file[axis]) for axis in "xy" if axis in self.coordinates)
+        if shape and shape != expected[: len(shape)]:
+            raise FileError(
+                f"{self.path}: its lattice is {shape}, but that of the deck in it is {expected}: not a run file of "
+                "llgnegf"
+            )
 
     def frame_ok(self, index: int) -> bool:
         """Whether the bytes of a frame are those that were written (CRC-32).
@@ -179,10 +203,6 @@ class Run:
         """The checksums that were written with the frames start, ..., stop - 1 (default: to the last one)."""
         return self._frames.crcs(start, self.n_frames if stop is None else stop)
 
-    def stored_crc(self, i: int) -> int:
-        """The checksum that was written with frame i."""
-        return int(self._frames.crcs(i, i + 1)[0])
-
 
 def open_run(path: str | Path, check: bool = True) -> Run:
     """Opens a run file for reading, also while another process writes it.
@@ -193,7 +213,7 @@ def open_run(path: str | Path, check: bool = True) -> Run:
     Raises FileError where the file is not one of llgnegf or is damaged.
     """
     path = Path(path)
-    file = open_sound(path, check)
+    file, sealed_by = open_sound(path, check)
     try:
         with hdf5_errors(path, "read the run file"):
             for name in file:
@@ -204,7 +224,7 @@ def open_run(path: str | Path, check: bool = True) -> Run:
                 raise FileError(f"{path}: lacks the attribute 'format_version': not a run file of llgnegf")
             writer = as_text(file.attrs.get("llgnegf_version", "?"))
             refuse_format(path, as_plain(file.attrs["format_version"]), writer)
-            return Run(path, file)
+            return Run(path, file, sealed_by)
     except BaseException:
         file.close()
         raise

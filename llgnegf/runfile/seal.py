@@ -94,18 +94,19 @@ def record_of(raw: BinaryIO, path: Path) -> dict[str, Any]:
     return record
 
 
-def check(raw: BinaryIO, path: Path, record: dict[str, Any]) -> None:
-    """FileError unless everything in `raw` but its frames is as it was sealed."""
+def check(raw: BinaryIO, path: Path, record: dict[str, Any]) -> bool:
+    """FileError unless everything in `raw` but its frames is as it was sealed; False where the seal cannot tell."""
     size = os.fstat(raw.fileno()).st_size
     if size < record["bytes"]:
         raise FileError(f"{path}: cut short, {size} of {record['bytes']} bytes are there: {REMEDY}")
     if record["sha256"] is None:
-        return
+        return False
     if size > record["bytes"] or _digest(raw, record["frames"], size) != record["sha256"]:
         raise FileError(
             f"{path}: damaged, or changed by another program: names, attributes (the deck), coordinates or indices "
             f"are not those that were written (checksum): {REMEDY}"
         )
+    return True
 
 
 def _digest(raw: BinaryIO, frames: list[list[int]], size: int) -> str:

@@ -83,26 +83,28 @@ def refuse_run_file(path: Path) -> None:
             raise DeckError(f"{path}: is a run file, which is not replaced; give another name with -o")
 
 
-def open_sound(path: Path, check: bool = True) -> h5py.File:
+def open_sound(path: Path, check: bool = True) -> tuple[h5py.File, str | None]:
     """Opens a run file, or another HDF5 file, for reading, after its seal was checked, where it has one.
 
-    check: False passes the seal over.  Nothing in it is opened yet.  Raises
-    FileError.
+    Returns the file, in which nothing is opened yet, and the version that sealed it; None where nothing sealed was
+    found to be as it was.  check: False passes the seal over.  Raises FileError.
     """
     refuse_what_is_no_file(path)
     while True:
+        sealed_by = None
         with hdf5_errors(path, "read the file"), open(path, "rb") as raw:
             if seal.is_sealed(raw):
                 if check:
                     record = seal.record_of(raw, path)
                     refuse_format(path, record["format_version"], record["llgnegf_version"])
-                    seal.check(raw, path, record)
+                    if seal.check(raw, path, record):
+                        sealed_by = record["llgnegf_version"]
             elif raw.seek(0) or raw.read(len(seal.HDF5)) != seal.HDF5:
                 raise FileError(f"{path}: {NO_HDF5}")
             file = _opened(path)
             # A writer that resizes the file puts another one in its place; what was checked is what is read.
             if os.path.samestat(os.fstat(raw.fileno()), os.fstat(file.id.get_vfd_handle())):
-                return file
+                return file, sealed_by
             file.close()
 
 

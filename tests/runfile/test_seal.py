@@ -115,6 +115,37 @@ def test_a_file_of_too_many_pieces_is_read_without_its_seal(path, deck):
     assert pieces(path) == []
 
 
+def test_a_deck_that_another_version_sealed_is_judged_before_it_is_told(path, deck, monkeypatch):
+    """And one without a seal; that of a file which this version sealed was judged then."""
+    write(path, deck, 3).close()
+    with open_run(path) as run:
+        assert run.outline.shape == deck.lattice.shape
+    with edited(path) as file:
+        file.attrs["deck"] = file.attrs["deck"].replace("damping", "dampong")
+    with open_run(path) as run:
+        assert run.outline.shape == deck.lattice.shape
+    monkeypatch.setattr(seal, "__version__", "9.9")
+    with edited(path):
+        pass
+    for check in (True, False):
+        with open_run(path, check=check) as run, pytest.raises(FileError, match=r"the deck in it .*dampong"):
+            _ = run.outline
+    seal.seal(path, FORMAT_VERSION, [[20_000 + 2 * i, 20_001 + 2 * i] for i in range(2000)])  # too many for the seal
+    with open_run(path) as run, pytest.raises(FileError, match=r"the deck in it .*dampong"):
+        _ = run.outline
+
+
+@pytest.mark.parametrize(("text", "told"), [("hello", "cannot be read"), ("[4]", "its lattice is")])
+def test_an_outline_that_cannot_be_is_refused_whoever_sealed_it(path, deck, text, told):
+    write(path, deck, 3).close()
+    with edited(path) as file:
+        shape = f"shape = [{deck.lattice.shape[0]}]"
+        assert shape in deck.text
+        file.attrs["deck"] = text if text == "hello" else deck.text.replace(shape, "shape = [4]")
+    with open_run(path) as run, pytest.raises(FileError, match=told):
+        _ = run.outline
+
+
 @pytest.mark.parametrize("shape", [(), (3,), (7,), (2, 5)])
 @pytest.mark.parametrize("n", [0, 1, 63, 64, 40_000])
 def test_checksums_of_many_rows_are_those_of_zlib(n, shape, rng):

@@ -138,9 +138,15 @@ UP = np.array([[0.0, 0, 1], [0, 0, 1]])
     ("array", "message"),
     [
         (np.zeros((3, 3)), r"m\.npy: expected moments of shape \(2, 3\), got \(3, 3\); set the lattice's shape"),
-        (UP * [[1], [np.nan]], r"m\.npy: 1 of 2 moments .*site \(1,\): \[nan, nan, nan\] of length nan; divide"),
+        (
+            UP * [[1], [np.nan]],
+            r"m\.npy: 1 of 2 moments .*site \(1,\): \[nan, nan, nan\] of length nan; set normalize = true",
+        ),
         (np.array([[0.0, 0, 1], [0, 0, np.inf]]), r"site \(1,\): \[0\.0, 0\.0, inf\] of length inf"),
-        (UP * [[1], [8e5]], r"site \(1,\): \[0\.0, 0\.0, 800000\.0\] of length 800000; .*saturation value"),
+        (
+            UP * [[1], [8e5]],
+            r"site \(1,\): \[0\.0, 0\.0, 800000\.0\] of length 800000; set normalize = true \(texture\.normalize\)",
+        ),
         (UP * (1 + 2e-6), r"2 of 2 moments are not unit vectors, first at site \(0,\)"),
         (UP * 1e-200, r"2 of 2 moments are not unit vectors"),
         (UP * (1 + 0j), r"moments must be real numbers, got an array of complex128"),
@@ -180,8 +186,9 @@ def test_wrong_index(tmp_path, index, message):
         ("m.npy", b"", r"m\.npy: cannot be read as a \.npy array"),
         ("m.npy", b"no array", r"m\.npy: cannot be read as a \.npy array"),
         ("m.h5", b"no HDF5", r"m\.h5: is not an HDF5 file"),
-        ("m.ovf", b"", r"m\.ovf: only OVF 2\.0 is read, whose first line is '# OOMMF OVF 2\.0', got ''"),
-        ("m.ovf", b"# OOMMF: rectangular mesh v1.0\n", r"only OVF 2\.0 .* got '# OOMMF: rectangular mesh v1\.0'"),
+        ("m.ovf", b"", r"m\.ovf: only OVF 2\.0 and 1\.0 are read, whose first lines are .*, got ''"),
+        ("m.ovf", b"# OOMMF: rectangular mesh v1.0\n", r"damaged OVF file: it should hold 1 segments"),
+        ("m.ovf", b"# OOMMF: irregular mesh v1.0\n", r"only OVF 2\.0 and 1\.0 .* got '# OOMMF: irregular mesh v1\.0'"),
         ("m.ovf", b"# OOMMF OVF 2.0\n# Segment count: 1\n", r"should hold 1 segments of data but ends after 0"),
         ("m.ovf", OVF_TEXT.replace("# xnodes: 2\n", "").encode(), r"the header lacks 'xnodes'"),
         ("m.ovf", OVF_TEXT.replace("xnodes: 2", "xnodes: two").encode(), r"invalid literal .*'two'"),
@@ -207,6 +214,64 @@ def test_wrong_files(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         from_file((2,), tmp_path / name)
+
+
+def first_version(m, kind, multiplier):
+    """`m` (nx, ny, 3) in OVF 1.0, whose numbers are big-endian and still to be multiplied."""
+    nx, ny = m.shape[:2]
+    header = (
+        "# OOMMF: rectangular mesh v1.0\n## of a test\n# Segment count: 1\n# Begin: Segment\n# Begin: Header\n"
+        f"# Title: m\n# meshtype: rectangular\n# meshunit: nm\n# xnodes: {nx}\n# ynodes: {ny}\n# znodes: 1\n"
+        "# xstepsize: 5\n# ystepsize: 5\n# zstepsize: 5\n# valueunit: A/m\n"
+        f"# valuemultiplier: {multiplier!r}\n# ValueRangeMinMag: 0.1\n# End: Header\n"
+    )
+    values = [m[x, y, c] / multiplier for y in range(ny) for x in range(nx) for c in range(3)]
+    code, check = {"Binary 4": (">f", 1234567.0), "Binary 8": (">d", 123456789012345.0), "Text": ("", 0)}[kind]
+    data = (
+        b"".join(struct.pack(code, v) for v in [check, *values])
+        if code
+        else " ".join(repr(float(v)) for v in values).encode()
+    )
+    return f"{header}# Begin: Data {kind}\n".encode() + data + f"\n# End: Data {kind}\n# End: Segment\n".encode()
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("Text", 1e-14), ("Binary 4", 1e-6), ("Binary 8", 1e-14)])
+def test_first_version_of_ovf(tmp_path, kind, tolerance):
+    m = random((4, 3), seed=7) * np.linspace(0.5, 2.0, 12).reshape(4, 3, 1) * 8e5
+    (tmp_path / "m.omf").write_bytes(first_version(m.astype(float), kind, 1257.3))
+    (field,) = read_ovf(tmp_path / "m.omf")
+    np.testing.assert_allclose(field[:, :, 0], m, rtol=10 * tolerance)
+    unit = m / np.linalg.norm(m, axis=-1, keepdims=True)
+    np.testing.assert_allclose(from_file((4, 3), tmp_path / "m.omf", normalize=True), unit, rtol=0, atol=tolerance)
+    with pytest.raises(ValueError, match="12 of 12 moments are not unit vectors"):
+        from_file((4, 3), tmp_path / "m.omf")
+
+
+def test_byte_order_belongs_to_the_version(tmp_path):
+    content = first_version(random((2, 2), seed=1), "Binary 8", 1.0).replace(b"valueunit: A/m", b"valuedim: 3")
+    (tmp_path / "m.ovf").write_bytes(content.replace(b"OOMMF: rectangular mesh v1.0", b"OOMMF OVF 2.0"))
+    with pytest.raises(ValueError, match="the check value of binary 8 data must be 123456789012345"):
+        read_ovf(tmp_path / "m.ovf")
+
+
+@pytest.mark.parametrize(
+    ("factors", "message"),
+    [
+        ([3.0, 0.0, np.nan], r"1 of 3 moments are neither zero nor finite .* site \(2,\)"),
+        ([8e5, 0.0, 1e-3], r"1 of 3 moments are neither .* 1e-06 times as long as the longest, first at site \(2,\)"),
+        ([8e5, 0.0, np.inf], r"moments are neither zero nor finite"),
+    ],
+)
+def test_what_has_no_direction_is_not_normalized(tmp_path, factors, message):
+    np.save(tmp_path / "m.npy", [[0.0, 0.0, factor] for factor in factors])
+    with pytest.raises(ValueError, match=message):
+        from_file((3,), tmp_path / "m.npy", normalize=True)
+
+
+def test_normalized_moments_of_a_deck(tmp_path):
+    np.save(tmp_path / "m.npy", [[3.0, 4.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, -1e-3]])
+    m = from_file((3,), tmp_path / "m.npy", normalize=True)
+    np.testing.assert_allclose(m, [[0.6, 0.8, 0.0], [0, 0, 0], [0, 0, -1]], rtol=0, atol=1e-16)
 
 
 def test_letters_among_the_numbers_of_an_ovf_file(tmp_path):

@@ -1,0 +1,270 @@
+"""`llgnegf units`: the numbers of a deck in SI units, and the lines of a deck for a material."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llgnegf.deck import Deck
+from llgnegf.errors import DeckError
+from llgnegf.materials import Cell, Material, Numbers, material_of, numbers_of
+from llgnegf.streams import visible
+from llgnegf.units import BOHR_MAGNETON, BOLTZMANN, ELEMENTARY_CHARGE, HBAR, energy_in_ev, energy_label
+
+_PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
+_SIDES = 1e-12, 1e-3  # of a cell, m
+_WIDTH = 78  # of lines that are wrapped: with "# " before them 80
+_FEWEST_SITES = 4  # in the width of a wall, or a radian of a spiral, below which the lattice shows
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What 1 in a deck is in SI units.  energy: J; cell: of a site, None where no lengths are given; g: of a moment."""
+
+    energy: float
+    cell: Cell | None
+    g: float
+
+    @property
+    def time(self) -> float:
+        """hbar/energy, s."""
+        return HBAR / self.energy
+
+    @property
+    def field(self) -> float:
+        """T: the energy of a moment g mu_B S is S B."""
+        return self.energy / (self.g * BOHR_MAGNETON)
+
+    @property
+    def temperature(self) -> float:
+        """K."""
+        return self.energy / BOLTZMANN
+
+    @property
+    def current(self) -> float:
+        """Of a charge current, e energy/hbar, A."""
+        return ELEMENTARY_CHARGE / self.time
+
+
+def cell_of(length: float | None, width: float | None, thickness: float | None, dimension: int) -> Cell | None:
+    """The cell of a site, lengths in m; what is not given is as long as the lattice constant.  DeckError."""
+    if length is None:
+        if width is not None or thickness is not None:
+            name = "--width" if width is not None else "--thickness"
+            raise DeckError(f"{name} alone says nothing: give the lattice constant too, such as --cell 2nm")
+        return None
+    for name, side in (("--cell", length), ("--width", width), ("--thickness", thickness)):
+        if side is not None and not _SIDES[0] <= side <= _SIDES[1]:
+            raise DeckError(f"{name} = {side:g} m: must be from {_SIDES[0]:g} to {_SIDES[1]:g} m")
+    if dimension == 2 and width is not None:
+        raise DeckError(
+            "--width: a site of a square lattice is as wide as it is long; allowed for a chain, dimension 1"
+        )
+    return Cell(length, length if width is None else width, length if thickness is None else thickness)
+
+
+def _scale(energy_ev: float, cell: Cell | None, g: float) -> Scale:
+    """DeckError for a unit of energy whose times and fields no number can hold."""
+    if not 1e-100 < energy_ev < 1e100:
+        raise DeckError(f"units.energy = {energy_ev:g} eV: must be from 1e-100 to 1e100 eV to be told in SI units")
+    if not 1e-9 < g < 1e9:
+        raise DeckError(f"--g = {g:g}: must be a number > 0 near 2")
+    return Scale(energy_ev * ELEMENTARY_CHARGE, cell, g)
+
+
+# --- from a deck ------------------------------------------------------------------------------------------------------
+
+
+def units_of(deck: Deck, cell: Cell | None, g: float = 2.0) -> str:
+    """What the numbers of a deck are in SI units, as text of at most 80 columns.
+
+    cell: what a site stands for; without it lengths, and all that needs them, are left out.
+    """
+    scale = _scale(deck.units_energy_ev, cell, g)
+    label = deck.units.label
+    lines = [*_wrapped(f"{deck.name}: {deck.title}" if deck.title else deck.name), "", "1 in this deck is"]
+    lines += _rows(_unit_rows(scale, label, deck.lattice.shape))
+    lines += ["", "this deck says"]
+    lines += _rows(_said(deck, scale))
+    if cell is not None:
+        lines += ["", "its [magnet] is the material"]
+        material = material_of(_numbers(deck), cell, scale.energy, g)
+        lines += _rows(_material_rows(material, g, _hard_axis_is_across(deck)))
+    lines += ["", *_assumptions(scale, len(deck.lattice.shape))]
+    if cell is not None:
+        lines += _doubts(material_of(_numbers(deck), cell, scale.energy, g), cell)
+        if deck.electrons is not None:
+            lines += _wrapped("The electrons add exchange, anisotropy and damping of their own to that of [magnet].")
+    return "\n".join(map(visible, lines))
+
+
+def _numbers(deck: Deck) -> Numbers:
+    magnet = deck.magnet
+    return Numbers(
+        spin=magnet.spin,
+        exchange=magnet.exchange,
+        anisotropy=magnet.anisotropy,
+        hard_anisotropy=magnet.hard_anisotropy,
+        dmi=magnet.dmi,
+        dmi_kind=magnet.dmi_kind,
+    )
+
+
+def _hard_axis_is_across(deck: Deck) -> bool:
+    """Whether the formula for the resonance holds: the hard axis, if there is one, across the easy one."""
+    easy, hard = deck.magnet.easy_axis, deck.magnet.hard_axis
+    along = sum(a * b for a, b in zip(easy, hard, strict=True)) / (math.hypot(*easy) * math.hypot(*hard))
+    return not deck.magnet.hard_anisotropy or abs(along) < 1e-9
+
+
+def _unit_rows(scale: Scale, label: str, shape: tuple[int, ...]) -> Iterator[tuple[str, str, str]]:
+    yield "energy", label, _si(scale.energy, "J")
+    yield "time", f"hbar/{label}", _si(scale.time, "s")
+    yield "frequency", f"{label}/hbar, angular", _si(1 / (2 * math.pi * scale.time), "Hz")
+    yield "field", "[magnet] field", f"{scale.field:.6g} T"
+    yield "temperature", "kT, in any table", f"{scale.temperature:.6g} K"
+    yield "voltage", "levels of a lead, gates", _si(scale.energy / ELEMENTARY_CHARGE, "V")
+    yield "moment", "spin", f"{scale.g:.6g} mu_B"
+    yield "charge current", "current_charge", _si(scale.current, "A")
+    yield "spin current", "current_spin, torque", _si(scale.energy, "J")
+    if scale.cell is not None:
+        cell = scale.cell
+        section = (cell.width if len(shape) == 1 else shape[1] * cell.width) * cell.thickness
+        yield "length", "lattice constant", _si(cell.length, "m")
+        yield "velocity", "[magnet.zhang_li] velocity", f"{cell.length / scale.time:.6g} m/s"
+        yield "current density", "current_charge", f"{scale.current / section:.6g} A/m^2"
+
+
+def _said(deck: Deck, scale: Scale) -> Iterator[tuple[str, str, str]]:
+    magnet, electrons = deck.magnet, deck.electrons
+    yield "integrator.step", f"{deck.integrator.step:g}", _si(deck.integrator.step * scale.time, "s")
+    yield "run.duration", f"{deck.run.duration:g}", _si(deck.run.duration * scale.time, "s")
+    yield "magnet.spin", f"{magnet.spin:g}", f"{scale.g * magnet.spin:.6g} mu_B"
+    if any(magnet.field):
+        strength = math.hypot(*magnet.field)
+        yield "magnet.field, length", f"{strength:g}", f"{strength * scale.field:.6g} T"
+    if deck.motion.frequency is not None:
+        frequency = deck.motion.frequency
+        yield "motion.frequency", f"{frequency:g}", _si(frequency / (2 * math.pi * scale.time), "Hz")
+    if electrons is not None:
+        yield (
+            "electrons.temperature",
+            f"{electrons.temperature:g}",
+            f"{electrons.temperature * scale.temperature:.6g} K",
+        )
+        yield (
+            "electrons.hopping",
+            f"{electrons.hopping:g}",
+            _si(electrons.hopping * scale.energy / ELEMENTARY_CHARGE, "eV"),
+        )
+        exchange = electrons.sd_exchange
+        yield "electrons.sd_exchange", f"{exchange:g}", _si(exchange * scale.energy / ELEMENTARY_CHARGE, "eV")
+    if magnet.zhang_li is not None and scale.cell is not None:
+        u = math.hypot(*magnet.zhang_li.velocity)
+        speed = u * scale.cell.length / scale.time
+        saturation = magnet.spin * scale.g * BOHR_MAGNETON / scale.cell.volume
+        density = 2 * ELEMENTARY_CHARGE * saturation * speed / (scale.g * BOHR_MAGNETON)
+        yield "zhang_li.velocity", f"{u:g}", f"{speed:.6g} m/s"
+        yield "  polarisation x density", "", f"{density:.6g} A/m^2"
+
+
+def _material_rows(material: Material, g: float, across: bool) -> Iterator[tuple[str, str, str]]:
+    yield "saturation", "M_s", f"{material.saturation:.6g} A/m"
+    yield "exchange stiffness", "A", f"{material.exchange_stiffness:.6g} J/m"
+    yield "anisotropy", "K, along easy_axis", f"{material.anisotropy:.6g} J/m^3"
+    if material.hard_anisotropy:
+        yield "hard anisotropy", "K_hard, along hard_axis", f"{material.hard_anisotropy:.6g} J/m^3"
+    if material.dmi:
+        yield f"{material.dmi_kind} DMI", "D", f"{material.dmi:.6g} J/m^2"
+    yield from _lengths(material, g, across)
+
+
+def _lengths(material: Material, g: float, across: bool = True) -> Iterator[tuple[str, str, str]]:
+    if material.wall_width is not None:
+        yield "width of a wall", "sqrt(A/K)", _si(material.wall_width, "m")
+    if material.spiral_period is not None:
+        yield "period of a spiral", "4 pi A/|D|", _si(material.spiral_period, "m")
+    resonance = material.resonance(g)
+    if resonance is not None and across:
+        yield "resonance, no field", "Kittel", _si(resonance, "Hz")
+
+
+def _assumptions(scale: Scale, dimension: int) -> list[str]:
+    lines = _wrapped(f"g = {scale.g:g}: a moment of spin S is g mu_B S, and its energy in a field S B.")
+    if scale.cell is None:
+        return lines + _wrapped(
+            "No lengths are known: --cell 0.5nm gives the lattice constant, and with it the material."
+        )
+    cell, name = scale.cell, "chain" if dimension == 1 else "square lattice"
+    sides = " x ".join(_si(one, "m") for one in (cell.length, cell.width, cell.thickness))
+    lines += _wrapped(f"A site of the {name} stands for a cell of {sides} (x, y, z), uniform along z.")
+    return lines + _wrapped("There is no dipolar field: the shape acts only as far as K and K_hard hold it.")
+
+
+def _doubts(material: Material, cell: Cell) -> list[str]:
+    """Where the lattice is too coarse for the formulas of the continuum."""
+    width, period = material.wall_width, material.spiral_period
+    lengths = {
+        "The width of a wall": width,
+        "A radian of the spiral": None if period is None else period / (2 * math.pi),
+    }
+    return [
+        line
+        for what, length in lengths.items()
+        if length is not None and length < _FEWEST_SITES * cell.length
+        for line in _wrapped(
+            f"NOTE: {what} is {length / cell.length:.2g} sites: too few for the formulas of a continuum."
+        )
+    ]
+
+
+# --- from a material --------------------------------------------------------------------------------------------------
+
+
+def lines_of(material: Material, cell: Cell, energy: str | float = "eV", g: float = 2.0, dimension: int = 1) -> str:
+    """The tables [units] and [magnet] of a deck for a material, with what they mean as comments; TOML.
+
+    energy: `units.energy` of the deck.
+    """
+    scale = _scale(energy_in_ev(energy), cell, g)
+    numbers = numbers_of(material, cell, scale.energy, g)
+    for key in ("spin", "exchange", "dmi", "anisotropy", "hard_anisotropy"):
+        if not math.isfinite(getattr(numbers, key)):
+            raise DeckError(
+                f"magnet.{key} would be {getattr(numbers, key)}: the numbers of the material are out of scale"
+            )
+    label = energy_label(energy)
+    lines = [f"# {line}" for line in (*_assumptions(scale, dimension), *_doubts(material, cell))]
+    lines += [f"# {name}, {what}: {value}" for name, what, value in _lengths(material, g)]
+    lines += [f"# {name}: 1 is {value}" for name, _, value in _unit_rows(scale, label, (1, 1)[:dimension])]
+    lines += ["", "[units]", f'energy = "{energy}"' if isinstance(energy, str) else f"energy = {energy!r}"]
+    lines += ["", "[magnet]", f"spin = {numbers.spin!r}", f"exchange = {numbers.exchange!r}"]
+    if material.dmi:
+        lines += [f"dmi = {numbers.dmi!r}", f'dmi_kind = "{numbers.dmi_kind}"']
+    lines += [
+        f"{key} = {getattr(numbers, key)!r}" for key in ("anisotropy", "hard_anisotropy") if getattr(numbers, key)
+    ]
+    return "\n".join(lines)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH)
+
+
+def _rows(rows: Iterator[tuple[str, str, str]]) -> list[str]:
+    return [f"  {name:<24}{what:<30}{value}" for name, what, value in rows]
+
+
+def _si(value: float, unit: str) -> str:
+    """A value with a prefix: "2.5 nm"; as a power of ten where there is none."""
+    if not value or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    power = 3 * math.floor(math.log10(abs(value) * (1 + 1e-12)) / 3)
+    if power not in _PREFIXES:
+        return f"{value:.6g} {unit}"
+    return f"{value / 10.0**power:.6g} {_PREFIXES[power]}{unit}"
