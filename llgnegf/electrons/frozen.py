@@ -104,12 +104,14 @@ class Frozen:
         counter: Counter | None = None,
         *,
         at_fermi_energy: bool = False,
+        same_h: Frozen | None = None,
     ) -> None:
+        """same_h: electrons whose H is that of `device` at the same moments and gates, to be taken from there."""
         self.device, self.m, self.potential = device, m, potential
         self.counter = Counter(counter)
         # Blocks of H on the sites, (*s, 2, 2), and an interval that contains the spectrum: energies.
-        self.blocks = device.hamiltonian_blocks(m, potential)
-        self.bounds = device.spectrum_bounds(m, potential)
+        self.blocks = device.hamiltonian_blocks(m, potential) if same_h is None else same_h.blocks
+        self.bounds = device.spectrum_bounds(m, potential) if same_h is None else same_h.bounds
         given = device, self.blocks, self.bounds, self.counter, at_fermi_energy
         self.sweeps: Sweeps
         # What leads with Fermi functions of their own add; None where they have none.
@@ -165,7 +167,7 @@ class Frozen:
         """rho_ad of this texture with another Fermi function, (*s, 4)."""
         other = self.device.filled_by(occupation)
         try:
-            return Frozen(other, self.m, self.potential, self.counter).adiabatic
+            return Frozen(other, self.m, self.potential, self.counter, same_h=self).adiabatic
         except ToleranceError as error:
             raise ToleranceError(
                 f"at the chemical potential {occupation.fermi_energy:g} of a lead, in place of the Fermi energy: "

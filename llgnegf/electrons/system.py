@@ -372,7 +372,8 @@ class System:
 
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
         """-J_sd sigma.v_i + u_i, (..., 2, 2): the part of H (or of dH/dt) due to the moments v and the gates u."""
-        jx, jy, jz = np.moveaxis(-self.sd_exchange * vectors, -1, 0)
+        j = -self.sd_exchange * vectors
+        jx, jy, jz = j[..., 0], j[..., 1], j[..., 2]
         blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
         blocks[..., 0, 0] = scalars + jz
         blocks[..., 1, 1] = scalars - jz
