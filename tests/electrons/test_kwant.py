@@ -215,6 +215,24 @@ def test_added_columns_unlike_the_lead_are_of_the_device(rng):
     assert not m[0].any()
 
 
+def test_the_lead_ends_at_the_first_bond_unlike_it(rng):
+    """Also where further columns look like the lead, and where a column has moments."""
+    m, potential = random_moments(rng, (4, 2)), rng.uniform(-0.4, 0.4, (4, 2))
+    m[:2], potential[:3] = 0, 0
+    lattice = dense_lattice(rng, (4, 2), m=m, potential=potential, couplings=(0.5, 0.6))
+    stand_in = StandIn(lattice, padding=True)
+    stand_in.lead_paddings[0] = stand_in.of.reshape(6, 2)[:4].ravel()  # with three columns of the device
+    device, found, _ = Device.from_kwant(stand_in)
+    assert (device.shape, device.couplings) == ((4, 2), pytest.approx((0.5, 0.6)))
+    assert device.transmission(0.37, found) == pytest.approx(dense_transmission(lattice, 0.37), abs=1e-12)
+
+    plain = StandIn(dense_lattice(rng, (4, 2), m=m, potential=potential))
+    plain.lead_paddings[0] = plain.of.reshape(4, 2)[:3].ravel()
+    device, found, _ = Device.from_kwant(plain)
+    assert (device.shape, device.couplings) == ((2, 2), (1.0, 1.0))
+    assert found == pytest.approx(m[2:], abs=1e-14)
+
+
 def test_one_lead_is_enough(rng):
     stand_in = StandIn(dense_lattice(rng, (3,)), chain=True)
     for name in ("leads", "lead_interfaces", "lead_paddings"):
