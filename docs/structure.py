@@ -59,6 +59,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.progress",
             "llgnegf.simulation",
             "llgnegf.continuing",
+            "llgnegf.together",
             "llgnegf.watch",
         ),
         PHYSICS | {"deck", "runfile"},

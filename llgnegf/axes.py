@@ -90,10 +90,11 @@ def count_sites(axis: Any, n: int | None = None) -> None:
         axis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
 
 
-def time_axis(ax: Axes, times: np.ndarray, energy: str, energy_ev: float) -> None:
+def time_axis(ax: Axes, times: np.ndarray, energy: str, energy_ev: float, period: float | None = None) -> None:
     """The time as label and limits, in hbar/E0, and a second axis below in fs, ps, ns or us.
 
-    times: of all frames, hbar/E0; energy: the name of E0; energy_ev: E0 in eV.
+    times: of all frames, hbar/E0; energy: the name of E0; energy_ev: E0 in eV; period: of what drives the run, hbar/E0,
+    in which a third axis counts.
     """
     ax.set_xlim(*((times[0], times[-1]) if len(times) > 1 else (times[0] - 0.5, times[0] + 0.5)))
     ax.set_xlabel(rf"$t$ ($\hbar$/{energy})")
@@ -108,6 +109,18 @@ def time_axis(ax: Axes, times: np.ndarray, energy: str, energy_ev: float) -> Non
     second = ax.secondary_xaxis("bottom", functions=(shown, back))
     second.spines["bottom"].set_position(("outward", _BELOW))
     second.set_xlabel(f"$t$ ({name.replace('u', chr(0xB5))})")
+    if period is not None:
+        count = period
+
+        def periods(t: Any) -> Any:
+            return t / count
+
+        def times_of(n: Any) -> Any:
+            return n * count
+
+        third = ax.secondary_xaxis("bottom", functions=(periods, times_of))
+        third.spines["bottom"].set_position(("outward", 2 * _BELOW))
+        third.set_xlabel("$t$ (periods)")
 
 
 def legend_above(ax: Axes, columns: int = 6) -> None:

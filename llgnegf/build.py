@@ -119,7 +119,12 @@ def build_drives(deck: Deck, magnet: Magnet) -> Drives | None:
 
 
 def build_voltages(deck: Deck) -> LeadVoltages | None:
-    """The voltages of a deck's leads; None where all are zero."""
+    """The voltages of a deck's leads, functions of time; None where all are zero.
+
+    Frozen electrons have those that are constant as part of their leads: None where no other is given.
+    """
+    if deck.electrons is not None and deck.electrons.method == "frozen" and not deck.electrons.voltages_vary:
+        return None
     leads = deck.electrons.lead if deck.electrons is not None else ()
     drives = {
         lead.side: Drive(lead.voltage, Constant())
@@ -170,6 +175,16 @@ def build_device(deck: Deck) -> Device | None:
         )
     except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def _check_bands(deck: Deck, device: Device, voltages: LeadVoltages) -> None:
+    """DeckError where voltages leave the leads no common band at some time of the run, of a thousand that are tried."""
+    times = np.linspace(0.0, deck.run.duration, 1001).tolist()
+    t = max(times, key=lambda t: abs(np.ptp(voltages.at(t))))
+    try:
+        device.at_voltages(voltages.at(t))
+    except ValueError as error:
+        raise DeckError(f"electrons.lead.voltage at t = {t:g}: {error}") from None
 
 
 def static_potential(deck: Deck) -> np.ndarray | None:
@@ -248,7 +263,9 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
 
 def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
     """The right-hand side of a deck: its moments, its electrons and a user's `field`."""
-    device, table = build_device(deck), deck.electrons
+    device, table, voltages = build_device(deck), deck.electrons, build_voltages(deck)
+    if device and table and voltages and (table.method == "frozen" or table.frozen_beside):
+        _check_bands(deck, device, voltages)
     return Coupling(
         magnet,
         device,
@@ -259,6 +276,7 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         velocity_tolerance=table.velocity_tolerance if table else 1e-11,
         field=field,
         drives=build_drives(deck, magnet),
+        voltages=voltages,
     )
 
 

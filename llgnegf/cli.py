@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,10 +170,10 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
-    sub = add("plot", _plot, "draw a run")
+    sub = add("plot", _plot, "draw a run, or a sweep by its folder")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
-    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file")
+    sub.add_argument("--variable", metavar="NAME", help="draw this variable of the run file, or column of the sweep")
     sub.add_argument("--frame", metavar="N", type=int, help="of the variable, one frame alone (-1: the last)")
 
     sub = add("movie", _movie, "show a variable of a run frame by frame")
@@ -271,6 +271,9 @@ def _loop_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--walltime", metavar="TIME", help="stop at a checkpoint after 90 (seconds), 90m, 1:30:00, 1-00:00:00"
     )
+    sub.add_argument(
+        "--mpi", action="store_true", help="as one of the processes of mpiexec or srun, which share the energies"
+    )
     sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
 
@@ -354,26 +357,51 @@ def _run(arguments: argparse.Namespace) -> None:
     deck, walltime = _deck(arguments), _walltime(arguments)
     from llgnegf.simulation import run
 
-    path = arguments.output or Path(f"{deck.name}.h5")
-    with run(
-        deck,
-        path,
-        until=arguments.until,
-        walltime=walltime,
-        overwrite=arguments.overwrite,
-        go_on=arguments.go_on,
-        progress=not arguments.quiet,
-    ) as result:
-        _tell_result(arguments, path, result)
+    def action(path: Path, leads: bool) -> None:
+        with run(
+            deck,
+            path,
+            until=arguments.until,
+            walltime=walltime,
+            overwrite=arguments.overwrite,
+            go_on=arguments.go_on,
+            progress=leads and not arguments.quiet,
+        ) as result:
+            if leads:
+                _tell_result(arguments, path, result)
+
+    _alone_or_together(arguments, action, arguments.output or Path(f"{deck.name}.h5"), lambda: deck)
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     overrides, walltime = _overrides(arguments), _walltime(arguments)
+    from llgnegf.runfile.reader import open_run
     from llgnegf.simulation import resume
 
-    path, progress = arguments.path, not arguments.quiet
-    with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
-        _tell_result(arguments, path, result)
+    def action(path: Path, leads: bool) -> None:
+        progress = leads and not arguments.quiet
+        with resume(path, overrides, until=arguments.until, walltime=walltime, progress=progress) as result:
+            if leads:
+                _tell_result(arguments, path, result)
+
+    def deck_of_run() -> Deck:
+        with open_run(arguments.path) as old:
+            return old.deck
+
+    _alone_or_together(arguments, action, arguments.path, deck_of_run)
+
+
+def _alone_or_together(
+    arguments: argparse.Namespace, action: Callable[[Path, bool], None], path: Path, deck: Callable[[], Deck]
+) -> None:
+    """action(path, True), or as one of the processes of an MPI job, which share the energies."""
+    if not arguments.mpi:
+        action(path, True)
+        return
+    from llgnegf.together import refuse_what_gains_nothing, together
+
+    refuse_what_gains_nothing(deck())
+    together(action, path)
 
 
 def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None:
@@ -427,6 +455,11 @@ def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
 
+    if arguments.path.is_dir():
+        path = arguments.output or arguments.path / "summary.png"
+        plot(arguments.path, path, arguments.variable, arguments.frame)
+        print(f"wrote {path}")
+        return
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on
         path = arguments.output or arguments.path.with_suffix(".png")
         plot(result, path, arguments.variable, arguments.frame)

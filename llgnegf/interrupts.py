@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -46,6 +46,21 @@ class Interrupts:
     long_work: a context; what is inside it `GRACE` seconds after a signal ends with `GivenUp`.
     """
 
+    _decide: Callable[[str | None], str | None] | None = None  # of all runs of this process
+
+    @classmethod
+    @contextlib.contextmanager
+    def decided_by(cls, decide: Callable[[str | None], str | None]) -> Iterator[None]:
+        """Inside, `decide` makes of this process's reason to stop that of the job it belongs to, before each step.
+
+        No step is given up in the middle then: others would wait for this process.
+        """
+        cls._decide = staticmethod(decide)
+        try:
+            yield
+        finally:
+            cls._decide = None
+
     def __init__(self, walltime: float | str | None) -> None:
         """walltime: seconds from now, or a text such as "1h30m", or None.  DeckError where it is neither."""
         self.deadline = None if walltime is None else time.monotonic() + _seconds(walltime)
@@ -71,7 +86,7 @@ class Interrupts:
         """In a thread of its own: where the main one still works after a while, it gets the signal once more."""
         self._came.wait()
         while not self._over.wait(GRACE):
-            if self.long_work.inside:
+            if self.long_work.inside and self._decide is None:
                 self._overdue = True
                 if hasattr(signal, "pthread_kill"):  # wakes it up where it waits for threads
                     signal.pthread_kill(threading.main_thread().ident or 0, self._number)
@@ -88,6 +103,8 @@ class Interrupts:
         """
         if self.reason is None and moved and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = "the wall time is over"
+        if self._decide is not None:
+            self.reason = self._decide(self.reason)
         return self.reason is not None
 
     @contextlib.contextmanager

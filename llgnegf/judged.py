@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_coupling, build_magnet, build_voltages, refuse_misfit
+from llgnegf.build import build_coupling, build_magnet, refuse_misfit
 from llgnegf.compare import NothingToCompare
 from llgnegf.deck import Deck
 from llgnegf.dynamics.coupling import Coupling
@@ -19,6 +19,9 @@ from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
 from llgnegf.runfile.reader import Run
 
+# Spin densities of frozen electrons in a run file, by order.
+_ORDER_0 = "spin_adiabatic", "spin_bias"
+_ORDER_1 = "spin_geometric", "spin_sea", "spin_surface", "spin_bias_motion"
 # Frozen electrons of order 1 hold where what they miss is at most this share of what is beyond order 0.
 LARGEST_SHARE = 0.3
 # Those of order 0 hold where they miss at most this share of the torque: what lies along a moment does not turn it.
@@ -117,8 +120,8 @@ class Judgement:
 def judge(run: Run, max_frames: int = 25) -> Judgement:
     """Frozen electrons beside those of a run in real time, at all frames that hold them, else at up to `max_frames`.
 
-    Raises NothingToCompare where there is the start alone or leads have a voltage, RunError where there is no frame, or
-    where frozen electrons cannot reach their tolerance.
+    Raises NothingToCompare where there is the start alone, RunError where there is no frame, or where frozen electrons
+    cannot reach their tolerance.
     """
     deck = run.deck
     refuse_misfit(run)
@@ -129,15 +132,13 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
             f"{run.path} holds the start alone, where electrons are in equilibrium: nothing to judge yet"
         )
     assert deck.electrons is not None
-    if build_voltages(deck) is not None:
-        raise NothingToCompare(
-            "leads at a voltage: in this comparison frozen electrons know none, so that nothing stands beside this run"
-        )
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:
-        parts = [name for name in ("spin_geometric", "spin_sea", "spin_surface") if name in run.names]
-        order_0 = np.asarray(run["spin_adiabatic"])
-        order_1 = order_0 + sum(np.asarray(run[name]) for name in parts)
+        order_0, first = (
+            np.sum([np.asarray(run[name]) for name in names if name in run.names], axis=0)
+            for names in (_ORDER_0, _ORDER_1)
+        )
+        order_1 = order_0 + first
         return Judgement(
             run.times, np.asarray(run["spin_density"]), order_0, order_1, np.asarray(run["moment"]), tolerance
         )
@@ -155,10 +156,12 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
 def _at_frame(run: Run, deck: Deck, coupling: Coupling, k: int) -> tuple[np.ndarray, np.ndarray]:
     t, m, velocity = float(run.times[k]), run["moment"][k], run["velocity"][k]
     within = t + deck.integrator.step / 2  # after what jumps at t, as the frame is
-    found = coupling.freeze(t, np.ascontiguousarray(m), within).spin_density(
-        np.ascontiguousarray(velocity), coupling.gate_state(t, within)[1]
-    )
-    return found.adiabatic, found.total
+    m, rate = np.ascontiguousarray(m), coupling.gate_state(t, within)[1]
+    frozen = coupling.freeze(t, m, within)
+    moves = velocity.any() or rate.any()
+    response = frozen.respond(np.ascontiguousarray(velocity), rate) if moves else None
+    found = frozen.parts(response, coupling.lead_response(t, m, within))
+    return found.adiabatic if found.bias is None else found.adiabatic + found.bias, found.total
 
 
 def report_judgement(found: Judgement) -> str:

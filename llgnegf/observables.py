@@ -135,6 +135,10 @@ def _has_voltages(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
 
 
+def _voltages_vary(deck: Deck) -> bool:
+    return deck.electrons is not None and deck.electrons.voltages_vary
+
+
 def _has_drives(deck: Deck) -> bool:
     return bool(deck.magnet.drive)
 
@@ -185,9 +189,14 @@ def _torque(instant: ElectronInstant) -> np.ndarray:
     return torque(instant.spin.nonadiabatic, instant.m, instant.sd_exchange)
 
 
+def _bias(instant: ElectronInstant, part: str = "bias") -> np.ndarray:
+    """`SpinDensity.bias` or `bias_motion`; zero where voltages that vary drive nothing at this instant."""
+    found = getattr(instant.spin, part)
+    return np.zeros_like(instant.m) if found is None else found
+
+
 def _torque_bias(instant: ElectronInstant) -> np.ndarray:
-    assert instant.spin.bias is not None
-    return torque(instant.spin.bias, instant.m, instant.sd_exchange)
+    return torque(_bias(instant), instant.m, instant.sd_exchange)
 
 
 def _on_free_layer(instant: ElectronInstant, part: int) -> float:
@@ -199,7 +208,7 @@ def _first_order_ratio(instant: ElectronInstant) -> float:
 
 
 def _rate_over_width(instant: ElectronInstant) -> float:
-    rates = map(abs, instant.gate_frequencies)
+    rates = map(abs, instant.driving_frequencies)
     return max([_largest(instant.velocity), *rates]) / instant.level_width
 
 
@@ -278,6 +287,26 @@ _FROZEN_SPIN = (
     ),
 )
 
+# What a bias adds to it.
+_BIAS_SPIN = (
+    Variable(
+        "spin_bias",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma] of electrons that leads have more or less than the device, at rest",
+        _is_biased,
+        _bias,
+    ),
+    Variable(
+        "spin_bias_motion",
+        _VECTOR,
+        "1",
+        "Tr[rho sigma], first order, of electrons that leads have more or less than the device",
+        _all(_is_biased, _is_first_order),
+        partial(_bias, part="bias_motion"),
+    ),
+)
+
 STATIC_POTENTIAL = "static_potential"
 STATIC = Variable(
     STATIC_POTENTIAL,
@@ -314,22 +343,7 @@ def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
 # All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     *_FROZEN_SPIN,
-    Variable(
-        "spin_bias",
-        _VECTOR,
-        "1",
-        "Tr[rho sigma] of electrons that leads have more or less than the device, at rest",
-        _is_biased,
-        lambda i: i.spin.bias,
-    ),
-    Variable(
-        "spin_bias_motion",
-        _VECTOR,
-        "1",
-        "Tr[rho sigma], first order, of electrons that leads have more or less than the device",
-        _all(_is_biased, _is_first_order),
-        lambda i: i.spin.bias_motion,
-    ),
+    *_BIAS_SPIN,
     Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _FLOWS, _torque),
     Variable(
         "torque_bias", _VECTOR, "energy", "J_sd s x m of spin_bias: current-driven", _has_fixed_layer, _torque_bias
@@ -372,13 +386,20 @@ ELECTRONS = (
         )
         for where, lattice in _LEADS_OF.items()
     ),
-    Variable(
-        "current_energy",
-        ("time", "lead"),
-        "energy^2/hbar",
-        "energy into the lead, counted from its levels, by the bias at rest",
-        _is_biased,
-        lambda i: i.energy_currents,
+    *(
+        Variable(
+            "current_energy",
+            ("time", "lead"),
+            "energy^2/hbar",
+            f"energy into the lead, counted from its levels, by the bias at rest{but}",
+            _all(_is_biased, applies),
+            lambda i: i.energy_currents,
+        )
+        for but, applies in (
+            ("", _not(_is_first_order)),
+            # Where the levels of leads move, what is counted from them changes too: left out.
+            (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
+        )
     ),
     Variable(
         "first_order_ratio",
@@ -406,6 +427,15 @@ ELECTRONS = (
         lambda i: i.grand_potential,
     ),
     *_on_wall(lambda i: i.spin.total),
+    Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _voltages_vary, lambda i: i.voltages),
+    Variable(
+        "power_voltages",
+        _NUMBER,
+        "energy^2/hbar",
+        "work per time that voltages do on particles that flow into the leads, -sum V I",
+        _voltages_vary,
+        lambda i: i.power_voltages,
+    ),
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
@@ -416,12 +446,16 @@ ELECTRONS = (
 _FIRST_BOND = "over the lead's first bond"
 
 
-def _beside(one: Variable) -> Variable:
-    """A variable of frozen electrons, recorded beside those in real time at the same instant."""
+def _beside(one: Variable, applies: Callable[[Deck], bool] | None = None) -> Variable:
+    """A variable of frozen electrons, recorded beside those in real time at the same instant.
+
+    applies: to which decks, if others than those of frozen electrons.
+    """
+    applies = applies or one.applies
     return replace(
         one,
         meaning=f"{one.meaning}; frozen electrons beside",
-        applies=lambda deck: deck.electrons is not None and deck.electrons.frozen_beside and one.applies(deck),
+        applies=lambda deck: deck.electrons is not None and deck.electrons.frozen_beside and applies(deck),
         value=lambda instant: one.value(instant.frozen),
     )
 
@@ -490,6 +524,7 @@ REAL_TIME = (
     STATIC,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
+    *(_beside(one, _has_voltages) for one in _BIAS_SPIN),
 )
 
 

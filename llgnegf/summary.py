@@ -53,6 +53,10 @@ def summary(run: Run) -> str:
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
     lines += _followed(run)
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
+    if deck.order == 1 and "current_energy" in run.names and "energy_electrons" not in run.names:  # frozen electrons
+        lines.append(
+            "  note         current_energy is that of the bias at rest, without what the motion adds (order 1)"
+        )
     scalars = [name for name in run.names if run[name].dims == ("time",) and name not in ("time", "step", "solves")]
     if scalars:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
@@ -73,7 +77,8 @@ def summary(run: Run) -> str:
             share, moments = deck.back_action, np.asarray(run["energy_classical"])
         work = np.asarray(run["work"]) - driven
         total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
-        lines.append(_scalar_row("all energies - work", run.times, total))
+        name, unknown = "all energies - work", _unrecorded_work(run)
+        lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total))
     for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
         if name in run.names:
             first, last = (np.asarray(run[name][i]) for i in (0, -1))
@@ -102,6 +107,18 @@ def _largest_stretch(run: Run) -> float:
         squared = np.einsum("...k,...k->...", m, m)
         found = max(found, float(np.max(np.where(squared > 0, abs(np.sqrt(squared) - 1), 0.0))))
     return found
+
+
+def _unrecorded_work(run: Run) -> str:
+    """What does work on the moments that the run file does not hold, in words; "" if nothing does."""
+    deck, found = run.outline, []
+    if deck.is_imposed:
+        return ""
+    if any(deck.zhang_li_velocity):
+        found.append("the Zhang-Li current")
+    if "user_field" in run.attrs:
+        found.append("the user's own field")
+    return f"the work of {' and '.join(found)} on the moments is not recorded" if found else ""
 
 
 def _followed(run: Run) -> list[str]:

@@ -22,6 +22,11 @@ from llgnegf.errors import RunError
 # Most steps of a trial that ask the electrons: enough for the distance between two of them, which grows by factors of
 # two, to settle.  Without adaptive electrons fewer will do.
 _MOST, _ENOUGH = 24, 8
+# Where strides still grow, or are none yet, as long as something that began with the run rings down (moments in a
+# current that is there at once): so many times as many, for this share of the time limit and of the steps of the run.
+_LONGER, _SHARE_OF_TIME, _SHARE_OF_STEPS = 10, 1 / 6, 1 / 2
+# Strides have settled where the last quarter of them is not longer than the one before by more than this.
+_SETTLED = 1.25
 # Seconds for which steps without electrons are timed.
 _SHORTEST = 0.1
 # Electrons in real time examine one step in eight, which then costs more.
@@ -152,7 +157,9 @@ def _stepped(meter: _Meter) -> Forecast:
             if cost.solves:
                 asked.append((n, spent))
             if len(asked) >= (_MOST if adaptive else _ENOUGH):
-                break
+                late = clock() - began > _SHARE_OF_TIME * meter.limit or n >= _SHARE_OF_STEPS * deck.n_steps
+                if not adaptive or late or len(asked) >= _LONGER * _MOST or _settled(asked):
+                    break
             if not asked and n > _JUDGED and clock() - began > _SHORTEST:
                 break
         frames = deck.n_frames - 1
@@ -172,10 +179,18 @@ def _stepped(meter: _Meter) -> Forecast:
     return Forecast(total, low, high, step, extra, strides, n, meter.bytes_frame, cut_off, trouble)
 
 
+def _settled(asked: list[tuple[int, Cost]]) -> bool:
+    """Whether the strides between steps that asked the electrons are longer than a step, and grow no more."""
+    quarter = len(asked) // 4
+    last, before = (asked[-1 - k * quarter][0] - asked[-1 - (k + 1) * quarter][0] for k in (0, 1))
+    return last > 1.5 * quarter and last < _SETTLED * before
+
+
 def _per_step(asked: list[tuple[int, Cost]], n: int, spent: Cost) -> tuple[Cost, tuple[int, int] | None]:
     """The cost of a step of the later half of the n steps that cost `spent`, and the strides in it."""
     if len(asked) < 2:
         return spent.times(1 / max(n, 1)), None
-    half = asked[(len(asked) - 1) // 2 :]
+    # The later half; of a trial that goes on because strides grow, the last quarter.
+    half = asked[(len(asked) - 1) * (3 if len(asked) > _MOST else 2) // 4 :]
     strides = [after[0] - before[0] for before, after in pairwise(half)]
     return (half[-1][1] - half[0][1]).times(1 / (half[-1][0] - half[0][0])), (min(strides), max(strides))

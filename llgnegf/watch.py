@@ -32,7 +32,7 @@ _TOLERANCES = 10.0
 
 
 _BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
-# Of a gate in a step; electrons in real time divide their steps where they see that they have to.
+# By which a drive may turn in a step; and where electrons in real time divide their steps as they have to.
 _MOST_RADIANS = 1.0, 30.0
 
 
@@ -52,8 +52,7 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     _check_temperature(deck)
     if not deck.n_steps:
         return
-    _check_gates(deck)
-    _check_profiles(deck)
+    _check_drives(deck)
     if deck.motion.is_imposed:
         return
     method = integrators.get(deck.integrator.method)
@@ -91,18 +90,24 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     )
 
 
-def _check_profiles(deck: Deck) -> None:
-    """RunWarning where a profile changes so fast that steps, or frames where nothing is integrated, pass it by."""
-    if deck.electrons is not None and deck.electrons.method == "real-time" and deck.integrator.electrons == "adaptive":
-        return  # steps are divided as needed
-    step = deck.integrator.step
-    for key, table in given_profiles(deck):
-        fastest = profile_of(table).frequency if table is not None and table.kind not in ("step", "square") else 0.0
-        if not step * fastest <= 1.0:
-            enough = f"shorter than {_rounded_down(1 / fastest):g}" if math.isfinite(fastest) else "far shorter"
+def _check_drives(deck: Deck) -> None:
+    """RunWarning where a drive changes so fast that steps, or frames where nothing is integrated, pass it by."""
+    table, step = deck.electrons, deck.integrator.step
+    divided = table is not None and table.method == "real-time" and deck.integrator.electrons == "adaptive"
+    most = _MOST_RADIANS[divided]
+    rates = {
+        key: profile_of(profile).frequency
+        for key, profile in given_profiles(deck)
+        if profile is not None and profile.kind not in ("step", "square")
+    }
+    gates = table.gate if table is not None else ()
+    rates |= {f"electrons.gate[{i}].frequency": abs(gate.frequency or 0.0) for i, gate in enumerate(gates)}
+    for key, fastest in rates.items():
+        if not step * fastest <= most:
+            enough = f"shorter than {_rounded_down(most / fastest):g}" if math.isfinite(fastest) else "far shorter"
             warnings.warn(
-                f"{key} changes at a rate of up to {fastest:.3g}, of which integrator.step = {step:g} sees little: "
-                f"steps should be {enough}",
+                f"{key} changes at a rate of up to {fastest:.3g}, of which integrator.step = {step:g} sees "
+                f"little: steps should be {enough}",
                 RunWarning,
                 stacklevel=4,
             )
@@ -124,21 +129,6 @@ def _check_temperature(deck: Deck) -> None:
                 RunWarning,
                 stacklevel=3,
             )
-
-
-def _check_gates(deck: Deck) -> None:
-    """RunWarning where `integrator.step` does not resolve the oscillation of a gate."""
-    table, step = deck.electrons, deck.integrator.step
-    if table is None or not table.gate:
-        return
-    fastest, most = max(abs(gate.frequency or 0.0) for gate in table.gate), _MOST_RADIANS[table.method == "real-time"]
-    if fastest * step > most:
-        warnings.warn(
-            f"integrator.step = {step:g}: does not resolve a gate of frequency {fastest:g}, which turns by "
-            f"{fastest * step:.3g} radians in it; sure to be right: up to {_rounded_down(most / fastest):g}",
-            RunWarning,
-            stacklevel=3,
-        )
 
 
 def _rounded_down(x: float) -> float:

@@ -5,7 +5,6 @@ import pytest
 
 from llgnegf import open_run, resume, run
 from llgnegf.build import build, build_device, build_gates, build_voltages
-from llgnegf.cli import main
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import load_deck, parse_deck
 from llgnegf.dynamics.profiles import make
@@ -184,6 +183,24 @@ def test_what_a_run_records(folder):
     assert not {"field_drive", "zhang_li_profile", "voltage", "work_drives"} & set(names)
 
 
+@pytest.mark.parametrize("drive", ["current", "field", "both"])
+def test_energies_without_the_work_of_what_drives_are_left_out(folder, drive):
+    """The work of a Zhang-Li current and of a user's field is not recorded: no row that looks conserved."""
+    changes = {"electrons__back_action": 0.0, "magnet__damping": 0.0, "electrons__tolerance": 1e-4}
+    changes |= {"magnet__zhang_li": {"velocity": [0.0 if drive == "field" else 0.2, 0.0]}, "run__duration": 0.4}
+    field = None if drive == "current" else a_field
+    with run(deck("real time, divided", folder, **changes), folder / "a.h5", field=field) as result:
+        (row,) = [line for line in summary(result).splitlines() if "all energies - work" in line]
+    assert "left out: the work of" in row
+    assert ("the Zhang-Li current" in row) == (drive != "field")
+    assert ("the user's own field" in row) == (drive != "current")
+
+
+def a_field(_t, m):
+    """Not a gradient of any energy."""
+    return 0.3 * np.cross([0, 0, 1], m)
+
+
 def test_energy_of_a_driven_run_in_real_time_is_balanced_by_work(folder):
     """`show` says so, whatever share of the electrons acts on the moments."""
     changes = {"electrons__back_action": 0.5, "magnet__damping": 0.0, "electrons__tolerance": 1e-6}
@@ -285,24 +302,23 @@ def test_a_ramped_voltage_ends_in_the_current_of_landauer(tmp_path):
 # --- who takes gates for cosines, and energies for constant ---------------------------------------------------------
 
 
-def test_runs_at_a_voltage_have_nothing_beside_them(folder, capsys):
-    run(deck("real time", folder, run__duration=0.2), folder / "a.h5").close()
-    with open_run(folder / "a.h5") as result, pytest.raises(NothingToCompare, match="leads at a voltage"):
-        judge(result)
-    assert main(["compare", str(folder / "a.h5")]) == 2
-    assert "frozen electrons know none" in capsys.readouterr().err
-
-
-def test_frozen_electrons_stand_beside_a_gate_that_jumps(folder):
+@pytest.mark.parametrize("jumps", ["gate", "voltage"])
+def test_frozen_electrons_stand_beside_a_gate_or_a_voltage_that_jumps(folder, jumps):
     """On the side of the jump that the frame shows."""
     leads = [{"side": "left"}, {"side": "right"}]
-    changes = {"electrons__lead": leads, "run__duration": 1.2, "run__save_every": 0.3, "electrons__gate": SQUARE}
+    changes = {"run__duration": 1.2, "run__save_every": 0.3, "electrons__gate": SQUARE}
+    if jumps == "voltage":
+        leads[0]["voltage"] = {"amplitude": 0.3, "profile": {"kind": "step", "start": 0.6}}
+        changes["electrons__gate"] = []
+    changes["electrons__lead"] = leads
     beside = deck("real time", folder, electrons__frozen_beside=True, **changes)
     without = deck("real time", folder, **changes)
     with run(beside, folder / "a.h5") as one, run(without, folder / "b.h5") as other:
         recorded, computed = judge(one), judge(other)
         assert abs(recorded.order_0 - computed.order_0).max() < 1e-12
         assert abs(recorded.order_1 - computed.order_1).max() < 1e-7
+        if jumps == "voltage":
+            assert [bool(np.asarray(one.spin_bias[k]).any()) for k in range(5)] == [False, False, True, True, True]
 
 
 MOMENT = """

@@ -126,9 +126,9 @@ def test_a_gate_that_the_step_does_not_resolve_is_told(method, most):
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always")
             check_step(one, parts.magnet, parts.start)
-        words = [str(one.message) for one in found if "a gate of frequency" in str(one.message)]
+        words = [str(one.message) for one in found if "electrons.gate[0].frequency changes" in str(one.message)]
         assert bool(words) == told
-        assert all("sure to be right: up to 0.099" in one for one in words)
+        assert all("steps should be shorter than 0.099" in one for one in words)
 
 
 def test_a_temperature_in_kelvin_is_told():

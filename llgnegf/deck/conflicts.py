@@ -234,6 +234,12 @@ def _zhang_li_on_a_chain(deck: _Known) -> Iterator[str]:
         yield f"magnet.zhang_li.velocity = {show(velocity)}: a chain has no y; allowed: [{velocity[0]}, 0]"
 
 
+def _plain(value: Any) -> Any:
+    """A value as numbers and dicts, tables by what they say."""
+    given = getattr(value, "__dict__", None)
+    return value if given is None else {key: _plain(one) for key, one in given.items() if key != "said"}
+
+
 def _one_current(deck: _Known) -> Iterator[str]:
     """The torque of a current on the moments comes from the electrons, or from Zhang and Li's formula."""
     zhang_li, table = deck.magnet.zhang_li, deck.electrons
@@ -246,7 +252,7 @@ def _one_current(deck: _Known) -> Iterator[str]:
     for key, nothing in _OF_ITS_OWN.items():
         if key == "voltage" and given:
             continue  # moves levels alone
-        left, right = (table.lead[i].__dict__.get(key, nothing) for i in connected[:2])
+        left, right = (_plain(table.lead[i].__dict__.get(key, nothing)) for i in connected[:2])
         if left != right:
             driving = f"electrons.lead[{connected[left == nothing]}].{key}"
             yield (
@@ -322,10 +328,7 @@ def _real_time_refresh(deck: _Known) -> Iterator[str]:
 
 
 def _varying_voltage(deck: _Known) -> Iterator[str]:
-    """Frozen electrons know constant voltages; those recorded beside electrons in real time are in equilibrium.
-
-    `judged.judge` refuses such runs too.
-    """
+    """What frozen electrons cannot follow where voltages change, or drive a current."""
     table = deck.electrons
     if table is None:
         return
@@ -333,15 +336,18 @@ def _varying_voltage(deck: _Known) -> Iterator[str]:
         voltage = lead.__dict__.get("voltage", 0.0)
         if voltage == 0.0:
             continue
-        if table.method == "frozen" and not isinstance(voltage, float):
+        mu = lead.__dict__.get("chemical_potential")
+        if table.method == "frozen" and table.order == 1 and not isinstance(voltage, float) and mu is not None:
             yield (
-                f"electrons.lead[{i}].voltage = {{amplitude = ..., profile = {{...}}}}: frozen electrons know constant "
-                'voltages; allowed: a number, or electrons.method = "real-time"'
+                f"electrons.lead[{i}].chemical_potential = {show(mu)}: frozen electrons of first order follow a "
+                "voltage that changes, by which levels and occupation of the lead move together; allowed beside "
+                f"electrons.lead[{i}].voltage = {_shown(voltage)}: no chemical_potential, or electrons.order = 0"
             )
-        elif table.method == "real-time" and table.frozen_beside:
+        elif table.method == "real-time" and table.frozen_beside and deck.motion.kind == "precession":
             yield (
-                f"electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and "
-                f"electrons.lead[{i}] has one; allowed: false, or electrons.lead.voltage = 0.0"
+                f"electrons.frozen_beside = true: the frozen parts of a precession are those of electrons in "
+                f"equilibrium, and electrons.lead[{i}] has a voltage; allowed: false, electrons.lead.voltage = 0.0, or "
+                'motion.kind = "llg" or "frozen"'
             )
             return
 

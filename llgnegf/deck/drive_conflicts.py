@@ -70,16 +70,15 @@ def _whole(told: str, value: float, step: float, what: str) -> Iterator[str]:
 
 
 def no_jump_at_first_order(deck: Any) -> Iterator[str]:
-    """Frozen electrons of first order answer to dV/dt, which a jump has not."""
+    """Frozen electrons of first order answer to dV/dt of gates and leads, which a jump has not."""
     if deck.electrons is None or deck.electrons.method != "frozen":
         return
     if deck.electrons.order == 0 and deck.motion.kind != "precession":
         return
-    for i, gate in enumerate(deck.electrons.gate):
-        profile = gate.__dict__.get("profile")
-        if profile is not None and profile.kind in ("step", "square"):
+    for key, profile in _known_profiles(deck):
+        if key.startswith("electrons.") and profile.kind in ("step", "square"):
             yield (
-                f'electrons.gate[{i}].profile.kind = "{profile.kind}": frozen electrons of first order need dV/dt, and '
+                f'{key}.kind = "{profile.kind}": frozen electrons of first order need dV/dt, and '
                 'a jump has none; allowed: a ramp, electrons.order = 0 (but for motion.kind = "precession"), or '
                 'electrons.method = "real-time"'
             )

@@ -19,7 +19,7 @@ class Outline:
     """What a deck says of its run; names as in the deck.
 
     texture, motion: their kinds.  axis, frequency: of a steady precession.  order: of frozen electrons.  order,
-    back_action: None without electrons.
+    back_action: None without electrons.  zhang_li_velocity: zero without a current.
     """
 
     title: str
@@ -33,6 +33,7 @@ class Outline:
     duration: float
     order: int | None
     back_action: float | None
+    zhang_li_velocity: tuple[float, ...]
 
     @property
     def energy_ev(self) -> float:
@@ -59,6 +60,7 @@ def outline_of(text: str) -> Outline:
     """The outline of the deck `text`.  What is no valid deck raises whatever it meets, or is told as it stands."""
     deck = tomllib.loads(text)
     motion, electrons = deck.get("motion", {}), deck.get("electrons")
+    zhang_li = deck.get("magnet", {}).get("zhang_li", {})
     axis = motion.get("axis")
     return Outline(
         title=deck.get("title", ""),
@@ -72,4 +74,5 @@ def outline_of(text: str) -> Outline:
         duration=float(deck["run"]["duration"]),
         order=None if electrons is None else electrons.get("order", 1),
         back_action=None if electrons is None else float(electrons.get("back_action", 1.0)),
+        zhang_li_velocity=tuple(map(float, zhang_li.get("velocity", (0.0, 0.0)))),
     )

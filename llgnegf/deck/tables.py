@@ -300,6 +300,11 @@ class Electrons(Table):
         return next((lead.coupling for lead in self.lead if lead.side == side), 0.0)
 
     @property
+    def voltages_vary(self) -> bool:
+        """Whether the voltage of a lead is a function of time."""
+        return any(not isinstance(lead.voltage, float) for lead in self.lead)
+
+    @property
     def is_biased(self) -> bool:
         """Whether a lead of frozen electrons has another Fermi function than `fermi_energy` and `temperature` give."""
         return self.method == "frozen" and any(self._is_biased(lead) for lead in self.lead if lead.coupling)
@@ -307,7 +312,9 @@ class Electrons(Table):
     def _is_biased(self, lead: Lead) -> bool:
         mu = lead.chemical_potential
         if mu is None:
-            mu = self.fermi_energy + (lead.voltage if isinstance(lead.voltage, float) else 0.0)
+            if not isinstance(lead.voltage, float):
+                return True  # at some time
+            mu = self.fermi_energy + lead.voltage
         return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 

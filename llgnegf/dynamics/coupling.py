@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from llgnegf.dynamics.external import NOTHING, Drives, External
-from llgnegf.dynamics.gates import Gates
+from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.profiles import Profile
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
-from llgnegf.electrons import Device, Frozen, Response
+from llgnegf.electrons import Device, Frozen, LeadResponse, Response
 from llgnegf.electrons.counter import Counter
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
@@ -33,13 +33,15 @@ _LONGEST_MOMENT = 10.0
 class Motion:
     """Velocity and what came with it: v (packed), the electrons at this instant and their field (packed).
 
-    tried: responses of the electrons that make up that to this motion, where any were needed.
+    tried: responses of the electrons that make up that to this motion, where any were needed; leads: that to voltages
+    which change.
     """
 
     velocity: np.ndarray
     frozen: Frozen | None
     electron_field: np.ndarray | None
     tried: Tried | None = None
+    leads: LeadResponse | None = None
 
     @cached_property
     def response(self) -> Response | None:
@@ -54,6 +56,8 @@ class Coupling:
     as those of dV/dt.  `velocity_tolerance`: residual of the velocity equation relative to the velocity.
     `field(t, m)`: a user's own effective field, energy units, shape of m.  `drives`: fields on the moments that change
     in time.
+
+    `voltages`: of the leads, in place of those of the device; frozen electrons follow them as they follow gates.
 
     Where gates or drives jump at the time of a call, `within` says on which side it is meant: a time inside the step
     that is being made (`Profile.value`).
@@ -74,8 +78,10 @@ class Coupling:
         velocity_tolerance: float = 1e-11,
         field: Field | None = None,
         drives: Drives | None = None,
+        voltages: LeadVoltages | None = None,
     ) -> None:
         self.magnet, self.device, self.gates, self.field, self.drives = magnet, device, gates, field, drives
+        self.voltages = voltages
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
@@ -98,17 +104,48 @@ class Coupling:
 
     @property
     def profiles(self) -> tuple[Profile, ...]:
-        """Of all that changes in time: gates, fields, currents."""
-        return (self.gates.profiles if self.gates else ()) + (self.drives.profiles if self.drives else ())
+        """Of all that changes in time: gates, voltages, fields, currents."""
+        driven = self.gates or None, self.voltages, self.drives
+        return tuple(profile for one in driven if one is not None for profile in one.profiles)
+
+    @property
+    def frequencies(self) -> tuple[float, ...]:
+        """Of what drives the electrons and is on, gates and voltages: of its fastest change, 1/time."""
+        gates = self.gates.frequencies if self.gates else ()
+        return gates + (self.voltages.frequencies if self.voltages is not None else ())
 
     def external(self, t: float, within: float | None = None) -> External:
         """The fields on the moments that change in time."""
         return self.drives.at(t, within) if self.drives else NOTHING
 
     def freeze(self, t: float, m: np.ndarray, within: float | None = None) -> Frozen:
-        """The electrons of moments m (nx[, ny], 3) and of the gates at t; what they evaluate counts as `solves`."""
+        """The electrons of moments m (nx[, ny], 3), gates and voltages at t; what they evaluate counts as `solves`.
+
+        Raises RunError where the voltages leave the leads no common band.
+        """
+        return self._device_at(t, within).freeze(m, self.gate_state(t, within)[0], self._counter)
+
+    def _device_at(self, t: float, within: float | None) -> Device:
         assert self.device is not None
-        return self.device.freeze(m, self.gate_state(t, within)[0], self._counter)
+        if self.voltages is None:
+            return self.device
+        try:
+            return self.device.at_voltages(self.voltages.at(t, within))
+        except ValueError as error:
+            raise RunError(f"electrons.lead.voltage at t = {t:g}: {error}") from None
+
+    def lead_response(self, t: float, m: np.ndarray, within: float | None = None) -> LeadResponse | None:
+        """First order of the electrons in the rates of the voltages at t; None where these stand still."""
+        if self.voltages is None or not (rates := self.voltages.rate(t, within)).any():
+            return None
+        moving = self._device_at(t, within).moving_leads(m, self.gate_state(t, within)[0], self._counter)
+        return moving.response(rates)
+
+    def voltages_at(self, t: float, within: float | None = None) -> np.ndarray:
+        """Of the left and the right lead, (2,), energy."""
+        if self.voltages is not None:
+            return self.voltages.at(t, within)
+        return np.array(self.device.voltages if self.device is not None else (0.0, 0.0))
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
@@ -143,6 +180,7 @@ class Coupling:
         frozen = self.freeze(t, self.magnet.unpack(y), within)
         if self.strength == 0:
             return Motion(self.magnet.velocity(y, own, current), frozen, None)
+        leads = self.lead_response(t, frozen.m, within) if self.order == 1 else None
         if self.order == 1 and self.velocity_feedback:
             velocity, field, tried = solve(
                 self.magnet,
@@ -155,17 +193,20 @@ class Coupling:
                 t=t,
                 tolerance=self.velocity_tolerance,
                 current=current,
+                leads=None if leads is None else leads.density,
             )
-            return Motion(velocity, frozen, field, tried)
+            return Motion(velocity, frozen, field, tried, leads)
         # First the response: the sweeps that it makes give the adiabatic part as well.
         response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
         density = frozen.at_rest + sea + surface
         if response is not None and response.bias is not None:
             density = density + response.bias
+        if leads is not None:
+            density = density + leads.density
         field = self._packed_field(density)
         velocity = self.magnet.velocity(y, sum_of(own, field), current)
-        return Motion(velocity, frozen, field, None if response is None else Tried([response]))
+        return Motion(velocity, frozen, field, None if response is None else Tried([response]), leads)
 
     def gate_state(self, t: float, within: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Gate voltages and their rates at t, each of the lattice's shape."""

@@ -6,15 +6,16 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import Response, SpinDensity
+from llgnegf.electrons import LeadResponse, Response, SpinDensity
+from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
 
 class ElectronInstant(Instant):
     """Electrons frozen at moments and gates of this instant.
 
-    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; gate_frequencies: of
-    gates that are on, 1/time; sd_exchange: energy.
+    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; driving_frequencies:
+    of gates and voltages that are on, 1/time; voltages: of the leads, (2,), energy; sd_exchange: energy.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class ElectronInstant(Instant):
         self.frozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t, within)
         self.static_potential = coupling.static_potential
-        self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
+        self.driving_frequencies = coupling.frequencies
+        self.voltages = coupling.voltages_at(self.t, within)
         self.sd_exchange = coupling.sd_exchange
         self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)
-        self._coupling, self._motion, self._first_order = coupling, motion, first_order
+        self._coupling, self._motion, self._first_order, self._within = coupling, motion, first_order, within
 
     @cached_property
     def response(self) -> Response | None:
@@ -52,9 +54,16 @@ class ElectronInstant(Instant):
         return known
 
     @cached_property
+    def leads(self) -> LeadResponse | None:
+        """Response of the electrons to voltages that change; None where none does, or at order 0."""
+        if self._motion.leads is not None or not self._first_order:
+            return self._motion.leads
+        return self._coupling.lead_response(self.t, self.m, self._within)
+
+    @cached_property
     def spin(self) -> SpinDensity:
         """Spin density and electrons per site, by origin."""
-        return self.frozen.parts(self.response)
+        return self.frozen.parts(self.response, self.leads)
 
     @cached_property
     def currents(self) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +74,16 @@ class ElectronInstant(Instant):
         """Currents due to the response, and to a bias; see `currents`."""
         if not self._first_order:
             return self.frozen.lead_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
-        return self.frozen.lead_currents(self._driving, self._rate, self.response)
+        charge, spin = self.frozen.lead_currents(self._driving, self._rate, self.response)
+        if self.leads is None:
+            return charge, spin
+        by_leads = as_flow(self.leads.into_leads)
+        return charge + by_leads[0], spin + by_leads[1]
+
+    @property
+    def power_voltages(self) -> float:
+        """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
+        return 0.0 - float(self.voltages @ self.currents[0])
 
     @property
     def energy_currents(self) -> np.ndarray:

@@ -89,12 +89,17 @@ class Voltages(Protocol):
 
 
 class LeadVoltages:
-    """`Voltages` of a left and a right lead; None: zero."""
+    """`Voltages` of a left and a right lead; None: zero.  `frequencies`: of the fastest change of each, 1/time."""
 
     def __init__(self, left: Drive | None = None, right: Drive | None = None) -> None:
         self._drives = left, right
         self.profiles = tuple(one.profile for one in self._drives if one is not None)
         self.reach = max((one.reach for one in self._drives if one is not None), default=0.0)
+        self.frequencies = tuple(one.profile.frequency for one in self._drives if one is not None and one.amplitude)
 
     def at(self, t: float, within: float | None = None) -> np.ndarray:
         return np.array([0.0 if one is None else one.value(t, within) for one in self._drives])
+
+    def rate(self, t: float, within: float | None = None) -> np.ndarray:
+        """dV/dt without the jumps, (2,), energy per time."""
+        return np.array([0.0 if one is None else one.rate(t, within) for one in self._drives])

@@ -91,7 +91,6 @@ class RealTimeInstant(Instant):
         self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t, within)[0]
         self.static_potential, self.sd_exchange = coupling.static_potential, coupling.sd_exchange
-        self.gate_frequencies = coupling.gates.frequencies if coupling.gates else ()
         self.voltages = stepper.voltages_at(self.t, within)
         self.work_drives = 0.0
         if stepper.imposed is None and self.external.field is not None:

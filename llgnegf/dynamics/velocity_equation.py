@@ -77,6 +77,7 @@ def solve(
     t: float,
     tolerance: float,
     current: float = 1.0,
+    leads: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, Tried]:
     """v = velocity under the field of s_ad + chi_V dV/dt + chi v; v, that field (both packed) and the responses in it.
 
@@ -84,7 +85,8 @@ def solve(
 
     frozen: the electrons at packed moments y; strength: field of the electrons over their spin density, energy; rate:
     dV/dt, (nx[, ny]); own: fields of a user and of drives, packed; near: a field of the electrons to start from,
-    packed; t: for messages; tolerance: of the residual relative to the velocity; current: scales that of Zhang and Li.
+    packed; t: for messages; tolerance: of the residual relative to the velocity; current: scales that of Zhang and Li;
+    leads: density (nx[, ny], 4) that voltages which change add to s_ad, traced with 1 and sigma.
     Fixed moments have neither row nor column: magnet.velocity and magnet.respond are zero there, and so is v.  Raises
     RunError where it does not converge.
 
@@ -123,12 +125,15 @@ def solve(
         response = frozen.respond(vector.reshape(shape), gates)
         return packed_field(response.density), response
 
+    def at_rest() -> np.ndarray:
+        return packed_field(frozen.at_rest if leads is None else frozen.at_rest + leads)
+
     # The first application fixes the energies of the surface part; it is made with a physical motion.
     v = flat(magnet.velocity(y, sum_of(own, near), current))
     if not v.any() and not rate.any():
-        v = flat(magnet.velocity(y, sum_of(own, packed_field(frozen.at_rest)), current))
+        v = flat(magnet.velocity(y, sum_of(own, at_rest()), current))
     field, response = answer(v, rate)
-    field += packed_field(frozen.at_rest)
+    field += at_rest()
     explicit = flat(magnet.velocity(y, sum_of(own, field), current))
     residual = explicit - v
     # The first guess may lead far astray; a solution near zero is judged by what drives it.

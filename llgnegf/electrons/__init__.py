@@ -12,6 +12,7 @@ from .leads import Lead
 from .modes import chain_self_energy
 from .quadrature import ToleranceError
 from .steady import SteadyPrecession, steady_precession
+from .sweeps import LeadResponse
 from .torkance import Torkance, in_plane_and_out_of_plane
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Frozen",
     "LatticeCurrents",
     "Lead",
+    "LeadResponse",
     "Response",
     "SpinDensity",
     "SteadyPrecession",

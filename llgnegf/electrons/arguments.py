@@ -78,7 +78,7 @@ def bond_array(bond_hoppings: ArrayLike | None, shape: tuple[int, ...], hopping:
     """Hoppings of the bonds along x, (nx - 1,): `bond_hoppings`, or `hopping` everywhere; ValueError if not all > 0."""
     n_bonds = shape[0] - 1
     try:
-        hops = np.full(n_bonds, hopping) if bond_hoppings is None else _real_array(bond_hoppings)
+        hops = np.full(n_bonds, hopping) if bond_hoppings is None else real_array(bond_hoppings)
         fine = hops.shape == (n_bonds,) and bool(np.isfinite(hops).all() and (hops > 0).all())
     except (TypeError, ValueError):
         fine = False
@@ -93,20 +93,23 @@ def bond_array(bond_hoppings: ArrayLike | None, shape: tuple[int, ...], hopping:
 def finite_array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """`values` as finite floats of this shape; ValueError otherwise."""
     try:
-        array = np.ascontiguousarray(_real_array(values))
+        array = np.ascontiguousarray(real_array(values))
     except (TypeError, ValueError):
         raise ValueError(
             f"{name}: expected finite values of shape {shape}, got what is no array of real numbers"
         ) from None
-    if array.shape != shape or not np.isfinite(array).all():
+    if array.shape != shape:
         raise ValueError(f"{name}: expected finite values of shape {shape}, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name}: expected finite values of shape {shape}, got {array[where]} at {list(where)}")
     return array
 
 
 def energies(energy: ArrayLike) -> NDArray[np.float64]:
     """One real energy or an array of them of any shape, finite; ValueError otherwise."""
     try:
-        array = _real_array(energy)
+        array = real_array(energy)
     except (TypeError, ValueError):
         raise ValueError(f"energy = {energy!r}: must be a real number or an array of them") from None
     if not np.isfinite(array).all():
@@ -114,7 +117,7 @@ def energies(energy: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def _real_array(values: ArrayLike) -> NDArray[np.float64]:
+def real_array(values: ArrayLike) -> NDArray[np.float64]:
     """As floats; ValueError for texts and complex numbers, which NumPy might convert."""
     array = np.asarray(values)
     if array.size == 0:  # of no type in particular

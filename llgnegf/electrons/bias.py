@@ -135,11 +135,7 @@ class Bias:
     def _adapted(self, rate: Blocks | None) -> Rule:
         """A rule that meets the tolerance, for the bias at rest and for this motion, and finds all states."""
         device = self.device
-        # A slow motion is held to a share of the tolerance in proportion, as the surface term is.
-        size = 1.0 if rate is None else min(1.0, float(abs(rate).max()) / device.hopping**2)
-        scale = np.full(1 if rate is None else 2, 1 / (2 * np.pi))
-        if rate is not None and size:
-            scale[1] /= size
+        scale = self._scale(rate)
         sites = np.repeat(scale, 4 * device.n_sites)
         scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
 
@@ -172,6 +168,15 @@ class Bias:
                 "couplings to the leads"
             )
         return rule
+
+    def _scale(self, rate: Blocks | None) -> Floats:
+        """By which values of the bias at rest, and for this motion, count beside the tolerance, (1,) or (2,)."""
+        # A slow motion is held to a share of the tolerance in proportion, as the surface term is.
+        size = 1.0 if rate is None else min(1.0, float(abs(rate).max()) / self.device.hopping**2)
+        scale = np.full(1 if rate is None else 2, 1 / (2 * np.pi))
+        if rate is not None and size:
+            scale[1] /= size
+        return scale
 
     @property
     def _tails_matter(self) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .chain import ChainSweeps
+from .counter import Counter
 from .frozen import NO_PRECESSION, Frozen, rotation_generator
 from .leads import SIDES
 from .system import System
@@ -106,14 +107,14 @@ class Extended:
         """These values of the original sites, with zeros on the added lead sites."""
         return np.pad(values, [self.pads] + [(0, 0)] * (values.ndim - 1))
 
-    def freeze(self, m: ArrayLike, potential: ArrayLike | None) -> Frozen:
-        """The electrons of the extended device; m, potential: of the original sites."""
+    def freeze(self, m: ArrayLike, potential: ArrayLike | None, counter: Counter | None = None) -> Frozen:
+        """The electrons of the extended device; m, potential: of the original sites; counter: see `Frozen`."""
         given = self.original
         gates = self.embed(given.scalars("potential", potential))
         for end, pad, voltage in zip((0, -1), self.pads, given.voltages, strict=True):
             if pad:
                 gates[end] += voltage  # the added sites belong to the lead
-        return Frozen(self.device, self.embed(given.vectors("m", m)), gates)
+        return Frozen(self.device, self.embed(given.vectors("m", m)), gates, counter)
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Particle (n + 1, ...) and spin (n + 1, ..., 3) flows from traces over bonds (n_bonds, ..., 4).

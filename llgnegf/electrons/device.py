@@ -17,8 +17,10 @@ from .arguments import energies, number
 from .balance import spin_balance
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
-from .currents import Currents, currents
+from .currents import Currents, Extended, currents
 from .frozen import Frozen, SpinDensity
+from .leads import Occupation
+from .moving_leads import MovingLeads
 from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
@@ -46,12 +48,30 @@ class Device(System):
     def freeze(self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None) -> Frozen:
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
-        m: (n, 3) or (nx, ny, 3) moments (unit vectors; zero = vacancy); potential: (n,) or (nx, ny) gate voltages V_i,
-        energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
+        m: (n, 3) or (nx, ny, 3) moments.  H has J_sd m as it is given: a moment of another length than 1 means a local
+        exchange J_sd |m|, a zero a vacancy; none is normalised or refused.  potential: (n,) or (nx, ny) gate voltages
+        V_i, energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
         functions evaluated, such as that of a whole run; `Frozen.solves` counts them in any case.
         Raises ValueError if a shape is wrong or a value is not finite.
         """
         return Frozen(self, self.vectors("m", m), self.scalars("potential", potential), counter)
+
+    def moving_leads(
+        self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None
+    ) -> MovingLeads:
+        """The first order in the rates of the leads' voltages, levels and occupation of a lead moving together.
+
+        m, potential, counter: as `freeze`.  `MovingLeads.response((dV_left/dt, dV_right/dt))` has densities by origin
+        and flows into the leads, to be added to those of moments and gates that move; equations in `moving_leads.py`.
+        Raises ValueError for a wrong shape, ToleranceError where the accuracy cannot be reached.
+        """
+        extended = Extended(self)
+        frozen = extended.freeze(m, potential, counter)
+
+        def filled_by(occupation: Occupation) -> Frozen:
+            return Frozen(extended.device.filled_by(occupation), frozen.m, frozen.potential, counter)
+
+        return MovingLeads(frozen, extended.sites, filled_by)
 
     def spin_density(
         self,

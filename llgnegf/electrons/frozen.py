@@ -31,7 +31,7 @@ from .fermi_step import Step
 from .lattice import LatticeSweeps
 from .leads import Occupation
 from .quadrature import FermiPoles, ToleranceError
-from .sweeps import Response, Sweeps
+from .sweeps import LeadResponse, Response, Sweeps
 from .system import System
 
 
@@ -218,15 +218,22 @@ class Frozen:
         moves = mdot.any() or potential_rate.any()
         return self.parts(self.respond(mdot, potential_rate) if moves else None)
 
-    def parts(self, response: Response | None) -> SpinDensity:
-        """All parts of the spin density, with a `respond` result as the first-order part; None: nothing moves."""
+    def parts(self, response: Response | None, leads: LeadResponse | None = None) -> SpinDensity:
+        """All parts of the spin density, with a `respond` result as the first-order part; None: nothing moves.
+
+        leads: the first order in the rates of voltages (`MovingLeads`), to be added.
+        """
         nothing = np.zeros((*self.device.shape, 4))
         sea, surface = (nothing, nothing) if response is None else (response.sea, response.surface)
+        if leads is not None:
+            sea, surface = sea + leads.sea, surface + leads.surface
         packed = self._pack(sea, surface, None)
         if self.bias is None:
             return packed
         still = self.bias.density
         moved = nothing if response is None or response.bias is None else response.bias
+        if leads is not None:
+            moved = moved + leads.bias
         return replace(
             packed,
             bias=still[..., 1:].copy(),

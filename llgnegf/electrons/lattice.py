@@ -21,6 +21,7 @@ from .lattice_parts import Difference
 from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
 from .quadrature import FermiPoles
+from .ranks import are_several, each_energy
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
 from .shifted_surface import ShiftedLatticeSurface
@@ -29,7 +30,7 @@ from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
 from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, System
-from .threads import each, one_blas_thread
+from .threads import one_blas_thread
 
 # Number of energies swept in one call times the number of matrix elements of a slice, (2 ny)^2.  For narrow lattices
 # several energies share the overhead of a call; for wide ones the matrices stay in the processor's cache.
@@ -153,7 +154,7 @@ class LatticeSweeps:
                 found = self.sweep(rule.nodes[chunk], with_bonds=with_bonds, allocate=allocate)
                 return traced(rule.weights[chunk], found.blocks)
 
-        return np.asarray(sum(each(part, self.chunks(len(rule.nodes)))))
+        return np.asarray(sum(each_energy(part, self.chunks(len(rule.nodes)), self.counter)))
 
     def _remember(self, total: NDArray[np.float64]) -> None:
         """Store the adiabatic density: these sums over the nodes, and the constant of the rule for the charge."""
@@ -183,7 +184,9 @@ class LatticeSweeps:
     def grand_potential(self) -> float:
         """See `frozen.Frozen.grand_potential`, energy."""
         _ = self.adiabatic
-        known = self._first_order.log_determinants(self) if self._is_split and self._first_order else None
+        known = None
+        if self._is_split and self._first_order and not are_several():  # a rank keeps sweeps of its own energies alone
+            known = self._first_order.log_determinants(self)
         if known is None:
             nodes, weights = self._equilibrium_nodes()
 
@@ -197,7 +200,7 @@ class LatticeSweeps:
             return float((weight * (logdet() - self._bare_logdet(z))).sum().real)
 
         trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
-        return 2 * sum(each(part, known)) + self.rule.constant * trace
+        return 2 * sum(each_energy(part, known, self.counter)) + self.rule.constant * trace
 
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """ln det G^-1 (k,) at energies z (k,) of the lattice without moments and gates: one recursion for each mode."""
@@ -258,7 +261,7 @@ class LatticeSweeps:
             G = self.sweep(rule.nodes[chunk], nx)
             return traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
 
-        return np.asarray(sum(each(part, self.chunks(len(rule.nodes))))) - self.surface.kept(rate)
+        return np.asarray(sum(each_energy(part, self.chunks(len(rule.nodes)), self.counter))) - self.surface.kept(rate)
 
     @one_blas_thread
     def sea(self, rate: NDArray[np.complex128]) -> Sea:
@@ -355,7 +358,7 @@ class LatticeSweeps:
                 total += traced(slope * weights / s, ahead - back)[:, 0]
             return total
 
-        found = sum(each(part, self.chunks(len(rule.nodes))))
+        found = sum(each_energy(part, self.chunks(len(rule.nodes)), self.counter))
         rounding = 1e-8 if d is SECOND_ORDER else 1e-9
         return np.asarray(found), DERIVATIVE_ERROR * rule.bound / device.temperature + rounding / device.hopping
 
@@ -379,7 +382,7 @@ class LatticeSweeps:
         def at(energy: float):
             return self.at_energy(energy).biased(rate, ends)
 
-        found = each(at, energies.tolist())
+        found = each_energy(at, energies.tolist(), self.counter)
         if not found:
             f = 1 if rate is None else 2
             over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.hops.shape), 4))

@@ -22,6 +22,7 @@ from .fermi_step import Distances, check_surface
 from .lattice_parts import LatticeParts
 from .open_system import OpenSystem, Segment, Vectors, mode_self_energies, segments
 from .quadrature import ToleranceError, thermal_gauss
+from .ranks import each_energy
 from .resonances import ResonanceSearch
 from .scattering import RealEnergy, pauli_traces
 from .slice_blocks import Slices, Stack
@@ -29,7 +30,7 @@ from .slices import Sweep, two_point, two_point_ends
 from .slices import sweep as run_sweep
 from .slices_near_levels import two_point_near_levels
 from .thermal_surface import ThermalSurface
-from .threads import each, one_blas_thread
+from .threads import one_blas_thread
 
 # Part of the tolerance that the rule over energy may use.
 _SURFACE_SHARE = 1 / 4
@@ -118,7 +119,7 @@ class LatticeSurface:
             return self.sweeps.at_energy(energy).driven_over(rate, starts, ends)
 
         total = np.zeros((*hops.shape, 4))
-        for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+        for weight, found in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
             total -= weight / (2 * np.pi) * found
         total *= hops[..., None]
         if self.levels.any:
@@ -137,7 +138,7 @@ class LatticeSurface:
             return self.sweeps.at_energy(energy).into_leads(rate)
 
         flow = np.zeros((2, 4))
-        for weight, found in zip(weights, each(at, energies.tolist()), strict=True):
+        for weight, found in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
             flow += weight / (2 * np.pi) * found
         return flow
 
@@ -249,7 +250,7 @@ class LatticeSurface:
             state = self.sweeps.at_energy(energy)
             return state.states, state.driven(rate)
 
-        return each(both, [float(energy) for energy in energies])
+        return each_energy(both, [float(energy) for energy in energies], self.sweeps.counter)
 
     @cached_property
     def open_system(self) -> OpenSystem:
@@ -281,7 +282,7 @@ class LatticeSurface:
                 over_bonds[:, :, :1] = -np.roll(over_bonds[:, :, :1], -1, axis=1)
             return states, response, over_bonds
 
-        parts = each(part, self.sweeps.chunks(len(z), 2))
+        parts = each_energy(part, self.sweeps.chunks(len(z), 2), self.sweeps.counter)
         states, response, bonds = (np.concatenate(values) for values in zip(*parts, strict=True))
         return states, response, bonds
 
@@ -321,7 +322,7 @@ class LatticeSurface:
             blocks = found.reshape(-1, 2, ny, 2, ny, 2)
             return pauli_traces(np.einsum("ym,kpysxr,xm->kpmsr", vectors, blocks, vectors, optimize=True))
 
-        return np.concatenate(each(part, self.sweeps.chunks(len(z), 2)))
+        return np.concatenate(each_energy(part, self.sweeps.chunks(len(z), 2), self.sweeps.counter))
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""

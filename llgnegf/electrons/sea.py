@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .lattice_parts import Difference, LatticeParts
+from .ranks import each_energy
 from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
 from .slice_blocks import Allocator, Stack, backwards
 from .slices import Sweep, log_determinant, two_point
 from .slices_near_levels import two_point_near_levels
-from .threads import each
 
 # Energies and weights of some nodes, (k,), and a function that returns ln det G^-1 (k,) there.
 WeightedLogarithms = tuple[NDArray[Any], NDArray[Any], Callable[[], NDArray[np.complex128]]]
@@ -165,7 +165,9 @@ class FirstOrder:
                 lattice.device.scratch.take_back(arrays)
             return sea, equilibrium
 
-        sea, equilibrium = (sum(parts) for parts in zip(*each(part, range(len(self.chunks))), strict=True))
+        sea, equilibrium = (
+            sum(parts) for parts in zip(*each_energy(part, range(len(self.chunks)), lattice.counter), strict=True)
+        )
         if self.flipped:
             sea, equilibrium = sea[::-1].copy(), equilibrium[::-1].copy()
             # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.

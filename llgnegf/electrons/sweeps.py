@@ -42,6 +42,23 @@ class Response(NamedTuple):
         return both if self.bias is None else both + self.bias
 
 
+class LeadResponse(NamedTuple):
+    """First order in the rates of the leads' voltages (`moving_leads.py`): densities (*s, 4) by origin, traced.
+
+    into_leads: flow of all of them over the first bond of the left and the right lead into it, (2, 4), 1/time.
+    """
+
+    sea: NDArray[np.float64]
+    surface: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    into_leads: NDArray[np.float64]
+
+    @property
+    def density(self) -> NDArray[np.float64]:
+        """All of it, (*s, 4)."""
+        return self.sea + self.surface + self.bias
+
+
 class Sea(NamedTuple):
     """Density (*s, 4) of the Fermi sea; driven_ends: see `Response`."""
 

@@ -15,8 +15,8 @@ import functools
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,6 +139,7 @@ class System:
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
         self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
+        self._at_voltages = functools.lru_cache(maxsize=4)(self._make_at_voltages)
         self._unit_rule = functools.lru_cache(maxsize=64)(self._make_unit_rule)
         self.tell_once = functools.lru_cache(maxsize=8)(_tell)
         self._ends_at = functools.lru_cache(maxsize=64)(self._make_ends_at)
@@ -238,6 +239,27 @@ class System:
         reach: up to how many kT from a step of a Fermi function; None: where a density can notice.
         """
         return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
+
+    def at_voltages(self, voltages: ArrayLike) -> Self:
+        """The same system with these voltages (2,) of the left and the right lead, energies; cached.
+
+        What does not depend on them, such as pole rules, is shared.  ValueError for what are not two finite numbers,
+        where the bands of the leads do not overlap, or for a voltage of a side without a lead.
+        """
+        asked = tuple(finite_array("voltages", voltages, (2,)).tolist())
+        return self if asked == self.voltages else cast(Self, self._at_voltages(asked))
+
+    def _make_at_voltages(self, voltages: tuple[float, ...]) -> Self:
+        given = {lead.side: lead for lead in self.leads}
+        for side, voltage in zip(SIDES, voltages, strict=True):
+            if voltage and side not in given:
+                raise ValueError(f"voltage = {voltage:g} of the {side} lead: there is no lead on that side")
+        shifted = dict(zip(SIDES, voltages, strict=True))
+        other = self.changed(leads=[replace(lead, voltage=shifted[lead.side]) for lead in self.leads])
+        for shared in ("pole_rule", "tell_once"):
+            other.__dict__[shared] = getattr(self, shared)
+        other.__dict__["scratch"] = self.scratch
+        return other
 
     def _make_bias_window(self, reach: float) -> BiasWindow:
         occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
@@ -505,6 +527,10 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+# Python tells a call with too few, too many or unknown arguments by this name: users call `Device`.
+System.__init__.__qualname__ = "Device"
 
 
 def _tell(text: str) -> None:

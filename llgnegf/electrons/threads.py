@@ -66,7 +66,7 @@ def _pool() -> tuple[ThreadPoolExecutor, int]:
     return ThreadPoolExecutor(workers, thread_name_prefix="energies", initializer=_enter), workers
 
 
-def _is_worker() -> bool:
+def is_worker() -> bool:
     """Whether this is a thread of the pool, which must not wait for other tasks of the pool: that could deadlock."""
     return getattr(_place, "is_worker", False)
 
@@ -158,7 +158,7 @@ def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> No
 
     n_energies: number of energies; n_sites: size of the system, to judge whether threads are worthwhile.
     """
-    if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2 or _is_worker():
+    if n_energies * n_sites < _THREADING_THRESHOLD or n_energies < 2 or is_worker():
         kernel(slice(0, n_energies))
         return
     pool, workers = _pool()
@@ -174,6 +174,6 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     """
     pool, workers = _pool()
     with one_blas_thread:
-        if workers == 1 or len(items) < 2 or _is_worker():
+        if workers == 1 or len(items) < 2 or is_worker():
             return [function(item) for item in items]
         return list(pool.map(function, items))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arguments import real_array
 from .bias_response import bias_response
 from .frozen import Frozen
 
@@ -54,18 +55,24 @@ def torkance(frozen: Frozen, reference: ArrayLike) -> Torkance:
 def in_plane_and_out_of_plane(
     torque: ArrayLike, m: ArrayLike, reference: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """T_in and T_out of torques (..., 3) on unit vectors m (..., 3), each (...,); NaN where |m x p| < 1e-9.
+    """T_in and T_out of torques (..., 3) on moments along m (..., 3), each (...,); NaN where |m x p| < 1e-9.
 
     reference: p, (3,) or a shape that broadcasts with m, of any length.  Raises ValueError where one is zero or not
     finite.
     """
-    T, m, p = (np.asarray(one, dtype=np.float64) for one in (torque, m, reference))
+    T, m = (np.asarray(one, dtype=np.float64) for one in (torque, m))
+    try:
+        p = real_array(reference)
+    except (TypeError, ValueError):
+        p = np.zeros(0)
     length = np.linalg.norm(p, axis=-1, keepdims=True) if _fits(p.shape, m.shape) else np.zeros(1)
     if not (np.isfinite(length) & (length > 0)).all():
         raise ValueError(
             f"reference = {reference!r}: must be three finite numbers, not all zero, or such for each site"
         )
     p = p / length
+    long = np.linalg.norm(m, axis=-1, keepdims=True)
+    m = np.where((abs(long - 1) > 1e-9) & (long > 0), m / np.where(long > 0, long, 1.0), m)
     across = np.cross(p, m)
     sine = np.linalg.norm(across, axis=-1)
     sine = np.where(sine > _LEAST_SINE, sine, np.nan)

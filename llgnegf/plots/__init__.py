@@ -27,13 +27,16 @@ def plot(
 ) -> Figure:
     """The picture of a run as a matplotlib Figure, also written to `path` if one is given.
 
-    run: an open run or the path of a run file; path: its ending (.png, .pdf, .svg, ...) decides the format.
-    variable: the name of one that is drawn instead; frame: of it, the index of a single frame (-1: the last).  The
-    figure is not pyplot's: notebooks show it, `figure.axes` and `figure.savefig` change and write it.
+    run: an open run, the path of a run file, or the folder of a sweep (`sweep_picture.picture`); path: its ending
+    (.png, .pdf, .svg, ...) decides the format.  variable: the name of one that is drawn instead; frame: of it, the
+    index of a single frame (-1: the last).  The figure is not pyplot's: notebooks show it, `figure.axes` and
+    `figure.savefig` change and write it.
     Raises RunError without frames, DeckError for another ending and for a variable or a frame that is not there,
     FileError for disk trouble.
     """
     if not isinstance(run, Run):
+        if Path(run).is_dir():
+            return _plot_sweep(Path(run), path, variable, frame)
         with open_run(run) as opened:
             return plot(opened, path, variable, frame)
     if not run.n_frames:
@@ -62,6 +65,22 @@ def plot(
             figure = lattice.picture(run)
         else:
             figure = trajectory.picture(run)
+        if path is not None:
+            save(figure, path)
+    return figure
+
+
+def _plot_sweep(folder: Path, path: str | Path | None, variable: str | None, frame: int | None) -> Figure:
+    from llgnegf.plots import sweep_picture
+
+    if frame is not None:
+        raise DeckError(f"--frame {frame}: a sweep has no frames; its runs have")
+    path = None if path is None else Path(path)
+    if path is not None:
+        check_ending(path)
+        refuse_run_file(path)
+    with drawing():
+        figure = sweep_picture.picture(folder, variable)
         if path is not None:
             save(figure, path)
     return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
+from llgnegf.deck import Deck
 from llgnegf.judged import judge
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
@@ -41,10 +42,18 @@ def picture(run: Run) -> Figure:
         ax.tick_params(labelbottom=False)
         ax.set_xlim(*((time[0], time[-1]) if len(time) > 1 else (time[0] - 0.5, time[0] + 0.5)))
     for ax in lower[-1]:
-        time_axis(ax, time, deck.units.label, deck.units_energy_ev)
+        time_axis(ax, time, deck.units.label, deck.units_energy_ev, _period(deck))
     first, last = (float(run["topological_charge"][i]) for i in (0, -1))
     figure.suptitle(f"{as_label(deck.title or deck.name)}   {charges_in_words(first, last)}", fontsize=9)
     return figure
+
+
+def _period(deck: Deck) -> float | None:
+    """The period of the gates, where all of them have the same one."""
+    gates = deck.electrons.gate if deck.electrons is not None else ()
+    found = {gate.frequency for gate in gates if gate.amplitude}
+    (frequency,) = found if len(found) == 1 else (None,)
+    return 2 * np.pi / abs(frequency) if frequency else None
 
 
 def charges_in_words(first: float, last: float) -> str:
@@ -72,6 +81,9 @@ def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
         ax.set_ylabel("site $y$ ($a$)")
         count_sites(ax.xaxis, nx)
         count_sites(ax.yaxis, ny)
+    if "skyrmion_center" in run.names and run.n_frames > 1:
+        path = np.asarray(run["skyrmion_center"])  # not unwrapped: it is drawn on the lattice
+        both[1].plot(*path.T, color=_RED, linewidth=1.1, marker=".", markersize=1.5, linestyle="")
     figure.colorbar(image, ax=both[1], label="$m_z$", pad=0.02)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots import flat_wall
-from llgnegf.plots.curves import STYLES, curve, edges, energies
+from llgnegf.plots.curves import MOST_POINTS, STYLES, curve, edges, energies
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 
@@ -30,8 +32,15 @@ def picture(run: Run) -> Figure:
     has_wall = "wall_position" in run.names
     of_flat_wall = flat_wall.panels_of(run)
     panels = 2 + bool(torques) + has_wall + of_flat_wall
-    figure = Figure(figsize=(6.2, 1.3 + 1.75 * panels), layout="constrained")
-    axes = list(np.atleast_1d(figure.subplots(panels, 1, sharex=True)))
+    on_sphere = run["moment"].size == 3 * run.n_frames and run.n_frames > 1
+    figure = Figure(figsize=(6.2 + 2.9 * on_sphere, 1.3 + 1.75 * panels), layout="constrained")
+    grid = figure.add_gridspec(panels, 1 + on_sphere, width_ratios=[6.2, 2.9][: 1 + on_sphere])
+    axes = [figure.add_subplot(grid[0, 0])]
+    axes += [figure.add_subplot(grid[k, 0], sharex=axes[0]) for k in range(1, panels)]
+    for ax in axes[:-1]:
+        ax.tick_params(labelbottom=False)
+    if on_sphere:
+        _sphere(figure.add_subplot(grid[:, 1], projection="3d"), run)
     last = axes[-1]
 
     ax = axes.pop(0)
@@ -73,6 +82,28 @@ def _one_moment(ax: Axes, run: Run) -> None:
     ax.set_ylabel(r"$\mathbf{m}$")
     ax.set_ylim(-1.08, 1.08)
     legend_above(ax)
+
+
+def _sphere(ax: Any, run: Run) -> None:
+    """The path of one moment on the unit sphere, from a ring to a dot, with three great circles."""
+    m = np.asarray(run["moment"]).reshape(-1, 3)
+    if len(m) > MOST_POINTS:
+        m = m[:: -(-len(m) // MOST_POINTS)]
+    angle = np.linspace(0, 2 * np.pi, 121)
+    circle = np.array([np.cos(angle), np.sin(angle), np.zeros_like(angle)])
+    for k in range(3):
+        ax.plot(*np.roll(circle, k, axis=0), color="0.75", linewidth=0.7)
+    for k, name in enumerate("xyz"):
+        end = 1.25 * np.eye(3)[k]
+        ax.plot(*np.array([0.0 * end, end]).T, color="0.75", linewidth=0.7)
+        ax.text(*(1.15 * end), f"${name}$", ha="center", va="center", color=COMPONENT_COLOURS[name])
+    ax.plot(*m.T, color="#0072B2", linewidth=1.2)
+    ax.plot(*m[:1].T, marker="o", color="#0072B2", markerfacecolor="white", linestyle="")
+    ax.plot(*m[-1:].T, marker="o", color="#D55E00", linestyle="")
+    ax.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1))
+    ax.set_box_aspect((1, 1, 1), zoom=1.25)
+    ax.view_init(elev=22, azim=35)
+    ax.set_axis_off()
 
 
 def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:

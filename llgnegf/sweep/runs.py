@@ -16,7 +16,7 @@ from llgnegf.runfile.reader import open_run
 from llgnegf.streams import Guarded
 from llgnegf.sweep.crews import cluster, this_machine
 from llgnegf.sweep.points import Axis, Point, points_of, write_axes
-from llgnegf.sweep.summary import SWEEP_FILE, TABLE, summary_rows, table_of
+from llgnegf.sweep.summary import SWEEP_FILE, TABLE, summary_of, table_of
 from llgnegf.sweep.work import RUN_FILE, Outcome, Task
 
 
@@ -51,7 +51,7 @@ def sweep(
     with stop.listening():
         doing = crew(todo, stop, workers) if scheduler is None else crew(todo, stop, scheduler)
         outcomes = list(_told(doing, len(points), len(points) - len(todo), progress))
-    rows = summary_rows(folder)
+    rows = summary_of(folder).rows
     write_file(folder / TABLE, table_of(rows).encode(), "write the summary")
     unfinished = len(todo) - sum(outcome.state in ("done", "failed") for outcome in outcomes)
     if unfinished:

@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llgnegf.errors import DeckError, FileError, LLGNEGFError
 from llgnegf.export.selection import is_series
@@ -21,16 +23,50 @@ if TYPE_CHECKING:
     import xarray
 
 SWEEP_FILE, TABLE = "sweep.json", "summary.csv"
+_TEXTS = ("folder", "state", "message")
+_FIXED = (*_TEXTS, "frames", "time")
 _NOT_SUMMARISED = ("time", "step", "solves")
 
 
-def summary_rows(folder: Path) -> list[dict[str, Any]]:
-    """A row for each run of the sweep in `folder`: its folder, values, state, message, frames, time, then numbers.
+@dataclass(frozen=True)
+class Summary:
+    """What came out of a sweep.  keys: texts of the values of each key.  rows: one for each run, by column.
 
-    state: done, unfinished, failed, or absent.  NAME_last and NAME_mean are the last value and the average over time of
-    every number of the series NAME.  Raises FileError where there is no sweep.
+    Columns: folder, the keys, state (done, unfinished, failed, absent), message, frames, time, then NAME_last and
+    NAME_mean, the last value and the average over time of every number of the series NAME.
     """
-    return [_row(folder, point) for point in _told(folder)["points"]]
+
+    keys: dict[str, list[str]]
+    rows: list[dict[str, Any]]
+
+    @property
+    def keys_of_several(self) -> dict[str, list[str]]:
+        """The keys that have several values: the dimensions of the sweep."""
+        return {key: texts for key, texts in self.keys.items() if len(texts) > 1}
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns with numbers of runs."""
+        fixed = {*self.keys, *_FIXED}
+        return [column for column in dict.fromkeys(name for row in self.rows for name in row) if column not in fixed]
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column as an array over the keys of several values; NaN, or an empty text, where a run has none."""
+        keys = self.keys_of_several
+        is_text = name in _TEXTS
+        values = np.full(
+            [len(texts) for texts in keys.values()], "" if is_text else math.nan, object if is_text else float
+        )
+        for row in self.rows:
+            if name in row:
+                values[tuple(texts.index(row[key]) for key, texts in keys.items())] = row[name]
+        return values.astype(str) if is_text else values
+
+
+def summary_of(folder: Path) -> Summary:
+    """The summary of the sweep in `folder`, as it is now.  Raises FileError where there is no sweep."""
+    told = _told(folder)
+    return Summary(told["keys"], [_row(folder, point) for point in told["points"]])
 
 
 def _told(folder: Path) -> dict[str, Any]:
@@ -112,21 +148,11 @@ def sweep_results(folder: str | Path) -> xarray.Dataset:
             f'sweep_results needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
         ) from None
     folder = Path(folder)
-    keys = {key: texts for key, texts in _told(folder)["keys"].items() if len(texts) > 1}
+    found = summary_of(folder)
+    keys = found.keys_of_several
     if not keys:
         raise DeckError(f"{folder}: its sweep has one run; llgnegf.open_run reads it")
-    rows = summary_rows(folder)
-    shape = tuple(len(texts) for texts in keys.values())
-    places = [tuple(texts.index(row[key]) for key, texts in keys.items()) for row in rows]
-    variables = {}
-    given = set(_told(folder)["keys"])
-    for column in dict.fromkeys(column for row in rows for column in row if column not in given):
-        text = column in ("folder", "state", "message")
-        values = np.full(shape, "" if text else math.nan, dtype=object if text else float)
-        for place, row in zip(places, rows, strict=True):
-            if column in row:
-                values[place] = row[column]
-        variables[column] = (tuple(keys), values.astype(str) if text else values)
+    variables = {name: (tuple(keys), found.column(name)) for name in (*_FIXED, *found.columns)}
     return xarray.Dataset(variables, coords={key: _coordinate(texts) for key, texts in keys.items()})
 
 

@@ -18,6 +18,8 @@ def same(deck):
     assert found.is_imposed == motion.is_imposed
     assert found.order == (None if electrons is None else electrons.order)
     assert found.back_action == (None if electrons is None else electrons.back_action)
+    zhang_li = deck.magnet.zhang_li
+    assert found.zhang_li_velocity == ((0.0, 0.0) if zhang_li is None else zhang_li.velocity)
 
 
 @pytest.mark.parametrize("name", shipped_decks())
@@ -32,6 +34,8 @@ def test_of_shipped_decks(name):
         (SMALL, {"units.energy": "meV", "lattice.periodic": True}),
         (SMALL, {"units.energy": 2, "motion.kind": "frozen", "run.duration": 3}),
         (SQUARE, {"lattice.periodic": "y"}),
+        (SQUARE, {"magnet.zhang_li": {"velocity": [1, -0.5]}}),
+        (SQUARE, {"magnet.zhang_li": {"beta": 0.5}}),
         (SQUARE, {"lattice.periodic": "xy"}),
         (SMALL, {"lattice.periodic": "x"}),
         (WIRE, {}),

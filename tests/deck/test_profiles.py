@@ -129,10 +129,6 @@ MISTAKES = [
         "electrons.lead[0].voltage.profile is missing: a table profile =",
     ),
     ({"electrons__lead__1__voltage__profile__duration": 0}, "electrons.lead[1].voltage.profile.duration = 0: must be"),
-    (
-        {"electrons__frozen_beside": True},
-        "electrons.frozen_beside = true: frozen electrons beside electrons in real time know no voltage, and electrons",
-    ),
     ({ONE: {"kind": "file"}}, "magnet.drive[0].profile.path is missing: must be a non-empty text in quotes, the file"),
     ({ONE: {"kind": "file", "times": [0, 1]}}, "magnet.drive[0].profile.path is missing"),
     (
@@ -155,8 +151,11 @@ def test_mistakes_are_told_by_their_key(changes, words):
 
 
 def test_what_frozen_electrons_cannot_do_is_refused():
-    leads = [{"side": "left"}, {"side": "right", "voltage": {"amplitude": 1, "profile": {"kind": "constant"}}}]
-    assert "electrons.lead[1].voltage = {amplitude = ...," in only_problem(FROZEN, electrons__lead=leads)
+    step = {"amplitude": 1, "profile": {"kind": "step", "start": 0.2}}
+    leads = [{"side": "left"}, {"side": "right", "voltage": step}]
+    words = 'electrons.lead[1].voltage.profile.kind = "step": frozen electrons of first order need dV/dt'
+    assert words in only_problem(FROZEN, electrons__lead=leads)
+    assert parse_deck(CHAIN, overrides=FROZEN | {"electrons.lead": leads, "electrons.order": 0})
     square = [{"columns": [1], "amplitude": 0.3, "profile": {"kind": "square", "period": 0.4}}]
     words = 'electrons.gate[0].profile.kind = "square": frozen electrons of first order need dV/dt'
     assert words in only_problem(FROZEN, electrons__gate=square)

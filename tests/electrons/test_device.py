@@ -249,3 +249,73 @@ def test_what_are_no_moments_is_refused_by_name(wrong):
 def test_bonds_must_fit_a_changed_shape():
     with pytest.raises(ValueError, match="each of the 4 bonds along x of shape"):
         Device(**UNEVEN).changed(shape=5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "told"),
+    [
+        ((), {"sd_exchange": 0.1}, "shape"),
+        ((7,), {}, "sd_exchange"),
+        ((7,), {"sd_exchange": 0.1, "J_sd": 0.1}, "J_sd"),
+        ((7, 0.1), {}, "positional"),
+    ],
+)
+def test_wrong_calls_are_told_by_the_name_that_users_wrote(arguments, named, told):
+    with pytest.raises(TypeError, match=rf"^Device\(\) .*{told}"):
+        Device(*arguments, **named)
+
+
+WRONG = {
+    "text": "x",
+    "shape": np.zeros(5),
+    "ragged": [[1], [2, 3]],
+    "complex": 1j,
+    "dict": {},
+    "bool": True,
+}
+
+
+@pytest.mark.parametrize("wrong", [*WRONG, "nan"])
+@pytest.mark.parametrize("shape", [(3,), (2, 2)], ids=str)
+def test_every_door_names_the_array_that_does_not_fit(shape, wrong):
+    device, m, zero = Device(shape, sd_exchange=0.4), np.zeros((*shape, 3)), np.zeros(shape)
+    m[..., 2] = 1.0
+    still, moving = {"m": m, "potential": zero}, {"m": m, "mdot": 0 * m, "potential": zero, "potential_rate": zero}
+    doors = dict.fromkeys(("spin_density", "lead_currents", "currents", "spin_balance"), moving)
+    doors |= dict.fromkeys(("freeze", "moving_leads", "bias_response"), still)
+    doors |= {"torkance": still | {"reference": np.ones(3)}}
+    doors |= dict.fromkeys(("transmission", "density_of_states"), still | {"energy": 0.1})
+    for door, arguments in doors.items():
+        for key, right in arguments.items():
+            given = np.full(np.shape(right), np.nan) if wrong == "nan" else WRONG[wrong]
+            if key == "energy" and wrong == "shape":
+                continue  # energies may be an array of any shape
+            with pytest.raises(ValueError, match=rf"^{key}( =|:)"):
+                getattr(device, door)(**arguments | {key: given})
+    for door in (device.at_voltages, device.moving_leads(m).response):
+        with pytest.raises(ValueError, match=r"voltages|rates"):
+            door(np.full(2, np.nan) if wrong == "nan" else WRONG[wrong])
+
+
+def test_values_that_are_not_finite_are_told_with_their_place():
+    m = np.zeros((3, 3))
+    m[1, 2] = np.inf
+    with pytest.raises(ValueError, match=r"m: expected finite values of shape \(3, 3\), got inf at \[1, 2\]"):
+        Device(3, sd_exchange=0.4).freeze(m)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2)], ids=str)
+def test_moments_of_another_length_mean_another_local_exchange(shape):
+    rng = np.random.default_rng(5)
+    m, mdot = rng.normal(size=(2, *shape, 3))
+    m /= np.linalg.norm(m, axis=-1, keepdims=True)
+    one, other = (Device(shape, sd_exchange=J, temperature=0.1) for J in (0.4, 0.8))
+    leads = [Lead("left", voltage=0.2), Lead("right")]
+    long, strong = one.spin_density(2 * m, 2 * mdot), other.spin_density(m, mdot)
+    for part in ("adiabatic", "sea", "surface"):
+        assert np.allclose(getattr(long, part), getattr(strong, part), atol=1e-12)
+    biased, alike = one.changed(leads=leads).spin_density(2 * m), other.changed(leads=leads).spin_density(m)
+    assert np.allclose(biased.bias, alike.bias, atol=1e-12)
+    # Torques J_sd s x m are those of the same H, in plane and out of plane of the same directions.
+    assert np.allclose(one.torkance(2 * m, [1, 0, 0]).in_plane, other.torkance(m, [1, 0, 0]).in_plane, atol=1e-12)
+    assert np.allclose(one.spin_balance(2 * m, 2 * mdot), other.spin_balance(m, mdot), atol=1e-12)

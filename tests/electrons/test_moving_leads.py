@@ -1,0 +1,117 @@
+"""Voltages that change slowly: gauge, conservation laws by finite differences at rest, and independence of f_ref."""
+
+import numpy as np
+import pytest
+
+from llgnegf.electrons import Device, Lead, moving_leads
+
+CASES = {
+    "one site": ((1,), False, 0.02, (0.3, 0.0)),
+    "chain": ((4,), False, 0.05, (0.3, -0.1)),
+    "chain, kT = 0": ((4,), False, 0.0, (0.3, -0.1)),
+    "chain without bias": ((4,), False, 0.05, (0.0, 0.0)),
+    "chain without bias, kT = 0": ((3,), False, 0.0, (0.0, 0.0)),
+    "shifted alike": ((3,), False, 0.05, (0.2, 0.2)),
+    "lattice": ((3, 2), False, 0.05, (0.3, -0.1)),
+    "lattice, kT = 0, modes that open": ((2, 3), False, 0.0, (0.6, -0.2)),
+    "periodic lattice": ((2, 3), "y", 0.02, (0.4, 0.0)),
+    "one row": ((3, 1), False, 0.0, (0.3, 0.0)),
+}
+
+
+def made(case, **changes):
+    shape, periodic, kT, voltages = CASES[case]
+    rng = np.random.default_rng(7)
+    m, potential = rng.normal(size=(*shape, 3)), 0.3 * rng.normal(size=shape)
+    m /= np.linalg.norm(m, axis=-1, keepdims=True)
+    sides = zip(("left", "right"), (0.8, 0.9), voltages, strict=True)
+    leads = [Lead(side, coupling, voltage) for side, coupling, voltage in sides]
+    arguments = {"sd_exchange": 0.6, "fermi_energy": -0.3, "temperature": kT, "tolerance": 1e-7, "leads": leads}
+    return Device(shape, periodic=periodic, potential=potential, **arguments | changes), m
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_shift_of_leads_and_sites_changes_nothing(case):
+    """Levels of both leads and of all sites rise together: a gauge."""
+    device, m = made(case)
+    sites = device.freeze(m).respond(np.zeros_like(m), np.ones(device.shape))
+    leads = device.moving_leads(m).response((1.0, 1.0))
+    assert abs(sites.density).max() > 0.05
+    assert np.allclose(leads.density, -sites.density, atol=1e-6)
+
+
+@pytest.mark.parametrize(("case", "side"), [(case, k % 2) for k, case in enumerate(CASES)] + [("chain", 0)])
+def test_particles_and_spin_are_conserved(case, side):
+    """What flows into the leads is missing in the device, and the torque is a flow of spin, at the rate of rest."""
+    device, m = made(case)
+    found = device.moving_leads(m).response(np.eye(2)[side])
+    h = 1e-3
+
+    def at(shift):
+        voltages = np.array(device.voltages) + shift * np.eye(2)[side]
+        return device.at_voltages(voltages).freeze(m).at_rest.reshape(-1, 4).sum(axis=0)
+
+    rate = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+    flow = found.into_leads.sum(axis=0)
+    assert abs(rate[0]) > 0.1
+    assert flow[0] == pytest.approx(-rate[0], abs=2e-6)
+    torque = 0.6 * np.cross(found.density[..., 1:], m).reshape(-1, 3).sum(axis=0)
+    assert np.allclose(torque, (flow[1:] + rate[1:]) / 2, atol=2e-6)
+    assert abs(flow[1:]).max() > 1e-3
+    assert abs(torque).max() > 1e-3 or device.n_sites == 1
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.01])
+def test_a_bound_level_spreads_as_its_leads_move(kT):
+    """Chemical potentials below the bands: one occupied level, and no energy between the leads' Fermi functions."""
+    m = np.array([[0.0, 0.6, 0.8], [1.0, 0.0, 0.0]])
+    arguments = {"sd_exchange": 0.4, "fermi_energy": -2.5, "temperature": kT, "potential": [-3.0, 0.0]}
+    device = Device(2, **arguments, leads=[Lead("left", 0.8, 0.1), Lead("right")], tolerance=1e-8)
+    found, h = device.moving_leads(m).response((1.0, 0.0)), 1e-3
+    up, down = (device.at_voltages((0.1 + shift, 0.0)).freeze(m).at_rest[:, 0].sum() for shift in (h, -h))
+    assert abs(up - down) / (2 * h) > 1e-2
+    assert found.into_leads[:, 0].sum() == pytest.approx((down - up) / (2 * h), abs=1e-5)
+
+
+def test_the_sum_does_not_depend_on_how_the_device_is_filled_first():
+    leads = [Lead("left", 0.8, 0.3, 0.1, 0.03), Lead("right", 0.9, -0.1, -0.4, 0.05)]
+    found = []
+    for filled in ({"fermi_energy": -0.3, "temperature": 0.05}, {"fermi_energy": 0.25, "temperature": 0.0}):
+        device, m = made("chain", leads=leads, **filled)
+        found.append(device.moving_leads(m).response((1.0, -0.4)))
+    one, other = found
+    assert abs(one.sea - other.sea).max() > 1e-2
+    assert np.allclose(one.density, other.density, atol=1e-6)
+    assert np.allclose(one.into_leads, other.into_leads, atol=1e-6)
+
+
+def test_it_is_linear_and_a_side_without_a_lead_adds_nothing():
+    device, m = made("chain", leads=[Lead("left", 0.8, 0.2)])
+    moving = device.moving_leads(m)
+    small, large = moving.response((0.01, 0.0)), moving.response((1.0, 3.0))
+    assert np.allclose(100 * small.density, large.density, atol=1e-6)
+    assert not moving.response((0.0, 1.0)).density.any()
+    assert not moving.response((0.0, 0.0)).into_leads.any()
+
+
+def test_a_lattice_has_the_same_bits_in_any_number_of_threads(monkeypatch):
+    monkeypatch.setattr(moving_leads, "_ELEMENTS", 1000)  # many blocks of energies
+    found = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("LLGNEGF_NUM_THREADS", threads)
+        device, m = made("lattice")
+        found.append(device.moving_leads(m).response((1.0, -0.4)))
+    assert all((one == other).all() for one, other in zip(*found, strict=True))
+
+
+def test_a_device_at_other_voltages_is_the_one_made_with_them():
+    device, m = made("chain")
+    other = device.at_voltages((0.1, 0.2))
+    leads = [Lead("left", 0.8, 0.1), Lead("right", 0.9, 0.2)]
+    assert other.leads == tuple(leads)
+    assert (other.freeze(m).at_rest == device.changed(leads=leads).freeze(m).at_rest).all()
+    assert device.at_voltages(device.voltages) is device
+    with pytest.raises(ValueError, match="do not overlap"):
+        device.at_voltages((3.0, -2.0))
+    with pytest.raises(ValueError, match="no lead on that side"):
+        device.changed(leads=[Lead("left")]).at_voltages((0.1, 0.2))
