@@ -227,13 +227,14 @@ class Device(System):
         system: of a `kwant.Builder`; params: values of its parameters, as `kwant.smatrix` takes them.
         Its sites: a chain without gaps, or nx x ny sites of a square lattice, by their tags (x,) or (x, y).  Hoppings
         between nearest neighbours: -t times the unit matrix, the same t > 0 in leads and device, each bond along x
-        (all rows alike) with a t of its own.  Onsite matrices: a + b.sigma, with |b| the same wherever it is not zero.
+        (all rows alike) with a t of its own.  Onsite matrices: a + b.sigma.
         Leads: one or two, along x, as wide as the device, without spin; tags grow from the left to the right one.
         Columns that `attach_lead(..., add_cells=...)` added belong to the lead; the bond behind them is its `coupling`.
         With one orbital on each site (no spin) the device has both spins, degenerate, no moments and J_sd = 0: each of
         them is what Kwant has, sums over spin are twice that.
 
-        sd_exchange: J_sd, energy; only its sign is free, since b = -J_sd m.  None: |b|, so that m = -b/|b|.
+        sd_exchange: J_sd, energy, so that m = -b/J_sd, of length 1 where |b| = |J_sd| (others as in `freeze`).  None:
+        |b|, which must be the same wherever it is not zero; m = -b/|b|.
         fermi_energy, temperature, tolerance: as the arguments of a device; Kwant's leads have no filling.  A lead whose
         levels differ from those of the other one has a voltage, and the Fermi energy of the device.
 

@@ -15,6 +15,8 @@ from scipy.sparse import coo_matrix
 from llgnegf.electrons import Device, Lead
 from llgnegf.errors import LLGNEGFError
 from tests.oracles.lattice_dense import SIGMA, Lattice
+from tests.test_cli import ROOT
+from tests.test_docs import blocks
 
 ENERGIES = [-1.31, -0.2, 0.37, 1.12]
 UNIT = np.eye(2)
@@ -163,6 +165,16 @@ def test_without_sd_exchange_its_sign_is_positive(rng):
     assert m == pytest.approx(-lattice.m[:, 0], abs=1e-14)
     wanted = dense_transmission(lattice, 0.37)
     assert device.transmission(0.37, m) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_moments_have_any_length_where_sd_exchange_is_given(rng):
+    m = random_moments(rng, (4, 2)) * rng.uniform(0.2, 2.0, (4, 2, 1))
+    lattice = dense_lattice(rng, (4, 2), m=m, exchange=-0.7)
+    device, found, _ = Device.from_kwant(StandIn(lattice), sd_exchange=-0.7)
+    assert found == pytest.approx(m, abs=1e-14)
+    assert device.transmission(0.37, found) == pytest.approx(dense_transmission(lattice, 0.37), abs=1e-12)
+    with pytest.raises(ValueError, match=r"allowed: .*, or 0: moments of length 1 or 0; with sd_exchange = J given"):
+        Device.from_kwant(StandIn(lattice))
 
 
 def test_sites_without_spin_have_no_moment(rng):
@@ -358,7 +370,7 @@ REFUSED = {
     "not a number": (lambda s: site_of(s, 4, np.nan), r"its Hamiltonian is not finite"),
     "another exchange": (
         lambda s: site_of(s, 4, 0.5 * s.H[s.block(4, 4)]),
-        r"\|b\| of b.sigma on site \(4, -1\) is 1.2; allowed: 0.8 as on site \(3, -2\), or 0",
+        r"\|b\| of b.sigma on site \(4, -1\) is 1.2; allowed: 0.8 as on site \(3, -2\), or 0: .* with sd_exchange",
     ),
     "spin-orbit along y": (
         lambda s: bond_of(s, 4, 5, 0.3j * X),
@@ -443,9 +455,7 @@ def test_rounding_errors_are_no_reason(rng):
 
 def test_arguments_that_cannot_be(rng):
     stand_in = StandIn(dense_lattice(rng, (3,)), chain=True)
-    with pytest.raises(ValueError, match=r"\|b\| of b.sigma on site \(3,\) is 0.8; allowed: 0.5 = \|sd_exchange\|"):
-        Device.from_kwant(stand_in, sd_exchange=-0.5)
-    with pytest.raises(ValueError, match=r"is 0.8; allowed: 0 = \|sd_exchange\|, or 0"):
+    with pytest.raises(ValueError, match=r"\|b\| of b.sigma on site \(3,\) is 0.8; allowed: 0 as sd_exchange = 0 says"):
         Device.from_kwant(stand_in, sd_exchange=0.0)
     with pytest.raises(ValueError, match="sd_exchange = 'J': must be a number"):
         Device.from_kwant(stand_in, sd_exchange="J")
@@ -540,6 +550,18 @@ def test_a_closed_end_has_no_lead(kwant, rng):
     assert len(system.leads) == 1
     again = Device.from_kwant(system).device
     assert (again.shape, again.couplings) == ((4,), (0.0, 0.7))
+
+
+def test_the_documented_way(kwant):
+    (code,) = blocks(ROOT / "docs" / "python.md", "py")
+    names = {}
+    exec(compile(code, "docs/python.md", "exec"), names)
+    system, device, m, sites = (names[name] for name in ("system", "device", "m", "sites"))
+    through = kwant.smatrix(system, 1.9, params={"J": 0.5}).transmission(1, 0)
+    assert device.transmission(1.9, m).sum() == pytest.approx(through, abs=1e-10)
+    assert names["torque"].shape == (2, 6, 4, 3)
+    assert m[..., 2] == pytest.approx(1.0)
+    assert names["density"][sites].shape == (6, 4)
 
 
 def users_system(kwant, *, change=None, leads="ab", lattice=None, lead_change=None):

@@ -137,18 +137,26 @@ def _without_padding(
 def _moments(
     fields: NDArray[np.float64], sd_exchange: float | None, tags: NDArray[np.int64], hopping: float
 ) -> tuple[float, NDArray[np.float64]]:
-    """J_sd and the moments (nx, ny, 3) of b = -J_sd m."""
+    """J_sd and the moments (nx, ny, 3) of b = -J_sd m.
+
+    Without a given J_sd the moments are unit vectors or zero, so that |b| has to be the same wherever it is not zero.
+    """
     sizes = np.sqrt((fields**2).sum(axis=-1))
     sites = np.argwhere(sizes > ROUNDING * hopping)
     if not len(sites):
         return 0.0 if sd_exchange is None else sd_exchange, np.zeros_like(fields)
     first = tuple(sites[0])
+    if sd_exchange == 0:
+        refuse(
+            f"the spin splitting |b| of b.sigma on site {told(tags[first])} is {sizes[first]:g}",
+            "0 as sd_exchange = 0 says; leave it out, or give another one",
+        )
     J = float(sizes[first]) if sd_exchange is None else sd_exchange
-    for site in map(tuple, sites):
-        if not same(sizes[site], abs(J), hopping):
-            whose = f"as on site {told(tags[first])}" if sd_exchange is None else "= |sd_exchange|"
+    for site in map(tuple, sites if sd_exchange is None else ()):
+        if not same(sizes[site], J, hopping):
             refuse(
                 f"the spin splitting |b| of b.sigma on site {told(tags[site])} is {sizes[site]:g}",
-                f"{abs(J):g} {whose}, or 0: one J_sd for all moments, which are unit vectors or zero",
+                f"{J:g} as on site {told(tags[first])}, or 0: moments of length 1 or 0; with sd_exchange = J given, "
+                "they are -b/J of any length",
             )
     return J, -fields / J
