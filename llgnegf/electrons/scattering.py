@@ -22,6 +22,8 @@ def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
 # If an element of g of a partial lattice exceeds this value times 1/hopping, the whole band matrix is factorized with
 # row pivoting.
 _LARGEST_PARTIAL = 1e3
+# Beyond this value digits are lost that a step of iterative refinement brings back; what users ask for has it.
+_LARGE_PARTIAL = 5.0
 
 
 class RealEnergy:
@@ -40,6 +42,7 @@ class RealEnergy:
     def __init__(self, device: System, slices: Slices, contacts: tuple[float, float], energy: float) -> None:
         self.shape, self.energy, self._leads = device.shape, energy, device.ends
         self.flipped = contacts[0] > contacts[1]
+        self._h = slices.h  # in the order of the lattice
         z = np.array([energy], complex)
         sigma = tuple(lead.self_energy(z) for lead in device.ends)
         self._sigma = [one[0] for one in sigma]
@@ -50,8 +53,9 @@ class RealEnergy:
         self.hops = slices.hops
         self.g = eliminate(slices, z, (first, last))[0][0]
         self.band: BandFactors | None = None
+        self._growth = float(growth(self.g[None], self.hops)[0])
         # Written with `not`, so that NaN counts as too large.
-        if not growth(self.g[None], self.hops)[0] <= _LARGEST_PARTIAL:
+        if not self._growth <= _LARGEST_PARTIAL:
             self.band = BandFactors(slices, energy, (first[0], last[0]))
         self.psi = self._solve(self._sources())
 
@@ -70,6 +74,20 @@ class RealEnergy:
         out[first, :, : left.shape[1]] += left
         out[last, :, left.shape[1] :] += right
         return out
+
+    @cached_property
+    def refined(self) -> NDArray[np.complex128]:
+        """`psi` after a step of iterative refinement, where elimination lost digits near levels of partial lattices."""
+        if self.band is not None or self._growth <= _LARGE_PARTIAL:
+            return self.psi
+        psi = self.psi
+        residual = self._sources() - self.energy * psi + self._ordered(self._h) @ psi
+        for end, sigma in zip(self._end_slices, self._sigma, strict=True):
+            residual[end] += sigma @ psi[end]
+        hops = self.hops[:, None, None]
+        residual[1:] -= hops * psi[:-1]
+        residual[:-1] -= hops * psi[1:]
+        return psi + self._solve(residual)
 
     @property
     def nbytes(self) -> int:
@@ -96,6 +114,11 @@ class RealEnergy:
     def states(self) -> NDArray[np.float64]:
         """G Gamma G^+ traced, 2 pi times the local density of states: (nx, ny, 4), 1/energy."""
         return np.real(pauli_traces(self._site_products(self.psi, self.psi)))
+
+    @cached_property
+    def refined_states(self) -> NDArray[np.float64]:
+        """`states` of `refined`."""
+        return np.real(pauli_traces(self._site_products(self.refined, self.refined)))
 
     def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """G Hd psi in the order of the sweep."""
@@ -186,7 +209,7 @@ class RealEnergy:
     def transmission(self) -> NDArray[np.float64]:
         """Transmission from left to right, summed over modes: (2, 2) [spin out, spin in]."""
         left, right = self.ends
-        arrived = self._ordered(self.psi)[-1][:, : left.shape[1]]
+        arrived = self._ordered(self.refined)[-1][:, : left.shape[1]]
         amplitudes = right.conj().T @ arrived
         return (abs(amplitudes.reshape(right.shape[1] // 2, 2, left.shape[1] // 2, 2)) ** 2).sum(axis=(0, 2))
 
