@@ -121,7 +121,7 @@ def main():
     print(f"plain NumPy, {SHORT} steps     {plain_seconds:8.2f} s, so for all {plain_seconds / SHORT * steps:.1f} s")
     print(f"ratio                       {plain_seconds / SHORT * steps / min(seconds):8.1f}")
     print(f"its steps alone             {own_seconds / SHORT * steps:8.2f} s, ratio {plain_seconds / own_seconds:.1f}")
-    print(f"difference after {SHORT} steps  {difference:8.1e} (parts of a step: {stepper.parts})")
+    print(f"difference after {SHORT} steps  {difference:8.1e} (parts of a step: {stepper.steps.parts})")
 
 
 def _seconds(stepper, n):

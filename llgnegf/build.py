@@ -27,7 +27,7 @@ from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Device, Lead, ToleranceError, uniform_disorder
+from llgnegf.electrons import Bath, Device, Lead, ToleranceError, uniform_disorder
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
@@ -167,6 +167,7 @@ def build_device(deck: Deck) -> Device | None:
             hopping=table.hopping,
             onsite=table.onsite,
             potential=potential,
+            bath=_bath(deck),
             sd_exchange=table.sd_exchange,
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
@@ -175,6 +176,14 @@ def build_device(deck: Deck) -> Device | None:
         )
     except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def _bath(deck: Deck) -> Bath | None:
+    table = deck.electrons.bath if deck.electrons is not None else None
+    if table is None:
+        return None
+    sites = list(np.ndindex(deck.lattice.shape)) if isinstance(table.sites, str) else sites_of(table.sites)
+    return Bath(sites, table.width, table.zero_current)
 
 
 def _check_bands(deck: Deck, device: Device, voltages: LeadVoltages) -> None:

@@ -6,6 +6,7 @@ to `REAL_TIME` where they move in real time.  Other ways to treat electrons brin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -116,6 +117,18 @@ def _has_leads(deck: Deck) -> bool:
 def _is_biased(deck: Deck) -> bool:
     """Whether frozen electrons are driven by leads that are filled otherwise than the device."""
     return deck.electrons is not None and deck.electrons.method == "frozen" and deck.electrons.is_biased
+
+
+def _has_bath(deck: Deck) -> bool:
+    return deck.electrons is not None and deck.electrons.bath is not None
+
+
+def _of_bath(deck: Deck) -> dict[str, Sequence[int]]:
+    """The sites of a bath, counted along its list."""
+    assert deck.electrons is not None
+    assert deck.electrons.bath is not None
+    sites = deck.electrons.bath.sites
+    return {"bath": range(math.prod(deck.lattice.shape) if isinstance(sites, str) else len(sites))}
 
 
 def _has_fixed_layer(deck: Deck) -> bool:
@@ -400,6 +413,24 @@ ELECTRONS = (
             # Where the levels of leads move, what is counted from them changes too: left out.
             (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
         )
+    ),
+    Variable(
+        "bath_current_charge",
+        ("time", "bath"),
+        "energy/hbar",
+        "particles into the bath on each of its sites, in the order of electrons.bath.sites",
+        _all(_FLOWS, _has_bath),
+        lambda i: i.bath_currents[0],
+        coordinates=_of_bath,
+    ),
+    Variable(
+        "bath_current_spin",
+        ("time", "bath", "component"),
+        "energy/hbar",
+        "Tr[sigma/2 ...] into the bath on each of its sites, in the order of electrons.bath.sites",
+        _all(_FLOWS, _has_bath),
+        lambda i: i.bath_currents[1],
+        coordinates=_of_bath,
     ),
     Variable(
         "first_order_ratio",

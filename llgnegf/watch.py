@@ -32,8 +32,8 @@ _TOLERANCES = 10.0
 
 
 _BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
-# By which a drive may turn in a step; and where electrons in real time divide their steps as they have to.
-_MOST_RADIANS = 1.0, 30.0
+# By which a drive may turn in a step.
+_MOST_RADIANS = 1.0
 
 
 class EnergyRises(RunError):
@@ -93,8 +93,8 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
 def _check_drives(deck: Deck) -> None:
     """RunWarning where a drive changes so fast that steps, or frames where nothing is integrated, pass it by."""
     table, step = deck.electrons, deck.integrator.step
-    divided = table is not None and table.method == "real-time" and deck.integrator.electrons == "adaptive"
-    most = _MOST_RADIANS[divided]
+    if table is not None and table.method == "real-time" and deck.integrator.electrons == "adaptive":
+        return  # electrons in real time divide their steps as what drives them needs
     rates = {
         key: profile_of(profile).frequency
         for key, profile in given_profiles(deck)
@@ -103,8 +103,10 @@ def _check_drives(deck: Deck) -> None:
     gates = table.gate if table is not None else ()
     rates |= {f"electrons.gate[{i}].frequency": abs(gate.frequency or 0.0) for i, gate in enumerate(gates)}
     for key, fastest in rates.items():
-        if not step * fastest <= most:
-            enough = f"shorter than {_rounded_down(most / fastest):g}" if math.isfinite(fastest) else "far shorter"
+        if not step * fastest <= _MOST_RADIANS:
+            enough = (
+                f"shorter than {_rounded_down(_MOST_RADIANS / fastest):g}" if math.isfinite(fastest) else "far shorter"
+            )
             warnings.warn(
                 f"{key} changes at a rate of up to {fastest:.3g}, of which integrator.step = {step:g} sees "
                 f"little: steps should be {enough}",

@@ -3,20 +3,19 @@
 import re
 import shlex
 import tomllib
-from pathlib import Path
 
 import pytest
 
 import llgnegf
 from llgnegf.arguments import Parser
-from llgnegf.cli import _parser
+from llgnegf.cli import _parser, main
 from llgnegf.deck import parse_deck
 from llgnegf.deck.table import kinds_of
 from llgnegf.deck.tables import METHOD_TABLES, Gate, Root, method_table, rule_of, table_of
 from tests.test_cli import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "runs" / "README.md", *(ROOT / "docs").glob("*.md")]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted(page for page in (ROOT / "docs").rglob("*.md") if "generated" not in page.parts)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "runs" / "README.md", *DOCS]
 DECKS = (ROOT / "docs" / "decks.md").read_text(encoding="utf-8")
 
 
@@ -32,8 +31,11 @@ def test_links_lead_somewhere(page):
     assert not re.search(r"<[a-z ]*(repository|url)[a-z ]*>|example\.(com|org)|TODO", text, flags=re.I)
 
 
-def test_every_page_is_linked_from_the_readme():
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in README] == []
+def test_every_page_is_linked_from_the_index_and_that_from_the_readme():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    names = [page.relative_to(ROOT / "docs").as_posix() for page in DOCS if page.name != "index.md"]
+    assert [name for name in names if f"({name})" not in index] == []
+    assert "(docs/index.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def keys_of(table, prefix=""):
@@ -77,7 +79,7 @@ def agrees_with(section, kinds):
 
 
 def test_decks_are_valid():
-    (text,) = blocks(ROOT / "README.md", "toml")
+    (text,) = blocks(ROOT / "docs" / "start.md", "toml")
     assert parse_deck(text).n_steps == 400
     for line in re.findall(r"^# \[\[(\S+)\]\] (.*?): ", text, flags=re.M):
         gate = "[[" + line[0] + "]]\n" + re.sub(r", (?=[a-z]+ =)", "\n", line[1])
@@ -112,15 +114,77 @@ def test_the_page_of_python_names_every_door():
     assert [name for name in llgnegf.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/units.md"])
-def test_python_runs_as_it_is_written(page, tmp_path, monkeypatch):
+WITH_PYTHON = [page.relative_to(ROOT).as_posix() for page in PAGES if blocks(page, "python")]
+SWEEPS = "docs/sweeps.md"  # its Python needs the runs of its command
+
+
+def python_blocks(page):
+    """(code, what it prints) of every block of Python; what it prints stands in a block of text right behind it."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", text, flags=re.S | re.M)
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page != SWEEPS])
+def test_python_runs_as_it_is_written_and_prints_what_is_told(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    codes = blocks(Path(ROOT) / page, "python")
-    assert codes
-    for code in codes:
+    for code, told in python_blocks(page):
         names = {}
         exec(compile(code, page, "exec"), names)
-        if "lattice" in names:  # shapes that the comments tell
+        assert capsys.readouterr().out == told
+        if page == "docs/python.md" and "lattice" in names:  # shapes that the comments tell
             m, mdot, gates = names["m"], names["mdot"], (names["potential"], names["rate"])
             assert [flow.shape for flow in names["lattice"].lead_currents(m, mdot, *gates)] == [(2,), (2, 3)]
             assert names["lattice"].currents(m, mdot, *gates).charge["surface"].shape == (7, 4)
+
+
+@pytest.mark.slow
+def test_the_page_of_sweeps_reads_the_runs_of_its_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command, *_ = blocks(ROOT / SWEEPS, "sh")
+    assert main([*shlex.split(command)[1:], "--set", "run.duration=1.0"]) == 0
+    for code, _ in python_blocks(SWEEPS):
+        names = {}
+        exec(compile(code, SWEEPS, "exec"), names)
+        assert names["table"]["current_charge_right_mean"].shape == (5, 2)
+
+
+# What messages say of a single run: numbers, keys, values.
+OF_A_RUN = r"\.\.\.|\[?-?\d[\d.e-]*\]?|electrons\.lead|integrator\.step = |: unknown key; |WARNING|rk4|[{}]"
+
+
+def test_messages_on_the_page_of_pitfalls_are_those_of_the_package():
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "llgnegf").rglob("*.py")]
+    source = re.sub(r'"\s*\n\s*f?"', "", "\n".join(sources))  # strings over several lines
+    page = re.sub(r"\\([][])", r"\1", (ROOT / "docs" / "pitfalls.md").read_text(encoding="utf-8"))
+    messages = re.findall(r'"([^"|]{20,})"', page)
+    assert len(messages) > 10
+    for message in messages:
+        parts = re.split(OF_A_RUN, message)
+        assert [part for part in parts if len(part.strip()) > 8 and part.strip(" .,;:}=") not in source] == [], message
+
+
+def agree(told, printed):
+    """Whether a line is that of a page: the same words, and numbers within a per cent, or rounding errors."""
+    told, printed = re.split(r"[ (),]+", told.strip()), re.split(r"[ (),]+", printed.strip())
+    return len(told) == len(printed) and all(map(alike, told, printed))
+
+
+def alike(told, printed):
+    try:
+        return float(printed) == pytest.approx(float(told), rel=1e-2, abs=1e-11)
+    except ValueError:
+        return told == printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["precessing_wall", "current_driven_wall"])
+def test_commands_print_what_their_page_tells(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "howto" / f"{name}.md"
+    commands, *_ = blocks(page, "sh")
+    for line in commands.splitlines():
+        assert main(shlex.split(line, comments=True)[1:]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    told = [line for block in blocks(page, "text") for line in block.splitlines()]
+    assert told
+    assert [line for line in told if not any(agree(line, other) for other in printed)] == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llgnegf import Device, Lead, deck_from, run
-from llgnegf.reproduce import kishine_driven, wall_widths
+from llgnegf.reproduce import kishine_driven, spin_flips, wall_widths
 from llgnegf.walls_beside import beside
 from tests.test_reproduce_real_time import made
 from textures import flat_wall, neel_wall
@@ -136,6 +136,33 @@ def test_the_figure_of_wall_widths(tmp_path, capsys):
         assert (rest[narrow] > 0.5).all()
         assert (other[narrow] < -0.2).all()
     assert "the torque has the wave number 0.35" in told
+
+
+def test_probes_that_flip_spins_give_beta(monkeypatch, tmp_path, capsys):
+    """beta = xi = tau_ex/tau_sf and the adiabatic torque 1/(1 + xi^2) for wide walls; more than xi for narrow ones."""
+    monkeypatch.setattr(spin_flips, "WIDTHS", (3.0, 12.0))
+    monkeypatch.setattr(spin_flips, "RATES", (0.1, 0.3))
+    monkeypatch.setattr(spin_flips, "LENGTHS", (20, 80))
+    monkeypatch.setattr(spin_flips, "TURNING", 121)
+    data, told = made("stt_with_spin_flips", tmp_path, capsys)
+    xi, beta = data["a", r"$\lambda$ = 12"]
+    np.testing.assert_allclose(xi, [0.1 / 0.6, 0.3 / 0.6])
+    np.testing.assert_allclose(beta, xi, rtol=0.08)
+    np.testing.assert_allclose(data["b", r"$\lambda$ = 12"][1], 1.0 / (1.0 + xi**2), rtol=0.02)
+    assert (data["c", r"$\lambda$ = 12"][1] < 0.06).all()
+    assert (data["a", r"$\lambda$ = 3"][1] > 1.3 * xi).all()
+    profile, local = data["d", r"$\lambda$ = 12"][1], data["d", "local formula"][1]
+    assert abs(profile - local).max() < 0.04
+    resistance = data["f", r"$\Gamma$ = 0.2"][1]
+    np.testing.assert_allclose(resistance, 1.0 + 0.2 * np.array([20, 80]) / (2 * np.sqrt(3)), rtol=0.01)
+    assert "resistance of 80 sites" in told
+    # Uniform moments: damping, and spin that moves with them.
+    for panel, near in (("g", 0.04), ("h", 0.02)):
+        found, formula = data[panel, "uniform moments"][1], data[panel, "local formula"][1]
+        np.testing.assert_allclose(found, formula, rtol=near)
+        assert (found > 0.005).all()
+    # The other sign of the exchange turns spins the other way.
+    assert spin_flips.torque_on_wall(12.0, 0.1, 0.3).beta == pytest.approx(-beta[0], abs=1e-9)
 
 
 @pytest.mark.slow

@@ -313,6 +313,11 @@ def test_electrons_that_leave_their_range_end_the_run(tmp_path, monkeypatch):
     one = deck(integrator__step=1.0, run__duration=40.0, run__save_every=1.0, motion__kind="frozen")
     with pytest.raises(RunError, match=r"site \[\d\] left their range .* integrator.step = 1 .*checkpoint is"):
         run(one, tmp_path / "run.h5")
+    # What is left is sound, and there is a checkpoint.
+    with open_run(tmp_path / "run.h5") as found:
+        density = np.asarray(found["density"])[: found.n_frames]
+    assert ((density > 0) & (density < 2)).all()
+    assert (tmp_path / "run.h5.ckpt").exists()
 
 
 ODD = {

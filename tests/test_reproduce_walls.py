@@ -10,7 +10,9 @@ from tests.test_reproduce_real_time import made
 def test_names():
     names = [name for name, target in TARGETS.items() if target.group in ("kishine", "cheng_niu")]
     assert choose(["kishine", "cheng_niu"]) == names
-    assert names == ["kishine_collective", "kishine_driven", "cheng_niu_local", "stt_against_wall_width"]
+    assert names == [
+        "kishine_collective", "kishine_driven", "cheng_niu_local", "stt_against_wall_width", "stt_with_spin_flips"
+    ]  # fmt: skip
 
 
 def check_wall(data, near):

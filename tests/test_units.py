@@ -37,6 +37,7 @@ ENERGIES = [
     *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
     "electrons.disorder.amplitude",
+    "electrons.bath.width",
     *(
         f"electrons.lead.{i}.{key}"
         for i in range(2)
@@ -71,6 +72,13 @@ SHORT = {
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 10.0, "run.save_every": 5.0},
+    "wall_with_probes": {
+        "lattice.shape": [12],
+        "texture.center": 5.0,
+        "texture.width": 2.0,
+        "run.duration": 10.0,
+        "run.save_every": 5.0,
+    },
     "current_switching": {"run.duration": 16.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},

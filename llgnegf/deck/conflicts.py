@@ -118,6 +118,57 @@ def _biased_leads(deck: _Known) -> Iterator[str]:
                 )
 
 
+# As `electrons.system` has them, which decks do not import.
+_LEAST_WIDTH, _MOST_PAIRS = 1e-9, 1_000_000
+
+
+def _bath(deck: _Known) -> Iterator[str]:
+    """A bath on sites: with what it is available, and of what size."""
+    electrons = deck.electrons
+    if electrons is None or electrons.bath is None:
+        return
+    told = "electrons.bath = {sites = ..., width = ...}: "
+    if electrons.method != "frozen":
+        yield (
+            f"{told}not available with electrons.method = {show(electrons.method)}; remove the key, or use "
+            'electrons.method = "frozen"'
+        )
+    elif deck.motion.__dict__.get("kind") == "precession":
+        yield (
+            f'{told}motion.kind = "precession" splits the torque of electrons without a bath; allowed beside it: '
+            '"llg" or "frozen"'
+        )
+    elif electrons.order == 1 and any(
+        not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead
+    ):
+        yield (
+            f"{told}without the first order in the rate of a voltage that changes; allowed beside "
+            "electrons.lead.voltage = {amplitude = ..., profile = {...}}: electrons.order = 0"
+        )
+    elif (
+        electrons.order == 1
+        and electrons.bath.zero_current
+        and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead)
+    ):
+        yield (
+            f"{told}without a lead nothing carries away what a motion pumps into probes; allowed: a lead, "
+            "electrons.order = 0, or electrons.bath.zero_current = false"
+        )
+    width = electrons.bath.__dict__.get("width")
+    if width is not None and not _LEAST_WIDTH <= width / electrons.hopping <= 1e10:
+        yield (
+            f"electrons.bath.width = {show(width)}: is far out of scale; allowed: {_LEAST_WIDTH:g} to 1e10 times "
+            f"electrons.hopping = {show(electrons.hopping)}"
+        )
+    n, sites = math.prod(deck.lattice.shape), electrons.bath.sites
+    b = n if sites == "all" else len(sites)
+    if n * b > _MOST_PAIRS:
+        yield (
+            f"electrons.bath.sites: a bath on {b} of {n} sites; allowed: a product of the two up to {_MOST_PAIRS}, for "
+            "the bath on each site fills all others"
+        )
+
+
 def _gate_columns(deck: _Known) -> Iterator[str]:
     if deck.electrons is None:
         return
@@ -393,6 +444,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _zhang_li_on_a_chain,
     _sides,
     _biased_leads,
+    _bath,
     _one_current,
     _gate_columns,
     _energies_in_scale,

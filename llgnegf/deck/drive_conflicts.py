@@ -121,6 +121,12 @@ def sites_exist(deck: Any) -> Iterator[str]:
             given.append((f"magnet.drive[{i}].sites", sites))
             if not sites:
                 yield f"magnet.drive[{i}].sites = []: no site; remove the key for all sites, or the drive"
+    bath = getattr(deck.__dict__.get("electrons"), "__dict__", {}).get("bath")
+    in_bath = getattr(bath, "__dict__", {}).get("sites", "all")
+    if in_bath != "all":
+        given.append(("electrons.bath.sites", in_bath))
+        if not in_bath:
+            yield 'electrons.bath.sites = []: no site; allowed: sites, "all", or remove electrons.bath'
     for key, sites in given:
         yield from _sites_of(f"{key} = {show(sites)}", sites, shape)
 

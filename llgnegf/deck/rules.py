@@ -301,6 +301,11 @@ SITES = Rule(
     _sites,
     {"type": "array", "items": {"anyOf": [_INDEX, _list_of(_INDEX, 2, 2)]}},
 )
+SITES_OR_ALL = Rule(
+    f'"all" or {SITES.allowed}',
+    lambda value: value if value == "all" else _sites(value),
+    {"anyOf": [{"const": "all"}, SITES.schema]},
+)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
 ENERGY_UNIT = Rule(

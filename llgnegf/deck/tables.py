@@ -31,6 +31,7 @@ from llgnegf.deck.rules import (
     SEED,
     SHAPE,
     SITES,
+    SITES_OR_ALL,
     TEXT,
     TOLERANCE,
     VECTOR,
@@ -271,6 +272,18 @@ class Disorder(Table):
     seed: Annotated[int, SEED] = 1
 
 
+class Bath(Table):
+    """[electrons.bath]: a lead of constant `width` (its Gamma, an energy) on each of these sites.
+
+    zero_current: a probe, from which as many electrons come back as enter it, at every energy; false: a reservoir with
+    `fermi_energy` and `temperature`, which takes current.
+    """
+
+    sites: Annotated[tuple[int | tuple[int, ...], ...] | str, SITES_OR_ALL]
+    width: Annotated[float, POSITIVE]
+    zero_current: Annotated[bool, BOOLEAN] = True
+
+
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
@@ -283,6 +296,7 @@ class Electrons(Table):
     onsite: Annotated[float, NUMBER] = 0.0
     potential: Annotated[str | None, NAME] = None
     disorder: Disorder = Disorder()
+    bath: Bath | None = None
     sd_exchange: Annotated[float, NUMBER]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0

@@ -85,6 +85,13 @@ class ElectronInstant(Instant):
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
         return 0.0 - float(self.voltages @ self.currents[0])
 
+    @cached_property
+    def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
+        """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
+        if not self._first_order:
+            return self.frozen.bath_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
+        return self.frozen.bath_currents(self._driving, self._rate)
+
     @property
     def energy_currents(self) -> np.ndarray:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""

@@ -33,13 +33,14 @@ class Gates:
     """Gate voltages on a lattice of `shape` (energy) and their rates (energy per time).
 
     Gates on the same column add.  `frequencies`: of the fastest change of the gates whose amplitude is not zero,
-    1/time; `profiles`: their functions of time.
+    1/time; `profiles`: their functions of time; `drives`: those with their amplitudes.
     """
 
     def __init__(self, gates: Sequence[Gate], shape: tuple[int, ...]) -> None:
         self._gates = [(np.array(gate.columns), Drive(gate.amplitude, _profile(gate))) for gate in gates]
         self.shape = shape
-        self.profiles = tuple(drive.profile for _, drive in self._gates)
+        self.drives = tuple(drive for _, drive in self._gates)
+        self.profiles = tuple(drive.profile for drive in self.drives)
         self.frequencies = tuple(drive.profile.frequency for _, drive in self._gates if drive.amplitude)
 
     @property
@@ -77,10 +78,15 @@ def _profile(gate: Gate) -> Profile:
 
 
 class Voltages(Protocol):
-    """Voltages of the left and the right lead.  `reach`: no |voltage| is larger, energy; `profiles`: of their jumps."""
+    """Voltages of the left and the right lead.
+
+    `reach`: no |voltage| is larger, energy; `drives`: what they consist of; `profiles`: of these.
+    """
 
     @property
     def reach(self) -> float: ...
+    @property
+    def drives(self) -> tuple[Drive, ...]: ...
     @property
     def profiles(self) -> tuple[Profile, ...]: ...
     def at(self, t: float, within: float | None = None) -> np.ndarray:
@@ -92,14 +98,15 @@ class LeadVoltages:
     """`Voltages` of a left and a right lead; None: zero.  `frequencies`: of the fastest change of each, 1/time."""
 
     def __init__(self, left: Drive | None = None, right: Drive | None = None) -> None:
-        self._drives = left, right
-        self.profiles = tuple(one.profile for one in self._drives if one is not None)
-        self.reach = max((one.reach for one in self._drives if one is not None), default=0.0)
-        self.frequencies = tuple(one.profile.frequency for one in self._drives if one is not None and one.amplitude)
+        self._sides = left, right
+        self.drives = tuple(one for one in self._sides if one is not None)
+        self.profiles = tuple(one.profile for one in self.drives)
+        self.reach = max((one.reach for one in self.drives), default=0.0)
+        self.frequencies = tuple(one.profile.frequency for one in self.drives if one.amplitude)
 
     def at(self, t: float, within: float | None = None) -> np.ndarray:
-        return np.array([0.0 if one is None else one.value(t, within) for one in self._drives])
+        return np.array([0.0 if one is None else one.value(t, within) for one in self._sides])
 
     def rate(self, t: float, within: float | None = None) -> np.ndarray:
         """dV/dt without the jumps, (2,), energy per time."""
-        return np.array([0.0 if one is None else one.rate(t, within) for one in self._drives])
+        return np.array([0.0 if one is None else one.rate(t, within) for one in self._sides])

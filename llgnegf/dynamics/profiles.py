@@ -14,6 +14,11 @@ from typing import Any
 
 import numpy as np
 
+# A Gaussian is nothing so many widths from its centre: exp(-_PULSE_ENDS^2/2) = 1e-14.
+_PULSE_ENDS = 8.0
+# Changes of a table below this share of its largest value are rounding.
+_NOTHING = 1e-12
+
 
 class Profile:
     """g(t) and dg/dt, times in 1/energy.
@@ -33,6 +38,11 @@ class Profile:
     def rate(self, t: float, within: float | None = None, amplitude: float = 1.0) -> float:
         """amplitude * dg/dt, without the jumps; arguments as for `value`."""
         raise NotImplementedError
+
+    def fastest(self, begin: float, end: float) -> float:
+        """The angular frequency of the fastest change between two times, jumps aside, 1/time: steps as long as its
+        inverse see it."""
+        return self.frequency
 
     def next_jump(self, t: float) -> float:
         """The first time after t at which g jumps; inf if there is none."""
@@ -78,6 +88,9 @@ class Ramp(Profile):
         share = min(max((t - self.start) / self.duration, 0.0), 1.0)
         return amplitude * math.pi / (2 * self.duration) * math.sin(math.pi * share)
 
+    def fastest(self, begin: float, end: float) -> float:
+        return self.frequency if begin < self.start + self.duration and end > self.start else 0.0
+
 
 class Pulse(Profile):
     """g = exp(-(t - center)^2 / (2 width^2)): `width` is the standard deviation, 0.42466 of the full width at half
@@ -95,6 +108,10 @@ class Pulse(Profile):
         x = (t - self.center) / self.width
         g = math.exp(-0.5 * x * x)
         return -amplitude * x / self.width * g if g else 0.0  # far away x / width may be beyond all numbers
+
+    def fastest(self, begin: float, end: float) -> float:
+        reach = _PULSE_ENDS * self.width
+        return self.frequency if begin < self.center + reach and end > self.center - reach else 0.0
 
 
 class Step(Profile):
@@ -134,6 +151,9 @@ class Square(Profile):
         ends = (begun + self.duty, begun + 1, begun + 1 + self.duty)
         return next(time for time in (end * self.period for end in ends) if time > t)
 
+    def fastest(self, begin: float, end: float) -> float:
+        return 0.0
+
 
 class Chirp(Profile):
     """A cosine whose angular frequency goes linearly from one value to another between t = 0 and t = `duration`.
@@ -166,6 +186,9 @@ class Chirp(Profile):
         phase, frequency = self._phase(t)
         return -amplitude * frequency * math.sin(phase)
 
+    def fastest(self, begin: float, end: float) -> float:
+        return max(abs(self._phase(begin)[1]), abs(self._phase(end)[1]))
+
 
 class Table(Profile):
     """The cubic spline through (times, values) whose slope is 0 at both ends, and constant outside.
@@ -193,6 +216,10 @@ class Table(Profile):
         bends = self._slope.derivative().roots(extrapolate=False)
         fastest = abs(self._slope(np.concatenate([x, bends[np.isfinite(bends)]]))).max()
         self.frequency = float(fastest) / self.reach if self.reach else 0.0
+        # Between two knots: the third derivative, and about the steepest slope.
+        self._knots, self._third = x, 6 * abs(self._spline.c[0])
+        slopes = abs(self._slope(x))
+        self._steepest = np.maximum(np.maximum(slopes[:-1], slopes[1:]), abs(self._slope((x[:-1] + x[1:]) / 2)))
 
     def value(self, t: float, within: float | None = None) -> float:
         low, high = self._ends
@@ -201,6 +228,15 @@ class Table(Profile):
     def rate(self, t: float, within: float | None = None, amplitude: float = 1.0) -> float:
         low, high = self._ends
         return amplitude * float(self._slope(t)) if low < t < high else 0.0
+
+    def fastest(self, begin: float, end: float) -> float:
+        """A wave of frequency w has a third derivative w^2 times its slope."""
+        first = max(0, int(np.searchsorted(self._knots, begin, "right")) - 1)
+        last = int(np.searchsorted(self._knots, end, "left"))
+        third, steepest = self._third[first:last], self._steepest[first:last]
+        if not len(third) or not steepest.max() * (end - begin) > _NOTHING * self.reach:
+            return 0.0
+        return math.sqrt(third.max() / steepest.max())
 
 
 # By the name of their kind in a deck, with the arguments as keys (`deck/profiles.py`).

@@ -3,6 +3,7 @@
 Knows nothing of the LLG, of decks or of files.
 """
 
+from .bath import Bath
 from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
@@ -16,6 +17,7 @@ from .sweeps import LeadResponse
 from .torkance import Torkance, in_plane_and_out_of_plane
 
 __all__ = [
+    "Bath",
     "BiasResponse",
     "Currents",
     "Device",

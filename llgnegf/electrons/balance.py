@@ -5,9 +5,9 @@ its site plus the rate at which the spin on the site changes,
 
     J_sd s_i x m_i = (flow out) - (flow in) + (1/2) ds_i/dt,
 
-where s and the flows are those of the sea and the surface part together, and ds/dt is the rate of the adiabatic spin
-density, -(1/pi) int f Im[G Hd G].  The equation is violated if the Fermi-surface term misses a state or an integral has
-not converged.
+where the spin that a bath takes from its sites counts as flow out, s and the flows are those of the sea and the surface
+part together, and ds/dt is the rate of the adiabatic spin density, -(1/pi) int f Im[G Hd G].  The equation is violated
+if the Fermi-surface term misses a state or an integral has not converged.
 """
 
 from __future__ import annotations
@@ -32,4 +32,10 @@ def spin_balance(
     torque = frozen.device.sd_exchange * np.cross(spin.nonadiabatic, frozen.m)
     change = frozen.adiabatic_rate(frozen.device.coupling_blocks(mdot, potential_rate))[..., 1:]
     balance = torque - flows.divergence("sea") - flows.divergence("surface") - 0.5 * change
-    return np.asarray(balance - flows.divergence("bias") if "bias" in flows.origins else balance)
+    if "bias" in flows.origins:
+        balance = balance - flows.divergence("bias")
+    if frozen.device.bath is not None:
+        balance.reshape(-1, 3)[frozen.device.bath.on(frozen.device.shape)] -= frozen.bath_currents(
+            mdot, potential_rate
+        )[1]
+    return np.asarray(balance)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .bathed import BathedSweeps
+from .bathed_surface import narrow_levels
 from .frozen import Frozen
 from .narrow_levels import bound_levels
 from .quadrature import ToleranceError
@@ -72,6 +74,11 @@ def _thermal(frozen: Frozen, values) -> Floats:
     size = 4 * device.n_sites
     one_lead = np.concatenate([np.full(size, device.hopping), np.ones(8)]) / (2 * np.pi)
     scale = np.tile(one_lead, 2)
+    if isinstance(sweeps, BathedSweeps):  # all levels have a width
+        window = device.thermal_window
+        edges, smallest = window.divided(narrow_levels(sweeps, window)), 1e-13 * device.hopping
+        rule = window.panels.adapted(edges, values, lambda found: found * scale, device.tolerance, smallest)
+        return rule.integral(rule.values)
 
     def slope(energy: float) -> float:
         return -float(device.occupation.slope(np.array([energy]))[0])

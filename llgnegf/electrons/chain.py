@@ -159,10 +159,7 @@ class ChainSweeps:
         """See `Sweeps`."""
         assert response is not None
         assert response.driven_ends is not None
-        # The perturbation enters a lead only through dSigma/dE: the flow of G B G Hd G over the bond to the lead is
-        # that of -dSigma/dE (G Hd G) on the end site.
-        rule, slopes = self.contour.rule, np.stack([d[:, 0, 0] for d in self.contour.derivative], axis=1)
-        sea = 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, response.driven_ends)))
+        sea = sea_into_leads(self.contour, response.driven_ends)
         return sea + self.surface.into_leads(rate)
 
     def turned(
@@ -270,3 +267,11 @@ class ChainSweeps:
     def working_bytes(self, order: int) -> int:
         """See `Sweeps`."""
         return 40 * self.device.n_sites * 16 * 8
+
+
+def sea_into_leads(contour: Contour, driven_ends: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Flow of the sea part over the first bond of each lead into it, (2, 4), 1/time; driven_ends: see `Response`."""
+    # The perturbation enters a lead only through dSigma/dE: the flow of G B G Hd G over the bond to the lead is that of
+    # -dSigma/dE (G Hd G) on the end site.
+    rule, slopes = contour.rule, np.stack([d[:, 0, 0] for d in contour.derivative], axis=1)
+    return 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, driven_ends)))

@@ -22,7 +22,7 @@ from .chain_rows import SurfaceRows
 from .counter import Counter
 from .fermi_step import Distances, Step, check_surface
 from .green import between_terms, smallest_widths
-from .open_system import OpenSystem, Segment, Vectors, mode_self_energies
+from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, mode_self_energies
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
 from .scattering import pauli_traces
@@ -430,6 +430,8 @@ class ChainSurface:
             self.blocks, self.device.hops, self.device.modes, (self.device.couplings[0], self.device.couplings[1])
         )
 
+    gives_jump = False
+
     def between(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
     ) -> tuple[Vectors, Vectors, Vectors]:
@@ -463,6 +465,10 @@ class ChainSurface:
     def search(self, low: float, high: float) -> ResonanceSearch:
         """A search for the resonances between the energies `low` and `high`."""
         return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
+
+    def solver(self, z: complex, open_modes: Mask) -> Solver:
+        """See `thermal_surface.Backend`."""
+        return self.open_system.factorized(z, open_modes)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from .chain import ChainSweeps
 from .counter import Counter
-from .frozen import NO_PRECESSION, Frozen, rotation_generator
+from .frozen import NO_PRECESSION, Frozen, refuse_bath, rotation_generator
 from .leads import SIDES
 from .system import System
 
@@ -100,6 +100,7 @@ class Extended:
             ],
             bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
             potential=None if device.potential is None else self.embed(device.potential),
+            bath=None if device.bath is None else device.bath.moved(self.pads[0]),
         )
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
 
@@ -163,6 +164,7 @@ def precession_currents(
     """
     if device.is_biased or device.is_shifted:
         raise ValueError(NO_PRECESSION)
+    refuse_bath(device)
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     sweeps = frozen.sweeps

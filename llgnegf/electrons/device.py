@@ -39,6 +39,8 @@ class Device(System):
     potential: (n,) or (nx, ny) on-site energies of the device itself, beside `onsite`, such as disorder; None: none.
     The `potential` that the methods take, that of gates, is added to it.
 
+    bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
+
     A device is immutable: `changed` returns a new one with other arguments.
     Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
     """
@@ -63,8 +65,12 @@ class Device(System):
 
         m, potential, counter: as `freeze`.  `MovingLeads.response((dV_left/dt, dV_right/dt))` has densities by origin
         and flows into the leads, to be added to those of moments and gates that move; equations in `moving_leads.py`.
-        Raises ValueError for a wrong shape, ToleranceError where the accuracy cannot be reached.
+        Raises ValueError for a wrong shape and with a bath, ToleranceError where the accuracy cannot be reached.
         """
+        if self.bath is not None:
+            raise ValueError(
+                f"moving_leads: not available with a bath on sites, {self.bath!r}; use voltages at rest, or bath=None"
+            )
         extended = Extended(self)
         frozen = extended.freeze(m, potential, counter)
 
@@ -129,6 +135,20 @@ class Device(System):
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
+
+    def bath_currents(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Particle (b,) and spin (b, 3) currents, 1/time, into the bath on each of its b sites, in their order.
+
+        Arguments as `spin_density`.  No particles enter a probe, but spin does.
+        """
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        return self.freeze(m, potential).bath_currents(velocity, self.scalars("potential_rate", potential_rate))
 
     def currents(
         self,
@@ -257,10 +277,15 @@ class Device(System):
         sigma_z: (lead, 0) in `smatrix.transmission` is spin up, (lead, 1) down.  Voltages shift the levels of leads;
         Kwant knows no filling: Fermi energies and temperatures are left behind.
 
-        Raises LLGNEGFError without the package kwant, ValueError as `freeze`.
+        Raises LLGNEGFError without the package kwant, ValueError as `freeze` and with a bath.
         """
         from .kwant_systems.writer import write
 
+        if self.bath is not None:
+            raise ValueError(
+                f"to_kwant: a bath on sites, {self.bath!r}, is no lead that Kwant's modes describe; use "
+                "changed(bath=None).to_kwant(...)"
+            )
         if m is None and self.sd_exchange:
             raise ValueError(f"m = None: moments of shape {(*self.shape, 3)} are needed, since J_sd is not zero")
         moments = np.zeros((*self.shape, 3)) if m is None else self.vectors("m", m)

@@ -24,6 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .bathed import BathedSweeps
+from .bathed_bias import BathedBias
 from .bias import Bias
 from .chain import ChainSweeps
 from .counter import Counter
@@ -108,10 +110,16 @@ class Frozen:
         # Blocks of H on the sites, (*s, 2, 2), and an interval that contains the spectrum: energies.
         self.blocks = device.hamiltonian_blocks(m, potential)
         self.bounds = device.spectrum_bounds(m, potential)
-        kind = LatticeSweeps if device.is_lattice else ChainSweeps
-        self.sweeps: Sweeps = kind(device, self.blocks, self.bounds, self.counter, at_fermi_energy)
+        given = device, self.blocks, self.bounds, self.counter, at_fermi_energy
+        self.sweeps: Sweeps
         # What leads with Fermi functions of their own add; None where they have none.
-        self.bias = Bias(self.sweeps, self._filled_by) if device.is_biased else None
+        self.bias: Bias | BathedBias | None = None
+        if device.bath is not None:
+            self.sweeps = bathed = BathedSweeps(*given)
+            self.bias = BathedBias(bathed, self._filled_by) if device.is_biased else None
+        else:
+            self.sweeps = LatticeSweeps(*given) if device.is_lattice else ChainSweeps(*given)
+            self.bias = Bias(self.sweeps, self._filled_by) if device.is_biased else None
 
     @property
     def solves(self) -> int:
@@ -287,6 +295,23 @@ class Frozen:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time; 0 without a bias."""
         return np.zeros(2) if self.bias is None else self.bias.energy_into_leads
 
+    def bath_currents(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Particle (b,) and spin (b, 3) currents into the bath on each of its b sites, 1/time, in their order.
+
+        Due to a bias, and to first order in the velocities; no particles enter a probe, but spin does.  b = 0
+        without a bath.
+        """
+        if not isinstance(self.sweeps, BathedSweeps):
+            return as_flow(np.zeros((0, 4)))
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        moves = bool(rate.any())
+        flow = self.sweeps.surface.into_bath(rate) if moves else np.zeros((len(self.sweeps.where), 4))
+        if isinstance(self.bias, BathedBias):
+            flow = flow + self.bias.into_bath + (self.bias.moved_into_bath(rate) if moves else 0.0)
+        return as_flow(flow)
+
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
         parts = self.sweeps.flows(rate)
@@ -319,6 +344,7 @@ class Frozen:
         K = rotation_generator(axis, frequency)
         if self.device.is_biased or self.device.is_shifted:
             raise ValueError(NO_PRECESSION)
+        refuse_bath(self.device)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
         rate = self.device.coupling_blocks(turning, np.zeros(self.device.shape))
@@ -368,6 +394,14 @@ NO_PRECESSION = (
     "steady precession is available between leads without voltages and with the chemical potential and temperature of "
     "the device: use split = 'general', which takes any motion, or leads without these"
 )
+
+
+def refuse_bath(device: System) -> None:
+    """ValueError for a device with a bath, where steady precession is asked for."""
+    if device.bath is not None:
+        raise ValueError(
+            f"steady precession: not available with a bath on sites, {device.bath!r}; use a device without"
+        )
 
 
 def as_flow(traced: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -293,7 +293,7 @@ class LatticeSweeps:
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """See `Sweeps`."""
-        bonds = _bonds(self.device)
+        bonds = lattice_bonds(self.device)
         hops = bonds.hops[..., None]
         parts = {"adiabatic": hops * self.equilibrium_sum(with_bonds=True)[:, 1:]}
         if rate.any():
@@ -376,7 +376,7 @@ class LatticeSweeps:
         self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
     ) -> BiasedRows:
         """See `Sweeps`."""
-        bonds = _bonds(self.device) if with_bonds else None
+        bonds = lattice_bonds(self.device) if with_bonds else None
         ends = None if bonds is None else (bonds.starts, bonds.ends)
 
         def at(energy: float):
@@ -428,7 +428,7 @@ class _Bonds:
     hops: NDArray[np.float64]
 
 
-def _bonds(device: System) -> _Bonds:
+def lattice_bonds(device: System) -> _Bonds:
     """The bonds of this device; with periodic y also those from the last y to the first."""
     nx, ny = device.shape
     site = np.arange(nx * ny).reshape(nx, ny)

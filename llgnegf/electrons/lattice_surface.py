@@ -20,15 +20,12 @@ from llgnegf.once import cached_property
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .fermi_step import Distances, check_surface
 from .lattice_parts import LatticeParts
-from .open_system import OpenSystem, Segment, Vectors, mode_self_energies, segments
+from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
 from .quadrature import ToleranceError, thermal_gauss
 from .ranks import each_energy
 from .resonances import ResonanceSearch
 from .scattering import RealEnergy, pauli_traces
-from .slice_blocks import Slices, Stack
-from .slices import Sweep, two_point, two_point_ends
-from .slices import sweep as run_sweep
-from .slices_near_levels import two_point_near_levels
+from .slices_on_arcs import FromOneEnd, Jump, Sheets
 from .thermal_surface import ThermalSurface
 from .threads import one_blas_thread
 
@@ -36,6 +33,8 @@ from .threads import one_blas_thread
 _SURFACE_SHARE = 1 / 4
 # Lengths of the Gauss rules that are tried in turn.
 _GAUSS_LADDER = (5, 8, 13)
+# Half-width, over the hopping, below which the response of a level is solved for with row pivoting.
+_NARROW = 1e-4
 # Levels are found by dense eigenvalue solvers, up to this number of sites.
 MOST_LEVEL_SITES = 2500
 
@@ -243,6 +242,8 @@ class LatticeSurface:
 
     # --- Green's functions --------------------------------------------------------------------------
 
+    gives_jump = True
+
     def _terms(self, energies: NDArray[np.float64], rate: NDArray[np.complex128]):
         """G Gamma G^+ and Im[G Hd G Gamma G^+] traced, (nx, ny, 4) each, at each of these energies."""
 
@@ -264,65 +265,36 @@ class LatticeSurface:
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
     ) -> tuple[Vectors, Vectors, Vectors]:
         """See `thermal_surface.Backend`."""
-        motion = _Motion(self.sweeps.slices, rate)
-
-        def part(chunk: slice) -> tuple[Stack, Stack, Stack]:
-            (G, A), ends = self._sweeps(z[chunk], segment, motion)
-            found = two_point(G, A, motion.slices.hops, motion.rate, motion.moved, with_bonds)
-            for k in self._near_levels(G, A):
-                one = slice(k, k + 1)
-                nodes = z[chunk][one]
-                first, last = ((pair[0][one], pair[1][one]) for pair in ends)
-                found[one] = two_point_near_levels(motion.slices, (nodes, nodes), first, last, motion.rate, with_bonds)
-            states, response = pauli_traces(A.blocks[:, :, 0]), pauli_traces(found[:, :, 0])
-            over_bonds = pauli_traces(-found[:, :, 1:])
-            if motion.flipped:
-                states, response, over_bonds = states[:, ::-1], response[:, ::-1], over_bonds[:, ::-1].copy()
-                # After the reversal, entry x holds the bond from x to x - 1: move it to x - 1 and change its sign.
-                over_bonds[:, :, :1] = -np.roll(over_bonds[:, :, :1], -1, axis=1)
-            return states, response, over_bonds
-
-        parts = each_energy(part, self.sweeps.chunks(len(z), 2), self.sweeps.counter)
-        states, response, bonds = (np.concatenate(values) for values in zip(*parts, strict=True))
-        return states, response, bonds
-
-    def _sweeps(
-        self, z: Vectors, segment: Segment, motion: _Motion
-    ) -> tuple[tuple[Sweep, Sweep], tuple[tuple[Stack, Stack], tuple[Stack, Stack]]]:
-        """Sweeps of G and A at energies above a segment, and the self-energies of both on the first and last slice."""
-        system = self.open_system
-        sweeps, ends = [], []
-        for advanced in (False, True) if segment.open_modes.any() else (False,):
-            of_modes = mode_self_energies(z, system.modes, segment.open_modes, advanced)
-            sigma = [np.array([system.end_block(s, c) for s in of_modes]) for c in system.couplings]
-            first, last = (sigma[1], sigma[0]) if motion.flipped else (sigma[0], sigma[1])
-            sweeps.append(run_sweep(motion.slices, z, (first, last), motion.moved))
-            ends.append((first, last))
-        (left, right), (left_of_a, right_of_a) = ends[0], ends[-1]
-        return (sweeps[0], sweeps[-1]), ((left, left_of_a), (right, right_of_a))
-
-    def _near_levels(self, G: Sweep, A: Sweep) -> NDArray[np.intp]:
-        """Indices of the energies at which a level of a partial lattice makes the rounding error too large."""
-        most = (0.1 * self.device.tolerance / np.finfo(float).eps) ** 0.25
-        return np.flatnonzero(~(np.maximum(G.growth, A.growth) <= most))
+        jump = self._jump(z, segment, rate, with_bonds=with_bonds)
+        return jump.states, jump.response, jump.bonds
 
     def at_ends(
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
     ) -> Vectors:
         """See `thermal_surface.Backend`."""
-        motion, vectors = _Motion(self.sweeps.slices, rate), self.device.modes.vectors
-        ny = len(vectors)
+        return self._jump(z, segment, rate, with_ends=True).ends
 
-        def part(chunk: slice) -> Vectors:
-            G, A = self._sweeps(z[chunk], segment, motion)[0]
-            found = two_point_ends(G, A, motion.slices.hops, motion.rate, motion.moved)
-            found = found[:, ::-1] if motion.flipped else found
-            for k in self._near_levels(G, A):
-                found[k] = self.open_system.between_ends(complex(z[chunk][k]), segment.open_modes, rate)
-            blocks = found.reshape(-1, 2, ny, 2, ny, 2)
-            return pauli_traces(np.einsum("ym,kpysxr,xm->kpmsr", vectors, blocks, vectors, optimize=True))
+    def _jump(self, z: Vectors, segment: Segment, rate: Vectors, **wanted: bool) -> Jump:
+        """`Sheets.jump` above this segment."""
+        sheets = Sheets(self._from_one_end, segment.open_modes, rate)
+        return sheets.jump(z, self.sweeps.chunks(len(z), 4), self._largest_growth, **wanted)
 
-        return np.concatenate(each_energy(part, self.sweeps.chunks(len(z), 2), self.sweeps.counter))
+    @cached_property
+    def _from_one_end(self) -> FromOneEnd:
+        """Elimination from the end with the better contact."""
+        left, right = self.sweeps.contacts
+        return FromOneEnd(self.open_system, self.sweeps.slices, left > right)
+
+    @property
+    def _largest_growth(self) -> float:
+        """Green's functions of partial lattices may grow up to this value: then rounding keeps to the tolerance."""
+        return float((0.1 * self.device.tolerance / np.finfo(float).eps) ** 0.25)
+
+    def solver(self, z: complex, open_modes: Mask) -> Solver:
+        """See `thermal_surface.Backend`."""
+        if z.imag < _NARROW * self.device.hopping:
+            return self.open_system.factorized(z, open_modes)
+        return self._from_one_end.solver(z, open_modes, self._largest_growth)
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
         """See `thermal_surface.Backend`."""
@@ -332,20 +304,3 @@ class LatticeSurface:
             next_a, next_b = np.roll(a, -1, axis=axis), np.roll(b, -1, axis=axis)
             both.append(pauli_traces(next_a[..., :, None] * b[..., None, :] - a[..., :, None] * next_b[..., None, :]))
         return np.stack(both, axis=1)
-
-
-class _Motion:
-    """dH/dt, with the slices counted from the end from which fewer of them include every perturbed one.
-
-    flipped: whether that is the right end; moved: number of slices from there to the last perturbed one; slices, rate:
-    the blocks of H and dH/dt in this order.
-    """
-
-    def __init__(self, slices: Slices, rate: Vectors) -> None:
-        nx = len(rate)
-        columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
-        first, last = (int(columns[0]), int(columns[-1])) if len(columns) else (0, 0)
-        self.flipped = first > nx - 1 - last
-        self.moved = nx - first if self.flipped else last + 1
-        self.slices = slices.reversed() if self.flipped else slices
-        self.rate = np.ascontiguousarray(rate[::-1]) if self.flipped else rate

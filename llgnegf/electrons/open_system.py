@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,22 +213,6 @@ class OpenSystem:
             lu[2 * n, lu[2 * n] == 0] = 1e-17 * (abs(energy) + self.modes.hopping)
         return Factorized(lu, pivots, n)
 
-    def between_ends(self, z: complex, open_modes: Mask, Y: Vectors) -> Vectors:
-        """The first and the last slice of G Y A at an energy above a segment: (2, n, n); Y: (nx, n/2, 2, 2).
-
-        A is the continuation of G^+.  Accurate also close to levels of parts of the system.
-        """
-        nx, n, _ = self.h.shape
-        found = []
-        for end in (0, nx - 1):
-            unit = np.zeros((nx * n, n), complex)
-            unit[end * n : (end + 1) * n] = np.eye(n)
-            G = self.factorized(z, open_modes).solve(unit, adjoint=True)
-            A = self.factorized(np.conj(z), open_modes).solve(unit, adjoint=True)
-            driven = np.matmul(Y, A.reshape(nx, n // 2, 2, n)).reshape(nx * n, n)
-            found.append(G.conj().T @ driven)
-        return np.array(found)
-
     def residual(self, energy: complex, open_modes: Mask, vectors: Vectors) -> Vectors:
         """K(E) v for states (N, k)."""
         out = energy * vectors - self.apply(vectors)
@@ -236,6 +221,14 @@ class OpenSystem:
         for rows, coupling in zip((slice(0, n), slice(-n, None)), self.couplings, strict=True):
             out[rows] -= self.end_block(of_modes, coupling) @ vectors[rows]
         return out
+
+
+class Solver(Protocol):
+    """K(E) at one energy, ready to be solved with."""
+
+    def solve(self, b: Vectors) -> Vectors:
+        """x with K x = b, (N, k)."""
+        ...
 
 
 @dataclass(frozen=True)

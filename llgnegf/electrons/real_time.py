@@ -52,7 +52,12 @@ _MARGIN = 0.05
 # filled: so runs longer than so many hbar/hopping have a lower one, in proportion.  Levels that are at E_F at the start
 # are seen by `adjusted`, those that come there later by nobody.
 _SMEARING, _UNRESOLVED = 0.2, 8.0
-_MOST_TRIES = 5
+_MOST_TRIES = 7
+# From this try on a temperature that stands for 0 falls by this factor, not by 2, from one try to the next: where the
+# density of states is singular at E_F, as at the edge of a band, its root counts.
+_EDGE_TRY, _EDGE_FACTOR = 5, 8.0
+# So near an edge, in hoppings, E_F is told to be.
+_NEAR_AN_EDGE = 0.02
 
 
 class Carrier(Protocol):
@@ -119,6 +124,8 @@ def exponentials(
             "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "
             "leads without a voltage, chemical potential or temperature of their own"
         )
+    if system.bath is not None:
+        raise ValueError(f"electrons in real time: not available with a bath on sites, {system.bath!r}; use bath=None")
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
@@ -145,6 +152,8 @@ def _strength(system: System) -> float:
 def temperature_used(system: System, duration: float, sharper: int = 0) -> float:
     """kT of the leads, energy: that of the system, or a small one that stands for 0.  Arguments as `exponentials`."""
     at_rest = _SMEARING * system.hopping * (system.tolerance / 4**sharper) ** 0.5
+    if sharper >= _EDGE_TRY:
+        at_rest /= (_EDGE_FACTOR / 2) ** (sharper - _EDGE_TRY + 1)
     return system.temperature or at_rest * min(1.0, _UNRESOLVED / max(duration * system.hopping, 1.0))
 
 
@@ -156,18 +165,39 @@ def adjusted(
     Its density is that of `Frozen` to half the tolerance.  carrier: makes one; other arguments as those of
     `exponentials`.  Raises ToleranceError where that cannot be reached.
     """
-    exact = Frozen(system, m, potential).adiabatic
+    exact, best, allowed = Frozen(system, m, potential).adiabatic, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
-        electrons = RealTime(system, *exponentials(system, m, potential, duration, sharper), sharper)
+        try:
+            sums = exponentials(system, m, potential, duration, sharper)
+        except ToleranceError:
+            if sharper == 0:
+                raise
+            break  # no sharper ones can be had
+        electrons = RealTime(system, *sums, sharper)
         found = carrier(electrons)
         state = found.equilibrium(m, potential)
         error = float(abs(found.traced(state) - exact).max())
-        if error <= _START_SHARE * system.tolerance:
+        if error <= allowed:
             return electrons, found, state
+        best = min(best, error)
     raise ToleranceError(
-        f"the spin density in equilibrium is approximated to {error:.1e} only by leads whose memory is a sum of "
-        f"exponentials, {_START_SHARE * system.tolerance:.1e} is needed: use a larger electrons.tolerance, a higher "
+        f"the spin density in equilibrium is approximated to {best:.1e} at best by leads whose memory is a sum of "
+        f"exponentials, {allowed:.1e} is needed{_at_an_edge(system)}: use a larger electrons.tolerance, a higher "
         "temperature, or a Fermi energy farther from narrow levels and from the edges of the leads' bands"
+    )
+
+
+def _at_an_edge(system: System) -> str:
+    """In words, whether E_F lies near an edge of a band of a lead."""
+    middles = system.modes.energies
+    edges = np.concatenate([middles - 2 * system.hopping, middles + 2 * system.hopping])
+    edge = float(edges[abs(edges - system.fermi_energy).argmin()])
+    distance = abs(edge - system.fermi_energy)
+    if distance > _NEAR_AN_EDGE * system.hopping:
+        return ""
+    return (
+        f" (electrons.fermi_energy = {system.fermi_energy:g} is {distance:.1g} from the edge of a lead's band at "
+        f"{edge:g}, where the density of states diverges if little scatters)"
     )
 
 
@@ -434,8 +464,9 @@ class RealTime:
         gates: tuple[Real, Real],
         voltages: Real,
         sums: Real,
-    ) -> tuple[Real, Real]:
-        """State and sums after steps of length h of a method with `coefficients`; moments are known beforehand.
+    ) -> tuple[Real, Real, Real]:
+        """State and sums after steps of length h of a method with `coefficients`, two stages or more; moments are known
+        beforehand.  Beside them `traced` at the first two stages of each step, (steps, 2, *s, 4).
 
         moments: m and dm/dt at all stages of all steps, (steps, stages, *s, 3) each; gates: their voltages and rates,
         (steps, stages, *s) each; voltages: of left and right lead, (steps, stages, 2).  sums (4,): energy of the leads,
@@ -446,6 +477,7 @@ class RealTime:
         fractions, weights = (np.array(one) for one in coefficients)
         m, turning = (one.reshape(*shape, 3) for one in moments)
         potential, rate = self.system.on_sites(gates[0]).reshape(shape), gates[1].reshape(shape)
+        begun = np.empty((len(voltages), 2, self.nx, self.ny, 4))
         new = rows.steps(
             Y,
             h,
@@ -459,12 +491,13 @@ class RealTime:
             *self._constants,
             np.ascontiguousarray(voltages[..., self.sides]),
             self.orbitals,
+            begun,
         )
         found = sums.copy()
         found[0], found[3] = own[:2]
         for lead, side in enumerate(self.sides):
             found[1 + side] = own[2 + lead]
-        return new, found
+        return new, found, begun.reshape(len(voltages), 2, *self.system.shape, 4)
 
     def empty(self) -> Real:
         """An array for a state, not initialised."""

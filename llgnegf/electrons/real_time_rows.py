@@ -245,13 +245,15 @@ def steps(
     b,
     voltages,
     orbitals,
+    begun,
 ):
     """Steps of length h of a method whose stages are at `fractions` of it, where the moments are known beforehand.
 
     m, turning: moments and dm/dt at all stages of all steps, (steps, stages, nx, ny, 3); potential, rate: gates and
     dV/dt, (steps, stages, nx, ny); voltages: of each lead, (steps, stages, leads).  sums (2 + leads,): energy of the
-    leads, work, particles in each lead; what the steps add is added.  The others as in `derivative`.  Returns the state
-    at the end; Y stays as it is.
+    leads, work, particles in each lead; what the steps add is added.  begun: gets the density and spin density at the
+    first two stages of each step, (steps, 2, nx, ny, 4).  The others as in `derivative`.  Returns the state at the end;
+    Y stays as it is.
     """
     k, base, total, stage = np.empty_like(Y), Y.copy(), np.empty_like(Y), np.empty_like(Y)
     stages, leads = fractions.size, z.shape[0]
@@ -279,6 +281,8 @@ def steps(
                 k,
             )
             seen = traced(at, nx, ny)
+            if i < 2:
+                begun[step, i] = seen
             P, weighted = exchanged(at, orbitals, vectors, ends, z, poles)
             work = 0.0
             for x in range(nx):

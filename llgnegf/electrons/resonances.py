@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .folding import FoldedLevels, Piece
-from .open_system import Factorized, Mask, OpenSystem, Segment, Vectors
+from .open_system import Mask, OpenSystem, Segment, Solver, Vectors
 from .threads import each
 
 Floats = NDArray[np.float64]
@@ -357,6 +357,8 @@ def _hermitian_levels(system: OpenSystem, low: float, high: float, reference: fl
         energies, states = np.linalg.eigh(H)
         inside = (energies > low) & (energies <= high)
         return energies[inside], np.ascontiguousarray(states[:, inside])
+    if low == -np.inf and high == np.inf:  # faster than by a range
+        return scipy.linalg.eigh(H, overwrite_a=True, check_finite=False)
     return scipy.linalg.eigh(H, subset_by_value=(low, high), overwrite_a=True, check_finite=False)
 
 
@@ -546,19 +548,20 @@ class Residue:
     The pole of the advanced function lies at z = E_p^*, 2 gamma above the zero of K.  The contribution of the block to
     G(z) is removed from the numerical solution and added analytically, so that neither a narrow width nor neighbouring
     zeros in the block cost digits.
+
+    solver(z, open_modes): K(z), made once for each zero and kept.
     """
 
-    def __init__(self, system: OpenSystem, block: Resonances) -> None:
-        self.system, self.block = system, block
-        self._factors: list[Factorized] | None = None
+    def __init__(self, system: OpenSystem, block: Resonances, solver: Callable[[complex, Mask], Solver]) -> None:
+        self.system, self.block, self._solver = system, block, solver
+        self._solvers: dict[int, Solver] = {}
 
-    @property
-    def factors(self) -> list[Factorized]:
-        """LU factors of K(E_p^*); kept."""
-        if self._factors is None:
-            open_modes = self.block.segment.open_modes
-            self._factors = [self.system.factorized(complex(np.conj(e)), open_modes) for e in self.block.energies]
-        return self._factors
+    def _at(self, p: int) -> Solver:
+        """K(E_p^*)."""
+        if p not in self._solvers:
+            z = complex(np.conj(self.block.energies[p]))
+            self._solvers[p] = self._solver(z, self.block.segment.open_modes)
+        return self._solvers[p]
 
     def response(self, p: int, source: Vectors) -> tuple[Vectors, Vectors]:
         """G(z) b at z = E_p^* for a source b (N,) without sum_q r_q c_q/(z - E_q), and c (k,).
@@ -579,7 +582,7 @@ class Residue:
             for s, other in enumerate(block.energies):
                 bend = system.curvature(z, complex(e), complex(other), open_modes)
                 wanted[s] += shares[q] * (left[:, s].conj() * bend * right[:, q]).sum()
-        found = self.factors[p].solve(rest[:, None])[:, 0]
+        found = self._at(p).solve(rest[:, None])[:, 0]
         # The contribution of the block to G(z) rest is known exactly, whereas in the solution its relative error is
         # rounding over gamma: replace it.
         is_at = np.array([block.left[:, q].conj() @ found for q in range(len(shares))]) - self._slope_products(

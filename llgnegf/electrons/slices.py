@@ -206,8 +206,8 @@ def _diagonal(g, hops, keep, blocks, before, after):
 
 
 @njit(**_options)
-def _two_point(ga, after, gb, before, hops, Y, moved, out, ends):
-    """Fill `out` as `two_point` returns it; ends (k, 2, n, n), unless empty, receives the first and the last slice."""
+def _two_point(ga, after, gb, before, hops, Y, moved, out):
+    """Fill `out` as `two_point` returns it."""
     nx, n = ga.shape[1], ga.shape[2]
     with_bonds = out.shape[2] > 1
     D = np.empty((moved, n, n), np.complex128)
@@ -249,10 +249,6 @@ def _two_point(ga, after, gb, before, hops, Y, moved, out, ends):
             np.dot(ga[k, i], middle, f)
             np.dot(f, gb[k, i], middle)
             _local_blocks(middle, out[k, i])
-            if ends.shape[0] > 0 and i == 0:
-                ends[k, 0] = middle
-            if ends.shape[0] > 0 and i == nx - 1:
-                ends[k, 1] = middle
 
 
 @njit(**_options)
@@ -357,17 +353,8 @@ def two_point(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: in
     """
     k, nx, _, ny, _, _ = a.blocks.shape
     out = np.zeros((k, nx, 3 if with_bonds else 1, ny, 2, 2), complex)
-    no_ends = np.empty((0, 2, a.g.shape[2], a.g.shape[2]), complex)
-    _two_point(a.g, a.after, b.g, b.before, hops, np.ascontiguousarray(Y), moved, out, no_ends)
+    _two_point(a.g, a.after, b.g, b.before, hops, np.ascontiguousarray(Y), moved, out)
     return out
-
-
-def two_point_ends(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: int) -> Stack:
-    """The first and the last slice of G(z_a) Y G(z_b), (k, 2, n, n); arguments as `two_point`."""
-    k, nx, _, ny, _, _ = a.blocks.shape
-    out, ends = np.zeros((k, nx, 1, ny, 2, 2), complex), np.empty((k, 2, 2 * ny, 2 * ny), complex)
-    _two_point(a.g, a.after, b.g, b.before, hops, np.ascontiguousarray(Y), moved, out, ends)
-    return ends
 
 
 def solve(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:

@@ -25,6 +25,7 @@ from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
 from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
+from .bath import Bath
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
@@ -40,6 +41,8 @@ POLE_SHARE = 1 / 20
 BIAS_TAILS = 45.0
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
+# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many.
+LEAST_WIDTH, MOST_PAIRS = 1e-9, 1_000_000
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -102,6 +105,7 @@ class System:
         leads: Sequence[Lead] = (Lead("left"), Lead("right")),
         bond_hoppings: ArrayLike | None = None,
         potential: ArrayLike | None = None,
+        bath: Bath | None = None,
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
@@ -131,6 +135,7 @@ class System:
             given = {key: getattr(lead, key) for key in ("coupling", "voltage", "chemical_potential")}
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
+        self.bath = self._fitting(bath)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
@@ -170,6 +175,7 @@ class System:
             "leads": self.leads,
             "bond_hoppings": self.bond_hoppings,
             "potential": self.potential,
+            "bath": self.bath,
         }
 
     def changed(self, **changes: Any) -> Self:
@@ -263,13 +269,22 @@ class System:
 
     def _make_bias_window(self, reach: float) -> BiasWindow:
         occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
-        where = self.band, self.openings, reach
+        every = [*occupations, self.occupation]
+        where = self._with_tails([(f.fermi_energy, reach * f.temperature) for f in every]), self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
+
+    def _with_tails(self, around: list[tuple[float, float]]) -> tuple[float, float]:
+        """Energies at which the system has states: the band, and with a bath all so far from these energies."""
+        low, high = self.band
+        if self.bath is None:
+            return low, high
+        return min(low, *(e - reach for e, reach in around)), max(high, *(e + reach for e, reach in around))
 
     @cached_property
     def thermal_window(self) -> ThermalWindow:
         """Energies around E_F at which -df/dE is not negligible, at kT > 0."""
-        where = self.band, self.openings, BIAS_TAILS
+        band = self._with_tails([(self.fermi_energy, BIAS_TAILS * self.temperature)])
+        where = band, self.openings, BIAS_TAILS
         return ThermalWindow(self.occupation, self.occupation.slope, *where, self.hopping, 2 * self.n_sites)
 
     def filled_by(self, occupation: Occupation) -> System:
@@ -282,6 +297,27 @@ class System:
             **self._arguments()
             | {"fermi_energy": occupation.fermi_energy, "temperature": occupation.temperature, "leads": leads}
         )
+
+    def _fitting(self, bath: Any) -> Bath | None:
+        """The bath, if it fits; ValueError otherwise."""
+        if bath is None:
+            return None
+        if not isinstance(bath, Bath):
+            raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
+        bath.on(self.shape)
+        in_scale(self.hopping, **{"width of the bath": bath.width})
+        if bath.width < LEAST_WIDTH * self.hopping:
+            raise ValueError(
+                f"width = {bath.width:g} of the bath: must be at least {LEAST_WIDTH:g} times the hopping, which is "
+                f"{self.hopping:g}; below, levels would be told from sharp ones by rounding errors; use bath=None"
+            )
+        values = self.n_sites * len(bath.sites)
+        if values > MOST_PAIRS:
+            raise ValueError(
+                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {MOST_PAIRS:g}, for the "
+                "bath on each site fills all others; use fewer sites"
+            )
+        return bath
 
     def _check_overlap(self) -> None:
         """ValueError where voltages leave no energy at which both leads have states."""

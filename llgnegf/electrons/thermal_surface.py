@@ -14,6 +14,9 @@ arc above that segment, where it is smooth, and the poles of A between the arc a
 the axis itself: it keeps its occupation while the moments move, so that its diagonal response is left out.  Where all
 modes are closed, A equals G and both terms cancel except for such levels.
 
+Where G Y (A - G) costs less than G Y A, as on a lattice (`slices_on_arcs.py`), the arcs serve both terms: the integral
+over G Y G does not depend on the path.
+
 A resonance that was missed would change the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which is known
 independently from the poles of f.  If the two values disagree, the arcs are lowered; if they still disagree after
 several attempts, ToleranceError is raised.
@@ -33,7 +36,7 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates
-from .open_system import OpenSystem, Segment, Vectors, segments
+from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
 from .quadrature import ToleranceError
 from .resonances import Residue, ResonanceSearch
 
@@ -245,7 +248,13 @@ class _Done:
 
 
 class Backend(Protocol):
-    """What `ThermalSurface` needs of a chain or a lattice: Green's functions and a search for resonances."""
+    """What `ThermalSurface` needs of a chain or a lattice: Green's functions and a search for resonances.
+
+    gives_jump: `between` returns A - G and G Y (A - G) in place of A and G Y A.  Both terms of rho_surf are then
+    integrated along the arcs.
+    """
+
+    gives_jump: bool
 
     @property
     def open_system(self) -> OpenSystem: ...
@@ -264,6 +273,10 @@ class Backend(Protocol):
         self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
     ) -> Vectors:
         """Traces of G Y A on the end slices, by mode: (k, 2, ny, 4); response: that of `between`, if it is known."""
+        ...
+
+    def solver(self, z: complex, open_modes: Mask) -> Solver:
+        """K(z) on the sheet of a segment with these open modes, for z on the real axis or above it."""
         ...
 
     def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
@@ -343,7 +356,12 @@ class ThermalSurface:
     @property
     def _states_target(self) -> float:
         """Allowed error of the arcs in the thermal density of states, 1/energy."""
-        return max(5e-2 * self.tolerance, 1e-12) / self.hopping
+        return max(2.5e-2 * self._share * self.tolerance, 1e-12) / self.hopping
+
+    @property
+    def _share(self) -> int:
+        """How often what `between` says of the states counts: A - G once; A twice, since on the axis G is A^+."""
+        return 1 if self.backend.gives_jump else 2
 
     @property
     def _core(self) -> tuple[float, float]:
@@ -401,7 +419,7 @@ class ThermalSurface:
             above = energies[number][-energies[number].imag > _SEARCHED_HEIGHTS * gate.height]
             self._zeros_of[number] = np.concatenate([above, *(block.energies for block in found)])
             for block in found:
-                residue = Residue(self.system, block)
+                residue = Residue(self.system, block, self.backend.solver)
                 z = block.energies.conj()
                 inside = gate.encloses(z)
                 near = gate.passes_by(z) & piece.open_modes.any()
@@ -447,7 +465,8 @@ class ThermalSurface:
         """
         low, high = self._passed
         paths = []
-        for number, gate in enumerate([*self.gates, *([] if self.ends else [self._analytic_gate])]):
+        analytic = [] if self.ends or self.backend.gives_jump else [self._analytic_gate]
+        for number, gate in enumerate([*self.gates, *analytic]):
             a, b = max(gate.segment.low, low), min(gate.segment.high, high)
             if a >= b or not (number == len(self.gates) or gate.segment.open_modes.any()):
                 continue
@@ -471,7 +490,7 @@ class ThermalSurface:
         done: list[_Done] = []
         self._at_poles = {}
         target = 2 * np.pi * tolerance / np.sqrt(max(len(panels), 1))
-        states_target = 0.5 * np.pi * self._states_target / np.sqrt(max(len(panels), 1))
+        states_target = np.pi / self._share * self._states_target / np.sqrt(max(len(panels), 1))
         while panels:
             if len(panels) + len(done) > _MOST_PANELS:
                 raise ToleranceError(
@@ -625,10 +644,10 @@ class ThermalSurface:
             if owner == len(self.gates):
                 continue
             states, _ = self._known[owner]
-            out += np.real(np.tensordot(1j * self.arcs.weights[part] / np.pi, states, axes=1))
+            out += np.real(np.tensordot(self._share * 0.5j * self.arcs.weights[part] / np.pi, states, axes=1))
         for pole in self.poles:
             block, p = pole.residue.block, pole.p
-            share = 2 if block.segment.open_modes.any() else 1
+            share = self._share if block.segment.open_modes.any() else 1
             out -= np.real(share * pole.weight * _site_traces(block.left[:, p], block.right[:, p])).reshape(out.shape)
         return out
 

@@ -20,6 +20,7 @@ from llgnegf.reproduce import (
     real_time,
     skyrmion_exact,
     skyrmion_pump,
+    spin_flips,
     wall_widths,
 )
 from llgnegf.reproduce.panels import Figure
@@ -118,6 +119,11 @@ TARGETS: dict[str, Target] = {
     "stt_against_wall_width": Target(
         "torque of a current on walls from wide to narrow, beside the local formula (a minute)",
         wall_widths.stt_against_wall_width,
+        "cheng_niu",
+    ),
+    "stt_with_spin_flips": Target(
+        "torque of a current on walls where probes flip spins, beside the local formula (half a minute)",
+        spin_flips.stt_with_spin_flips,
         "cheng_niu",
     ),
 }

@@ -203,10 +203,6 @@ class Run:
         """The checksums that were written with the frames start, ..., stop - 1 (default: to the last one)."""
         return self._frames.crcs(start, self.n_frames if stop is None else stop)
 
-    def stored_crc(self, i: int) -> int:
-        """The checksum that was written with frame i."""
-        return int(self._frames.crcs(i, i + 1)[0])
-
 
 def open_run(path: str | Path, check: bool = True) -> Run:
     """Opens a run file for reading, also while another process writes it.

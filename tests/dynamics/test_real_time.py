@@ -240,7 +240,7 @@ def test_divided_steps_keep_the_error_below_the_tolerance(frequency, method):
     divided = follower((2,), 0.5, method, stepper={"tolerance": tolerance}, **options)
     found, exact = end_of(divided, 12.0), end_of(follower((2,), 0.0125, **options), 12.0)
     assert abs(found[:-2] - exact[:-2]).max() < tolerance
-    assert divided.parts > 1
+    assert divided.steps.parts > 1
 
 
 def test_the_number_of_parts_goes_up_and_down():
@@ -254,14 +254,14 @@ def test_the_number_of_parts_goes_up_and_down():
     y, parts = stepper.coupling.magnet.pack(stepper.start), []
     for n in range(240):
         _, y = stepper.advance(n, y, 240)
-        parts.append(stepper.parts)
+        parts.append(stepper.steps.parts)
     assert max(parts) >= 4 * parts[0]
     assert parts[-1] <= max(parts) / 4
 
 
 def test_an_error_that_cannot_be_reached_is_told(monkeypatch):
-    monkeypatch.setattr("llgnegf.dynamics.real_time._MOST_PARTS", 4)
-    stepper = follower((2,), 0.5, gates=gate(400.0, 20.0), stepper={"tolerance": 1e-8})
+    monkeypatch.setattr("llgnegf.dynamics.step_lengths._MOST_PARTS", 4)
+    stepper = follower((2,), 0.5, gates=gate(8.0, 20.0), stepper={"tolerance": 1e-8})
     with pytest.raises(RunError, match=r"t = 0: the error of a step of .* use a larger electrons.tolerance"):
         run(stepper, 4.0)
 
@@ -271,7 +271,7 @@ def test_an_error_that_cannot_be_reached_is_told(monkeypatch):
 
 def voltages(function, reach=0.3):
     """Smooth voltages of the leads, for a stepper."""
-    return SimpleNamespace(at=lambda t, _within: np.array(function(t)), reach=reach, profiles=())
+    return SimpleNamespace(at=lambda t, _within: np.array(function(t)), reach=reach, drives=(), profiles=())
 
 
 SITUATIONS = {

@@ -113,5 +113,5 @@ def test_a_step_that_begins_at_a_jump_is_judged():
     y, parts = stepper.coupling.magnet.pack(stepper.start), []
     for n in range(5):
         _, y = stepper.advance(n, y, n + 1)
-        parts.append(stepper.parts)
+        parts.append(stepper.steps.parts)
     assert parts[3] > parts[2]

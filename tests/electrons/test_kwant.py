@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix
 
-from llgnegf.electrons import Device, Lead
+from llgnegf.electrons import Bath, Device, Lead
 from llgnegf.errors import LLGNEGFError
 from tests.oracles.lattice_dense import SIGMA, Lattice
 from tests.test_cli import ROOT
@@ -470,6 +470,8 @@ def test_arguments_that_cannot_be(rng):
         device.to_kwant()
     with pytest.raises(ValueError, match=r"m: expected finite values of shape \(3, 2, 3\), got shape \(3, 3\)"):
         device.to_kwant(np.zeros((3, 3)))
+    with pytest.raises(ValueError, match=r"to_kwant: a bath on sites, Bath\(.*; use changed\(bath=None\)"):
+        device.changed(bath=Bath([[0, 0]], 0.1)).to_kwant(np.zeros((3, 2, 3)))
 
 
 # --- Kwant itself ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import jv
 
 from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.memory import semicircle
 from llgnegf.electrons.near_poles import near_poles
 from llgnegf.electrons.real_time import RealTime, adjusted
@@ -98,6 +99,28 @@ def test_unitary_evolution_for_long(name):
         found = errors(follow(system, times, *moves, carrier=carrier), exact)
         print(name, tolerance, {key: round(value / tolerance, 3) for key, value in found.items()})
         assert max(found.values()) <= tolerance, found
+
+
+# At kT = 0, where clean chains have a density of states that diverges: temperatures of 1e-5 and less stand for 0.
+AT_AN_EDGE = [(0.05, 1e-3), (0.1, 1e-4), (0.2, 1e-5)]
+
+
+@pytest.mark.parametrize(("exchange", "tolerance"), AT_AN_EDGE)
+def test_the_fermi_energy_may_be_on_a_band_edge_where_little_scatters(exchange, tolerance):
+    system = device((3,), fermi_energy=-2.0, temperature=0.0, sd_exchange=exchange, tolerance=tolerance)
+    m = unit_vectors(np.random.default_rng(1), (3,))
+    electrons, _, state = adjusted(system, m, np.zeros(3), 10.0, rows)
+    assert abs(electrons.traced(state) - Frozen(system, m, np.zeros(3)).adiabatic).max() <= tolerance / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("exchange", "tolerance"), AT_AN_EDGE)
+def test_unitary_evolution_from_a_fermi_energy_on_a_band_edge(exchange, tolerance):
+    system = device((3,), fermi_energy=-2.0, temperature=0.0, sd_exchange=exchange, tolerance=tolerance)
+    times, moves = [2.5, 5.0, 10.0], everything_moves(system)
+    assert adjusted(system, moves[0](0.0), moves[1](0.0), 10.0, rows)[0].sharper > 4
+    found = errors(follow(system, times, *moves), unitary(system, times, *moves))
+    assert max(found.values()) <= tolerance, found
 
 
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-7])

@@ -1,0 +1,489 @@
+"""Green's functions of a system with a bath on some of its sites: its `Sweeps`.
+
+The bath adds -i width/2 to H on its sites (`bath.py`).  Its levels have tails at all energies, as Lorentz curves have,
+which no rule for a finite spectrum can integrate.  On each of these sites the local level 1/(E - h_i + i width/2) has
+the same tail and is filled in closed form, and the pole rule takes the difference, which falls off as E^-4: it needs a
+spectrum some hundred times the hopping wide, a few poles more than without a bath.
+
+Real energies: G sqrt(Gamma) of all leads and all sites of the bath, by one banded LU with row exchanges for each
+energy, and the weights with which probes hand on what the leads inject (`bathed_energy.py`).  Cost: sites times sites
+of the bath.
+
+The first order in the velocities is that of `frozen.py`, with the bath in Sigma and Gamma, and with what probes are
+filled further; what a bias adds to it is in `bathed_motion.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
+
+from .bath import filled_level, level_potential
+from .bathed_energy import BandedLU, BathedEnergy, Layout
+from .bathed_motion import LeadModes, MotionAtBias
+from .bathed_surface import BathedSurface
+from .chain import sea_into_leads
+from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
+from .counter import Counter
+from .lattice import LatticeSweeps, lattice_bonds
+from .modes import chain_self_energy, cross_section
+from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
+from .scattering import pauli_traces
+from .sea import traced
+from .slices import eliminate, two_point
+from .sweeps import Blocks, Floats, Response, Sea
+from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
+from .threads import each, one_blas_thread
+
+# Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
+_SMALLEST_GAP = 1e-14
+# Of the tolerance, for states beyond the poles.
+_TAIL_SHARE = 1 / 8
+# Scattering states of one texture that are kept for further motions.
+_KEPT_BYTES = 200e6
+NO_TURN = "steady precession: not available with a bath on sites; use a device without bath"
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """What either lead fills at n real energies, directly and by way of probes, *s the shape of the system.
+
+    rows: (n, 2, *s, 4) density of what comes from the left and the right lead, 1/energy; all_states: (n, *s, 4),
+    i (G - G^+), all there is; flows: (n, 2, 2, 4), flow into the left and the right lead of what comes from either,
+    [lead it comes from, lead]; into_bath: (n, 2, b, 4), into each site of the bath; bonds: (n, 2, ..., 4) over the
+    bonds, in the layout of `Sweeps.flows`, or (0, ...) if not requested; through: (n, 2, 2), transmission from left to
+    right, [spin out, spin in], that by way of probes included.
+    """
+
+    rows: Floats
+    all_states: Floats
+    flows: Floats
+    into_bath: Floats
+    bonds: Floats
+    through: Floats
+
+
+class BathedSweeps:
+    """`sweeps.Sweeps` of a chain or lattice with a bath; steady precession raises ValueError."""
+
+    surface_is_cheap = False
+    step = None
+
+    def __init__(
+        self,
+        device: System,
+        blocks: Blocks,
+        bounds: tuple[float, float],
+        counter: Counter,
+        at_fermi_energy: bool = False,
+    ) -> None:
+        assert device.bath is not None
+        self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
+        self.width, self.probes = device.bath.width, device.bath.zero_current
+        self.where = device.bath.on(device.shape)
+        damped = blocks.reshape(-1, 2, 2).copy()
+        damped[self.where] -= 0.5j * self.width * IDENTITY
+        self._damped = damped.reshape(blocks.shape)
+        self._lattice = _DampedLattice(device, self._damped, bounds, counter) if device.is_lattice else None
+        self.leads_need_response = not device.is_lattice
+        self._kept: dict[float, BathedEnergy] = {}  # for further motions
+
+    # --- equilibrium ------------------------------------------------------------------------------
+
+    @cached_property
+    @one_blas_thread
+    def rule(self) -> FermiPoles:
+        """Poles for the difference from the local levels, whose tails are short.
+
+        At kT = 0 no more than a quarter of the tolerance of any density lies so close to E_F that the rule is blind.
+        """
+        device = self.device
+        mu, share = device.fermi_energy, POLE_SHARE * device.tolerance
+        if device.temperature == 0:
+            return step_poles(mu, self._gap, self._reach, share)
+        return _moved_poles(self._reach, mu, device.temperature, share)
+
+    @cached_property
+    @one_blas_thread
+    def sharp_rule(self) -> FermiPoles:
+        """The rule for the sea term, which contains its energy derivative; at kT = 0 the same one."""
+        device, rule = self.device, self.rule
+        if device.temperature == 0:
+            return rule
+        share = 0.1 * POLE_SHARE * device.tolerance * min(1.0, device.temperature / device.hopping) / DERIVATIVE_ERROR
+        share = max(1e-13, share)
+        while share < rule.bound:
+            with contextlib.suppress(ToleranceError):
+                return _moved_poles(self._reach, device.fermi_energy, device.temperature, share)
+            share *= 10
+        return rule
+
+    @cached_property
+    def _reach(self) -> float:
+        """How far from E_F states are told from local levels, energy."""
+        device = self.device
+        scale = max(abs(device.fermi_energy - end) for end in self.bounds) + self.width
+        # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
+        neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
+        beyond = (self.width * (neighbours + self.width**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
+        fraction, exponent = math.frexp(max(4 * scale, beyond) / device.hopping)
+        return device.hopping * math.ldexp(
+            math.ceil(16 * fraction) / 16, exponent
+        )  # few different ones for all textures
+
+    @property
+    def _gap(self) -> float:
+        """Half-width of an interval around E_F in which no density has more than half of the tolerance.
+
+        A share p of states within g of E_F makes -Im G(E_F + ig) at least p/(2g).
+        """
+        device = self.device
+        gap = 0.1 * device.tolerance * device.hopping
+        while gap > _SMALLEST_GAP * device.hopping:
+            found, _ = self._summed(np.array([device.fermi_energy + 1j * gap]), np.array([-1j]))
+            if gap * float(found[..., 0].max()) / 2 <= device.tolerance / 4:
+                return gap
+            gap /= 10
+        raise ToleranceError(
+            f"a level stands at the Fermi energy {device.fermi_energy:g} and has no width, neither from a lead nor "
+            "from the bath: use temperature > 0, another fermi_energy, or a bath on more sites"
+        )
+
+    def _summed(self, nodes: Blocks, weights: Blocks, with_bonds: bool = False) -> tuple[Floats, Floats]:
+        """-sum_k [w_k G(z_k) + h.c.] traced, on the sites (*s, 4), and its flows over the bonds (`Sweeps.flows`)."""
+        device = self.device
+        if self._lattice is not None:
+            blocks = self._lattice.sweep(nodes, with_bonds=with_bonds).blocks
+            found = traced(weights, blocks)
+            return found[:, 0], lattice_bonds(device).hops[..., None] * found[:, 1:] if with_bonds else found[:, 1:]
+        sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
+        wire = self._damped, device.hops, (sigma[0], sigma[1])
+        rows = contour_rows(nodes, weights, *wire, with_bonds=with_bonds, counter=self.counter)
+        return rows.rows[:, 0].sum(axis=0), rows.bonds[:, 0].sum(axis=0)
+
+    @cached_property
+    @one_blas_thread
+    def adiabatic(self) -> Floats:
+        """-(1/pi) int f Im G, (*s, 4)."""
+        rule, device = self.rule, self.device
+        found = self._summed(rule.nodes, rule.weights)[0].reshape(-1, 4).copy()
+        found[:, 0] += 2 * rule.constant
+        local = self._damped.reshape(-1, 2, 2)[self.where]
+        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - local)
+        found[self.where] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G)))
+        found[self.where, 0] -= 2 * rule.constant
+        found[self.where] += self._local(self.blocks.reshape(-1, 2, 2)[self.where])
+        return found.reshape(*device.shape, 4)
+
+    @property
+    def grand_potential(self) -> float:
+        """See `frozen.Frozen.grand_potential`, energy; that of the bath on its sites included, as of leads."""
+        rule, device = self.rule, self.device
+        bare = np.zeros_like(self.blocks) + device.onsite * IDENTITY
+        still = self.blocks.reshape(-1, 2, 2)
+        logdet: Any = np.zeros(len(rule.nodes), complex)
+        trace = local = 0.0
+        for blocks, sign in ((still, 1), (bare.reshape(-1, 2, 2), -1)):
+            levels = np.linalg.eigvalsh(blocks[self.where]).astype(float)
+            damped = np.log(rule.nodes[:, None] - levels.ravel() + 0.5j * self.width).sum(axis=1)
+            logdet = logdet + sign * (self._logdet(blocks.reshape(self.blocks.shape)) - damped)
+            trace += sign * (float(np.einsum("iaa->", blocks).real) - float(levels.sum()))
+            local += sign * float(level_potential(levels, self.width, device.occupation).sum())
+        return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace + local)
+
+    def _logdet(self, blocks: Blocks) -> Blocks:
+        """ln det G^-1 of these blocks (*s, 2, 2) with the bath, at the nodes of the rule."""
+        device, nodes = self.device, self.rule.nodes
+        damped = blocks.reshape(-1, 2, 2).copy()
+        damped[self.where] -= 0.5j * self.width * IDENTITY
+        shaped = damped.reshape(blocks.shape)
+        if device.is_lattice:
+            lattice = _DampedLattice(device, shaped, self.bounds, self.counter)
+            with one_blas_thread:
+                parts = [
+                    eliminate(lattice.slices, nodes[c], device.lead_slices(tuple(nodes[c])), with_logdet=True)[1]
+                    for c in lattice.chunks(len(nodes))
+                ]
+            return np.concatenate(parts)
+        sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
+        weights = np.zeros(len(nodes), complex)
+        return contour_rows(nodes, weights, shaped, device.hops, (sigma[0], sigma[1]), counter=self.counter).logdet
+
+    # --- first order in the velocities ------------------------------------------------------------
+
+    def sea(self, rate: Blocks) -> Sea:
+        """See `Sweeps`."""
+        if self._lattice is not None:
+            return Sea(np.ascontiguousarray(self._lattice.sea_by(self.sharp_rule, rate)[:, 0]), None)
+        return self._sea(rate, False)[0]
+
+    def _sea(self, rate: Blocks, with_bonds: bool) -> tuple[Sea, Floats]:
+        """Of a chain, with its flows over the bonds."""
+        rule, device = self.sharp_rule, self.device
+        contour = device.contour_of(rule)
+        wire = self._damped, device.hops, contour.sigma
+        perturbed = 2, identity_blocks(device.n_sites), rate, contour.derivative_ends, None
+        where = rule.nodes, rule.weights, *wire, *perturbed, with_bonds
+        found = contour_rows(*where, counter=self.counter, bound=rule.bound)
+        return Sea(found.rows[:, 3].sum(axis=0), found.ends[:, 1]), found.bonds[:, 3].sum(axis=0)
+
+    @cached_property
+    def surface(self) -> BathedSurface:
+        """The Fermi-surface term of this texture."""
+        return BathedSurface(self)
+
+    def flows(self, rate: Blocks) -> dict[str, Floats]:
+        """See `Sweeps`."""
+        bonds = self._summed(self.rule.nodes, self.rule.weights, with_bonds=True)[1]
+        parts = {"adiabatic": bonds, "sea": np.zeros_like(bonds), "surface": np.zeros_like(bonds)}
+        if rate.any():
+            if self._lattice is not None:
+                hops = self.layout.bonds[2][..., None]
+                parts["sea"] = hops * self._lattice.sea_by(self.sharp_rule, rate, True)[:, 1:]
+            else:
+                parts["sea"] = self._sea(rate, True)[1]
+            parts["surface"] = self.surface.bonds(rate)
+        return parts
+
+    def into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """See `Sweeps`; on a chain over the first bonds, on a lattice deep in the leads."""
+        flow = self.surface.into_leads(rate)
+        if response is None or response.driven_ends is None:
+            return flow
+        return flow + sea_into_leads(self.device.contour_of(self.sharp_rule), response.driven_ends)
+
+    def adiabatic_rate(self, rate: Blocks) -> Floats:
+        """d rho_ad/dt = -(1/pi) int f Im[G Hd G], traced: (*s, 4), 1/time."""
+        rule, device = self.rule, self.device
+        if self._lattice is not None:
+            found = self._lattice.driven_sum(rule, rate)
+        else:
+            contour = device.contour_of(rule)
+            wire = self._damped, device.hops, contour
+            found = contour_integral(*wire, 1, None, rate, counter=self.counter)[0][2]
+        found = found.reshape(-1, 4).copy()
+        local, moving = self._damped.reshape(-1, 2, 2)[self.where], rate.reshape(-1, 2, 2)[self.where]
+        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - local)
+        found[self.where] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G @ moving @ G)))
+        # The local levels follow the motion: a difference, whose step is small beside their width.
+        still = self.blocks.reshape(-1, 2, 2)[self.where]
+        step = 1e-3 * self.width / max(float(abs(moving).max()), 1e-300)
+        ahead, behind, far, back = (self._local(still + k * step * moving) for k in (1, -1, 2, -2))
+        found[self.where] += (8 * (ahead - behind) - (far - back)) / (12 * step)
+        return found.reshape(*device.shape, 4)
+
+    def _local(self, blocks: Blocks) -> Floats:
+        """Electrons and spin in local levels (b, 2, 2) with the width of the bath, traced: (b, 4)."""
+        levels, spinors = np.linalg.eigh(blocks)
+        filled = filled_level(levels, self.width, self.device.occupation)
+        return np.real(pauli_traces(np.einsum("pak,pk,pbk->pab", spinors, filled, spinors.conj())))
+
+    # --- real energies ----------------------------------------------------------------------------
+
+    @cached_property
+    def _band(self) -> tuple[int, Blocks]:
+        """Bandwidth b and the bands (2 b + 1, 2 N) of -(H + Sigma of the bath)."""
+        device, N = self.device, 2 * self.device.n_sites
+        ny = device.shape[1] if device.is_lattice else 1
+        b = 2 * ny
+        bands = np.zeros((2 * b + 1, N), complex)
+
+        def put(i: NDArray[np.intp], j: NDArray[np.intp], value: Any) -> None:
+            bands[b + i - j, j] -= value
+
+        sites = np.arange(device.n_sites)
+        for s in range(2):
+            for r in range(2):
+                put(2 * sites + s, 2 * sites + r, self._damped.reshape(-1, 2, 2)[:, s, r])
+            ahead = sites[:-ny].reshape(-1, ny)
+            for i, j in ((ahead, ahead + ny), (ahead + ny, ahead)):
+                put(2 * i + s, 2 * j + s, -device.hops[:, None])
+            if device.is_lattice:
+                y, z = np.nonzero(across := cross_section(ny, device.hopping, 0.0, device.periodic == "y"))
+                column = ny * np.arange(device.shape[0])[:, None]
+                put(2 * (column + y) + s, 2 * (column + z) + s, across[y, z])
+        return b, bands
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where bath, leads and bonds are."""
+        device = self.device
+        width = 2 * (device.shape[1] if device.is_lattice else 1)
+        orbitals, sites = np.arange(2 * device.n_sites), np.arange(device.n_sites)
+        bonds = sites[:-1], sites[1:], device.hops
+        if device.is_lattice:
+            found = lattice_bonds(device)
+            bonds = found.starts, found.ends, found.hops
+        ends = orbitals[:width], orbitals[-width:]
+        return Layout(device.n_sites, self.where, self.width, self.probes, ends, bonds)
+
+    def at_energy(self, energy: float) -> BathedEnergy:
+        """Scattering states at a real energy."""
+        device, (b, bands) = self.device, self._band
+        matrix = np.zeros((3 * b + 1, 2 * device.n_sites), complex)
+        matrix[b:] = bands
+        matrix[2 * b] += energy
+        sources = [lead.injection(energy) for lead in device.ends]
+        width = len(self.layout.ends[0])
+        rhs = np.zeros((2 * device.n_sites, sum(s.shape[1] for s in sources) + 2 * len(self.where)), complex)
+        first = 0
+        for lead, orbitals, source in zip(device.ends, self.layout.ends, sources, strict=True):
+            sigma = lead.self_energy(np.array([energy], complex))[0]
+            i, j = np.repeat(orbitals, width), np.tile(orbitals, width)
+            matrix[2 * b + i - j, j] -= sigma.ravel()
+            rhs[orbitals, first : first + source.shape[1]] += source
+            first += source.shape[1]
+        orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
+        rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
+        self.counter.add(1)
+        return BathedEnergy(self.layout, BandedLU(matrix, b), rhs, [s[::2, ::2] for s in sources])
+
+    def mixed(self, energies: Floats, with_bonds: bool = False) -> Mixed:
+        """What either lead fills at these real energies (n,)."""
+        found = each(lambda energy: self.at_energy(energy).mixed(with_bonds), energies.tolist())
+        shape, n = self.device.shape, len(energies)
+        sizes = (2, *shape, 4), (*shape, 4), (2, 2, 4), (2, len(self.where), 4)
+        parts = list(zip(*found, strict=True)) or [()] * 6
+        rows, states, flows, bath = (
+            np.array(part).reshape(n, *size) for part, size in zip(parts[:4], sizes, strict=True)
+        )
+        bonds = np.array(parts[4]).reshape(n, 2, *self.layout.bonds[2].shape, 4) if with_bonds else np.empty((0, 2, 4))
+        return Mixed(rows, states, flows, bath, bonds, np.array(parts[5]).reshape(n, 2, 2))
+
+    def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
+        """See `Sweeps`: of either lead, what probes hand on of it included; rate: None, see `moved_at_bias`."""
+        assert rate is None
+        found = self.mixed(energies, with_bonds)
+        return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None])
+
+    def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
+        """What (-df/dE)/2pi multiplies at real energies (n,), see `BathedEnergy.moved`, and all states (n, N, 4)."""
+        blocks = rate.reshape(-1, 2, 2)
+
+        def at(energy: float) -> tuple[Floats, ...]:
+            one = self._keep(energy)
+            return *one.moved(blocks, with_bonds), one.states
+
+        return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
+
+    def moved_at_bias(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
+        """Parts of `MotionAtBias` at real energies (n,): density, into leads and bath, or the flows over the bonds."""
+        blocks = rate.reshape(-1, 2, 2)
+
+        def at(energy: float) -> tuple[Floats, ...]:
+            found = MotionAtBias(self._keep(energy), self._modes(energy), blocks)
+            return (found.bonds(),) if with_bonds else (found.density, found.into_leads, found.into_bath)
+
+        return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
+
+    def _keep(self, energy: float) -> BathedEnergy:
+        """`at_energy`, kept for further motions as far as there is room."""
+        one = self._kept.get(energy) or self.at_energy(energy)
+        if (1 + len(self._kept)) * one.nbytes <= _KEPT_BYTES:
+            self._kept[energy] = one
+        return one
+
+    def _modes(self, energy: float) -> tuple[LeadModes, LeadModes]:
+        found = []
+        for lead in self.device.ends:
+            modes = lead.modes
+            sigma, slope = chain_self_energy(energy - modes.energies, modes.hopping, lead.coupling)
+            gamma = np.maximum(-2 * sigma.imag, 0.0)
+            found.append(LeadModes(modes.vectors, gamma, np.where(gamma > 0, -2 * slope.imag, 0.0), slope))
+        return found[0], found[1]
+
+    def levels_near(self, energy: float) -> Blocks:
+        """Eigenvalues of H + Sigma(E) at a real energy, those of the bath included: levels e - i half-width."""
+        dense = self.dense_hamiltonian()
+        orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
+        dense[orbitals, orbitals] -= 0.5j * self.width
+        for part, sigma, _ in self.device.end_self_energies(energy):
+            dense[part, part] += sigma
+        return np.asarray(np.linalg.eigvals(dense))
+
+    def states(self, energy: float) -> Floats:
+        """i (G - G^+) at a real energy, (*s, 4): all states, 1/energy."""
+        return np.asarray(self.mixed(np.array([energy])).all_states[0])
+
+    def transmission(self, energy: float) -> Floats:
+        """From left to right, what probes hand on included, (2, 2) [spin out, spin in]."""
+        return np.asarray(self.mixed(np.array([energy])).through[0])
+
+    def level_width(self, energy: float) -> float:
+        """8 over the density of states times 2 pi: as of a chain without bath."""
+        states = float(self.states(energy)[..., 0].sum())
+        return 8 / states if states > 0 else np.inf
+
+    def dense_hamiltonian(self) -> Blocks:
+        """H without the bath, (2 N, 2 N), index 2 site + spin."""
+        b, bands = self._band
+        N = bands.shape[1]
+        dense = np.zeros((N, N), complex)
+        i, j = np.nonzero(abs(np.subtract.outer(np.arange(N), np.arange(N))) <= b)
+        dense[i, j] = -bands[b + i - j, j]
+        orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
+        dense[orbitals, orbitals] += 0.5j * self.width
+        return dense
+
+    def working_bytes(self, order: int) -> int:
+        """See `Sweeps`."""
+        N, n = 2 * self.device.n_sites, 2 * len(self.where)
+        return 2 * 16 * N * n * 4 + 8 * 4 * N * 2000
+
+    @property
+    def covers_all(self) -> bool:
+        """Whether there is a bath on every site, so that no level is narrower than it."""
+        return len(self.where) == self.device.n_sites
+
+    # --- what is not available ----------------------------------------------------------------------
+
+    def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
+        """ValueError: `Frozen` refuses a bath before."""
+        raise ValueError(NO_TURN)
+
+    def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
+        """ValueError: `Frozen` refuses a bath before."""
+        raise ValueError(NO_TURN)
+
+    def thermal_states(self) -> tuple[Floats, float]:
+        """ValueError: nothing asks for it."""
+        raise ValueError("thermal_states: not available with a bath on sites")
+
+    def smallest_width(self, energies: Floats) -> float:
+        """0: not known."""
+        return 0.0
+
+
+class _DampedLattice(LatticeSweeps):
+    """A lattice with -i width/2 in its blocks: sums over poles that are given."""
+
+    step = None
+
+    def sea_by(self, rule: FermiPoles, rate: Blocks, with_bonds: bool = False) -> Floats:
+        """rho_sea in the layout of `sea.traced`."""
+        self.__dict__["rule"] = rule  # in place of its own, which knows no tails
+        with one_blas_thread:
+            return self._sea(rate, with_bonds)
+
+    def driven_sum(self, rule: FermiPoles, rate: Blocks) -> Floats:
+        """-(1/pi) int f Im[G Hd G] traced, (nx, ny, 4)."""
+        nx = self.device.shape[0]
+        found = np.zeros((*self.device.shape, 4))
+        with one_blas_thread:
+            for chunk in self.chunks(len(rule.nodes)):
+                G = self.sweep(rule.nodes[chunk], nx)
+                found += traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
+        return found
+
+
+def _moved_poles(reach: float, mu: float, temperature: float, share: float) -> FermiPoles:
+    """Poles for energies within `reach` of mu: one rule for all mu."""
+    rule = fermi_poles(-reach, reach, 0.0, temperature, share)
+    return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)

@@ -1,0 +1,205 @@
+"""Scattering states of a system with a bath at one real energy, what fills them, and how they answer to a slow motion.
+
+Columns are G sqrt(Gamma) of both leads and of the bath on each site.  A motion Hd = dH/dt pumps into the lead or bath
+alpha, at each energy, (-df/dE) Tr[Gamma_alpha G Hd G^+]/2pi particles (Buettiker, Thomas and Pretre, Z. Phys. B 94, 133
+(1994)); probes are filled further, so that none of them takes what is pumped.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
+
+from .bath import fillings
+from .quadrature import ToleranceError
+from .sweeps import Blocks, Floats
+
+
+class Layout(NamedTuple):
+    """Where things are in a system with a bath.
+
+    n_sites: N; where: flat indices of the sites of the bath, (b,); width: of the bath, energy; probes: whether it takes
+    no net current; ends: orbitals 2 site + spin of the first and of the last slice; bonds: a -> b, flat indices in the
+    layout of `Sweeps.flows`, and their hoppings, energy.
+    """
+
+    n_sites: int
+    where: NDArray[np.intp]
+    width: float
+    probes: bool
+    ends: tuple[NDArray[np.intp], NDArray[np.intp]]
+    bonds: tuple[NDArray[np.intp], NDArray[np.intp], Floats]
+
+
+class BandedLU:
+    """LU factors with row exchanges of a banded matrix, (3 b + 1, N) in LAPACK's layout, b bands on either side."""
+
+    def __init__(self, matrix: Blocks, b: int) -> None:
+        from scipy.linalg.lapack import zgbtrf  # heavy import
+
+        self.b = b
+        self.factors, self.rows, info = zgbtrf(matrix, b, b, overwrite_ab=True)
+        if info > 0:
+            raise ToleranceError(
+                "a level without any width lies at an energy where the response of the electrons is asked for: use "
+                "temperature > 0, another fermi_energy, or a bath on more sites"
+            )
+
+    def solve(self, rhs: Blocks) -> Blocks:
+        """Of right-hand sides (N, k)."""
+        from scipy.linalg.lapack import zgbtrs
+
+        return np.asarray(zgbtrs(self.factors, self.b, self.b, rhs, self.rows)[0])
+
+
+class BathedEnergy:
+    """One energy.
+
+    lu: of E - H - Sigma; rhs: (2 N, columns), sqrt(Gamma) of left, right and bath, spin fastest; sources: those of left
+    and right without spin, (ny, modes) each.
+    """
+
+    def __init__(self, layout: Layout, lu: BandedLU, rhs: Blocks, sources: list[Blocks]) -> None:
+        self.layout, self.lu, self.sources = layout, lu, sources
+        self.width, self.where = layout.width, layout.where
+        self.psi = lu.solve(rhs).reshape(layout.n_sites, 2, rhs.shape[1])
+        counts = [2 * s.shape[1] for s in sources]
+        first = sum(counts)
+        self.spans = slice(0, counts[0]), slice(counts[0], first), slice(first, rhs.shape[1])
+        # The (y, spin) of the end slices, as sites.
+        self.end_sites = [orbitals[::2] // 2 for orbitals in layout.ends]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the kept arrays, bytes."""
+        return int(self.psi.nbytes + self.lu.factors.nbytes)
+
+    @cached_property
+    def transmissions(self) -> tuple[Floats, Floats]:
+        """Into each site of the bath from each other one, (b, b), and from up and down of either lead, (b, 4)."""
+        into = self.width * (abs(self.psi[self.where]) ** 2).sum(axis=1)
+        by_lead = np.stack([into[:, span][:, s::2].sum(axis=1) for span in self.spans[:2] for s in range(2)], axis=1)
+        return into[:, self.spans[2]].reshape(len(self.where), -1, 2).sum(axis=2), by_lead
+
+    @cached_property
+    def by_spin(self) -> Floats:
+        """How far each probe is filled by up and down of left, then of right, (b, 4)."""
+        if not self.layout.probes:
+            return np.zeros((len(self.where), 4))
+        return fillings(*self.transmissions)[0]
+
+    @cached_property
+    def weights(self) -> Floats:
+        """How far each probe is filled by the left and by the right lead, (2, b)."""
+        return np.stack([self.by_spin[:, :2].sum(axis=1), self.by_spin[:, 2:].sum(axis=1)])
+
+    @cached_property
+    def _filled(self) -> Floats:
+        """Of the columns, how far each is filled from the left, from the right, and by all: (3, columns)."""
+        filled = np.zeros((3, self.psi.shape[2]))
+        filled[0, self.spans[0]] = filled[1, self.spans[1]] = filled[2] = 1.0
+        filled[:2, self.spans[2]] = np.repeat(self.weights, 2, axis=1)
+        return filled
+
+    def mixed(self, with_bonds: bool) -> tuple[Floats, ...]:
+        """Rows, all states, flows into leads and bath, bonds and transmissions of `bathed.Mixed`."""
+        filled = self._filled
+        density = traces(self.psi, self.psi) @ filled.T  # (N, 4, 3)
+        rows, everything = np.moveaxis(density[..., :2], -1, 0), density[..., 2]
+        into_bath = self.width * (rows[:, self.where] - self.weights[..., None] * everything[self.where])
+        flows = np.empty((2, 2, 4))
+        for q in range(2):
+            arriving = self._arriving(q, self.psi)
+            found = (traces(arriving, arriving) @ filled.T).sum(axis=0)
+            flows[:, q] = found[:, :2].T
+            flows[q, q] -= found[:, 2]
+        bonds = self.over_bonds(filled[:2]) if with_bonds else np.empty((2, 0))
+        return rows, everything, flows, into_bath, bonds, self._through()
+
+    def _arriving(self, q: int, columns: Blocks) -> Blocks:
+        """sqrt(Gamma)^+ of the lead q times columns (N, 2, c): (modes, 2, c)."""
+        return np.einsum("yk,ysc->ksc", self.sources[q], columns[self.end_sites[q]])
+
+    def over_bonds(self, filled: Floats) -> Floats:
+        """Tr[sigma_a j] over bonds a -> b, j = -i t (X - X^+), X = sum filled psi_b psi_a^+: (k, ..., 4)."""
+        starts, ends, hops = self.layout.bonds
+        over = 2 * hops[..., None, None] * (traces(self.psi[ends], self.psi[starts], np.imag) @ filled.T)
+        return np.moveaxis(over, -1, 0)
+
+    def _through(self) -> Floats:
+        """Transmission from left to right, (2, 2), of what comes directly and what probes hand on."""
+        out = (abs(self._arriving(1, self.psi)) ** 2).sum(axis=0)  # (spin, columns)
+        direct = np.stack([out[:, self.spans[0]][:, s::2].sum(axis=1) for s in range(2)], axis=1)
+        from_bath = out[:, self.spans[2]].reshape(2, -1, 2).sum(axis=2)
+        return np.asarray(direct + from_bath @ self.by_spin[:, :2])
+
+    # --- a slow motion ----------------------------------------------------------------------------
+
+    @cached_property
+    def states(self) -> Floats:
+        """i (G - G^+) traced, (N, 4)."""
+        return traces(self.psi, self.psi).sum(axis=-1)
+
+    def own(self, columns: Blocks) -> Blocks:
+        """Of columns M sqrt(Gamma), those of each site of the bath on it, (b, 2, 2): sqrt(width) times blocks of M."""
+        b = len(self.where)
+        found = columns[self.where][:, :, self.spans[2]].reshape(b, 2, b, 2)
+        return np.moveaxis(np.diagonal(found, axis1=0, axis2=2), -1, 0)
+
+    def moved(self, rate: Blocks, with_bonds: bool) -> tuple[Floats, ...]:
+        """What (-df/dE)/2pi multiplies for Hd = `rate` (N, 2, 2), traced.
+
+        Density (N, 4), flow into the leads (2, 4) and into the bath on each site (b, 4), the former without what
+        dSigma/dE of the leads adds on a chain, and flows over the bonds (..., 4), or (0,) if not requested.
+        """
+        psi, where = self.psi, self.where
+        N = len(psi)
+        x = self.lu.solve((rate @ psi).reshape(2 * N, psi.shape[2])).reshape(psi.shape)  # G Hd psi
+        # Im[G Hd A], A = i (G - G^+) = sum psi psi^+.
+        driven = traces(x, psi, np.imag).sum(axis=-1)
+        # G Hd G on each site of the bath and in the modes of each lead: G Hd G^+ is the Hermitian part less Im[G Hd A].
+        into_bath = np.sqrt(self.width) * pauli(self.own(x)) - self.width * driven[where]
+        flows = np.empty((2, 4))
+        for q in range(2):
+            arriving = self._arriving(q, x)
+            back = arriving[:, :, self.spans[q]].reshape(len(arriving), 2, len(arriving), 2)
+            back = np.einsum("ksrk->sr", np.moveaxis(back, 2, 3))
+            flows[q] = pauli(back) - traces(arriving, self._arriving(q, psi), np.imag).sum(axis=(0, -1))
+        density = -driven
+        further = np.zeros(psi.shape[2])
+        if self.layout.probes:
+            u = fillings(*self.transmissions, into_bath[:, :1])[1][:, 0]
+            further[self.spans[2]] = np.repeat(u, 2)
+            from_probes = traces(psi, psi) @ further
+            density = density + from_probes
+            into_bath = into_bath + self.width * (from_probes[where] - u[:, None] * self.states[where])
+            for q in range(2):
+                arriving = self._arriving(q, psi)
+                flows[q] += (traces(arriving, arriving) @ further).sum(axis=0)
+        bonds = np.empty(0)
+        if with_bonds:
+            starts, ends, hops = self.layout.bonds
+            forth = traces(x[starts], psi[ends]).sum(axis=-1) - traces(x[ends], psi[starts]).sum(axis=-1)
+            bonds = self.over_bonds(further[None])[0] - hops[..., None] * forth
+        return density, flows, into_bath, bonds
+
+
+def traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
+    """Tr[sigma F] of F = a_c b_c^+ for each column c: (..., 2, C) twice -> (..., 4, C).
+
+    part: np.real for the Hermitian part of F, np.imag for (F - F^+)/2i.
+    """
+    up, down = a[..., 0, :], a[..., 1, :]
+    to_up, to_down = b[..., 0, :].conj(), b[..., 1, :].conj()
+    f00, f01, f10, f11 = up * to_up, up * to_down, down * to_up, down * to_down
+    return np.asarray(part(np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-2)))
+
+
+def pauli(blocks: NDArray[np.complex128]) -> Floats:
+    """Re Tr[sigma F] of blocks (..., 2, 2): (..., 4)."""
+    f00, f01, f10, f11 = blocks[..., 0, 0], blocks[..., 0, 1], blocks[..., 1, 0], blocks[..., 1, 1]
+    return np.real(np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1))

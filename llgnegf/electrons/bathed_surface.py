@@ -1,0 +1,139 @@
+"""The Fermi-surface term of a system with a bath on sites: energies on the real axis, and what they add up to.
+
+    rho_surf = (1/2pi) int f' Im[G Hd A] + (1/2pi) int (-f') sum_p u_p phi_p phi_p^+,      A = i (G - G^+),
+
+with u_p(E) such that no probe takes what the motion pumps into it (`bathed_energy.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .quadrature import ToleranceError
+from .sweeps import Blocks, Floats
+from .system import System
+from .window import Window
+
+
+class _Moved(Protocol):
+    """What the term needs of `bathed.BathedSweeps`."""
+
+    device: System
+    where: NDArray[np.intp]
+    probes: bool
+
+    @property
+    def covers_all(self) -> bool: ...
+
+    def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]: ...
+
+    def levels_near(self, energy: float) -> Blocks: ...
+
+
+class BathedSurface:
+    """The term of one texture; its energies are chosen for the first motion and kept for all others."""
+
+    def __init__(self, sweeps: _Moved) -> None:
+        self._sweeps = sweeps
+        self._chosen: tuple[Floats, Floats] | None = None
+        self._known: tuple[Blocks, tuple[Floats, ...]] | None = None
+
+    def density(self, rate: Blocks) -> Floats:
+        """rho_surf on the sites, (*s, 4), for Hd = `rate`."""
+        return self._terms(rate)[0].reshape(*self._sweeps.device.shape, 4)
+
+    def into_leads(self, rate: Blocks) -> Floats:
+        """(2, 4), 1/time; on a chain without what dSigma/dE of the leads adds."""
+        return self._terms(rate)[1]
+
+    def into_bath(self, rate: Blocks) -> Floats:
+        """Flow into the bath on each of its sites, (b, 4), 1/time."""
+        return self._terms(rate)[2]
+
+    def bonds(self, rate: Blocks) -> Floats:
+        """Flows over the bonds in the layout of `Sweeps.flows`, 1/time."""
+        energies, weights = self._rule(rate)
+        return np.tensordot(weights, self._sweeps.moved(energies, rate, True)[3], 1) / (2 * np.pi)
+
+    def _terms(self, rate: Blocks) -> tuple[Floats, ...]:
+        if self._known is None or self._known[0] is not rate:
+            energies, weights = self._rule(rate)
+            found = self._sweeps.moved(energies, rate)[:3]
+            self._known = rate, tuple(np.tensordot(weights, part, 1) / (2 * np.pi) for part in found)
+        return self._known[1]
+
+    def _rule(self, rate: Blocks) -> tuple[Floats, Floats]:
+        """Energies and weights for int (-df/dE) dE."""
+        if self._chosen is not None:
+            return self._chosen
+        device = self._sweeps.device
+        if self._sweeps.probes:
+            _refuse_isolated_probes(device)
+        if device.temperature == 0:
+            self._chosen = np.array([device.fermi_energy]), np.ones(1)
+            return self._chosen
+        window, N, b = device.thermal_window, device.n_sites, len(self._sweeps.where)
+        # A slow motion is held to a share of the tolerance in proportion.
+        size = min(1.0, float(abs(rate).max()) / device.hopping**2) or 1.0
+        flows = np.full(8 + 4 * b, 1 / size / device.hopping)
+        scale = np.concatenate([np.full(4 * N, 1 / size), flows, np.full(4 * N, device.hopping)]) / (2 * np.pi)
+
+        def values(energies: Floats) -> Floats:
+            found = self._sweeps.moved(energies, rate)
+            parts = [found[k].reshape(len(energies), 1, -1) for k in (0, 1, 2, 4)]
+            return np.concatenate(parts, axis=2)
+
+        levels = [] if self._sweeps.covers_all else narrow_levels(self._sweeps, window)
+        rule = window.panels.adapted(
+            window.divided(levels),
+            values,
+            lambda found: found * scale,
+            device.tolerance,
+            1e-13 * device.hopping,
+        )
+        self._chosen = rule.energies, rule.weights[0]
+        return self._chosen
+
+
+# Of the tolerance, for the share of -df/dE outside the bands of the leads.
+_TAIL = 0.1
+
+
+def _refuse_isolated_probes(device: System) -> None:
+    """ToleranceError where probes answer at energies at which no lead takes what a motion pumps into them."""
+    edges = np.array(device.band)
+    below, above = 1 - device.occupation(edges)[0], device.occupation(edges)[1]
+    if device.is_closed:
+        where = "without leads"
+    elif max(below, above) > _TAIL * device.tolerance:
+        where = (
+            f"at energies about {device.fermi_energy:g}, outside the bands of the leads, {edges[0]:g} to {edges[1]:g}"
+        )
+    else:
+        return
+    raise ToleranceError(
+        f"the first order in the velocities {where}: nothing carries away what a motion pumps into probes; "
+        "use another fermi_energy, a lower temperature, order = 0, or zero_current = false for the bath"
+    )
+
+
+# Levels are searched for at so many energies of a window, and narrow below this share of it.
+_SEARCHES, _NARROW = 5, 0.02
+
+
+def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
+    """Levels in the window that are narrow beside it: energies and half-widths."""
+    found: list[tuple[float, float]] = []
+    width = window.high - window.low
+    for energy in np.linspace(window.low, window.high, _SEARCHES):
+        for level in sweeps.levels_near(float(energy)):
+            # A level is sharp where Sigma is taken at its own energy.
+            near = abs(level.real - energy) <= width / (_SEARCHES - 1)
+            if near and -level.imag < _NARROW * width and window.low < level.real < window.high:
+                again = sweeps.levels_near(float(level.real))
+                exact = again[abs(again - level).argmin()]
+                found.append((float(exact.real), max(float(-exact.imag), 1e-13 * sweeps.device.hopping)))
+    return sorted(found)
