@@ -24,6 +24,7 @@ import numpy as np
 from llgnegf.once import cached_property
 
 from .leads import Occupation
+from .long_wires import Integrals, LongBias, is_long
 from .narrow_levels import Level, bound_levels, has_width, may_be_narrow, narrow_levels, without_width
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
@@ -33,6 +34,12 @@ from .window import MOST_ENERGIES, Rule
 # Where more energies than this are needed, narrow levels are searched for: in all, and for each site of a long wire,
 # whose standing waves take about six.
 _MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
+# Share of the tolerance for which panels are halved where states are missing, before levels are searched for.
+_FINER = 1e-2
+
+
+class _HiddenLevels(Exception):
+    """A rule misses states, and blocks may find them."""
 
 
 class Bias:
@@ -48,6 +55,7 @@ class Bias:
         self._for_motion: Rule | None = None
         self._known: tuple[Blocks, Floats] | None = None
         self._searched = False  # for narrow levels inside the bands
+        self._long = LongBias(sweeps, self._lost) if is_long(sweeps.device, moving=True) else None
 
     # --- results ------------------------------------------------------------------------------------
 
@@ -79,7 +87,10 @@ class Bias:
 
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
         """Flows over the bonds of rho_bias, and of rho_motion (zero without a `rate`), as `Sweeps.flows`."""
-        rule = self._rule(rate)
+        rule = self._chosen(rate)
+        if isinstance(rule, Integrals):
+            assert self._long is not None
+            return self._long.bonds(rate)
         found = rule.integral(self.sweeps.biased(rule.energies, rate, with_bonds=True).bonds) / (2 * np.pi)
         return found[0], found[1] if rate is not None else np.zeros_like(found[0])
 
@@ -97,9 +108,33 @@ class Bias:
             self._known = rate, self._for_motion.integral(self._for_motion.values) / (2 * np.pi)
         return self._for_motion
 
+    def _chosen(self, rate: Blocks | None) -> Integrals | Rule:
+        """Integrals by blocks in a long wire, and where levels hide from a shorter one; else the rule."""
+        found = self._by_blocks(rate)
+        if found is not None:
+            return found
+        try:
+            return self._rule(rate)
+        except _HiddenLevels:
+            return self._chosen(rate)
+
+    def _by_blocks(self, rate: Blocks | None) -> Integrals | None:
+        """Integrals at rest, or of this motion, in a long wire; None in others, and where blocks miss states."""
+        if self._long is None:
+            return None
+        if not (self._long.moves or self._long.hides or is_long(self.device, moving=rate is not None)):
+            return None
+        try:
+            return self._long.at_rest() if rate is None else self._long.moved(rate)
+        except ToleranceError:
+            self._long = None
+            return None
+
     @cached_property
     def _still(self) -> tuple[Floats, Floats, Floats]:
-        rule = self._rule(None)
+        rule = self._chosen(None)
+        if isinstance(rule, Integrals):
+            return rule.rows[0], rule.into[0], rule.energy
         values = rule.values
         found = rule.integral(values) / (2 * np.pi)
         above = rule.energies[:, None, None] - np.array(self.device.voltages)
@@ -108,7 +143,11 @@ class Bias:
         return rows[0, 0, 0], flows[0, 0, 0], energy
 
     def _motion(self, rate: Blocks) -> tuple[Floats, Floats]:
-        rule = self._rule(rate)
+        rule = self._chosen(rate)
+        if isinstance(rule, Integrals):
+            assert rule.first is not None
+            assert rule.first_into is not None
+            return rule.first, rule.first_into
         if self._known is not None and self._known[0] is rate:
             found = self._known[1]
         else:
@@ -139,12 +178,12 @@ class Bias:
         sites = np.repeat(scale, 4 * device.n_sites)
         scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
 
-        def attempt(edges, most: int) -> Rule:
+        def attempt(edges, most: int, share: float = 1.0) -> Rule:
             return device.bias_window().panels.adapted(
                 edges,
                 lambda energies: self._values(energies, rate),
                 lambda values: values * scales,
-                device.tolerance,
+                share * device.tolerance,
                 1e-13 * device.hopping,
                 most,
             )
@@ -152,15 +191,27 @@ class Bias:
         if rate is None or not self._tails_matter:
             with contextlib.suppress(ToleranceError):
                 most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
-                rule = attempt(device.bias_window().edges, most)
-                if self._lost(rule) <= device.tolerance:
-                    return rule
+                coarse = attempt(device.bias_window().edges, most)
+                if self._lost(self._found_by(coarse), with_levels=False) <= device.tolerance:
+                    return coarse
+                # A rule that is only a little too coarse is made finer: that costs less than any search for levels.
+                rules = [coarse]
+                with contextlib.suppress(ToleranceError):
+                    rules.append(attempt(device.bias_window().edges, most, _FINER))
+                    if self._lost(self._found_by(rules[1]), with_levels=False) <= device.tolerance:
+                        return rules[1]
+                if self._long is not None and not self._long.hides:
+                    self._long.hides = True
+                    raise _HiddenLevels
+                for rule in rules:
+                    if self._lost(self._found_by(rule)) <= device.tolerance:
+                        return rule
         self._searched = True
         if rate is not None:
             self._check_for_motion()
         levels = [(one.energy, one.width) for one in self._resolvable]
         rule = attempt(device.bias_window(BIAS_TAILS).divided(levels), MOST_ENERGIES)
-        lost = self._lost(rule)
+        lost = self._lost(self._found_by(rule))
         if lost > device.tolerance:
             raise ToleranceError(
                 f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
@@ -190,12 +241,17 @@ class Bias:
 
     # --- whether all states were found ------------------------------------------------------------
 
-    def _lost(self, rule: Rule) -> float:
-        """Largest part of a density that the rule misses of the states between f_ref and the Fermi function of a lead.
-
-        By the poles of the Fermi functions, which miss none, less those of discrete levels.
-        """
+    def _found_by(self, rule: Rule) -> Callable[[int], Floats]:
+        """All states between f_ref and the Fermi function of lead k, as a rule finds them: (*s, 4)."""
         states = self._parts(rule.values)[0][:, :, 0]
+        return lambda k: rule.crossed(states, k) / (2 * np.pi)
+
+    def _lost(self, found: Callable[[int], Floats], *, with_levels: bool = True) -> float:
+        """Largest part of a density that is missing in the states between f_ref and the Fermi function of a lead k.
+
+        found: these states from real energies, by k, (*s, 4).  By the poles of the Fermi functions, which miss none,
+        less those of discrete levels, which are searched for only `with_levels`.
+        """
         device, worst = self.device, 0.0
         seen: list[Occupation] = []
         for k, lead in enumerate(device.ends):
@@ -203,8 +259,8 @@ class Bias:
                 continue
             seen.append(lead.occupation)
             all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
-            missing = all_states - rule.crossed(states, k) / (2 * np.pi)
-            if abs(missing).max() > device.tolerance:
+            missing = all_states - found(k)
+            if with_levels and abs(missing).max() > device.tolerance:
                 missing = missing - self._bound(lead.occupation)
             worst = max(worst, float(abs(missing).max()))
         return worst

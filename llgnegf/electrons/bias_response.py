@@ -8,6 +8,7 @@ respond.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from .bathed import BathedSweeps
 from .bathed_surface import narrow_levels
 from .frozen import Frozen
+from .long_wires import is_long, response_to_leads
 from .narrow_levels import bound_levels
 from .quadrature import ToleranceError
 from .shifted_surface import thermal_rule
@@ -88,6 +90,11 @@ def _thermal(frozen: Frozen, values) -> Floats:
 
     beyond = bound_levels(sweeps, device.thermal_window)
     bound = sum((slope(energy) * traced for energy, traced in beyond), np.zeros((*device.shape, 4)))
+    if is_long(device, moving=True):
+        with contextlib.suppress(ToleranceError):
+            rows, into = response_to_leads(sweeps, bound)
+            both = np.concatenate([rows.reshape(2, size), into.reshape(2, 8)], axis=1)
+            return 2 * np.pi * both.ravel()
     rule, lost = thermal_rule(
         sweeps,
         values,

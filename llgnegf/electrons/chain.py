@@ -22,6 +22,7 @@ from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
+from .long_wires import LongChainSurface, LongShiftedSurface, is_long
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
@@ -197,7 +198,13 @@ class ChainSweeps:
     @cached_property
     def surface(self) -> ChainSurface:
         """The Fermi-surface term of this texture."""
-        return (ShiftedChainSurface if self.device.needs_shifted_surface else ChainSurface)(self)
+        device = self.device
+        shifted, by_blocks = (
+            device.needs_shifted_surface,
+            device.temperature > 0 and is_long(device, moving=device.is_shifted),
+        )
+        kinds = (LongChainSurface, LongShiftedSurface) if by_blocks else (ChainSurface, ShiftedChainSurface)
+        return kinds[shifted](self)
 
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
         """See `Sweeps`.  known: the density itself, if the sea term has already given it with the sharp rule."""
@@ -266,7 +273,11 @@ class ChainSweeps:
 
     def working_bytes(self, order: int) -> int:
         """See `Sweeps`."""
-        return 40 * self.device.n_sites * 16 * 8
+        device, moving = self.device, order > 0
+        by_blocks = (device.is_biased or (moving and device.temperature > 0)) and is_long(device, moving=moving)
+        # What `benchmarks/long_wires.py` measures for each site.
+        each = (220_000 if moving else 25_000) if by_blocks else 0
+        return device.n_sites * (40 * 16 * 8 + each)
 
 
 def sea_into_leads(contour: Contour, driven_ends: NDArray[np.complex128]) -> NDArray[np.float64]:

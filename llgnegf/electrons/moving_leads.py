@@ -152,6 +152,7 @@ class _MovingBias(Bias):
     ) -> None:
         super().__init__(sweeps, equilibrium)
         self._columns, self._share = columns, share
+        self._long = None  # blocks do not know this response
 
     @property
     def units(self) -> Floats:

@@ -18,6 +18,7 @@ from .dragged_levels import discrete_levels
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
+from .system import System
 from .window import Stretch, Window
 
 # Levels narrower than this (half-width over the hopping) have no width but by rounding: no lead fills them.
@@ -43,6 +44,8 @@ _WIDTH_SAMPLES = 15
 # Of levels wider than this share of a piece of energies, between 1/8 and 1/4 of the hopping, panels see enough.
 _NARROW = 0.15
 _NODES = 15
+# From so many orbitals on linear equations are solved as those of a band matrix.
+_BANDED = 400
 
 
 def may_be_narrow(sweeps: Sweeps, edges: Sequence[tuple[Stretch, Sequence[float]]]) -> bool:
@@ -68,7 +71,7 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
             f"that they have to be found first, which is done on up to {MOST_ORBITALS // 2} sites, not "
             f"{device.n_sites}: use a smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
         )
-    effective, random = _effective(sweeps), np.random.default_rng(0)
+    effective, random, solve = _effective(sweeps), np.random.default_rng(0), _solver(device)
     found: list[Level] = []
 
     for stretch in stretches:
@@ -84,8 +87,9 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
                 # levels are independent.
                 start = random.normal(size=(2, len(values)))
                 shifted = matrix - (value + 1e-13 * device.hopping) * np.eye(len(values))
-                vector = np.linalg.solve(shifted, start[0] + 1j * start[1])
-                level, state = _refined(effective, complex(value), vector / np.linalg.norm(vector), device.hopping)
+                vector = solve(shifted, start[0] + 1j * start[1])
+                vector /= np.linalg.norm(vector)
+                level, state = _refined(effective, complex(value), vector, device.hopping, solve)
                 width = max(-level.imag, 1e-14 * device.hopping)
                 if low <= level.real <= high and counts(level.real, width):
                     found.append(Level(level.real, width, state))
@@ -158,11 +162,36 @@ def _effective(sweeps: Sweeps) -> Callable[[float], tuple[Blocks, Blocks]]:
     return effective
 
 
+def _solver(device: System) -> Callable[[Blocks, Blocks], Blocks]:
+    """A function x(A, b) that solves A x = b for matrices H + Sigma - E, dense (2 sites, 2 sites).
+
+    It raises LinAlgError where A is singular.  Of many sites only the band around the diagonal is used, as wide as a
+    slice on each side.
+    """
+    width = 2 * (device.shape[1] if device.is_lattice else 1)
+    n = 2 * device.n_sites
+    if n < _BANDED:
+        return lambda A, b: np.asarray(np.linalg.solve(A, b), complex)
+    from scipy.linalg import solve_banded  # heavy import, not needed in every run
+
+    row, column = np.indices((n, n))
+    inside = abs(row - column) <= width
+    row, column = row[inside], column[inside]
+
+    def solve(A: Blocks, b: Blocks) -> Blocks:
+        band = np.zeros((2 * width + 1, n), complex)
+        band[width + row - column, column] = A[row, column]
+        return np.asarray(solve_banded((width, width), band, b, check_finite=False))
+
+    return solve
+
+
 def _refined(
     effective: Callable[[float], tuple[Blocks, Blocks]],
     level: complex,
     vector: NDArray[np.complex128],
     hopping: float,
+    solve: Callable[[Blocks, Blocks], Blocks],
 ) -> tuple[complex, NDArray[np.complex128]]:
     """The solution of H + Sigma(E) = E next to `level`, by inverse iteration with Sigma at the real part (Newton).
 
@@ -173,7 +202,7 @@ def _refined(
         matrix, overlap = effective(level.real)
         matrix[np.diag_indices_from(matrix)] -= level
         try:
-            solved = np.linalg.solve(matrix, vector)
+            solved = solve(matrix, vector)
         except np.linalg.LinAlgError:  # exact already
             break
         vector, before = np.asarray(solved / np.linalg.norm(solved), complex), vector

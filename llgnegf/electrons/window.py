@@ -37,7 +37,7 @@ _N = len(KRONROD_NODES)
 
 
 @lru_cache(maxsize=1)
-def _to_polynomials() -> tuple[Floats, Floats]:
+def to_polynomials() -> tuple[Floats, Floats]:
     """Legendre coefficients, (15, 15) each, of the polynomials through all nodes and through every second one."""
     every = np.linalg.inv(np.polynomial.legendre.legvander(KRONROD_NODES, _N - 1))
     second = np.zeros((_N, _N))
@@ -114,7 +114,7 @@ class Factor:
 class Panel:
     """A panel a < x < b of one stretch: energies of its nodes (15,), weights and differences of them (w, 15).
 
-    differences: less those of the rule through every second node, whose error is much larger.
+    differences: less those of the rule through every second node, whose error is much larger; slopes: dE/dx (15,).
     """
 
     stretch: Stretch
@@ -123,6 +123,7 @@ class Panel:
     energies: Floats
     weights: Floats
     differences: Floats
+    slopes: Floats
 
     @property
     def width(self) -> float:
@@ -144,9 +145,9 @@ def panel(stretch: Stretch, a: float, b: float, factors: Sequence[Factor]) -> Pa
     energies = stretch.energy(centre + half * fine)
     moments = np.array([factor.value(energies) * weights for factor in factors])
     moments = moments @ np.polynomial.legendre.legvander(fine, _N - 1) * half
-    every, second = _to_polynomials()
+    every, second = to_polynomials()
     slope = stretch.slope(x)
-    return Panel(stretch, a, b, stretch.energy(x), moments @ every * slope, moments @ (every - second) * slope)
+    return Panel(stretch, a, b, stretch.energy(x), moments @ every * slope, moments @ (every - second) * slope, slope)
 
 
 def _cuts(step: tuple[float, float]) -> Floats:

@@ -159,6 +159,22 @@ def test_narrow_levels_in_other_units():
     assert seen[1][1]
 
 
+@pytest.mark.parametrize("shape", [(12,), (4, 3)])
+def test_levels_by_band_matrices_are_those_by_dense_ones(shape, monkeypatch):
+    rng = np.random.default_rng(1)
+    leads = [Lead("left", 0.05, voltage=0.3), Lead("right", 0.1, chemical_potential=-0.3)]
+    device = Device(shape, sd_exchange=0.6, temperature=0.02, tolerance=1e-6, leads=leads)
+    m = moments(rng, shape)
+    dense_ones = device.freeze(m).bias._narrow_levels
+    monkeypatch.setattr(narrow_levels, "_BANDED", 0)
+    found = device.freeze(m).bias._narrow_levels
+    assert len(found) == len(dense_ones) > 2
+    for one, other in zip(found, dense_ones, strict=True):
+        assert abs(one.energy - other.energy) < 1e-12
+        assert abs(one.width - other.width) < 1e-12
+        assert abs(abs(np.vdot(one.state, other.state)) - 1) < 1e-9
+
+
 def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact():
     """Newton's steps go back and forth over the edge at -1.7."""
     rng = np.random.default_rng(107)
@@ -169,19 +185,20 @@ def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact()
     effective = narrow_levels._effective(frozen.sweeps)
     values, vectors = np.linalg.eig(effective(-1.72)[0])
     near = int(np.argmin(abs(values + 1.7)))
-    level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0)
+    level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0, np.linalg.solve)
     assert abs(level.real + 1.7) < 0.02
     assert -level.imag > 1e-3
     assert not frozen.bias._without_width
 
 
 def test_standing_waves_of_a_long_wire_are_no_narrow_levels(monkeypatch):
-    """They take more energies than a short wire may, and each is broad."""
+    """They take more energies than a short wire may, and each is broad: energy by energy, without `long_wires`."""
 
     def search(*given):
         raise AssertionError("levels are searched for")
 
     monkeypatch.setattr("llgnegf.electrons.bias.narrow_levels", search)
+    monkeypatch.setattr("llgnegf.electrons.long_wires.LONG", 10**9)
     n = 800
     angle = 2 * np.arctan(np.exp((np.arange(n) - n / 2) / 6.0))
     m = np.stack([np.cos(angle), np.sin(angle), np.zeros(n)], axis=1)
@@ -190,6 +207,27 @@ def test_standing_waves_of_a_long_wire_are_no_narrow_levels(monkeypatch):
     frozen = device.freeze(m)
     assert abs(frozen.at_rest).max() < 2
     assert 4000 < frozen.solves < 12 * n
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6])
+def test_states_that_a_rule_misses_by_little_are_no_reason_to_search_for_levels(tolerance, monkeypatch):
+    """A rule a little too coarse (1e-4) is made finer; a level that it does not see (1e-6) is found by blocks."""
+
+    def search(*given):
+        raise AssertionError("dense eigenvalues")
+
+    n = 140
+    angle = 2 * np.arctan(np.exp((np.arange(n) - 40.0) / 4.0))
+    m = np.stack([np.cos(angle), np.sin(angle), np.zeros(n)], axis=1)
+    leads = [Lead("left", voltage=0.1), Lead("right")]
+    device = Device(n, sd_exchange=-0.3, fermi_energy=-1.85, temperature=0.01, tolerance=tolerance, leads=leads)
+    for name in ("narrow_levels", "bound_levels"):
+        monkeypatch.setattr(f"llgnegf.electrons.bias.{name}", search)
+    frozen = device.freeze(m)
+    found = frozen.bias.density
+    assert frozen.solves < 3000
+    expected = device.changed(tolerance=1e-8).freeze(m).bias.density
+    assert abs(found - expected).max() < tolerance
 
 
 def test_sharpest_level_at_any_chemical_potential():
