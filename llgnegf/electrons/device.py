@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arguments import energies
+from .arguments import energies, number
 from .balance import spin_balance
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
@@ -228,6 +229,68 @@ class Device(System):
         found = each(of, each_energy) if self.is_lattice else [of(e) for e in each_energy]
         return np.array(found).reshape(*asked.shape, *shape)
 
+    # --- Kwant ------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_kwant(
+        cls,
+        system: Any,
+        params: dict[str, Any] | None = None,
+        *,
+        sd_exchange: float | None = None,
+        fermi_energy: float = 0.0,
+        temperature: float = 0.0,
+        tolerance: float = 1e-6,
+    ) -> KwantDevice:
+        """The device, and the moments, of a finalized Kwant system: `device, m, sites = Device.from_kwant(system)`.
+
+        system: of a `kwant.Builder`; params: values of its parameters, as `kwant.smatrix` takes them.
+        Its sites: a chain without gaps, or nx x ny sites of a square lattice, by their tags (x,) or (x, y).  Hoppings
+        between nearest neighbours: -t times the unit matrix, the same t > 0 in leads and device, each bond along x
+        (all rows alike) with a t of its own.  Onsite matrices: a + b.sigma.
+        Leads: one or two, along x, as wide as the device, without spin; tags grow from the left to the right one.
+        Columns that `attach_lead(..., add_cells=...)` added belong to the lead; the bond behind them is its `coupling`.
+        With one orbital on each site (no spin) the device has both spins, degenerate, no moments and J_sd = 0: each of
+        them is what Kwant has, sums over spin are twice that.
+
+        sd_exchange: J_sd, energy, so that m = -b/J_sd, of length 1 where |b| = |J_sd| (others as in `freeze`).  None:
+        |b|, which must be the same wherever it is not zero; m = -b/|b|.
+        fermi_energy, temperature, tolerance: as the arguments of a device; Kwant's leads have no filling.  A lead whose
+        levels differ from those of the other one has a voltage, and the Fermi energy of the device.
+
+        Kwant is not imported, and every element of its Hamiltonian is compared with that of the device (1e-12 of the
+        hopping).  Raises ValueError naming the first site, bond or lead that no device has, and what is allowed.
+        """
+        from .kwant_systems.reader import read
+
+        J = None if sd_exchange is None else number("sd_exchange", sd_exchange, "finite, or None")
+        found = read(system, params, J, number("fermi_energy", fermi_energy, "finite"))
+        filling = {"fermi_energy": fermi_energy, "temperature": temperature, "tolerance": tolerance}
+        return KwantDevice(cls(**(found.arguments | filling)), found.m, found.numbers)
+
+    def to_kwant(self, m: ArrayLike | None = None, potential: ArrayLike | None = None) -> Any:
+        """A finalized Kwant system with this Hamiltonian and these leads, for `kwant.smatrix`, `wave_function`, ...
+
+        m, potential: as `freeze`; m may be left out where J_sd = 0.  Tags are the indices of the sites, (x,) or (x, y);
+        two orbitals on each, up and down.  A lead with another coupling than the hopping brings one column of sites
+        beside the device, x = -1 or nx.  The left lead comes first, one with coupling 0 is missing.  Leads conserve
+        sigma_z: (lead, 0) in `smatrix.transmission` is spin up, (lead, 1) down.  Voltages shift the levels of leads;
+        Kwant knows no filling: Fermi energies and temperatures are left behind.
+
+        Raises LLGNEGFError without the package kwant, ValueError as `freeze` and with a bath.
+        """
+        from .kwant_systems.writer import write
+
+        if self.bath is not None:
+            raise ValueError(
+                f"to_kwant: a bath on sites, {self.bath!r}, is no lead that Kwant's modes describe; use "
+                "changed(bath=None).to_kwant(...)"
+            )
+        if m is None and self.sd_exchange:
+            raise ValueError(f"m = None: moments of shape {(*self.shape, 3)} are needed, since J_sd is not zero")
+        moments = np.zeros((*self.shape, 3)) if m is None else self.vectors("m", m)
+        return write(self, moments, self.scalars("potential", potential))
+
     def __repr__(self) -> str:
         """The call that makes this device; arguments at their defaults are left out."""
         defaults = {name: p.default for name, p in inspect.signature(System.__init__).parameters.items()}
@@ -238,6 +301,18 @@ class Device(System):
             elif name != "shape" and value != defaults[name]:
                 words.append(f"{name}={list(value) if name == 'leads' else value!r}")
         return f"{type(self).__name__}({', '.join(words)})"
+
+
+class KwantDevice(NamedTuple):
+    """What `Device.from_kwant` returns.
+
+    m: (n, 3) or (nx, ny, 3) moments; sites: (n,) or (nx, ny), the place of each site of the device in `system.sites`
+    and in what Kwant's operators return.
+    """
+
+    device: Device
+    m: NDArray[np.float64]
+    sites: NDArray[np.int64]
 
 
 def _rigid_rotation(m: NDArray[np.float64], velocity: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -404,7 +404,7 @@ class LatticeSweeps:
 
     def states(self, energy: float) -> NDArray[np.float64]:
         """See `Sweeps`."""
-        return self.at_energy(energy).states
+        return self.at_energy(energy).refined_states
 
     @one_blas_thread
     def level_width(self, energy: float) -> float:

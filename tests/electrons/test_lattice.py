@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead, ToleranceError
-from llgnegf.electrons.lattice import _bonds as lattice_bonds
+from llgnegf.electrons.lattice import lattice_bonds
 from llgnegf.electrons.modes import cross_section
 from llgnegf.magnet import Magnet
 from tests.electrons.systems import largest_error, random_motion
