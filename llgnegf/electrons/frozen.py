@@ -110,8 +110,12 @@ class Frozen:
         self.device, self.m, self.potential = device, m, potential
         self.counter = Counter(counter)
         # Blocks of H on the sites, (*s, 2, 2), and an interval that contains the spectrum: energies.
-        self.blocks = device.hamiltonian_blocks(m, potential) if same_h is None else same_h.blocks
-        self.bounds = device.spectrum_bounds(m, potential) if same_h is None else same_h.bounds
+        self.blocks: NDArray[np.complex128]
+        self.bounds: tuple[float, float]
+        if same_h is None:
+            self.blocks, self.bounds = device.hamiltonian_blocks(m, potential), device.spectrum_bounds(m, potential)
+        else:
+            self.blocks, self.bounds = same_h.blocks, same_h.bounds
         given = device, self.blocks, self.bounds, self.counter, at_fermi_energy
         self.sweeps: Sweeps
         # What leads with Fermi functions of their own add; None where they have none.
