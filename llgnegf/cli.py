@@ -543,6 +543,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
         raise DeckError(f"--workers {arguments.workers}: must be at least 1")
     axes = [parse_axis(text) for text in arguments.axes]
     folder = arguments.output or Path(f"{base.name}_sweep")
+    if arguments.workers is not None and (arguments.slurm or arguments.scheduler is not None):
+        raise DeckError("--workers: is of this machine; leave it out with --slurm and --scheduler")
     if arguments.slurm:
         from llgnegf.sweep.slurm import write_job_array
 

@@ -57,6 +57,7 @@ def axes(*texts):
         ("a.b=lin(0.1,0.3,3)", (0.1, 0.2, 0.3)),
         ("a.b=log(1e-3,1,4)", (1e-3, 1e-2, 1e-1, 1)),
         ("a.b=lin(2,2,1)", (2,)),
+        ("a.b=lin(1,7,4)", (1, 3, 5, 7)),
         ("a.b=neel, bloch", ("neel", "bloch")),
         ('a.b="x,y",z', ("x,y", "z")),
         ("a.b=[0, 0, 1],[1, 0, 0]", ([0, 0, 1], [1, 0, 0])),
@@ -106,6 +107,9 @@ def test_folders_tell_what_is_computed(deck):
     assert name(load_deck(deck, {"run.duration": 9.0, "title": "longer"}), "magnet.damping=0.1") == same
     assert name(load_deck(deck, {"magnet.damping": 0.1}), "magnet.exchange=0.0") == same
     assert name(load_deck(deck, {"magnet.exchange": 0.5}), "magnet.damping=0.1") != same
+    longer = points_of(base, axes("magnet.damping=0.1,0.2", "run.duration=9"))  # the same runs, made longer
+    assert longer[0].folder == points_of(base, axes("magnet.damping=0.1,0.2"))[0].folder
+    assert [point.deck.run.duration for point in longer] == [9.0, 9.0]
     lengths = points_of(base, axes("run.duration=2,3"))
     assert len({point.folder for point in lengths}) == 2
 
@@ -157,8 +161,9 @@ def test_what_is_done_is_not_done_again(deck, tmp_path, monkeypatch):
     assert len(list(folder.glob("*/run.h5"))) == 3
 
 
-def test_a_run_that_fails_is_told_and_stops_no_other(deck, tmp_path, capsys):
-    # A file that is there in time for the judgement of the deck, and is no texture.
+def test_a_run_that_fails_is_told_and_stops_no_other(deck, tmp_path, capsys, monkeypatch):
+    # A file that becomes worthless after the decks were judged.
+    monkeypatch.setattr("llgnegf.sweep.points._judge_start", lambda deck: None)
     (tmp_path / "m.npy").write_text("no array")
     np.save(tmp_path / "n.npy", [[0, 0, 1.0], [0, 0, 1.0]])
     words = ["sweep", str(deck), "--set", "texture={kind='file',path='m.npy'},{kind='file',path='n.npy'}"]
@@ -185,6 +190,11 @@ def test_a_run_that_fails_is_told_and_stops_no_other(deck, tmp_path, capsys):
             "201000 runs, more than 100000",
         ),
         (("--workers", "0"), "--workers 0: must be at least 1"),
+        (("--workers", "2", "--slurm"), "--workers: is of this machine"),
+        (("--set", "magnet.damping=0.1,0.2", "--set", "magnet={spin=1},{spin=2}"), "one sets a part of the other"),
+        (("--set", "texture={kind='file',path='not.npy'},{kind='random'}"), "not.npy"),
+        (("--set", "magnet.exchange=0.1,1e6"), "integrator.step = 0.1: too large"),
+        (("-o", "spin.toml"), "spin.toml: is a file; a sweep takes a folder"),
         (("--slurm", "--set", "magnet.dampng=1,2"), "magnet.dampng = 1: unknown key"),
     ],
 )

@@ -59,7 +59,8 @@ def _column(found: Summary, folder: Path, name: str | None) -> str:
     if not known:
         raise DeckError(f"{folder}: none of its runs has a frame yet: nothing to draw")
     if name is None:
-        return next((column for column in _WANTED if column in known), known[0])
+        numbers = [column for column in known if not np.isnan(found.column(column)).all()] or known
+        return next((column for column in _WANTED if column in numbers), numbers[0])
     for column in (name, f"{name}_last"):
         if column in known:
             return column

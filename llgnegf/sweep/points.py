@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.deck import FREE_ON_RESUME, Deck, parse_override, with_changes
-from llgnegf.errors import DeckError
+from llgnegf.errors import DeckError, RunWarning
 
 MANY = 100_000  # runs that are only begun when they were asked for twice
 _MOST_JUDGED = 2_000  # combinations that are judged one by one before the start; of more, each value of each key
@@ -69,13 +70,26 @@ def _spaced(key: str, kind: str, inside: str) -> list[str]:
     except ValueError:
         more = ", of one sign and not 0" if kind == "log" else ""
         raise DeckError(
-            f"--set {key}={kind}({inside}): must be {kind}(FIRST,LAST,N), finite numbers{more}, and how many there are"
+            f"--set {key}={kind}({inside}): must be {kind}(FIRST,LAST,N), finite numbers{more}, and N of them, a whole "
+            "number of at least 2; it stands alone, without other values"
         ) from None
     if count > MANY:
         raise DeckError(f"--set {key}={kind}({inside}): {count} values are more than {MANY}")
+    if (
+        kind == "lin"
+        and count > 1
+        and _is_whole(first)
+        and _is_whole(last)
+        and (int(last) - int(first)) % (count - 1) == 0
+    ):
+        return [str(int(first) + i * (int(last) - int(first)) // (count - 1)) for i in range(count)]
     values = np.linspace(low, high, count) if kind == "lin" else np.geomspace(low, high, count)
     # Rounded where that is what was meant: 0.3 and not 0.30000000000000004.
     return [repr(float(f"{value:.14g}")) for value in values.tolist()]
+
+
+def _is_whole(text: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?\d+\s*", text) is not None
 
 
 def _parted(key: str, written: str) -> list[str]:
@@ -110,6 +124,11 @@ def points_of(base: Deck, axes: Sequence[Axis], many: bool = False) -> list[Poin
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise DeckError(f"--set {twice}: is given twice; its values go into one --set, with commas between")
+    for one, other in itertools.permutations(keys, 2):
+        if other.startswith(f"{one}."):
+            raise DeckError(
+                f"--set {one}, --set {other}: one sets a part of the other; a value would not be what it is named"
+            )
     count = math.prod(len(axis.values) for axis in axes)
     if count > MANY and not many:
         raise DeckError(f"{count} runs, more than {MANY}: give fewer values, or --yes if this is meant")
@@ -130,7 +149,7 @@ def _judge(base: Deck, axes: Sequence[Axis], count: int) -> None:
     problems: dict[str, None] = {}
     for chosen in choices:
         try:
-            with_changes(base, {axis.key: axis.values[i] for axis, i in zip(axes, chosen, strict=True)})
+            _judge_start(with_changes(base, {axis.key: axis.values[i] for axis, i in zip(axes, chosen, strict=True)}))
         except DeckError as error:
             problems |= dict.fromkeys(error.problems)
             if len(problems) > 20:
@@ -139,12 +158,26 @@ def _judge(base: Deck, axes: Sequence[Axis], count: int) -> None:
         raise DeckError(list(problems))
 
 
+def _judge_start(deck: Deck) -> None:
+    """DeckError where a run could not begin: files that are not there or do not fit, a step too long."""
+    from llgnegf.build import build_magnet, initial_moments, static_potential  # numba, not needed for a wrong key
+    from llgnegf.watch import check_step
+
+    unrelaxed = with_changes(deck, {"texture.relax": False}) if deck.texture.relax else deck
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)  # of the runs themselves
+        check_step(deck, build_magnet(deck), initial_moments(unrelaxed))
+        static_potential(deck)
+
+
 def _point(base: Deck, axes: Sequence[Axis], chosen: Sequence[int]) -> Point:
     texts = {axis.key: axis.texts[i] for axis, i in zip(axes, chosen, strict=True)}
     deck = with_changes(base, {axis.key: axis.values[i] for axis, i in zip(axes, chosen, strict=True)})
-    words = ",".join(f"{key.rpartition('.')[2]}={text}" for key, text in texts.items())
+    # A key that does not change what was computed so far counts only where it tells runs of this sweep apart.
+    telling = {axis.key for axis in axes if len(axis.values) > 1 or axis.key not in FREE_ON_RESUME}
+    words = ",".join(f"{key.rpartition('.')[2]}={text}" for key, text in texts.items() if key in telling)
     readable = re.sub(r"[^\w.,=+-]", "_", words)[:_LONGEST_NAME] or "run"
-    return Point(texts, deck, f"{readable}-{_fingerprint(deck, set(texts))}")
+    return Point(texts, deck, f"{readable}-{_fingerprint(deck, telling)}")
 
 
 def _fingerprint(deck: Deck, swept: set[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llgnegf.deck import Deck
-from llgnegf.errors import FileError, StoppedEarly
+from llgnegf.errors import DeckError, FileError, StoppedEarly
 from llgnegf.interrupts import Interrupts
 from llgnegf.runfile.disk import disk_errors, write_file
 from llgnegf.runfile.reader import open_run
@@ -52,7 +52,11 @@ def sweep(
         doing = crew(todo, stop, workers) if scheduler is None else crew(todo, stop, scheduler)
         outcomes = list(_told(doing, len(points), len(points) - len(todo), progress))
     rows = summary_of(folder).rows
-    write_file(folder / TABLE, table_of(rows).encode(), "write the summary")
+    try:
+        write_file(folder / TABLE, table_of(rows).encode(), "write the summary")
+    except FileError as error:
+        told = [f"{outcome.folder}: {outcome.message}" for outcome in outcomes if outcome.state == "failed"]
+        raise FileError("\n".join([*told, str(error)])) from None
     unfinished = len(todo) - sum(outcome.state in ("done", "failed") for outcome in outcomes)
     if unfinished:
         raise StoppedEarly(
@@ -63,6 +67,8 @@ def sweep(
 
 def prepare(folder: Path, axes: Sequence[Axis], points: Sequence[Point]) -> None:
     """Makes the folder of a sweep and writes what it consists of."""
+    if folder.exists() and not folder.is_dir():
+        raise DeckError(f"{folder}: is a file; a sweep takes a folder: choose another one with -o")
     with disk_errors(folder, "make the folder"):
         folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / SWEEP_FILE, write_axes(folder, axes, points).encode(), "write what the sweep is")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llgnegf.deck import parse_deck
-from llgnegf.errors import LLGNEGFError, RunWarning, StoppedEarly
+from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning, StoppedEarly
 
 RUN_FILE, ERROR_FILE = "run.h5", "error.txt"
 
@@ -52,6 +52,8 @@ def work(task: Task, walltime: float | None = None) -> Outcome:
             outcome = "stopped", str(stopped)
         except Exception as error:
             message = str(error) if isinstance(error, LLGNEGFError) else f"{type(error).__name__}: {error}"
+            if isinstance(error, FileError | DeckError) and any(folder.glob(f"{RUN_FILE}*")):
+                message += f" (in a sweep: remove {folder}, and the same command begins this run anew)"
             outcome = "failed", message
             with contextlib.suppress(OSError):  # the message is told all the same
                 error_file.write_text(f"{message}\n", encoding="utf-8")
