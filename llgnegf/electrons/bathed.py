@@ -33,6 +33,7 @@ from .chain import sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds
+from .leads import Occupation
 from .modes import chain_self_energy, cross_section
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
@@ -381,7 +382,9 @@ class BathedSweeps:
             found = MotionAtBias(self._keep(energy), self._modes(energy), blocks)
             return (found.bonds(),) if with_bonds else (found.density, found.into_leads, found.into_bath)
 
-        return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
+        # Without energies the shapes are those of any other.
+        found = each(at, energies.tolist() or [self.device.fermi_energy])
+        return tuple(np.array(part)[: len(energies)] for part in zip(*found, strict=True))
 
     def _keep(self, energy: float) -> BathedEnergy:
         """`at_energy`, kept for further motions as far as there is room."""
@@ -407,6 +410,10 @@ class BathedSweeps:
         for part, sigma, _ in self.device.end_self_energies(energy):
             dense[part, part] += sigma
         return np.asarray(np.linalg.eigvals(dense))
+
+    def filled_by(self, occupation: Occupation) -> Floats:
+        """rho_ad of the same texture with another Fermi function, traced, (*s, 4)."""
+        return BathedSweeps(self.device.filled_by(occupation), self.blocks, self.bounds, self.counter, False).adiabatic
 
     def states(self, energy: float) -> Floats:
         """i (G - G^+) at a real energy, (*s, 4): all states, 1/energy."""
@@ -438,9 +445,9 @@ class BathedSweeps:
         return 2 * 16 * N * n * 4 + 8 * 4 * N * 2000
 
     @property
-    def covers_all(self) -> bool:
-        """Whether there is a bath on every site, so that no level is narrower than it."""
-        return len(self.where) == self.device.n_sites
+    def broadens_all(self) -> bool:
+        """Whether there is a bath on every site, as wide as the hopping: then no level is narrow, also near an edge."""
+        return len(self.where) == self.device.n_sites and self.width >= 2 * self.device.hopping
 
     # --- what is not available ----------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ for a bath that takes current, which is filled by f_ref).  Into the bath on a si
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -108,9 +109,9 @@ class BathedBias:
 
         def values(energies: Floats) -> Floats:
             found = self.sweeps.moved_at_bias(energies, rate)
-            return np.concatenate([part.reshape(len(energies), 4, -1) for part in found], axis=2)
+            return np.concatenate([part.reshape(*part.shape[:2], math.prod(part.shape[2:])) for part in found], axis=2)
 
-        levels = [] if self.sweeps.covers_all else narrow_levels(self.sweeps, window)
+        levels = [] if self.sweeps.broadens_all else narrow_levels(self.sweeps, window)
         smallest = 1e-13 * device.hopping
         rule = window.panels.adapted(
             window.divided(levels), values, lambda found: found * scale, device.tolerance, smallest

@@ -12,10 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
 from .system import System
-from .window import Window
+from .window import Rule, Window
 
 
 class _Moved(Protocol):
@@ -26,11 +27,13 @@ class _Moved(Protocol):
     probes: bool
 
     @property
-    def covers_all(self) -> bool: ...
+    def broadens_all(self) -> bool: ...
 
     def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]: ...
 
     def levels_near(self, energy: float) -> Blocks: ...
+
+    def filled_by(self, occupation: Occupation) -> Floats: ...
 
 
 class BathedSurface:
@@ -86,7 +89,7 @@ class BathedSurface:
             parts = [found[k].reshape(len(energies), 1, -1) for k in (0, 1, 2, 4)]
             return np.concatenate(parts, axis=2)
 
-        levels = [] if self._sweeps.covers_all else narrow_levels(self._sweeps, window)
+        levels = [] if self._sweeps.broadens_all else narrow_levels(self._sweeps, window)
         rule = window.panels.adapted(
             window.divided(levels),
             values,
@@ -94,12 +97,39 @@ class BathedSurface:
             device.tolerance,
             1e-13 * device.hopping,
         )
+        if not self._sweeps.broadens_all:
+            self._check(rule, rule.values[:, 0, -4 * N :])
         self._chosen = rule.energies, rule.weights[0]
         return self._chosen
+
+    def _check(self, rule: Rule, states: Floats) -> None:
+        """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
+
+        states: all states on the sites at the energies of the rule, (n, 4 N).
+        """
+        device = self._sweeps.device
+        mu, kT = device.fermi_energy, device.temperature
+        h = _SHIFT * kT
+        above, below, far_above, far_below = (
+            self._sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
+        )
+        known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
+        found = rule.weights[0] @ states / (2 * np.pi)
+        lost = kT * float(abs(known - found).max())
+        # The densities are known to the tolerance, their difference to a fourth power of the shift.
+        allowed = 2 / _SHIFT * device.tolerance + _SHIFT**4 * kT * float(abs(found).max())
+        if lost > allowed:
+            raise ToleranceError(
+                f"the first order in the velocities: {lost:.1e} electrons within kT of the Fermi energy were not found "
+                f"on the real axis, {allowed:.1e} is allowed: the bath hardly broadens a level outside the bands of "
+                "the leads; use a wider bath, baths on all sites, a lower temperature or order = 0"
+            )
 
 
 # Of the tolerance, for the share of -df/dE outside the bands of the leads.
 _TAIL = 0.1
+# Of kT: steps of the Fermi energy in the check.
+_SHIFT = 0.2
 
 
 def _refuse_isolated_probes(device: System) -> None:
@@ -122,6 +152,7 @@ def _refuse_isolated_probes(device: System) -> None:
 
 # Levels are searched for at so many energies of a window, and narrow below this share of it.
 _SEARCHES, _NARROW = 5, 0.02
+_STEPS = 40  # until a level has settled
 
 
 def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
@@ -131,9 +162,30 @@ def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
     for energy in np.linspace(window.low, window.high, _SEARCHES):
         for level in sweeps.levels_near(float(energy)):
             # A level is sharp where Sigma is taken at its own energy.
-            near = abs(level.real - energy) <= width / (_SEARCHES - 1)
-            if near and -level.imag < _NARROW * width and window.low < level.real < window.high:
-                again = sweeps.levels_near(float(level.real))
-                exact = again[abs(again - level).argmin()]
-                found.append((float(exact.real), max(float(-exact.imag), 1e-13 * sweeps.device.hopping)))
-    return sorted(found)
+            if abs(level.real - energy) > 2 * width / (_SEARCHES - 1) or -level.imag > 4 * _NARROW * width:
+                continue
+            exact = _settled(sweeps, complex(level))
+            if -exact.imag < _NARROW * width and window.low < exact.real < window.high:
+                found.append((exact.real, max(-exact.imag, 1e-13 * sweeps.device.hopping)))
+    return _distinct(sorted(found))
+
+
+def _settled(sweeps: _Moved, level: complex) -> complex:
+    """The level whose Sigma is taken at its own energy: levels move with the energy at which the leads are taken."""
+    for _ in range(_STEPS):
+        again = sweeps.levels_near(level.real)
+        following = complex(again[abs(again - level).argmin()])
+        moved = abs(following.real - level.real)
+        level = following
+        if moved <= max(0.1 * abs(level.imag), 1e-13 * sweeps.device.hopping):
+            break
+    return level
+
+
+def _distinct(levels: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of levels that are one, found from several energies, the first."""
+    kept: list[tuple[float, float]] = []
+    for energy, width in levels:
+        if not kept or energy - kept[-1][0] > 0.1 * min(width, kept[-1][1]):
+            kept.append((energy, width))
+    return kept

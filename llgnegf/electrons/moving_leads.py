@@ -20,6 +20,7 @@ Flows into the leads need the bond to the first site of a lead, which moves with
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -40,6 +41,9 @@ from .sweeps import Blocks, Floats, LeadResponse, Sweeps
 
 # Work arrays of a block of energies may have so many elements.
 _ELEMENTS = 2_000_000
+# Where an element of g of a partial system exceeds this, in 1/hopping, its square times 1e-16 is lost in derivatives.
+_LARGEST_GROWTH = 300.0
+_MOST_DENSE = 4000  # rows of a matrix that is solved with then
 
 
 class MovingLeads:
@@ -119,6 +123,15 @@ class MovingLeads:
             return -float(occupation.slope(np.array([energy]))[0])
 
         beyond = bound_levels(sweeps, sweeps.device.thermal_window)
+        for energy, _ in sorted(beyond, key=lambda level: -slope(level[0])):
+            # What the leads do to its energy changes with the voltages, and with that its occupation; not in `surface`.
+            if slope(energy) * unit / device.hopping > 1e-2 * device.tolerance:
+                raise ToleranceError(
+                    f"a voltage that changes: the level bound at {energy:.4g}, outside the bands of the leads, lies "
+                    f"within some kT of the chemical potential {occupation.fermi_energy:g} of the "
+                    f"{device.ends[k].side} lead, and what it adds is not known; use order = 0, a lower temperature or "
+                    "another fermi_energy"
+                )
         bound = sum((slope(energy) * traced for energy, traced in beyond), np.zeros((*device.shape, 4)))
         rule, lost = thermal_rule(
             sweeps,
@@ -254,6 +267,38 @@ class _Columns:
         a, da: diagonal blocks of z - H - Sigma and their derivatives.  By elimination from the far end.
         """
         hops = self.device.hops if hops is None else hops
+        with np.errstate(all="ignore"):  # at a level of a partial system; these energies are solved anew below
+            parts, growth = self._eliminated(a, da, with_rows, hops)
+        for k in np.flatnonzero(~(growth * self.device.hopping <= _LARGEST_GROWTH)):
+            for part, exact in zip(parts, self._dense_from_end(a[k], da[k], with_rows, hops), strict=True):
+                part[k] = exact
+        return parts
+
+    def _dense_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
+        """The same at one energy, a and da (nx, p, p), with the whole matrix.  ToleranceError if that is too large."""
+        n, p = self.nx, self.p
+        if n * p > _MOST_DENSE:
+            raise ToleranceError(
+                "a voltage that changes: next to a level of a part of the system too many digits are lost, and it has "
+                f"more than {_MOST_DENSE // 2} sites; use a slightly different fermi_energy, or order = 0"
+            )
+        whole, whole_slope = np.zeros((2, n, p, n, p), complex)
+        x, c = np.arange(n), np.arange(p)
+        whole[x, :, x, :], whole_slope[x, :, x, :] = a, da
+        for i, j in ((x[:-1], x[1:]), (x[1:], x[:-1])):
+            whole[i[:, None], c, j[:, None], c] += hops[:, None]
+        A, D = whole.reshape(n * p, n * p), whole_slope.reshape(n * p, n * p)
+        first = np.eye(n * p, p)
+        column = np.linalg.solve(A, first)
+        found = [column, -np.linalg.solve(A, D @ column)]
+        if not with_rows:
+            return *(part.reshape(n, p, p) for part in found), a[:1], a[:1]
+        row = np.linalg.solve(A.T, first)
+        rows = [row, -np.linalg.solve(A.T, D.T @ row)]
+        return *(part.reshape(n, p, p) for part in found), *(part.reshape(n, p, p).swapaxes(1, 2) for part in rows)
+
+    def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[tuple[Blocks, ...], Floats]:
+        """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""
         n = self.nx
         g, dg = np.empty_like(a), np.empty_like(a)
         for i in range(n - 1, -1, -1):
@@ -262,6 +307,7 @@ class _Columns:
                 e, de = e - hops[i] ** 2 * g[:, i + 1], de - hops[i] ** 2 * dg[:, i + 1]
             g[:, i] = _inverse(e)
             dg[:, i] = -g[:, i] @ de @ g[:, i]
+        growth = abs(g).max(axis=(1, 2, 3))
         column, slope = np.empty_like(a), np.empty_like(a)
         column[:, 0], slope[:, 0] = g[:, 0], dg[:, 0]
         row, row_slope = (np.empty_like(a), np.empty_like(a)) if with_rows else (a[:, :1], a[:, :1])
@@ -274,7 +320,7 @@ class _Columns:
             if with_rows:
                 row[:, i + 1] = t * row[:, i] @ ahead
                 row_slope[:, i + 1] = t * (row_slope[:, i] @ ahead + row[:, i] @ d_ahead)
-        return column, slope, row, row_slope
+        return (column, slope, row, row_slope), growth
 
     def observed(self, left: Blocks, right: Blocks) -> Floats:
         """Of rho = Y + Y^+ with Y_ij = left_i right_j, (k, nx, p, q) and (k, nx, q, p): (k, size)."""
@@ -348,7 +394,14 @@ def _adjoint(blocks: Blocks) -> Blocks:
 
 def _inverse(blocks: Blocks) -> Blocks:
     if blocks.shape[-1] != 2:
-        return np.asarray(np.linalg.inv(blocks))
+        try:
+            return np.asarray(np.linalg.inv(blocks))
+        except np.linalg.LinAlgError:  # one of them: the others are good
+            out = np.full_like(blocks, np.nan)
+            for k, one in enumerate(blocks):
+                with contextlib.suppress(np.linalg.LinAlgError):
+                    out[k] = np.linalg.inv(one)
+            return out
     a, b, c, d = blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 1, 0], blocks[:, 1, 1]
     out = np.empty_like(blocks)
     out[:, 0, 0], out[:, 0, 1], out[:, 1, 0], out[:, 1, 1] = d, -b, -c, a

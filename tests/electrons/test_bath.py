@@ -1,9 +1,11 @@
 """Baths on sites: probes and reservoirs of constant width, beside dense matrices, closed forms and balances."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from llgnegf.electrons import Bath, Device, Lead, ToleranceError, steady_precession
 from llgnegf.electrons.bathed_motion import MotionAtBias
@@ -589,3 +591,47 @@ def test_a_bath_of_no_width_does_nothing_to_first_order(probe):
         assert found.bias_motion == pytest.approx(expected.bias_motion, abs=1e-3)
     assert change[1] < 2e-4
     assert change[0] / change[1] == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("width", "potential", "fermi_energy", "kT"), [(1e-4, 3.0, 0.0, 0.3), (1e-3, 2.0, 1.0, 0.1), (1e-4, 2.0, 1.0, 0.1)]
+)
+def test_a_level_outside_the_band_is_found(width, potential, fermi_energy, kT):
+    """One site at the end of a lead, its level broadened by the bath alone, beside an integral of scalars.
+
+    Sigma(E) = (E - sqrt(E^2 - 4)) / 2 above the band moves the level.
+    """
+    device = Device(
+        1, sd_exchange=0.0, fermi_energy=fermi_energy, temperature=kT, leads=[Lead("right")],
+        bath=Bath([0], width, zero_current=False),
+    )  # fmt: skip
+    found = device.spin_density([[0, 0, 1]], None, [potential], [0.01]).density_surface
+
+    def integrand(E):
+        root = np.sqrt(E + 2 + 0j) * np.sqrt(E - 2 + 0j)
+        G = 1 / (E - potential - (E - root) / 2 + 0.5j * width)
+        slope = -1 / (4 * kT) / np.cosh((E - fermi_energy) / (2 * kT)) ** 2
+        return 2 * 0.01 * slope * np.imag(G * 1j * (G - G.conj())) / (2 * np.pi)
+
+    level = potential + 1 / potential  # of E - V - Sigma(E) = 0 above the band, where Sigma = 1 / V
+    places = [level + sign * width * 10.0**k for k in range(-2, 5) for sign in (1, -1)]
+    low, high = fermi_energy - 30 * kT, fermi_energy + 40 * kT
+    edges = sorted({low, -2.0, 2.0, level, high, *(p for p in places if 2.0 < p < high)})
+    expected = sum(quad(integrand, a, b, limit=400, epsabs=1e-12)[0] for a, b in itertools.pairwise(edges) if b > a)
+    assert abs(expected) > 1e-4
+    np.testing.assert_allclose(found, [expected], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.001])
+@pytest.mark.parametrize("fermi_energy", [2.4, -2.3])
+def test_a_bias_where_nothing_conducts(fermi_energy, kT):
+    leads = [Lead("left", chemical_potential=fermi_energy + 0.1), Lead("right")]
+    bath = Bath([0], 0.3, zero_current=False)
+    device = Device((2,), sd_exchange=0.5, fermi_energy=fermi_energy, temperature=kT, leads=leads, bath=bath)
+    found = device.spin_density(np.eye(3)[:2], np.full((2, 3), 0.1))
+    assert not found.bias_motion.any()
+    alone = Device(
+        (2,), sd_exchange=0.5, fermi_energy=fermi_energy, temperature=kT, leads=[Lead("left"), Lead("right")], bath=bath
+    )
+    expected = alone.spin_density(np.eye(3)[:2], np.full((2, 3), 0.1))
+    np.testing.assert_allclose(found.sea + found.surface, expected.sea + expected.surface, rtol=0, atol=1e-6)

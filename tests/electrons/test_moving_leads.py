@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead, moving_leads
+from llgnegf.electrons import Device, Lead, ToleranceError, moving_leads
 
 CASES = {
     "one site": ((1,), False, 0.02, (0.3, 0.0)),
@@ -115,3 +115,42 @@ def test_a_device_at_other_voltages_is_the_one_made_with_them():
         device.at_voltages((3.0, -2.0))
     with pytest.raises(ValueError, match="no lead on that side"):
         device.changed(leads=[Lead("left")]).at_voltages((0.1, 0.2))
+
+
+@pytest.mark.parametrize("case", ["chain", "lattice, kT = 0, modes that open", "one row"])
+def test_next_to_levels_of_parts_the_whole_matrix_is_solved(case, monkeypatch):
+    """Elimination, and solving with the whole matrix at every energy, agree."""
+    device, m = made(case)
+    expected = device.moving_leads(m).response((0.7, -0.4))
+    monkeypatch.setattr(moving_leads, "_LARGEST_GROWTH", 0.0)
+    found = made(case)[0].moving_leads(m).response((0.7, -0.4))
+    for name in ("sea", "surface", "bias", "into_leads"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(("shape", "energy"), [((3,), 0.1), ((3, 3), 1.1)])
+def test_the_fermi_energy_at_a_level_of_a_part(shape, energy):
+    """Two slices without the first one have a level there: elimination divides by zero."""
+    m = np.zeros((*shape, 3))
+    m[..., 2], m[0] = 1.0, (0.6, 0.0, 0.8)
+
+    def surface(fermi_energy):
+        device = Device(shape, sd_exchange=0.1, fermi_energy=fermi_energy, leads=[Lead("left")])
+        return device.moving_leads(m).response((0.2, 0.0)).surface
+
+    found = surface(energy)
+    assert abs(found).max() > 0.01
+    np.testing.assert_allclose(found, (surface(energy - 1e-3) + surface(energy + 1e-3)) / 2, rtol=0, atol=3e-5)
+
+
+def test_a_level_outside_the_bands_that_may_empty_is_refused():
+    """Its energy moves with the voltages; what that does to its occupation is not among the terms."""
+    m = np.array([[0.6, 0, 0.8], [0, 1, 0], [-0.48, 0.6, 0.64]])
+    leads = [Lead("left"), Lead("right", 0.8)]
+    device = Device(3, sd_exchange=4.0, fermi_energy=2.4, temperature=0.3, leads=leads)
+    with pytest.raises(ToleranceError, match=r"the level bound at 3\.084, outside the bands .* use order = 0"):
+        device.moving_leads(m).response((1.0, 1.0))
+    cold = Device(3, sd_exchange=4.0, fermi_energy=1.0, temperature=0.01, leads=leads)
+    found = cold.moving_leads(m).response((1.0, 1.0))
+    expected = -cold.freeze(m).respond(np.zeros((3, 3)), np.ones(3)).density
+    np.testing.assert_allclose(found.density, expected, rtol=0, atol=1e-5)
