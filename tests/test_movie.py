@@ -151,9 +151,8 @@ def test_mp4_is_the_same_from_several_processes(square, tmp_path, monkeypatch):
         monkeypatch.setattr("loky.cpu_count", lambda: 1)
         assert movie.movie(result, tmp_path / "one.mp4", fps=20) == 31
     assert (tmp_path / "many.mp4").read_bytes() == (tmp_path / "one.mp4").read_bytes()
-    pictures = ffmpeg.read_frames(str(tmp_path / "many.mp4"))
-    told = next(pictures)
-    assert (told["size"], told["fps"], sum(1 for _ in pictures)) == ((960, 720), 20, 31)
+    n, seconds = ffmpeg.count_frames_and_secs(str(tmp_path / "many.mp4"))  # `read_frames` leaves its pipes open
+    assert (n, seconds) == (31, pytest.approx(31 / 20, abs=0.02))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["many.mp4", "one.mp4"]
 
 
