@@ -59,7 +59,7 @@ def test_the_command_draws_a_sweep(folder, tmp_path, capsys):
     assert main(["plot", str(folder / "one"), "--variable", "wall_tilt", "--frame", "1"]) == 2
     assert "--frame 1: a sweep has no frames" in capsys.readouterr().err
     assert main(["plot", str(tmp_path)]) == 74
-    assert "holds no sweep: sweep.json is not there" in capsys.readouterr().err
+    assert "is a folder without a sweep: sweep.json is not there" in capsys.readouterr().err
 
 
 def test_three_keys_are_too_many(tmp_path):

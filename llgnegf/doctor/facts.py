@@ -18,6 +18,10 @@ _LIBRARIES = ("numpy", "scipy", "numba", "h5py", "pydantic", "matplotlib", "thre
 # What is not needed: packages by the extra that installs them.
 _OPTIONAL = {
     "xarray": ("xarray", "h5netcdf"),
+    "dask": ("distributed",),
+    "mpi": ("mpi4py",),
+    "kwant": ("kwant",),
+    "docs": ("sphinx", "myst-parser"),
     "vtk": ("pyevtk",),
     "movie": ("imageio-ffmpeg",),
     "completion": ("argcomplete",),

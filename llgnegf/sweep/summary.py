@@ -74,7 +74,7 @@ def _told(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileError(f"{folder}: holds no sweep: {SWEEP_FILE} is not there") from None
+        raise FileError(f"{folder}: is a folder without a sweep: {SWEEP_FILE} is not there") from None
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read: {error}") from None
     return found
