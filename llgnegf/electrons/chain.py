@@ -31,6 +31,9 @@ from .system import DERIVATIVE_ERROR, IDENTITY, Contour, RealRule, System, dense
 
 _NO_TURN = np.zeros((2, 2), complex)
 
+# Up to so many equidistant energies take less time than the blocks of a long wire.
+_FEWER_THAN_BLOCKS = 1000
+
 
 class ChainSweeps:
     """`sweeps.Sweeps` of a chain at fixed moments (n, 3) and gates (n,)."""
@@ -203,6 +206,10 @@ class ChainSweeps:
             device.needs_shifted_surface,
             device.temperature > 0 and is_long(device, moving=device.is_shifted),
         )
+        if by_blocks and not shifted:
+            plain = ChainSurface(self)
+            if not plain.needs_arcs and plain.equidistant <= _FEWER_THAN_BLOCKS:
+                return plain
         kinds = (LongChainSurface, LongShiftedSurface) if by_blocks else (ChainSurface, ShiftedChainSurface)
         return kinds[shifted](self)
 

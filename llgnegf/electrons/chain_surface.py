@@ -354,6 +354,11 @@ class ChainSurface:
         """`_longest_spacing_for` motions of |dH/dt| = t^2 and more."""
         return self._longest_spacing_for(_SURFACE_SHARE * self.device.tolerance * 2 * np.pi)
 
+    @property
+    def equidistant(self) -> float:
+        """How many energies the first rule on the real axis has, for motions of |dH/dt| = t^2 and more."""
+        return 2 * (self.device.thermal_range[1] - self.device.fermi_energy) / self._longest_spacing
+
     def _longest_spacing_for(self, target: float) -> float:
         """Spacing of equidistant energies at which the error bound of `_trapezoidal_rule` equals `target`, energy."""
         return float(2 * np.pi / (self._ripple - np.log(target) / (np.pi * self.device.temperature)))
