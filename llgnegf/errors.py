@@ -35,5 +35,10 @@ class StoppedEarly(LLGNEGFError):
     exit_code = 75
 
 
+def missing_package(what: str, error: ImportError, extra: str) -> LLGNEGFError:
+    """The error that tells which extra installs the package that `what` did not find."""
+    return LLGNEGFError(f'{what} needs the package {error.name}: pip install "llgnegf[{extra}]" installs it')
+
+
 class RunWarning(UserWarning):
     """Something about a run that its user should know but that does not stop it; the command prints it as a line."""

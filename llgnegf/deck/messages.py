@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -27,6 +27,12 @@ def close_to(word: str, known: Iterable[str]) -> str | None:
     lower = {k.lower(): k for k in known}
     matches = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
     return lower[matches[0]] if matches else None
+
+
+def among(word: str, known: Sequence[str]) -> str:
+    """What to say of a word that is none of `known`: which was probably meant, and all of them."""
+    likely = close_to(word, known)
+    return f"{f'did you mean {likely}? ' if likely else ''}it has {', '.join(known)}"
 
 
 def dotted(loc: Iterable[str | int]) -> str:

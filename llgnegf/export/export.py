@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from llgnegf._version import __version__
 from llgnegf.beside import textures
-from llgnegf.errors import DeckError, LLGNEGFError
+from llgnegf.errors import DeckError, missing_package
 from llgnegf.export.selection import chosen_frames, chosen_variables, is_series, on_sites
 from llgnegf.export.tables import series_table, sites_table
 from llgnegf.runfile.disk import disk_errors, write_file
@@ -111,9 +111,7 @@ class _Job:
         try:
             import pyevtk  # noqa: F401
         except ImportError as error:
-            raise LLGNEGFError(
-                f'--format vtk needs the package {error.name}: pip install "llgnegf[vtk]" installs it'
-            ) from None
+            raise missing_package("--format vtk", error, "vtk") from None
         names = self._fields("vtk", [name for name in self.run.names if on_sites(self.run, name)])
         stem = self.folder / self.run.path.stem
         images = {i: stem.with_name(f"{stem.name}{i:06d}.vti") for i in self.frames}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llgnegf.deck.messages import close_to
+from llgnegf.deck.messages import among
 from llgnegf.errors import DeckError
 from llgnegf.runfile.reader import Run
 
 SITES = ("x", "y")
-_KNOWN = ("time", "component", "plane", *SITES)  # dimensions that need no column of their own, or have a fixed one
 
 
 def on_sites(run: Run, name: str) -> bool:
@@ -27,9 +26,7 @@ def chosen_variables(run: Run, names: Sequence[str]) -> list[str]:
     """`names`, each once.  Raises DeckError, which names the likely one, for a variable that the run has not."""
     for name in names:
         if name not in run:
-            likely = close_to(name, run.names)
-            hint = f"did you mean {likely}? " if likely else ""
-            raise DeckError(f"--variable {name}: not in {run.path}; {hint}it has {', '.join(run.names)}")
+            raise DeckError(f"--variable {name}: not in {run.path}; {among(name, run.names)}")
     return list(dict.fromkeys(names))
 
 

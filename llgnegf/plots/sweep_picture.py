@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.axes import least_span, legend_above, settle, time_axis
-from llgnegf.deck.messages import close_to
+from llgnegf.deck.messages import among
 from llgnegf.errors import DeckError
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, edges
@@ -64,9 +64,7 @@ def _column(found: Summary, folder: Path, name: str | None) -> str:
     for column in (name, f"{name}_last"):
         if column in known:
             return column
-    likely = close_to(name, known)
-    hint = f"did you mean {likely}? " if likely else ""
-    raise DeckError(f"--variable {name}: no column of the sweep; {hint}it has {', '.join(known)}")
+    raise DeckError(f"--variable {name}: no column of the sweep; {among(name, known)}")
 
 
 def _numbers(texts: list[str]) -> np.ndarray | None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
-from llgnegf.deck.messages import close_to
 from llgnegf.errors import DeckError
+from llgnegf.export.selection import SITES, chosen_variables
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, edges
 from llgnegf.runfile.reader import Run
@@ -20,7 +20,6 @@ from llgnegf.units import readable_time
 
 # Okabe and Ito; every colour comes with a line of its own, for print.
 _COLOURS, _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black"), ("-", "--", "-.", ":")
-_SITES = ("x", "y")
 _BLOCK = 8 << 20  # bytes of a variable that are read at once
 _MOST_COLUMNS = 2_000  # more frames side by side than any picture has dots across
 _MOST_CURVES = 12
@@ -29,10 +28,7 @@ _ARROWS = 24  # along the longer side of a map
 
 def check_variable(run: Run, name: str) -> None:
     """DeckError for a variable that the run does not have, or that no picture shows."""
-    if name not in run:
-        likely = close_to(name, run.names)
-        hint = f"did you mean {likely}? " if likely else ""
-        raise DeckError(f"--variable {name}: not in {run.path}; {hint}it has {', '.join(run.names)}")
+    chosen_variables(run, [name])
     if not run[name].per_frame and len(run[name].dims) > 2:
         raise DeckError(f"--variable {name}: has the dimensions {', '.join(run[name].dims)}, too many for a picture")
 
@@ -59,7 +55,7 @@ def picture(run: Run, name: str, frame: int | None = None) -> Figure:
             raise DeckError(f"--frame {frame}: {name} is the same in all frames; leave it out")
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         _once(figure, run, name)
-    elif not set(_SITES) & set(dims):
+    elif not set(SITES) & set(dims):
         if frame is not None:
             raise DeckError(f"--frame {frame}: {name} is drawn against the time; leave it out")
         figure = Figure(figsize=(6.2, 3.4), layout="constrained")
@@ -123,12 +119,12 @@ def at_frame(figure: Figure, run: Run, name: str, index: int, scale: Scale) -> N
 
 
 def _site_axes(run: Run, name: str) -> int:
-    return sum(dim in _SITES for dim in run[name].dims)
+    return sum(dim in SITES for dim in run[name].dims)
 
 
 def _is_chain(run: Run, name: str) -> bool:
     """Whether the sites lie on one line, also where that is a lattice of width 1."""
-    sizes = [size for dim, size in zip(run[name].dims, run[name].shape, strict=True) if dim in _SITES]
+    sizes = [size for dim, size in zip(run[name].dims, run[name].shape, strict=True) if dim in SITES]
     return len(sizes) == 1 or min(sizes) == 1
 
 
@@ -258,7 +254,7 @@ def _once(figure: Figure, run: Run, name: str) -> None:
     low, high = _limits(whole, False, 1.0)
     image = ax.imshow(values.T, origin="lower", cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
     figure.colorbar(image, ax=ax, pad=0.02, label=label)
-    on_sites = dims == _SITES
+    on_sites = dims == SITES
     ax.set_xlabel("site $x$ ($a$)" if on_sites else dims[0])
     ax.set_ylabel("site $y$ ($a$)" if on_sites else dims[1])
     for axis in (ax.xaxis, ax.yaxis):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from llgnegf._version import __version__
 from llgnegf.deck.outline import Outline, outline_of
-from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.errors import DeckError, FileError, missing_package
 from llgnegf.once import cached_property
 from llgnegf.runfile.frames import Frames
 from llgnegf.runfile.layout import FORMAT, NOT_VARIABLES, TIME, as_plain, as_text
@@ -139,9 +139,7 @@ class Run:
 
             from llgnegf.runfile.as_xarray import dataset_of
         except ImportError as error:
-            raise LLGNEGFError(
-                f'to_xarray needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
-            ) from None
+            raise missing_package("to_xarray", error, "xarray") from None
         run = open_run(self.path)
         try:
             coordinates = {dim: run[dim] for dim in run.coordinates}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
-from llgnegf.errors import LLGNEGFError
+from llgnegf.errors import LLGNEGFError, missing_package
 from llgnegf.interrupts import STOPPING, Interrupts
 from llgnegf.sweep.work import Outcome, Task, work
 
@@ -99,17 +99,15 @@ def cluster(tasks: Sequence[Task], stop: Interrupts, address: str) -> Iterator[O
         from dask import config
         from distributed import Client, TimeoutError, as_completed
     except ImportError as error:
-        raise LLGNEGFError(
-            f'--scheduler needs the package {error.name}: pip install "llgnegf[dask]" installs it'
-        ) from None
+        raise missing_package("--scheduler", error, "dask") from None
     try:
         with config.set({"distributed.comm.timeouts.connect": f"{_CONNECT:g}s"}):
             client = Client(address, timeout=_CONNECT, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise LLGNEGFError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
     with client, client.as_current():
-        # What dies more often than `retries` allows is the run's own fault.
-        futures = {client.submit(work, task, _left(stop), pure=False, retries=_KILLS): task for task in tasks}
+        # The scheduler gives up a run with which several workers died (`distributed.scheduler.allowed-failures`).
+        futures = {client.submit(work, task, _left(stop), pure=False): task for task in tasks}
         try:
             ended = as_completed(futures)
             while not ended.is_empty():

@@ -16,7 +16,7 @@ from llgnegf.runfile.reader import open_run
 from llgnegf.streams import Guarded
 from llgnegf.sweep.crews import cluster, this_machine
 from llgnegf.sweep.points import Axis, Point, points_of, write_axes
-from llgnegf.sweep.summary import SWEEP_FILE, TABLE, summary_of, table_of
+from llgnegf.sweep.summary import SWEEP_FILE, TABLE, has_reached, summary_of, table_of
 from llgnegf.sweep.work import RUN_FILE, Outcome, Task
 
 
@@ -81,7 +81,7 @@ def is_done(folder: Path, point: Point) -> bool:
         return False
     try:
         with open_run(path) as run:
-            return bool(run.n_frames and run.times[-1] >= point.deck.run.duration - point.deck.integrator.step / 2)
+            return has_reached(run, point.deck.run.duration)
     except FileError:  # told by the run that wants to continue it
         return False
 

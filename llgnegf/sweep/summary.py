@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.errors import DeckError, FileError, LLGNEGFError
+from llgnegf.errors import DeckError, FileError, LLGNEGFError, missing_package
 from llgnegf.export.selection import is_series
 from llgnegf.export.tables import flattened
 from llgnegf.runfile.reader import Run, open_run
@@ -80,6 +80,11 @@ def _told(folder: Path) -> dict[str, Any]:
     return found
 
 
+def has_reached(run: Run, end: float) -> bool:
+    """Whether a run has a frame at the time `end`."""
+    return bool(run.n_frames and run.times[-1] >= end - run.deck.integrator.step / 2)
+
+
 def _row(folder: Path, point: dict[str, Any]) -> dict[str, Any]:
     path, error_file = folder / point["folder"] / RUN_FILE, folder / point["folder"] / ERROR_FILE
     row: dict[str, Any] = {"folder": point["folder"], **point["values"]}
@@ -91,9 +96,8 @@ def _row(folder: Path, point: dict[str, Any]) -> dict[str, Any]:
         with open_run(path) as run:
             row["frames"] = run.n_frames
             if run.n_frames:
-                times = run.times
-                row["time"] = float(times[-1])
-                done = times[-1] >= point["end"] - run.deck.integrator.step / 2
+                row["time"] = float(run.times[-1])
+                done = has_reached(run, point["end"])
                 row["state"] = "done" if done else row["state"] if message else "unfinished"
                 row |= _numbers(run)
     except LLGNEGFError as error:
@@ -144,9 +148,7 @@ def sweep_results(folder: str | Path) -> xarray.Dataset:
     try:
         import xarray
     except ImportError as error:
-        raise LLGNEGFError(
-            f'sweep_results needs the package {error.name}: pip install "llgnegf[xarray]" installs it'
-        ) from None
+        raise missing_package("sweep_results", error, "xarray") from None
     folder = Path(folder)
     found = summary_of(folder)
     keys = found.keys_of_several
