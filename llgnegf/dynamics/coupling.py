@@ -85,7 +85,10 @@ class Coupling:
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
-        self.strength = back_action * self.sd_exchange
+        # Field of the electrons over their spin density, energy: a number, or (nx[, ny], 1) of each site.
+        J = self.sd_exchange
+        self.strength = back_action * (J if isinstance(J, float) else J[..., None])
+        self.acts = bool(np.any(self.strength))  # whether the moments feel the electrons
         self._counter = Counter()
 
     @property
@@ -149,7 +152,7 @@ class Coupling:
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
-        if self.strength == 0 and self.field is None and self.drives is None:
+        if not self.acts and self.field is None and self.drives is None:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
@@ -178,7 +181,7 @@ class Coupling:
             )
         rate = self.gate_state(t, within)[1]
         frozen = self.freeze(t, self.magnet.unpack(y), within)
-        if self.strength == 0:
+        if not self.acts:
             return Motion(self.magnet.velocity(y, own, current), frozen, None)
         leads = self.lead_response(t, frozen.m, within) if self.order == 1 else None
         if self.order == 1 and self.velocity_feedback:

@@ -9,9 +9,10 @@ from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
 from .frozen import Frozen, Response, SpinDensity
-from .leads import Lead
+from .leads import Lead, Polarization
 from .modes import chain_self_energy
 from .quadrature import ToleranceError
+from .spin_orbit import SpinOrbit
 from .steady import SteadyPrecession, steady_precession
 from .sweeps import LeadResponse
 from .torkance import Torkance, in_plane_and_out_of_plane
@@ -25,8 +26,10 @@ __all__ = [
     "LatticeCurrents",
     "Lead",
     "LeadResponse",
+    "Polarization",
     "Response",
     "SpinDensity",
+    "SpinOrbit",
     "SteadyPrecession",
     "ToleranceError",
     "Torkance",

@@ -90,6 +90,15 @@ def bond_array(bond_hoppings: ArrayLike | None, shape: tuple[int, ...], hopping:
     return hops
 
 
+def exchange(values: ArrayLike, shape: tuple[int, ...]) -> float | NDArray[np.float64]:
+    """J_sd as a float, or for an array as one for each site, read-only; ValueError otherwise."""
+    if np.ndim(values) == 0:
+        return number("sd_exchange", values, "finite, or an array of them, one for each site")
+    array = finite_array("sd_exchange", values, shape).copy()
+    array.flags.writeable = False
+    return array
+
+
 def finite_array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """`values` as finite floats of this shape; ValueError otherwise."""
     try:

@@ -47,7 +47,8 @@ def bias_response(frozen: Frozen) -> BiasResponse:
 
     Raises ToleranceError where, at kT > 0, the states in the thermal window are not found to the tolerance.
     """
-    device, sweeps = frozen.device, frozen.sweeps
+    sweeps = frozen.sweeps
+    device = sweeps.device
     size = 4 * device.n_sites
 
     def values(energies: Floats) -> Floats:
@@ -65,14 +66,16 @@ def bias_response(frozen: Frozen) -> BiasResponse:
         found = _thermal(frozen, values)
     found = found.reshape(2, size + 8) / (2 * np.pi)
     rows, flows = found[:, :size].reshape(2, *device.shape, 4), found[:, size:].reshape(2, 2, 4)
+    rows, flows = np.array([frozen.out_of_frame(one) for one in rows]), frozen.flow_out_of_frame(flows)
     spin = rows[..., 1:].copy()
-    torque = device.sd_exchange * np.cross(spin, frozen.m[None])
+    torque = device.exchange_times(np.cross(spin, frozen.m[None]))
     return BiasResponse(spin, torque, rows[..., 0].copy(), flows[..., 0].copy(), flows[..., 1:] / 2)
 
 
 def _thermal(frozen: Frozen, values) -> Floats:
     """int (-df/dE) of these values at kT > 0."""
-    device, sweeps = frozen.device, frozen.sweeps
+    sweeps = frozen.sweeps
+    device = sweeps.device
     size = 4 * device.n_sites
     one_lead = np.concatenate([np.full(size, device.hopping), np.ones(8)]) / (2 * np.pi)
     scale = np.tile(one_lead, 2)

@@ -261,7 +261,8 @@ class ChainSweeps:
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
-        return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
+        amplitudes, out = self._at_energy(energy).amplitudes[0, 1, 0], self.device.ends[1].spin
+        return np.asarray(abs(amplitudes if out is None else out.conj().T @ amplitudes) ** 2)
 
     def level_width(self, energy: float) -> float:
         """See `frozen.Frozen.level_width`; on a chain from the sum of the dwell times, which is the density of states.

@@ -18,7 +18,7 @@ from .balance import spin_balance
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, Extended, currents
-from .frozen import Frozen, SpinDensity
+from .frozen import Frozen, SpinDensity, refuse_spins
 from .leads import Occupation
 from .moving_leads import MovingLeads
 from .system import System
@@ -40,6 +40,8 @@ class Device(System):
     The `potential` that the methods take, that of gates, is added to it.
 
     bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
+    spin_orbit: a `SpinOrbit` on the bonds of the device (`spin_orbit.py`); None: none.
+    sd_exchange may also be an array (n,) or (nx, ny), one J_sd for each site.
 
     A device is immutable: `changed` returns a new one with other arguments.
     Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
@@ -71,6 +73,7 @@ class Device(System):
             raise ValueError(
                 f"moving_leads: not available with a bath on sites, {self.bath!r}; use voltages at rest, or bath=None"
             )
+        refuse_spins(self, "moving_leads")
         extended = Extended(self)
         frozen = extended.freeze(m, potential, counter)
 
@@ -286,7 +289,8 @@ class Device(System):
                 f"to_kwant: a bath on sites, {self.bath!r}, is no lead that Kwant's modes describe; use "
                 "changed(bath=None).to_kwant(...)"
             )
-        if m is None and self.sd_exchange:
+        refuse_spins(self, "to_kwant")
+        if m is None and np.any(self.sd_exchange):
             raise ValueError(f"m = None: moments of shape {(*self.shape, 3)} are needed, since J_sd is not zero")
         moments = np.zeros((*self.shape, 3)) if m is None else self.vectors("m", m)
         return write(self, moments, self.scalars("potential", potential))

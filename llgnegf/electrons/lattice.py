@@ -66,11 +66,7 @@ class LatticeSweeps:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
         nx, ny = device.shape
-        h = np.zeros((nx, ny, 2, ny, 2), complex)
-        h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
-        y = np.arange(ny)
-        h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
-        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops, self.counter)
+        self.slices = Slices(_slices(device, self.blocks), device.hops, self.counter)
         self._equilibrium: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
@@ -195,9 +191,11 @@ class LatticeSweeps:
 
             known = [(nodes[c], weights[c], partial(logdet, nodes[c])) for c in self.chunks(len(nodes))]
 
+        bare = self._bare_logdet if self.device.is_separable else self._bare_logdet_of_all
+
         def part(one: WeightedLogarithms) -> float:
             z, weight, logdet = one
-            return float((weight * (logdet() - self._bare_logdet(z))).sum().real)
+            return float((weight * (logdet() - bare(z))).sum().real)
 
         trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
         return 2 * sum(each_energy(part, known, self.counter)) + self.rule.constant * trace
@@ -217,6 +215,13 @@ class LatticeSweeps:
             total += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase)).sum(axis=1)
             g = 1 / a
         return total
+
+    def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """The same where modes or spins mix without moments as well: all slices are eliminated."""
+        device = self.device
+        blocks = device.onsite * np.broadcast_to(np.eye(2, dtype=complex), self.blocks.shape)
+        bare = Slices(_slices(device, blocks), device.hops, self.counter)
+        return eliminate(bare, z, device.lead_slices(tuple(z)), with_logdet=True)[1]
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -416,6 +421,24 @@ class LatticeSweeps:
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
 
+def _slices(device: System, blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """H of the slices, (nx, 2 ny, 2 ny), index 2 y + spin, for blocks (nx, ny, 2, 2) on the sites; energy."""
+    nx, ny = device.shape
+    h = np.zeros((nx, ny, 2, ny, 2), complex)
+    if device.bonds_along_y is None:
+        h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
+    else:
+        forth = device.bonds_along_y
+        back = np.conj(np.swapaxes(forth, 1, 2))
+        for y in range(ny if device.periodic and ny > 1 else ny - 1):
+            up = (y + 1) % ny
+            h[:, y, :, up, :] += forth
+            h[:, up, :, y, :] += back
+    y = np.arange(ny)
+    h[:, y, :, y, :] += np.moveaxis(blocks, 1, 0)
+    return h.reshape(nx, 2 * ny, 2 * ny)
+
+
 @dataclass(frozen=True)
 class _Bonds:
     """Bonds from each site to the next x, [:, 0], and to the next y, [:, 1], as arrays (nx, 2, ny).
@@ -434,6 +457,7 @@ def lattice_bonds(device: System) -> _Bonds:
     site = np.arange(nx * ny).reshape(nx, ny)
     hops = np.zeros((nx, 2, ny))
     hops[:-1, 0] = device.hops[:, None]
-    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = device.hopping
+    across = device.hopping if device.bonds_along_y is None else -device.bonds_along_y[:, :1, 0].real  # scalars
+    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = across
     ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
     return _Bonds(np.stack([site, site], axis=1), ends, hops)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import real_time_rows as rows
-from .frozen import Frozen
+from .frozen import Frozen, refuse_spins
 from .memory import SHARPEST, Exponentials, semicircle
 from .modes import cross_section
 from .near_poles import near_poles
@@ -119,6 +119,9 @@ def exponentials(
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
+    refuse_spins(system, "electrons in real time")
+    if not isinstance(system.sd_exchange, float):
+        raise ValueError("electrons in real time: not available with an sd_exchange of each site; use one number")
     if system.is_biased or system.is_shifted:
         raise ValueError(
             "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "

@@ -233,15 +233,24 @@ class RealEnergy:
         return self._solve(self._sources(), adjoint=True)
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""
+        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4).
+
+        Deep in a ferromagnetic lead the two spins have different wave numbers: the spin across its polarization
+        averages out over distance, and is zero here.
+        """
         phi = self.advanced
         driven = self._times(rate, phi)
         out = []
         split = self.ends[0].shape[1]
-        for part in (slice(0, split), slice(split, None)):
+        for lead, part in zip(self._leads, (slice(0, split), slice(split, None)), strict=True):
             width = phi[:, :, part].shape[-1] // 2
             a, b = (x[:, :, part].reshape(phi.shape[0] * phi.shape[1], width, 2) for x in (phi, driven))
-            out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
+            found = np.einsum("nka,nkb->ab", a.conj(), b)
+            if lead.splitting:
+                found = np.diag(np.diag(found))
+            if lead.spin is not None:
+                found = lead.spin @ found @ lead.spin.conj().T
+            out.append(np.real(pauli_traces(found)))
         return np.array(out)
 
 
