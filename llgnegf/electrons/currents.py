@@ -126,17 +126,14 @@ class Extended:
             for end in self._ferromagnetic:
                 J[end] = splittings[end] / 2
             changes["sd_exchange"] = J
+        if device.is_lattice and device.has_other_leads:
+            given_y = device.bonds_along_y
+            across = -device.hopping * np.eye(2) * np.ones((*device.shape[:1], 1, 1)) if given_y is None else given_y
+            at_ends = [-hopping * np.eye(2)[None] for hopping in inner]
+            changes["bonds_along_y"] = np.concatenate([*self.pads[0] * at_ends[:1], across, *self.pads[1] * at_ends[1:]])
         kind = System if self._frame is not None else type(device)
         self.device = kind(**device._arguments() | changes)
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
-        if device.is_lattice and device.has_other_leads:
-            across = np.empty((self.device.shape[0], 2, 2), complex)
-            across[self.sites] = -device.hopping * np.eye(2)
-            for end, hopping, pad in zip((0, -1), inner, self.pads, strict=True):
-                if pad:
-                    across[end] = -hopping * np.eye(2)
-            self.device.__dict__["bonds_along_y"] = across
-
     def _shortened(self, lead: Lead, hopping: float) -> Lead:
         """This lead without its first site, seen from the frame of the spins."""
         polarization = lead.polarization
@@ -203,10 +200,11 @@ def currents(
 
     Returns `Currents` of a chain, `LatticeCurrents` of a lattice.
     """
-    if device.is_lattice and device.frame is not None:
+    if device.is_lattice and (device.frame is not None or device.bonds_along_y is not None):
+        what = "bonds_along_y" if device.spin_orbit is None else f"spin_orbit = {device.spin_orbit!r}"
         raise ValueError(
-            f"currents: not available on a lattice with spin_orbit = {device.spin_orbit!r}, where flows along y do not "
-            "follow from scalar bonds; `lead_currents` has those into the leads, and chains have both"
+            f"currents: not available on a lattice with {what}, where flows along y do not follow from scalar bonds; "
+            "`lead_currents` has those into the leads, and chains have both"
         )
     extended = Extended(device)
     frozen, embed = extended.freeze(m, potential), extended.embed

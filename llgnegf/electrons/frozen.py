@@ -439,6 +439,8 @@ def refuse_spins(device: System, what: str) -> None:
     asked for."""
     if device.spin_orbit is not None:
         raise ValueError(f"{what}: not available with {device.spin_orbit!r}; use spin_orbit=None")
+    if device.bonds_along_y is not None:
+        raise ValueError(f"{what}: not available with bonds_along_y; use bonds_along_y=None")
     if device.has_other_leads:
         given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting]
         raise ValueError(

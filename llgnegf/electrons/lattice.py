@@ -457,7 +457,8 @@ def lattice_bonds(device: System) -> _Bonds:
     site = np.arange(nx * ny).reshape(nx, ny)
     hops = np.zeros((nx, 2, ny))
     hops[:-1, 0] = device.hops[:, None]
-    across = device.hopping if device.bonds_along_y is None else -device.bonds_along_y[:, :1, 0].real  # scalars
+    # (Where they are matrices, no flows are asked for.)
+    across = device.hopping if device.bonds_along_y is None else -device.bonds_along_y[:, :1, 0].real
     hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = across
     ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
     return _Bonds(np.stack([site, site], axis=1), ends, hops)

@@ -109,6 +109,7 @@ class System:
         potential: ArrayLike | None = None,
         bath: Bath | None = None,
         spin_orbit: SpinOrbit | None = None,
+        bonds_along_y: ArrayLike | None = None,
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
@@ -140,6 +141,7 @@ class System:
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
         self._check_overlap()
+        self.bonds_along_y = None if bonds_along_y is None else self._matrices(bonds_along_y)
         self.spin_orbit = self._of_bonds(spin_orbit)
         self.bath = self._fitting(bath)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
@@ -183,6 +185,7 @@ class System:
             "potential": self.potential,
             "bath": self.bath,
             "spin_orbit": self.spin_orbit,
+            "bonds_along_y": self.bonds_along_y,
         }
 
     def changed(self, **changes: Any) -> Self:
@@ -294,10 +297,18 @@ class System:
         """This system in that frame, without spin-orbit coupling but in the bonds along y; itself without any."""
         return self if self.frame is None else _Straight(self, self.frame)
 
-    @cached_property
-    def bonds_along_y(self) -> NDArray[np.complex128] | None:
-        """H_(y,y+1) of the bonds along y in each column of a lattice, (nx, 2, 2), energy; None for -hopping alone."""
-        return None
+    def _matrices(self, bonds_along_y: ArrayLike) -> NDArray[np.complex128]:
+        """`bonds_along_y` as finite complex numbers, (nx, 2, 2), read-only; ValueError otherwise."""
+        try:
+            found = np.array(bonds_along_y, complex)
+            fine = self.is_lattice and found.shape == (self.shape[0], 2, 2) and bool(np.isfinite(found).all())
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
+            allowed = f"({self.shape[0]}, 2, 2), finite, or None" if self.is_lattice else "None on a chain"
+            raise ValueError(f"bonds_along_y: one 2 x 2 matrix for each column of a lattice is allowed, {allowed}")
+        in_scale(self.hopping, bonds_along_y=float(abs(found).max()))
+        return read_only(found)
 
     def _of_bonds(self, spin_orbit: Any) -> SpinOrbit | None:
         """The spin-orbit coupling, if it fits; ValueError otherwise.  None where it is zero."""
@@ -309,6 +320,8 @@ class System:
             )
         given = {f"{key} of spin_orbit": getattr(spin_orbit, key) for key in ("rashba", "dresselhaus")}
         in_scale(self.hopping, **given)
+        if self.bonds_along_y is not None:
+            raise ValueError(f"spin_orbit = {spin_orbit!r}: gives the bonds along y; use bonds_along_y=None beside it")
         return spin_orbit if any(given.values()) else None
 
     @cached_property
@@ -387,8 +400,12 @@ class System:
         if not isinstance(bath, Bath):
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
-        if self.spin_orbit is not None or self.has_other_leads:
-            what = "spin_orbit" if self.spin_orbit is not None else "a hopping or polarization of a lead"
+        if self.spin_orbit is not None or self.has_other_leads or self.bonds_along_y is not None:
+            what = (
+                "a hopping or polarization of a lead"
+                if self.has_other_leads
+                else "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
+            )
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
         in_scale(self.hopping, **{"width of the bath": bath.width})
         if bath.width < LEAST_WIDTH * self.hopping:
@@ -686,11 +703,12 @@ class _Straight(System):
     """
 
     def __init__(self, lab: System, frame: SpinFrame) -> None:
-        super().__init__(**lab._arguments() | {"spin_orbit": None, "bond_hoppings": frame.hops, "bath": None})
-        self.__dict__["ends"] = lab.ends[0], _turned(lab.ends[1], frame)
+        changes: dict[str, Any] = {"spin_orbit": None, "bond_hoppings": frame.hops}
         if lab.is_lattice and lab.spin_orbit is not None:
             w = np.einsum("xab,b->xa", frame.turns, lab.spin_orbit.along_y)
-            self.__dict__["bonds_along_y"] = read_only(bond_matrix(lab.hopping, w))
+            changes["bonds_along_y"] = bond_matrix(lab.hopping, w)
+        super().__init__(**lab._arguments() | changes)
+        self.__dict__["ends"] = lab.ends[0], _turned(lab.ends[1], frame)
 
 
 def _turned(lead: AttachedLead, frame: SpinFrame) -> AttachedLead:
