@@ -27,14 +27,23 @@ from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Bath, Device, Lead, ToleranceError, uniform_disorder
+from llgnegf.electrons import Bath, Device, Lead, Polarization, SpinOrbit, ToleranceError, uniform_disorder
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, REAL_TIME, STATIC_POTENTIAL, Variable, coordinates, layouts, variables_of
+from llgnegf.observables import (
+    ELECTRONS,
+    REAL_TIME,
+    SD_EXCHANGE,
+    STATIC_POTENTIAL,
+    Variable,
+    coordinates,
+    layouts,
+    variables_of,
+)
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
 
@@ -157,6 +166,8 @@ def build_device(deck: Deck) -> Device | None:
             one.voltage if table.method == "frozen" and isinstance(one.voltage, float) else 0.0,
             one.chemical_potential,
             one.temperature,
+            one.hopping,
+            None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
         )
         for one in table.lead
     ]
@@ -168,13 +179,14 @@ def build_device(deck: Deck) -> Device | None:
             onsite=table.onsite,
             potential=potential,
             bath=_bath(deck),
-            sd_exchange=table.sd_exchange,
+            sd_exchange=sd_exchange(deck),
+            spin_orbit=SpinOrbit(table.spin_orbit.rashba, table.spin_orbit.dresselhaus),
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
             tolerance=table.tolerance,
             leads=leads,
         )
-    except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
+    except ValueError as error:  # bands of the leads that do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
 
 
@@ -224,6 +236,36 @@ def static_potential(deck: Deck) -> np.ndarray | None:
             f"to {MOST_HOPPINGS:g} times electrons.hopping = {show(table.hopping)}"
         )
     return given + found
+
+
+def sd_exchange(deck: Deck) -> float | np.ndarray:
+    """J_sd of a deck with electrons, or that of each site, shape of the lattice, from its file.
+
+    Of the deck of a run it is what the run file holds.  DeckError where the file does not fit, FileError where the run
+    file is damaged there.
+    """
+    table = deck.electrons
+    assert table is not None
+    given, path = table.sd_exchange, deck.exchange_path
+    if isinstance(given, float):
+        return given
+    assert path is not None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.electrons is not None and run.deck.electrons.sd_exchange == given:
+                return np.array(run[SD_EXCHANGE])
+    told = f"electrons.sd_exchange.file = {show(given.file)}"
+    try:
+        found = textures.numbers_from_file(deck.lattice.shape, path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    largest, allowed = float(abs(found).max()), MOST_HOPPINGS * table.hopping
+    if largest > allowed:
+        raise DeckError(
+            f"{told}: holds energies up to {largest:g}, far out of scale; allowed: up to {MOST_HOPPINGS:g} times "
+            f"electrons.hopping = {show(table.hopping)}"
+        )
+    return found
 
 
 def _potential_keys(deck: Deck) -> tuple[object, ...]:

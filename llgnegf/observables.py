@@ -144,6 +144,15 @@ def _has_static_potential(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.potential or deck.electrons.disorder.amplitude)
 
 
+def _has_exchange_of_sites(deck: Deck) -> bool:
+    return deck.electrons is not None and not isinstance(deck.electrons.sd_exchange, float)
+
+
+def _has_polarized_leads(deck: Deck) -> bool:
+    leads = deck.electrons.lead if deck.electrons is not None else ()
+    return any(lead.coupling and lead.polarization is not None and lead.polarization.splitting for lead in leads)
+
+
 def _has_voltages(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
 
@@ -257,12 +266,13 @@ MOMENTS = (
     ),
 )
 
-# A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
-# stores in between; averaged over a cycle they agree.
+# A chain's currents are taken over the first bond of the lead, a lattice's deep in it, and so are those of a chain
+# between ferromagnetic leads.  The two differ by what the lead stores in between; averaged over a cycle they agree.
+_OVER_FIRST_BONDS = _all(_is_chain, _not(_has_polarized_leads))
 _LEADS_OF = {
-    "over the lead's first bond": _is_chain,
-    "arriving deep in the lead": _not(_any(_is_chain, _is_biased)),
-    "arriving deep in the lead, what a bias drives over its first bond": _all(_not(_is_chain), _is_biased),
+    "over the lead's first bond": _OVER_FIRST_BONDS,
+    "arriving deep in the lead": _not(_any(_OVER_FIRST_BONDS, _is_biased)),
+    "arriving deep in the lead, what a bias drives over its first bond": _all(_not(_OVER_FIRST_BONDS), _is_biased),
 }
 _FLOWS = _any(_is_first_order, _is_biased)
 
@@ -318,6 +328,16 @@ _BIAS_SPIN = (
         _all(_is_biased, _is_first_order),
         partial(_bias, part="bias_motion"),
     ),
+)
+
+SD_EXCHANGE = "sd_exchange"
+EXCHANGE = Variable(
+    SD_EXCHANGE,
+    ("site",),
+    "energy",
+    "J_sd of each site, from the file of electrons.sd_exchange",
+    _has_exchange_of_sites,
+    lambda i: i.sd_exchange,
 )
 
 STATIC_POTENTIAL = "static_potential"
@@ -470,6 +490,7 @@ ELECTRONS = (
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
+    EXCHANGE,
 )
 
 

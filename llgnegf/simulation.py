@@ -189,7 +189,8 @@ def resume(
     parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in names))
     parts.stepper.solves = state.solves
     try:
-        if committed or deck.potential_path is None:  # else their file, read again, may have changed: start anew
+        # Else files that were read again may have changed: start anew.
+        if committed or (deck.potential_path is None and deck.exchange_path is None):
             parts.stepper.restore(state.extra)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         told = f"{type(error).__name__}: {error}"

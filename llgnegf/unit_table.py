@@ -160,7 +160,8 @@ def _said(deck: Deck, scale: Scale) -> Iterator[tuple[str, str, str]]:
             _si(electrons.hopping * scale.energy / ELEMENTARY_CHARGE, "eV"),
         )
         exchange = electrons.sd_exchange
-        yield "electrons.sd_exchange", f"{exchange:g}", _si(exchange * scale.energy / ELEMENTARY_CHARGE, "eV")
+        if isinstance(exchange, float):
+            yield "electrons.sd_exchange", f"{exchange:g}", _si(exchange * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)
         speed = u * scale.cell.length / scale.time

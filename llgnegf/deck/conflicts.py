@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from llgnegf.beside import integrators
-from llgnegf.deck import drive_conflicts
+from llgnegf.deck import drive_conflicts, spin_conflicts
 from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
@@ -189,9 +189,15 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
         return
     hopping = electrons.hopping
     found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
+    if not isinstance(found["electrons.sd_exchange"], float):
+        del found["electrons.sd_exchange"]  # its file is judged when it is read
     found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
+    for key in ("rashba", "dresselhaus"):
+        found[f"electrons.spin_orbit.{key}"] = electrons.spin_orbit.__dict__.get(key)
     for i, lead in enumerate(electrons.lead):
-        for key in ("coupling", "voltage", "chemical_potential"):
+        polarization = getattr(lead.__dict__.get("polarization"), "__dict__", {})
+        found[f"electrons.lead[{i}].polarization.splitting"] = polarization.get("splitting")
+        for key in ("coupling", "voltage", "chemical_potential", "hopping"):
             value = lead.__dict__.get(key)
             table = getattr(value, "__dict__", None)
             name = f"electrons.lead[{i}].{key}" + (".amplitude" if table is not None else "")
@@ -458,4 +464,5 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _duration,
     _save_every,
     *drive_conflicts.CHECKS,
+    *spin_conflicts.CHECKS,
 )

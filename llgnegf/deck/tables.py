@@ -185,6 +185,12 @@ class FromFile(_Texture):
 Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
 
 
+class NumbersFile(Table):
+    """{file = "v.npy"}: numbers for each site; a relative path counts from the folder of the deck."""
+
+    file: Annotated[str, NAME]
+
+
 class ZhangLi(Table):
     """[magnet.zhang_li]: the torque -(u.grad) m + beta m x (u.grad) m, u in lattice constants per unit of time."""
 
@@ -235,10 +241,18 @@ _VOLTAGE = NumberOrTable(
 )
 
 
+class Polarization(Table):
+    """polarization = {direction = [...], splitting = ...}: a ferromagnetic lead, H_lead has -(splitting/2) sigma.d."""
+
+    direction: Annotated[Vector, DIRECTION]
+    splitting: Annotated[float, NON_NEGATIVE]
+
+
 class Lead(Table):
     """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end).
 
     voltage moves levels and occupation together; chemical_potential and temperature are those of its occupation alone.
+    hopping: of the bonds inside the lead, default electrons.hopping.
     """
 
     side: Annotated[str, choice("left", "right")]
@@ -246,6 +260,8 @@ class Lead(Table):
     voltage: Annotated[float | Voltage, _VOLTAGE] = 0.0
     chemical_potential: Annotated[float | None, NUMBER] = None
     temperature: Annotated[float | None, NON_NEGATIVE] = None
+    hopping: Annotated[float | None, POSITIVE] = None
+    polarization: Polarization | None = None
 
 
 class Gate(Table):
@@ -284,11 +300,22 @@ class Bath(Table):
     zero_current: Annotated[bool, BOOLEAN] = True
 
 
+class SpinOrbit(Table):
+    """spin_orbit = {rashba = alpha, dresselhaus = beta}: bonds -t + i (alpha sigma_y - beta sigma_x) along x and
+    -t + i (beta sigma_y - alpha sigma_x) along y."""
+
+    rashba: Annotated[float, NUMBER] = 0.0
+    dresselhaus: Annotated[float, NUMBER] = 0.0
+
+
+_EXCHANGE = NumberOrTable('a finite number or a table {file = "j.npy"}', NUMBER.parse, NUMBER.schema, table=NumbersFile)
+
+
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
-    potential: a file of on-site energies, which counts from the folder of the deck if its path is relative; they,
-    `disorder` and `onsite` add up.
+    sd_exchange: a number, or one for each site by a file.  potential: a file of on-site energies, which counts from the
+    folder of the deck if its path is relative; they, `disorder` and `onsite` add up.
     """
 
     method: Annotated[str, NAME] = "frozen"
@@ -297,7 +324,8 @@ class Electrons(Table):
     potential: Annotated[str | None, NAME] = None
     disorder: Disorder = Disorder()
     bath: Bath | None = None
-    sd_exchange: Annotated[float, NUMBER]
+    spin_orbit: SpinOrbit = SpinOrbit()
+    sd_exchange: Annotated[float | NumbersFile, _EXCHANGE]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
     order: Annotated[int, choice(0, 1)] = 1
@@ -308,6 +336,13 @@ class Electrons(Table):
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
     gate: tuple[Gate, ...] = ()
+
+    @property
+    def uniform_exchange(self) -> float:
+        """For what is made for one J_sd; DeckError for one of each site."""
+        if not isinstance(self.sd_exchange, float):
+            raise DeckError("electrons.sd_exchange.file: one number for all sites is needed here")
+        return self.sd_exchange
 
     def coupling(self, side: str) -> float:
         """Hopping to the lead on `side`, "left" or "right"; 0 where there is none."""

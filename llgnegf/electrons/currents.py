@@ -130,10 +130,13 @@ class Extended:
             given_y = device.bonds_along_y
             across = -device.hopping * np.eye(2) * np.ones((*device.shape[:1], 1, 1)) if given_y is None else given_y
             at_ends = [-hopping * np.eye(2)[None] for hopping in inner]
-            changes["bonds_along_y"] = np.concatenate([*self.pads[0] * at_ends[:1], across, *self.pads[1] * at_ends[1:]])
+            changes["bonds_along_y"] = np.concatenate(
+                [*self.pads[0] * at_ends[:1], across, *self.pads[1] * at_ends[1:]]
+            )
         kind = System if self._frame is not None else type(device)
         self.device = kind(**device._arguments() | changes)
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
+
     def _shortened(self, lead: Lead, hopping: float) -> Lead:
         """This lead without its first site, seen from the frame of the spins."""
         polarization = lead.polarization

@@ -41,8 +41,8 @@ class Device(System):
 
     bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
     spin_orbit: a `SpinOrbit` on the bonds of the device (`spin_orbit.py`); None: none.
-    bonds_along_y: (nx, 2, 2) matrices H_(y,y+1) of the bonds along y in each column, energy, any dependence on the spin;
-    None: -hopping, or what spin_orbit says.
+    bonds_along_y: (nx, 2, 2) matrices H_(y,y+1) of the bonds along y in each column, energy, with any dependence on the
+    spin; None: -hopping, or what spin_orbit says.
     sd_exchange may also be an array (n,) or (nx, ny), one J_sd for each site.
 
     A device is immutable: `changed` returns a new one with other arguments.

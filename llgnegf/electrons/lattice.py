@@ -65,7 +65,6 @@ class LatticeSweeps:
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
-        nx, ny = device.shape
         self.slices = Slices(_slices(device, self.blocks), device.hops, self.counter)
         self._equilibrium: NDArray[np.float64] | None = None
         self._is_split = False
@@ -219,7 +218,8 @@ class LatticeSweeps:
     def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """The same where modes or spins mix without moments as well: all slices are eliminated."""
         device = self.device
-        blocks = device.onsite * np.broadcast_to(np.eye(2, dtype=complex), self.blocks.shape)
+        blocks = np.zeros_like(self.blocks)
+        blocks[..., 0, 0] = blocks[..., 1, 1] = device.onsite
         bare = Slices(_slices(device, blocks), device.hops, self.counter)
         return eliminate(bare, z, device.lead_slices(tuple(z)), with_logdet=True)[1]
 
@@ -434,8 +434,8 @@ def _slices(device: System, blocks: NDArray[np.complex128]) -> NDArray[np.comple
             up = (y + 1) % ny
             h[:, y, :, up, :] += forth
             h[:, up, :, y, :] += back
-    y = np.arange(ny)
-    h[:, y, :, y, :] += np.moveaxis(blocks, 1, 0)
+    rows = np.arange(ny)
+    h[:, rows, :, rows, :] += np.moveaxis(blocks, 1, 0)
     return h.reshape(nx, 2 * ny, 2 * ny)
 
 

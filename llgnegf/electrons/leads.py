@@ -112,7 +112,9 @@ class Lead:
         if self.hopping is not None:
             hopping = real_number(self.hopping)
             if not (math.isfinite(hopping) and hopping > 0):
-                raise ValueError(f"hopping = {self.hopping!r} of the {self.side} lead: use a finite number > 0, or None")
+                raise ValueError(
+                    f"hopping = {self.hopping!r} of the {self.side} lead: use a finite number > 0, or None"
+                )
         if self.polarization is not None and not isinstance(self.polarization, Polarization):
             raise ValueError(
                 f"polarization = {self.polarization!r} of the {self.side} lead: use None, or for example "

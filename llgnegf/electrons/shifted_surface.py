@@ -81,11 +81,13 @@ def _chosen(sweeps: Sweeps, rate: Blocks, integrand) -> Rule:
     rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, lambda v: v[:, 0, :half], counts)
     if lost > 0:
         low, high = device.band
+        told = "with voltages on the leads" if any(device.voltages) else "between leads of different bands"
+        instead = "chemical_potential in place of voltage, " if any(device.voltages) else ""
         raise ToleranceError(
-            f"temperature = {device.temperature:g} with voltages on the leads: {lost:.1e} of the states within about "
+            f"temperature = {device.temperature:g} {told}: {lost:.1e} of the states within about "
             f"{BIAS_TAILS:g} kT of fermi_energy = {device.fermi_energy:g} lie outside the bands of the leads, {low:g} "
             f"to {high:g}, or have no contact to them; the first order is not available there: use "
-            "chemical_potential in place of voltage, order = 0, temperature = 0.0 or another fermi_energy"
+            f"{instead}order = 0, temperature = 0.0 or another fermi_energy"
         )
     return rule
 

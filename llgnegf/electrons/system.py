@@ -229,9 +229,7 @@ class System:
         """The left and the right lead; a missing lead has coupling 0."""
         given = {lead.side: lead for lead in self.leads}
         left, right = (
-            self._attached(given[side])
-            if side in given
-            else AttachedLead(side, 0.0, self.modes, self.occupation)
+            self._attached(given[side]) if side in given else AttachedLead(side, 0.0, self.modes, self.occupation)
             for side in SIDES
         )
         return left, right
@@ -401,11 +399,8 @@ class System:
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
         if self.spin_orbit is not None or self.has_other_leads or self.bonds_along_y is not None:
-            what = (
-                "a hopping or polarization of a lead"
-                if self.has_other_leads
-                else "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
-            )
+            bonds = "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
+            what = "a hopping or polarization of a lead" if self.has_other_leads else bonds
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
         in_scale(self.hopping, **{"width of the bath": bath.width})
         if bath.width < LEAST_WIDTH * self.hopping:

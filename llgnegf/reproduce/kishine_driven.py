@@ -28,7 +28,7 @@ WIDE: dict[str, Any] = {}
 # Electrons of both spins with wavelengths far above the width: some of them are reflected.
 REFLECTING: dict[str, Any] = {
     "lattice.shape": [160], "texture.center": 75.0, "texture.width": 2.0, "magnet.anisotropy": 0.125,
-    "magnet.hard_anisotropy": 0.02, "electrons.sd_exchange": -0.1, "run.duration": 1000.0,
+    "magnet.hard_anisotropy": 0.02, "electrons.uniform_exchange": -0.1, "run.duration": 1000.0,
 }  # fmt: skip
 # kT = 0.02: the thermal length, 10 sites, has to be short beside the way to the ends.
 REAL_TIME: dict[str, Any] = REFLECTING | {
@@ -66,7 +66,7 @@ class Found:
             values = {short: np.array(result[name]) for short, name in _NAMES.items()}
             self.exact: WallMotion = beside(result)
         assert self.deck.electrons is not None
-        self.J = self.deck.electrons.sd_exchange
+        self.J = self.deck.electrons.uniform_exchange
         self.wall: CollectiveWall = equations(self.deck)
         self.X, self.V, self.xi, self.charge, self.spin = (values[n] for n in ("X", "V", "xi", "charge", "spin"))
         self.T, self.P, self.Q = (self.J * values[name] for name in "TPQ")  # as fields
@@ -204,7 +204,7 @@ def _master(found: Found) -> str:
     assert electrons is not None
     density = 2.0 / math.pi * math.acos(-electrons.fermi_energy / 2.0)  # both spins, of the bare wire
     current = -math.pi * float(found.charge[-1, 1]) / (8.0 * density)  # j/j0 with m = 1/(2 hopping); j0 = 4 n/(pi m)
-    largest = abs(boltzmann_torque(electrons.sd_exchange, electrons.temperature, 0.0, current))
+    largest = abs(boltzmann_torque(electrons.uniform_exchange, electrons.temperature, 0.0, current))
     return (
         f"narrow wall: T_perp = {abs(found.T[-1] / found.J):.2e}, Eq. (20) gives up to {largest:.2e} for its current "
         f"j/j0 = {abs(current):.3f}"
@@ -221,7 +221,7 @@ def pushes() -> np.ndarray:
     """
     electrons = deck_of(REFLECTING).electrons
     assert electrons is not None
-    J, bottom = electrons.sd_exchange, electrons.fermi_energy
+    J, bottom = electrons.uniform_exchange, electrons.fermi_energy
     leads = [Lead("left"), Lead("right")]
     energies = bottom + VOLTAGE * (np.arange(ENERGIES) + 0.5) / ENERGIES
     rows = []

@@ -1,4 +1,4 @@
-"""Dense Green's functions of a chain or lattice whose bonds and leads know the spin: `lattice_dense` with other matrices.
+"""Dense Green's functions of a chain or lattice whose bonds and leads know the spin: other matrices of `lattice_dense`.
 
 Nothing is imported from the package.  Bonds are 2 x 2 matrices in the given spin axes, with no change of gauge.  A lead
 is the set of eigenvectors of its column with both spins, each a chain; `decimated` finds its end without them.
@@ -8,11 +8,12 @@ A chain is a lattice with ny = 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from tests.oracles.electrons_dense import SIGMA, chain_end
-from tests.oracles.lattice_dense import Lattice, decimated_lead, ring_or_line
+from tests.oracles.lattice_dense import Lattice, decimated_lead, integrate, ring_or_line
 
 
 def field(vector):
@@ -143,7 +144,5 @@ class SpinLattice(Lattice):
             )
             return G @ filled @ np.conj(np.swapaxes(G, 1, 2)) / (2 * np.pi)
 
-        from tests.oracles.lattice_dense import integrate
-
-        total = sum(integrate(integrand, a, b, 1e-11) for a, b in zip(points, points[1:], strict=False))
+        total = sum(integrate(integrand, a, b, 1e-11) for a, b in pairwise(points))
         return self.on_sites(total)
