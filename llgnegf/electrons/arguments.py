@@ -92,9 +92,13 @@ def bond_array(bond_hoppings: ArrayLike | None, shape: tuple[int, ...], hopping:
 
 def exchange(values: ArrayLike, shape: tuple[int, ...]) -> float | NDArray[np.float64]:
     """J_sd as a float, or for an array as one for each site, read-only; ValueError otherwise."""
-    if np.ndim(values) == 0:
-        return number("sd_exchange", values, "finite, or an array of them, one for each site")
-    array = finite_array("sd_exchange", values, shape).copy()
+    try:
+        array = np.ascontiguousarray(real_array(values))
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if np.ndim(values) == 0 or array.shape != shape or not np.isfinite(array).all():
+        allowed = f"finite, or an array of finite ones, one for each site, shape {shape}"
+        return number("sd_exchange", values, allowed)
     array.flags.writeable = False
     return array
 

@@ -273,7 +273,9 @@ class System:
 
     @cached_property
     def one_row(self) -> System:
-        """This chain as a lattice with one row."""
+        """This chain as a lattice with one row; a lattice itself."""
+        if self.is_lattice:
+            return self
         across = {
             "shape": (*self.shape, 1),
             "sd_exchange": self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[:, None],

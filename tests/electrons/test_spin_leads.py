@@ -39,7 +39,9 @@ def test_parts(shape, given, kT):
         leads = [lead for lead in device_of(oracle).leads]
         device = device_of(
             oracle,
-            leads=[Lead(one.side, one.coupling, one.voltage, 0.3, None, one.hopping, one.polarization) for one in leads],
+            leads=[
+                Lead(one.side, one.coupling, one.voltage, 0.3, None, one.hopping, one.polarization) for one in leads
+            ],
         )
         parts, reference = parts_of(device, oracle), oracle.parts()
         assert max(abs(parts[name] - row(oracle, reference[name])).max() for name in parts) < 1e-9
@@ -211,7 +213,7 @@ def test_levels_that_no_spin_of_the_leads_fills_are_refused():
         (lambda: Lead("left", polarization=0.5), "polarization = 0.5"),
         (lambda: Lead("left", 0.0, polarization=Polarization((0, 0, 1), 0.5)), "means nothing without contact"),
         (lambda: Lead("left", 0.0, hopping=2.0), "means nothing without contact"),
-        (lambda: Device(3, sd_exchange=[0.1, 0.2]), "sd_exchange: expected finite values of shape"),
+        (lambda: Device(3, sd_exchange=[0.1, 0.2]), "must be a number, finite, or an array"),
         (lambda: Device(3, sd_exchange=np.nan), "sd_exchange = nan"),
         (lambda: Device(3, sd_exchange=0.1, leads=[Lead("left", voltage=9.0), Lead("right", hopping=2.0)]), "overlap"),
         (
