@@ -85,7 +85,7 @@ def test_a_run_holds_what_the_device_says(changes, refresh):
 
 
 def test_energy_is_conserved_at_order_0():
-    """Moments and electrons together, without damping: s is the derivative of the grand potential, spin-orbit and all."""
+    """Moments and electrons together, without damping: s is the derivative of the grand potential."""
     changes = {"electrons.order": 0, "magnet.damping": 0.0, "run.duration": 2.0, "electrons.tolerance": 1e-8}
     with run(deck(**changes, **{"integrator.step": 0.05, "integrator.electrons": "stage"}), "a.h5") as found:
         energy = np.asarray(found["energy_classical"]) + np.asarray(found["grand_potential"])

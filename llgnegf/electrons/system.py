@@ -484,7 +484,7 @@ class System:
         """
         if self.frame is not None:
             vectors = self.frame.into(vectors)
-        j = -self.exchange_times(vectors)
+        j = -self._exchange * vectors
         jx, jy, jz = j[..., 0], j[..., 1], j[..., 2]
         blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
         blocks[..., 0, 0] = scalars + jz
@@ -495,8 +495,12 @@ class System:
 
     def exchange_times(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """J_sd v_i for vectors (..., *s, 3) of the sites, such as the field of spin densities."""
-        J = self.sd_exchange
-        return J * vectors if isinstance(J, float) else J[..., None] * vectors
+        return self._exchange * vectors
+
+    @cached_property
+    def _exchange(self) -> float | NDArray[np.float64]:
+        """J_sd as a factor of vectors (..., *s, 3)."""
+        return self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[..., None]
 
     def on_sites(self, gates: NDArray[np.float64]) -> NDArray[np.float64]:
         """U_i + V_i at these gate voltages (..., *s), shaped as they are: what stands beside `onsite` on the sites."""
@@ -526,6 +530,12 @@ class System:
         where = slice(0, width), slice(-width, None)
         return [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
 
+    @cached_property
+    def _shifts(self) -> tuple[float, float]:
+        """By how much levels of the leads are moved at most, down and up, energy; 0 where none is."""
+        moved = [(v, lead.splitting / 2) for v, lead in zip(self.voltages, self.ends, strict=True)]
+        return min(0.0, *(v - s for v, s in moved)), max(0.0, *(v + s for v, s in moved))
+
     # --- energies ---------------------------------------------------------------------------------
 
     def spectrum_bounds(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> tuple[float, float]:
@@ -534,12 +544,15 @@ class System:
         Rounded outwards to multiples of 1/8 hopping, so that slightly different gate voltages share one pole rule.
         """
         reach = self._reach
-        exchange = np.sqrt((self.exchange_times(m) ** 2).sum(axis=-1).max())
+        if isinstance(self.sd_exchange, float):
+            exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
+        else:
+            exchange = np.sqrt((self.exchange_times(m) ** 2).sum(axis=-1).max())
         grain = self.hopping / 8
         potential = self.on_sites(gates)
-        shifts = [(v, lead.splitting / 2) for v, lead in zip(self.voltages, self.ends, strict=True)]
-        low = self.onsite - reach - exchange + min(potential.min(), *(v - s for v, s in shifts), 0.0)
-        high = self.onsite + reach + exchange + max(potential.max(), *(v + s for v, s in shifts), 0.0)
+        lowest, highest = self._shifts
+        low = self.onsite - reach - exchange + min(potential.min(), lowest)
+        high = self.onsite + reach + exchange + max(potential.max(), highest)
         return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
 
     def contour(

@@ -53,7 +53,7 @@ def test_a_chain_is_a_scalar_chain_with_turned_moments():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_persistent_helix(sign):
-    """With dresselhaus = +-rashba all bonds turn about one axis: a closed lattice is a scalar one, its moments turned."""
+    """With dresselhaus = +-rashba all bonds turn about one axis: a closed lattice is a scalar one in that frame."""
     lam, n = 0.4, np.array([-sign, 1.0, 0.0]) / np.sqrt(2)
     oracle = system(3, (3, 3), rashba=lam, dresselhaus=sign * lam, couplings=(0.0, 0.0), temperature=0.2)
     theta = np.arctan(np.sqrt(2) * lam)
