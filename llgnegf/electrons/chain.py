@@ -102,7 +102,10 @@ class ChainSweeps:
     def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
         charge = np.zeros(4)
         charge[0] = 2 * self.contour.rule.constant
-        self._equilibrium = traced + charge, logdet
+        traced = traced + charge
+        if self.device.holes is not None:
+            traced[self.device.holes] = 0.0  # the rule is none for energies so high
+        self._equilibrium = traced, logdet
 
     @property
     def adiabatic(self) -> NDArray[np.float64]:
@@ -121,7 +124,10 @@ class ChainSweeps:
         device, rule = self.device, self.contour.rule
         # The difference at every node first: weights of nodes far from the spectrum are large and cancel in the sum.
         logdet = self._equilibrium[1] - device.bare_logdet(self.contour)
-        trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum()) - 2 * device.n_sites * device.onsite
+        if device.holes is None:
+            trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum()) - 2 * device.n_sites * device.onsite
+        else:
+            trace = float(np.einsum("xaa->", self.blocks - device.bare_blocks).real)
         return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace)
 
     # --- first order in the velocities ------------------------------------------------------------
@@ -229,7 +235,7 @@ class ChainSweeps:
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
         """H of the wire, (2 n, 2 n), index 2 i + spin; for short ones."""
-        return dense_hamiltonian(self.blocks, self.device.hops)
+        return self.device.without_holes(dense_hamiltonian(self.blocks, self.device.hops))
 
     def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
         """Integrands of the surface term, from scattering states at the energies of `rule`; see `SurfaceRows`."""

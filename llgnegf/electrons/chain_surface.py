@@ -26,7 +26,7 @@ from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, mode_self_e
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
 from .scattering import pauli_traces
-from .system import IDENTITY, RealRule, System, dense_hamiltonian
+from .system import IDENTITY, RealRule, System
 from .thermal_surface import ThermalSurface
 from .threads import spread
 
@@ -179,7 +179,7 @@ class ChainSurface:
         """Discrete levels of a closed wire inside the thermal window."""
         if not self.device.is_closed:
             return NO_LEVELS
-        return closed_levels(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.device.thermal_range)
+        return closed_levels(self.device, self.sweeps.dense_hamiltonian(), *self.device.thermal_range)
 
     def _discrete(self, chosen: RealRule | ThermalSurface) -> BoundStates:
         """Discrete levels inside the thermal window."""

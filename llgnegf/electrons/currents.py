@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 
 from .chain import ChainSweeps
 from .counter import Counter
-from .frozen import NO_PRECESSION, Frozen, refuse_bath, rotation_generator
+from .frozen import NO_PRECESSION, Frozen, refuse_bath, refuse_spins, rotation_generator
 from .leads import SIDES, Lead
 from .system import System
 
@@ -115,6 +115,7 @@ class Extended:
             "leads": leads,
             "bond_hoppings": [*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
             "potential": None if device.potential is None else self.embed(device.potential),
+            "vacancies": [(site[0] + self.pads[0], *site[1:]) for site in device.vacancies],
             "bath": None if device.bath is None else device.bath.moved(self.pads[0]),
         }
         # The first site of a ferromagnetic lead has a moment with half the splitting as its exchange.
@@ -237,6 +238,7 @@ def precession_currents(
     if device.is_biased or device.is_shifted or device.frame is not None:
         raise ValueError(NO_PRECESSION)
     refuse_bath(device)
+    refuse_spins(device, "steady precession")
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     sweeps = frozen.sweeps

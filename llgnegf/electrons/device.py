@@ -43,6 +43,7 @@ class Device(System):
     spin_orbit: a `SpinOrbit` on the bonds of the device (`spin_orbit.py`); None: none.
     bonds_along_y: (nx, 2, 2) matrices H_(y,y+1) of the bonds along y in each column, energy, with any dependence on the
     spin; None: -hopping, or what spin_orbit says.
+    vacancies: sites without an orbital and without a moment, x or (x, y); what is given there is not used.
     sd_exchange may also be an array (n,) or (nx, ny), one J_sd for each site.
 
     A device is immutable: `changed` returns a new one with other arguments.

@@ -192,9 +192,13 @@ class Frozen:
         return self.adiabatic if self.bias is None else self.adiabatic + self.out_of_frame(self.bias.density)
 
     def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Traces (*s, 4) that the sweeps return as those for users: only spin-orbit coupling makes a difference."""
-        frame = self.device.frame
-        return traced if frame is None else frame.back(traced)
+        """Traces (*s, 4) that the sweeps return as those for users: with spin-orbit coupling turned, 0 on vacancies."""
+        frame, holes = self.device.frame, self.device.holes
+        if frame is not None:
+            traced = frame.back(traced)
+        if holes is not None:
+            traced = np.where(holes[..., None], 0.0, traced)
+        return traced
 
     def flow_out_of_frame(self, flow: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same for flows (..., 2, 4) into the left and the right lead."""
@@ -369,6 +373,7 @@ class Frozen:
         K = rotation_generator(axis, frequency)
         if self.device.is_biased or self.device.is_shifted or self.device.frame is not None:
             raise ValueError(NO_PRECESSION)
+        refuse_spins(self.device, "steady precession")
         refuse_bath(self.device)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
@@ -435,12 +440,14 @@ def refuse_bath(device: System) -> None:
 
 
 def refuse_spins(device: System, what: str) -> None:
-    """ValueError for a device whose bonds or leads know the spin, or with leads of another hopping, where `what` is
-    asked for."""
+    """ValueError where `what` is asked for, of a device with bonds or leads that know the spin, with leads of another
+    hopping, or with vacancies."""
     if device.spin_orbit is not None:
         raise ValueError(f"{what}: not available with {device.spin_orbit!r}; use spin_orbit=None")
     if device.bonds_along_y is not None:
         raise ValueError(f"{what}: not available with bonds_along_y; use bonds_along_y=None")
+    if device.vacancies:
+        raise ValueError(f"{what}: not available with vacancies = {list(device.vacancies)}; use none")
     if device.has_other_leads:
         given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting]
         raise ValueError(

@@ -65,7 +65,7 @@ class LatticeSweeps:
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
-        self.slices = Slices(_slices(device, self.blocks), device.hops, self.counter)
+        self.slices = Slices(_slices(device, self.blocks), device.hops, self.counter, device.holes)
         self._equilibrium: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
@@ -154,6 +154,8 @@ class LatticeSweeps:
     def _remember(self, total: NDArray[np.float64]) -> None:
         """Store the adiabatic density: these sums over the nodes, and the constant of the rule for the charge."""
         total[..., 0] += 2 * self.rule.constant
+        if self.device.holes is not None:
+            total[self.device.holes] = 0.0  # the rule is none for energies so high
         self._equilibrium = total
 
     @property
@@ -196,7 +198,10 @@ class LatticeSweeps:
             z, weight, logdet = one
             return float((weight * (logdet() - bare(z))).sum().real)
 
-        trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
+        if self.device.holes is None:
+            trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
+        else:
+            trace = float(np.einsum("xyaa->", self.blocks - self.device.bare_blocks).real)
         return 2 * sum(each_energy(part, known, self.counter)) + self.rule.constant * trace
 
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -218,9 +223,7 @@ class LatticeSweeps:
     def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """The same where modes or spins mix without moments as well: all slices are eliminated."""
         device = self.device
-        blocks = np.zeros_like(self.blocks)
-        blocks[..., 0, 0] = blocks[..., 1, 1] = device.onsite
-        bare = Slices(_slices(device, blocks), device.hops, self.counter)
+        bare = Slices(_slices(device, device.bare_blocks), device.hops, self.counter, device.holes)
         return eliminate(bare, z, device.lead_slices(tuple(z)), with_logdet=True)[1]
 
     # --- first order in the velocities ------------------------------------------------------------
@@ -375,7 +378,7 @@ class LatticeSweeps:
         H[x, :, x, :] = self.slices.h
         for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
             H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
-        return H.reshape(nx * n, nx * n)
+        return self.device.without_holes(H.reshape(nx * n, nx * n))
 
     def biased(
         self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
-from .arguments import bond_array, exchange, finite_array, in_scale, lattice_shape, lead_tuple, number
+from .arguments import bond_array, exchange, finite_array, in_scale, lattice_shape, lead_tuple, number, site_list
 from .bath import Bath
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
@@ -45,6 +45,9 @@ BIAS_TAILS = 45.0
 DERIVATIVE_ERROR = 30.0
 # A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many.
 LEAST_WIDTH, MOST_PAIRS = 1e-9, 1_000_000
+# On-site energy of a vacancy, in units of the hopping.  Its orbital is empty, and no other one is moved by more than
+# the hopping over this; rounding of an elimination with row exchanges does not depend on the size of a column.
+_VACANT = 1e13
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -110,6 +113,7 @@ class System:
         bath: Bath | None = None,
         spin_orbit: SpinOrbit | None = None,
         bonds_along_y: ArrayLike | None = None,
+        vacancies: Sequence[int] | Sequence[tuple[int, int]] = (),
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
@@ -141,6 +145,7 @@ class System:
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
         self._check_overlap()
+        self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.bonds_along_y = None if bonds_along_y is None else self._matrices(bonds_along_y)
         self.spin_orbit = self._of_bonds(spin_orbit)
         self.bath = self._fitting(bath)
@@ -186,6 +191,7 @@ class System:
             "bath": self.bath,
             "spin_orbit": self.spin_orbit,
             "bonds_along_y": self.bonds_along_y,
+            "vacancies": self.vacancies,
         }
 
     def changed(self, **changes: Any) -> Self:
@@ -269,7 +275,7 @@ class System:
     @cached_property
     def is_separable(self) -> bool:
         """Whether without moments and potentials the modes of the leads are those of every slice, of either spin."""
-        return not self.has_other_leads and self.bonds_along_y is None
+        return not self.has_other_leads and self.bonds_along_y is None and not self.vacancies
 
     @cached_property
     def one_row(self) -> System:
@@ -278,6 +284,7 @@ class System:
             return self
         across = {
             "shape": (*self.shape, 1),
+            "vacancies": [(*site, 0) for site in self.vacancies],
             "sd_exchange": self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[:, None],
             "potential": None if self.potential is None else self.potential[:, None],
         }
@@ -326,8 +333,31 @@ class System:
 
     @cached_property
     def needs_shifted_surface(self) -> bool:
-        """Whether the Fermi surface spans energies at which the leads have different bands."""
-        return self.is_shifted and self.temperature > 0
+        """Whether the Fermi surface spans energies at which the leads have different bands, or there are vacancies."""
+        differs = self.is_shifted or (bool(self.vacancies) and not self.is_closed)
+        return differs and self.temperature > 0
+
+    @cached_property
+    def holes(self) -> NDArray[np.bool_] | None:
+        """Mask (*s,) of the sites without an orbital; None where all have one."""
+        if not self.vacancies:
+            return None
+        mask = np.zeros(self.shape, bool)
+        mask[tuple(np.array(self.vacancies).T)] = True
+        return read_only(mask)
+
+    def without_holes(self, H: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """A dense H (2 N, 2 N) whose vacancies are levels far away without bonds, not as far as those of the blocks.
+
+        With those, eigenvalues would lose digits.
+        """
+        if self.holes is None:
+            return H
+        rows = np.repeat(self.holes.ravel(), 2)
+        H = np.where(rows[:, None] | rows, 0.0, H)
+        size = float(abs(H).sum(axis=0).max()) + abs(self.fermi_energy) + 1000 * self.temperature
+        H[rows, rows] = 10 * (size + self._reach + max(abs(e) for e in self.band))
+        return H
 
     @cached_property
     def is_biased(self) -> bool:
@@ -400,8 +430,8 @@ class System:
         if not isinstance(bath, Bath):
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
-        if self.spin_orbit is not None or self.has_other_leads or self.bonds_along_y is not None:
-            bonds = "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
+        if self.spin_orbit is not None or self.has_other_leads or self.bonds_along_y is not None or self.vacancies:
+            bonds = "vacancies" if self.vacancies else "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
             what = "a hopping or polarization of a lead" if self.has_other_leads else bonds
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
         in_scale(self.hopping, **{"width of the bath": bath.width})
@@ -491,6 +521,8 @@ class System:
         blocks[..., 1, 1] = scalars - jz
         blocks[..., 0, 1] = jx - 1j * jy
         blocks[..., 1, 0] = jx + 1j * jy
+        if self.holes is not None:
+            blocks[self.holes] = 0.0
         return blocks
 
     def exchange_times(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -502,13 +534,25 @@ class System:
         """J_sd as a factor of vectors (..., *s, 3)."""
         return self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[..., None]
 
+    @cached_property
+    def bare_blocks(self) -> NDArray[np.complex128]:
+        """Blocks of H on the sites without moments, U and V, (*s, 2, 2)."""
+        blocks = np.zeros((*self.shape, 2, 2), complex)
+        blocks[..., 0, 0] = blocks[..., 1, 1] = self.onsite
+        if self.holes is not None:
+            blocks[self.holes] = _VACANT * self.hopping * IDENTITY
+        return read_only(blocks)
+
     def on_sites(self, gates: NDArray[np.float64]) -> NDArray[np.float64]:
         """U_i + V_i at these gate voltages (..., *s), shaped as they are: what stands beside `onsite` on the sites."""
         return gates if self.potential is None else gates + self.potential
 
     def hamiltonian_blocks(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Blocks of H on the sites, shape (..., 2, 2)."""
-        return self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
+        blocks = self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
+        if self.holes is not None:
+            blocks[self.holes] = _VACANT * self.hopping * IDENTITY
+        return blocks
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """[(Sigma, dSigma/dE) for left and right] of a chain, shaped as `energy`: numbers, the same for both spins."""
@@ -528,7 +572,15 @@ class System:
         width = 2 * (self.shape[1] if self.is_lattice else 1)
         z = np.array([energy], complex)
         where = slice(0, width), slice(-width, None)
-        return [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
+        found = [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
+        if self.holes is None:
+            return found
+        kept = np.repeat(~self.holes.ravel(), 2)
+        both_kept = [kept[part][:, None] & kept[part] for part in where]
+        return [
+            (part, np.where(there, sigma, 0.0), np.where(there, slope, 0.0))
+            for (part, sigma, slope), there in zip(found, both_kept, strict=True)
+        ]
 
     @cached_property
     def _shifts(self) -> tuple[float, float]:
@@ -633,12 +685,15 @@ class System:
         ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
         """
         z, n = contour.rule.nodes, self.shape[0]
+        onsite = np.full(n, self.onsite)
+        if self.holes is not None:
+            onsite[self.holes] = _VACANT * self.hopping
         left, right = (sigma[:, 0, 0] for sigma in contour.sigma)
         logdet = np.zeros(len(z), complex)
         a = np.ones(len(z), complex)
         for i in range(n):
             before = self.hops[i - 1] ** 2 / a if i else left
-            a = z - self.onsite - before - (i == n - 1) * right
+            a = z - onsite[i] - before - (i == n - 1) * right
             phase = np.angle(a)
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet

@@ -51,6 +51,7 @@ def device_of(oracle, tolerance=1e-9, **changes):
         "leads": leads,
         "bond_hoppings": oracle.x_bonds,
         "spin_orbit": SpinOrbit(oracle.rashba, oracle.dresselhaus),
+        "vacancies": [site[0] if chain else site for site in oracle.vacancies],
     }
     return Device(**given | changes)
 

@@ -7,7 +7,7 @@ A chain is a lattice with ny = 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,7 +26,7 @@ class SpinLattice(Lattice):
     """`exchange` may be an array (nx, ny); the other fields are those of a `Lattice`.
 
     rashba, dresselhaus: alpha, beta; lead_hoppings: (left, right), None: hopping; directions, splittings: of the
-    polarizations of the left and the right lead; voltages shift their levels.
+    polarizations of the left and the right lead; voltages shift their levels; vacancies: sites (x, y) without orbitals.
     """
 
     rashba: float = 0.0
@@ -35,6 +35,7 @@ class SpinLattice(Lattice):
     directions: tuple = ((0, 0, 1), (0, 0, 1))
     splittings: tuple = (0.0, 0.0)
     voltages: tuple = (0.0, 0.0)
+    vacancies: tuple = ()
 
     def _local(self, vectors, scalars):
         out = np.zeros((self.size, self.size), complex)
@@ -42,6 +43,28 @@ class SpinLattice(Lattice):
         for i, (v, u, j) in enumerate(zip(vectors.reshape(-1, 3), scalars.ravel(), J.ravel(), strict=True)):
             out[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = u * SIGMA[0] - j * field(v)
         return out
+
+    @property
+    def kept(self):
+        """Mask (size,) of the orbitals that are there."""
+        mask = np.ones((self.nx, self.ny, 2), bool)
+        for site in self.vacancies:
+            mask[site] = False
+        return mask.ravel()
+
+    def green(self, energy):
+        """As that of `Lattice`, inverted on the orbitals that are there alone."""
+        energy = np.atleast_1d(np.asarray(energy, complex))
+        sigma, derivative = self.self_energies(energy)
+        there = np.ix_(self.kept, self.kept)
+        matrix = energy[:, None, None] * np.eye(self.size) - self.H - sum(sigma)
+        G = np.zeros_like(matrix)
+        G[:, there[0], there[1]] = np.linalg.inv(matrix[:, there[0], there[1]])
+        return G, [1j * (s - np.conj(np.swapaxes(s, 1, 2))) for s in sigma], derivative
+
+    @property
+    def Hd(self):
+        return np.where(self.kept[:, None] & self.kept, super().Hd, 0.0)
 
     @property
     def H(self):
@@ -97,6 +120,7 @@ class SpinLattice(Lattice):
             for block in self.lead(side, energy):
                 out = np.zeros((len(block), self.size, self.size), complex)
                 out[:, rows, rows] = block
+                out = np.where(self.kept[:, None] & self.kept, out, 0.0)
                 pair.append(out)
             both.append(pair)
         return [both[0][0], both[1][0]], [both[0][1], both[1][1]]
@@ -118,8 +142,14 @@ class SpinLattice(Lattice):
         leads = max(abs(self.openings[0]).max(), size) + 2 * max(self.couplings) + 2
         return -leads, leads
 
-    def gammas(self, energy):
-        return self.green(np.array([energy]))[1]
+    def grand_potential(self):
+        bare, there = replace(self, m=0 * self.m, potential=0 * self.potential), np.ix_(self.kept, self.kept)
+
+        def logdet(lattice, z):
+            matrix = z[:, None, None] * np.eye(self.size) - lattice.H - sum(lattice.self_energies(z)[0])
+            return np.log(np.linalg.eigvals(matrix[:, there[0], there[1]])).sum(1)
+
+        return float(self.fermi_sea(lambda z: logdet(bare, z) - logdet(self, z)))
 
     def transmission(self, energy):
         """Tr[Gamma_R G Gamma_L G^+]."""
