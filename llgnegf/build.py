@@ -39,6 +39,7 @@ from llgnegf.observables import (
     REAL_TIME,
     SD_EXCHANGE,
     STATIC_POTENTIAL,
+    VACANCY,
     Variable,
     coordinates,
     layouts,
@@ -180,6 +181,7 @@ def build_device(deck: Deck) -> Device | None:
             potential=potential,
             bath=_bath(deck),
             sd_exchange=sd_exchange(deck),
+            vacancies=vacancies(deck),
             spin_orbit=SpinOrbit(table.spin_orbit.rashba, table.spin_orbit.dresselhaus),
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
@@ -238,6 +240,26 @@ def static_potential(deck: Deck) -> np.ndarray | None:
     return given + found
 
 
+def vacancies(deck: Deck) -> list[tuple[int, ...]]:
+    """Sites without a moment and without an orbital; from a file, or of the deck of a run from what its file holds.
+
+    DeckError where the file does not fit, FileError where the run file is damaged there.
+    """
+    given, path = deck.lattice.vacancies, deck.vacancies_path
+    if not isinstance(given, str):
+        return sites_of(given)
+    assert path is not None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.lattice == deck.lattice and VACANCY in run.names:
+                return [tuple(site) for site in np.argwhere(np.asarray(run[VACANCY])).tolist()]
+    try:
+        found = textures.numbers_from_file(deck.lattice.shape, path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"lattice.vacancies = {show(given)}: {error}") from None
+    return [tuple(site) for site in np.argwhere(found).tolist()]
+
+
 def sd_exchange(deck: Deck) -> float | np.ndarray:
     """J_sd of a deck with electrons, or that of each site, shape of the lattice, from its file.
 
@@ -292,6 +314,9 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     except (ValueError, OSError) as error:
         key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
         raise DeckError(f"{key}: {error}") from None
+    holes = vacancies(deck)
+    for site in holes:
+        m[site] = 1.0  # no zeros to warn of
     empty = ~m.any(axis=-1)
     if isinstance(table, FromFile) and empty.any():
         site = tuple(int(i) for i in np.argwhere(empty)[0])
@@ -301,6 +326,8 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
             RunWarning,
             stacklevel=2,
         )
+    for site in holes:
+        m[site] = 0.0
     if table.relax:
         magnet = magnet or build_magnet(deck)
         m, torque = relax(magnet, m)

@@ -142,11 +142,12 @@ def _check_comparable(deck: Deck) -> None:
         raise NothingToCompare(
             f'electrons.method = "{electrons.method}": compare judges frozen electrons, electrons.method = "frozen"'
         )
-    spins = electrons.spin_orbit.rashba or electrons.spin_orbit.dresselhaus or deck.exchange_path
+    orbit = electrons.spin_orbit
+    spins = orbit.rashba or orbit.dresselhaus or deck.exchange_path or deck.lattice.vacancies
     if spins or any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead):
         raise NothingToCompare(
-            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling, "
-            "between leads of one hopping without polarization, and with one electrons.uniform_exchange"
+            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "
+            "vacancies, between leads of one hopping without polarization, and with one electrons.sd_exchange"
         )
     if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")

@@ -330,6 +330,15 @@ _BIAS_SPIN = (
     ),
 )
 
+VACANCY = "vacancy"
+MISSING = Variable(
+    VACANCY,
+    ("site",),
+    "1",
+    "1 where a site has neither a moment nor an orbital (lattice.vacancies), 0 elsewhere",
+    lambda deck: bool(deck.lattice.vacancies),
+    lambda i: i.vacancy,
+)
 SD_EXCHANGE = "sd_exchange"
 EXCHANGE = Variable(
     SD_EXCHANGE,
@@ -490,6 +499,7 @@ ELECTRONS = (
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
+    MISSING,
     EXCHANGE,
 )
 

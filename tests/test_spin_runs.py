@@ -189,3 +189,70 @@ def test_the_file_counts_from_the_folder_of_the_deck(tmp_path):
 def test_leads_whose_bands_do_not_overlap_are_refused():
     with pytest.raises(DeckError, match="do not overlap"):
         build_device(deck(**{"electrons.lead.0.voltage": 6.0}))
+
+
+# --- vacancies ------------------------------------------------------------------------------------------------------
+
+HOLES = {"lattice.shape": [4, 3], "lattice.vacancies": [[1, 1], [2, 0]], "run.duration": 0.2}
+
+
+def test_a_run_with_vacancies():
+    with run(deck(**HOLES), "a.h5") as found:
+        assert np.argwhere(np.asarray(found["vacancy"])).tolist() == [[1, 1], [2, 0]]
+        device, m = build_device(deck(**HOLES)), found["moment"][-1]
+        assert device.vacancies == ((1, 1), (2, 0))
+        spin = device.spin_density(m, found["velocity"][-1])
+        np.testing.assert_allclose(found["spin_adiabatic"][-1], spin.adiabatic, atol=1e-4)
+        np.testing.assert_allclose(found["spin_surface"][-1], spin.surface, atol=1e-4)
+        for name in ("moment", "velocity", "spin_adiabatic", "spin_sea", "spin_surface", "density", "torque"):
+            assert not np.asarray(found[name])[:, [1, 2], [1, 0]].any()
+        assert np.linalg.norm(m, axis=-1).sum() == pytest.approx(10)
+
+
+def test_vacancies_by_file_and_resumed():
+    mask = np.zeros((4, 3))
+    mask[1, 1] = mask[2, 0] = 1
+    np.save("mask.npy", mask)
+    by_file = HOLES | {"lattice.vacancies": "mask.npy"}
+    run(deck(**HOLES), "list.h5").close()
+    run(deck(**by_file), "file.h5").close()
+    run(deck(**by_file | {"run.duration": 0.1}), "part.h5").close()
+    np.save("mask.npy", np.ones((4, 3)))
+    resume("part.h5", until=0.2).close()
+    with open_run("list.h5") as a, open_run("file.h5") as b, open_run("part.h5") as c:
+        for name in a.names:
+            np.testing.assert_array_equal(np.asarray(a[name]), np.asarray(b[name]), err_msg=name)
+            np.testing.assert_array_equal(np.asarray(a[name]), np.asarray(c[name]), err_msg=name)
+
+
+def test_vacancies_of_a_classical_run():
+    before, _, electrons = CHAIN.partition("[electrons]")
+    text = before + "[integrator]" + electrons.partition("[integrator]")[2]
+    with run(parse_deck(text, overrides={"lattice.vacancies": [1]}), "a.h5") as found:
+        assert not np.asarray(found["moment"])[:, 1].any()
+        assert np.asarray(found["moment"])[:, [0, 2, 3]].any(axis=-1).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lattice.vacancies": [4]}, r"lattice\.vacancies = \[4\]: 4 lies outside the lattice"),
+        ({"lattice.vacancies": [[0, 0]]}, r"lattice\.vacancies = .*is no site of a chain"),
+        ({"lattice.vacancies": [1, 1]}, r"lattice\.vacancies = .*is there twice"),
+        ({"lattice.vacancies": 1}, r"lattice\.vacancies = 1: must be a list of sites"),
+        (
+            PLAIN | {"lattice.vacancies": [1], "electrons.method": "real-time"},
+            r"lattice\.vacancies: not available with",
+        ),
+        (PLAIN | {"lattice.vacancies": [1]} | TURNING, r"lattice\.vacancies: motion\.kind"),
+        (PLAIN | {"lattice.vacancies": [2]} | BATH, r"lattice\.vacancies: not available with electrons\.bath"),
+    ],
+)
+def test_refused_vacancies(changes, message):
+    with pytest.raises(DeckError, match=message):
+        deck(**changes)
+
+
+def test_a_wrong_file_of_vacancies_is_told_by_its_key():
+    with pytest.raises(DeckError, match=r"lattice\.vacancies = .none\.npy.: "):
+        build_device(deck(**{"lattice.vacancies": "none.npy"}))

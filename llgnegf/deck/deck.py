@@ -117,6 +117,12 @@ class Deck:
         given = self.electrons.sd_exchange if self.electrons is not None else 0.0
         return None if isinstance(given, float) else self.path_of(given.file)
 
+    @property
+    def vacancies_path(self) -> Path | None:
+        """Where `lattice.vacancies` are read from; None where the deck names them itself."""
+        given = self.lattice.vacancies
+        return self.path_of(given) if isinstance(given, str) else None
+
     def path_of(self, name: str) -> Path:
         """A file that the deck names, seen from the folder of the deck."""
         return self.folder / Path(name).expanduser()

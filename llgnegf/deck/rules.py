@@ -306,6 +306,11 @@ SITES_OR_ALL = Rule(
     lambda value: value if value == "all" else _sites(value),
     {"anyOf": [{"const": "all"}, SITES.schema]},
 )
+VACANCIES = Rule(
+    f"{SITES.allowed}; or the name of a file in quotes",
+    lambda value: _name(value) if isinstance(value, str) else _sites(value),
+    {"anyOf": [NAME.schema, SITES.schema]},
+)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
 ENERGY_UNIT = Rule(

@@ -1,4 +1,7 @@
-"""Keys of a deck that contradict each other where bonds and leads of the electrons know the spin: `conflicts.py`."""
+"""Keys of a deck that contradict each other where bonds and leads of the electrons know the spin, or sites are missing.
+
+See `conflicts.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ from llgnegf.deck.messages import show
 _LEADS = ("hopping", "polarization")
 
 
-def _given(electrons: Any) -> Iterator[tuple[str, str]]:
+def _given(deck: Any) -> Iterator[tuple[str, str]]:
     """Keys by which bonds or leads differ from scalar ones of one hopping: as a deck has them, and what else to do."""
+    electrons = deck.electrons
     orbit = electrons.spin_orbit
+    if deck.lattice.__dict__.get("vacancies"):
+        yield "lattice.vacancies", "none"
     for key in ("rashba", "dresselhaus"):
         value = orbit.__dict__.get(key)
         if value:
@@ -25,10 +31,10 @@ def _given(electrons: Any) -> Iterator[tuple[str, str]]:
             yield f"electrons.lead[{i}].polarization = {{direction = ..., splitting = ...}}", "no polarization"
 
 
-def _with_exchange(electrons: Any) -> Iterator[tuple[str, str]]:
+def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
     """The same, and an exchange of each site."""
-    yield from _given(electrons)
-    exchange = electrons.__dict__.get("sd_exchange", 0.0)
+    yield from _given(deck)
+    exchange = deck.electrons.__dict__.get("sd_exchange", 0.0)
     if not isinstance(exchange, float):
         yield "electrons.sd_exchange = {file = ...}", "a number"
 
@@ -38,7 +44,7 @@ def _not_in_real_time(deck: Any) -> Iterator[str]:
     electrons = deck.electrons
     if electrons is None or electrons.method == "frozen":
         return
-    for told, without in _with_exchange(electrons):
+    for told, without in _with_exchange(deck):
         yield (
             f"{told}: not available with electrons.method = {show(electrons.method)}; allowed there: {without}, or "
             'electrons.method = "frozen"'
@@ -50,7 +56,7 @@ def _not_in_precession(deck: Any) -> Iterator[str]:
     electrons = deck.electrons
     if electrons is None or electrons.method != "frozen" or deck.motion.kind != "precession":
         return
-    for told, without in _with_exchange(electrons):
+    for told, without in _with_exchange(deck):
         yield (
             f'{told}: motion.kind = "precession" and its exact reference are without it; allowed: {without}, or '
             'motion.kind = "llg" or "frozen"'
@@ -61,7 +67,7 @@ def _not_with_a_bath(deck: Any) -> Iterator[str]:
     electrons = deck.electrons
     if electrons is None or electrons.bath is None:
         return
-    for told, without in _given(electrons):
+    for told, without in _given(deck):
         yield f"{told}: not available with electrons.bath; allowed beside it: {without}, or remove the bath"
 
 
@@ -72,7 +78,7 @@ def _not_with_moving_voltages(deck: Any) -> Iterator[str]:
         return
     if all(isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead):
         return
-    for told, without in _given(electrons):
+    for told, without in _given(deck):
         yield (
             f"{told}: not available at first order in the rate of a voltage that changes; allowed beside "
             f"electrons.lead.voltage = {{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0"

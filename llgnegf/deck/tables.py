@@ -34,6 +34,7 @@ from llgnegf.deck.rules import (
     SITES_OR_ALL,
     TEXT,
     TOLERANCE,
+    VACANCIES,
     VECTOR,
     NumberOrTable,
     Rule,
@@ -70,11 +71,13 @@ class Lattice(Table):
     """[lattice]: a chain along x, or a square lattice; leads attach to the first and the last x.
 
     A periodic axis of two sites has two bonds between them (exchange and hopping count twice, DMI cancels), one of one
-    site has none; for moments and electrons alike.
+    site has none; for moments and electrons alike.  vacancies: sites without a moment and without an orbital, or a file
+    of them, an array of that shape which is not zero there.
     """
 
     shape: Annotated[tuple[int, ...], SHAPE]
     periodic: Annotated[bool | str, PERIODIC] = False
+    vacancies: Annotated[tuple[int | tuple[int, ...], ...] | str, VACANCIES] = ()
 
     @property
     def periodic_axes(self) -> tuple[bool, ...]:

@@ -106,6 +106,13 @@ class Coupling:
         return self.device.potential if self.device else None
 
     @property
+    def vacancy(self) -> np.ndarray:
+        """1.0 on the sites of the device without an orbital, 0.0 elsewhere, of the lattice's shape."""
+        assert self.device is not None
+        holes = self.device.holes
+        return np.zeros(self.device.shape) if holes is None else holes.astype(float)
+
+    @property
     def profiles(self) -> tuple[Profile, ...]:
         """Of all that changes in time: gates, voltages, fields, currents."""
         driven = self.gates or None, self.voltages, self.drives

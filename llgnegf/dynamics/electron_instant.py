@@ -15,7 +15,8 @@ class ElectronInstant(Instant):
     """Electrons frozen at moments and gates of this instant.
 
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; driving_frequencies:
-    of gates and voltages that are on, 1/time; voltages: of the leads, (2,), energy; sd_exchange: energy.
+    of gates and voltages that are on, 1/time; voltages: of the leads, (2,), energy; vacancy: 1 where there is
+    no orbital; sd_exchange: energy, a number or of each site.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ElectronInstant(Instant):
         assert motion.frozen is not None
         self.frozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t, within)
-        self.static_potential = coupling.static_potential
+        self.static_potential, self.vacancy = coupling.static_potential, coupling.vacancy
         self.driving_frequencies = coupling.frequencies
         self.voltages = coupling.voltages_at(self.t, within)
         self.sd_exchange = coupling.sd_exchange

@@ -14,8 +14,8 @@ contributions are lost.  The two methods here avoid large intermediate results:
 
 * real energies: LU factors of the whole band matrix with row pivoting.
 
-The first multiplies by levels, and would lose all digits beside the huge ones of vacancies: with these it is the inverse
-of the whole matrix without them, up to `MOST_WITH_HOLES` sites.
+The first multiplies by levels, and would lose all digits beside the huge ones of vacancies: in their place comes the
+inverse of the whole matrix without them, up to `MOST_WITH_HOLES` sites.
 
 Each takes about five times as long as the elimination, and only a few energies need it.
 """

@@ -113,7 +113,7 @@ class System:
         bath: Bath | None = None,
         spin_orbit: SpinOrbit | None = None,
         bonds_along_y: ArrayLike | None = None,
-        vacancies: Sequence[int] | Sequence[tuple[int, int]] = (),
+        vacancies: Sequence[int] | Sequence[tuple[int, ...]] = (),
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these

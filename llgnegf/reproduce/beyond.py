@@ -45,7 +45,7 @@ def exact_fig2(track: Track) -> Figure:
     exact: dict = {}
     for J in EXCHANGES:
         for coupling in track(couplings):
-            system = System("precessing_moment", **{"electrons.uniform_exchange": J, **both_couplings(float(coupling))})
+            system = System("precessing_moment", **{"electrons.sd_exchange": J, **both_couplings(float(coupling))})
             sine = np.linalg.norm(system.velocity[0])
             for kind, value in zip(("FL", "DL"), system.components(system.torques()["sum"]), strict=True):
                 frozen.setdefault((kind, J), []).append(value[0] / sine)
@@ -70,7 +70,7 @@ def _exact_profiles(wall: str, track: Track) -> Figure:
     letters = iter("abcdefgh")
     results = {}
     for coupling, J in track(cases):
-        system = System(wall, **{"electrons.uniform_exchange": J, **both_couplings(coupling)})
+        system = System(wall, **{"electrons.sd_exchange": J, **both_couplings(coupling)})
         frozen = system.components(system.torques()["sum"])
         results[coupling, J] = frozen, {f: system.components(system.exact_torque(f)) for f in FREQUENCIES}
     for coupling in (0.0, 1.0):
@@ -102,11 +102,11 @@ def _exact_totals(wall: str, track: Track) -> Figure:
     exchanges = np.geomspace(0.05, 20, 33)
     frozen, exact = [], {f: [] for f in FREQUENCIES}  # type: ignore[var-annotated]
     for J in track(exchanges):
-        system = System(wall, **{"electrons.uniform_exchange": float(J)})
+        system = System(wall, **{"electrons.sd_exchange": float(J)})
         frozen.append(system.currents().into_leads()[1][:, 2].sum())
         for f in FREQUENCIES:
             exact[f].append(steady_precession(system.device, system.m, system.axis, f).pumped_spin.sum() / f)
-    system = System(wall, **{"electrons.uniform_exchange": 0.1})
+    system = System(wall, **{"electrons.sd_exchange": 0.1})
     flows = system.currents()
     bonds = np.arange(len(system.m) + 1) - 0.5
     local = {}

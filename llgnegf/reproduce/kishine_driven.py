@@ -28,7 +28,7 @@ WIDE: dict[str, Any] = {}
 # Electrons of both spins with wavelengths far above the width: some of them are reflected.
 REFLECTING: dict[str, Any] = {
     "lattice.shape": [160], "texture.center": 75.0, "texture.width": 2.0, "magnet.anisotropy": 0.125,
-    "magnet.hard_anisotropy": 0.02, "electrons.uniform_exchange": -0.1, "run.duration": 1000.0,
+    "magnet.hard_anisotropy": 0.02, "electrons.sd_exchange": -0.1, "run.duration": 1000.0,
 }  # fmt: skip
 # kT = 0.02: the thermal length, 10 sites, has to be short beside the way to the ends.
 REAL_TIME: dict[str, Any] = REFLECTING | {

@@ -97,6 +97,7 @@ def _anywhere(deck: Deck) -> str:
         "texture.path": deck.texture_path,
         "electrons.potential": deck.potential_path,
         "electrons.sd_exchange.file": deck.exchange_path,
+        "lattice.vacancies": deck.vacancies_path,
     }
     absolute = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
     return with_changes(deck, absolute).text if absolute else deck.text
