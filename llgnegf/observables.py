@@ -148,6 +148,11 @@ def _has_exchange_of_sites(deck: Deck) -> bool:
     return deck.electrons is not None and not isinstance(deck.electrons.sd_exchange, float)
 
 
+def _has_spin_orbit(deck: Deck) -> bool:
+    orbit = deck.electrons.spin_orbit if deck.electrons is not None else None
+    return orbit is not None and bool(orbit.rashba or orbit.dresselhaus)
+
+
 def _has_polarized_leads(deck: Deck) -> bool:
     leads = deck.electrons.lead if deck.electrons is not None else ()
     return any(lead.coupling and lead.polarization is not None and lead.polarization.splitting for lead in leads)
@@ -387,6 +392,14 @@ ELECTRONS = (
     *_FROZEN_SPIN,
     *_BIAS_SPIN,
     Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _FLOWS, _torque),
+    Variable(
+        "torque_spin_orbit",
+        _VECTOR,
+        "energy",
+        "of the bonds that turn spins on the electrons' spin sigma/2, without the adiabatic part",
+        _all(_FLOWS, _is_chain, _has_spin_orbit),
+        lambda i: i.torque_spin_orbit,
+    ),
     Variable(
         "torque_bias", _VECTOR, "energy", "J_sd s x m of spin_bias: current-driven", _has_fixed_layer, _torque_bias
     ),

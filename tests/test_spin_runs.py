@@ -73,6 +73,12 @@ def test_a_run_holds_what_the_device_says(changes, refresh):
             np.testing.assert_allclose(found[f"spin_{name}"][-1], getattr(spin, name), atol=1e-4)
         T = 0.8 * np.cross(spin.nonadiabatic, m)
         np.testing.assert_allclose(found["torque"][-1], T, atol=2e-4)
+        if m.ndim == 2:
+            by_origin = device.currents(m, velocity).torque_spin_orbit
+            np.testing.assert_allclose(
+                found["torque_spin_orbit"][-1], by_origin["sea"] + by_origin["surface"], atol=2e-4
+            )
+            assert abs(by_origin["surface"]).max() > 2e-3
         charge, currents = device.lead_currents(m, velocity)
         np.testing.assert_allclose(found["current_charge"][-1], charge, atol=1e-3)
         np.testing.assert_allclose(found["current_spin"][-1], currents, atol=1e-3)

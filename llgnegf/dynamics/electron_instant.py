@@ -93,6 +93,16 @@ class ElectronInstant(Instant):
             return self.frozen.bath_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
         return self.frozen.bath_currents(self._driving, self._rate)
 
+    @cached_property
+    def torque_spin_orbit(self) -> np.ndarray:
+        """Of the bonds of a chain on the electrons' spins, (nx, 3), energy; without the adiabatic part."""
+        driving = self._driving, self._rate
+        if not self._first_order:
+            driving = np.zeros_like(self.m), np.zeros_like(self._rate)
+        by_origin = self.frozen.torque_spin_orbit(*driving)
+        found = [torque for origin, torque in by_origin.items() if origin != "adiabatic"]
+        return np.sum(found, axis=0)
+
     @property
     def energy_currents(self) -> np.ndarray:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""

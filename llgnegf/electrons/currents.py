@@ -173,15 +173,7 @@ class Extended:
         """
         if self._frame is None:
             return bonds, np.zeros((self.original.n_sites, 4))
-        turns = self._frame.turns
-        turns = np.concatenate([*self.pads[0] * [turns[:1]], turns, *self.pads[1] * [turns[-1:]]])
-        leaving, arriving = bonds.copy(), bonds.copy()
-        leaving[:, 1:] = np.einsum("iba,ib->ia", turns[:-1], bonds[:, 1:])
-        arriving[:, 1:] = np.einsum("iba,ib->ia", turns[1:], bonds[:, 1:])
-        mean = (leaving + arriving) / 2
-        torque = np.zeros((len(bonds) + 1, 4))
-        torque[:-1] += mean - leaving
-        torque[1:] += arriving - mean
+        mean, torque = self._frame.over_bonds(bonds, (self.pads[0], self.pads[1]))
         return mean, torque[self.sites]
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

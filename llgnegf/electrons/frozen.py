@@ -349,6 +349,19 @@ class Frozen:
             parts["bias"], parts["bias_motion"] = self.bias.bonds(rate if rate.any() else None)
         return parts
 
+    def torque_spin_orbit(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """What spin-orbit coupling does to the electrons' spin sigma/2 at each site of a chain, by origin: (n, 3), energy.
+
+        See `currents.Currents.torque_spin_orbit`.  ValueError for lattices, and without spin-orbit coupling.
+        """
+        frame = self.device.frame
+        if frame is None or self.device.is_lattice:
+            raise ValueError("torque_spin_orbit: known for chains with spin-orbit coupling")
+        parts = self.flows(self.device.coupling_blocks(mdot, potential_rate))
+        return {origin: frame.over_bonds(bonds)[1][:, 1:] / 2 for origin, bonds in parts.items()}
+
     # --- steady precession ------------------------------------------------------------------------
 
     def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:

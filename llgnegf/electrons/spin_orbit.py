@@ -98,6 +98,25 @@ class SpinFrame:
             out[..., side, 1:] = flow[..., side, 1:] @ self.turns[column]
         return out
 
+    def over_bonds(
+        self, bonds: NDArray[np.float64], pads: tuple[int, int] = (0, 0)
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Traced flows over the bonds of a chain, (n_bonds, 4), outside of the frame, and the torque of the bonds.
+
+        A flow is the mean of what leaves a site and what arrives at the next, which differ by the turn of the bond.
+        pads: sites of the left and of the right lead at the ends of the chain.  torque: (n_bonds + 1, 4), energy, what
+        the bonds add to the traces at each site beside these flows, half of it at either end of a bond.
+        """
+        turns = np.concatenate([*pads[0] * [self.turns[:1]], self.turns, *pads[1] * [self.turns[-1:]]])
+        leaving, arriving = bonds.copy(), bonds.copy()
+        leaving[:, 1:] = np.einsum("iba,ib->ia", turns[:-1], bonds[:, 1:])
+        arriving[:, 1:] = np.einsum("iba,ib->ia", turns[1:], bonds[:, 1:])
+        mean = (leaving + arriving) / 2
+        torque = np.zeros((len(bonds) + 1, 4))
+        torque[:-1] += mean - leaving
+        torque[1:] += arriving - mean
+        return mean, torque
+
 
 def _rotation(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     """R(n, angle), (3, 3), right-handed about the unit vector n (Rodrigues)."""

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from llgnegf.electrons import Bath, Device, Lead, Polarization, ToleranceError, steady_precession
-from tests.electrons.spin_systems import FERROMAGNETS, device_of, errors, motion, parts_of, row, system
+from tests.electrons.spin_systems import FERROMAGNETS, ORBIT, device_of, errors, motion, parts_of, row, system
 from tests.electrons.systems import AXES
 
 CHAIN, LATTICE = (4, 1), (3, 2)
@@ -96,10 +96,11 @@ def test_rotation_of_everything(shape, kT):
     assert spin @ R.T == pytest.approx(turned_spin, abs=1e-12)
 
 
+@pytest.mark.parametrize("given", [{}, ORBIT])
 @pytest.mark.parametrize("shape", [CHAIN, LATTICE])
-def test_flow_deep_in_the_leads(shape):
+def test_flow_deep_in_the_leads(shape, given):
     """Charge, and spin along the polarization: traces with projectors on either spin of the lead."""
-    oracle = system(5, shape, **FERROMAGNETS)
+    oracle = system(5, shape, **FERROMAGNETS, **given)
     charge, spin = device_of(oracle).lead_currents(*motion(oracle))
     G, gammas, _ = oracle.green(np.array([oracle.fermi_energy]))
     for side, gamma in enumerate(gammas):

@@ -145,6 +145,18 @@ def test_spin_balance_with_the_torque_of_the_bonds(given):
         assert spin == pytest.approx(both[1], abs=1e-9)
 
 
+def test_flow_into_leads_of_a_lattice():
+    """All of the spin, outside of the frame in which bonds along x are scalars."""
+    oracle = system(10, LATTICE, **ORBIT)
+    charge, spin = device_of(oracle).lead_currents(*motion(oracle))
+    G, gammas, _ = oracle.green(np.array([oracle.fermi_energy]))
+    for side, gamma in enumerate(gammas):
+        flow = gamma[0] @ G[0] @ oracle.Hd @ G[0].conj().T / (2 * np.pi)
+        assert charge[side] == pytest.approx(np.trace(flow).real, abs=1e-9)
+        along = [np.kron(np.eye(6), one) for one in (SX, SY, SZ)]
+        assert spin[side] == pytest.approx([0.5 * np.trace(one @ flow).real for one in along], abs=1e-9)
+
+
 def test_flow_over_a_bond():
     """The mean of what leaves a site and what arrives at the next, from the dense density matrix."""
     oracle = system(8, CHAIN, **ORBIT)

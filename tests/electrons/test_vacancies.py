@@ -78,6 +78,22 @@ def test_bias_and_transmission(kT):
     assert device.transmission(0.3, m, potential).sum() == pytest.approx(oracle.transmission(0.3), abs=1e-11)
 
 
+def test_matrices_for_levels():
+    """H and the self-energies from which levels are found: those of the dense calculation, vacancies far away."""
+    oracle = system(7, (3, 2), vacancies=((0, 1), (1, 0)))
+    device = device_of(oracle)
+    H = device.freeze(oracle.m, oracle.potential).sweeps.dense_hamiltonian()
+    there = np.ix_(oracle.kept, oracle.kept)
+    assert H[there] == pytest.approx(oracle.H[there], abs=1e-12)
+    far = np.ix_(~oracle.kept, ~oracle.kept)
+    assert H[far] == pytest.approx(H[far][0, 0] * np.eye(4), abs=0)
+    assert 10 < H[far][0, 0].real < 1000
+    assert not H[np.ix_(oracle.kept, ~oracle.kept)].any()
+    sigma = sum(oracle.self_energies(np.array([0.3]))[0])[0]
+    for part, found, _ in device.end_self_energies(0.3):
+        assert found == pytest.approx(sigma[part, part], abs=1e-12)
+
+
 def test_spin_balance_and_flows():
     oracle = system(3, (4, 3), vacancies=SOME)
     device = device_of(oracle)
