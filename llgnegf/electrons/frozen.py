@@ -352,7 +352,7 @@ class Frozen:
     def torque_spin_orbit(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
-        """What spin-orbit coupling does to the electrons' spin sigma/2 at each site of a chain, by origin: (n, 3), energy.
+        """Torque of spin-orbit coupling on the electrons' spin sigma/2 at each site of a chain, by origin: (n, 3).
 
         See `currents.Currents.torque_spin_orbit`.  ValueError for lattices, and without spin-orbit coupling.
         """
