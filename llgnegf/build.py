@@ -27,6 +27,7 @@ from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
+from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.electrons import Bath, Device, Lead, ToleranceError, uniform_disorder
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
@@ -116,6 +117,13 @@ def build_drives(deck: Deck, magnet: Magnet) -> Drives | None:
         for one in table.drive
     ]
     return Drives(magnet, fields, None if current is None else profile_of(current))
+
+
+def build_thermal(deck: Deck, magnet: Magnet) -> ThermalField | None:
+    """The thermal field of a deck; None at `magnet.temperature` = 0."""
+    if deck.magnet.temperature == 0.0:
+        return None
+    return ThermalField(magnet, deck.magnet.temperature, deck.run.seed, deck.integrator.step)
 
 
 def build_voltages(deck: Deck) -> LeadVoltages | None:
@@ -286,6 +294,7 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         field=field,
         drives=build_drives(deck, magnet),
         voltages=voltages,
+        thermal=build_thermal(deck, magnet),
     )
 
 

@@ -11,7 +11,7 @@ from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.streams import visible
-from llgnegf.units import counted, femtoseconds, readable_time
+from llgnegf.units import counted, femtoseconds, readable_temperature, readable_time
 
 # Moments are read in blocks of so many bytes.
 _BLOCK = 8 << 20
@@ -44,6 +44,12 @@ def summary(run: Run) -> str:
         f"  reached      t = {reached:g} of {deck.duration:g} hbar/{deck.energy_label} ({share:.0f} %; "
         f"{readable_time(reached, deck.energy_ev)}), {counted(run.n_frames, 'frame')}"
     )
+    if deck.temperature:
+        lines.append(
+            f"  thermal      kT = {deck.temperature:g} {deck.energy_label} "
+            f"({readable_temperature(deck.temperature, deck.energy_ev)}), seed {deck.seed}: energies of the moments "
+            "fluctuate"
+        )
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
     if not run.n_frames:
@@ -116,6 +122,8 @@ def _unrecorded_work(run: Run) -> str:
         return ""
     if any(deck.zhang_li_velocity):
         found.append("the Zhang-Li current")
+    if deck.temperature:
+        found.append("the thermal field")
     if "user_field" in run.attrs:
         found.append("the user's own field")
     return f"the work of {' and '.join(found)} on the moments is not recorded" if found else ""

@@ -34,6 +34,8 @@ _TOLERANCES = 10.0
 _BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
 # By which a drive may turn in a step.
 _MOST_RADIANS = 1.0
+# By which the thermal field may turn a moment in a step: largest standard deviation about an axis.
+_MOST_NOISE = 0.1
 
 
 class EnergyRises(RunError):
@@ -53,6 +55,7 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     if not deck.n_steps:
         return
     _check_drives(deck)
+    _check_noise(deck)
     if deck.motion.is_imposed:
         return
     method = integrators.get(deck.integrator.method)
@@ -115,6 +118,22 @@ def _check_drives(deck: Deck) -> None:
             )
 
 
+def _check_noise(deck: Deck) -> None:
+    """RunWarning where the thermal field turns a moment so far in one step that the method sees little of the way."""
+    magnet, step = deck.magnet, deck.integrator.step
+    # Diffusion on the sphere: <angle^2> = 2 D dt about each axis across the moment.
+    rate = 2.0 * magnet.damping * magnet.temperature / (magnet.spin * (1.0 + magnet.damping**2))
+    turn = math.sqrt(rate * step)
+    if turn > _MOST_NOISE:
+        warnings.warn(
+            f"integrator.step = {step:g}: at magnet.temperature = {magnet.temperature:g} the thermal field turns a "
+            f"moment by {turn:.2g} in a step (standard deviation, radians); for distributions right to about a per "
+            f"cent use steps of {_rounded_down(_MOST_NOISE**2 / rate):g} or less",
+            RunWarning,
+            stacklevel=4,
+        )
+
+
 def _check_temperature(deck: Deck) -> None:
     """RunWarning where kT is beyond the band, as kelvins are."""
     table = deck.electrons
@@ -160,7 +179,7 @@ class EnergyWatch:
         current = zhang_li is not None and any(zhang_li.velocity)
         # The energy is known where electrons are frozen; others may drive the moments.
         others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
-        driven = user_field or gates or current or deck.magnet.drive or others
+        driven = user_field or gates or current or deck.magnet.drive or others or deck.magnet.temperature
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0

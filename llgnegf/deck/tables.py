@@ -205,7 +205,8 @@ class Drive(Table):
 class Magnet(Table):
     """[magnet]: E = -J_ex sum m.m' + D sum r.(m x m') - K sum (m.k)^2 + K_hard sum (m.h)^2 - S sum m.B.
 
-    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.
+    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.  temperature: kT of
+    the thermal field, whose random numbers come from `run.seed`.
     """
 
     spin: Annotated[float, POSITIVE] = 1.0
@@ -218,6 +219,7 @@ class Magnet(Table):
     hard_axis: Annotated[Vector, DIRECTION] = (1.0, 0.0, 0.0)
     field: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
     damping: Annotated[float, NON_NEGATIVE] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
     fixed: Annotated[tuple[int | tuple[int, ...], ...], SITES] = ()
     zhang_li: ZhangLi | None = None
     drive: tuple[Drive, ...] = ()

@@ -15,6 +15,7 @@ import numpy as np
 from llgnegf.dynamics.external import NOTHING, Drives, External
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.profiles import Profile
+from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
 from llgnegf.electrons import Device, Frozen, LeadResponse, Response
 from llgnegf.electrons.counter import Counter
@@ -59,6 +60,8 @@ class Coupling:
 
     `voltages`: of the leads, in place of those of the device; frozen electrons follow them as they follow gates.
 
+    `thermal`: a random field on the moments, constant within each step; it is no part of the energy.
+
     Where gates or drives jump at the time of a call, `within` says on which side it is meant: a time inside the step
     that is being made (`Profile.value`).
 
@@ -79,9 +82,10 @@ class Coupling:
         field: Field | None = None,
         drives: Drives | None = None,
         voltages: LeadVoltages | None = None,
+        thermal: ThermalField | None = None,
     ) -> None:
         self.magnet, self.device, self.gates, self.field, self.drives = magnet, device, gates, field, drives
-        self.voltages = voltages
+        self.voltages, self.thermal = voltages, thermal
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
@@ -149,7 +153,7 @@ class Coupling:
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
-        if self.strength == 0 and self.field is None and self.drives is None:
+        if self.strength == 0 and self.field is None and self.drives is None and self.thermal is None:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
@@ -158,7 +162,7 @@ class Coupling:
     ) -> np.ndarray:
         """dm/dt, packed, in a given field of the electrons (packed): explicit, without evaluating them."""
         external = self.external(t, within)
-        own = sum_of(self._user_field(t, y), external.field)
+        own = self._own_field(t, y, external, within)
         return self.magnet.velocity(y, sum_of(own, electron_field), external.current)
 
     def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None, within: float | None = None) -> Motion:
@@ -168,7 +172,7 @@ class Coupling:
         where that equation has no solution, where moments are far longer than 1, and where a user's field is wrong.
         """
         external = self.external(t, within)
-        own, current = sum_of(self._user_field(t, y), external.field), external.current
+        own, current = self._own_field(t, y, external, within), external.current
         if self.device is None:
             return Motion(self.magnet.velocity(y, own, current), None, None)
         if not np.abs(y).max() < _LONGEST_MOMENT:  # NaN included
@@ -218,6 +222,11 @@ class Coupling:
     def _packed_field(self, density: np.ndarray) -> np.ndarray:
         """Field of a density (..., 4) traced with 1, sigma_x, sigma_y, sigma_z."""
         return self.magnet.pack(self.strength * density[..., 1:])
+
+    def _own_field(self, t: float, y: np.ndarray, external: External, within: float | None) -> np.ndarray | None:
+        """All that acts on the moments beside their classical field and the electrons, packed; None: nothing."""
+        given = sum_of(self._user_field(t, y), external.field)
+        return given if self.thermal is None else sum_of(given, self.thermal.at(t if within is None else within))
 
     def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
         if self.field is None:
