@@ -18,12 +18,13 @@ from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
-from llgnegf.deck.tables import FromFile
+from llgnegf.deck.tables import FromFile, NumbersFile
 from llgnegf.deck.tables import Gate as GateTable
 from llgnegf.dynamics.coupling import Coupling, Field
 from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.inertial import Inertial
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
@@ -35,7 +36,16 @@ from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, REAL_TIME, STATIC_POTENTIAL, Variable, coordinates, layouts, variables_of
+from llgnegf.observables import (
+    ELECTRONS,
+    INERTIA,
+    REAL_TIME,
+    STATIC_POTENTIAL,
+    Variable,
+    coordinates,
+    layouts,
+    variables_of,
+)
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
 
@@ -278,6 +288,67 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     return m
 
 
+def inertia_of(deck: Deck) -> np.ndarray:
+    """eta of every moment of a deck with inertia, time, shape of the lattice.
+
+    Of the deck of a run it is that of the run file, whatever became of the file.  DeckError where the file does not fit.
+    """
+    table = deck.magnet.inertia
+    assert table is not None
+    if not isinstance(table, NumbersFile):
+        return np.full(deck.lattice.shape, table)
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.magnet.inertia == table:
+                return np.array(run[INERTIA])
+    told = f"magnet.inertia.file = {show(table.file)}"
+    try:
+        given = textures.numbers_from_file(deck.lattice.shape, deck.path_of(table.file))
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    if not (given > 0).all():
+        site = tuple(int(i) for i in np.argwhere(~(given > 0))[0])
+        raise DeckError(f"{told}: the number of site {site} is {given[site]:g}; every one must be > 0")
+    return given
+
+
+# Largest part of a velocity along its moment that is taken for rounding.
+_LARGEST_ALONG = 1e-6
+
+
+def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
+    """dm/dt of moments with inertia at t = 0, (nx[, ny], 3), of a deck whose m(0) is `start`; None: "from_llg".
+
+    Of the deck of a run it is that of the run file.  DeckError where it does not fit, or is not across the moments.
+    """
+    table = deck.motion.velocity
+    if table == "from_llg":
+        return None
+    if table == "zero":
+        return np.zeros_like(start)
+    if not isinstance(table, NumbersFile):
+        told, given = f"motion.velocity = {show(table)}", np.tile(np.array(table, dtype=float), (*deck.lattice.shape, 1))
+    else:
+        if deck.run_file is not None:
+            with open_run(deck.run_file) as run:
+                if run.n_frames and run.deck.motion.velocity == table and run.frame_ok(0):
+                    return np.array(run["velocity"][0])
+        told = f"motion.velocity.file = {show(table.file)}"
+        try:
+            given = textures.vectors_from_file(deck.lattice.shape, deck.path_of(table.file))
+        except (ValueError, OSError) as error:
+            raise DeckError(f"{told}: {error}") from None
+    along = abs((given * start).sum(axis=-1))
+    wrong = np.argwhere(along > _LARGEST_ALONG * np.linalg.norm(given, axis=-1))
+    if len(wrong):
+        site = tuple(int(i) for i in wrong[0])
+        raise DeckError(
+            f"{told}: dm/dt of a unit vector is across it, but at site {site} {along[site]:.3g} of the velocity is along "
+            "the moment; allowed: velocities across the moments"
+        )
+    return given
+
+
 def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
     """The right-hand side of a deck: its moments, its electrons and a user's `field`."""
     device, table, voltages = build_device(deck), deck.electrons, build_voltages(deck)
@@ -319,6 +390,19 @@ def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) ->
     table, tolerance = deck.integrator, deck.electrons.tolerance if deck.electrons else 0.0
     method = integrators.get(table.method).step
     return llg_stepper(build_coupling(deck, magnet, field), method, table.step, table.electrons, tolerance)
+
+
+def _inertial(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    table = deck.integrator
+    return Inertial(
+        build_coupling(deck, magnet, field),
+        integrators.get(table.method).step,
+        table.step,
+        start,
+        inertia_of(deck),
+        start_velocity(deck, start),
+        holds=table.electrons == "step",
+    )
 
 
 def _known_beforehand(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
@@ -376,11 +460,12 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
 
 
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
+_WITH_INERTIA: Mapping[str, Make] = {**_STEPPERS, "inertial": _inertial}
 # Of a deck without electrons.
-CLASSICAL = Method(_STEPPERS)
+CLASSICAL = Method(_WITH_INERTIA)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {
-    "frozen": Method(_STEPPERS, ELECTRONS),
+    "frozen": Method(_WITH_INERTIA, ELECTRONS),
     "real-time": Method(dict.fromkeys(_STEPPERS, _real_time), REAL_TIME),
 }
 

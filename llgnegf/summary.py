@@ -68,11 +68,16 @@ def summary(run: Run) -> str:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
     for name in scalars:
         lines.append(_scalar_row(name, run.times, path_of(run, name)))
+    moments = np.asarray(run["energy_classical"])
+    if "energy_kinetic" in run.names:
+        moments = moments + np.asarray(run["energy_kinetic"])
+        lines.append(_scalar_row("classical + kinetic", run.times, moments))
     if "grand_potential" in run.names:
         # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
         share = deck.back_action if deck.back_action is not None else 1.0
-        total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
-        name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
+        total = moments + share * np.asarray(run["grand_potential"])
+        named = "cl. + kinetic" if "energy_kinetic" in run.names else "classical"
+        name = f"{named} + grand pot." if share == 1 else f"{named} + {share:g} grand pot."
         lines.append(_scalar_row(name, run.times, total))
     if "energy_electrons" in run.names:
         # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion on the

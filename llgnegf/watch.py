@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llgnegf.beside import integrators
-from llgnegf.build import build_drives, profile_of
+from llgnegf.build import build_drives, inertia_of, profile_of
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
@@ -72,6 +72,11 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     if drives is not None:
         driven, drift = drives.reach / deck.magnet.spin, drift * drives.current_reach
     fastest = max(rate, (magnet.fastest_rate + electrons + driven) / slower + drift)
+    what = "moments start to precess at"
+    if deck.motion.kind == "inertial":
+        what, shortest = "moments with inertia nutate at", float(inertia_of(deck).min())
+        rate, _ = _nutation(shortest, damping, rate * slower)
+        fastest, damping = _nutation(shortest, damping, fastest * slower)
     # A wave that grows less than tenfold in the whole run is none to warn of: Heun lets every undamped one grow.
     stable = integrators.stable_product(method, damping, 10 ** (1 / deck.n_steps))
     if step * fastest <= stable:
@@ -81,16 +86,27 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     told = f"integrator.step = {step:g}: "
     if not step * rate <= method.stability:
         raise DeckError(
-            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the precession "
-            f"rate, and moments start to precess at {rate:.3g}; {remedy}"
+            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the rate of motion, "
+            f"and {what} {rate:.3g}; {remedy}"
         )
     warnings.warn(
         f"{told}perhaps too large for {method.name}, which makes motion grow beyond {stable:.3g} over its rate at this "
-        f"damping and duration: moments start to precess at {rate:.3g}, but waves and electrons may turn them at up to "
+        f"damping and duration: {what} {rate:.3g}, but waves and electrons may turn them at up to "
         f"{fastest:.3g}; sure to be stable: {sensible:g}",
         RunWarning,
         stacklevel=3,
     )
+
+
+def _nutation(inertia: float, damping: float, precession: float) -> tuple[float, float]:
+    """The faster of the two motions of a moment near rest, as its rate and damping: x = exp[rate (-damping + i) t / ...].
+
+    Linear in the deflection x + iy: eta x'' + (alpha + i) x' + Omega x = 0, up to signs, with Omega the precession
+    rate without damping.  The rate is |lambda|, the damping -Re lambda/|Im lambda|.
+    """
+    root = np.sqrt(complex(damping, 1.0) ** 2 - 4 * inertia * precession)
+    fast = max((-(complex(damping, 1.0) + sign * root) / (2 * inertia) for sign in (1, -1)), key=abs)
+    return abs(fast), -fast.real / max(abs(fast.imag), 1e-300)
 
 
 def _check_drives(deck: Deck) -> None:
@@ -164,9 +180,10 @@ def _rounded_down(x: float) -> float:
 class EnergyWatch:
     """Whether the energy falls, where damping acts and nothing drives.
 
-    Then E = classical + back_action * grand potential cannot rise: the adiabatic electrons are its gradient, their sea
-    term does no work, their surface term takes energy out.  What rises is the error of the step.  It is set against the
-    energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating of a small texture shows within a large lattice.
+    Then E = classical + kinetic + back_action * grand potential cannot rise (kinetic: of moments with inertia): the
+    adiabatic electrons are its gradient, their sea term does no work, their surface term takes energy out.  What rises
+    is the error of the step.  It is set against the energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating
+    of a small texture shows within a large lattice.
     """
 
     def __init__(
@@ -212,6 +229,7 @@ class EnergyWatch:
         moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
         # A run from before a term was added goes on without it, and its deck has none.
         terms = sum(abs(float(frame.get(f"energy_{name}", 0.0))) for name in TERMS)
+        terms += float(frame.get("energy_kinetic", 0.0))
         terms += self.back_action * abs(float(frame.get("grand_potential", 0.0)))
         allowed = _SHARE_OF_MOTION * max(moving, self._moved) + _ROUNDING * terms + self.electrons
         if not energy - self.lowest <= allowed:
@@ -234,10 +252,12 @@ class EnergyWatch:
 
     def _energy(self, values: Mapping[str, Any]) -> Any:
         energy = values["energy_classical"]
+        if "energy_kinetic" in values:
+            energy = energy + values["energy_kinetic"]
         return energy + self.back_action * values["grand_potential"] if self.back_action else energy
 
 
-_SUMMANDS = ("energy_classical", "grand_potential")
+_SUMMANDS = ("energy_classical", "energy_kinetic", "grand_potential")
 
 
 def _strength(deck: Deck) -> float:

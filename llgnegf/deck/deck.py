@@ -103,13 +103,17 @@ class Deck:
     @property
     def texture_path(self) -> Path | None:
         """Where the texture is read from: its `path` seen from the folder of the deck; None for other textures."""
-        return self.folder / Path(self.texture.path).expanduser() if isinstance(self.texture, FromFile) else None
+        return self.path_of(self.texture.path) if isinstance(self.texture, FromFile) else None
 
     @property
     def potential_path(self) -> Path | None:
         """Where `electrons.potential` is read from, seen from the folder of the deck; None where there is none."""
         name = self.electrons.potential if self.electrons is not None else None
-        return None if name is None else self.folder / Path(name).expanduser()
+        return None if name is None else self.path_of(name)
+
+    def path_of(self, name: str) -> Path:
+        """A file that the deck names, seen from the folder of the deck."""
+        return self.folder / Path(name).expanduser()
 
     def tables(self) -> dict[str, Any]:
         """Everything the deck says, defaults included, as nested plain dictionaries."""

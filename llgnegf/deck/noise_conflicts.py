@@ -52,10 +52,10 @@ def noise_is_not_smooth(deck: Any) -> Iterator[str]:
         return
     refresh, acts = deck.integrator.electrons, bool(table.back_action * table.sd_exchange)
     if refresh == "adaptive" and (acts or table.method == "real-time"):
+        frozen = ', or "step" where electrons.order = 0 or electrons.velocity_feedback = false'
         yield (
             f'integrator.electrons = "adaptive": follows motions that are smooth, which no thermal field '
-            f'({told[:-2]}) leaves; allowed: "stage", or "step" where electrons.order = 0 or '
-            "electrons.velocity_feedback = false"
+            f'({told[:-2]}) leaves; allowed: "stage"{frozen if table.method == "frozen" else ""}'
         )
     elif refresh == "step" and acts and table.method == "frozen" and table.order == 1 and table.velocity_feedback:
         yield (

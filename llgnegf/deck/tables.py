@@ -32,6 +32,7 @@ from llgnegf.deck.rules import (
     SHAPE,
     SITES,
     SITES_OR_ALL,
+    START_VELOCITY,
     TEXT,
     TOLERANCE,
     VECTOR,
@@ -185,6 +186,16 @@ class FromFile(_Texture):
 Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
 
 
+class NumbersFile(Table):
+    """{file = "v.npy"}: numbers for each site; a relative path counts from the folder of the deck."""
+
+    file: Annotated[str, NAME]
+
+
+_INERTIA = NumberOrTable('a number > 0 or a table {file = "eta.npy"}', POSITIVE.parse, POSITIVE.schema, table=NumbersFile)
+_VELOCITY = NumberOrTable(START_VELOCITY.allowed, START_VELOCITY.parse, START_VELOCITY.schema, table=NumbersFile)
+
+
 class ZhangLi(Table):
     """[magnet.zhang_li]: the torque -(u.grad) m + beta m x (u.grad) m, u in lattice constants per unit of time."""
 
@@ -206,7 +217,7 @@ class Magnet(Table):
     """[magnet]: E = -J_ex sum m.m' + D sum r.(m x m') - K sum (m.k)^2 + K_hard sum (m.h)^2 - S sum m.B.
 
     Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.  temperature: kT of
-    the thermal field, whose random numbers come from `run.seed`.
+    the thermal field, whose random numbers come from `run.seed`; inertia: eta, of motion.kind = "inertial".
     """
 
     spin: Annotated[float, POSITIVE] = 1.0
@@ -220,6 +231,7 @@ class Magnet(Table):
     field: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
     damping: Annotated[float, NON_NEGATIVE] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    inertia: Annotated[float | NumbersFile | None, _INERTIA] = None
     fixed: Annotated[tuple[int | tuple[int, ...], ...], SITES] = ()
     zhang_li: ZhangLi | None = None
     drive: tuple[Drive, ...] = ()
@@ -335,9 +347,11 @@ class Electrons(Table):
 
 
 class Motion(Table):
-    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments."""
+    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), frozen moments, or the
+    LLG equation with inertia, whose moments start with dm/dt = `velocity`."""
 
-    kind: Annotated[str, choice("llg", "precession", "frozen")] = "llg"
+    kind: Annotated[str, choice("llg", "precession", "frozen", "inertial")] = "llg"
+    velocity: Annotated[str | Vector | NumbersFile | None, _VELOCITY] = None
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 

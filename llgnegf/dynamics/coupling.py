@@ -165,11 +165,20 @@ class Coupling:
         own = self._own_field(t, y, external, within)
         return self.magnet.velocity(y, sum_of(own, electron_field), external.current)
 
-    def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None, within: float | None = None) -> Motion:
+    def motion(
+        self,
+        t: float,
+        y: np.ndarray,
+        near: np.ndarray | None = None,
+        within: float | None = None,
+        moving: np.ndarray | None = None,
+    ) -> Motion:
         """Velocity, electrons and their field at time t and packed moments y.
 
-        near: a guess of the electrons' field (packed), from which the velocity equation is solved.  Raises RunError
-        where that equation has no solution, where moments are far longer than 1, and where a user's field is wrong.
+        near: a guess of the electrons' field (packed), from which the velocity equation is solved.  moving: dm/dt
+        (packed) of moments with inertia, to which the electrons answer instead; the velocity is then that of moments
+        without inertia in the same field.  Raises RunError where the equation has no solution, where moments are far
+        longer than 1, and where a user's field is wrong.
         """
         external = self.external(t, within)
         own, current = self._own_field(t, y, external, within), external.current
@@ -185,7 +194,7 @@ class Coupling:
         if self.strength == 0:
             return Motion(self.magnet.velocity(y, own, current), frozen, None)
         leads = self.lead_response(t, frozen.m, within) if self.order == 1 else None
-        if self.order == 1 and self.velocity_feedback:
+        if self.order == 1 and self.velocity_feedback and moving is None:
             velocity, field, tried = solve(
                 self.magnet,
                 frozen,
@@ -201,7 +210,11 @@ class Coupling:
             )
             return Motion(velocity, frozen, field, tried, leads)
         # First the response: the sweeps that it makes give the adiabatic part as well.
-        response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
+        driving = np.zeros_like(frozen.m)
+        if moving is not None and self.velocity_feedback:
+            driving[...] = self.magnet.unpack(moving)
+        moves = self.order == 1 and (rate.any() or driving.any())
+        response = frozen.respond(driving, rate) if moves else None
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
         density = frozen.at_rest + sea + surface
         if response is not None and response.bias is not None:
