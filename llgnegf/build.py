@@ -327,7 +327,10 @@ def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
     if table == "zero":
         return np.zeros_like(start)
     if not isinstance(table, NumbersFile):
-        told, given = f"motion.velocity = {show(table)}", np.tile(np.array(table, dtype=float), (*deck.lattice.shape, 1))
+        told, given = (
+            f"motion.velocity = {show(table)}",
+            np.tile(np.array(table, dtype=float), (*deck.lattice.shape, 1)),
+        )
     else:
         if deck.run_file is not None:
             with open_run(deck.run_file) as run:

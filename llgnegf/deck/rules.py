@@ -308,6 +308,8 @@ SITES_OR_ALL = Rule(
 )
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
+
+
 def _start_velocity(value: Any) -> str | tuple[float, ...]:
     return value if value in ("from_llg", "zero") else numbers(value, 3)
 

@@ -192,7 +192,9 @@ class NumbersFile(Table):
     file: Annotated[str, NAME]
 
 
-_INERTIA = NumberOrTable('a number > 0 or a table {file = "eta.npy"}', POSITIVE.parse, POSITIVE.schema, table=NumbersFile)
+_INERTIA = NumberOrTable(
+    'a number > 0 or a table {file = "eta.npy"}', POSITIVE.parse, POSITIVE.schema, table=NumbersFile
+)
 _VELOCITY = NumberOrTable(START_VELOCITY.allowed, START_VELOCITY.parse, START_VELOCITY.schema, table=NumbersFile)
 
 

@@ -19,7 +19,9 @@ from llgnegf.kernels import njit
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-@njit("void(float64[:,:,::1], float64[:,:,::1], float64[:,:,::1], float64, float64[:,::1], float64[:,:,::1])", **_OPTIONS)
+@njit(
+    "void(float64[:,:,::1], float64[:,:,::1], float64[:,:,::1], float64, float64[:,::1], float64[:,:,::1])", **_OPTIONS
+)
 def acceleration(y, v, w, damping, per_inertia, out):
     """out = d2m/dt2 of packed moments y that move with v; w: velocity without inertia; per_inertia: 1/eta, 0 at ghosts.
 

@@ -74,9 +74,7 @@ def test_successive_steps_are_independent():
 def test_fixed_moments_stay():
     shape = (6,)
     magnet = Magnet(shape, damping=0.5, fixed=[(2,)])
-    stepper = Classical(
-        Coupling(magnet, thermal=ThermalField(magnet, 0.5, 1, 0.1)), integrators.get("heun").step, 0.1
-    )
+    stepper = Classical(Coupling(magnet, thermal=ThermalField(magnet, 0.5, 1, 0.1)), integrators.get("heun").step, 0.1)
     y = magnet.pack(np.tile([0.0, 0.6, 0.8], (6, 1)))
     start = magnet.unpack(y).copy()
     for n in range(5):
