@@ -291,7 +291,7 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
 def inertia_of(deck: Deck) -> np.ndarray:
     """eta of every moment of a deck with inertia, time, shape of the lattice.
 
-    Of the deck of a run it is that of the run file, whatever became of the file.  DeckError where the file does not fit.
+    Of the deck of a run it is that of the run file, whatever became of the file.  DeckError where a file does not fit.
     """
     table = deck.magnet.inertia
     assert table is not None
@@ -346,8 +346,8 @@ def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
     if len(wrong):
         site = tuple(int(i) for i in wrong[0])
         raise DeckError(
-            f"{told}: dm/dt of a unit vector is across it, but at site {site} {along[site]:.3g} of the velocity is along "
-            "the moment; allowed: velocities across the moments"
+            f"{told}: dm/dt of a unit vector is across it, but at site {site} {along[site]:.3g} of the velocity is "
+            "along the moment; allowed: velocities across the moments"
         )
     return given
 

@@ -86,8 +86,8 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     told = f"integrator.step = {step:g}: "
     if not step * rate <= method.stability:
         raise DeckError(
-            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the rate of motion, "
-            f"and {what} {rate:.3g}; {remedy}"
+            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the precession or "
+            f"nutation rate, and {what} {rate:.3g}; {remedy}"
         )
     warnings.warn(
         f"{told}perhaps too large for {method.name}, which makes motion grow beyond {stable:.3g} over its rate at this "
@@ -99,10 +99,10 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
 
 
 def _nutation(inertia: float, damping: float, precession: float) -> tuple[float, float]:
-    """The faster of the two motions of a moment near rest, as its rate and damping: x = exp[rate (-damping + i) t / ...].
+    """The faster of the two motions exp(lambda t) of a moment with inertia near rest: |lambda|, -Re lambda/|Im lambda|.
 
-    Linear in the deflection x + iy: eta x'' + (alpha + i) x' + Omega x = 0, up to signs, with Omega the precession
-    rate without damping.  The rate is |lambda|, the damping -Re lambda/|Im lambda|.
+    Across the field, z = x + iy obeys eta z'' + (alpha + i) z' + Omega z = 0, with Omega = `precession`, the rate
+    without damping and inertia.
     """
     root = np.sqrt(complex(damping, 1.0) ** 2 - 4 * inertia * precession)
     fast = max((-(complex(damping, 1.0) + sign * root) / (2 * inertia) for sign in (1, -1)), key=abs)

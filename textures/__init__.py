@@ -55,6 +55,7 @@ __all__ = [
     "thresholded_center",
     "topological_charge",
     "uniform",
+    "vectors_from_file",
     "wall_position",
     "wall_tilt",
     "wall_velocity",

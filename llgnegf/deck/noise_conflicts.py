@@ -61,9 +61,9 @@ def noise_is_not_smooth(deck: Any) -> Iterator[str]:
         return  # velocities without white noise
     elif refresh == "step" and acts and table.method == "frozen" and table.order == 1 and table.velocity_feedback:
         yield (
-            'integrator.electrons = "step": holds the field of electrons that answer to dm/dt, noise included, over the '
-            f'step, which is not in the sense of Stratonovich ({told[:-2]}); allowed: "stage", or electrons.order = 0 '
-            "or electrons.velocity_feedback = false"
+            'integrator.electrons = "step": holds the field of electrons that answer to dm/dt, noise included, over '
+            f"the step, which is not in the sense of Stratonovich ({told[:-2]}); allowed: "
+            '"stage", or electrons.order = 0 or electrons.velocity_feedback = false'
         )
 
 

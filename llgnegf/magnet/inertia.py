@@ -19,9 +19,10 @@ from llgnegf.kernels import njit
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-@njit(
-    "void(float64[:,:,::1], float64[:,:,::1], float64[:,:,::1], float64, float64[:,::1], float64[:,:,::1])", **_OPTIONS
-)
+_VECTORS = "float64[:,:,::1]"
+
+
+@njit(f"void({_VECTORS}, {_VECTORS}, {_VECTORS}, float64, float64[:,::1], {_VECTORS})", **_OPTIONS)
 def acceleration(y, v, w, damping, per_inertia, out):
     """out = d2m/dt2 of packed moments y that move with v; w: velocity without inertia; per_inertia: 1/eta, 0 at ghosts.
 
@@ -40,9 +41,9 @@ def acceleration(y, v, w, damping, per_inertia, out):
         oz[i] = per[i] * (damping * dz + (mx[i] * dy - my[i] * dx)) - square * mz[i]
 
 
-@njit("void(float64[:,:,::1], float64[:,:,::1])", **_OPTIONS)
+@njit(f"void({_VECTORS}, {_VECTORS})", **_OPTIONS)
 def project(y, v):
-    """Take from packed velocities v, in place, what they have along the unit vectors y; zero where there is no moment."""
+    """Take from packed velocities v, in place, what is along the unit vectors y; zero where there is no moment."""
     mx, my, mz = y[0].ravel(), y[1].ravel(), y[2].ravel()
     vx, vy, vz = v[0].ravel(), v[1].ravel(), v[2].ravel()
     for i in range(mx.size):

@@ -77,7 +77,7 @@ def test_nutation_and_precession_of_a_small_deflection(axis, damping):
 
 @pytest.mark.parametrize("shape", [(5,), (3, 4)])
 def test_the_equation_holds_with_a_current_and_a_drive(shape):
-    """S v = -m x B + S alpha m x v + S eta m x a + S tau on each site: a by differences of v, B and tau by plain loops."""
+    """S v = -m x B + S alpha m x v + S eta m x a + S tau on each site: a by differences of v, B and tau by loops."""
     spin, damping, dt = 1.3, 0.25, 1e-3
     eta = 0.4 + 0.3 * np.random.default_rng(1).random(shape)
     current = {"zhang_li_velocity": (0.3, -0.2), "zhang_li_beta": 0.4}

@@ -215,5 +215,5 @@ def test_a_free_wall_diffuses():
     assert abs(found).max() < n / 2 - 4 * width
     lags = np.array([1, 2, 3, 4])
     squares = [np.mean((found[lag:] - found[:-lag]) ** 2) for lag in lags]
-    D = np.polyfit(lags * every * dt, squares, 1)[0] / 2
-    assert D == pytest.approx(alpha * kT * width / (2 * S * (1 + alpha**2)), rel=0.15)
+    diffusion = np.polyfit(lags * every * dt, squares, 1)[0] / 2
+    assert diffusion == pytest.approx(alpha * kT * width / (2 * S * (1 + alpha**2)), rel=0.15)
