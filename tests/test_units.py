@@ -70,6 +70,7 @@ SHORT = {
     "switched_moment": {"run.duration": 2.0},
     "free_wall": {"run.duration": 2.0},
     "nutation": {"run.duration": 4.0},
+    "diffusing_wall": {"run.duration": 2.0},
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 10.0, "run.save_every": 5.0},

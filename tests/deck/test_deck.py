@@ -63,6 +63,8 @@ def test_shipped_decks_by_name():
         "macrospin_in_wire",
         "wall_in_wire",
         "wall_classical",
+        "diffusing_wall",
+        "nutation",
         "pulsed_switching",
         "current_driven_wall",
         "current_switching",
