@@ -21,6 +21,7 @@ from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile, NumbersFile
 from llgnegf.deck.tables import Gate as GateTable
 from llgnegf.dynamics.coupling import Coupling, Field
+from llgnegf.dynamics.electron_noise import ElectronNoise
 from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
@@ -369,6 +370,9 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         drives=build_drives(deck, magnet),
         voltages=voltages,
         thermal=build_thermal(deck, magnet),
+        electron_noise=ElectronNoise(magnet, table.sd_exchange, deck.run.seed, deck.integrator.step)
+        if table is not None and table.noise
+        else None,
     )
 
 

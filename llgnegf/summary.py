@@ -50,6 +50,8 @@ def summary(run: Run) -> str:
             f"({readable_temperature(deck.temperature, deck.energy_ev)}), seed {deck.seed}: energies of the moments "
             "fluctuate"
         )
+    if deck.electron_noise:
+        lines.append(f"  noise        of the electrons, seed {deck.seed}: energies fluctuate")
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
     if not run.n_frames:
@@ -129,6 +131,8 @@ def _unrecorded_work(run: Run) -> str:
         found.append("the Zhang-Li current")
     if deck.temperature:
         found.append("the thermal field")
+    if deck.electron_noise:
+        found.append("the electrons' noise")
     if "user_field" in run.attrs:
         found.append("the user's own field")
     return f"the work of {' and '.join(found)} on the moments is not recorded" if found else ""

@@ -196,7 +196,8 @@ class EnergyWatch:
         current = zhang_li is not None and any(zhang_li.velocity)
         # The energy is known where electrons are frozen; others may drive the moments.
         others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
-        driven = user_field or gates or current or deck.magnet.drive or others or deck.magnet.temperature
+        random = deck.magnet.temperature or (table is not None and table.noise)
+        driven = user_field or gates or current or deck.magnet.drive or others or random
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0

@@ -299,6 +299,6 @@ def test_collective_coordinates_have_no_thermal_field(tmp_path):
     }
     with (
         run(parse_deck(CLASSICAL, overrides=changes), tmp_path / "run.h5") as found,
-        pytest.raises(DeckError, match="have no thermal field"),
+        pytest.raises(DeckError, match="have no random field"),
     ):
         beside(found)

@@ -20,7 +20,7 @@ class Outline:
 
     texture, motion: their kinds.  axis, frequency: of a steady precession.  order: of frozen electrons.  order,
     back_action: None without electrons.  zhang_li_velocity: zero without a current.  temperature: of the thermal field,
-    kT; seed: `run.seed`.
+    kT; electron_noise: `electrons.noise`; seed: `run.seed`.
     """
 
     title: str
@@ -36,6 +36,7 @@ class Outline:
     back_action: float | None
     zhang_li_velocity: tuple[float, ...]
     temperature: float
+    electron_noise: bool
     seed: int
 
     @property
@@ -80,5 +81,6 @@ def outline_of(text: str) -> Outline:
         back_action=None if electrons is None else float(electrons.get("back_action", 1.0)),
         zhang_li_velocity=tuple(map(float, zhang_li.get("velocity", (0.0, 0.0)))),
         temperature=float(magnet.get("temperature", 0.0)),
+        electron_noise=(electrons or {}).get("noise", False),
         seed=deck["run"].get("seed", 0),
     )

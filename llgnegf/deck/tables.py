@@ -303,6 +303,7 @@ class Bath(Table):
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
+    noise: the fluctuations of frozen electrons as a random field, from `run.seed`.
     potential: a file of on-site energies, which counts from the folder of the deck if its path is relative; they,
     `disorder` and `onsite` add up.
     """
@@ -318,6 +319,7 @@ class Electrons(Table):
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
     order: Annotated[int, choice(0, 1)] = 1
     velocity_feedback: Annotated[bool, BOOLEAN] = True
+    noise: Annotated[bool, BOOLEAN] = False
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
@@ -421,7 +423,7 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+    "real-time": ("order", "velocity_feedback", "noise", "velocity_tolerance"),
 }
 
 

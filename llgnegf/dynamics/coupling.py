@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llgnegf.dynamics.electron_noise import ElectronNoise
 from llgnegf.dynamics.external import NOTHING, Drives, External
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.profiles import Profile
@@ -60,7 +61,8 @@ class Coupling:
 
     `voltages`: of the leads, in place of those of the device; frozen electrons follow them as they follow gates.
 
-    `thermal`: a random field on the moments, constant within each step; it is no part of the energy.
+    `thermal`: a random field on the moments, constant within each step; it is no part of the energy.  `electron_noise`:
+    another one, from the electrons, of steps that `begin_step` was called for.
 
     Where gates or drives jump at the time of a call, `within` says on which side it is meant: a time inside the step
     that is being made (`Profile.value`).
@@ -83,9 +85,10 @@ class Coupling:
         drives: Drives | None = None,
         voltages: LeadVoltages | None = None,
         thermal: ThermalField | None = None,
+        electron_noise: ElectronNoise | None = None,
     ) -> None:
         self.magnet, self.device, self.gates, self.field, self.drives = magnet, device, gates, field, drives
-        self.voltages, self.thermal = voltages, thermal
+        self.voltages, self.thermal, self.electron_noise = voltages, thermal, electron_noise
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
@@ -150,6 +153,12 @@ class Coupling:
         if self.voltages is not None:
             return self.voltages.at(t, within)
         return np.array(self.device.voltages if self.device is not None else (0.0, 0.0))
+
+    def begin_step(self, n: int, t: float, y: np.ndarray, within: float) -> None:
+        """Draw what fluctuates with the electrons of packed moments y at t, the beginning of step n, once."""
+        noise = self.electron_noise
+        if noise is not None and (noise.begun is None or noise.begun[0] != n):
+            noise.begin(n, self.freeze(t, self.magnet.unpack(y), within).spin_noise())
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
@@ -239,7 +248,10 @@ class Coupling:
     def _own_field(self, t: float, y: np.ndarray, external: External, within: float | None) -> np.ndarray | None:
         """All that acts on the moments beside their classical field and the electrons, packed; None: nothing."""
         given = sum_of(self._user_field(t, y), external.field)
-        return given if self.thermal is None else sum_of(given, self.thermal.at(t if within is None else within))
+        for noise in (self.thermal, self.electron_noise):
+            if noise is not None:
+                given = sum_of(given, noise.at(t if within is None else within))
+        return given
 
     def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
         if self.field is None:

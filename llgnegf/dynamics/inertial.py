@@ -23,7 +23,7 @@ class Inertial(Coupled):
     """One step dt of a method from `integrators` for m and v = dm/dt together.
 
     start: m(0), (nx[, ny], 3).  inertia: eta > 0, time, a number or one for each site (nx[, ny]).  velocity: v(0),
-    (nx[, ny], 3), across the moments; None: that which moments without inertia have, without the thermal field.
+    (nx[, ny], 3), across the moments; None: that which moments without inertia have, without random fields.
     holds: whether the field of the electrons is held over each step, instead of being asked for at every stage.
     """
 
@@ -50,7 +50,7 @@ class Inertial(Coupled):
         """dm/dt where the run stands, packed."""
         if self._moving is None:
             magnet, quiet = self.coupling.magnet, copy.copy(self.coupling)
-            quiet.thermal = None
+            quiet.thermal = quiet.electron_noise = None
             y = magnet.pack(self._start)
             self._moving = magnet.across(y, quiet.motion(0.0, y, within=inside(0, self.dt)).velocity)
         return self._moving
@@ -59,6 +59,7 @@ class Inertial(Coupled):
         magnet, within = self.coupling.magnet, inside(n, self.dt)
         both = np.stack([y, self.moving])
         if self.coupling.strength:
+            self._draw(n, y)
             first = self._beginning(n, y)
             rhs = self._in(first.electron_field, within) if self._holds else self._at_each_stage(both, n, first, within)
         else:
@@ -84,6 +85,7 @@ class Inertial(Coupled):
         self._moving = remembered_array(remembered, "moving", self.coupling.magnet.packed_shape)
 
     def _evaluated(self, n: int, y: np.ndarray) -> Motion:
+        self._draw(n, y)
         return self.coupling.motion(n * self.dt, y, within=inside(n, self.dt), moving=self.moving)
 
     def _at(self, n: int, y: np.ndarray, motion: Motion) -> Instant:

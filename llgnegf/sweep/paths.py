@@ -64,10 +64,11 @@ def seeds(base: Deck, paths: int) -> Axis:
     """The key and the values in which the paths differ.  DeckError for an impossible number, or for equal paths."""
     if paths < 1:
         raise DeckError(f"--paths {paths}: must be at least 1")
-    if not (base.magnet.temperature or base.texture.kind == "random"):
+    electrons = base.electrons is not None and base.electrons.noise
+    if not (base.magnet.temperature or electrons or base.texture.kind == "random"):
         raise DeckError(
             f"--paths {paths}: every path would be the same, since nothing in {base.name} depends on run.seed; "
-            'allowed: magnet.temperature > 0, or texture.kind = "random"; over other keys, such as '
+            'allowed: magnet.temperature > 0, electrons.noise or texture.kind = "random"; over other keys, such as '
             "electrons.disorder.seed: llgnegf sweep"
         )
     first = base.run.seed
