@@ -18,15 +18,18 @@ from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
-from llgnegf.deck.tables import FromFile
+from llgnegf.deck.tables import FromFile, NumbersFile
 from llgnegf.deck.tables import Gate as GateTable
 from llgnegf.dynamics.coupling import Coupling, Field
+from llgnegf.dynamics.electron_noise import ElectronNoise
 from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.inertial import Inertial
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
+from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.electrons import Bath, Device, Lead, Polarization, SpinOrbit, ToleranceError, uniform_disorder
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
@@ -36,6 +39,7 @@ from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
 from llgnegf.observables import (
     ELECTRONS,
+    INERTIA,
     REAL_TIME,
     SD_EXCHANGE,
     STATIC_POTENTIAL,
@@ -126,6 +130,13 @@ def build_drives(deck: Deck, magnet: Magnet) -> Drives | None:
         for one in table.drive
     ]
     return Drives(magnet, fields, None if current is None else profile_of(current))
+
+
+def build_thermal(deck: Deck, magnet: Magnet) -> ThermalField | None:
+    """The thermal field of a deck; None at `magnet.temperature` = 0."""
+    if deck.magnet.temperature == 0.0:
+        return None
+    return ThermalField(magnet, deck.magnet.temperature, deck.run.seed, deck.integrator.step)
 
 
 def build_voltages(deck: Deck) -> LeadVoltages | None:
@@ -339,6 +350,70 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     return m
 
 
+def inertia_of(deck: Deck) -> np.ndarray:
+    """eta of every moment of a deck with inertia, time, shape of the lattice.
+
+    Of the deck of a run it is that of the run file, whatever became of the file.  DeckError where a file does not fit.
+    """
+    table = deck.magnet.inertia
+    assert table is not None
+    if not isinstance(table, NumbersFile):
+        return np.full(deck.lattice.shape, table)
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.magnet.inertia == table:
+                return np.array(run[INERTIA])
+    told = f"magnet.inertia.file = {show(table.file)}"
+    try:
+        given = textures.numbers_from_file(deck.lattice.shape, deck.path_of(table.file))
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    if not (given > 0).all():
+        site = tuple(int(i) for i in np.argwhere(~(given > 0))[0])
+        raise DeckError(f"{told}: the number of site {site} is {given[site]:g}; every one must be > 0")
+    return given
+
+
+# Largest part of a velocity along its moment that is taken for rounding.
+_LARGEST_ALONG = 1e-6
+
+
+def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
+    """dm/dt of moments with inertia at t = 0, (nx[, ny], 3), of a deck whose m(0) is `start`; None: "from_llg".
+
+    Of the deck of a run it is that of the run file.  DeckError where it does not fit, or is not across the moments.
+    """
+    table = deck.motion.velocity
+    if table == "from_llg":
+        return None
+    if table == "zero":
+        return np.zeros_like(start)
+    if not isinstance(table, NumbersFile):
+        told, given = (
+            f"motion.velocity = {show(table)}",
+            np.tile(np.array(table, dtype=float), (*deck.lattice.shape, 1)),
+        )
+    else:
+        if deck.run_file is not None:
+            with open_run(deck.run_file) as run:
+                if run.n_frames and run.deck.motion.velocity == table and run.frame_ok(0):
+                    return np.array(run["velocity"][0])
+        told = f"motion.velocity.file = {show(table.file)}"
+        try:
+            given = textures.vectors_from_file(deck.lattice.shape, deck.path_of(table.file))
+        except (ValueError, OSError) as error:
+            raise DeckError(f"{told}: {error}") from None
+    along = abs((given * start).sum(axis=-1))
+    wrong = np.argwhere(along > _LARGEST_ALONG * np.linalg.norm(given, axis=-1))
+    if len(wrong):
+        site = tuple(int(i) for i in wrong[0])
+        raise DeckError(
+            f"{told}: dm/dt of a unit vector is across it, but at site {site} {along[site]:.3g} of the velocity is "
+            "along the moment; allowed: velocities across the moments"
+        )
+    return given
+
+
 def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
     """The right-hand side of a deck: its moments, its electrons and a user's `field`."""
     device, table, voltages = build_device(deck), deck.electrons, build_voltages(deck)
@@ -355,7 +430,18 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         field=field,
         drives=build_drives(deck, magnet),
         voltages=voltages,
+        thermal=build_thermal(deck, magnet),
+        electron_noise=_electron_noise(deck, magnet),
     )
+
+
+def _electron_noise(deck: Deck, magnet: Magnet) -> ElectronNoise | None:
+    """The fluctuations of a deck's electrons as a field; decks have them with one J_sd for all sites."""
+    table = deck.electrons
+    if table is None or not table.noise:
+        return None
+    assert isinstance(table.sd_exchange, float)
+    return ElectronNoise(magnet, table.sd_exchange, deck.run.seed, deck.integrator.step)
 
 
 # --- what carries the moments ---------------------------------------------------------------------------------------
@@ -379,6 +465,19 @@ def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) ->
     table, tolerance = deck.integrator, deck.electrons.tolerance if deck.electrons else 0.0
     method = integrators.get(table.method).step
     return llg_stepper(build_coupling(deck, magnet, field), method, table.step, table.electrons, tolerance)
+
+
+def _inertial(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    table = deck.integrator
+    return Inertial(
+        build_coupling(deck, magnet, field),
+        integrators.get(table.method).step,
+        table.step,
+        start,
+        inertia_of(deck),
+        start_velocity(deck, start),
+        holds=table.electrons == "step",
+    )
 
 
 def _known_beforehand(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
@@ -436,11 +535,12 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
 
 
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
+_WITH_INERTIA: Mapping[str, Make] = {**_STEPPERS, "inertial": _inertial}
 # Of a deck without electrons.
-CLASSICAL = Method(_STEPPERS)
+CLASSICAL = Method(_WITH_INERTIA)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {
-    "frozen": Method(_STEPPERS, ELECTRONS),
+    "frozen": Method(_WITH_INERTIA, ELECTRONS),
     "real-time": Method(dict.fromkeys(_STEPPERS, _real_time), REAL_TIME),
 }
 

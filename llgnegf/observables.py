@@ -174,6 +174,15 @@ def _current_varies(deck: Deck) -> bool:
     return deck.magnet.zhang_li is not None and deck.magnet.zhang_li.profile is not None
 
 
+def _has_inertia(deck: Deck) -> bool:
+    return deck.motion.kind == "inertial"
+
+
+def _inertia_varies(deck: Deck) -> bool:
+    """Whether a file has the inertia of each moment."""
+    return _has_inertia(deck) and not isinstance(deck.magnet.inertia, float)
+
+
 def _is_chain(deck: Deck) -> bool:
     return len(deck.lattice.shape) == 1
 
@@ -248,6 +257,8 @@ def _largest(vectors: np.ndarray) -> float:
 
 _NUMBER, _SCALAR, _VECTOR = ("time",), ("time", "site"), ("time", "site", "component")
 
+INERTIA = "inertia"
+
 MOMENTS = (
     Variable("step", _NUMBER, "1", "steps taken", _always, lambda i: i.n),
     Variable("moment", _VECTOR, "1", "unit vectors of the local moments", _always, lambda i: i.m),
@@ -269,6 +280,7 @@ MOMENTS = (
         _current_varies,
         lambda i: i.external.current,
     ),
+    Variable(INERTIA, ("site",), "hbar/energy", "eta of each moment", _inertia_varies, lambda i: i.inertia),
 )
 
 # A chain's currents are taken over the first bond of the lead, a lattice's deep in it, and so are those of a chain
@@ -609,7 +621,17 @@ def _energy(term: str) -> Variable:
 
 
 # "classical" is the sum of the terms.
-ENERGIES = tuple(_energy(term) for term in (*TERMS, "classical"))
+ENERGIES = (
+    *(_energy(term) for term in (*TERMS, "classical")),
+    Variable(
+        "energy_kinetic",
+        _NUMBER,
+        "energy",
+        "of moments with inertia that move, S eta/2 sum (dm/dt)^2; not part of energy_classical",
+        _has_inertia,
+        lambda i: i.kinetic,
+    ),
+)
 
 
 def _wall(

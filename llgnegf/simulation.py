@@ -108,7 +108,11 @@ def run(
         except GivenUp:
             raise StoppedEarly(f"stopped before the run began ({stop.reason}): nothing is written yet") from None
         check_step(deck, parts.magnet, parts.start)
-        attributes = {} if field is None else {"user_field": field_name(field)}
+        attributes: dict[str, Any] = {} if field is None else {"user_field": field_name(field)}
+        if deck.magnet.temperature:
+            attributes["temperature"] = deck.magnet.temperature
+        if deck.magnet.temperature or (deck.electrons is not None and deck.electrons.noise):
+            attributes["seed"] = deck.run.seed
         state = State(step=0, moment=parts.start)
         layouts = observables.layouts(deck, parts.variables)
         writer = Writer.create(

@@ -34,7 +34,7 @@ def grouped(names):
 
 
 ENERGIES = [
-    *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
+    *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field", "temperature")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
     "electrons.disorder.amplitude",
     "electrons.bath.width",
@@ -48,7 +48,7 @@ ENERGIES = [
     "magnet.drive.0.amplitude",
     "motion.frequency",
 ]
-TIMES = ["integrator.step", "run.duration", "run.save_every"]
+TIMES = ["integrator.step", "run.duration", "run.save_every", "magnet.inertia"]
 TIMES += [f"magnet.drive.0.profile.{key}" for key in ("center", "width")]
 
 # What makes a shipped deck short.
@@ -69,6 +69,8 @@ SHORT = {
     "precessing_wall_real_time": {"run.duration": 2.0},
     "switched_moment": {"run.duration": 2.0},
     "free_wall": {"run.duration": 2.0},
+    "nutation": {"run.duration": 4.0},
+    "diffusing_wall": {"run.duration": 2.0},
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 10.0, "run.save_every": 5.0},

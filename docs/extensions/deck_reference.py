@@ -27,7 +27,9 @@ LENGTH, POSITION, ANGLE, NO_UNIT = "lattice constants", "index coordinates", "ra
 UNITS = {
     "units.energy": "eV",
     "magnet.spin": "hbar",
-    **dict.fromkeys(("exchange", "dmi", "anisotropy", "hard_anisotropy", "field"), ENERGY),
+    **dict.fromkeys(("exchange", "dmi", "anisotropy", "hard_anisotropy", "field", "magnet.temperature"), ENERGY),
+    "magnet.inertia": TIME,
+    "motion.velocity": RATE,
     **dict.fromkeys(("damping", "zhang_li.beta"), NO_UNIT),
     "zhang_li.velocity": "lattice constants energy/hbar",
     "drive.amplitude": ENERGY,

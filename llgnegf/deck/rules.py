@@ -313,6 +313,17 @@ VACANCIES = Rule(
 )
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
+
+
+def _start_velocity(value: Any) -> str | tuple[float, ...]:
+    return value if value in ("from_llg", "zero") else numbers(value, 3)
+
+
+START_VELOCITY = Rule(
+    '"from_llg", "zero", three finite numbers [x, y, z] or a table {file = "v.npy"}',
+    _start_velocity,
+    {"anyOf": [{"enum": ["from_llg", "zero"]}, VECTOR.schema]},
+)
 ENERGY_UNIT = Rule(
     ", ".join(f'"{name}"' for name in ENERGY_UNITS) + " or a number > 0 of eV",
     _energy_unit,

@@ -85,6 +85,22 @@ def _not_with_moving_voltages(deck: Any) -> Iterator[str]:
         )
 
 
+def _without_noise(deck: Any) -> Iterator[str]:
+    """The fluctuations are known for scalar bonds, equal leads and one J_sd."""
+    if deck.electrons is None or not deck.electrons.noise:
+        return
+    for told, without in _with_exchange(deck):
+        yield (
+            f"{told}: the fluctuations of such electrons are not known; allowed beside electrons.noise = true: "
+            f"{without}, or electrons.noise = false"
+        )
+
+
+def _vacancies_without_inertia(deck: Any) -> Iterator[str]:
+    if deck.motion.kind == "inertial" and deck.lattice.__dict__.get("vacancies"):
+        yield 'lattice.vacancies: not available with motion.kind = "inertial"; allowed: none, or motion.kind = "llg"'
+
+
 def _leads_without_contact(deck: Any) -> Iterator[str]:
     if deck.electrons is None:
         return
@@ -102,5 +118,7 @@ CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _not_in_precession,
     _not_with_a_bath,
     _not_with_moving_voltages,
+    _without_noise,
+    _vacancies_without_inertia,
     _leads_without_contact,
 )

@@ -32,6 +32,7 @@ from llgnegf.deck.rules import (
     SHAPE,
     SITES,
     SITES_OR_ALL,
+    START_VELOCITY,
     TEXT,
     TOLERANCE,
     VACANCIES,
@@ -194,6 +195,12 @@ class NumbersFile(Table):
     file: Annotated[str, NAME]
 
 
+_INERTIA = NumberOrTable(
+    'a number > 0 or a table {file = "eta.npy"}', POSITIVE.parse, POSITIVE.schema, table=NumbersFile
+)
+_VELOCITY = NumberOrTable(START_VELOCITY.allowed, START_VELOCITY.parse, START_VELOCITY.schema, table=NumbersFile)
+
+
 class ZhangLi(Table):
     """[magnet.zhang_li]: the torque -(u.grad) m + beta m x (u.grad) m, u in lattice constants per unit of time."""
 
@@ -214,7 +221,8 @@ class Drive(Table):
 class Magnet(Table):
     """[magnet]: E = -J_ex sum m.m' + D sum r.(m x m') - K sum (m.k)^2 + K_hard sum (m.h)^2 - S sum m.B.
 
-    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.
+    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.  temperature: kT of
+    the thermal field, whose random numbers come from `run.seed`; inertia: eta, of motion.kind = "inertial".
     """
 
     spin: Annotated[float, POSITIVE] = 1.0
@@ -227,6 +235,8 @@ class Magnet(Table):
     hard_axis: Annotated[Vector, DIRECTION] = (1.0, 0.0, 0.0)
     field: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
     damping: Annotated[float, NON_NEGATIVE] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    inertia: Annotated[float | NumbersFile | None, _INERTIA] = None
     fixed: Annotated[tuple[int | tuple[int, ...], ...], SITES] = ()
     zhang_li: ZhangLi | None = None
     drive: tuple[Drive, ...] = ()
@@ -318,7 +328,8 @@ class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
     sd_exchange: a number, or one for each site by a file.  potential: a file of on-site energies, which counts from the
-    folder of the deck if its path is relative; they, `disorder` and `onsite` add up.
+    folder of the deck if its path is relative; they, `disorder` and `onsite` add up.  noise: the fluctuations of frozen
+    electrons as a random field, from `run.seed`.
     """
 
     method: Annotated[str, NAME] = "frozen"
@@ -333,6 +344,7 @@ class Electrons(Table):
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
     order: Annotated[int, choice(0, 1)] = 1
     velocity_feedback: Annotated[bool, BOOLEAN] = True
+    noise: Annotated[bool, BOOLEAN] = False
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
@@ -371,9 +383,11 @@ class Electrons(Table):
 
 
 class Motion(Table):
-    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments."""
+    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), frozen moments, or the
+    LLG equation with inertia, whose moments start with dm/dt = `velocity`."""
 
-    kind: Annotated[str, choice("llg", "precession", "frozen")] = "llg"
+    kind: Annotated[str, choice("llg", "precession", "frozen", "inertial")] = "llg"
+    velocity: Annotated[str | Vector | NumbersFile | None, _VELOCITY] = None
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
@@ -441,7 +455,7 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+    "real-time": ("order", "velocity_feedback", "noise", "velocity_tolerance"),
 }
 
 

@@ -177,6 +177,16 @@ class Device(System):
         """
         return bias_response(self.freeze(m, potential))
 
+    def spin_noise(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """White noise of the spin density at rest, shot noise of a bias included: (N, N, 3, 3), [i, j, a, b].
+
+        int dt <{ds_i^a(t), ds_j^b(0)}>/2 of s = Tr[rho sigma] over all N sites in the order of the lattice (x ny + y),
+        1/energy; symmetric under exchange of (i, a) and (j, b).  Without a bias J_sd^2 of it is 2 kT times the friction
+        that the electrons exert on moments; see `spin_noise.py`.  m, potential: as `freeze`.
+        Raises ValueError for a wrong shape, a bath and more than 64 sites, ToleranceError where a level is too narrow.
+        """
+        return self.freeze(m, potential).spin_noise()
+
     def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
         """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.
 

@@ -37,6 +37,7 @@ from .lattice import LatticeSweeps
 from .leads import Occupation
 from .quadrature import FermiPoles, ToleranceError
 from .sliced_chain import SlicedChainSweeps
+from .spin_noise import SpinNoise
 from .sweeps import LeadResponse, Response, Sweeps
 from .system import System
 
@@ -416,6 +417,11 @@ class Frozen:
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """Local density of states and its spin components at a real energy in the lead band: (*s, 4), 1/energy."""
         return self.out_of_frame(self.sweeps.states(energy)) / (2 * np.pi)
+
+    def spin_noise(self) -> NDArray[np.float64]:
+        """The correlator of the spin density's fluctuations at frequency zero, see `Device.spin_noise`."""
+        refuse_spins(self.device, "spin_noise")
+        return SpinNoise(self.device, self.sweeps, self.counter).matrix
 
     def level_width(self) -> float:
         """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.
