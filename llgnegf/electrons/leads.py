@@ -152,6 +152,10 @@ class AttachedLead:
         """dSigma/dE at energies z (k,): (k, n, n)."""
         return self.modes.self_energy_slope(z, self.coupling)
 
+    def curvature(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """d^2 Sigma/dE^2 at energies z (k,): (k, n, n), 1/energy."""
+        return self.modes.self_energy_curvature(z, self.coupling)
+
     def injection(self, energy: float) -> NDArray[np.complex128]:
         """sqrt(Gamma) of the p open modes at a real energy, (n, 2 p): sources of the waves that enter from it."""
         return self.modes.sources(energy, self.coupling)
