@@ -18,6 +18,7 @@ from .frozen import Frozen
 from .leads import Occupation
 from .narrow_levels import may_be_narrow, narrow_levels
 from .quadrature import FermiPoles, ToleranceError
+from .scattering_matrix import Waves
 from .shifted_surface import thermal_rule
 from .threads import one_blas_thread
 from .window import Factor, Rule, Window
@@ -53,6 +54,10 @@ class Propagators(Protocol):
 
     def spectral(self, energies: Floats, green: Matrices) -> Matrices:
         """G Gamma_r G^+ of each reservoir at real energies (k,), where G is `green`: (k, r, 2 sites, 2 sites)."""
+        ...
+
+    def waves(self, energy: float) -> Waves:
+        """The open channels at a real energy; see `scattering_matrix`."""
         ...
 
     def rule(self, wider: float = 0.0) -> FermiPoles:
@@ -143,6 +148,21 @@ class DevicePropagators:
                 psi = green[i][:, end] @ lead.injection(energy)
                 out[i, r] = psi @ psi.conj().T
         return out
+
+    def waves(self, energy: float) -> Waves:
+        """See `scattering_matrix`; only the columns of G that belong to open channels."""
+        z, (left, right) = np.array([energy + 0j]), self._device.ends
+        sources = [lead.injection(energy) for lead in (left, right)]
+        split = sources[0].shape[1]
+        W = np.zeros((2 * self._device.n_sites, split + sources[1].shape[1]), complex)
+        W[self._ends[0], :split] += sources[0]
+        W[self._ends[1], split:] += sources[1]
+        first, last = left.self_energy(z), right.self_energy(z)
+        self._frozen.counter.add(1)
+        psi = self._blocks.at(z, first, last).solve(W[None])[0]
+        adjoint = (np.conj(np.swapaxes(one, 1, 2)) for one in (first, last))
+        phi = self._blocks.at(z, *adjoint).solve(W[None])[0]
+        return Waves(W, psi, phi, (np.arange(W.shape[1]) >= split).astype(np.intp))
 
     # --- energies -----------------------------------------------------------------------------------
 
