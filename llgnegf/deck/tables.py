@@ -21,20 +21,24 @@ from llgnegf.deck.rules import (
     DIRECTIONS,
     ENERGY_UNIT,
     INDEX,
+    LEVELS,
     NAME,
     NON_NEGATIVE,
     NUMBER,
     PERIODIC,
     PLANE_VECTOR,
+    POLARIZATION,
     POSITIVE,
     REFRESH,
     SEED,
     SHAPE,
     SITES,
     SITES_OR_ALL,
+    SQUARE,
     TEXT,
     TOLERANCE,
     VECTOR,
+    WIDTHS,
     NumberOrTable,
     Rule,
     choice,
@@ -304,6 +308,7 @@ class Electrons(Table):
     velocity_feedback: Annotated[bool, BOOLEAN] = True
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
+    response_tensors: Annotated[bool, BOOLEAN] = False
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
@@ -332,10 +337,48 @@ class Electrons(Table):
         return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
-class Motion(Table):
-    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments."""
+class MoleculeLead(Table):
+    """[[molecule.lead]]: a lead with a wide band that broadens each level by one of `widths`.
 
-    kind: Annotated[str, choice("llg", "precession", "frozen")] = "llg"
+    polarization, along `direction`: of its states; spin_bias: by how much those along it are filled higher than those
+    against it.
+    """
+
+    widths: Annotated[tuple[float, ...], WIDTHS]
+    voltage: Annotated[float, NUMBER] = 0.0
+    chemical_potential: Annotated[float | None, NUMBER] = None
+    temperature: Annotated[float | None, NON_NEGATIVE] = None
+    spin_bias: Annotated[float, NUMBER] = 0.0
+    polarization: Annotated[float, POLARIZATION] = 0.0
+    direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
+
+
+class Molecule(Table):
+    """[molecule]: levels eps_n on one moment, H = sum eps_n + sum (t_nm d_m,up^+ d_n,down + h.c.) - sd_exchange sigma.m.
+
+    spin_orbit: t_nm = -t_mn, rows of a square list; takes the place of [electrons] in a deck with a single moment.
+    """
+
+    levels: Annotated[tuple[float, ...], LEVELS]
+    spin_orbit: Annotated[tuple[tuple[float, ...], ...] | None, SQUARE] = None
+    sd_exchange: Annotated[float, NUMBER]
+    fermi_energy: Annotated[float, NUMBER] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    order: Annotated[int, choice(0, 1)] = 1
+    back_action: Annotated[float, NON_NEGATIVE] = 1.0
+    tolerance: Annotated[float, TOLERANCE] = 1e-9
+    lead: tuple[MoleculeLead, ...] = ()
+
+
+class Motion(Table):
+    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments.
+
+    kind "tensor": the LLG equation with the electrons' field at rest and their Gilbert tensor, at the texture of each
+    instant or to first order about the first one (`tensor`).
+    """
+
+    kind: Annotated[str, choice("llg", "precession", "frozen", "tensor")] = "llg"
+    tensor: Annotated[str, choice("instantaneous", "reference")] = "instantaneous"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
@@ -388,6 +431,7 @@ class Root(Table):
     texture: Annotated[Texture, Field(discriminator="kind")]
     magnet: Magnet = Magnet()
     electrons: Electrons | None = None
+    molecule: Molecule | None = None
     motion: Motion = Motion()
     integrator: Integrator
     run: RunTable
@@ -403,7 +447,7 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+    "real-time": ("response_tensors", "order", "velocity_feedback", "velocity_tolerance"),
 }
 
 

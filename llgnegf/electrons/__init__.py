@@ -8,10 +8,14 @@ from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
+from .exchange_constants import ExchangeConstants
 from .frozen import Frozen, Response, SpinDensity
 from .leads import Lead
 from .modes import chain_self_energy
+from .molecule import FrozenMolecule, Molecule, MoleculeLead
 from .quadrature import ToleranceError
+from .response import LinearResponse, Tensors
+from .scattering_matrix import ScatteringMatrix
 from .steady import SteadyPrecession, steady_precession
 from .sweeps import LeadResponse
 from .torkance import Torkance, in_plane_and_out_of_plane
@@ -21,13 +25,20 @@ __all__ = [
     "BiasResponse",
     "Currents",
     "Device",
+    "ExchangeConstants",
     "Frozen",
+    "FrozenMolecule",
     "LatticeCurrents",
     "Lead",
     "LeadResponse",
+    "LinearResponse",
+    "Molecule",
+    "MoleculeLead",
     "Response",
+    "ScatteringMatrix",
     "SpinDensity",
     "SteadyPrecession",
+    "Tensors",
     "ToleranceError",
     "Torkance",
     "chain_self_energy",

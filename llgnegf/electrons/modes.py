@@ -84,7 +84,9 @@ class Modes:
 
     def self_energy_curvature(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """d^2 Sigma/dE^2 at energies z (k,): (k, 2 ny, 2 ny), 1/energy."""
-        return self._in_space(chain_self_energy_curvature(np.asarray(z)[:, None] - self.energies, self.hopping, coupling))
+        return self._in_space(
+            chain_self_energy_curvature(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)
+        )
 
     def _in_space(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Values (k, ny) of the modes as matrices (k, 2 ny, 2 ny) in space and spin, the same for both spins."""

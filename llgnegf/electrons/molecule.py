@@ -30,7 +30,7 @@ from .line_rule import line_rule
 from .pairs import PAULI
 from .propagators import Integrand
 from .quadrature import FermiPoles, ToleranceError
-from .response import Response
+from .response import LinearResponse
 from .scattering import pauli_traces
 from .scattering_matrix import ScatteringMatrix, Waves, scattering_matrix
 from .window import Factor, Rule, Window
@@ -152,7 +152,7 @@ class Molecule:
 
 
 class FrozenMolecule:
-    """Electrons of a molecule at a fixed moment; `Propagators` for `Response`, and densities and currents at rest."""
+    """Electrons of a molecule at a fixed moment; `Propagators` for `LinearResponse`, and densities and currents at rest."""
 
     def __init__(self, molecule: Molecule, m: Floats) -> None:
         self.molecule, self.m = molecule, m
@@ -322,9 +322,9 @@ class FrozenMolecule:
         return out
 
     @cached_property
-    def response(self) -> Response:
+    def linear_response(self) -> LinearResponse:
         """Response tensors of the one moment, (1, 1, 3, 3)."""
-        return Response(self)
+        return LinearResponse(self)
 
     def scattering_matrix(self, energy: float | None = None) -> ScatteringMatrix:
         """S at a real energy, None: at E_F."""

@@ -52,8 +52,7 @@ from .window import Factor, Rule
 # Beyond so many kT from a step nothing is left of differences of Fermi functions.
 _TAILS = 40.0
 # Random contractions by which rules over real energies are judged.
-_PROBES = 6
-_PATH = "optimal"
+_PROBES = 5
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class _Sums:
         return np.einsum("is,jr,srab->ijab", self.members, self.members, pair)
 
 
-class Response:
+class LinearResponse:
     """Response tensors of electrons at fixed moments; evaluated on first use and kept.
 
     source: `DevicePropagators` of a chain or lattice, or a molecule's.  Raises ToleranceError, which names a remedy,
@@ -211,7 +210,9 @@ class Response:
 
         static = sum(each(part, chunks(len(rule.nodes), 2 * len(source.owner))))
         found = -2 * self._sums.energies(np.asarray(static)).real
-        still = np.zeros_like(found) if self._from_bias is None else self._sums.energies(self._from_bias[2]).real / np.pi
+        still = (
+            np.zeros_like(found) if self._from_bias is None else self._sums.energies(self._from_bias[2]).real / np.pi
+        )
         return (found + still).astype(complex)
 
     # --- integrals ----------------------------------------------------------------------------------
@@ -275,11 +276,13 @@ class Response:
         u, v = random / np.linalg.norm(random, axis=-1, keepdims=True)
         strength = max(1.0, float(abs(source.exchange).max()) / source.scale)
 
+        # (probes, i, j, c, d), so that the contraction is sum C_ij^cd x_ij^c y_ji^d.
+        C = np.einsum("cdab,pia,pjb->pijcd", SPIN, u, v, optimize=True)
+
         def probed(x: Matrices, y: Matrices) -> Floats:
             """u P[X, Y] v at each energy, real and imaginary parts: (k, 2 probes)."""
-            found = [
-                np.einsum("cdab,ia,jb,kijc,kjid->k", SPIN, u[p], v[p], x, y, optimize=_PATH) for p in range(_PROBES)
-            ]
+            back = np.swapaxes(y, 1, 2)
+            found = [((x[..., None, :] @ one)[..., 0, :] * back).sum(axis=(1, 2, 3)) for one in C]
             return np.concatenate([np.real(found), np.imag(found)]).T
 
         def integrand(energies: Floats) -> tuple[Floats, Floats]:
@@ -306,9 +309,7 @@ class Response:
 
         def part(chunk: slice) -> list[Matrices]:
             found, weights = terms(rule.energies[chunk]).pairs, rule.weights[:, chunk]
-            return [
-                np.asarray(sum(pair_sum(w, x, y) for w, (x, y) in zip(weights, one, strict=True))) for one in found
-            ]
+            return [np.asarray(sum(pair_sum(w, x, y) for w, (x, y) in zip(weights, one, strict=True))) for one in found]
 
         parts = each(part, chunks(len(rule.energies), 2 * sites))
         nothing = [np.zeros((sites, sites, 3, 3), complex)] * number
