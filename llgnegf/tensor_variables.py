@@ -77,8 +77,26 @@ _BY_TENSORS = (
 )
 _SOLVES = Variable("solves", ("time",), "1", "Green's functions evaluated so far", _always, lambda i: i.solves)
 
+
+def _has_energy(deck: Deck) -> bool:
+    """Whether the electrons have a grand potential: in equilibrium, and not expanded about another texture."""
+    return deck.motion.tensor == "instantaneous" and deck.electrons is not None and not deck.electrons.is_biased
+
+
 # Of `motion.kind = "tensor"`, from a `TensorInstant`.
-TENSORS = (*_BY_TENSORS, *_tensors(_always), _SOLVES)
+TENSORS = (
+    *_BY_TENSORS,
+    *_tensors(_always),
+    Variable(
+        "grand_potential",
+        ("time",),
+        "energy",
+        "of the electrons, relative to the bare wire",
+        _has_energy,
+        lambda i: i.grand_potential,
+    ),
+    _SOLVES,
+)
 
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (

@@ -161,6 +161,9 @@ class EnergyWatch:
         # The energy is known where electrons are frozen; others may drive the moments.
         others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
         driven = user_field or gates or current or deck.magnet.drive or others
+        # Expanded about a texture they have no energy of their own; that of a molecule is not recorded.
+        expanded = deck.motion.kind == "tensor" and deck.motion.tensor == "reference"
+        driven = driven or deck.molecule is not None or expanded
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0
@@ -223,4 +226,5 @@ _SUMMANDS = ("energy_classical", "grand_potential")
 
 def _strength(deck: Deck) -> float:
     """Field of the electrons on a moment over their spin density, energy."""
-    return deck.electrons.back_action * deck.electrons.sd_exchange if deck.electrons is not None else 0.0
+    table = deck.electrons or deck.molecule
+    return table.back_action * table.sd_exchange if table is not None else 0.0

@@ -323,9 +323,7 @@ SQUARE = Rule(
     _square,
     {"type": "array", "items": {"type": "array", "items": _NUMBER}, "minItems": 1},
 )
-POLARIZATION = _number_rule(
-    "a number from -1 to 1", lambda x: -1 <= x <= 1, {**_NUMBER, "minimum": -1, "maximum": 1}
-)
+POLARIZATION = _number_rule("a number from -1 to 1", lambda x: -1 <= x <= 1, {**_NUMBER, "minimum": -1, "maximum": 1})
 _INDEX = {"type": "integer", "minimum": 0}
 SITES = Rule(
     "a list of sites, whole numbers >= 0: [0, 1] on a chain, [[0, 0], [3, 4]], each [x, y], on a square lattice",

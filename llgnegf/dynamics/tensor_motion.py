@@ -22,7 +22,7 @@ from llgnegf.dynamics.coupling import Coupling, Field, Motion
 from llgnegf.dynamics.external import Drives, External
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.refresh import Stage
-from llgnegf.dynamics.stepper import Instant
+from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.dynamics.velocity_equation import sum_of
 from llgnegf.electrons import Device, FrozenMolecule, Molecule, Tensors
 from llgnegf.electrons.counter import Counter
@@ -89,20 +89,30 @@ class _OfDevice:
     def tensors(self) -> Tensors:
         return self._response.tensors
 
+    @property
+    def solves(self) -> int:
+        return self._frozen.solves
+
+    @property
+    def grand_potential(self) -> float:
+        return self._frozen.grand_potential
+
 
 class OfReference:
     """A chain or lattice to first order about one texture, (nx[, ny], 3)."""
 
     def __init__(self, device: Device, reference: np.ndarray) -> None:
-        self._device, self._reference = device, reference
-
-    @cached_property
-    def _known(self) -> _OfDevice:
-        return _OfDevice(self._device, self._reference, self._counter)
+        self._reference = reference
+        self._known = _OfDevice(device, reference, Counter())
+        # A run that goes on has counted it before.
+        self.is_counted = False
 
     def at(self, m: np.ndarray, counter: Counter) -> Answer:
         """See `Electrons`."""
-        self._counter = counter
+        if not self.is_counted:
+            _ = self._known.spin_at_rest, self._known.tensors
+            counter.add(self._known.solves)
+            self.is_counted = True
         return _AboutReference(self._known, m - self._reference)
 
 
@@ -262,6 +272,12 @@ class TensorInstant(Instant):
         return self.answer.tensors
 
     @property
+    def grand_potential(self) -> float:
+        """Of the electrons of a chain or lattice at these moments, relative to the bare wire, energy."""
+        assert isinstance(self.answer, _OfDevice)
+        return self.answer.grand_potential
+
+    @property
     def sd_exchange(self) -> float:
         """J_sd, energy."""
         return self.answer.sd_exchange
@@ -282,6 +298,11 @@ class TensorStage(Stage):
     """Electrons at every stage of a step."""
 
     coupling: TensorCoupling
+
+    def restore(self, remembered: Remembered) -> None:
+        super().restore(remembered)
+        if isinstance(self.coupling.electrons, OfReference):
+            self.coupling.electrons.is_counted = True
 
     def _at(self, n: int, y: np.ndarray, motion: Motion) -> Instant:
         t, within = n * self.dt, inside(n, self.dt)

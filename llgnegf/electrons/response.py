@@ -77,6 +77,15 @@ class Tensors:
         return self.sea + self.surface + self.bias
 
     @property
+    def gyromagnetic(self) -> Floats:
+        """eta_ij of (S + eta) dm/dt = ..., hbar: d(s_i/2)/dm_j, the electrons' spin that a moment carries along.
+
+        Where the equation is written with the spin current into the leads in place of the field of the electrons, as
+        (B4) of Xu et al.; (B5) in print has the other sign.
+        """
+        return self.susceptibility / 2
+
+    @property
     def friction(self) -> Floats:
         """The symmetric part of `gilbert`, which does work; without a bias it has no negative eigenvalue."""
         return (self.gilbert + exchanged(self.gilbert)) / 2
