@@ -383,6 +383,7 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
 def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
     """Electrons at rest and their Gilbert tensor: of a molecule, or where `motion.kind` asks for it."""
     molecule, device, electrons = build_molecule(deck), build_device(deck), deck.electrons
+    of: OfMolecule | OfDevice | OfReference
     if molecule is not None:
         assert deck.molecule is not None
         of, back_action, J = OfMolecule(molecule, deck.molecule.order), deck.molecule.back_action, molecule.sd_exchange

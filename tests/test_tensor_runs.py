@@ -93,9 +93,9 @@ def test_instantaneous_tensors_are_the_self_consistent_run(wall, tmp_path):
 
 def test_bias_acts_by_tensors_too(tmp_path):
     changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.4}
-    with run(deck(WALL, **changes), tmp_path / "a.h5") as found:
-        with run(deck(WALL, motion__kind="llg", **changes), tmp_path / "b.h5") as expected:
-            np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
+    tensor, llg = deck(WALL, **changes), deck(WALL, motion__kind="llg", **changes)
+    with run(tensor, tmp_path / "a.h5") as found, run(llg, tmp_path / "b.h5") as expected:
+        np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
 
 
 def test_about_a_reference_the_error_is_of_second_order_in_the_way(tmp_path):
@@ -117,11 +117,11 @@ def test_about_a_reference_the_error_is_of_second_order_in_the_way(tmp_path):
     assert errors[0] < 1e-3
     assert 3.5 < errors[0] / errors[1] < 4.5
     short = {"run__duration": 0.2, "integrator__step": 0.1}
-    with run(deck(WALL, motion__tensor="reference", **short), tmp_path / "a.h5") as found:
-        with run(deck(WALL, **short), tmp_path / "b.h5") as expected:
-            way = abs(expected.moment[-1] - expected.moment[0]).max()
-            assert abs(found.moment[-1] - expected.moment[-1]).max() < 0.1 * way
-            assert found.solves[-1] < expected.solves[-1] / 3
+    about, instant = deck(WALL, motion__tensor="reference", **short), deck(WALL, **short)
+    with run(about, tmp_path / "a.h5") as found, run(instant, tmp_path / "b.h5") as expected:
+        way = abs(expected.moment[-1] - expected.moment[0]).max()
+        assert abs(found.moment[-1] - expected.moment[-1]).max() < 0.1 * way
+        assert found.solves[-1] < expected.solves[-1] / 3
 
 
 @pytest.mark.parametrize("kind", ["instantaneous", "reference"])
@@ -142,7 +142,7 @@ def test_molecule_goes_on_bit_for_bit(molecule, tmp_path):
 
 
 def test_one_level_damps_its_moment_as_its_closed_form_says(molecule):
-    """m x (alpha v) = a m x v + b v with a, b of one moment: a macrospin with damping a/(1 - b) in the field B/(1 - b)."""
+    """m x (alpha v) = a m x v + b v for one moment: a macrospin with damping a/(1 - b) in the field B/(1 - b)."""
     J, gamma, eps, B = 0.6, 0.7, 0.1, 0.3
     D = np.angle(-eps - J + 0.5j * gamma) - np.angle(-eps + J + 0.5j * gamma)
     a, b = (1 - np.cos(2 * D)) / (4 * np.pi), (2 * D - np.sin(2 * D)) / (4 * np.pi)

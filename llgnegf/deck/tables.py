@@ -354,7 +354,7 @@ class MoleculeLead(Table):
 
 
 class Molecule(Table):
-    """[molecule]: levels eps_n on one moment, H = sum eps_n + sum (t_nm d_m,up^+ d_n,down + h.c.) - sd_exchange sigma.m.
+    """[molecule]: levels on one moment, H = sum eps_n + sum (t_nm d_m,up^+ d_n,down + h.c.) - sd_exchange sigma.m.
 
     spin_orbit: t_nm = -t_mn, rows of a square list; takes the place of [electrons] in a deck with a single moment.
     """

@@ -49,8 +49,8 @@ def _molecule_lengths(deck: Any) -> Iterator[str]:
         widths = lead.widths
         if len(widths) != n:
             yield (
-                f"molecule.lead[{k}].widths = {show(list(widths))}: {len(widths)} numbers, but molecule.levels has {n}; "
-                "allowed: one width for each level"
+                f"molecule.lead[{k}].widths = {show(list(widths))}: {len(widths)} numbers, but molecule.levels has "
+                f"{n}; allowed: one width for each level"
             )
             return
         share = 1 - abs(lead.polarization)

@@ -34,7 +34,10 @@ from llgnegf.once import cached_property
 class Answer(Protocol):
     """What electrons do to moments m (nx[, ny], 3): field at rest (energy), shaped as m, and alpha (n, n, 3, 3)."""
 
-    sd_exchange: float
+    @property
+    def sd_exchange(self) -> float:
+        """J_sd, energy."""
+        ...
 
     @property
     def spin_at_rest(self) -> np.ndarray:

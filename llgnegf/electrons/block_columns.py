@@ -68,12 +68,12 @@ class Solver:
         c = sources.reshape(k, nx, n, sources.shape[-1]).copy()
         for i in range(nx - 2, -1, -1):
             c[:, i] += up[i] @ (self.g[:, i + 1] @ c[:, i + 1])
-        x = np.empty_like(c)
+        by_slice = np.empty_like(c)
         for i in range(nx):
             if i:
-                c[:, i] += down[i - 1] @ x[:, i - 1]
-            x[:, i] = self.g[:, i] @ c[:, i]
-        x = x.reshape(sources.shape)
+                c[:, i] += down[i - 1] @ by_slice[:, i - 1]
+            by_slice[:, i] = self.g[:, i] @ c[:, i]
+        x: Stack = by_slice.reshape(sources.shape)
         for one in self.pivoted:
             x[one] = self._solve_banded(one, sources[one])
         return x

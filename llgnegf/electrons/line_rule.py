@@ -2,13 +2,15 @@
 
     -(1/pi) int f Im F dE = -[ sum_k R_k F(z_k) + h.c. ],        z_k = E_F + i y_k
 
-holds for every F that is analytic in the upper half plane, without bounds of a spectrum: at kT = 0, R_k = -w_k/2pi with
-the weights of int_0^inf dy; at kT > 0 the y_k are the Matsubara frequencies (2 n + 1) pi kT with R = -kT.  From the M-th
-one on their sum is the integral from Y = 2 pi kT M, corrected by the first term of Euler and Maclaurin's formula,
-h^2/24 dF/dy (h = 2 pi kT); what is left is of order M^-4.
+holds for every F that is analytic in the upper half plane, without bounds of a spectrum: at kT = 0, R_k = -w_k/2pi
+with the weights of int_0^inf dy; at kT > 0 the y_k are the Matsubara frequencies (2 n + 1) pi kT with R = -kT.  From
+the M-th one on their sum is the integral from Y = 2 pi kT M, corrected by the first term of Euler and Maclaurin's
+formula, h^2/24 dF/dy (h = 2 pi kT); what is left is of order M^-4.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +31,12 @@ def line_rule(fermi_energy: float, temperature: float, levels: NDArray[np.comple
     nearest, farthest = float(distances.min()), float(distances.max())
     if not nearest > 1e-12 * max(farthest, abs(fermi_energy)):
         raise ToleranceError(f"a level lies at fermi_energy = {fermi_energy:g} and has no width: use another one")
-    y, weights = np.empty(0), np.empty(0)
+    y: NDArray[np.float64] = np.empty(0)
+    weights: NDArray[np.float64] = np.empty(0)
     if temperature:
         h = 2 * np.pi * temperature
         start = h * _MATSUBARA
-        y = h * (np.arange(_MATSUBARA) + 0.5)
+        y = np.asarray(h * (np.arange(_MATSUBARA) + 0.5), float)
         weights = np.full(_MATSUBARA, h)
         slope = np.array([1.0, -8.0, 8.0, -1.0]) / (12 * _STEP * start)
         y = np.concatenate([y, start * (1 + _STEP * np.array([-2.0, -1.0, 1.0, 2.0]))])
@@ -44,7 +47,7 @@ def line_rule(fermi_energy: float, temperature: float, levels: NDArray[np.comple
     while edges[-1] < _FAR * max(farthest, nearest):
         edges.append(2 * edges[-1])
     x, w = _GAUSS
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         y = np.concatenate([y, (a + b) / 2 + (b - a) / 2 * x])
         weights = np.concatenate([weights, (b - a) / 2 * w])
     u = (1 + x) / (2 * edges[-1])

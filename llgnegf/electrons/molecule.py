@@ -14,10 +14,8 @@ to mu + spin_bias/2, against it up to mu - spin_bias/2.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +27,7 @@ from .leads import Occupation
 from .line_rule import line_rule
 from .pairs import PAULI
 from .propagators import Integrand
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles
 from .response import LinearResponse
 from .scattering import pauli_traces
 from .scattering_matrix import ScatteringMatrix, Waves, scattering_matrix
@@ -152,7 +150,7 @@ class Molecule:
 
 
 class FrozenMolecule:
-    """Electrons of a molecule at a fixed moment; `Propagators` for `LinearResponse`, and densities and currents at rest."""
+    """Electrons of a molecule at a fixed moment: `Propagators` for `LinearResponse`; densities and currents at rest."""
 
     def __init__(self, molecule: Molecule, m: Floats) -> None:
         self.molecule, self.m = molecule, m
@@ -171,18 +169,18 @@ class FrozenMolecule:
         self._gammas = np.array([gamma for _, gamma, _ in filled])
         self.reservoirs = tuple(occupation for _, _, occupation in filled)
         # Energies, widths and distances between them: all integrals are of these scales.
-        self._poles = np.linalg.eigvals(self.H - 0.5j * molecule.gamma)
+        self._poles = np.asarray(np.linalg.eigvals(self.H - 0.5j * molecule.gamma), complex)
         self.scale = float(np.linalg.norm(molecule.gamma, 2))
 
     # --- Green's functions --------------------------------------------------------------------------
 
-    def at(self, z: NDArray[np.complex128], order: int) -> list[Matrices]:
+    def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
         """See `propagators.Propagators`; with wide bands G' = -G G, G'' = 2 G G G."""
-        one = np.eye(len(self.H))
-        G = np.linalg.inv(np.asarray(z)[:, None, None] * one - self.H + 0.5j * self.molecule.gamma)
+        one = np.eye(len(self.H), dtype=complex)
+        G = np.asarray(np.linalg.inv(z[:, None, None] * one - self.H + 0.5j * self.molecule.gamma), complex)
         found = [G]
         for k in range(order):
-            found.append(-(k + 1) * found[-1] @ G)
+            found.append(-float(k + 1) * found[-1] @ G)
         return found
 
     def spectral(self, energies: Floats, green: Matrices) -> Matrices:
@@ -208,7 +206,9 @@ class FrozenMolecule:
         mu = self.molecule.fermi_energy
         return line_rule(mu, self.molecule.temperature, np.concatenate([self._poles, self._poles + wider]))
 
-    def _window(self, factors: Sequence[Factor], low: float, high: float, levels: NDArray[np.complex128]) -> Any:
+    def _window(
+        self, factors: Sequence[Factor], low: float, high: float, levels: Matrices
+    ) -> Callable[[Integrand], Rule]:
         wide = abs(self._poles).max() + abs(low) + abs(high) + self.scale
         window = Window(factors, low, high, (-wide, wide), np.empty(0), wide, len(levels))
         edges = window.divided([(float(e.real), float(-e.imag)) for e in levels])
@@ -311,12 +311,12 @@ class FrozenMolecule:
         operators = [np.kron(np.eye(len(self.H) // 2), part) for part in PAULI]
         out = np.zeros((len(self.molecule.leads), 4))
         for r, (lead, gamma) in enumerate(zip(self._lead_of, self._gammas, strict=True)):
-            for a, O in enumerate(operators):
-                found = -float(np.trace((O @ gamma - gamma @ O) @ G).real)
+            for a, one in enumerate(operators):
+                found = -float(np.trace((one @ gamma - gamma @ one) @ G).real)
                 if self._biased is not None:
                     rho, green = self._biased
-                    found += float(np.trace(O @ gamma @ rho).real)
-                    found += float((2j * np.trace(O @ gamma @ green[r].conj().T)).real)
+                    found += float(np.trace(one @ gamma @ rho).real)
+                    found += float((2j * np.trace(one @ gamma @ green[r].conj().T)).real)
                 out[lead, a] += found
         out[:, 1:] /= 2
         return out

@@ -48,7 +48,7 @@ class Propagators(Protocol):
     occupation: Occupation
     reservoirs: tuple[Occupation, ...]
 
-    def at(self, z: NDArray[np.complex128], order: int) -> list[Matrices]:
+    def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
         """G, dG/dz, ... up to derivative `order` (0, 1, 2) at energies z (k,), Im z >= 0: (k, 2 sites, 2 sites)."""
         ...
 
@@ -110,19 +110,20 @@ class DevicePropagators:
         return BlockColumns.of_dense(self._frozen.sweeps.dense_hamiltonian(), self._device.shape[0])
 
     @one_blas_thread
-    def at(self, z: NDArray[np.complex128], order: int) -> list[Matrices]:
+    def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
         """See `Propagators`; columns by `BlockColumns`, derivatives from G' = -G B G, B = 1 - dSigma/dE."""
         left, right = self._device.ends
-        self._frozen.counter.add(len(z))
-        solver = self._blocks.at(z, left.self_energy(z), right.self_energy(z))
+        energies = z.astype(complex)
+        self._frozen.counter.add(len(energies))
+        solver = self._blocks.at(energies, left.self_energy(energies), right.self_energy(energies))
         size = 2 * self._device.n_sites
-        G = solver.solve(np.broadcast_to(np.eye(size, dtype=complex), (len(z), size, size)))
+        G = solver.solve(np.broadcast_to(np.eye(size, dtype=complex), (len(energies), size, size)))
         found = [G]
         if order:
-            slopes = left.slope(z), right.slope(z)
+            slopes = left.slope(energies), right.slope(energies)
             found.append(solver.solve(self._on_ends(slopes, G) - G))
         if order > 1:  # G'' = -2 G B G' + G Sigma'' G
-            curvatures = left.curvature(z), right.curvature(z)
+            curvatures = left.curvature(energies), right.curvature(energies)
             found.append(solver.solve(2 * (self._on_ends(slopes, found[1]) - found[1]) + self._on_ends(curvatures, G)))
         return found
 

@@ -5,7 +5,8 @@ Linear response, dG<(omega) = G(E + omega) dH G<(E) + G<(E + omega) dH G^+(E), g
 
     d<V_i> = sum_j K_ij(omega) dm_j,     K = int dE/(2 pi i) { P[G(E + omega), G<(E)] + P[G<(E), G^+(E - omega)] }
 
-    K = K(0) - i omega alpha - omega^2 I + ...:      S dm_i/dt = -m_i x B_i + m_i x sum_j (alpha_ij mdot_j + I_ij mddot_j)
+    K = K(0) - i omega alpha - omega^2 I + ...
+    S dm_i/dt = -m_i x B_i + m_i x sum_j (alpha_ij mdot_j + I_ij mddot_j)
 
 with B_i the field at rest, -K(0) dm included.  alpha is the Gilbert tensor in units of hbar, I the inertia tensor in
 hbar^2/energy, alpha(omega) = i [K(omega) - K(0)]/omega, chi_ij = ds_i/dm_j = -K_ij(0)/J_i.
@@ -46,7 +47,7 @@ from llgnegf.once import cached_property
 from .pairs import SPIN, exchanged, pair_sum, pauli_components
 from .propagators import Floats, Integrand, Matrices, Propagators, chunks
 from .scattering import pauli_traces
-from .threads import each
+from .threads import total_of
 from .window import Factor, Rule
 
 # Beyond so many kT from a step nothing is left of differences of Fermi functions.
@@ -149,14 +150,14 @@ class LinearResponse:
         stiffness, chi = -2 * P(static).real, -2 * spins(static).real
         alpha_sea = P(sea).imag
         alpha_surface = P(surface).imag / (2 * np.pi)
-        I = -P(inertia).real + P(inertia_surface).real / (2 * np.pi)
+        total = -P(inertia).real + P(inertia_surface).real / (2 * np.pi)
         alpha_bias = np.zeros_like(alpha_sea)
         if biased is not None:
             moved, inert, still = biased
             alpha_bias = -P(moved).imag / np.pi
-            I = I - P(inert).real / (2 * np.pi)
+            total = total - P(inert).real / (2 * np.pi)
             stiffness, chi = stiffness + P(still).real / np.pi, chi + spins(still).real / np.pi
-        found = Tensors(alpha_sea, alpha_surface, alpha_bias, I, stiffness, chi)
+        found = Tensors(alpha_sea, alpha_surface, alpha_bias, total, stiffness, chi)
         self._source.check(found.gilbert)
         return found
 
@@ -182,20 +183,19 @@ class LinearResponse:
             here, below = (pauli_components(source.at(e, 0)[0]) for e in (z, z - omega))
             return pair_sum(weights, here, below), pair_sum(weights, below, here)
 
-        parts = each(part, chunks(len(rule.nodes), 2 * len(source.owner)))
-        forth, back = (sum(one) for one in zip(*parts, strict=True))
-        found = -self._sums.energies(np.asarray(forth)) - np.conj(self._sums.energies(np.asarray(back)))
+        forth, back = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
+        found = -self._sums.energies(forth) - np.conj(self._sums.energies(back))
         f, kT = source.occupation, source.occupation.temperature
         step = f.fermi_energy
         factor = Factor(lambda e: f(e) - f(e + omega), ((step, kT), (step - omega, kT)))
 
         def crossed(energies: Floats) -> Terms:
-            G, ahead = (source.at(energies + s + 0j, 0)[0] for s in (0.0, omega))
+            G, ahead = (source.at(energies + s, 0)[0] for s in (0.0, omega))
             A = source.spectral(energies, G).sum(axis=1)
             return Terms([[(pauli_components(ahead), pauli_components(A))]], A[:, None])
 
         def shifted(energies: Floats) -> Terms:
-            G, ahead, behind = (source.at(energies + s + 0j, 0)[0] for s in (0.0, omega, -omega))
+            G, ahead, behind = (source.at(energies + s, 0)[0] for s in (0.0, omega, -omega))
             A = source.spectral(energies, G)
             ahead, behind = pauli_components(ahead), pauli_components(np.conj(np.swapaxes(behind, 1, 2)))
             spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
@@ -206,19 +206,20 @@ class LinearResponse:
         found = found + self._sums.energies(self._integrals(rule_between, crossed, 1)[0]) / (2 * np.pi)
         biased = source.biased(self._judged(shifted, (1, 1)))
         if biased is not None:
-            found = found + self._sums.energies(sum(self._integrals(biased, shifted, 2))) / (2 * np.pi)
+            forth, back = self._integrals(biased, shifted, 2)
+            found = found + self._sums.energies(forth + back) / (2 * np.pi)
         return found
 
     def _forces_at_rest(self, wider: float) -> Matrices:
         """K(0) by the poles that serve K(omega), so that their errors cancel in the difference."""
         source, rule = self._source, self._source.rule(wider)
 
-        def part(chunk: slice) -> Matrices:
+        def part(chunk: slice) -> list[Matrices]:
             G = pauli_components(source.at(rule.nodes[chunk], 0)[0])
-            return pair_sum(rule.weights[chunk], G, G)
+            return [pair_sum(rule.weights[chunk], G, G)]
 
-        static = sum(each(part, chunks(len(rule.nodes), 2 * len(source.owner))))
-        found = -2 * self._sums.energies(np.asarray(static)).real
+        (static,) = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
+        found = -2 * self._sums.energies(static).real
         still = (
             np.zeros_like(found) if self._from_bias is None else self._sums.energies(self._from_bias[2]).real / np.pi
         )
@@ -238,8 +239,7 @@ class LinearResponse:
             # P_ij[G, G']^ab = P_ji[G', G]^ba
             return pair_sum(R, G, G), moved - np.transpose(moved, (1, 0, 3, 2)), pair_sum(R, slope, slope)
 
-        parts = each(part, chunks(len(rule.nodes), 2 * len(source.owner)))
-        static, sea, inertia = (np.asarray(sum(one)) for one in zip(*parts, strict=True))
+        static, sea, inertia = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
         return static, sea, inertia
 
     @cached_property
@@ -248,7 +248,7 @@ class LinearResponse:
         source, kT = self._source, self._source.occupation.temperature
 
         def terms(energies: Floats) -> Terms:
-            G, slope = source.at(energies + 0j, 1)
+            G, slope = source.at(energies, 1)
             A = source.spectral(energies, G).sum(axis=1)
             a = pauli_components(A)
             return Terms([[(pauli_components(G), a)], [(pauli_components(slope), a)]], A[:, None])
@@ -266,8 +266,8 @@ class LinearResponse:
         source = self._source
 
         def terms(energies: Floats) -> Terms:
-            every = [pauli_components(one) for one in source.at(energies + 0j, 2)]
-            A = source.spectral(energies, source.at(energies + 0j, 0)[0])
+            every = [pauli_components(one) for one in source.at(energies, 2)]
+            A = source.spectral(energies, source.at(energies, 0)[0])
             spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
             return Terms([[(every[k], a) for a in spectral] for k in (1, 2, 0)], A)
 
@@ -320,6 +320,5 @@ class LinearResponse:
             found, weights = terms(rule.energies[chunk]).pairs, rule.weights[:, chunk]
             return [np.asarray(sum(pair_sum(w, x, y) for w, (x, y) in zip(weights, one, strict=True))) for one in found]
 
-        parts = each(part, chunks(len(rule.energies), 2 * sites))
-        nothing = [np.zeros((sites, sites, 3, 3), complex)] * number
-        return [np.asarray(sum(one)) for one in zip(nothing, *parts, strict=True)]
+        found = total_of(part, chunks(len(rule.energies), 2 * sites))
+        return found or [np.zeros((sites, sites, 3, 3), complex)] * number

@@ -1,4 +1,4 @@
-"""Levels on one moment between wide bands: dense quadrature, closed forms, the scattering matrix, conservation of spin."""
+"""Levels on one moment between wide bands: dense quadrature, closed forms, scattering matrix, conservation of spin."""
 
 from __future__ import annotations
 
@@ -72,8 +72,10 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
     # What flows into the leads is what the moment and the spin-orbit coupling turn: (B1) of Xu et al. at rest.
     rho, H = electrons.density_matrix, electrons.H
     for a in range(4):
-        O = np.kron(np.eye(2), SIGMA[a - 1] / 2 if a else np.eye(2))
-        assert electrons.currents[:, a].sum() == pytest.approx(np.trace(rho @ (1j * (H @ O - O @ H))).real, abs=1e-10)
+        one = np.kron(np.eye(2), SIGMA[a - 1] / 2 if a else np.eye(2))
+        assert electrons.currents[:, a].sum() == pytest.approx(
+            np.trace(rho @ (1j * (H @ one - one @ H))).real, abs=1e-10
+        )
     assert electrons.charge == pytest.approx(np.trace(rho).real)
     if "bias" in name:
         assert abs(electrons.currents[:, 0]).min() > 0.01

@@ -7,6 +7,8 @@ with dense matrices and adaptive quadrature; nothing is imported from the packag
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.integrate import quad_vec
 from scipy.special import expit
@@ -15,7 +17,7 @@ SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 
 class Dense:
-    """H (2n, 2n); exchange: (n,) J; sigmas: E -> [Sigma_r]; fillings: (mu, kT) of each; edges: where to cut energies."""
+    """H (2n, 2n); exchange: (n,) J; sigmas: E -> [Sigma_r]; fillings: (mu, kT) of each; edges: cuts of energies."""
 
     def __init__(self, H, exchange, sigmas, fillings, edges):
         self.H, self.sigmas, self.fillings, self.edges = H, sigmas, fillings, sorted(edges)
@@ -38,7 +40,7 @@ class Dense:
     def _integral(self, function, more=()):
         points = sorted({*self.edges, *more})
         total = 0
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in pairwise(points):
             # E = a + (b - a) sin^2 removes square roots at both ends
             def turned(x, a=a, b=b):
                 E = a + (b - a) * np.sin(x) ** 2
