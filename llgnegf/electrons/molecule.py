@@ -38,6 +38,8 @@ Matrices = NDArray[np.complex128]
 
 # Beyond so many kT from a step nothing is left of a Fermi function.
 _REACH = 40.0
+# Integrals from minus infinity begin so many times the largest energy below.
+_FAR = 1000.0
 
 
 @dataclass(frozen=True)
@@ -329,6 +331,45 @@ class FrozenMolecule:
     def scattering_matrix(self, energy: float | None = None) -> ScatteringMatrix:
         """S at a real energy, None: at E_F."""
         return scattering_matrix(self, self.molecule.fermi_energy if energy is None else energy)
+
+    def second_order(self, velocity: ArrayLike, acceleration: ArrayLike) -> Floats:
+        """What the spin density (3,) has of second order in the rate of a motion; dm/dt, d^2m/dt^2 (3,) each.
+
+        From G(t, E) = g - i g dG/dt, (A4) of Xu et al., with the frozen g and dots for d/dt along the motion:
+
+            rho_2 = int dE/2pi sum_r f_r [ G2 Gamma_r g^+ + G1 Gamma_r G1^+ + g Gamma_r G2^+ ],
+            G1 = -i g gdot,     G2 = -g (gdot gdot + g gddot),     gdot = g V g,     gddot = 2 g V g V g + g W g
+
+        with V = dH/dt, W = d^2H/dt^2.  Its part linear in d^2m/dt^2 is -I d^2m/dt^2 / J_sd, of `linear_response`; that
+        quadratic in dm/dt is no part of a linear tensor.  (The expansion of G in print, above their (20), lacks the
+        order of these factors.)
+        """
+        n = len(self.molecule.levels)
+        V, W = (
+            -self.molecule.sd_exchange * np.kron(np.eye(n), np.einsum("a,aqr->qr", rate, PAULI[1:]))
+            for rate in (finite_array("velocity", velocity, (3,)), finite_array("acceleration", acceleration, (3,)))
+        )
+        if not (V.any() or W.any()):
+            return np.zeros(3)
+
+        def integrand(energies: Floats) -> tuple[Floats, Floats]:
+            g = self.at(energies, 0)[0]
+            first = g @ V @ g
+            G1 = -1j * g @ first
+            G2 = -g @ (first @ first + g @ (2 * first @ V @ g + g @ W @ g))
+            spins = []
+            for gamma in self._gammas:
+                half = G2 @ gamma @ np.conj(np.swapaxes(g, 1, 2))
+                whole = half + np.conj(np.swapaxes(half, 1, 2)) + G1 @ gamma @ np.conj(np.swapaxes(G1, 1, 2))
+                spins.append(pauli_traces(np.einsum("knanb->kab", whole.reshape(-1, n, 2, n, 2))).real[:, 1:])
+            return np.stack(spins, axis=1), np.empty((len(energies), 0, 0))
+
+        # The integrand falls off as E^-5.
+        span, far = self._span, _FAR * (abs(self._poles).max() + self.scale)
+        low, high = span[0] - far, span[1]
+        factors = [Factor(one, ((one.fermi_energy, one.temperature),)) for one in self.reservoirs]
+        rule = self._window(factors, low, high, self._poles)(integrand)
+        return np.asarray(rule.integral(rule.values)) / (2 * np.pi)
 
     def torque(self, reference: ArrayLike) -> tuple[float, float]:
         """(damping-like, field-like) parts of J_sd s x m at rest, beside a `reference` p; energy.

@@ -131,6 +131,42 @@ def test_printed_formulas_and_what_is_wrong_with_them():
     np.testing.assert_allclose(found.inertia[0, 0], -printed[1], atol=1e-8)
 
 
+@pytest.mark.parametrize("axis", np.eye(3).tolist())
+@pytest.mark.parametrize("kT", [0.0, 0.04])
+def test_second_order_against_exact_steady_precession(axis, kT):
+    """In the frame that turns with the moment H stands still and the leads are filled by f(E + omega/2 sigma_a)."""
+    gammas, J, eps, mu = ([0.5, 0.3], [0.2, 0.6]), 0.6, [-0.3, 0.4], 0.1
+    made = Molecule(eps, sd_exchange=J, fermi_energy=mu, temperature=kT, leads=[MoleculeLead(g) for g in gammas])
+    axis = np.array(axis)
+    frozen = made.freeze(M)
+    alpha = frozen.linear_response.tensors.gilbert[0, 0]
+
+    def left(omega):
+        turning = np.kron(np.eye(2), -omega / 2 * np.einsum("a,apq->pq", axis, SIGMA))
+        leads = [MoleculeLead(g, spin_bias=-omega, direction=axis) for g in gammas]
+        exact = Molecule(eps, sd_exchange=J, fermi_energy=mu, temperature=kT, leads=leads).freeze(M)
+        exact.H = exact.H + turning
+        exact._poles = np.linalg.eigvals(exact.H - 0.5j * made.gamma)
+        velocity = omega * np.cross(axis, M)
+        second = frozen.second_order(velocity, omega * np.cross(axis, velocity))
+        return exact.spin - frozen.spin + alpha @ velocity / J, second
+
+    for omega in (0.08, 0.04):
+        beyond, second = left(omega)
+        assert abs(beyond - second).max() < 30 * omega**3
+        assert abs(beyond).max() > 0.05 * omega**2
+    (a, s), (b, t) = left(0.08), left(0.04)
+    assert 6 < abs(a - s).max() / abs(b - t).max() < 18  # third order, or fourth
+
+
+def test_second_order_is_linear_in_the_acceleration_with_the_inertia_tensor():
+    electrons = molecule(**CASES["warm bias"]).freeze(M)
+    rate = np.array([0.3, -0.2, 0.5])
+    expected = -electrons.linear_response.tensors.inertia[0, 0] @ rate / 0.6
+    np.testing.assert_allclose(electrons.second_order(np.zeros(3), rate), expected, atol=1e-8)
+    np.testing.assert_array_equal(electrons.second_order(np.zeros(3), np.zeros(3)), 0.0)
+
+
 def test_scattering_matrix_and_positive_friction():
     electrons = molecule(leads=EQUAL).freeze(M)
     S, found = electrons.scattering_matrix(), electrons.linear_response.tensors
