@@ -24,6 +24,7 @@ from llgnegf.dynamics.coupling import Coupling, Field
 from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.kernel_motion import KernelCoupling, KernelStepper
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
@@ -38,7 +39,7 @@ from llgnegf.magnet.relax import relax
 from llgnegf.observables import ELECTRONS, REAL_TIME, STATIC_POTENTIAL, Variable, coordinates, layouts, variables_of
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
-from llgnegf.tensor_variables import MOLECULE, ON_REQUEST, TENSORS
+from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -397,11 +398,33 @@ def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | No
     return TensorStage(coupling, integrators.get(deck.integrator.method).step, deck.integrator.step)
 
 
+def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """A molecule whose electrons remember."""
+    molecule, table = build_molecule(deck), deck.molecule
+    assert molecule is not None
+    assert table is not None
+    coupling = KernelCoupling(
+        magnet,
+        molecule,
+        np.zeros(3) if deck.motion.kernel == "weak" else start.reshape(3),
+        deck.integrator.step,
+        back_action=table.back_action,
+        drives=build_drives(deck, magnet),
+        field=field,
+    )
+    try:
+        _ = coupling.kernel
+    except ToleranceError as error:
+        raise DeckError(f"molecule: {error}") from None
+    return KernelStepper(coupling)
+
+
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
 # Of a deck without electrons.
 CLASSICAL = Method(_STEPPERS)
 # Of one with a [molecule], and of electrons that act by their tensors.
 OF_MOLECULE = Method({"llg": _by_tensors}, MOLECULE)
+WITH_MEMORY = Method({"kernel": _with_memory}, KERNEL)
 BY_TENSORS = Method({"tensor": _by_tensors}, TENSORS)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {
@@ -424,7 +447,7 @@ def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | 
 
 def _method(deck: Deck) -> Method:
     if deck.molecule is not None:
-        return OF_MOLECULE
+        return WITH_MEMORY if deck.motion.kind == "kernel" else OF_MOLECULE
     if deck.motion.kind == "tensor":
         return BY_TENSORS
     return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]

@@ -98,6 +98,9 @@ TENSORS = (
     _SOLVES,
 )
 
+# Of `motion.kind = "kernel"`, from a `KernelInstant`.
+KERNEL = (*_BY_TENSORS, *_tensors(_always))
+
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (
     *_BY_TENSORS,

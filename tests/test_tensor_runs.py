@@ -158,6 +158,63 @@ def test_one_level_damps_its_moment_as_its_closed_form_says(molecule):
         assert found["current_charge"].dims == ("time", "molecule_lead")
 
 
+KERNEL = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.02, 0.0, 1.0]").replace(
+    "[integrator]\n", '[motion]\nkind = "kernel"\n[integrator]\nmethod = "heun"\n'
+)
+
+
+def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path):
+    """u = m_x + i m_y ~ exp(i Omega t): Omega [S - i int a exp(-i Omega tau) dtau] = B, after what the start left."""
+    B, J = 0.8, 0.15
+    changes = {"magnet__field": [0, 0, B], "molecule__sd_exchange": J, "run__duration": 40.0, "run__save_every": 20.0}
+    from llgnegf.build import build_molecule
+    from llgnegf.electrons import memory_kernel
+
+    a = memory_kernel(build_molecule(deck(KERNEL, **changes)).freeze(np.zeros(3)), 0.005)
+    np.testing.assert_allclose(a, a[:, :1, :1] * np.eye(3), atol=1e-9)
+    tau, omega = 0.005 * np.arange(len(a)), complex(B)
+    for _ in range(60):
+        omega = B / (1 - 1j * np.trapezoid(a[:, 0, 0] * np.exp(-1j * omega * tau), tau))
+    adiabatic = B / (1 - 1j * np.trapezoid(a[:, 0, 0], tau))
+    missed = []
+    for step in (0.2, 0.1):
+        with run(deck(KERNEL, integrator__step=step, **changes), tmp_path / f"{step}.h5") as found:
+            m, v = found.moment[-1, 0], found.velocity[-1, 0]
+            missed.append(abs((v[0] + 1j * v[1]) / (m[0] + 1j * m[1]) / 1j - omega))
+    assert missed[1] < 1e-3 * abs(omega)
+    assert 3 < missed[0] / missed[1] < 5
+    assert abs(adiabatic - omega) > 10 * missed[1]
+
+
+@pytest.mark.parametrize("kind", ["weak", "reference"])
+def test_memory_goes_on_bit_for_bit_and_starts_from_rest(kind, tmp_path):
+    made = deck(KERNEL, motion__kernel=kind, molecule__lead__0__voltage=0.3, molecule__lead__0__polarization=0.5)
+    whole, path = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    run(made, whole).close()
+    run(made, path, until=0.7).close()
+    resume(path).close()
+    assert_same(path, whole)
+    if kind == "reference":
+        from llgnegf.build import build_molecule
+
+        with open_run(whole) as found:
+            rest = build_molecule(made).freeze(found.moment[0, 0]).spin
+            np.testing.assert_allclose(found.spin_density[0, 0], rest, atol=1e-9)
+
+
+def test_slow_motion_is_remembered_as_it_is_damped(tmp_path):
+    """About its first direction and long after the start a slow moment moves as with the tensor of that direction."""
+    slow = {"magnet__field": [0, 0, 0.002], "run__duration": 30.0, "run__save_every": 30.0}
+    text = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.1, 0.3, 1.0]")
+    with run(deck(text, integrator__step=0.5, **slow), tmp_path / "llg.h5") as expected:
+        given = {"motion__kind": "kernel", "motion__kernel": "reference", "integrator__method": "heun", **slow}
+        with run(deck(text, **given), tmp_path / "kernel.h5") as found:
+            speed = np.linalg.norm(expected.velocity[-1])
+            assert np.linalg.norm(found.velocity[-1] - expected.velocity[-1]) < 0.03 * speed
+            bare = np.cross(expected.moment[-1], [0, 0, -0.002])
+            assert np.linalg.norm(bare - expected.velocity[-1]) > 0.2 * speed
+
+
 def test_tensors_stand_in_the_file_without_a_time(tmp_path):
     text = WALL.replace('kind = "tensor"', 'kind = "llg"')
     with run(deck(text, electrons__response_tensors=True, run__duration=0.2), tmp_path / "run.h5") as found:
@@ -213,6 +270,9 @@ def test_command_prints_and_saves(tmp_path, capsys):
         (MOLECULE, {"lattice__shape": [2]}, "single moment"),
         (MOLECULE, {"electrons__sd_exchange": 0.1}, "takes the place"),
         (MOLECULE, {"motion__kind": "tensor"}, 'allowed with a [molecule]: "llg"'),
+        (MOLECULE, {"motion__kind": "kernel"}, "integrator.method"),
+        (KERNEL, {"molecule__order": 0}, "molecule.order"),
+        (WALL, {"motion__kind": "kernel"}, "real-time"),
         (MOLECULE, {"integrator__electrons": "step"}, "integrator.electrons"),
         (WALL, {"electrons__order": 0}, "electrons.order = 1"),
         (WALL, {"electrons__method": "real-time"}, 'electrons.method = "frozen"'),

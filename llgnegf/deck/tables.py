@@ -374,11 +374,13 @@ class Motion(Table):
     """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments.
 
     kind "tensor": the LLG equation with the electrons' field at rest and their Gilbert tensor, at the texture of each
-    instant or to first order about the first one (`tensor`).
+    instant or to first order about the first one (`tensor`).  kind "kernel": a molecule's electrons remember; to first
+    order in the moment ("weak") or in its way from the first one (`kernel`).
     """
 
-    kind: Annotated[str, choice("llg", "precession", "frozen", "tensor")] = "llg"
+    kind: Annotated[str, choice("llg", "precession", "frozen", "tensor", "kernel")] = "llg"
     tensor: Annotated[str, choice("instantaneous", "reference")] = "instantaneous"
+    kernel: Annotated[str, choice("weak", "reference")] = "weak"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 

@@ -21,8 +21,8 @@ def _molecule_alone(deck: Any) -> Iterator[str]:
     shape = deck.lattice.shape
     if math.prod(shape) != 1:
         yield f"lattice.shape = {show(list(shape))}: a [molecule] has a single moment; allowed: [1]"
-    if deck.motion.kind != "llg":
-        yield f'motion.kind = {show(deck.motion.kind)}: allowed with a [molecule]: "llg"'
+    if deck.motion.kind not in ("llg", "kernel"):
+        yield f'motion.kind = {show(deck.motion.kind)}: allowed with a [molecule]: "llg" or "kernel"'
 
 
 def _molecule_lengths(deck: Any) -> Iterator[str]:
@@ -89,6 +89,22 @@ def _tensor_motion(deck: Any) -> Iterator[str]:
             )
 
 
+def _kernel_motion(deck: Any) -> Iterator[str]:
+    """A memory is known for wide bands, and steps of Heun's method have its integral."""
+    if deck.motion.kind != "kernel":
+        return
+    if deck.molecule is None:
+        yield (
+            'motion.kind = "kernel": the memory of a [molecule] with wide bands; electrons of chains and lattices are '
+            'followed at all frequencies by electrons.method = "real-time"'
+        )
+        return
+    if deck.molecule.order != 1:
+        yield 'molecule.order = 0: motion.kind = "kernel" is the answer to dm/dt; use order = 1, or motion.kind = "llg"'
+    if deck.integrator.method != "heun":
+        yield f'integrator.method = {show(deck.integrator.method)}: allowed with motion.kind = "kernel": "heun"'
+
+
 def _no_tensors_with_a_bath(deck: Any) -> Iterator[str]:
     table = deck.electrons
     if table is None or table.__dict__.get("bath") is None:
@@ -116,6 +132,7 @@ CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _molecule_alone,
     _molecule_lengths,
     _tensor_motion,
+    _kernel_motion,
     _no_tensors_with_a_bath,
     _every_stage,
 )

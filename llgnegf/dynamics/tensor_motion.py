@@ -205,11 +205,15 @@ class TensorCoupling(Coupling):
     def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None, within: float | None = None) -> Motion:
         """See `Coupling.motion`; the equation is linear and needs no guess.  RunError where it has no solution."""
         external = self.external(t, within)
-        own, current = sum_of(self._user_field(t, y), external.field), external.current
+        own, current = self._own(t, y, external), external.current
         answer = self.answer(self.magnet.unpack(y).copy())
         at_rest = self._back_action * answer.sd_exchange * answer.spin_at_rest
         velocity, field = self._solved(y, at_rest, self._back_action * answer.gilbert, own, current, t)
         return Motion(velocity, None, field)
+
+    def _own(self, t: float, y: np.ndarray, external: External) -> np.ndarray | None:
+        """A user's and driven fields, packed."""
+        return sum_of(self._user_field(t, y), external.field)
 
     def _solved(
         self,

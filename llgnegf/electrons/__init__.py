@@ -11,6 +11,7 @@ from .disorder import uniform_disorder
 from .exchange_constants import ExchangeConstants
 from .frozen import Frozen, Response, SpinDensity
 from .leads import Lead
+from .memory_kernel import memory_kernel
 from .modes import chain_self_energy
 from .molecule import FrozenMolecule, Molecule, MoleculeLead
 from .quadrature import ToleranceError
@@ -43,6 +44,7 @@ __all__ = [
     "Torkance",
     "chain_self_energy",
     "in_plane_and_out_of_plane",
+    "memory_kernel",
     "steady_precession",
     "uniform_disorder",
 ]

@@ -38,8 +38,6 @@ Matrices = NDArray[np.complex128]
 
 # Beyond so many kT from a step nothing is left of a Fermi function.
 _REACH = 40.0
-# Integrals from minus infinity begin so many times the largest energy below.
-_FAR = 1000.0
 
 
 @dataclass(frozen=True)
@@ -243,6 +241,25 @@ class FrozenMolecule:
         low, high = self._span
         return self._window([factor(one) for one in self.reservoirs], low, high, self._poles)(integrand)
 
+    def occupied(self, integrand: Integrand) -> Rule:
+        """A rule for int f_r dE, one factor for each reservoir, of an integrand that falls off as E^-3 or faster."""
+        low = self.bottom - (abs(self._poles).max() + self.scale) * min(1e6, self.tolerance**-0.5)
+        return self.occupied_above(low, integrand)
+
+    def occupied_above(self, low: float, integrand: Integrand) -> Rule:
+        """The same for energies above `low`."""
+        factors = [Factor(one, ((one.fermi_energy, one.temperature),)) for one in self.reservoirs]
+        return self._window(factors, low, self._span[1], self._poles)(integrand)
+
+    @property
+    def bottom(self) -> float:
+        """An energy below all levels, at which every reservoir is full."""
+        return min(self._span[0], float(self._poles.real.min()) - self.scale)
+
+    def rule_below(self, energy: float, nearest: float) -> FermiPoles:
+        """A rule for energies below this one, along the line above it, for functions that vary within `nearest`."""
+        return line_rule(energy, 0.0, np.append(self._poles, energy - 1j * nearest))
+
     @property
     def _span(self) -> tuple[float, float]:
         """Energies beyond which all Fermi functions are constant."""
@@ -364,11 +381,7 @@ class FrozenMolecule:
                 spins.append(pauli_traces(np.einsum("knanb->kab", whole.reshape(-1, n, 2, n, 2))).real[:, 1:])
             return np.stack(spins, axis=1), np.empty((len(energies), 0, 0))
 
-        # The integrand falls off as E^-5.
-        span, far = self._span, _FAR * (abs(self._poles).max() + self.scale)
-        low, high = span[0] - far, span[1]
-        factors = [Factor(one, ((one.fermi_energy, one.temperature),)) for one in self.reservoirs]
-        rule = self._window(factors, low, high, self._poles)(integrand)
+        rule = self.occupied(integrand)
         return np.asarray(rule.integral(rule.values)) / (2 * np.pi)
 
     def torque(self, reference: ArrayLike) -> tuple[float, float]:

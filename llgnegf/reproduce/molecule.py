@@ -94,9 +94,9 @@ def tensors(track: Track) -> Figure:
         f"claim: the tensors depend on the bias: smallest damping {smallest.min():+.4f} (negative: anti-damping) to "
         f"largest {largest.max():+.4f}, at zero bias {smallest[len(smallest) // 2]:+.4f} and "
         f"{largest[len(largest) // 2]:+.4f}",
-        f"claim: alpha(omega) has the adiabatic and the inertial limit: alpha - i omega I is left with omega^{order:.2f}; "
-        f"alpha = {alpha:.4f}, I = {slow:.4f}; beyond the levels it is that of free spins, K(0)/(i omega), "
-        f"to {beyond:.1%}",
+        f"claim: alpha(omega) has the adiabatic and the inertial limit: it differs from alpha - i omega I by "
+        f"omega^{order:.2f}; alpha = {alpha:.4f}, I = {slow:.4f}; beyond the levels it is that of free spins, "
+        f"K(0)/(i omega), to {beyond:.1%}",
     )
     panels = [
         Panel(

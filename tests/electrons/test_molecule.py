@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Molecule, MoleculeLead
+from llgnegf.electrons import Molecule, MoleculeLead, memory_kernel
 from tests.oracles import linear_response
 from tests.oracles.linear_response import SIGMA
 
@@ -157,6 +157,18 @@ def test_second_order_against_exact_steady_precession(axis, kT):
         assert abs(beyond).max() > 0.05 * omega**2
     (a, s), (b, t) = left(0.08), left(0.04)
     assert 6 < abs(a - s).max() / abs(b - t).max() < 18  # third order, or fourth
+
+
+@pytest.mark.parametrize("name", ["cold", "warm bias"])
+def test_memory_kernel_is_the_transform_of_alpha(name):
+    from scipy.integrate import simpson
+
+    electrons, step = molecule(tolerance=1e-7, **CASES[name]).freeze(M), 0.04
+    a = memory_kernel(electrons, step)
+    tau = step * np.arange(len(a))
+    for omega in (0.0, 0.3, 2.0):
+        found = simpson(a * np.exp(1j * omega * tau)[:, None, None], x=tau, axis=0)
+        np.testing.assert_allclose(found, electrons.linear_response.alpha(omega)[0, 0], atol=3e-6)
 
 
 def test_second_order_is_linear_in_the_acceleration_with_the_inertia_tensor():
