@@ -131,5 +131,4 @@ MOLECULE = (
         lambda i: i.tensors.gilbert[0, 0],
     ),
     *_tensors(_always),
-    _SOLVES,
 )

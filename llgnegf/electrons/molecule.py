@@ -14,6 +14,7 @@ to mu + spin_bias/2, against it up to mu - spin_bias/2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -169,8 +170,10 @@ class FrozenMolecule:
         self._gammas = np.array([gamma for _, gamma, _ in filled])
         self.reservoirs = tuple(occupation for _, _, occupation in filled)
         # Energies, widths and distances between them: all integrals are of these scales.
-        self._poles = np.asarray(np.linalg.eigvals(self.H - 0.5j * molecule.gamma), complex)
-        self.scale = float(np.linalg.norm(molecule.gamma, 2))
+        self.scale = float(abs(molecule.gamma).sum(axis=0).max())
+        # LAPACK rounds otherwise in other units, unless these are taken out as a power of two.
+        unit = 2.0 ** math.frexp(self.scale)[1]
+        self._poles = unit * np.asarray(np.linalg.eigvals((self.H - 0.5j * molecule.gamma) / unit), complex)
 
     # --- Green's functions --------------------------------------------------------------------------
 
