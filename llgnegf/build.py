@@ -26,11 +26,23 @@ from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.inertial import Inertial
+from llgnegf.dynamics.kernel_motion import KernelCoupling, KernelStepper
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
+from llgnegf.dynamics.tensor_motion import OfDevice, OfMolecule, OfReference, TensorCoupling, TensorStage
 from llgnegf.dynamics.thermal import ThermalField
-from llgnegf.electrons import Bath, Device, Lead, Polarization, SpinOrbit, ToleranceError, uniform_disorder
+from llgnegf.electrons import (
+    Bath,
+    Device,
+    Lead,
+    Molecule,
+    MoleculeLead,
+    Polarization,
+    SpinOrbit,
+    ToleranceError,
+    uniform_disorder,
+)
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
@@ -51,6 +63,7 @@ from llgnegf.observables import (
 )
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
+from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -201,6 +214,18 @@ def build_device(deck: Deck) -> Device | None:
         )
     except ValueError as error:  # bands of the leads that do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def build_molecule(deck: Deck) -> Molecule | None:
+    """The levels of a deck with a [molecule], or None.  DeckError where they do not fit together."""
+    table = deck.molecule
+    if table is None:
+        return None
+    leads = [MoleculeLead(**one.model_dump()) for one in table.lead]
+    try:
+        return Molecule(leads=leads, **table.model_dump(exclude={"lead", "order", "back_action"}))
+    except ValueError as error:
+        raise DeckError(f"molecule: {error}") from None
 
 
 def _bath(deck: Deck) -> Bath | None:
@@ -534,13 +559,56 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
     return stepper
 
 
+def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """Electrons at rest and their Gilbert tensor: of a molecule, or where `motion.kind` asks for it."""
+    molecule, device, electrons = build_molecule(deck), build_device(deck), deck.electrons
+    of: OfMolecule | OfDevice | OfReference
+    if molecule is not None:
+        assert deck.molecule is not None
+        of, back_action, J = OfMolecule(molecule, deck.molecule.order), deck.molecule.back_action, molecule.sd_exchange
+    else:
+        assert device is not None
+        assert electrons is not None
+        of = OfDevice(device) if deck.motion.tensor == "instantaneous" else OfReference(device, start)
+        assert isinstance(device.sd_exchange, float)  # decks have tensors with one number for all sites
+        back_action, J = electrons.back_action, device.sd_exchange
+    drives = build_drives(deck, magnet)
+    coupling = TensorCoupling(magnet, of, back_action=back_action, sd_exchange=J, field=field, drives=drives)
+    return TensorStage(coupling, integrators.get(deck.integrator.method).step, deck.integrator.step)
+
+
+def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """A molecule whose electrons remember."""
+    molecule, table = build_molecule(deck), deck.molecule
+    assert molecule is not None
+    assert table is not None
+    coupling = KernelCoupling(
+        magnet,
+        molecule,
+        np.zeros(3) if deck.motion.kernel == "weak" else start.reshape(3),
+        deck.integrator.step,
+        back_action=table.back_action,
+        drives=build_drives(deck, magnet),
+        field=field,
+    )
+    try:
+        _ = coupling.kernel
+    except ToleranceError as error:
+        raise DeckError(f"molecule: {error}") from None
+    return KernelStepper(coupling)
+
+
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
 _WITH_INERTIA: Mapping[str, Make] = {**_STEPPERS, "inertial": _inertial}
 # Of a deck without electrons.
 CLASSICAL = Method(_WITH_INERTIA)
+# Of one with a [molecule], and of electrons that act by their tensors.
+OF_MOLECULE = Method({"llg": _by_tensors}, MOLECULE)
+WITH_MEMORY = Method({"kernel": _with_memory}, KERNEL)
+BY_TENSORS = Method({"tensor": _by_tensors}, TENSORS)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {
-    "frozen": Method(_WITH_INERTIA, ELECTRONS),
+    "frozen": Method(_WITH_INERTIA, (*ON_REQUEST, *ELECTRONS)),
     "real-time": Method(dict.fromkeys(_STEPPERS, _real_time), REAL_TIME),
 }
 
@@ -558,6 +626,10 @@ def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | 
 
 
 def _method(deck: Deck) -> Method:
+    if deck.molecule is not None:
+        return WITH_MEMORY if deck.motion.kind == "kernel" else OF_MOLECULE
+    if deck.motion.kind == "tensor":
+        return BY_TENSORS
     return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]
 
 

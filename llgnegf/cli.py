@@ -25,7 +25,7 @@ from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visib
 from llgnegf.units import counted
 
 # Commands whose result is what they print; schema without a PATH too.
-_ANSWERS = ("list", "check", "show", "compare", "doctor", "units")
+_ANSWERS = ("list", "check", "show", "compare", "response", "doctor", "units")
 # The options of `units` that describe a material: name, unit, meaning.
 MATERIAL = (
     ("saturation", "A/m", "saturation magnetisation M_s"),
@@ -170,6 +170,16 @@ def _parser() -> Parser:
     sub = add("compare", _compare, "set frozen electrons beside exact ones: steady precession, or real time")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
+
+    sub = add("response", _response, "damping, inertia and exchange that electrons give the moments of a deck at t = 0")
+    _deck_arguments(sub)
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
+    sub.add_argument(
+        "--omega", metavar="W", type=number, action="append", default=[], dest="omegas",
+        help="also alpha(omega) at this frequency, energy/hbar (may be repeated)",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", metavar="RUN.h5", type=output_file, help="save as a run file with one frame")
+    sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
 
     sub = add("plot", _plot, "draw a run, or a sweep by its folder")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
@@ -460,6 +470,16 @@ def _compare(arguments: argparse.Namespace) -> None:
         print(json.dumps({"run": str(arguments.path), "frames": [c.as_json() for c in comparisons]}, indent=1))
     else:
         print(report(comparisons, deck.units.label))
+
+
+def _response(arguments: argparse.Namespace) -> None:
+    from llgnegf.response_report import response_of, save_response
+
+    deck = _deck(arguments)
+    found = response_of(deck, tuple(arguments.omegas))
+    if arguments.output is not None:
+        save_response(deck, arguments.output, arguments.overwrite)
+    print(json.dumps({"deck": deck.name, **found.as_json()}, indent=1) if arguments.json else found.text())
 
 
 def _plot(arguments: argparse.Namespace) -> None:

@@ -198,6 +198,9 @@ class EnergyWatch:
         others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
         random = deck.magnet.temperature or (table is not None and table.noise)
         driven = user_field or gates or current or deck.magnet.drive or others or random
+        # Expanded about a texture they have no energy of their own; that of a molecule is not recorded.
+        expanded = deck.motion.kind == "tensor" and deck.motion.tensor == "reference"
+        driven = driven or deck.molecule is not None or expanded
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0
@@ -263,6 +266,8 @@ _SUMMANDS = ("energy_classical", "energy_kinetic", "grand_potential")
 
 def _strength(deck: Deck) -> float:
     """Largest field of the electrons on a moment over their spin density, without its sign, energy."""
+    if deck.molecule is not None:
+        return deck.molecule.back_action * abs(deck.molecule.sd_exchange)
     return deck.electrons.back_action * _largest_exchange(deck) if deck.electrons is not None else 0.0
 
 

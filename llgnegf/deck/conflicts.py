@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from llgnegf.beside import integrators
-from llgnegf.deck import drive_conflicts, inertial_conflicts, noise_conflicts, spin_conflicts
+from llgnegf.deck import drive_conflicts, inertial_conflicts, noise_conflicts, spin_conflicts, tensor_conflicts
 from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
@@ -467,4 +467,5 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     *spin_conflicts.CHECKS,
     *noise_conflicts.CHECKS,
     *inertial_conflicts.CHECKS,
+    *tensor_conflicts.CHECKS,
 )

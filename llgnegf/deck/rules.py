@@ -143,6 +143,25 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(number(x) for x in value)
 
 
+def _levels(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    return tuple(number(x) for x in value)
+
+
+def _widths(value: Any) -> tuple[float, ...]:
+    found = _levels(value)
+    if any(x < 0 for x in found):
+        raise ValueError
+    return found
+
+
+def _square(value: Any) -> tuple[tuple[float, ...], ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    return tuple(numbers(row, len(value)) for row in value)
+
+
 def _sites(value: Any) -> tuple[int | tuple[int, ...], ...]:
     if not isinstance(value, list | tuple):
         raise ValueError
@@ -295,6 +314,16 @@ COLUMNS = Rule(
     {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
 )
 NUMBERS = Rule("a list of two or more finite numbers", _numbers, {"type": "array", "items": _NUMBER, "minItems": 2})
+LEVELS = Rule("a list of one or more finite numbers", _levels, {"type": "array", "items": _NUMBER, "minItems": 1})
+WIDTHS = Rule(
+    "a list of one or more numbers >= 0", _widths, {"type": "array", "items": {**_NUMBER, "minimum": 0}, "minItems": 1}
+)
+SQUARE = Rule(
+    "a square list of lists of finite numbers",
+    _square,
+    {"type": "array", "items": {"type": "array", "items": _NUMBER}, "minItems": 1},
+)
+POLARIZATION = _number_rule("a number from -1 to 1", lambda x: -1 <= x <= 1, {**_NUMBER, "minimum": -1, "maximum": 1})
 _INDEX = {"type": "integer", "minimum": 0}
 SITES = Rule(
     "a list of sites, whole numbers >= 0: [0, 1] on a chain, [[0, 0], [3, 4]], each [x, y], on a square lattice",

@@ -21,22 +21,26 @@ from llgnegf.deck.rules import (
     DIRECTIONS,
     ENERGY_UNIT,
     INDEX,
+    LEVELS,
     NAME,
     NON_NEGATIVE,
     NUMBER,
     PERIODIC,
     PLANE_VECTOR,
+    POLARIZATION,
     POSITIVE,
     REFRESH,
     SEED,
     SHAPE,
     SITES,
     SITES_OR_ALL,
+    SQUARE,
     START_VELOCITY,
     TEXT,
     TOLERANCE,
     VACANCIES,
     VECTOR,
+    WIDTHS,
     NumberOrTable,
     Rule,
     choice,
@@ -347,6 +351,7 @@ class Electrons(Table):
     noise: Annotated[bool, BOOLEAN] = False
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
+    response_tensors: Annotated[bool, BOOLEAN] = False
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
@@ -382,12 +387,52 @@ class Electrons(Table):
         return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
+class MoleculeLead(Table):
+    """[[molecule.lead]]: a lead with a wide band that broadens each level by one of `widths`.
+
+    polarization, along `direction`: of its states; spin_bias: by how much those along it are filled higher than those
+    against it.
+    """
+
+    widths: Annotated[tuple[float, ...], WIDTHS]
+    voltage: Annotated[float, NUMBER] = 0.0
+    chemical_potential: Annotated[float | None, NUMBER] = None
+    temperature: Annotated[float | None, NON_NEGATIVE] = None
+    spin_bias: Annotated[float, NUMBER] = 0.0
+    polarization: Annotated[float, POLARIZATION] = 0.0
+    direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
+
+
+class Molecule(Table):
+    """[molecule]: levels on one moment, H = sum eps_n + sum (t_nm d_m,up^+ d_n,down + h.c.) - sd_exchange sigma.m.
+
+    spin_orbit: t_nm = -t_mn, rows of a square list; takes the place of [electrons] in a deck with a single moment.
+    """
+
+    levels: Annotated[tuple[float, ...], LEVELS]
+    spin_orbit: Annotated[tuple[tuple[float, ...], ...] | None, SQUARE] = None
+    sd_exchange: Annotated[float, NUMBER]
+    fermi_energy: Annotated[float, NUMBER] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    order: Annotated[int, choice(0, 1)] = 1
+    back_action: Annotated[float, NON_NEGATIVE] = 1.0
+    tolerance: Annotated[float, TOLERANCE] = 1e-9
+    lead: tuple[MoleculeLead, ...] = ()
+
+
 class Motion(Table):
     """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), frozen moments, or the
-    LLG equation with inertia, whose moments start with dm/dt = `velocity`."""
+    LLG equation with inertia, whose moments start with dm/dt = `velocity`.
 
-    kind: Annotated[str, choice("llg", "precession", "frozen", "inertial")] = "llg"
+    kind "tensor": the LLG equation with the electrons' field at rest and their Gilbert tensor, at the texture of each
+    instant or to first order about the first one (`tensor`).  kind "kernel": a molecule's electrons remember; to first
+    order in the moment ("weak") or in its way from the first one (`kernel`).
+    """
+
+    kind: Annotated[str, choice("llg", "precession", "frozen", "inertial", "tensor", "kernel")] = "llg"
     velocity: Annotated[str | Vector | NumbersFile | None, _VELOCITY] = None
+    tensor: Annotated[str, choice("instantaneous", "reference")] = "instantaneous"
+    kernel: Annotated[str, choice("weak", "reference")] = "weak"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
@@ -440,6 +485,7 @@ class Root(Table):
     texture: Annotated[Texture, Field(discriminator="kind")]
     magnet: Magnet = Magnet()
     electrons: Electrons | None = None
+    molecule: Molecule | None = None
     motion: Motion = Motion()
     integrator: Integrator
     run: RunTable
@@ -455,7 +501,7 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("order", "velocity_feedback", "noise", "velocity_tolerance"),
+    "real-time": ("response_tensors", "order", "velocity_feedback", "noise", "velocity_tolerance"),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import LeadResponse, Response, SpinDensity
+from llgnegf.electrons import Device, LeadResponse, Response, SpinDensity, Tensors
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -85,6 +85,11 @@ class ElectronInstant(Instant):
     def power_voltages(self) -> float:
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
         return 0.0 - float(self.voltages @ self.currents[0])
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """Response tensors of the electrons at rest here."""
+        return Device.linear_response_of(self.frozen).tensors
 
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:

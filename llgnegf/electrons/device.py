@@ -21,6 +21,9 @@ from .currents import Currents, Extended, currents
 from .frozen import Frozen, SpinDensity, refuse_spins
 from .leads import Occupation
 from .moving_leads import MovingLeads
+from .propagators import DevicePropagators
+from .response import LinearResponse
+from .scattering_matrix import ScatteringMatrix, scattering_matrix
 from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
@@ -186,6 +189,29 @@ class Device(System):
         Raises ValueError for a wrong shape, a bath and more than 64 sites, ToleranceError where a level is too narrow.
         """
         return self.freeze(m, potential).spin_noise()
+
+    def linear_response(self, m: ArrayLike, potential: ArrayLike | None = None) -> LinearResponse:
+        """Gilbert and inertia tensors, susceptibility and alpha(omega) of every pair of moments; see `response.py`.
+
+        m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3), sites counted as in `m.reshape(-1, 3)`.
+        Raises ValueError with a bath, ToleranceError where the accuracy cannot be reached.
+        """
+        return self.linear_response_of(self.freeze(m, potential))
+
+    @staticmethod
+    def linear_response_of(frozen: Frozen) -> LinearResponse:
+        """`linear_response` of electrons that are frozen already."""
+        return LinearResponse(DevicePropagators(frozen))
+
+    def scattering_matrix(
+        self, m: ArrayLike, energy: float | None = None, potential: ArrayLike | None = None
+    ) -> ScatteringMatrix:
+        """S of all open channels at a real energy, None: at the Fermi energy, and its derivatives by all moments.
+
+        m, potential: as `freeze`.  Raises ValueError with a bath, or for an energy that is not a finite number.
+        """
+        E = self.fermi_energy if energy is None else number("energy", energy, "finite")
+        return scattering_matrix(DevicePropagators(self.freeze(m, potential)), E)
 
     def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
         """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.
