@@ -9,6 +9,7 @@ from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
 from .frozen import Frozen, Response, SpinDensity
+from .general.device import GeneralDevice
 from .leads import Lead
 from .modes import chain_self_energy
 from .quadrature import ToleranceError
@@ -22,6 +23,7 @@ __all__ = [
     "Currents",
     "Device",
     "Frozen",
+    "GeneralDevice",
     "LatticeCurrents",
     "Lead",
     "LeadResponse",
