@@ -93,6 +93,8 @@ def test_a_wall_that_leaves_the_chain_is_followed_to_its_end(tmp_path):
     first, end, velocity, *_ = numbers(found)
     assert (first, end) == pytest.approx(values["wall_position"][[0, last]], abs=1e-4)
     assert velocity == pytest.approx((end - first) / times[last], rel=1e-3)
+    assert line(text, "wall_position").endswith(f"(of the {known.sum()} frames of 11 that have one)")
+    assert not line(text, "energy_classical").endswith(")")
 
 
 def test_no_wall_and_no_skyrmion_are_told_as_that(tmp_path):
