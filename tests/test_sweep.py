@@ -416,19 +416,21 @@ def test_a_run_may_be_asked_to_stop():
 def test_a_cluster_stops_its_runs_at_checkpoints(deck, tmp_path):
     distributed = pytest.importorskip("distributed")
     base = load_deck(deck, {**LONG, "run.duration": 40000.0})
+
+    def stop_when_two_have_begun():
+        while len([path for path in tmp_path.glob("*/run.h5") if path.stat().st_size]) < 2:
+            time.sleep(0.2)
+        time.sleep(2.0)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
     with (
         warnings.catch_warnings(),
         distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as here,
     ):
         warnings.simplefilter("ignore")
-        with pytest.raises(errors.StoppedEarly, match="6 of 6 runs are not finished"):
-            sweep(
-                base,
-                axes("magnet.damping=lin(0.01,0.06,6)"),
-                tmp_path,
-                scheduler=here.scheduler_address,
-                walltime=10.0,
-            )
+        threading.Thread(target=stop_when_two_have_begun, daemon=True).start()
+        with pytest.raises(errors.StoppedEarly, match=r"stopped \(SIGUSR1\): 6 of 6 runs are not finished"):
+            sweep(base, axes("magnet.damping=lin(0.01,0.06,6)"), tmp_path, scheduler=here.scheduler_address)
         begun = list(tmp_path.glob("*/run.h5"))
         assert len(begun) == 2
         for path in begun:
