@@ -173,7 +173,8 @@ def svg(text: str) -> str:
                 f"{other.middle:.1f} {end:.1f},{other.middle:.1f}"
             )
             # Where the edge still is in the row of its node, which nobody shares.
-            at = start + 8 + (_LETTER * len(words) + 4) / 2, one.middle
+            free = max([start, *(groups[g].x + groups[g].width for g, (_, of) in chart.groups.items() if a in of)])
+            at = free + 8 + (_LETTER * len(words) + 4) / 2, one.middle
         parts.append(f'<path d="{path}" fill="none" stroke="#555" marker-end="url(#arrow)"/>')
         if words:
             wide = _LETTER * len(words) + 4

@@ -47,7 +47,8 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
         count_sites(ax.xaxis, len(m))
     field_like.tick_params(labelbottom=False)
     damping_like.set_xlabel("site $i$")
-    damping_like.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, handlelength=2.2)
+    # Below the label of the axis, where the panels beside have their times.
+    damping_like.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=4.6, ncols=2, handlelength=2.2)
 
 
 def _frame(run: Run) -> int:

@@ -48,8 +48,8 @@ def picture(run: Run) -> Figure:
     if on_sphere:
         _sphere(figure.add_subplot(grid[:, 1], projection="3d"), run)
     elif with_profile:
-        half = panels // 2
-        torque_profile.draw(figure.add_subplot(grid[:half, 1]), figure.add_subplot(grid[half : 2 * half, 1]), run)
+        halves = grid[:, 1].subgridspec(2, 1)
+        torque_profile.draw(figure.add_subplot(halves[0]), figure.add_subplot(halves[1]), run)
     last = axes[-1]
 
     ax = axes.pop(0)
@@ -149,7 +149,7 @@ def _velocity(ax: Axes, run: Run) -> None:
     """Of the wall, by differences of its positions in the frames."""
     velocity = np.gradient(path_of(run, "wall_position"), run.times)
     curve(ax, run.times, velocity, color="#D55E00")
-    ax.set_ylabel(rf"wall velocity ($a\,${run.deck.units.label}$/\hbar$)", color="#D55E00")
+    ax.set_ylabel(rf"velocity $\dot X$ ($a\,${run.deck.units.label}$/\hbar$)", color="#D55E00")
     settle(ax, least_span([velocity], sizes=[_ONE / max(run.times[-1], _ONE)]))
 
 
