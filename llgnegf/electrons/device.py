@@ -26,6 +26,9 @@ from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
 
+# Lengths of moments that differ by less are the same.
+_ALIKE = 1e-6
+
 
 class Device(System):
     """A chain of n sites, or a square lattice of nx x ny, between up to two leads.
@@ -52,12 +55,26 @@ class Device(System):
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments.  H has J_sd m as it is given: a moment of another length than 1 means a local
-        exchange J_sd |m|, a zero a vacancy; none is normalised or refused.  potential: (n,) or (nx, ny) gate voltages
-        V_i, energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
-        functions evaluated, such as that of a whole run; `Frozen.solves` counts them in any case.
+        exchange J_sd |m|, a zero a vacancy; none is normalised or refused, but a RunWarning tells where all have one
+        other length, as moments in other units do.  potential: (n,) or (nx, ny) gate voltages V_i, energy (None: zero),
+        added to the potential of the device.  counter: an additional counter of the Green's functions evaluated, that
+        of a whole run, whose moments are known; `Frozen.solves` counts them in any case.
         Raises ValueError if a shape is wrong or a value is not finite.
         """
-        return Frozen(self, self.vectors("m", m), self.scalars("potential", potential), counter)
+        moments = self.vectors("m", m)
+        if counter is None:
+            self._tell_length(moments)
+        return Frozen(self, moments, self.scalars("potential", potential), counter)
+
+    def _tell_length(self, m: NDArray[np.float64]) -> None:
+        lengths = np.sqrt((m**2).sum(axis=-1))
+        longest = float(lengths.max())
+        alike = lengths[lengths > 0].min(initial=longest) > (1 - _ALIKE) * longest
+        if longest and alike and abs(longest - 1) > _ALIKE and self.sd_exchange:
+            self.tell_once(
+                f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| of "
+                f"{abs(self.sd_exchange) * longest:.6g}; divide m by it if unit vectors are meant"
+            )
 
     def moving_leads(
         self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None

@@ -10,9 +10,9 @@ from llgnegf.pictures import Axes
 from llgnegf.plots.curves import STYLES
 from llgnegf.runfile.reader import Run
 
-_ORIGINS = ("sea", "surface", "bias")
+_ORIGINS = ("sea", "surface", "bias", "bias_motion")
 # Of more sites, markers would hide each other.
-_MOST_MARKERS = 40
+_MOST_MARKERS = 24
 # `torque` is read in blocks of so many bytes.
 _BLOCK = 8 << 20
 
@@ -29,7 +29,8 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
     J, m, velocity = electrons.sd_exchange, run["moment"][k], run["velocity"][k]
     names = [name for name in _ORIGINS if f"spin_{name}" in run.names]
     torques = {name: torque(run[f"spin_{name}"][k], m, J) for name in names}
-    torques["sum"] = np.asarray(run["torque"][k])
+    if len(names) > 1:
+        torques["sum"] = np.asarray(run["torque"][k])
     parts = {name: field_and_damping_like(each, m, velocity) for name, each in torques.items()}
     span = least_span(parts.values(), sizes=[J], error=abs(J) * electrons.tolerance)
     sites = np.arange(len(m))
