@@ -85,7 +85,7 @@ def test_values_of_a_key(text, values):
         ("a.b=lin(0,1,1)", r"must be lin\(FIRST,LAST,N\)"),
         ("a.b=lin(0,inf,3)", r"must be lin\(FIRST,LAST,N\)"),
         ("a.b=log(0,1,3)", "of one sign and not 0"),
-        ("a.b=lin(0,1,1000000)", "1000000 values are more than 100000"),
+        ("a.b=lin(0,1,10000000)", "10000000 values are more than 1000000"),
     ],
 )
 def test_values_that_are_none(text, message):
