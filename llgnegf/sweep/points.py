@@ -55,11 +55,12 @@ def parse_axis(text: str) -> Axis:
     texts = _spaced(key, spaced[1], spaced[2]) if spaced else _parted(key, written)
     values = tuple(parse_override(f"{key}={each}")[1] for each in texts)
     seen: set[Any] = set()
-    for text_of, value in zip(texts, values, strict=True):
-        one = value if isinstance(value, int | float | str) else json.dumps(value, sort_keys=True, default=str)
-        if one in seen:
-            raise DeckError(f"--set {key}: the value {text_of} is given twice")
-        seen.add(one)
+    tables: list[Any] = []  # and lists, which no set can hold
+    for written_so, value in zip(texts, values, strict=True):
+        plain = isinstance(value, int | float | str)
+        if value in (seen if plain else tables):
+            raise DeckError(f"--set {key}: the value {written_so} is given twice")
+        (seen.add if plain else tables.append)(value)
     return Axis(key, tuple(texts), values)
 
 
