@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from llgnegf.once import cached_property
 
@@ -59,6 +58,8 @@ class GeneralDevice:
         reason: str = "it was made as a general one",
     ) -> None:
         """H: sparse, Hermitian, with the moments m, energy; its rows are the orbitals, site by site."""
+        from scipy import sparse  # here, as below: most runs need none of it
+
         self.H, self.orbitals, self.leads, self.m, self.reason = sparse.csr_array(H), orbitals, tuple(leads), m, reason
         self.n_sites = len(orbitals)
         self.sd_exchange = number("sd_exchange", sd_exchange, "finite")
@@ -172,6 +173,8 @@ class GeneralDevice:
     @cached_property
     def _sites_of_orbitals(self) -> Any:
         """(orbitals, N): 1 where an orbital is on a site."""
+        from scipy import sparse
+
         rows = np.arange(self._first[-1])
         return sparse.csr_array((np.ones(len(rows)), (rows, np.repeat(np.arange(self.n_sites), self.orbitals))))
 
@@ -180,6 +183,8 @@ class GeneralDevice:
         return np.concatenate([np.arange(self._first[s], self._first[s + 1]) for s in sites.tolist()])
 
     def _texture(self, m: ArrayLike | None, potential: ArrayLike | None) -> _Texture:
+        from scipy import sparse
+
         H = self.H
         if m is not None:
             moments = finite_array("m", m, (self.n_sites, 3))

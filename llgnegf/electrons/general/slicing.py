@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 Sites = NDArray[np.int64]
 
@@ -22,6 +21,8 @@ def cut(bonds: Any, interfaces: Sequence[Sites]) -> list[Sites]:
     bonds: sparse (N, N), symmetric, not zero where two sites are coupled; interfaces: the sites at each lead.
     What neither bonds nor leads connect to the first lead comes in further slices, not coupled to those before.
     """
+    from scipy import sparse
+
     bonds = sparse.csr_array(bonds)
     left = np.ones(bonds.shape[0], dtype=bool)
     slices: list[Sites] = []
