@@ -26,6 +26,11 @@ from llgnegf.units import counted
 
 # Commands whose result is what they print; schema without a PATH too.
 _ANSWERS = ("list", "check", "show", "compare", "response", "doctor", "units")
+# What a second Ctrl-C leaves behind.
+_AT_ONCE = {
+    **dict.fromkeys(("run", "resume"), "; a run file that was begun is kept: `llgnegf resume` it"),
+    "sweep": "; the runs that were begun are kept: the same command goes on",
+}
 # The options of `units` that describe a material: name, unit, meaning.
 MATERIAL = (
     ("saturation", "A/m", "saturation magnetisation M_s"),
@@ -77,7 +82,7 @@ def _act(arguments: argparse.Namespace) -> int:
         with _warnings_as_lines(), telling(not getattr(arguments, "quiet", False)):
             return arguments.action(arguments) or 0
     except KeyboardInterrupt:
-        print("llgnegf: stopped at once; a run file that was begun is kept: `llgnegf resume` it", file=sys.stderr)
+        print(f"llgnegf: stopped at once{_AT_ONCE.get(arguments.command, '')}", file=sys.stderr)
         return 75
     except (LLGNEGFError, OSError, MemoryError) as error:
         if arguments.debug:
@@ -271,6 +276,7 @@ def _units_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--thickness", metavar="LENGTH", type=length, help="the same along z (default: --cell)")
     sub.add_argument("--dimension", type=int, choices=(1, 2), help="of a material: chain (default) or square lattice")
     sub.add_argument("--g", metavar="G", type=number, default=2.0, help="of the moments (default: 2)")
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
 
 def _deck_arguments(sub: argparse.ArgumentParser) -> None:
@@ -498,7 +504,7 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 
 def _units(arguments: argparse.Namespace) -> None:
-    from llgnegf.unit_table import cell_of, lines_of, units_of
+    from llgnegf.unit_table import cell_of, json_of, json_of_material, lines_of, units_of
 
     given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _, _ in MATERIAL}
     material = {name: value for name, value in given.items() if value is not None}
@@ -509,7 +515,8 @@ def _units(arguments: argparse.Namespace) -> None:
         if beside is not None:
             raise DeckError(f"{beside}: says of a material what the deck says; give the one or the other")
         deck = _deck(arguments)
-        print(units_of(deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g))
+        of_deck = deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g
+        print(json.dumps(json_of(*of_deck), indent=1) if arguments.json else units_of(*of_deck))
         return
     from llgnegf.materials import Material
 
@@ -525,7 +532,8 @@ def _units(arguments: argparse.Namespace) -> None:
     if cell is None:
         raise DeckError("--cell is missing: what a site stands for, such as --cell 2nm")
     found = Material(**material, dmi_kind=arguments.dmi_kind or "bulk")
-    print(lines_of(found, cell, arguments.energy or "eV", arguments.g, dimension))
+    of_material = found, cell, arguments.energy or "eV", arguments.g, dimension
+    print(json.dumps(json_of_material(*of_material), indent=1) if arguments.json else lines_of(*of_material))
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

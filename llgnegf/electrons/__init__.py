@@ -10,6 +10,7 @@ from .device import Device
 from .disorder import uniform_disorder
 from .exchange_constants import ExchangeConstants
 from .frozen import Frozen, Response, SpinDensity
+from .general.device import GeneralDevice
 from .leads import Lead, Polarization
 from .memory_kernel import memory_kernel
 from .modes import chain_self_energy
@@ -30,6 +31,7 @@ __all__ = [
     "ExchangeConstants",
     "Frozen",
     "FrozenMolecule",
+    "GeneralDevice",
     "LatticeCurrents",
     "Lead",
     "LeadResponse",

@@ -18,6 +18,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
     "sea": {"color": "#0072B2", "marker": "s", "linestyle": "--", "label": "sea"},
     "surface": {"color": "#009E73", "marker": "^", "linestyle": "-.", "label": "surface"},
+    "bias": {"color": "#CC79A7", "marker": "v", "linestyle": (0, (3, 1, 1, 1)), "label": "bias"},
+    "bias_motion": {"color": "#E69F00", "marker": "d", "linestyle": (0, (1, 1)), "label": "bias, motion"},
     "sum": {"color": "black", "marker": ".", "linestyle": ":", "label": "sum"},
     "exact": {
         "color": "black", "marker": "o", "linestyle": "", "label": "exact", "markerfacecolor": "none", "markersize": 9
