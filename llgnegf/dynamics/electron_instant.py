@@ -85,6 +85,11 @@ class ElectronInstant(Instant):
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
         return 0.0 - float(self.voltages @ self.currents[0])
 
+    @property
+    def bath_potentials(self) -> np.ndarray:
+        """Of each probe, (b,), less the Fermi energy: energy."""
+        return self.frozen.bath_potentials - self.frozen.device.fermi_energy
+
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -43,13 +44,20 @@ _LARGE = 1 << 24  # bytes
 _NARROWEST = 8
 
 
+def _in_tiles(electrons: RealTime) -> bool:
+    """Whether the state is held as tiles: those know no bath."""
+    return electrons.ny >= _NARROWEST and not len(electrons.bath)
+
+
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
     traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
-    leads; energy_electrons: less that at the start, leads included; voltages: of the leads, (2,), energy; work: done by
-    gates, voltages, driven fields and an imposed motion since the start, work_drives: by driven fields alone, energy.
+    leads; energy_electrons: less that at the start, leads included, not a number with a bath, whose energy is not known;
+    voltages: of the leads, (2,), energy; work: done by gates, voltages, driven fields and an imposed motion since the
+    start, work_drives: by driven fields alone, energy.  bath_currents: particles (b,) and spin (b, 3) that flow into the
+    bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.
     Where something jumps at t, all of it is as after the jump.
     """
 
@@ -78,6 +86,9 @@ class RealTimeInstant(Instant):
             self.work_drives = float(sums[4]) - coupling.magnet.overlap(y, field)
         self.work = float(sums[3]) + self.work_drives
         self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
+        equation = stepper.equation
+        if len(equation.bath):
+            self.bath_currents, self.bath_voltages = equation.into_bath(state), equation.probe_voltages(state)
         self._stepper = stepper
 
     @property
@@ -164,7 +175,7 @@ class RealTimeStepper:
         return self._bytes_for(self._used)
 
     def _bytes_for(self, electrons: RealTime) -> tuple[int, int]:
-        shape = Tiles(electrons).shape if electrons.ny >= _NARROWEST else electrons.shape
+        shape = Tiles(electrons).shape if _in_tiles(electrons) else electrons.shape
         size = 8 * int(np.prod(shape))
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
 
@@ -204,7 +215,7 @@ class RealTimeStepper:
             from llgnegf.electrons.real_time_gpu import GpuTiles
 
             return GpuTiles(electrons)
-        return Tiles(electrons) if electrons.ny >= _NARROWEST else electrons
+        return Tiles(electrons) if _in_tiles(electrons) else electrons
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
@@ -315,7 +326,7 @@ class RealTimeStepper:
         state = np.asarray(remembered["electrons"], float)
         if carrier.shape != equation.shape and state.shape == equation.shape:  # narrow lattices, now on a GPU
             state = TileLayout(equation).from_rows(state)
-        elif carrier is equation and state.shape == (layout := TileLayout(equation)).shape:
+        elif carrier is equation and not len(equation.bath) and state.shape == (layout := TileLayout(equation)).shape:
             state = layout.to_rows(state)
         if state.shape != carrier.shape:
             raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")
@@ -394,7 +405,9 @@ class RealTimeStepper:
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
     def energy(self, state: Any, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
-        """Energy of the electrons since the start, leads included."""
+        """Energy of the electrons since the start, leads included; not a number with a bath, whose energy is not known."""
+        if len(self.equation.bath):
+            return math.nan
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy
         return own + float(sums[0]) - self._now()[2]
 

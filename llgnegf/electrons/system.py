@@ -47,6 +47,11 @@ LEAST_WIDTH, MOST_PAIRS = 1e-9, 1_000_000
 _WIDTH_SAMPLES = 7
 
 
+def tails(tolerance: float) -> float:
+    """Beyond how many kT from its step a density cannot notice what is left of a Fermi function."""
+    return min(BIAS_TAILS, 8 - math.log(tolerance))
+
+
 @dataclass(frozen=True, eq=False)
 class Contour:
     """A pole rule with the lead self-energies at its nodes: (n, 2, 2) for each side and their energy derivatives."""
@@ -244,7 +249,7 @@ class System:
 
         reach: up to how many kT from a step of a Fermi function; None: where a density can notice.
         """
-        return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
+        return self._bias_window(tails(self.tolerance) if reach is None else reach)
 
     def at_voltages(self, voltages: ArrayLike) -> Self:
         """The same system with these voltages (2,) of the left and the right lead, energies; cached.
