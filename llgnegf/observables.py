@@ -361,7 +361,6 @@ def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
     return tuple(one(*line) for line in _ON_WALL)
 
 
-
 def _of_sites_of_bath(applies: Callable[[Deck], bool], more: str = "") -> tuple[Variable, ...]:
     """What flows into a bath; applies: to which decks with one."""
     return tuple(

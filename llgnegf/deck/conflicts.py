@@ -143,8 +143,8 @@ def _bath(deck: _Known) -> Iterator[str]:
         )
     elif electrons.order == 1 and kind == "net":
         yield (
-            'electrons.bath.zero_current = "net": without the first order in velocities, by which motions pump; allowed '
-            "beside it: electrons.order = 0; with order 1: true or false"
+            'electrons.bath.zero_current = "net": without the first order in velocities, by which motions pump; '
+            "allowed beside it: electrons.order = 0; with order 1: true or false"
         )
     elif electrons.order == 1 and any(
         not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead
@@ -153,11 +153,7 @@ def _bath(deck: _Known) -> Iterator[str]:
             f"{told}without the first order in the rate of a voltage that changes; allowed beside "
             "electrons.lead.voltage = {amplitude = ..., profile = {...}}: electrons.order = 0"
         )
-    elif (
-        electrons.order == 1
-        and kind is True
-        and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead)
-    ):
+    elif electrons.order == 1 and kind is True and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead):
         yield (
             f"{told}without a lead nothing carries away what a motion pumps into probes; allowed: a lead, "
             "electrons.order = 0, or electrons.bath.zero_current = false"
@@ -183,8 +179,8 @@ def _bath_in_real_time(deck: _Known, told: str) -> Iterator[str]:
     electrons = deck.electrons
     if electrons.bath.zero_current is True:
         yield (
-            "electrons.bath.zero_current = true: a probe without current at any energy is one of steady states; allowed "
-            'with electrons.method = "real-time": "net" or false'
+            "electrons.bath.zero_current = true: a probe without current at any energy is one of steady states; "
+            'allowed with electrons.method = "real-time": "net" or false'
         )
     if deck.run.device == "gpu":
         yield f'{told}not available with run.device = "gpu"; allowed: "cpu"'
@@ -193,8 +189,8 @@ def _bath_in_real_time(deck: _Known, told: str) -> Iterator[str]:
     varies = any(not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead)
     if electrons.bath.zero_current == "net" or varies or deck.motion.kind == "precession":
         yield (
-            f"electrons.frozen_beside = true: frozen electrons of first order with a bath have neither zero_current = "
-            f'"net" nor voltages that change in time nor motion.kind = "precession"; allowed: false'
+            "electrons.frozen_beside = true: frozen electrons of first order with a bath have neither zero_current = "
+            '"net" nor voltages that change in time nor motion.kind = "precession"; allowed: false'
         )
 
 

@@ -306,7 +306,9 @@ SITES_OR_ALL = Rule(
     lambda value: value if value == "all" else _sites(value),
     {"anyOf": [{"const": "all"}, SITES.schema]},
 )
-NO_CURRENT = Rule('true, false or "net"', lambda value: value if value == "net" else _boolean(value), {"enum": [False, True, "net"]})
+NO_CURRENT = Rule(
+    'true, false or "net"', lambda value: value if value == "net" else _boolean(value), {"enum": [False, True, "net"]}
+)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
 ENERGY_UNIT = Rule(

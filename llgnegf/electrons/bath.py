@@ -29,7 +29,7 @@ from llgnegf.kernels import njit
 
 from .leads import Occupation, real_number
 
-
+# Of `Bath.zero_current`.
 NET = "net"
 
 
@@ -48,19 +48,18 @@ class Bath:
     width: float
     zero_current: bool | str = True
 
-    def __init__(
-        self, sites: Sequence[int | Sequence[int]], width: float, zero_current: bool | str = True
-    ) -> None:
+    def __init__(self, sites: Sequence[int | Sequence[int]], width: float, zero_current: bool | str = True) -> None:
         object.__setattr__(self, "sites", _indices(sites))
         value = real_number(width)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"width = {width!r} of a bath: use a finite number > 0")
         object.__setattr__(self, "width", value)
-        if not isinstance(zero_current, bool | np.bool_) and not (isinstance(zero_current, str) and zero_current == NET):
+        of_text = isinstance(zero_current, str) and zero_current == NET
+        if not (isinstance(zero_current, bool | np.bool_) or of_text):
             raise ValueError(
                 f'zero_current = {zero_current!r} of a bath: use True or "net" (probes) or False (a reservoir)'
             )
-        object.__setattr__(self, "zero_current", NET if isinstance(zero_current, str) else bool(zero_current))
+        object.__setattr__(self, "zero_current", NET if of_text else bool(zero_current))
 
     @property
     def elastic(self) -> bool:

@@ -44,7 +44,7 @@ from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
 from .threads import each, one_blas_thread
 
 NOT_TO_FIRST_ORDER = (
-    'a bath with zero_current="net": without the first order in velocities; use zero_current=True or False, or no motion'
+    'a bath with zero_current="net": without the first order in velocities; use zero_current=True or False, or rest'
 )
 # Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
 _SMALLEST_GAP = 1e-14

@@ -251,7 +251,7 @@ def split(sweeps: BathedSweeps, values: Floats) -> tuple[Floats, Floats, Floats,
 
 
 def adapted(
-    sweeps: BathedSweeps, window: Window, edges: list, per_flow: float, most: int = MOST_ENERGIES, copies: int = 2
+    sweeps: BathedSweeps, window: Window, edges: Edges, per_flow: float, most: int = MOST_ENERGIES, copies: int = 2
 ) -> Rule:
     """Energies that meet the tolerance for all of `joined`; per_flow: scale of a flow beside a density, 1/energy."""
     device, leads = sweeps.device, 2 // copies

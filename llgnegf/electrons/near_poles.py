@@ -30,6 +30,8 @@ from .threads import one_numpy_thread
 # Poles within this share of the half circle's radius are kept.
 _KEPT = 0.85
 _MOST_ON_CIRCLE = 10
+# Of those for what lies below the axis as well.
+_MOST_AROUND = 16
 # Where 1 + exp overflows.
 _FAR = 700.0
 # Poles with smaller residues, in units of kT, come from rounding.
@@ -63,7 +65,8 @@ def near_poles(
         (min(lowest, fermi_energy) - fermi_energy) / temperature,
         (max(highest, fermi_energy) - fermi_energy) / temperature,
     )
-    middle, radius = (low + high) / 2, max(radius / temperature, _SMALLEST_RADIUS * (high - low))
+    across = math.hypot(high - low, 2 * (depth or 0.0) / temperature)
+    middle, radius = (low + high) / 2, max(radius / temperature, _SMALLEST_RADIUS * across)
 
     def grid(n_core: int, n_far: int) -> NDArray[np.float64]:
         reach = max(-low, high)
@@ -81,7 +84,7 @@ def near_poles(
         is_real = abs(poles.imag) <= 1e-9 * abs(poles)
         near = poles[(poles.imag > 0) & ~is_real & (abs(poles - middle) <= _KEPT * radius)]
         of_near = target.columns(points, near)
-        for n in range(_MOST_ON_CIRCLE + 1):
+        for n in range(1 + (_MOST_ON_CIRCLE if depth is None else _MOST_AROUND)):
             circle = middle + radius * np.exp(1j * np.pi * (np.arange(n) + 0.5) / max(n, 1))
             upper = np.concatenate([near, circle])
             if not len(upper):

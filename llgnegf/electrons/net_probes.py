@@ -41,7 +41,7 @@ _THERMAL = 4.0
 
 @dataclass(frozen=True)
 class Solved:
-    """energies: (n,); weights: (2 + b, n) of what the leads and the probes have more than f_ref; potentials: mu_p (b,)."""
+    """energies: (n,); weights: (2 + b, n) of what leads and probes have more than f_ref; potentials: mu_p (b,)."""
 
     energies: Floats
     weights: Floats
@@ -139,9 +139,7 @@ class NetBias(BathedBias):
 
         def attempt(edges: Edges, most: int) -> Rule:
             smallest = 1e-13 * device.hopping
-            return window.panels.adapted(
-                edges, values, lambda found: found * scale, device.tolerance, smallest, most
-            )
+            return window.panels.adapted(edges, values, lambda found: found * scale, device.tolerance, smallest, most)
 
         return self._complete(window, attempt, lambda rule: replace(rule, values=rule.values[:, :2])).panels
 
@@ -255,8 +253,8 @@ class Equations:
         if float(abs(flow).max()) <= _ROUNDING * hopping:
             return mu
         raise ToleranceError(
-            f"the chemical potentials of probes without net current are not found: {abs(flow).max():.1e} flows into one "
-            'of them; use stronger contacts, higher temperatures, or electrons.bath.zero_current = true'
+            f"the chemical potentials of probes without net current are not found: {abs(flow).max():.1e} flows into "
+            "one of them; use stronger contacts, higher temperatures, or zero_current = true"
         )
 
     def _small_bias(self) -> Floats:

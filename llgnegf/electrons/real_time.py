@@ -12,9 +12,9 @@ The exponents that come from the poles of the Fermi function have g = 0: among t
 X of R obey an equation of their own, dX/dt = A X + i X zeta + source, in which rho does not appear.  So the state is
 kept as Y = [R | X], R for the exponents of g alone.
 
-A bath of constant width on a site (`bath.py`) remembers nothing: g(tau) = width delta(tau), of which times tau >= 0 have
-half, adds -width/2 to A on its site.  What it sends in is n(tau) = width [c delta(tau) + poles of f], f = c + poles: a
-source width c of rho, and columns of X with a_p = -i width w_p^*.
+A bath of constant width on a site (`bath.py`) remembers nothing: g(tau) = width delta(tau), of which tau >= 0 has half,
+adds -width/2 to A on its site.  What it sends in is n(tau) = width [c delta(tau) + poles of f], f = c + poles: a source
+width c of rho, and columns of X with a_p = -i width w_p^*.
 
 A probe floats (`zero_current = "net"`): its levels and their occupation are at a voltage V that what flows into it
 charges, dV/dt = `FOLLOWING` hopping^2/width times the flow, so that after some hbar/hopping little flows.  V is kept in
@@ -55,8 +55,11 @@ _FIT_SHARE = 0.8
 _FIT_SHARE_WITHIN = 0.5
 # The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
 _MARGIN = 0.05
-# Levels in a bath lie at most half of its width below the real axis: so far, in widths, what it sends in has to be right.
+# Levels in a bath lie at most half of its width below the real axis: so far, in widths, u of `near_poles` has to hold.
 _BELOW = 0.55
+# A motion that begins at once with a rate of hopping^2 makes so many times width hopping^2/reach^3 of an error by the
+# states of a bath beyond the reach of f; a gate that jumps, so many times width/reach^2 of its jump.
+_SUDDEN, _JUMP = 1e-3, 1.5e-3
 # Of a floating probe, see above: how fast its voltage follows.
 FOLLOWING = 1.0
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
@@ -70,6 +73,14 @@ _MOST_TRIES = 7
 _EDGE_TRY, _EDGE_FACTOR = 5, 8.0
 # So near an edge, in hoppings, E_F is told to be.
 _NEAR_AN_EDGE = 0.02
+
+
+@dataclass(frozen=True)
+class Gating:
+    """largest: voltage of any gate in a run, jump: by which one changes at once, energies."""
+
+    largest: float
+    jump: float
 
 
 class Carrier(Protocol):
@@ -123,11 +134,12 @@ class Carrier(Protocol):
 
 
 def exponentials(
-    system: System, m: Real, potential: Real, duration: float, sharper: int = 0
+    system: System, m: Real, potential: Real, duration: float, sharper: int = 0, gates: Gating | None = None
 ) -> tuple[Exponentials, FermiPoles]:
     """The memory of a lead and the Fermi function for a run from moments m (*s, 3) and gates `potential` (*s,).
 
-    duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four.
+    duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
+    later on, which count beside a bath, where levels are filled at all energies.
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
@@ -143,6 +155,8 @@ def exponentials(
         )
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
+    if system.bath is not None:
+        low, high = _beside_bath(system, low, high, gates or Gating(float(abs(potential).max(initial=0.0)), 0.0))
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     kT = temperature_used(system, duration, sharper)
     depth = None if system.bath is None else _BELOW * system.bath.width
@@ -154,6 +168,15 @@ def exponentials(
         )
     share = min(_FIT_SHARE_WITHIN, _FIT_SHARE / max(duration * system.hopping, 1.0))
     return semicircle(max(SHARPEST, tolerance * share / _strength(system))), rule
+
+
+def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tuple[float, float]:
+    """The energies at which f has to be right beside a bath: those of levels, and what sudden motions reach."""
+    assert system.bath is not None
+    low, high = low - 2 * gates.largest, high + 2 * gates.largest
+    allowed = system.tolerance / (system.bath.width / system.hopping)
+    reach = system.hopping * max((_SUDDEN / allowed) ** (1 / 3), (_JUMP * gates.jump / system.hopping / allowed) ** 0.5)
+    return min(low, (low + high) / 2 - reach), max(high, (low + high) / 2 + reach)
 
 
 def error_near_edges(system: System, fit: Exponentials, duration: float) -> float:
@@ -174,7 +197,12 @@ def temperature_used(system: System, duration: float, sharper: int = 0) -> float
 
 
 def adjusted(
-    system: System, m: Real, potential: Real, duration: float, carrier: Callable[[RealTime], Carrier]
+    system: System,
+    m: Real,
+    potential: Real,
+    duration: float,
+    carrier: Callable[[RealTime], Carrier],
+    gates: Gating | None = None,
 ) -> tuple[RealTime, Carrier, Any]:
     """Electrons in real time, what carries their state, and this state in equilibrium.
 
@@ -184,7 +212,7 @@ def adjusted(
     exact, best, allowed = Frozen(system, m, potential).adiabatic, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
         try:
-            sums = exponentials(system, m, potential, duration, sharper)
+            sums = exponentials(system, m, potential, duration, sharper, gates)
         except ToleranceError:
             if sharper == 0:
                 raise
@@ -383,10 +411,11 @@ class RealTime:
 
             rho = c - sum_p [w_p G(zeta_p) + h.c.],
             phi_ck = -i g_ck^* sum_p [w_p/(zeta_p - z_ck^*) G(zeta_p) + w_p^*/(zeta_p^* - z_ck^*) G(zeta_p)^+] |c>,
-            X_cp = i b_cp^* G(zeta_p) |c> (of the bath too)  and  -i g_ck <c|X_cp>/(zeta_p - z_ck) in the rows of the exponents,
+            X_cp = i b_cp^* G(zeta_p) |c>  and  -i g_ck <c|X_cp>/(zeta_p - z_ck) in the rows of the exponents,
             Omega_ab = (g_a <a|phi_b> + g_b^* <b|phi_a>^*) / (i (z_b^* - z_a)).
 
-        With the self-energy of the exponentials in G this is exactly a stationary state of the equation.
+        The columns of a bath are as those of leads.  With the self-energy of the exponentials in G this is exactly a
+        stationary state of the equation.
         """
         D, n, kept = self.D, self.n, self.kept
         Y = np.zeros((D, D + self.E), complex)
@@ -413,8 +442,8 @@ class RealTime:
                 where = D + (lead * self.n_poles + p) * n
                 self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + n))
             sites = self.bath.ravel()
-            columns = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
-            self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], columns)
+            of_bath = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
+            self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], of_bath)
         Y[N:D, :N] = phi.conj().T
         met = np.einsum("lac,ab->lcb", C, phi)  # <c|phi_b>
         leads = len(self.reservoirs)
@@ -425,9 +454,7 @@ class RealTime:
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
         return np.stack([Y.real, Y.imag], axis=1)
 
-    def _put_pole(
-        self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]
-    ) -> None:
+    def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
         """Columns of X of one pole into a state in equilibrium, from their rows of the sites."""
         N, n, kept = self.orbitals, self.n, self.kept
         Y[:N, columns] = X

@@ -64,7 +64,7 @@ def of_bath(Y, bath, n_poles, in_bath, filled, damping, filling, out):
 
     in_bath: the first of its columns, counted from those of the poles.
     """
-    D, width = Y.shape[0], Y.shape[2]
+    D = Y.shape[0]
     row = np.empty((2, D))
     for q in range(bath.shape[0]):
         for s in range(2):
@@ -226,7 +226,9 @@ def derivative(
         if following != 0:
             out[:, :, width - 1] = 0.0
             for q in range(bath.shape[0]):
-                out[bath[q, 0], 0, width - 1] = following * into_site(Y, bath[q], q, n_poles, D + in_bath, damping, filling)
+                out[bath[q, 0], 0, width - 1] = following * into_site(
+                    Y, bath[q], q, n_poles, D + in_bath, damping, filling
+                )
     # and the square part gets the adjoint
     for i in range(D):
         out[i, 0, i] *= 2

@@ -41,8 +41,9 @@ POLE_SHARE = 1 / 20
 BIAS_TAILS = 45.0
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
-# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many.
-LEAST_WIDTH, MOST_PAIRS = 1e-9, 1_000_000
+# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many, or so many where
+# probes have chemical potentials of their own.
+LEAST_WIDTH, MOST_PAIRS, MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -317,9 +318,10 @@ class System:
                 f"{self.hopping:g}; below, levels would be told from sharp ones by rounding errors; use bath=None"
             )
         values = self.n_sites * len(bath.sites)
-        if values > MOST_PAIRS:
+        most = MOST_NET_PAIRS if bath.floats else MOST_PAIRS
+        if values > most:
             raise ValueError(
-                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {MOST_PAIRS:g}, for the "
+                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {most}, for the "
                 "bath on each site fills all others; use fewer sites"
             )
         return bath
