@@ -135,8 +135,8 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
     bath = deck.electrons.bath
     if bath is not None and (bath.zero_current == "net" or deck.electrons.voltages_vary):
         raise RunError(
-            "frozen electrons of first order with a bath are without probes that take no net current in all, and without "
-            "voltages that change in time: nothing to set beside this run"
+            "frozen electrons of first order with a bath are without probes that take no net current in all, and "
+            "without voltages that change in time: nothing to set beside this run"
         )
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:
