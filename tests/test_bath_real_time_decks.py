@@ -68,6 +68,7 @@ def test_steps_as_they_are_needed(done, tmp_path, refresh):
         assert a["bath_potential"][-1] == pytest.approx(b["bath_potential"][-1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_in_the_end_it_is_the_steady_state_of_frozen_electrons(tmp_path):
     changes = {"motion__kind": "frozen", "electrons__gate": [], "run__duration": 60.0, "run__save_every": 20.0}
     with run(deck(**changes), tmp_path / "time.h5") as found:
@@ -82,10 +83,18 @@ def test_in_the_end_it_is_the_steady_state_of_frozen_electrons(tmp_path):
             assert abs(steady["bath_potential"][0]).min() > 1e-2
 
 
-def test_reservoirs_and_a_lattice(tmp_path):
+def test_frozen_electrons_beside_reservoirs(tmp_path):
+    table = deck(electrons__bath=RESERVOIR, run__duration=0.3, electrons__frozen_beside=True)
+    with run(table, tmp_path / "run.h5") as found:
+        assert found.spin_density[0] == pytest.approx(found.spin_adiabatic[0], abs=1e-5)
+        assert abs(found.spin_surface[-1]).max() > 1e-4
+        assert judge(found).exact == pytest.approx(found.spin_density[:], abs=0)
+
+
+def test_reservoirs_on_a_lattice(tmp_path):
     lattice = BASE.replace("shape = [3]", "shape = [3, 2]")
     bath = {"sites": [[1, 0]], "width": 0.4, "zero_current": False}
-    table = deck(text=lattice, electrons__bath=bath, run__duration=0.6, electrons__frozen_beside=True)
+    table = deck(text=lattice, electrons__bath=bath, run__duration=0.6)
     with run(table, tmp_path / "run.h5") as found:
         assert "bath_potential" not in found.names
         assert abs(found["bath_current_charge"][-1]).max() > 1e-3

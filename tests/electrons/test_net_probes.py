@@ -49,8 +49,8 @@ def test_a_level_between_two_leads_and_a_voltmeter(couplings):
     ("shape", "sites", "kT", "temperatures"),
     [
         ((3,), [0, 2], 0.05, (None, None)),
-        ((2,), [0, 1], 0.2, (0.05, 0.3)),
-        ((2, 2), [(0, 1), (1, 0)], 0.1, (None, None)),
+        pytest.param((2,), [0, 1], 0.2, (0.05, 0.3), marks=pytest.mark.slow),
+        pytest.param((2, 2), [(0, 1), (1, 0)], 0.1, (None, None), marks=pytest.mark.slow),
     ],
 )
 def test_dense_matrices_give_the_same(shape, sites, kT, temperatures):

@@ -12,6 +12,7 @@ from tests.electrons.real_time_cases import evolved, follow, rows, turning, unit
 from tests.oracles.long_system import SIGMA, LongSystem
 
 X, Y, Z = np.eye(3)
+SLOW = pytest.mark.slow
 
 
 def device(shape, sites, width=0.4, probe=False, couplings=(0.0, 0.0), **options):
@@ -38,7 +39,7 @@ def filled(energies, system):
 # --- closed forms ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.1])
+@pytest.mark.parametrize("kT", [pytest.param(0.0, marks=SLOW), 0.1])
 def test_a_level_that_jumps_beside_a_bath_alone(kT):
     """A(E, t) of Jauho, Wingreen and Meir, Phys. Rev. B 50, 5528 (1994), Eq. (34), in a wide band."""
     before, after, width, times = -0.4, 0.7, 0.6, [0.3, 1.5, 6.0]
@@ -67,6 +68,7 @@ def _occupied(f, system, accuracy=1e-8):
     return below + quad_vec(lambda x: expit(-x / kT) * (f(mu + x) - f(mu - x)), 0, 40 * kT, epsabs=accuracy)[0]
 
 
+@pytest.mark.slow
 def test_moments_that_jump_beside_baths_of_several_sites():
     """The same as a matrix: A(E, t) = G_1 + exp(i (E - H_1) t) (G_0 - G_1), which no exponent of this package knows."""
     rng = np.random.default_rng(3)
@@ -115,7 +117,7 @@ def banded(system, n_lead, reach, spacing):
     return H, long.device
 
 
-@pytest.mark.parametrize("couplings", [(0.0, 0.0), (0.8, 1.0)])
+@pytest.mark.parametrize("couplings", [(0.0, 0.0), pytest.param((0.8, 1.0), marks=SLOW)])
 def test_a_band_of_levels_becomes_the_bath_as_it_gets_wide(couplings):
     """Beyond a reach W the band misses width/(pi W) electrons of each spin and site at most: in proportion to 1/W."""
     rng, t = np.random.default_rng(5), 4.0
@@ -152,7 +154,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("probe", [False, "net"])
+@pytest.mark.parametrize("probe", [False, pytest.param("net", marks=SLOW)])
 @pytest.mark.parametrize("name", CASES)
 def test_a_system_at_rest_stays_at_rest_as_frozen_electrons_say(name, probe):
     system = device(**CASES[name], probe=probe)
@@ -227,7 +229,7 @@ def test_particles_are_conserved(shape, probe):
     assert abs(electrons.probe_voltages(state)).max(initial=0.0) > 1e-3 or not probe
 
 
-@pytest.mark.parametrize("axis", [Y, pytest.param(X, marks=pytest.mark.slow), pytest.param(Z, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("axis", [Y, pytest.param(X, marks=SLOW), pytest.param(Z, marks=SLOW)])
 def test_a_slow_motion_is_that_of_frozen_electrons_to_first_order(axis):
     system = device((2,), [1], 0.6, couplings=(1.0, 0.0), sd_exchange=0.8)
     m = unit_vectors(np.random.default_rng(11), (2,))
@@ -250,7 +252,7 @@ def _softly(t, begin=10.0):
     return begin * (x**6 - 3 * x**5 + 2.5 * x**4) + max(t - begin, 0.0)
 
 
-@pytest.mark.parametrize("kT", [pytest.param(0.0, marks=pytest.mark.slow), 0.1])
+@pytest.mark.parametrize("kT", [pytest.param(0.0, marks=SLOW), 0.1])
 def test_voltages_and_reservoirs_end_in_the_steady_state_of_frozen_electrons(kT):
     options = {"couplings": (0.8, 1.0), "width": 0.5, "temperature": kT, "tolerance": 1e-5}
     voltages = (0.3, -0.1)
