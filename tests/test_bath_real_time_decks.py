@@ -84,7 +84,8 @@ def test_in_the_end_it_is_the_steady_state_of_frozen_electrons(tmp_path):
 
 
 def test_frozen_electrons_beside_reservoirs(tmp_path):
-    table = deck(electrons__bath=RESERVOIR, run__duration=0.3, electrons__frozen_beside=True)
+    changes = {"electrons__frozen_beside": True, "electrons__lead__0__voltage": 0.0, "run__duration": 0.3}
+    table = deck(electrons__bath=RESERVOIR, **changes)
     with run(table, tmp_path / "run.h5") as found:
         assert found.spin_density[0] == pytest.approx(found.spin_adiabatic[0], abs=1e-5)
         assert abs(found.spin_surface[-1]).max() > 1e-4
