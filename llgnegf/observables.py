@@ -123,6 +123,10 @@ def _has_bath(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.bath is not None
 
 
+def _has_floating_probes(deck: Deck) -> bool:
+    return deck.electrons is not None and deck.electrons.bath is not None and deck.electrons.bath.zero_current == "net"
+
+
 def _of_bath(deck: Deck) -> dict[str, Sequence[int]]:
     """The sites of a bath, counted along its list."""
     assert deck.electrons is not None
@@ -237,6 +241,10 @@ def _torque_bias(instant: ElectronInstant) -> np.ndarray:
 
 def _on_free_layer(instant: ElectronInstant, part: int) -> float:
     return float(on_free_layer(_torque_bias(instant), instant.m, instant.magnet.fixed)[part])
+
+
+def _into_bath(instant: Any, part: int) -> np.ndarray:
+    return np.asarray(instant.bath_currents[part])
 
 
 def _first_order_ratio(instant: ElectronInstant) -> float:
@@ -399,6 +407,24 @@ def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
     return tuple(one(*line) for line in _ON_WALL)
 
 
+def _of_sites_of_bath(applies: Callable[[Deck], bool], more: str = "") -> tuple[Variable, ...]:
+    """What flows into a bath; applies: to which decks with one."""
+    return tuple(
+        Variable(
+            f"bath_current_{name}",
+            ("time", "bath", *dims),
+            "energy/hbar",
+            f"{words} into the bath on each of its sites, in the order of electrons.bath.sites{more}",
+            _all(applies, _has_bath),
+            partial(_into_bath, part=part),
+            coordinates=_of_bath,
+        )
+        for part, (name, dims, words) in enumerate(
+            (("charge", (), "particles"), ("spin", ("component",), "Tr[sigma/2 ...]"))
+        )
+    )
+
+
 # All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     *_FROZEN_SPIN,
@@ -468,22 +494,14 @@ ELECTRONS = (
             (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
         )
     ),
+    *_of_sites_of_bath(_FLOWS),
     Variable(
-        "bath_current_charge",
+        "bath_potential",
         ("time", "bath"),
-        "energy/hbar",
-        "particles into the bath on each of its sites, in the order of electrons.bath.sites",
-        _all(_FLOWS, _has_bath),
-        lambda i: i.bath_currents[0],
-        coordinates=_of_bath,
-    ),
-    Variable(
-        "bath_current_spin",
-        ("time", "bath", "component"),
-        "energy/hbar",
-        "Tr[sigma/2 ...] into the bath on each of its sites, in the order of electrons.bath.sites",
-        _all(_FLOWS, _has_bath),
-        lambda i: i.bath_currents[1],
+        "energy",
+        "chemical potential of the probe on each site, less electrons.fermi_energy",
+        _all(_is_biased, _has_floating_probes),
+        lambda i: i.bath_potentials,
         coordinates=_of_bath,
     ),
     Variable(
@@ -582,12 +600,23 @@ REAL_TIME = (
         _has_leads,
         lambda i: i.flows.energy,
     ),
+    *_of_sites_of_bath(_always, ", in real time"),
+    Variable(
+        "bath_potential",
+        ("time", "bath"),
+        "energy",
+        "voltage of the floating probe on each site, which shifts its levels and their occupation, in real time",
+        _has_floating_probes,
+        lambda i: i.bath_voltages,
+        coordinates=_of_bath,
+    ),
+    # That of a bath, whose band has no bottom, is not known.
     Variable(
         "energy_electrons",
         _NUMBER,
         "energy",
         "of the electrons, leads included, less that at the start",
-        _always,
+        _not(_has_bath),
         lambda i: i.energy_electrons,
     ),
     Variable(

@@ -87,6 +87,13 @@ SHORT = {
         "run.duration": 10.0,
         "run.save_every": 5.0,
     },
+    "wall_with_probes_real_time": {
+        "lattice.shape": [8],
+        "texture.center": 3.2,
+        "texture.width": 2.0,
+        "electrons.lead.0.voltage": 0.1,
+        "run.duration": 5.0,
+    },
     "current_switching": {"run.duration": 16.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},

@@ -340,6 +340,9 @@ VACANCIES = Rule(
     lambda value: _name(value) if isinstance(value, str) else _sites(value),
     {"anyOf": [NAME.schema, SITES.schema]},
 )
+NO_CURRENT = Rule(
+    'true, false or "net"', lambda value: value if value == "net" else _boolean(value), {"enum": [False, True, "net"]}
+)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
 

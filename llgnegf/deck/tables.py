@@ -23,6 +23,7 @@ from llgnegf.deck.rules import (
     INDEX,
     LEVELS,
     NAME,
+    NO_CURRENT,
     NON_NEGATIVE,
     NUMBER,
     PERIODIC,
@@ -308,13 +309,14 @@ class Disorder(Table):
 class Bath(Table):
     """[electrons.bath]: a lead of constant `width` (its Gamma, an energy) on each of these sites.
 
-    zero_current: a probe, from which as many electrons come back as enter it, at every energy; false: a reservoir with
-    `fermi_energy` and `temperature`, which takes current.
+    zero_current: a probe, from which as many electrons come back as enter it, at every energy; "net": in all, with
+    `temperature` and a chemical potential that follows; false: a reservoir with `fermi_energy` and `temperature`, which
+    takes current.
     """
 
     sites: Annotated[tuple[int | tuple[int, ...], ...] | str, SITES_OR_ALL]
     width: Annotated[float, POSITIVE]
-    zero_current: Annotated[bool, BOOLEAN] = True
+    zero_current: Annotated[bool | str, NO_CURRENT] = True
 
 
 class SpinOrbit(Table):

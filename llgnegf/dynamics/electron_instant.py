@@ -86,6 +86,11 @@ class ElectronInstant(Instant):
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
         return 0.0 - float(self.voltages @ self.currents[0])
 
+    @property
+    def bath_potentials(self) -> np.ndarray:
+        """Of each probe, (b,), less the Fermi energy: energy."""
+        return self.frozen.bath_potentials - self.frozen.device.fermi_energy
+
     @cached_property
     def tensors(self) -> Tensors:
         """Response tensors of the electrons at rest here."""

@@ -43,6 +43,9 @@ from .sweeps import Blocks, Floats, Response, Sea
 from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
 from .threads import each, one_blas_thread
 
+NOT_TO_FIRST_ORDER = (
+    'a bath with zero_current="net": without the first order in velocities; use zero_current=True or False, or rest'
+)
 # Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
 _SMALLEST_GAP = 1e-14
 # Of the tolerance, for states beyond the poles.
@@ -87,7 +90,7 @@ class BathedSweeps:
     ) -> None:
         assert device.bath is not None
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
-        self.width, self.probes = device.bath.width, device.bath.zero_current
+        self.width, self.probes = device.bath.width, device.bath.elastic
         self.where = device.bath.on(device.shape)
         damped = blocks.reshape(-1, 2, 2).copy()
         damped[self.where] -= 0.5j * self.width * IDENTITY
@@ -221,6 +224,7 @@ class BathedSweeps:
 
     def sea(self, rate: Blocks) -> Sea:
         """See `Sweeps`."""
+        self._refuse_motion()
         if self._lattice is not None:
             return Sea(np.ascontiguousarray(self._lattice.sea_by(self.sharp_rule, rate)[:, 0]), None)
         return self._sea(rate, False)[0]
@@ -238,7 +242,13 @@ class BathedSweeps:
     @cached_property
     def surface(self) -> BathedSurface:
         """The Fermi-surface term of this texture."""
+        self._refuse_motion()
         return BathedSurface(self)
+
+    def _refuse_motion(self) -> None:
+        bath = self.device.bath
+        if bath is not None and bath.floats:
+            raise ValueError(NOT_TO_FIRST_ORDER)
 
     def flows(self, rate: Blocks) -> dict[str, Floats]:
         """See `Sweeps`."""
@@ -369,7 +379,7 @@ class BathedSweeps:
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            one = self._keep(energy)
+            one = self.keep(energy)
             return *one.moved(blocks, with_bonds), one.states
 
         return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
@@ -379,14 +389,14 @@ class BathedSweeps:
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            found = MotionAtBias(self._keep(energy), self._modes(energy), blocks)
+            found = MotionAtBias(self.keep(energy), self._modes(energy), blocks)
             return (found.bonds(),) if with_bonds else (found.density, found.into_leads, found.into_bath)
 
         # Without energies the shapes are those of any other.
         found = each(at, energies.tolist() or [self.device.fermi_energy])
         return tuple(np.array(part)[: len(energies)] for part in zip(*found, strict=True))
 
-    def _keep(self, energy: float) -> BathedEnergy:
+    def keep(self, energy: float) -> BathedEnergy:
         """`at_energy`, kept for further motions as far as there is room."""
         one = self._kept.get(energy) or self.at_energy(energy)
         if (1 + len(self._kept)) * one.nbytes <= _KEPT_BYTES:

@@ -177,6 +177,16 @@ class Device(System):
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).bath_currents(velocity, self.scalars("potential_rate", potential_rate))
 
+    def bath_potentials(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Chemical potential, (b,), energy, of the bath on each of its b sites.
+
+        E_F for reservoirs, that at which no net current enters for probes with zero_current="net"; not a number for
+        probes with True.
+
+        Arguments as `freeze`.  Raises ToleranceError where none is found.
+        """
+        return self.freeze(m, potential).bath_potentials
+
     def currents(
         self,
         m: ArrayLike,

@@ -35,6 +35,7 @@ from .counter import Counter
 from .fermi_step import Step
 from .lattice import LatticeSweeps
 from .leads import Occupation
+from .net_probes import NetBias
 from .quadrature import FermiPoles, ToleranceError
 from .sliced_chain import SlicedChainSweeps
 from .spin_noise import SpinNoise
@@ -130,7 +131,8 @@ class Frozen:
         self.bias: Bias | BathedBias | None = None
         if device.bath is not None:
             self.sweeps = bathed = BathedSweeps(*given)
-            self.bias = BathedBias(bathed, self._filled_by) if device.is_biased else None
+            make = NetBias if device.bath.floats else BathedBias
+            self.bias = make(bathed, self._filled_by) if device.is_biased else None
         else:
             kind = SlicedChainSweeps if device.is_polarized else ChainSweeps
             self.sweeps = LatticeSweeps(*given) if device.is_lattice else kind(*given)
@@ -341,6 +343,17 @@ class Frozen:
         if isinstance(self.bias, BathedBias):
             flow = flow + self.bias.into_bath + (self.bias.moved_into_bath(rate) if moves else 0.0)
         return as_flow(flow)
+
+    @property
+    def bath_potentials(self) -> NDArray[np.float64]:
+        """Chemical potentials of the bath on each of its b sites, (b,), energy; of probes that take no net current at
+        any energy, which have none, not a number."""
+        bath, b = self.device.bath, 0 if self.device.bath is None else len(self.device.bath.sites)
+        if bath is not None and bath.elastic:
+            return np.full(b, np.nan)
+        if isinstance(self.bias, NetBias):
+            return self.bias.potentials.copy()
+        return np.full(b, self.device.fermi_energy)
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""

@@ -16,6 +16,7 @@ from llgnegf.reproduce import (
     geometric_torque,
     kishine,
     kishine_driven,
+    kishine_scattered,
     molecule,
     pump_readings,
     real_time,
@@ -118,6 +119,11 @@ TARGETS: dict[str, Target] = {
     "kishine_driven": Target(
         "that wall in a wire under bias: two coordinates, both time scales, reflected electrons (minutes)",
         kishine_driven.driven,
+        "kishine",
+    ),
+    "kishine_scattered": Target(
+        "the same where electrons are scattered, in real time: first they settle, then the wall moves (minutes)",
+        kishine_scattered.scattered,
         "kishine",
     ),
     "cheng_niu_local": Target(
