@@ -25,7 +25,8 @@ from llgnegf.once import cached_property
 
 from .leads import Occupation
 from .long_wires import Integrals, LongBias, is_long
-from .narrow_levels import Level, bound_levels, has_width, may_be_narrow, narrow_levels, without_width
+from .narrow_levels import Level, has_width, may_be_narrow, narrow_levels, without_width
+from .outside_levels import bound_levels
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS

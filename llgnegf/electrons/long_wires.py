@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .chain_surface import ChainSurface
+from .outside_levels import tails, thermal_states
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
@@ -238,18 +240,21 @@ class _ByBlocks(ChainSurface):
         if found is None:
             return super().density(rate)
         assert found.first is not None
-        return -found.first
+        return self.levels.surface(rate).on_sites() - found.first if self.levels.any else -found.first
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """See `ChainSurface`; where all thermal states come from the leads no level is discrete."""
-        return super().kept(rate) if self._by_blocks(rate) is None else np.zeros((self.device.n_sites, 4))
+        """See `ChainSurface`; where all other thermal states come from the leads `levels` alone are discrete."""
+        if self._by_blocks(rate) is None:
+            return super().kept(rate)
+        return self.levels.kept(rate).on_sites() if self.levels.any else np.zeros((self.device.n_sites, 4))
 
     def bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
         """See `ChainSurface`."""
         if K is not None or self._by_blocks(rate) is None:
             return super().bonds(rate, K)
         assert self._tree is not None
-        return -integrals(self._tree, _THERMAL, _THERMAL[0], with_bonds=True).bonds[1]
+        bonds = -integrals(self._tree, _THERMAL, _THERMAL[0], with_bonds=True).bonds[1]
+        return bonds + self.levels.surface(rate).over_bonds(self.device.hops) if self.levels.any else bonds
 
     def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
         """See `ChainSurface`."""
@@ -265,7 +270,8 @@ class _ByBlocks(ChainSurface):
         ends = np.imag(pauli_traces(np.einsum("np,nqapb,nqcpb->nqac", gamma, driven, psi.conj())))
         own = np.stack([driven[:, p, :, p] for p in range(2)], axis=1)
         weights = np.concatenate([one.weights[0] for one in top.panels]) / (2 * np.pi)
-        return -np.einsum("n,nq,nqa->qa", weights, gamma, ends - np.real(pauli_traces(own)))
+        flow = -np.einsum("n,nq,nqa->qa", weights, gamma, ends - np.real(pauli_traces(own)))
+        return flow + tails(self.device, self.levels, rate) if self.levels.any else flow
 
     def _by_blocks(self, rate: NDArray[np.complex128]) -> Integrals | None:
         """Integrals of G Gamma G^+ and of Im[G Hd G Gamma G^+]; None where states are missing."""
@@ -281,6 +287,7 @@ class _ByBlocks(ChainSurface):
     def _choose(self, rate: NDArray[np.complex128]) -> None:
         device, sweeps, window = self.device, self.sweeps, self.device.thermal_window
         known, known_to = self._sharp_states
+        bound = thermal_states(cast(Sweeps, sweeps), self.levels)
 
         def make(share: float) -> tuple[WireBlocks, Integrals]:
             allowed = share * device.tolerance
@@ -289,7 +296,7 @@ class _ByBlocks(ChainSurface):
             return tree, integrals(tree, _THERMAL, _THERMAL[0])
 
         def lost(found: Integrals) -> float:
-            return max(float(abs(known - found.rows[0]).max()) - known_to, 0.0) * device.hopping
+            return max(float(abs(known - bound - found.rows[0]).max()) - known_to, 0.0) * device.hopping
 
         self._failed = not window.stretches
         if not self._failed:

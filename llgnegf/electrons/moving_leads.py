@@ -10,7 +10,8 @@ expansion of G^< = G Sigma^< G^+ is, after the derivatives of f_ref were integra
 
     G1 = (i/2) (G' D G - G D G'),    G_l = G D G + dV_l/dt G',    D = -sum_m dV_m/dt dSigma_m/dE,    ' = d/dE,
 
-with Gamma_l' the derivative at fixed V_l.  The sum does not depend on f_ref, the Fermi function of the device.  A rate
+with Gamma_l' the derivative at fixed V_l.  Levels bound outside the bands are filled by f_ref, the Fermi function of
+the device; their part of the surface term is in `outside_levels.py`.  Else the sum does not depend on f_ref.  A rate
 common to all leads and all sites, D = dV/dt (1 - dSigma/dE), gives exactly zero: that is a change of gauge.  With
 H as in `frozen.py`; the equations there follow for D = Hd at rest of the leads.
 
@@ -32,7 +33,7 @@ from .bias import Bias
 from .frozen import Frozen
 from .lattice import LatticeSweeps
 from .leads import Occupation
-from .narrow_levels import bound_levels
+from .outside_levels import bound_levels, thermal_levels
 from .quadrature import ToleranceError
 from .ranks import each_energy
 from .scattering import pauli_traces
@@ -110,6 +111,23 @@ class MovingLeads:
                     total -= self._columns.surface(energy, k)[0, 1:] / (2 * np.pi)
             else:
                 total -= self._thermal(k, lead.occupation, share) / (2 * np.pi)
+        return total + self._of_levels() if self.device.temperature > 0 else total
+
+    def _of_levels(self) -> Floats:
+        """What levels outside the bands add to the surface term for a unit rate of either lead, (2, all)."""
+        total, columns = np.zeros((2, self._columns.size)), self._columns
+        levels = thermal_levels(self._extended.sweeps)
+        for energy, v, resolvent, slope in zip(
+            levels.energies.tolist(), levels.states, levels.resolvents, levels.slopes, strict=True
+        ):
+            ends, state = self.device.end_self_energies(energy), v.reshape(1, columns.nx, columns.p, 1)
+            for m in columns.connected:
+                part, _, dSigma = ends[m]
+                image = np.zeros(v.size, complex)
+                # D on the end slice, whose sites are the lead's: dV/dt (1 - dSigma/dE).
+                image[part] = v.ravel()[part] - dSigma.real @ v.ravel()[part]
+                driven = (resolvent @ image).reshape(state.shape)
+                total[m] += columns.observed(-0.5j * slope * driven, _adjoint(state))[0]
         return total
 
     def _thermal(self, k: int, occupation: Occupation, share: float) -> Floats:
@@ -123,15 +141,6 @@ class MovingLeads:
             return -float(occupation.slope(np.array([energy]))[0])
 
         beyond = bound_levels(sweeps, sweeps.device.thermal_window)
-        for energy, _ in sorted(beyond, key=lambda level: -slope(level[0])):
-            # What the leads do to its energy changes with the voltages, and with that its occupation; not in `surface`.
-            if slope(energy) * unit / device.hopping > 1e-2 * device.tolerance:
-                raise ToleranceError(
-                    f"a voltage that changes: the level bound at {energy:.4g}, outside the bands of the leads, lies "
-                    f"within some kT of the chemical potential {occupation.fermi_energy:g} of the "
-                    f"{device.ends[k].side} lead, and what it adds is not known; use order = 0, a lower temperature or "
-                    "another fermi_energy"
-                )
         bound = sum((slope(energy) * traced for energy, traced in beyond), np.zeros((*device.shape, 4)))
         rule, lost = thermal_rule(
             sweeps,

@@ -2,7 +2,7 @@
 
 The arcs of `thermal_surface.py` need one band for both leads.  Here the integral is taken on the real axis, on panels
 that end at openings of either lead and at narrow levels (`window.py`), and is held against the thermal density of
-states from the poles of f, where no level is missed.  Levels outside the bands within the thermal window are refused.
+states from the poles of f, where no level is missed.  Levels outside the bands keep their occupation while they move.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
+from .bound_states import BoundStates
 from .chain_surface import ChainSurface
 from .lattice_surface import LatticeSurface
 from .narrow_levels import may_be_narrow, narrow_levels
+from .outside_levels import tails, thermal_levels, thermal_states
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS, RealRule
@@ -32,6 +34,16 @@ class ShiftedChainSurface(ChainSurface):
         """The thermal density of states has to be sharp, as for arcs."""
         return True
 
+    @cached_property
+    def levels(self) -> BoundStates:
+        """Levels outside the bands, inside the thermal window."""
+        return thermal_levels(cast(Sweeps, self.sweeps))
+
+    def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
+        """See `ChainSurface`."""
+        flow = super().into_leads(rate, K)
+        return flow + tails(self.device, self.levels, rate) if self.levels.any else flow
+
     def _for_motion(self, rate: NDArray[np.complex128]) -> RealRule:
         if self._rule is None:
             device = self.device
@@ -40,13 +52,18 @@ class ShiftedChainSurface(ChainSurface):
                 rows = self.sweeps.real_rows(device.unit_rule(energies), rate, _NO_TURN).rows
                 return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
 
-            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand, self.levels)
             self._rule = device.real_rule(chosen.energies, chosen.weights[0])
         return self._rule
 
 
 class ShiftedLatticeSurface(LatticeSurface):
     """The term of a lattice; see `LatticeSurface`."""
+
+    @cached_property
+    def levels(self) -> BoundStates:
+        """Levels outside the bands, inside the thermal window."""
+        return thermal_levels(cast(Sweeps, self.sweeps))
 
     def _for_motion(self, rate: NDArray[np.complex128]):
         if self._chosen is None:
@@ -55,7 +72,7 @@ class ShiftedLatticeSurface(LatticeSurface):
                 found = np.array(self._terms(energies, rate))
                 return found.reshape(len(energies), 1, 8 * self.device.n_sites)
 
-            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand)
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand, self.levels)
             self._chosen = chosen.energies, chosen.weights[0]
             self.sweeps.keep_states(chosen.energies)
         return self._chosen
@@ -64,8 +81,8 @@ class ShiftedLatticeSurface(LatticeSurface):
 _NO_TURN = np.zeros((2, 2), complex)
 
 
-def _chosen(sweeps: Sweeps, rate: Blocks, integrand) -> Rule:
-    """A rule for int (-df/dE) dE that meets the tolerance for this motion and finds all thermal states.
+def _chosen(sweeps: Sweeps, rate: Blocks, integrand, levels: BoundStates) -> Rule:
+    """A rule for int (-df/dE) dE that meets the tolerance for this motion and finds all thermal states but `levels`.
 
     integrand: at real energies (n,), G Gamma G^+ and Im[G Hd G Gamma G^+], traced: (n, 1, 2 * sites * 4).
     """
@@ -78,14 +95,14 @@ def _chosen(sweeps: Sweeps, rate: Blocks, integrand) -> Rule:
         slope = -float(device.occupation.slope(np.array([energy]))[0])
         return slope * device.hopping**2 / width > 1e-3 * device.tolerance
 
-    rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, lambda v: v[:, 0, :half], counts)
+    bound = thermal_states(sweeps, levels)
+    rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, lambda v: v[:, 0, :half], counts, bound)
     if lost > 0:
-        low, high = device.band
         raise ToleranceError(
             f"temperature = {device.temperature:g} with voltages on the leads: {lost:.1e} of the states within about "
-            f"{BIAS_TAILS:g} kT of fermi_energy = {device.fermi_energy:g} lie outside the bands of the leads, {low:g} "
-            f"to {high:g}, or have no contact to them; the first order is not available there: use "
-            "chemical_potential in place of voltage, order = 0, temperature = 0.0 or another fermi_energy"
+            f"{BIAS_TAILS:g} kT of fermi_energy = {device.fermi_energy:g} have no contact to the leads; the first "
+            "order is not available there: use chemical_potential in place of voltage, order = 0, temperature = 0.0 "
+            "or another fermi_energy"
         )
     return rule
 
