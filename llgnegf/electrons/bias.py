@@ -244,8 +244,8 @@ class Bias:
 
     def _found_by(self, rule: Rule) -> Callable[[int], Floats]:
         """All states between f_ref and the Fermi function of lead k, as a rule finds them: (*s, 4)."""
-        states = self._parts(rule.values)[0][:, :, 0]
-        return lambda k: rule.crossed(states, k) / (2 * np.pi)
+        found = rule.crossed(self._parts(rule.values)[0][:, :, 0]) / (2 * np.pi)
+        return lambda k: found[k]
 
     def _lost(self, found: Callable[[int], Floats], *, with_levels: bool = True) -> float:
         """Largest part of a density that is missing in the states between f_ref and the Fermi function of a lead k.

@@ -51,6 +51,8 @@ def thermal_levels(sweeps: Sweeps) -> BoundStates:
     """
     device, window = sweeps.device, sweeps.device.thermal_window
     gaps = _gaps(device, window)
+    if not gaps:
+        return NO_LEVELS
     edges = np.array([high if high < device.fermi_energy else max(low, device.fermi_energy) for low, high in gaps])
     seen = _UNSEEN * device.tolerance / device.hopping
     if not np.any(-device.occupation.slope(edges) > seen):

@@ -8,6 +8,7 @@ states from the poles of f, where no level is missed.  Levels outside the bands 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -52,8 +53,11 @@ class ShiftedChainSurface(ChainSurface):
                 rows = self.sweeps.real_rows(device.unit_rule(energies), rate, _NO_TURN).rows
                 return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
 
-            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand, self.levels)
-            self._rule = device.real_rule(chosen.energies, chosen.weights[0])
+            # The sea term has found the thermal density of states already, with the sharp rule.
+            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand, self.levels, lambda: self._sharp_states)
+            self._rule = replace(device.unit_rule(chosen.energies), weights=chosen.weights[0])
+            sums = (chosen.weights[0] @ chosen.values[:, 0]).reshape(2, device.n_sites, 4)
+            self._known = self._rule, rate, sums
         return self._rule
 
 
@@ -72,19 +76,23 @@ class ShiftedLatticeSurface(LatticeSurface):
                 found = np.array(self._terms(energies, rate))
                 return found.reshape(len(energies), 1, 8 * self.device.n_sites)
 
-            chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand, self.levels)
+            sweeps = cast(Sweeps, self.sweeps)
+            chosen = _chosen(sweeps, rate, integrand, self.levels, sweeps.thermal_states)
             self._chosen = chosen.energies, chosen.weights[0]
             self.sweeps.keep_states(chosen.energies)
         return self._chosen
 
 
 _NO_TURN = np.zeros((2, 2), complex)
+# The thermal density of states and a bound on its error: see `Sweeps.thermal_states`.
+Known = Callable[[], tuple[Floats, float]]
 
 
-def _chosen(sweeps: Sweeps, rate: Blocks, integrand, levels: BoundStates) -> Rule:
+def _chosen(sweeps: Sweeps, rate: Blocks, integrand, levels: BoundStates, known: Known) -> Rule:
     """A rule for int (-df/dE) dE that meets the tolerance for this motion and finds all thermal states but `levels`.
 
-    integrand: at real energies (n,), G Gamma G^+ and Im[G Hd G Gamma G^+], traced: (n, 1, 2 * sites * 4).
+    integrand: at real energies (n,), G Gamma G^+ and Im[G Hd G Gamma G^+], traced: (n, 1, 2 * sites * 4); known: see
+    `thermal_rule`.
     """
     device = sweeps.device
     half = 4 * device.n_sites
@@ -95,8 +103,12 @@ def _chosen(sweeps: Sweeps, rate: Blocks, integrand, levels: BoundStates) -> Rul
         slope = -float(device.occupation.slope(np.array([energy]))[0])
         return slope * device.hopping**2 / width > 1e-3 * device.tolerance
 
-    bound = thermal_states(sweeps, levels)
-    rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, lambda v: v[:, 0, :half], counts, bound)
+    bound = thermal_states(sweeps, levels) if levels.any else 0.0
+
+    def states(values: Floats) -> Floats:
+        return values[:, 0, :half]
+
+    rule, lost = thermal_rule(sweeps, integrand, lambda values: values * scale, states, counts, bound, known)
     if lost > 0:
         raise ToleranceError(
             f"temperature = {device.temperature:g} with voltages on the leads: {lost:.1e} of the states within about "
@@ -114,12 +126,13 @@ def thermal_rule(
     states: Callable[[Floats], Floats],
     counts: Callable[[float, float], bool],
     bound: Floats | float = 0.0,
+    known: Known | None = None,
 ) -> tuple[Rule, float]:
     """A rule for int (-df/dE) dE on the real axis, and what it lacks of the thermal density of states; 0: nothing.
 
     integrand, scales: see `window.Panels.adapted`; states: G Gamma G^+ traced, (n, 4 * sites), among the values of the
     integrand; counts: which narrow levels matter, see `narrow_levels`; bound: what levels outside the bands have of
-    the thermal density of states, (*s, 4), 1/energy.  kT > 0.
+    the thermal density of states, (*s, 4), 1/energy; known: this density, as `Sweeps.thermal_states` (None).  kT > 0.
     """
     device, window = sweeps.device, sweeps.device.thermal_window
     levels = narrow_levels(sweeps, window.stretches, counts) if may_be_narrow(sweeps, window.edges) else []
@@ -130,7 +143,7 @@ def thermal_rule(
         device.tolerance,
         1e-13 * device.hopping,
     )
-    known, known_to = sweeps.thermal_states()
-    found = (rule.weights[0] @ states(rule.values)).reshape(known.shape) / (2 * np.pi)
-    lost = float(abs(known - bound - found).max()) * device.hopping
+    all_states, known_to = (known or sweeps.thermal_states)()
+    found = (rule.weights[0] @ states(rule.values)).reshape(all_states.shape) / (2 * np.pi)
+    lost = float(abs(all_states - bound - found).max()) * device.hopping
     return rule, lost if lost > device.tolerance + known_to * device.hopping else 0.0

@@ -176,7 +176,7 @@ def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact()
     leads = [Lead("left", voltage=0.3, chemical_potential=0.0), Lead("right", voltage=0.3, temperature=0.1)]
     device = Device(3, sd_exchange=2.0, fermi_energy=0.4, temperature=0.1, leads=leads)
     frozen = device.freeze(m, V)
-    effective = narrow_levels._effective(frozen.sweeps)
+    effective = narrow_levels.effective_hamiltonian(frozen.sweeps)
     values, vectors = np.linalg.eig(effective(-1.72)[0])
     near = int(np.argmin(abs(values + 1.7)))
     level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0, np.linalg.solve)
@@ -405,16 +405,17 @@ def test_linear_response_is_the_limit_of_small_bias(kT, exchange):
     assert not closed.spin.any()
 
 
-def test_few_energies_serve_a_bias_at_low_temperature():
-    """The wall of seven moments: no more than four times the Green's functions of the equilibrium."""
+@pytest.mark.parametrize("one", [{"chemical_potential": 0.2}, {"voltage": 0.2}])
+def test_few_energies_serve_a_bias_at_low_temperature(one):
+    """The wall of seven moments: no more than five times the Green's functions of the equilibrium."""
     m = wall()
-    leads = [Lead("left", chemical_potential=0.15), Lead("right", chemical_potential=-0.1)]
+    leads = [Lead("left", **one), Lead("right", **{key: -value for key, value in one.items()})]
     device = Device(7, sd_exchange=0.1, temperature=0.01)
     mdot = 0.01 * np.cross([0.0, 0.0, 1.0], m)
     still, driven = (one.freeze(m) for one in (device, device.changed(leads=leads)))
     still.spin_density(mdot, np.zeros(7))
     driven.spin_density(mdot, np.zeros(7))
-    assert driven.solves <= 4 * still.solves
+    assert driven.solves <= 5 * still.solves
 
 
 def test_level_outside_the_bands_stays_filled_as_by_the_device():
