@@ -404,14 +404,21 @@ ELECTRONS = (
             "current_energy",
             ("time", "lead"),
             "energy^2/hbar",
-            f"energy into the lead, counted from its levels, by the bias at rest{but}",
+            f"energy into the lead, counted from its levels, {what}",
             _all(_is_biased, applies),
             lambda i: i.energy_currents,
         )
-        for but, applies in (
-            ("", _not(_is_first_order)),
+        for what, applies in (
+            ("by the bias at rest", _not(_is_first_order)),
             # Where the levels of leads move, what is counted from them changes too: left out.
-            (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
+            (
+                "by the bias and by what moves, to first order",
+                _all(_is_first_order, _not(_voltages_vary), _not(_has_bath)),
+            ),
+            (
+                "by the bias at rest alone, without what the motion adds to first order",
+                _all(_is_first_order, _not(_voltages_vary), _has_bath),
+            ),
         )
     ),
     Variable(

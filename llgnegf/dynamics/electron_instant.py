@@ -92,10 +92,16 @@ class ElectronInstant(Instant):
             return self.frozen.bath_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
         return self.frozen.bath_currents(self._driving, self._rate)
 
-    @property
+    @cached_property
     def energy_currents(self) -> np.ndarray:
-        """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""
-        return self.frozen.energy_currents
+        """Energy that a bias carries into the left and the right lead, (2,), energy/time.
+
+        At order 1 with what moments and gates pump, but for a bath on sites.
+        """
+        still = self.frozen.energy_currents
+        if not self._first_order or self.frozen.device.bath is not None:
+            return still
+        return still + self.frozen.energy_pumped(self._driving, self._rate, self.response)
 
     @cached_property
     def level_width(self) -> float:

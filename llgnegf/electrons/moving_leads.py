@@ -187,6 +187,9 @@ class _MovingBias(Bias):
         unit = self._share * self.device.hopping**2
         return np.array([1.0, unit, unit]) / (2 * np.pi)
 
+    def _scale_stored(self, scale: Floats) -> Floats:
+        return np.empty(0)
+
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
         found = self._columns.biased(energies)
         n, sites = len(energies), 4 * self.device.n_sites

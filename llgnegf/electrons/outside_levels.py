@@ -87,18 +87,22 @@ def thermal_states(sweeps: Sweeps, levels: BoundStates) -> Floats:
     return -np.tensordot(levels.slopes, shares(sweeps, levels.states), 1)
 
 
-def tails(device: System, levels: BoundStates, rate: Blocks) -> Floats:
+def tails(device: System, levels: BoundStates, rate: Blocks, energy: bool = False) -> Floats:
     """Flow over the first bonds of a chain's leads due to changing tails of these levels in them: (2, 4), 1/time.
 
     Their occupation stays, but where the level moves with Hd = `rate` (n, 2, 2), what it has in the leads changes.
+    energy: what the leads have of its energy, counted from their levels, instead.
     """
     v, flow = levels.states, np.zeros((2, 4))
     driven = np.einsum("kia,iab,lib->kl", v.conj(), rate, v)
     same = abs(levels.energies[:, None] - levels.energies) <= levels.same
     kept = np.einsum("kia,kl,l->lia", v, driven * same, levels.slopes)  # f' P Hd v
-    for energy, moved, state in zip(levels.energies.tolist(), kept, v, strict=True):
-        for lead, (_, _, slope) in enumerate(device.end_self_energies(energy)):
-            flow[lead] += np.real(slope[0, 0] * pauli_traces(np.outer(moved[-lead], state[-lead].conj())))
+    for at, moved, state in zip(levels.energies.tolist(), kept, v, strict=True):
+        for lead, (_, sigma, slope) in enumerate(device.end_self_energies(at)):
+            change = slope[0, 0]
+            if energy:  # the derivative of (E - V) Sigma
+                change = (at - device.voltages[lead]) * change + sigma[0, 0]
+            flow[lead] += np.real(change * pauli_traces(np.outer(moved[-lead], state[-lead].conj())))
     return flow
 
 

@@ -40,10 +40,9 @@ class ShiftedChainSurface(ChainSurface):
         """Levels outside the bands, inside the thermal window."""
         return thermal_levels(cast(Sweeps, self.sweeps))
 
-    def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
-        """See `ChainSurface`."""
-        flow = super().into_leads(rate, K)
-        return flow + tails(self.device, self.levels, rate) if self.levels.any else flow
+    def _into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None, energy: bool) -> Floats:
+        flow = super()._into_leads(rate, K, energy)
+        return flow + tails(self.device, self.levels, rate, energy) if self.levels.any else flow
 
     def _for_motion(self, rate: NDArray[np.complex128]) -> RealRule:
         if self._rule is None:
