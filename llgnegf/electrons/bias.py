@@ -11,6 +11,13 @@ at rest and to first order in the velocities: a scattering state follows slow mo
 leads with Sigma^< = i sum_l f_l Gamma_l after the derivatives of f_l were integrated by parts.  Nothing is symmetric in
 these terms: the response to a motion does work, and may drive it.
 
+Energy: a lead whose levels carry their energy E - V as a weight has the self-energies (E - V) Sigma up to a constant.
+With these d<H_lead>/dt is what the flow of particles is with Sigma: the flow j of rho_motion becomes
+
+    int [(E - V_q) j_q - (1/pi) sum_l (f_l - f_ref) Re Tr Sigma_q G Hd psi_l psi_l^+],
+
+of which the last term comes from d(E Sigma)/dE = E dSigma/dE + Sigma in the gradients.
+
 Levels outside the bands of all leads, and those without contact to any, are filled by f_ref.
 """
 

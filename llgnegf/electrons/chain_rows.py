@@ -187,8 +187,8 @@ class BiasedRows:
     rows: (n, 2, f, *s, 4), on the sites, 1/energy; f is 2 with the change, which is per time as well, else 1.
     bonds: (n, 2, f, ..., 4), flows over the bonds in the layout of `Sweeps.flows`, or (0, ...) if not requested.
     flows: (n, 2, f, 2, 4), flow over the first bond of the left and the right lead into it.
-    stored: (n, 2, f - 1, 2), energy that each lead gets from its first bond, minus half the change of what is stored
-    there: with the energy times `flows` it is all that the lead gets.
+    stored: (n, 2, f - 1, 2), energy that the left and the right lead get from their first bonds, beside the energy of
+    the particles in `flows`.
     """
 
     rows: NDArray[np.float64]

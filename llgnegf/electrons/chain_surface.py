@@ -157,10 +157,7 @@ class ChainSurface:
         return self._into_leads(rate, K, False)
 
     def energy_into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Energy that `into_leads` carries into either lead, (2,), energy/time, from the levels of the lead.
-
-        With half of what the first bond stores; tails of discrete levels with all that the lead has of them.
-        """
+        """Energy that `into_leads` carries into either lead, (2,), energy/time, from the levels of the lead."""
         return self._into_leads(rate, None, True)[:, 0]
 
     def _into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None, energy: bool) -> Floats:

@@ -675,7 +675,7 @@ def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, 
     bonds: (n, 2, order + 1, N - 1, 4), flow from site i to i + 1 as in `contour_sums`; not computed if its first axis
         has length 0.
     flows: (n, 2, order + 1, 2, 4), flow over the first bond of each lead q into it.
-    stored: (n, 2, order, 2), -2 Re Tr[Sigma_q G Y psi psi^+], the energy that the bond to each lead q gives to it.
+    stored: (n, 2, order, 2), -2 Re Tr[Sigma_q G Y psi psi^+], energy into lead q beside that of the particles.
     Rounding: as `surface_terms`.
     """
     with_bonds = bonds.shape[0] > 0
