@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import finite_array
+from .bathed_energy import BandedLU
 from .bias import Bias
 from .frozen import Frozen
 from .lattice import LatticeSweeps
@@ -44,7 +45,6 @@ from .sweeps import Blocks, Floats, LeadResponse, Sweeps
 _ELEMENTS = 2_000_000
 # Where an element of g of a partial system exceeds this, in 1/hopping, its square times 1e-16 is lost in derivatives.
 _LARGEST_GROWTH = 300.0
-_MOST_DENSE = 4000  # rows of a matrix that is solved with then
 
 
 class MovingLeads:
@@ -282,32 +282,33 @@ class _Columns:
         with np.errstate(all="ignore"):  # at a level of a partial system; these energies are solved anew below
             parts, growth = self._eliminated(a, da, with_rows, hops)
         for k in np.flatnonzero(~(growth * self.device.hopping <= _LARGEST_GROWTH)):
-            for part, exact in zip(parts, self._dense_from_end(a[k], da[k], with_rows, hops), strict=True):
+            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, hops), strict=True):
                 part[k] = exact
         return parts
 
-    def _dense_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
-        """The same at one energy, a and da (nx, p, p), with the whole matrix.  ToleranceError if that is too large."""
+    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
+        """The same at one energy, a and da (nx, p, p), by LU factors of the whole matrix with row exchanges."""
         n, p = self.nx, self.p
-        if n * p > _MOST_DENSE:
-            raise ToleranceError(
-                "a voltage that changes: next to a level of a part of the system too many digits are lost, and it has "
-                f"more than {_MOST_DENSE // 2} sites; use a slightly different fermi_energy, or order = 0"
-            )
-        whole, whole_slope = np.zeros((2, n, p, n, p), complex)
-        x, c = np.arange(n), np.arange(p)
-        whole[x, :, x, :], whole_slope[x, :, x, :] = a, da
-        for i, j in ((x[:-1], x[1:]), (x[1:], x[:-1])):
-            whole[i[:, None], c, j[:, None], c] += hops[:, None]
-        A, D = whole.reshape(n * p, n * p), whole_slope.reshape(n * p, n * p)
-        first = np.eye(n * p, p)
-        column = np.linalg.solve(A, first)
-        found = [column, -np.linalg.solve(A, D @ column)]
+        b, size = 2 * p - 1, n * p
+        matrix = np.zeros((3 * b + 1, size), complex)  # in LAPACK's layout of bands
+        x, i, j = np.meshgrid(np.arange(n), np.arange(p), np.arange(p), indexing="ij")
+        matrix[2 * b + i - j, x * p + j] = a
+        between = np.repeat(hops, p)
+        matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = between
+        lu = BandedLU(matrix, b)
+        blocks, first = (n, p, p), np.eye(size, p, dtype=complex)
+
+        def derivative(found: Blocks, transposed: bool) -> Blocks:
+            image = (da.swapaxes(1, 2) if transposed else da) @ found.reshape(blocks)
+            return -lu.solve(image.reshape(size, p), transposed)
+
+        column = lu.solve(first)
+        found = [column, derivative(column, False)]
         if not with_rows:
-            return *(part.reshape(n, p, p) for part in found), a[:1], a[:1]
-        row = np.linalg.solve(A.T, first)
-        rows = [row, -np.linalg.solve(A.T, D.T @ row)]
-        return *(part.reshape(n, p, p) for part in found), *(part.reshape(n, p, p).swapaxes(1, 2) for part in rows)
+            return *(part.reshape(blocks) for part in found), a[:1], a[:1]
+        row = lu.solve(first, True)
+        rows = [row, derivative(row, True)]
+        return *(part.reshape(blocks) for part in found), *(part.reshape(blocks).swapaxes(1, 2) for part in rows)
 
     def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[tuple[Blocks, ...], Floats]:
         """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""

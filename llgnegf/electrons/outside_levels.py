@@ -29,6 +29,8 @@ _SAME = 1e-10
 _UNSEEN = 1e-6
 # Matrices R_n of all levels may have so many elements: 1 GB.
 _MOST_ELEMENTS = 2**26
+# From so many orbitals on those of a matrix with few bands are taken as such.
+_MANY = 100
 # Step, over the hopping, of the second derivative of self-energies.
 _STEP = 1e-4
 
@@ -121,7 +123,11 @@ def _found(sweeps: Sweeps, window: Window) -> Levels:
         matrix, overlap = both(energy)
         return (matrix + matrix.conj().T) / 2, (overlap + overlap.conj().T) / 2
 
-    return discrete_levels(effective, _gaps(sweeps.device, window), sweeps.device.hopping)
+    device = sweeps.device
+    # A block of a slice, and unit matrices beside it.
+    bands = 2 * (device.shape[1] if device.is_lattice else 1)
+    narrow = 2 * device.n_sites >= _MANY and 4 * bands < 2 * device.n_sites
+    return discrete_levels(effective, _gaps(device, window), device.hopping, bands if narrow else None)
 
 
 def _resolvents(sweeps: Sweeps, levels: Levels) -> list[Blocks]:
