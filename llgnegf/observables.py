@@ -123,6 +123,15 @@ def _has_bath(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.bath is not None
 
 
+def _pumps_unknown_energy(deck: Deck) -> bool:
+    """Whether the energy that moments and gates pump is not known: a bath, or bonds and leads that know the spin."""
+    electrons = deck.electrons
+    if electrons is None:
+        return False
+    others = any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead)
+    return _has_bath(deck) or others or _has_spin_orbit(deck) or bool(deck.lattice.vacancies)
+
+
 def _has_floating_probes(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.bath is not None and deck.electrons.bath.zero_current == "net"
 
@@ -484,14 +493,21 @@ ELECTRONS = (
             "current_energy",
             ("time", "lead"),
             "energy^2/hbar",
-            f"energy into the lead, counted from its levels, by the bias at rest{but}",
+            f"energy into the lead, counted from its levels, {what}",
             _all(_is_biased, applies),
             lambda i: i.energy_currents,
         )
-        for but, applies in (
-            ("", _not(_is_first_order)),
+        for what, applies in (
+            ("by the bias at rest", _not(_is_first_order)),
             # Where the levels of leads move, what is counted from them changes too: left out.
-            (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
+            (
+                "by the bias and by what moves, to first order",
+                _all(_is_first_order, _not(_voltages_vary), _not(_pumps_unknown_energy)),
+            ),
+            (
+                "by the bias at rest alone, without what the motion adds to first order",
+                _all(_is_first_order, _not(_voltages_vary), _pumps_unknown_energy),
+            ),
         )
     ),
     *_of_sites_of_bath(_FLOWS),

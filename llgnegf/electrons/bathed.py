@@ -372,7 +372,8 @@ class BathedSweeps:
         """See `Sweeps`: of either lead, what probes hand on of it included; rate: None, see `moved_at_bias`."""
         assert rate is None
         found = self.mixed(energies, with_bonds)
-        return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None])
+        nothing = np.empty((len(energies), 2, 0, 2))
+        return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None], nothing)
 
     def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
         """What (-df/dE)/2pi multiplies at real energies (n,), see `BathedEnergy.moved`, and all states (n, N, 4)."""
@@ -468,6 +469,10 @@ class BathedSweeps:
     def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
         """ValueError: `Frozen` refuses a bath before."""
         raise ValueError(NO_TURN)
+
+    def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """ValueError: what probes do to it is not known."""
+        raise ValueError("energy_into_leads: not available with a bath on sites")
 
     def thermal_states(self) -> tuple[Floats, float]:
         """ValueError: nothing asks for it."""

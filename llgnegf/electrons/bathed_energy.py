@@ -49,11 +49,11 @@ class BandedLU:
                 "temperature > 0, another fermi_energy, or a bath on more sites"
             )
 
-    def solve(self, rhs: Blocks) -> Blocks:
-        """Of right-hand sides (N, k)."""
+    def solve(self, rhs: Blocks, transposed: bool = False) -> Blocks:
+        """Of right-hand sides (N, k); transposed: with the transposed matrix."""
         from scipy.linalg.lapack import zgbtrs
 
-        return np.asarray(zgbtrs(self.factors, self.b, self.b, rhs, self.rows)[0])
+        return np.asarray(zgbtrs(self.factors, self.b, self.b, rhs, self.rows, trans=int(transposed))[0])
 
 
 class BathedEnergy:

@@ -18,7 +18,7 @@ from .bathed import BathedSweeps
 from .bathed_surface import narrow_levels
 from .frozen import Frozen
 from .long_wires import is_long, response_to_leads
-from .narrow_levels import bound_levels
+from .outside_levels import bound_levels
 from .quadrature import ToleranceError
 from .shifted_surface import thermal_rule
 from .sweeps import Floats

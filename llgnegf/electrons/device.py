@@ -163,6 +163,24 @@ class Device(System):
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
 
+    def lead_energies(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """Energy per time into the left and the right lead, (2,): what a bias carries, and what a slow motion pumps.
+
+        Arguments as `spin_density`; first order in the velocities; counted from the levels of the lead, which a voltage
+        shifts.  On a chain it is the change of <H_lead>, without its bond to the device; on a square lattice what
+        moments and gates pump is that deep inside the leads, as of `lead_currents`.
+        Raises ValueError for a wrong shape and for a motion of a device with a bath on sites.
+        """
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        frozen, rate = self.freeze(m, potential), self.scalars("potential_rate", potential_rate)
+        return frozen.energy_currents + frozen.energy_pumped(velocity, rate)
+
     def bath_currents(
         self,
         m: ArrayLike,

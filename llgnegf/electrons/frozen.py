@@ -323,6 +323,30 @@ class Frozen:
         return as_flow(self.flow_out_of_frame(flow))
 
     @property
+    def knows_energy_pumped(self) -> bool:
+        """Whether `energy_pumped` is available."""
+        device = self.device
+        return device.bath is None and device.is_separable and device.spin_orbit is None
+
+    def energy_pumped(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
+    ) -> NDArray[np.float64]:
+        """Energy that moments and gates carry into the left and the right lead to first order, (2,), energy/time.
+
+        Counted from the levels of the lead.  On a chain it is d<H_lead>/dt, on a lattice that deep inside the leads;
+        what leads with Fermi functions of their own add is d<H_lead>/dt in either case.  Arguments as `lead_currents`;
+        ValueError with a bath on sites, and with bonds or leads that know the spin.
+        """
+        refuse_spins(self.device, "lead_energies")
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        if not rate.any():
+            return np.zeros(2)
+        if response is None and self.sweeps.leads_need_response:
+            response = self.respond(mdot, potential_rate)
+        energy = self.sweeps.energy_into_leads(rate, response)
+        return energy + self.bias.moved_energy_into_leads(rate) if isinstance(self.bias, Bias) else energy
+
+    @property
     def energy_currents(self) -> NDArray[np.float64]:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time; 0 without a bias."""
         return np.zeros(2) if self.bias is None else self.bias.energy_into_leads

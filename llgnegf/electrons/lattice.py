@@ -320,6 +320,10 @@ class LatticeSweeps:
         """
         return self.surface.into_leads(rate)
 
+    def energy_into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
+        """See `Sweeps`; deep inside the leads, as `into_leads`."""
+        return self.surface.energy_into_leads(rate)
+
     def turned(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]):
         """See `Sweeps`."""
         raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
@@ -394,11 +398,12 @@ class LatticeSweeps:
         if not found:
             f = 1 if rate is None else 2
             over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.hops.shape), 4))
-            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, np.empty((0, 2, f, 2, 4)))
-        rows, into = (np.array([one[k] for one in found]) for k in (0, 2))
+            nothing = np.empty((0, 2, f, 2, 4)), np.empty((0, 2, f - 1, 2))
+            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, *nothing)
+        rows, into, stored = (np.array([one[k] for one in found]) for k in (0, 2, 3))
         if bonds is None:
-            return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into)
-        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into)
+            return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into, stored)
+        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into, stored)
 
     def smallest_width(self, _energies: NDArray[np.float64]) -> float:
         """See `Sweeps`; any level may be narrow."""

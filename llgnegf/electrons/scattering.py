@@ -158,11 +158,12 @@ class RealEnergy:
 
     def biased(
         self, rate: NDArray[np.complex128] | None, bonds: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64]]:
         """Scattering states of either lead by itself, and with `rate` = dH/dt their change to first order.
 
         Returns the arrays of one energy in `chain_rows.BiasedRows`: on the sites (2, f, nx, ny, 4), over the bonds from
-        sites bonds[0] to bonds[1] (indices x ny + y) for a hopping of 1, or None, and into the leads (2, f, 2, 4).
+        sites bonds[0] to bonds[1] (indices x ny + y) for a hopping of 1, or None, into the leads (2, f, 2, 4), and
+        stored (2, f - 1, 2).
         The change is -i chi with chi = -dG/dE Hd psi = G B G Hd psi, B = 1 - dSigma/dE.
         """
         states = [self.psi]
@@ -175,6 +176,7 @@ class RealEnergy:
         sites: list[list[NDArray[np.float64]]] = []
         over: list[list[NDArray[np.float64]]] = []
         into: list[list[list[NDArray[np.float64]]]] = []
+        stored = np.zeros((2, len(states) - 1, 2))
         for p, columns in enumerate(self._columns):
             psi, *chi = (one[:, :, columns] for one in states)
             sites.append([np.real(pauli_traces(self._site_products(psi, psi)))])
@@ -197,7 +199,8 @@ class RealEnergy:
                 if chi:
                     v = self._sigma[q] @ chi[0][end] - self._slopes[q] @ x[end][:, columns]
                     into[-1][1].append(2 * np.real(_over_slice(v, psi[end]) - _over_slice(u, chi[0][end])))
-        return np.array(sites), np.array(over) if bonds is not None else None, np.array(into)
+                    stored[p, 0, q] = -2 * np.vdot(psi[end], self._sigma[q] @ x[end][:, columns]).real
+        return np.array(sites), np.array(over) if bonds is not None else None, np.array(into), stored
 
     @property
     def _columns(self) -> tuple[slice, slice]:

@@ -189,9 +189,9 @@ class Rule:
         total = sum(self.weights[k] @ flat[:, k] for k in range(len(self.weights)))
         return np.asarray(total).reshape(values.shape[2:])
 
-    def crossed(self, values: Floats, k: int) -> Floats:
-        """int w_k(E) sum_w F_w(E) dE for F (n, w, ...)."""
-        return np.asarray(np.tensordot(self.weights[k], values.sum(axis=1), 1))
+    def crossed(self, values: Floats) -> Floats:
+        """int w_k(E) sum_w F_w(E) dE for F (n, w, ...), for all factors w_k."""
+        return np.asarray(np.tensordot(self.weights, values.sum(axis=1), 1))
 
 
 class Occupied(Protocol):
