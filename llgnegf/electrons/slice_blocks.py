@@ -26,6 +26,14 @@ class Slices:
     hops: NDArray[np.float64]
     counter: Counter
 
+    def times(self, x: Stack) -> Stack:
+        """H x for x (nx, n, p), without leads."""
+        out = self.h @ x
+        hops = self.hops[:, None, None]
+        out[1:] -= hops * x[:-1]
+        out[:-1] -= hops * x[1:]
+        return out
+
     def reversed(self) -> Slices:
         """The mirror image in x."""
         return Slices(np.ascontiguousarray(self.h[::-1]), backwards(self.hops), self.counter)
