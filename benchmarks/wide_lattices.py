@@ -9,8 +9,8 @@ For L x L sites with random moments between two leads, CPU time of one thread an
     next motion   the same for a further motion of the same texture
     real energy   scattering states at a real energy, and the Fermi-surface term
 
-the largest difference of the densities, over the largest density, and the peak memory of a process that computes G, or a
-first motion, without that of its libraries.  The fastest of the repeats counts: what else runs here only adds.
+the largest difference of the densities, over the largest density, and the peak memory of a process that computes G, or
+a first motion, without that of its libraries.  The fastest of the repeats counts: what else runs here only adds.
 """
 
 from __future__ import annotations

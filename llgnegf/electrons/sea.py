@@ -62,7 +62,7 @@ class FirstOrder:
 
     def __init__(self, lattice: LatticeParts, moved: int, flipped: bool) -> None:
         self.moved, self.flipped = moved, flipped
-        self.n_slices, n, _ = lattice.slices.h.shape
+        self.n_slices, n = lattice.device.shape[0], 2 * lattice.device.shape[1]
         d = lattice.difference
         self.chunks = lattice.chunks(len(lattice.rule.nodes), 2)
         self.size = 16 * n * n * 2 * len(d.offsets) * len(lattice.rule.nodes) * (self.n_slices + 2 * moved)
