@@ -38,7 +38,6 @@ from .modes import chain_self_energy, cross_section
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
-from .slices import eliminate, two_point
 from .sweeps import Blocks, Floats, Response, Sea
 from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
 from .threads import each, one_blas_thread
@@ -164,7 +163,7 @@ class BathedSweeps:
         """-sum_k [w_k G(z_k) + h.c.] traced, on the sites (*s, 4), and its flows over the bonds (`Sweeps.flows`)."""
         device = self.device
         if self._lattice is not None:
-            blocks = self._lattice.sweep(nodes, with_bonds=with_bonds).blocks
+            blocks = self._lattice.local_blocks(nodes, with_bonds)
             found = traced(weights, blocks)
             return found[:, 0], lattice_bonds(device).hops[..., None] * found[:, 1:] if with_bonds else found[:, 1:]
         sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
@@ -211,11 +210,7 @@ class BathedSweeps:
         if device.is_lattice:
             lattice = _DampedLattice(device, shaped, self.bounds, self.counter)
             with one_blas_thread:
-                parts = [
-                    eliminate(lattice.slices, nodes[c], device.lead_slices(tuple(nodes[c])), with_logdet=True)[1]
-                    for c in lattice.chunks(len(nodes))
-                ]
-            return np.concatenate(parts)
+                return np.concatenate([lattice.log_determinants(nodes[c]) for c in lattice.chunks(len(nodes))])
         sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
         weights = np.zeros(len(nodes), complex)
         return contour_rows(nodes, weights, shaped, device.hops, (sigma[0], sigma[1]), counter=self.counter).logdet
@@ -496,12 +491,10 @@ class _DampedLattice(LatticeSweeps):
 
     def driven_sum(self, rule: FermiPoles, rate: Blocks) -> Floats:
         """-(1/pi) int f Im[G Hd G] traced, (nx, ny, 4)."""
-        nx = self.device.shape[0]
         found = np.zeros((*self.device.shape, 4))
         with one_blas_thread:
             for chunk in self.chunks(len(rule.nodes)):
-                G = self.sweep(rule.nodes[chunk], nx)
-                found += traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
+                found += traced(rule.weights[chunk], self.driven_blocks(rule.nodes[chunk], rate))[:, 0]
         return found
 
 
