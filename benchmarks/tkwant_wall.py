@@ -71,10 +71,9 @@ def main():
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--padding", type=int, default=150)
     options = parser.parse_args()
-    from real_time_chain import cpu_seconds, deck_of, without_none
-
     import numpy as np
     import tomlkit
+    from real_time_chain import cpu_seconds, deck_of, without_none
 
     from llgnegf import open_run
     from llgnegf.build import initial_moments
