@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import gc
 import json
 import os
 import sys
@@ -49,6 +50,16 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    try:
+        return _main(argv)
+    finally:
+        if argv is None:
+            # The process ends with its command.  Python would look through all that was ever loaded for garbage first,
+            # which takes an eighth of a short run.
+            gc.freeze()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     occupy_standard_descriptors()
     parser = _parser()
     answer(parser)
