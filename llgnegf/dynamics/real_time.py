@@ -224,7 +224,8 @@ class RealTimeStepper:
         gates = self.coupling.gates
         if not gates:
             return Gating(0.0, 0.0)
-        jumps = any(next_jump((one.profile,), 0, self.dt) is not None for one in gates.drives)
+        beside_bath = self._device.bath is not None  # where alone it counts
+        jumps = beside_bath and next_jump((one.profile for one in gates.drives), 0, self.dt) is not None
         return Gating(gates.reach, 2 * gates.reach if jumps else 0.0)
 
     def _fewest_parts(self, electrons: RealTime) -> int:
