@@ -173,7 +173,8 @@ class FrozenMolecule:
         self.scale = float(abs(molecule.gamma).sum(axis=0).max())
         # LAPACK rounds otherwise in other units, unless these are taken out as a power of two.
         unit = 2.0 ** math.frexp(self.scale)[1]
-        self._poles = unit * np.asarray(np.linalg.eigvals((self.H - 0.5j * molecule.gamma) / unit), complex)
+        found = np.linalg.eigvals((self.H - 0.5j * molecule.gamma) / unit)
+        self._poles: Matrices = unit * found.astype(complex)
 
     # --- Green's functions --------------------------------------------------------------------------
 

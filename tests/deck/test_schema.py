@@ -60,10 +60,12 @@ LEAVES = {
     **{("texture", kind, *path): rule for kind, table in Root.TEXTURES.items() for path, rule in leaves(table)},
 }
 PROFILES = kinds_of(Gate.model_fields["profile"])
-# What a schema of these drafts cannot say: that 2.0 is no whole number, which direction is zero, what is in a text.
+# What a schema of these drafts cannot say: that 2.0 is no whole number, which direction is zero, what is in a text,
+# whether lists of lists are square.
 LOOSE = {
     "whole": lambda value: isinstance(value, float) and value.is_integer(),
     "text": lambda value: isinstance(value, str),
+    "square": lambda value: isinstance(value, list) and any(isinstance(row, list) for row in value),
 }
 
 
