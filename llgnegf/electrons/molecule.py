@@ -174,7 +174,8 @@ class FrozenMolecule:
         # LAPACK rounds otherwise in other units, unless these are taken out as a power of two.
         unit = 2.0 ** math.frexp(self.scale)[1]
         found = np.linalg.eigvals((self.H - 0.5j * molecule.gamma) / unit)
-        self._poles: Matrices = unit * found.astype(complex)
+        self._poles = np.asarray(found, complex)
+        self._poles *= unit
 
     # --- Green's functions --------------------------------------------------------------------------
 

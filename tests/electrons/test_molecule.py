@@ -64,6 +64,7 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
     spins = {k: np.array([made.freeze(M + k * step * e).spin for e in np.eye(3)]).T for k in (-2, -1, 1, 2)}
     slope = (8 * (spins[1] - spins[-1]) - (spins[2] - spins[-2])) / (12 * step)
     np.testing.assert_allclose(found.susceptibility[0, 0], slope, atol=1e-8)
+    np.testing.assert_allclose(found.gyromagnetic[0, 0], slope / 2, atol=1e-8)
     left = [
         abs(electrons.linear_response.alpha(w) - found.gilbert + 1j * w * found.inertia).max() for w in (0.02, 0.01)
     ]
