@@ -66,6 +66,10 @@ class MoleculeLead:
         number("polarization", self.polarization, "between -1 and 1", lambda x: -1 <= x <= 1)
         for name in ("voltage", "spin_bias"):
             number(name, getattr(self, name), "finite")
+        if self.chemical_potential is not None:
+            number("chemical_potential", self.chemical_potential, "finite, or None")
+        if self.temperature is not None:
+            number("temperature", self.temperature, ">= 0, or None", lambda x: x >= 0)
         if not np.linalg.norm(finite_array("direction", self.direction, (3,))) > 0:
             raise ValueError(f"direction = {list(self.direction)!r} of a lead: must not be zero")
 

@@ -49,6 +49,7 @@ _SLOW = pytest.mark.slow
 @pytest.mark.parametrize("name", ["cold", pytest.param("warm", marks=_SLOW), pytest.param("warm bias", marks=_SLOW)])
 def test_spin_and_forces_against_dense_quadrature(name):
     electrons, dense, omega = molecule(**CASES[name]).freeze(M), oracle(name), 0.2
+    np.testing.assert_allclose(electrons.H, dense.H, atol=1e-15)
     np.testing.assert_allclose(electrons.spin, dense.spin().sum(axis=0), atol=1e-8)
     rest, moving = dense.forces(0.0).sum(axis=(0, 1)), dense.forces(omega).sum(axis=(0, 1))
     response = electrons.linear_response
@@ -247,7 +248,14 @@ def test_bad_arguments(arguments, words):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"widths": [-0.1]}, {"widths": [0.1], "polarization": 2}, {"widths": [0.1], "direction": [0, 0, 0]}]
+    "wrong",
+    [
+        {"widths": [-0.1]},
+        {"widths": [0.1], "polarization": 2},
+        {"widths": [0.1], "temperature": -1},
+        {"widths": [0.1], "chemical_potential": np.inf},
+        {"widths": [0.1], "direction": [0, 0, 0]},
+    ],
 )
 def test_bad_leads(wrong):
     with pytest.raises(ValueError, match=next(reversed(wrong))):
