@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Molecule, MoleculeLead, memory_kernel
+from llgnegf.electrons.line_rule import line_rule
 from tests.oracles import linear_response
 from tests.oracles.linear_response import SIGMA
 
@@ -81,6 +82,32 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
     assert electrons.charge == pytest.approx(np.trace(rho).real)
     if "bias" in name:
         assert abs(electrons.currents[:, 0]).min() > 0.01
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.3, 2.0])
+def test_rule_along_the_line_above_the_fermi_energy(kT):
+    """-(1/pi) int f Im F for F = 1/(E - eps)^2, of which the antiderivative is known: by parts at kT > 0."""
+    from scipy.integrate import quad
+
+    eps, mu = 0.4 - 0.05j, 0.1
+    rule = line_rule(mu, kT, np.array([eps]))
+    found = -2 * (rule.weights / (rule.nodes - eps) ** 2).sum().real
+    if kT:
+        expected = (
+            quad(
+                lambda x: (1 / (mu + kT * x - eps)).imag / (4 * np.cosh(x / 2) ** 2),
+                -60,
+                60,
+                points=[(0.4 - mu) / kT],
+                epsabs=1e-13,
+                epsrel=1e-13,
+                limit=500,
+            )[0]
+            / np.pi
+        )
+    else:
+        expected = (1 / (mu - eps)).imag / np.pi
+    assert found == pytest.approx(expected, abs=2e-12)
 
 
 def test_current_against_landauer():
