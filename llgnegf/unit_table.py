@@ -161,6 +161,11 @@ def _said(deck: Deck, scale: Scale) -> Iterator[tuple[str, str, str]]:
         )
         exchange = electrons.sd_exchange
         yield "electrons.sd_exchange", f"{exchange:g}", _si(exchange * scale.energy / ELEMENTARY_CHARGE, "eV")
+    if deck.molecule is not None:
+        kelvin = deck.molecule.temperature * scale.temperature
+        yield "molecule.temperature", f"{deck.molecule.temperature:g}", f"{kelvin:.6g} K"
+        exchange = deck.molecule.sd_exchange
+        yield "molecule.sd_exchange", f"{exchange:g}", _si(exchange * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)
         speed = u * scale.cell.length / scale.time
