@@ -180,9 +180,8 @@ ORACLES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("equilibrium", marks=pytest.mark.slow), pytest.param("warm", marks=pytest.mark.slow), "bias"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ORACLES)
 def test_frequency_dependence_against_dense_quadrature(name):
     mus, kT = ORACLES[name]
     m, omega, J = moments((2,), 6), 0.2, 0.3
