@@ -184,6 +184,11 @@ def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
             energy = getattr(electrons, key)
             if isinstance(energy, float):  # J_sd may be a file
                 yield Row(f"electrons.{key}", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
+    if deck.molecule is not None:
+        molecule = deck.molecule
+        yield Row("molecule.temperature", molecule.temperature, molecule.temperature * scale.temperature, "K")
+        energy = molecule.sd_exchange
+        yield Row("molecule.sd_exchange", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)
         speed = u * scale.cell.length / scale.time

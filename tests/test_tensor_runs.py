@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -184,6 +185,16 @@ def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path
     assert missed[1] < 1e-3 * abs(omega)
     assert 3 < missed[0] / missed[1] < 5
     assert abs(adiabatic - omega) > 10 * missed[1]
+
+
+def test_steps_that_remember_are_of_second_order_from_the_start(tmp_path):
+    changes = {"molecule__sd_exchange": 0.5, "run__duration": 0.8, "run__save_every": 0.8}
+    ends = []
+    for step in (0.2, 0.1, 0.05):
+        with run(deck(KERNEL, integrator__step=step, **changes), tmp_path / f"{step}.h5") as found:
+            ends.append(found.moment[-1, 0])
+    coarse, fine = (np.linalg.norm(a - b) for a, b in pairwise(ends))
+    assert 3.5 < coarse / fine < 4.8
 
 
 @pytest.mark.parametrize("kind", ["weak", "reference"])

@@ -66,6 +66,10 @@ class MoleculeLead:
         number("polarization", self.polarization, "between -1 and 1", lambda x: -1 <= x <= 1)
         for name in ("voltage", "spin_bias"):
             number(name, getattr(self, name), "finite")
+        if self.chemical_potential is not None:
+            number("chemical_potential", self.chemical_potential, "finite, or None")
+        if self.temperature is not None:
+            number("temperature", self.temperature, ">= 0, or None", lambda x: x >= 0)
         if not np.linalg.norm(finite_array("direction", self.direction, (3,))) > 0:
             raise ValueError(f"direction = {list(self.direction)!r} of a lead: must not be zero")
 
@@ -173,7 +177,9 @@ class FrozenMolecule:
         self.scale = float(abs(molecule.gamma).sum(axis=0).max())
         # LAPACK rounds otherwise in other units, unless these are taken out as a power of two.
         unit = 2.0 ** math.frexp(self.scale)[1]
-        self._poles = unit * np.asarray(np.linalg.eigvals((self.H - 0.5j * molecule.gamma) / unit), complex)
+        found = np.linalg.eigvals((self.H - 0.5j * molecule.gamma) / unit)
+        self._poles = np.asarray(found, complex)
+        self._poles *= unit
 
     # --- Green's functions --------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ VALUES = [
     *[True, False, 0, 1, -1, 2, 7, 10**7, 0.0, 0.05, 1.0, -2.5, 1e-13, 0.3, 1e300],
     *["", "x", "xy", "eV", "meV", "left", "rk4", "rk5", "frozen", "llg", "stage", "bulk", "paper", "5 min", "1:30:00"],
     *[[], [1], [0, 1], [1, 1], [-1], [1, 2, 3], [0.5, 0.5], [0.0, 0.5, 1.0], [1, 2, 3, 4], ["a"], {}, {"a": 1}],
-    *[[[0, 0, 1], [0.0, 0, 0]], [[0, 1]], [[0, 0, 1], 2]],
+    *[[[0, 0, 1], [0.0, 0, 0]], [[0, 1]], [[0, 0, 1], 2], [[0.5, 1.0], [-1.0, 0.5]]],
 ]
 
 
@@ -60,10 +60,12 @@ LEAVES = {
     **{("texture", kind, *path): rule for kind, table in Root.TEXTURES.items() for path, rule in leaves(table)},
 }
 PROFILES = kinds_of(Gate.model_fields["profile"])
-# What a schema of these drafts cannot say: that 2.0 is no whole number, which direction is zero, what is in a text.
+# What a schema of these drafts cannot say: that 2.0 is no whole number, which direction is zero, what is in a text,
+# whether lists of lists are square.
 LOOSE = {
     "whole": lambda value: isinstance(value, float) and value.is_integer(),
     "text": lambda value: isinstance(value, str),
+    "square": lambda value: isinstance(value, list) and any(isinstance(row, list) for row in value),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llgnegf.electrons import Molecule, MoleculeLead, memory_kernel
+from llgnegf.electrons.line_rule import line_rule
 from tests.oracles import linear_response
 from tests.oracles.linear_response import SIGMA
 
@@ -49,6 +50,7 @@ _SLOW = pytest.mark.slow
 @pytest.mark.parametrize("name", ["cold", pytest.param("warm", marks=_SLOW), pytest.param("warm bias", marks=_SLOW)])
 def test_spin_and_forces_against_dense_quadrature(name):
     electrons, dense, omega = molecule(**CASES[name]).freeze(M), oracle(name), 0.2
+    np.testing.assert_allclose(electrons.H, dense.H, atol=1e-15)
     np.testing.assert_allclose(electrons.spin, dense.spin().sum(axis=0), atol=1e-8)
     rest, moving = dense.forces(0.0).sum(axis=(0, 1)), dense.forces(omega).sum(axis=(0, 1))
     response = electrons.linear_response
@@ -64,6 +66,7 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
     spins = {k: np.array([made.freeze(M + k * step * e).spin for e in np.eye(3)]).T for k in (-2, -1, 1, 2)}
     slope = (8 * (spins[1] - spins[-1]) - (spins[2] - spins[-2])) / (12 * step)
     np.testing.assert_allclose(found.susceptibility[0, 0], slope, atol=1e-8)
+    np.testing.assert_allclose(found.gyromagnetic[0, 0], slope / 2, atol=1e-8)
     left = [
         abs(electrons.linear_response.alpha(w) - found.gilbert + 1j * w * found.inertia).max() for w in (0.02, 0.01)
     ]
@@ -79,6 +82,32 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
     assert electrons.charge == pytest.approx(np.trace(rho).real)
     if "bias" in name:
         assert abs(electrons.currents[:, 0]).min() > 0.01
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.3, 2.0])
+def test_rule_along_the_line_above_the_fermi_energy(kT):
+    """-(1/pi) int f Im F for F = 1/(E - eps)^2, of which the antiderivative is known: by parts at kT > 0."""
+    from scipy.integrate import quad
+
+    eps, mu = 0.4 - 0.05j, 0.1
+    rule = line_rule(mu, kT, np.array([eps]))
+    found = -2 * (rule.weights / (rule.nodes - eps) ** 2).sum().real
+    if kT:
+        expected = (
+            quad(
+                lambda x: (1 / (mu + kT * x - eps)).imag / (4 * np.cosh(x / 2) ** 2),
+                -60,
+                60,
+                points=[(0.4 - mu) / kT],
+                epsabs=1e-13,
+                epsrel=1e-13,
+                limit=500,
+            )[0]
+            / np.pi
+        )
+    else:
+        expected = (1 / (mu - eps)).imag / np.pi
+    assert found == pytest.approx(expected, abs=2e-12)
 
 
 def test_current_against_landauer():
@@ -246,7 +275,14 @@ def test_bad_arguments(arguments, words):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"widths": [-0.1]}, {"widths": [0.1], "polarization": 2}, {"widths": [0.1], "direction": [0, 0, 0]}]
+    "wrong",
+    [
+        {"widths": [-0.1]},
+        {"widths": [0.1], "polarization": 2},
+        {"widths": [0.1], "temperature": -1},
+        {"widths": [0.1], "chemical_potential": np.inf},
+        {"widths": [0.1], "direction": [0, 0, 0]},
+    ],
 )
 def test_bad_leads(wrong):
     with pytest.raises(ValueError, match=next(reversed(wrong))):
