@@ -240,6 +240,15 @@ def test_levels_of_parts_cost_no_digits():
     assert far(found.reshape(-1, 26), G[:, :26]) < 1e-11
 
 
+def test_a_level_of_a_closed_lattice_is_left_to_the_sweeps():
+    device = Device((3, 3), sd_exchange=0.0, leads=[])
+    m = np.zeros((3, 3, 3))
+    m[..., 2] = 1
+    _, nested = ways(device, m, np.zeros((3, 3)))
+    assert nested.nested.factorize(0j, new, new) is None
+    assert nested.nested.factorize(0.1 + 0j, new, new) is not None
+
+
 def test_without_room_for_large_parts_sweeps_take_over(rng, monkeypatch):
     monkeypatch.setattr(nested_dissection, "_ROOM", (0.0,))
     monkeypatch.setattr(nested_dissection, "_LEAST_ROOM", 50)
