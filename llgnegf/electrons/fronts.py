@@ -276,9 +276,9 @@ def factorize(tree, z, blocks, hop, sigma, largest, put_off, sizes, offsets, sto
 
     tree: the arrays of `Dissection` in their order; blocks (sites, 2, 2): of H; hop (bonds,): -H of the bonds of the
     tree; sigma (2, 2 ny, 2 ny): of the leads.  put_off (n,): nodes that are eliminated with their parents, chosen here
-    where an element of R exceeds `largest`, or as given if `decided`.  growth: the largest element of any R but that of
-    the whole lattice.  status: 0, or the number of the array that is too small: 1 for store, 2 for even, 3 for odd.
-    length: what `selected` needs of its stack.
+    where an element of R exceeds `largest`.  growth: the largest element of any R but that of the whole lattice and
+    those put off.  status: 0; the number of the array that is too small, 1 for store, 2 for even, 3 for odd; or 4 where
+    the whole lattice has a level at z.  length: what `selected` needs of its stack.
     """
     depth, first_child, next_sibling = tree[1], tree[2], tree[3]
     n = len(depth)
@@ -308,9 +308,11 @@ def factorize(tree, z, blocks, hop, sigma, largest, put_off, sizes, offsets, sto
             R = _inverse(SS)
         except Exception:  # singular: z is a level of this part of the lattice
             R = np.full_like(SS, np.nan)
-        size = _largest(R) if k < n - 1 else 0.0
-        put_off[k] = not size <= largest
-        if not put_off[k]:
+        size, is_last = _largest(R), k == n - 1
+        if is_last and np.isnan(size):
+            return growth, 4, 0
+        put_off[k] = not is_last and not size <= largest
+        if not is_last and not put_off[k]:
             growth = max(growth, size)
         at = top[depth[k] % 2]
         start[k] = at

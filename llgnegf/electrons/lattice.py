@@ -71,6 +71,8 @@ class LatticeSweeps:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
         self.nested = NestedDissection.of(device, blocks, counter, nested)
+        if self.nested is None:
+            _ = self.slices  # before threads, which would each make them
         self._equilibrium: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
