@@ -285,8 +285,9 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
 
 def test_a_key_without_its_table():
     """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
-    assert "temperature = 0.1: unknown key; it belongs in [electrons] or [[electrons.lead]] (" in only_problem(
-        WIRE, temperature=0.1
+    assert (
+        "temperature = 0.1: unknown key; it belongs in [magnet] or [electrons] or [[electrons.lead]] ("
+        in only_problem(WIRE, temperature=0.1)
     )
     for key in ("temperature", "sd_exchange"):
         told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
