@@ -6,12 +6,12 @@ import pytest
 
 from llgnegf import open_run, resume, run
 from llgnegf.beside import integrators
-from llgnegf.build import build, build_device
+from llgnegf.build import build, build_device, build_magnet
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.summary import summary
 from llgnegf.walls_beside import beside
-from llgnegf.watch import _nutation, check_step
+from llgnegf.watch import EnergyWatch, _nutation, check_step
 from tests.test_simulation import assert_same
 
 CLASSICAL = """
@@ -165,6 +165,8 @@ def test_energies_that_a_thermal_field_changes_are_not_judged(tmp_path):
     with run(deck("classical", **changes), tmp_path / "run.h5") as found:
         energy = np.array(found["energy_classical"])
     assert energy[-1] > energy[0] + 0.05
+    for case, judged in (("classical", False), ("noise of electrons", False), ("inertial", True)):
+        assert EnergyWatch(deck(case), build_magnet(deck(case))).applies == judged
     run(deck("real time"), tmp_path / "real.h5").close()
     with open_run(tmp_path / "real.h5") as found:
         assert "left out: the work of the thermal field on the moments is not recorded" in summary(found)
