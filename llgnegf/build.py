@@ -26,11 +26,23 @@ from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.inertial import Inertial
+from llgnegf.dynamics.kernel_motion import KernelCoupling, KernelStepper
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
+from llgnegf.dynamics.tensor_motion import OfDevice, OfMolecule, OfReference, TensorCoupling, TensorStage
 from llgnegf.dynamics.thermal import ThermalField
-from llgnegf.electrons import Bath, Device, Lead, ToleranceError, uniform_disorder
+from llgnegf.electrons import (
+    Bath,
+    Device,
+    Lead,
+    Molecule,
+    MoleculeLead,
+    Polarization,
+    SpinOrbit,
+    ToleranceError,
+    uniform_disorder,
+)
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
@@ -41,7 +53,9 @@ from llgnegf.observables import (
     ELECTRONS,
     INERTIA,
     REAL_TIME,
+    SD_EXCHANGE,
     STATIC_POTENTIAL,
+    VACANCY,
     Variable,
     coordinates,
     layouts,
@@ -49,6 +63,7 @@ from llgnegf.observables import (
 )
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
+from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -176,6 +191,8 @@ def build_device(deck: Deck) -> Device | None:
             one.voltage if table.method == "frozen" and isinstance(one.voltage, float) else 0.0,
             one.chemical_potential,
             one.temperature,
+            one.hopping,
+            None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
         )
         for one in table.lead
     ]
@@ -187,14 +204,28 @@ def build_device(deck: Deck) -> Device | None:
             onsite=table.onsite,
             potential=potential,
             bath=_bath(deck),
-            sd_exchange=table.sd_exchange,
+            sd_exchange=sd_exchange(deck),
+            vacancies=vacancies(deck),
+            spin_orbit=SpinOrbit(table.spin_orbit.rashba, table.spin_orbit.dresselhaus),
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
             tolerance=table.tolerance,
             leads=leads,
         )
-    except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
+    except ValueError as error:  # bands of the leads that do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def build_molecule(deck: Deck) -> Molecule | None:
+    """The levels of a deck with a [molecule], or None.  DeckError where they do not fit together."""
+    table = deck.molecule
+    if table is None:
+        return None
+    leads = [MoleculeLead(**one.model_dump()) for one in table.lead]
+    try:
+        return Molecule(leads=leads, **table.model_dump(exclude={"lead", "order", "back_action"}))
+    except ValueError as error:
+        raise DeckError(f"molecule: {error}") from None
 
 
 def _bath(deck: Deck) -> Bath | None:
@@ -245,6 +276,56 @@ def static_potential(deck: Deck) -> np.ndarray | None:
     return given + found
 
 
+def vacancies(deck: Deck) -> list[tuple[int, ...]]:
+    """Sites without a moment and without an orbital; from a file, or of the deck of a run from what its file holds.
+
+    DeckError where the file does not fit, FileError where the run file is damaged there.
+    """
+    given, path = deck.lattice.vacancies, deck.vacancies_path
+    if not isinstance(given, str):
+        return sites_of(given)
+    assert path is not None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.lattice == deck.lattice and VACANCY in run.names:
+                return [tuple(site) for site in np.argwhere(np.asarray(run[VACANCY])).tolist()]
+    try:
+        found = textures.numbers_from_file(deck.lattice.shape, path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"lattice.vacancies = {show(given)}: {error}") from None
+    return [tuple(site) for site in np.argwhere(found).tolist()]
+
+
+def sd_exchange(deck: Deck) -> float | np.ndarray:
+    """J_sd of a deck with electrons, or that of each site, shape of the lattice, from its file.
+
+    Of the deck of a run it is what the run file holds.  DeckError where the file does not fit, FileError where the run
+    file is damaged there.
+    """
+    table = deck.electrons
+    assert table is not None
+    given, path = table.sd_exchange, deck.exchange_path
+    if isinstance(given, float):
+        return given
+    assert path is not None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.electrons is not None and run.deck.electrons.sd_exchange == given:
+                return np.array(run[SD_EXCHANGE])
+    told = f"electrons.sd_exchange.file = {show(given.file)}"
+    try:
+        found = textures.numbers_from_file(deck.lattice.shape, path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    largest, allowed = float(abs(found).max()), MOST_HOPPINGS * table.hopping
+    if largest > allowed:
+        raise DeckError(
+            f"{told}: holds energies up to {largest:g}, far out of scale; allowed: up to {MOST_HOPPINGS:g} times "
+            f"electrons.hopping = {show(table.hopping)}"
+        )
+    return found
+
+
 def _potential_keys(deck: Deck) -> tuple[object, ...]:
     """All that a deck says of its static potential."""
     table = deck.electrons
@@ -269,6 +350,9 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     except (ValueError, OSError) as error:
         key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
         raise DeckError(f"{key}: {error}") from None
+    holes = vacancies(deck)
+    for site in holes:
+        m[site] = 1.0  # no zeros to warn of
     empty = ~m.any(axis=-1)
     if isinstance(table, FromFile) and empty.any():
         site = tuple(int(i) for i in np.argwhere(empty)[0])
@@ -278,6 +362,8 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
             RunWarning,
             stacklevel=2,
         )
+    for site in holes:
+        m[site] = 0.0
     if table.relax:
         magnet = magnet or build_magnet(deck)
         m, torque = relax(magnet, m)
@@ -370,10 +456,17 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         drives=build_drives(deck, magnet),
         voltages=voltages,
         thermal=build_thermal(deck, magnet),
-        electron_noise=ElectronNoise(magnet, table.sd_exchange, deck.run.seed, deck.integrator.step)
-        if table is not None and table.noise
-        else None,
+        electron_noise=_electron_noise(deck, magnet),
     )
+
+
+def _electron_noise(deck: Deck, magnet: Magnet) -> ElectronNoise | None:
+    """The fluctuations of a deck's electrons as a field; decks have them with one J_sd for all sites."""
+    table = deck.electrons
+    if table is None or not table.noise:
+        return None
+    assert isinstance(table.sd_exchange, float)
+    return ElectronNoise(magnet, table.sd_exchange, deck.run.seed, deck.integrator.step)
 
 
 # --- what carries the moments ---------------------------------------------------------------------------------------
@@ -466,13 +559,56 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
     return stepper
 
 
+def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """Electrons at rest and their Gilbert tensor: of a molecule, or where `motion.kind` asks for it."""
+    molecule, device, electrons = build_molecule(deck), build_device(deck), deck.electrons
+    of: OfMolecule | OfDevice | OfReference
+    if molecule is not None:
+        assert deck.molecule is not None
+        of, back_action, J = OfMolecule(molecule, deck.molecule.order), deck.molecule.back_action, molecule.sd_exchange
+    else:
+        assert device is not None
+        assert electrons is not None
+        of = OfDevice(device) if deck.motion.tensor == "instantaneous" else OfReference(device, start)
+        assert isinstance(device.sd_exchange, float)  # decks have tensors with one number for all sites
+        back_action, J = electrons.back_action, device.sd_exchange
+    drives = build_drives(deck, magnet)
+    coupling = TensorCoupling(magnet, of, back_action=back_action, sd_exchange=J, field=field, drives=drives)
+    return TensorStage(coupling, integrators.get(deck.integrator.method).step, deck.integrator.step)
+
+
+def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """A molecule whose electrons remember."""
+    molecule, table = build_molecule(deck), deck.molecule
+    assert molecule is not None
+    assert table is not None
+    coupling = KernelCoupling(
+        magnet,
+        molecule,
+        np.zeros(3) if deck.motion.kernel == "weak" else start.reshape(3),
+        deck.integrator.step,
+        back_action=table.back_action,
+        drives=build_drives(deck, magnet),
+        field=field,
+    )
+    try:
+        _ = coupling.kernel
+    except ToleranceError as error:
+        raise DeckError(f"molecule: {error}") from None
+    return KernelStepper(coupling)
+
+
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
 _WITH_INERTIA: Mapping[str, Make] = {**_STEPPERS, "inertial": _inertial}
 # Of a deck without electrons.
 CLASSICAL = Method(_WITH_INERTIA)
+# Of one with a [molecule], and of electrons that act by their tensors.
+OF_MOLECULE = Method({"llg": _by_tensors}, MOLECULE)
+WITH_MEMORY = Method({"kernel": _with_memory}, KERNEL)
+BY_TENSORS = Method({"tensor": _by_tensors}, TENSORS)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {
-    "frozen": Method(_WITH_INERTIA, ELECTRONS),
+    "frozen": Method(_WITH_INERTIA, (*ON_REQUEST, *ELECTRONS)),
     "real-time": Method(dict.fromkeys(_STEPPERS, _real_time), REAL_TIME),
 }
 
@@ -490,6 +626,10 @@ def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | 
 
 
 def _method(deck: Deck) -> Method:
+    if deck.molecule is not None:
+        return WITH_MEMORY if deck.motion.kind == "kernel" else OF_MOLECULE
+    if deck.motion.kind == "tensor":
+        return BY_TENSORS
     return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import gc
 import json
 import os
 import sys
@@ -25,7 +26,12 @@ from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visib
 from llgnegf.units import counted
 
 # Commands whose result is what they print; schema without a PATH too.
-_ANSWERS = ("list", "check", "show", "compare", "doctor", "units")
+_ANSWERS = ("list", "check", "show", "compare", "response", "doctor", "units")
+# What a second Ctrl-C leaves behind.
+_AT_ONCE = {
+    **dict.fromkeys(("run", "resume"), "; a run file that was begun is kept: `llgnegf resume` it"),
+    "sweep": "; the runs that were begun are kept: the same command goes on",
+}
 # The options of `units` that describe a material: name, unit, meaning.
 MATERIAL = (
     ("saturation", "A/m", "saturation magnetisation M_s"),
@@ -44,6 +50,16 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    try:
+        return _main(argv)
+    finally:
+        if argv is None:
+            # The process ends with its command.  Python would look through all that was ever loaded for garbage first,
+            # which takes an eighth of a short run.
+            gc.freeze()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     occupy_standard_descriptors()
     parser = _parser()
     answer(parser)
@@ -77,7 +93,7 @@ def _act(arguments: argparse.Namespace) -> int:
         with _warnings_as_lines(), telling(not getattr(arguments, "quiet", False)):
             return arguments.action(arguments) or 0
     except KeyboardInterrupt:
-        print("llgnegf: stopped at once; a run file that was begun is kept: `llgnegf resume` it", file=sys.stderr)
+        print(f"llgnegf: stopped at once{_AT_ONCE.get(arguments.command, '')}", file=sys.stderr)
         return 75
     except (LLGNEGFError, OSError, MemoryError) as error:
         if arguments.debug:
@@ -171,6 +187,16 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
+    sub = add("response", _response, "damping, inertia and exchange that electrons give the moments of a deck at t = 0")
+    _deck_arguments(sub)
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
+    sub.add_argument(
+        "--omega", metavar="W", type=number, action="append", default=[], dest="omegas",
+        help="also alpha(omega) at this frequency, energy/hbar (may be repeated)",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", metavar="RUN.h5", type=output_file, help="save as a run file with one frame")
+    sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
+
     sub = add("plot", _plot, "draw a run, or a sweep by its folder")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
@@ -261,6 +287,7 @@ def _units_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--thickness", metavar="LENGTH", type=length, help="the same along z (default: --cell)")
     sub.add_argument("--dimension", type=int, choices=(1, 2), help="of a material: chain (default) or square lattice")
     sub.add_argument("--g", metavar="G", type=number, default=2.0, help="of the moments (default: 2)")
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
 
 def _deck_arguments(sub: argparse.ArgumentParser) -> None:
@@ -462,6 +489,16 @@ def _compare(arguments: argparse.Namespace) -> None:
         print(report(comparisons, deck.units.label))
 
 
+def _response(arguments: argparse.Namespace) -> None:
+    from llgnegf.response_report import response_of, save_response
+
+    deck = _deck(arguments)
+    found = response_of(deck, tuple(arguments.omegas))
+    if arguments.output is not None:
+        save_response(deck, arguments.output, arguments.overwrite)
+    print(json.dumps({"deck": deck.name, **found.as_json()}, indent=1) if arguments.json else found.text())
+
+
 def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
@@ -478,7 +515,7 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 
 def _units(arguments: argparse.Namespace) -> None:
-    from llgnegf.unit_table import cell_of, lines_of, units_of
+    from llgnegf.unit_table import cell_of, json_of, json_of_material, lines_of, units_of
 
     given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _, _ in MATERIAL}
     material = {name: value for name, value in given.items() if value is not None}
@@ -489,7 +526,8 @@ def _units(arguments: argparse.Namespace) -> None:
         if beside is not None:
             raise DeckError(f"{beside}: says of a material what the deck says; give the one or the other")
         deck = _deck(arguments)
-        print(units_of(deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g))
+        of_deck = deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g
+        print(json.dumps(json_of(*of_deck), indent=1) if arguments.json else units_of(*of_deck))
         return
     from llgnegf.materials import Material
 
@@ -505,7 +543,8 @@ def _units(arguments: argparse.Namespace) -> None:
     if cell is None:
         raise DeckError("--cell is missing: what a site stands for, such as --cell 2nm")
     found = Material(**material, dmi_kind=arguments.dmi_kind or "bulk")
-    print(lines_of(found, cell, arguments.energy or "eV", arguments.g, dimension))
+    of_material = found, cell, arguments.energy or "eV", arguments.g, dimension
+    print(json.dumps(json_of_material(*of_material), indent=1) if arguments.json else lines_of(*of_material))
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ from llgnegf.deck import Deck, load_deck, with_refresh
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
+from llgnegf.electrons.ranks import how_many
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import GivenUp, Interrupts
 from llgnegf.progress import Progress, tell_done, tell_resumed
@@ -193,7 +194,8 @@ def resume(
     parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in names))
     parts.stepper.solves = state.solves
     try:
-        if committed or deck.potential_path is None:  # else their file, read again, may have changed: start anew
+        # Else files that were read again may have changed: start anew.
+        if committed or not any((deck.potential_path, deck.exchange_path, deck.vacancies_path)):
             parts.stepper.restore(state.extra)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         told = f"{type(error).__name__}: {error}"
@@ -204,6 +206,12 @@ def resume(
         _warn(f"{note}; going on from the older {header['path']}, t = {state.step * dt:g}")
     for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
+    processes = header.get("info", {}).get("processes", 1)
+    if processes != how_many():
+        _warn(
+            f"{path} was computed by {processes} of the processes of --mpi, it goes on with {how_many()}: the count of "
+            "Green's functions and the last bits of the grand potential may differ"
+        )
     done = header["frames_written"]
     if damage is not None and min(damage.frames) < done:  # those behind are computed again
         raise damage
@@ -251,7 +259,8 @@ def _closing(writer: Writer) -> Iterator[None]:
 TROUBLE = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
 
-def _at_time(t: float, error: Exception) -> RunError:
+def at_time(t: float, error: Exception) -> RunError:
+    """One of `TROUBLE` at the time t, as a run tells it."""
     if isinstance(error, ToleranceError):
         return RunError(f"t = {t:g}: {error}")
     return RunError(
@@ -266,7 +275,7 @@ def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[s
     try:
         frame = observables.frame(parts.stepper.instant(n, y), parts.variables)
     except TROUBLE as error:
-        raise _at_time(n * dt, error) from error
+        raise at_time(n * dt, error) from error
     check_moments(frame["moment"], n, dt)
     watch.frame(frame)
     return frame
@@ -305,7 +314,8 @@ def _advance(
         began = time.monotonic()
         now = now or here()
         writer.sync()
-        checkpoint.save(writer.path, now, deck.text, writer.n_frames if n_frames is None else n_frames, {})
+        info = {"processes": how_many()}
+        checkpoint.save(writer.path, now, deck.text, writer.n_frames if n_frames is None else n_frames, info)
         due.saved(time.monotonic() - began)
         return now
 
@@ -350,7 +360,7 @@ def _advance(
                     save_checkpoint(framed)
             if isinstance(error, RunError):
                 raise
-            raise _at_time(n * dt, error) from error
+            raise at_time(n * dt, error) from error
     save_checkpoint(arrived, regular)
     if n < last:
         raise _stopped(n * dt, end, stop.reason, path)

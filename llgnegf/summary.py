@@ -61,7 +61,7 @@ def summary(run: Run) -> str:
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
     lines += _followed(run)
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
-    if deck.order == 1 and "current_energy" in run.names and "energy_electrons" not in run.names:  # frozen electrons
+    if deck.order == 1 and "current_energy" in run.names and "work" not in run.names:  # frozen electrons
         lines.append(
             "  note         current_energy is that of the bias at rest, without what the motion adds (order 1)"
         )
@@ -92,10 +92,14 @@ def summary(run: Run) -> str:
         total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
         name, unknown = "all energies - work", _unrecorded_work(run)
         lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total))
-    for name in ("skyrmion_center", "skyrmion_center_thresholded", "current_charge"):
+    for name, digits in (
+        ("skyrmion_center", "+.5f"),
+        ("skyrmion_center_thresholded", "+.5f"),
+        ("current_charge", "+.6g"),  # of any size
+    ):
         if name in run.names:
-            first, last = (np.asarray(run[name][i]) for i in (0, -1))
-            lines.append(f"  {name:28}({first[0]:+.5f}, {first[1]:+.5f}) -> ({last[0]:+.5f}, {last[1]:+.5f})")
+            first, last = (_place(np.asarray(run[name][i]), digits) for i in (0, -1))
+            lines.append(f"  {name:28}{first} -> {last}")
     for name in run.names:
         if not run[name].per_frame:  # tensors and spectra of the initial state
             values, sizes = np.asarray(run[name]), " x ".join(map(str, run[name].shape))
@@ -205,13 +209,14 @@ def _vector(v: np.ndarray) -> str:
 
 
 def _scalar_row(name: str, times: np.ndarray, values: np.ndarray) -> str:
-    known = values
+    known, part = values, ""
     if np.isnan(values).any():
         there = ~np.isnan(values)
         known, times = values[there], times[there]
+        part = f"  (of the {len(known)} frames of {len(values)} that have one)"
     if not len(known):
         return f"  {name:24}{'none':>15}"
     # Over time: a resume may have changed how often frames come.
     average = np.diff(times) @ (known[1:] + known[:-1]) / 2 / np.ptp(times) if len(known) > 1 else known[0]
     change = known[-1] - known[0]
-    return f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{average:>15.8g}{change:>12.3g}"
+    return f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{average:>15.8g}{change:>12.3g}{part}"

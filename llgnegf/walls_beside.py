@@ -99,7 +99,7 @@ def _with_electrons(
 ) -> Acting:
     electrons = deck.electrons
     assert electrons is not None
-    scale = electrons.sd_exchange * electrons.back_action
+    scale = electrons.uniform_exchange * electrons.back_action
     values = np.stack([found[name] for name in _OF_ELECTRONS], axis=-1)
     if len(times) == 1:
         return lambda t: _three(np.array(given) + scale * values[0])

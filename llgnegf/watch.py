@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llgnegf.beside import integrators
-from llgnegf.build import build_drives, inertia_of, profile_of
+from llgnegf.build import build_drives, inertia_of, profile_of, sd_exchange
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
@@ -67,7 +67,7 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
         rate = magnet.max_precession_rate(magnet.pack(m)) / slower
     zhang_li = deck.magnet.zhang_li
     drift = sum(map(abs, zhang_li.velocity)) if zhang_li else 0.0
-    electrons = 2 * abs(_strength(deck)) / deck.magnet.spin  # |Tr rho sigma| < 2
+    electrons = 2 * _strength(deck) / deck.magnet.spin  # |Tr rho sigma| < 2
     drives = build_drives(deck, magnet)
     driven = 0.0
     if drives is not None:
@@ -200,12 +200,15 @@ class EnergyWatch:
         others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
         random = deck.magnet.temperature or (table is not None and table.noise)
         driven = user_field or gates or current or deck.magnet.drive or others or random
+        # Expanded about a texture they have no energy of their own; that of a molecule is not recorded.
+        expanded = deck.motion.kind == "tensor" and deck.motion.tensor == "reference"
+        driven = driven or deck.molecule is not None or expanded
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0
         if table is not None and self.back_action:
             sites = math.prod(deck.lattice.shape)
-            scale = self.back_action * (table.hopping + abs(table.sd_exchange)) * sites
+            scale = self.back_action * (table.hopping + _largest_exchange(deck)) * sites
             self.electrons = _TOLERANCES * table.tolerance * scale
         self.lowest, self.at = np.inf, 0.0
         self._moved = 0.0
@@ -228,7 +231,7 @@ class EnergyWatch:
             return
         energy, velocity = float(self._energy(frame)), np.asarray(frame["velocity"])
         magnet, deck = self.magnet, self.deck
-        rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + abs(self.strength) / magnet.spin
+        rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + self.strength / magnet.spin
         moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
         # A run from before a term was added goes on without it, and its deck has none.
         terms = sum(abs(float(frame.get(f"energy_{name}", 0.0))) for name in TERMS)
@@ -264,5 +267,11 @@ _SUMMANDS = ("energy_classical", "energy_kinetic", "grand_potential")
 
 
 def _strength(deck: Deck) -> float:
-    """Field of the electrons on a moment over their spin density, energy."""
-    return deck.electrons.back_action * deck.electrons.sd_exchange if deck.electrons is not None else 0.0
+    """Largest field of the electrons on a moment over their spin density, without its sign, energy."""
+    if deck.molecule is not None:
+        return deck.molecule.back_action * abs(deck.molecule.sd_exchange)
+    return deck.electrons.back_action * _largest_exchange(deck) if deck.electrons is not None else 0.0
+
+
+def _largest_exchange(deck: Deck) -> float:
+    return float(np.abs(sd_exchange(deck)).max())

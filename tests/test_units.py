@@ -44,6 +44,12 @@ ENERGIES = [
         for key in ("coupling", "voltage", "chemical_potential", "temperature")
     ),
     *(f"electrons.gate.{i}.{key}" for i in range(2) for key in ("amplitude", "frequency")),
+    *(f"molecule.{key}" for key in ("levels", "spin_orbit", "sd_exchange", "fermi_energy", "temperature")),
+    *(
+        f"molecule.lead.{i}.{key}"
+        for i in range(2)
+        for key in ("widths", "voltage", "chemical_potential", "temperature", "spin_bias")
+    ),
     "magnet.zhang_li.velocity",
     "magnet.drive.0.amplitude",
     "motion.frequency",
@@ -81,9 +87,17 @@ SHORT = {
         "run.duration": 10.0,
         "run.save_every": 5.0,
     },
+    "wall_with_probes_real_time": {
+        "lattice.shape": [8],
+        "texture.center": 3.2,
+        "texture.width": 2.0,
+        "electrons.lead.0.voltage": 0.1,
+        "run.duration": 5.0,
+    },
     "current_switching": {"run.duration": 16.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},
+    "molecular_magnet": {"run.duration": 8.0},
 }
 
 
@@ -105,7 +119,7 @@ def in_other_units(name, factor, changes):
         for key in keys:
             value = at(tables, key)
             if value is not None:
-                new[key] = [by * v for v in value] if isinstance(value, tuple) else by * value
+                new[key] = np.multiply(by, value).tolist() if isinstance(value, tuple) else by * value
     return load_deck(name, {**changes, **new})
 
 
@@ -121,6 +135,8 @@ def power_of_energy(unit, label):
         f"{label}/hbar": 1,
         f"{label}^2/hbar": 2,
         "hbar/energy": -1,
+        "hbar": 0,
+        f"hbar^2/{label}": -1,
     }
     return powers[unit]
 

@@ -59,7 +59,7 @@ def noise_is_not_smooth(deck: Any) -> Iterator[str]:
     found, table = _sources(deck), deck.electrons
     if not found or table is None:
         return
-    refresh, acts = deck.integrator.electrons, bool(table.back_action * table.sd_exchange)
+    refresh, acts = deck.integrator.electrons, bool(table.back_action) and table.sd_exchange != 0.0
     if refresh == "adaptive" and (acts or table.method == "real-time"):
         frozen = ', or "step" where electrons.order = 0 or electrons.velocity_feedback = false'
         yield (

@@ -93,7 +93,10 @@ class Coupling:
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
-        self.strength = back_action * self.sd_exchange
+        # Field of the electrons over their spin density, energy: a number, or (nx[, ny], 1) of each site.
+        J = self.sd_exchange
+        self.strength = back_action * (J if isinstance(J, float) else J[..., None])
+        self.acts = bool(np.any(self.strength))  # whether the moments feel the electrons
         self._counter = Counter()
 
     @property
@@ -109,6 +112,13 @@ class Coupling:
     def static_potential(self) -> np.ndarray | None:
         """On-site energies of the device itself, of the lattice's shape; None where it has none."""
         return self.device.potential if self.device else None
+
+    @property
+    def vacancy(self) -> np.ndarray:
+        """1.0 on the sites of the device without an orbital, 0.0 elsewhere, of the lattice's shape."""
+        assert self.device is not None
+        holes = self.device.holes
+        return np.zeros(self.device.shape) if holes is None else holes.astype(float)
 
     @property
     def profiles(self) -> tuple[Profile, ...]:
@@ -163,7 +173,7 @@ class Coupling:
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
-        if self.strength == 0 and self.field is None and self.drives is None and not self.noises:
+        if not self.acts and self.field is None and self.drives is None and not self.noises:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
@@ -201,7 +211,7 @@ class Coupling:
             )
         rate = self.gate_state(t, within)[1]
         frozen = self.freeze(t, self.magnet.unpack(y), within)
-        if self.strength == 0:
+        if not self.acts:
             return Motion(self.magnet.velocity(y, own, current), frozen, None)
         leads = self.lead_response(t, frozen.m, within) if self.order == 1 else None
         if self.order == 1 and self.velocity_feedback and moving is None:
@@ -253,8 +263,9 @@ class Coupling:
             given = sum_of(given, noise.at(t if within is None else within))
         return given
 
-    def _user_field(self, t: float, y: np.ndarray) -> np.ndarray:
-        assert self.field is not None
+    def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
+        if self.field is None:
+            return None
         m = self.magnet.unpack(y).copy()
         name = field_name(self.field)
         try:

@@ -58,7 +58,7 @@ class Inertial(Coupled):
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         magnet, within = self.coupling.magnet, inside(n, self.dt)
         both = np.stack([y, self.moving])
-        if self.coupling.strength:
+        if self.coupling.acts:
             self._draw(n, y)
             first = self._beginning(n, y)
             rhs = self._in(first.electron_field, within) if self._holds else self._at_each_stage(both, n, first, within)
@@ -73,7 +73,7 @@ class Inertial(Coupled):
         return n + 1, y
 
     def instant(self, n: int, y: np.ndarray) -> Instant:
-        if self.coupling.strength:
+        if self.coupling.acts:
             return super().instant(n, y)
         return self._at(n, y, self._evaluated(n, y))
 
