@@ -19,6 +19,7 @@ from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.energy import TERMS
 from llgnegf.runfile.frames import DamagedFrames
+from llgnegf.units import readable_temperature
 
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
@@ -142,9 +143,10 @@ def _check_noise(deck: Deck) -> None:
     turn = math.sqrt(rate * step)
     if turn > _MOST_NOISE:
         warnings.warn(
-            f"integrator.step = {step:g}: at magnet.temperature = {magnet.temperature:g} the thermal field turns a "
-            f"moment by {turn:.2g} in a step (standard deviation, radians); for distributions right to about a per "
-            f"cent use steps of {_rounded_down(_MOST_NOISE**2 / rate):g} or less",
+            f"integrator.step = {step:g}: at magnet.temperature = {magnet.temperature:g} (kT, an energy: "
+            f"{readable_temperature(magnet.temperature, deck.units_energy_ev)}) the thermal field turns a moment by "
+            f"{turn:.2g} in a step (standard deviation, radians); for distributions right to about a per cent use "
+            f"steps of {_rounded_down(_MOST_NOISE**2 / rate):g} or less",
             RunWarning,
             stacklevel=4,
         )

@@ -150,7 +150,7 @@ def test_the_page_of_sweeps_reads_the_runs_of_its_command(tmp_path, monkeypatch)
     for code, _ in python_blocks(SWEEPS):
         exec(compile(code, SWEEPS, "exec"), names)
     assert names["table"]["current_charge_right_mean"].shape == (5, 2)
-    assert names["variance"].shape == names["time"].shape == (2,)
+    assert names["variance"].shape == names["time"].shape == (3,)
 
 
 # What messages say of a single run: numbers, keys, values.

@@ -6,12 +6,12 @@ import pytest
 
 from llgnegf import open_run, resume, run
 from llgnegf.beside import integrators
-from llgnegf.build import build, build_device
+from llgnegf.build import build, build_device, build_magnet
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.summary import summary
 from llgnegf.walls_beside import beside
-from llgnegf.watch import _nutation, check_step
+from llgnegf.watch import EnergyWatch, _nutation, check_step
 from tests.test_simulation import assert_same
 
 CLASSICAL = """
@@ -61,11 +61,11 @@ side = "right"
 electrons = "stage"
 step = 0.1
 [run]
-duration = 0.6
+duration = 0.4
 save_every = 0.1
 checkpoint_every = 3
 """
-NOISE = {"electrons.noise": True, "electrons.temperature": 0.1, "run.duration": 0.4, "magnet.temperature": 0.0}
+NOISE = {"electrons.noise": True, "electrons.temperature": 0.1, "run.duration": 0.3, "magnet.temperature": 0.0}
 INERTIAL = {"motion.kind": "inertial", "motion.velocity": "from_llg", "magnet.inertia": 0.5}
 CASES = {
     "classical": (CLASSICAL, {}),
@@ -105,8 +105,8 @@ def problem(case, **changes):
 def test_an_interrupted_run_goes_on_bit_for_bit(case, tmp_path):
     whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
     run(deck(case), whole).close()
-    run(deck(case), cut, until=0.2).close()
-    for until in (0.3, None):
+    run(deck(case), cut, until=0.1).close()
+    for until in (0.2, None):
         resume(cut, until=until).close()
     assert_same(whole, cut)
 
@@ -165,13 +165,17 @@ def test_energies_that_a_thermal_field_changes_are_not_judged(tmp_path):
     with run(deck("classical", **changes), tmp_path / "run.h5") as found:
         energy = np.array(found["energy_classical"])
     assert energy[-1] > energy[0] + 0.05
+    for case, judged in (("classical", False), ("noise of electrons", False), ("inertial", True)):
+        assert EnergyWatch(deck(case), build_magnet(deck(case))).applies == judged
     run(deck("real time"), tmp_path / "real.h5").close()
     with open_run(tmp_path / "real.h5") as found:
         assert "left out: the work of the thermal field on the moments is not recorded" in summary(found)
 
 
 def test_show_adds_the_kinetic_energy(tmp_path):
-    with run(deck("inertial, electrons", magnet__damping=0.0, electrons__order=0), tmp_path / "run.h5") as found:
+    with run(
+        deck("inertial, electrons", magnet__damping=0.0, electrons__order=0, run__duration=0.6), tmp_path / "run.h5"
+    ) as found:
         told = summary(found)
         total = sum(np.array(found[name]) for name in ("energy_classical", "energy_kinetic", "grand_potential"))
         assert np.ptp(found["energy_kinetic"]) > 5e-4

@@ -92,9 +92,12 @@ def _kinds(annotation: Any) -> set[Any]:
 def type_of(key: FieldInfo) -> str:
     """What a key holds, in words: "number", "list of numbers", "number or table"."""
     plain = [_WORDS[one] for one in (bool, int, float, str) if one in _kinds(key.annotation)]
-    if "tuple" in str(key.annotation):
-        return "list of lists" if "tuple[tuple" in str(key.annotation) else f"list of {plain[-1]}s"
     words = " or ".join(plain)
+    if "tuple" in str(key.annotation):
+        inside = [one for one in plain if one != "text"] or plain
+        words = "list of lists" if "tuple[tuple" in str(key.annotation) else f"list of {inside[-1]}s"
+        if str in get_args(key.annotation):
+            words = f"text or {words}"
     return f"{words} or table" if isinstance(rule_of(key), NumberOrTable) else words
 
 

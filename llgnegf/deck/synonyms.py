@@ -59,7 +59,7 @@ WORDS: dict[str, tuple[str, ...]] = {
         "gamma thop hop tij": ("electrons.hopping",),
         "efermi fermi fermilevel chemicalpotential": ("electrons.fermi_energy",),
         "kt kbt temp": ("electrons.temperature", "magnet.temperature"),
-        "thermal thermalfield thermalnoise langevin noise": ("magnet.temperature", "electrons.noise"),
+        "thermal thermalfield thermalnoise langevin": ("magnet.temperature", "electrons.noise"),
         "eta tau inertial inertiatensor nutation": ("magnet.inertia",),
         "initialvelocity initialvelocities mdot v0": ("motion.velocity",),
         "eps epsilon epsilon0 onsiteenergy": ("electrons.onsite",),

@@ -88,7 +88,8 @@ class Coupling:
         electron_noise: ElectronNoise | None = None,
     ) -> None:
         self.magnet, self.device, self.gates, self.field, self.drives = magnet, device, gates, field, drives
-        self.voltages, self.thermal, self.electron_noise = voltages, thermal, electron_noise
+        self.voltages, self.electron_noise = voltages, electron_noise
+        self.noises = tuple(one for one in (thermal, electron_noise) if one is not None)
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
@@ -172,7 +173,7 @@ class Coupling:
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
-        if not self.acts and self.field is None and self.drives is None and self.thermal is None:
+        if not self.acts and self.field is None and self.drives is None and not self.noises:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
@@ -257,10 +258,9 @@ class Coupling:
 
     def _own_field(self, t: float, y: np.ndarray, external: External, within: float | None) -> np.ndarray | None:
         """All that acts on the moments beside their classical field and the electrons, packed; None: nothing."""
-        given = sum_of(self._user_field(t, y), external.field)
-        for noise in (self.thermal, self.electron_noise):
-            if noise is not None:
-                given = sum_of(given, noise.at(t if within is None else within))
+        given = external.field if self.field is None else sum_of(self._user_field(t, y), external.field)
+        for noise in self.noises:
+            given = sum_of(given, noise.at(t if within is None else within))
         return given
 
     def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:

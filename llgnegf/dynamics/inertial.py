@@ -50,7 +50,7 @@ class Inertial(Coupled):
         """dm/dt where the run stands, packed."""
         if self._moving is None:
             magnet, quiet = self.coupling.magnet, copy.copy(self.coupling)
-            quiet.thermal = quiet.electron_noise = None
+            quiet.noises, quiet.electron_noise = (), None
             y = magnet.pack(self._start)
             self._moving = magnet.across(y, quiet.motion(0.0, y, within=inside(0, self.dt)).velocity)
         return self._moving

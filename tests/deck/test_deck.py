@@ -287,7 +287,7 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
 
 def test_a_key_without_its_table():
     """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
-    tables = "[electrons] or [[electrons.lead]] or [molecule] or [[molecule.lead]]"
+    tables = "[magnet] or [electrons] or [[electrons.lead]] or [molecule] or [[molecule.lead]]"
     assert f"temperature = 0.1: unknown key; it belongs in {tables} (" in only_problem(WIRE, temperature=0.1)
     for key in ("temperature", "sd_exchange"):
         told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
