@@ -128,6 +128,8 @@ def test_bias(shape, given, kT):
     both = np.concatenate([found.density_bias[..., None], found.bias], axis=-1)
     assert both == pytest.approx(row(oracle, oracle.biased(mu, kT)), abs=1e-9)
     assert abs(device.lead_currents(m, None, potential)[0].sum()) < 1e-9
+    at_rest = device.freeze(m, potential).at_rest
+    assert at_rest[..., 1:] == pytest.approx(found.adiabatic + found.bias, abs=1e-12)
 
 
 @pytest.mark.parametrize("given", [{}, FERROMAGNETS])
