@@ -56,7 +56,7 @@ class Device(System):
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments.  H has J_sd m as it is given: a moment of another length than 1 means a local
-        exchange J_sd |m|, a zero a vacancy; none is normalised or refused.  potential: (n,) or (nx, ny) gate voltages
+        exchange J_sd |m|, a zero no exchange; none is normalised or refused.  potential: (n,) or (nx, ny) gate voltages
         V_i, energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
         functions evaluated, such as that of a whole run; `Frozen.solves` counts them in any case.
         Raises ValueError if a shape is wrong or a value is not finite.

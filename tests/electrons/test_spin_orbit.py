@@ -113,7 +113,7 @@ def test_local_density_of_states(shape):
     assert found == pytest.approx(row(oracle, expected), abs=1e-10)
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.05])
+@pytest.mark.parametrize("kT", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("given", [{}, FERROMAGNETS])
 @pytest.mark.parametrize("shape", [CHAIN, LATTICE])
 def test_bias(shape, given, kT):
