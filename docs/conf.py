@@ -20,13 +20,14 @@ extensions = [
     "sphinx.ext.autodoc",
     "prose_docstrings",
     "mathml",
+    "mermaid",
     "outside_links",
     "generated_pages",
 ]
 exclude_patterns = ["extensions", "structure.py"]
 
 myst_enable_extensions = ["dollarmath"]
-myst_fence_as_directive = ["math"]  # ```math is what GitHub shows as an equation, too
+myst_fence_as_directive = ["math", "mermaid"]  # GitHub shows ```math as an equation and draws ```mermaid, too
 myst_heading_anchors = 3
 
 highlight_language = "text"  # of blocks that name none: equations in docstrings
@@ -44,9 +45,3 @@ html_theme_options = {
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
-
-
-def setup(app):
-    from pygments.lexers.special import TextLexer
-
-    app.add_lexer("mermaid", TextLexer)  # drawn by GitHub; here the text of the diagram

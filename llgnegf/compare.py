@@ -136,6 +136,8 @@ def compare(run: Run, max_frames: int = 25) -> list[Comparison]:
 
 def _check_comparable(deck: Deck) -> None:
     electrons, motion = deck.electrons, deck.motion
+    if deck.molecule is not None:
+        raise NothingToCompare("a [molecule]: compare needs electrons in steady precession, of a chain")
     if electrons is None:
         raise NothingToCompare("a classical run: compare needs electrons in steady precession")
     if electrons.method != "frozen":

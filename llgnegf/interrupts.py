@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -20,6 +21,8 @@ from llgnegf.errors import DeckError, RunWarning
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 
 
+# Between two questions of a run to who began it, whether it shall stop: seconds.
+_ASK = 1.0
 # What still goes on so many seconds after a signal is given up: schedulers kill soon after they have asked.
 GRACE = 5.0
 
@@ -61,6 +64,18 @@ class Interrupts:
         finally:
             cls._decide = None
 
+    _asked = threading.local()
+
+    @classmethod
+    @contextlib.contextmanager
+    def asked_by(cls, asks: Callable[[], bool]) -> Iterator[None]:
+        """Inside, runs of this thread stop where `asks()` is true: where no signal reaches them, on another machine."""
+        cls._asked.asks = asks
+        try:
+            yield
+        finally:
+            del cls._asked.asks
+
     def __init__(self, walltime: float | str | None) -> None:
         """walltime: seconds from now, or a text such as "1h30m", or None.  DeckError where it is neither."""
         self.deadline = None if walltime is None else time.monotonic() + _seconds(walltime)
@@ -68,6 +83,8 @@ class Interrupts:
         self.long_work = _LongWork()
         self._came, self._over = threading.Event(), threading.Event()
         self._number, self._overdue = 0, False
+        self._asks: Callable[[], bool] | None = getattr(self._asked, "asks", None)
+        self._asked_at = -math.inf
 
     def signalled(self, number: int, _frame: FrameType | None) -> None:
         """First signal: stop after this step; a second Ctrl-C stops at once (nothing flushed is lost)."""
@@ -103,6 +120,9 @@ class Interrupts:
         """
         if self.reason is None and moved and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = "the wall time is over"
+        if self._asks is not None and self.reason is None and time.monotonic() - self._asked_at >= _ASK:
+            self._asked_at = time.monotonic()
+            self.reason = "who began it was stopped" if self._asks() else None
         if self._decide is not None:
             self.reason = self._decide(self.reason)
         return self.reason is not None

@@ -34,6 +34,7 @@ from llgnegf.deck import Deck, load_deck, with_refresh
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
 from llgnegf.dynamics.stepper import check_moments
 from llgnegf.electrons import ToleranceError
+from llgnegf.electrons.ranks import how_many
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunError, RunWarning, StoppedEarly
 from llgnegf.interrupts import GivenUp, Interrupts
 from llgnegf.progress import Progress, tell_done, tell_resumed
@@ -108,7 +109,11 @@ def run(
         except GivenUp:
             raise StoppedEarly(f"stopped before the run began ({stop.reason}): nothing is written yet") from None
         check_step(deck, parts.magnet, parts.start)
-        attributes = {} if field is None else {"user_field": field_name(field)}
+        attributes: dict[str, Any] = {} if field is None else {"user_field": field_name(field)}
+        if deck.magnet.temperature:
+            attributes["temperature"] = deck.magnet.temperature
+        if deck.magnet.temperature or (deck.electrons is not None and deck.electrons.noise):
+            attributes["seed"] = deck.run.seed
         state = State(step=0, moment=parts.start)
         layouts = observables.layouts(deck, parts.variables)
         writer = Writer.create(
@@ -201,6 +206,12 @@ def resume(
         _warn(f"{note}; going on from the older {header['path']}, t = {state.step * dt:g}")
     for change in environment_changes(header):
         _warn(f"{change}: the last bits of what follows may differ from a run that was never interrupted")
+    processes = header.get("info", {}).get("processes", 1)
+    if processes != how_many():
+        _warn(
+            f"{path} was computed by {processes} of the processes of --mpi, it goes on with {how_many()}: the count of "
+            "Green's functions and the last bits of the grand potential may differ"
+        )
     done = header["frames_written"]
     if damage is not None and min(damage.frames) < done:  # those behind are computed again
         raise damage
@@ -248,7 +259,8 @@ def _closing(writer: Writer) -> Iterator[None]:
 TROUBLE = (ValueError, ArithmeticError, np.linalg.LinAlgError)
 
 
-def _at_time(t: float, error: Exception) -> RunError:
+def at_time(t: float, error: Exception) -> RunError:
+    """One of `TROUBLE` at the time t, as a run tells it."""
     if isinstance(error, ToleranceError):
         return RunError(f"t = {t:g}: {error}")
     return RunError(
@@ -263,7 +275,7 @@ def _recorded(parts: Parts, n: int, y: np.ndarray, watch: EnergyWatch) -> dict[s
     try:
         frame = observables.frame(parts.stepper.instant(n, y), parts.variables)
     except TROUBLE as error:
-        raise _at_time(n * dt, error) from error
+        raise at_time(n * dt, error) from error
     check_moments(frame["moment"], n, dt)
     watch.frame(frame)
     return frame
@@ -302,7 +314,8 @@ def _advance(
         began = time.monotonic()
         now = now or here()
         writer.sync()
-        checkpoint.save(writer.path, now, deck.text, writer.n_frames if n_frames is None else n_frames, {})
+        info = {"processes": how_many()}
+        checkpoint.save(writer.path, now, deck.text, writer.n_frames if n_frames is None else n_frames, info)
         due.saved(time.monotonic() - began)
         return now
 
@@ -347,7 +360,7 @@ def _advance(
                     save_checkpoint(framed)
             if isinstance(error, RunError):
                 raise
-            raise _at_time(n * dt, error) from error
+            raise at_time(n * dt, error) from error
     save_checkpoint(arrived, regular)
     if n < last:
         raise _stopped(n * dt, end, stop.reason, path)

@@ -16,8 +16,8 @@ from llgnegf import observables
 from llgnegf.beside import integrators
 from llgnegf.build import Parts
 from llgnegf.compiling import clock
-from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
+from llgnegf.simulation import TROUBLE, at_time
 
 # Most steps of a trial that ask the electrons: enough for the distance between two of them, which grows by factors of
 # two, to settle.  Without adaptive electrons fewer will do.
@@ -79,8 +79,8 @@ class Forecast:
 def forecast(parts: Parts, seconds: float = 30.0) -> Forecast:
     """Foresee the cost of a run.
 
-    seconds: after which the trial takes no further step; a single one may take longer.  Raises what the first frame of
-    the run would raise.
+    seconds: after which the trial takes no further step; a single one may take longer.  Raises the RunError with which
+    the run would end at its first frame.
     """
     return (_imposed if parts.deck.is_known_beforehand else _stepped)(_Meter(parts, seconds))
 
@@ -120,13 +120,21 @@ class _Meter:
         self.stepper.advance(n, y, n + 1)
         return with_frame - (self.so_far() - before)
 
+    def first_frame(self) -> Cost:
+        """That of the frame at t = 0; RunError where the run would end there."""
+        try:
+            return self.frame(0, self.start)
+        except TROUBLE as error:
+            raise at_time(0.0, error) from error
+
     def at(self, n: int, error: Exception) -> str:
-        return f"t = {n * self.deck.integrator.step:g}: {error}"
+        t = n * self.deck.integrator.step
+        return f"t = {t:g}: {error}" if isinstance(error, RunError) else str(at_time(t, error))
 
 
 def _imposed(meter: _Meter) -> Forecast:
     deck, y, trouble = meter.deck, meter.start, ""
-    first, frames = meter.frame(0, meter.start), []
+    first, frames = meter.first_frame(), []
     for k in range(1, min(_FRAMES, deck.n_frames)):
         n = min((deck.n_frames - 1) * k // (_FRAMES - 1) * deck.save_interval_steps, deck.n_steps)
         if meter.is_late:
@@ -134,7 +142,7 @@ def _imposed(meter: _Meter) -> Forecast:
         try:
             _, y = meter.stepper.advance(0, meter.start, n)
             frames.append(meter.frame(n, y))
-        except (RunError, ToleranceError) as error:
+        except (RunError, *TROUBLE) as error:
             trouble = meter.at(n, error)
             break
     each = sum(frames, Cost()).times(1 / len(frames)) if frames else first
@@ -145,7 +153,7 @@ def _imposed(meter: _Meter) -> Forecast:
 def _stepped(meter: _Meter) -> Forecast:
     deck, stepper, trouble = meter.deck, meter.stepper, ""
     n, y, spent, adaptive = 0, meter.start, Cost(), deck.integrator.electrons == "adaptive"
-    first, began = meter.frame(n, y), clock()
+    first, began = meter.first_frame(), clock()
     # Steps that asked the electrons, each with what all steps up to it have cost.
     asked: list[tuple[int, Cost]] = []
     try:
@@ -164,7 +172,7 @@ def _stepped(meter: _Meter) -> Forecast:
                 break
         frames = deck.n_frames - 1
         extra = first if meter.is_late or not frames else meter.frame_on_top(n, y)
-    except (RunError, ToleranceError) as error:
+    except (RunError, *TROUBLE) as error:
         trouble, extra, frames = meter.at(n, error), first, deck.n_frames - 1
     rest = deck.n_steps - n
     step, strides = _per_step(asked, n, spent)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from llgnegf.deck import Deck
 from llgnegf.errors import DeckError
@@ -15,6 +16,7 @@ from llgnegf.units import BOHR_MAGNETON, BOLTZMANN, ELEMENTARY_CHARGE, HBAR, ene
 
 _PREFIXES = {-18: "a", -15: "f", -12: "p", -9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 _SIDES = 1e-12, 1e-3  # of a cell, m
+_PREFIXED = ("J", "s", "Hz", "V", "A", "m", "eV")  # units that are told with a prefix
 _WIDTH = 78  # of lines that are wrapped: with "# " before them 80
 _FEWEST_SITES = 4  # in the width of a wall, or a radian of a spiral, below which the lattice shows
 
@@ -46,6 +48,15 @@ class Scale:
     def current(self) -> float:
         """Of a charge current, e energy/hbar, A."""
         return ELEMENTARY_CHARGE / self.time
+
+
+class Row(NamedTuple):
+    """One line: what is told, the number of the deck or a symbol, and its value in this unit."""
+
+    name: str
+    what: str | float
+    value: float
+    unit: str
 
 
 def cell_of(length: float | None, width: float | None, thickness: float | None, dimension: int) -> Cell | None:
@@ -92,12 +103,31 @@ def units_of(deck: Deck, cell: Cell | None, g: float = 2.0) -> str:
         lines += ["", "its [magnet] is the material"]
         material = material_of(_numbers(deck), cell, scale.energy, g)
         lines += _rows(_material_rows(material, g, _hard_axis_is_across(deck)))
-    lines += ["", *_assumptions(scale, len(deck.lattice.shape))]
-    if cell is not None:
-        lines += _doubts(material_of(_numbers(deck), cell, scale.energy, g), cell)
+    lines += ["", *_notes(deck, scale)]
+    return "\n".join(map(visible, lines))
+
+
+def json_of(deck: Deck, cell: Cell | None, g: float = 2.0) -> dict[str, Any]:
+    """What `units_of` says, for JSON: what 1 is, what the deck says, its material; values with their units."""
+    scale = _scale(deck.units_energy_ev, cell, g)
+    material = None if cell is None else material_of(_numbers(deck), cell, scale.energy, g)
+    across = _hard_axis_is_across(deck)
+    return {
+        "deck": deck.name,
+        "one": _plain(_unit_rows(scale, deck.units.label, deck.lattice.shape)),
+        "said": _plain(_said(deck, scale)),
+        "material": None if material is None else _plain(_material_rows(material, g, across)),
+        "notes": " ".join(_notes(deck, scale)),
+    }
+
+
+def _notes(deck: Deck, scale: Scale) -> list[str]:
+    lines = _assumptions(scale, len(deck.lattice.shape))
+    if scale.cell is not None:
+        lines += _doubts(material_of(_numbers(deck), scale.cell, scale.energy, scale.g), scale.cell)
         if deck.electrons is not None:
             lines += _wrapped("The electrons add exchange, anisotropy and damping of their own to that of [magnet].")
-    return "\n".join(map(visible, lines))
+    return lines
 
 
 def _numbers(deck: Deck) -> Numbers:
@@ -119,77 +149,69 @@ def _hard_axis_is_across(deck: Deck) -> bool:
     return not deck.magnet.hard_anisotropy or abs(along) < 1e-9
 
 
-def _unit_rows(scale: Scale, label: str, shape: tuple[int, ...]) -> Iterator[tuple[str, str, str]]:
-    yield "energy", label, _si(scale.energy, "J")
-    yield "time", f"hbar/{label}", _si(scale.time, "s")
-    yield "frequency", f"{label}/hbar, angular", _si(1 / (2 * math.pi * scale.time), "Hz")
-    yield "field", "[magnet] field", f"{scale.field:.6g} T"
-    yield "temperature", "kT, in any table", f"{scale.temperature:.6g} K"
-    yield "voltage", "levels of a lead, gates", _si(scale.energy / ELEMENTARY_CHARGE, "V")
-    yield "moment", "spin", f"{scale.g:.6g} mu_B"
-    yield "charge current", "current_charge", _si(scale.current, "A")
-    yield "spin current", "current_spin, torque", _si(scale.energy, "J")
+def _unit_rows(scale: Scale, label: str, shape: tuple[int, ...]) -> Iterator[Row]:
+    yield Row("energy", label, scale.energy, "J")
+    yield Row("time", f"hbar/{label}", scale.time, "s")
+    yield Row("frequency", f"{label}/hbar, angular", 1 / (2 * math.pi * scale.time), "Hz")
+    yield Row("field", "[magnet] field", scale.field, "T")
+    yield Row("temperature", "kT, in any table", scale.temperature, "K")
+    yield Row("voltage", "levels of a lead, gates", scale.energy / ELEMENTARY_CHARGE, "V")
+    yield Row("moment", "spin", scale.g, "mu_B")
+    yield Row("charge current", "current_charge", scale.current, "A")
+    yield Row("spin current", "current_spin, torque", scale.energy, "J")
     if scale.cell is not None:
         cell = scale.cell
         section = (cell.width if len(shape) == 1 else shape[1] * cell.width) * cell.thickness
-        yield "length", "lattice constant", _si(cell.length, "m")
-        yield "velocity", "[magnet.zhang_li] velocity", f"{cell.length / scale.time:.6g} m/s"
-        yield "current density", "current_charge", f"{scale.current / section:.6g} A/m^2"
+        yield Row("length", "lattice constant", cell.length, "m")
+        yield Row("velocity", "[magnet.zhang_li] velocity", cell.length / scale.time, "m/s")
+        yield Row("current density", "current_charge", scale.current / section, "A/m^2")
 
 
-def _said(deck: Deck, scale: Scale) -> Iterator[tuple[str, str, str]]:
+def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
     magnet, electrons = deck.magnet, deck.electrons
-    yield "integrator.step", f"{deck.integrator.step:g}", _si(deck.integrator.step * scale.time, "s")
-    yield "run.duration", f"{deck.run.duration:g}", _si(deck.run.duration * scale.time, "s")
-    yield "magnet.spin", f"{magnet.spin:g}", f"{scale.g * magnet.spin:.6g} mu_B"
+    yield Row("integrator.step", deck.integrator.step, deck.integrator.step * scale.time, "s")
+    yield Row("run.duration", deck.run.duration, deck.run.duration * scale.time, "s")
+    yield Row("magnet.spin", magnet.spin, scale.g * magnet.spin, "mu_B")
     if any(magnet.field):
         strength = math.hypot(*magnet.field)
-        yield "magnet.field, length", f"{strength:g}", f"{strength * scale.field:.6g} T"
+        yield Row("magnet.field, length", strength, strength * scale.field, "T")
     if deck.motion.frequency is not None:
         frequency = deck.motion.frequency
-        yield "motion.frequency", f"{frequency:g}", _si(frequency / (2 * math.pi * scale.time), "Hz")
+        yield Row("motion.frequency", frequency, frequency / (2 * math.pi * scale.time), "Hz")
     if electrons is not None:
-        yield (
-            "electrons.temperature",
-            f"{electrons.temperature:g}",
-            f"{electrons.temperature * scale.temperature:.6g} K",
-        )
-        yield (
-            "electrons.hopping",
-            f"{electrons.hopping:g}",
-            _si(electrons.hopping * scale.energy / ELEMENTARY_CHARGE, "eV"),
-        )
-        exchange = electrons.sd_exchange
-        if isinstance(exchange, float):
-            yield "electrons.sd_exchange", f"{exchange:g}", _si(exchange * scale.energy / ELEMENTARY_CHARGE, "eV")
+        yield Row("electrons.temperature", electrons.temperature, electrons.temperature * scale.temperature, "K")
+        for key in ("hopping", "sd_exchange"):
+            energy = getattr(electrons, key)
+            if isinstance(energy, float):  # J_sd may be a file
+                yield Row(f"electrons.{key}", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)
         speed = u * scale.cell.length / scale.time
         saturation = magnet.spin * scale.g * BOHR_MAGNETON / scale.cell.volume
         density = 2 * ELEMENTARY_CHARGE * saturation * speed / (scale.g * BOHR_MAGNETON)
-        yield "zhang_li.velocity", f"{u:g}", f"{speed:.6g} m/s"
-        yield "  polarisation x density", "", f"{density:.6g} A/m^2"
+        yield Row("zhang_li.velocity", u, speed, "m/s")
+        yield Row("  polarisation x density", "", density, "A/m^2")
 
 
-def _material_rows(material: Material, g: float, across: bool) -> Iterator[tuple[str, str, str]]:
-    yield "saturation", "M_s", f"{material.saturation:.6g} A/m"
-    yield "exchange stiffness", "A", f"{material.exchange_stiffness:.6g} J/m"
-    yield "anisotropy", "K, along easy_axis", f"{material.anisotropy:.6g} J/m^3"
+def _material_rows(material: Material, g: float, across: bool) -> Iterator[Row]:
+    yield Row("saturation", "M_s", material.saturation, "A/m")
+    yield Row("exchange stiffness", "A", material.exchange_stiffness, "J/m")
+    yield Row("anisotropy", "K, along easy_axis", material.anisotropy, "J/m^3")
     if material.hard_anisotropy:
-        yield "hard anisotropy", "K_hard, along hard_axis", f"{material.hard_anisotropy:.6g} J/m^3"
+        yield Row("hard anisotropy", "K_hard, along hard_axis", material.hard_anisotropy, "J/m^3")
     if material.dmi:
-        yield f"{material.dmi_kind} DMI", "D", f"{material.dmi:.6g} J/m^2"
+        yield Row(f"{material.dmi_kind} DMI", "D", material.dmi, "J/m^2")
     yield from _lengths(material, g, across)
 
 
-def _lengths(material: Material, g: float, across: bool = True) -> Iterator[tuple[str, str, str]]:
+def _lengths(material: Material, g: float, across: bool = True) -> Iterator[Row]:
     if material.wall_width is not None:
-        yield "width of a wall", "sqrt(A/K)", _si(material.wall_width, "m")
+        yield Row("width of a wall", "sqrt(A/K)", material.wall_width, "m")
     if material.spiral_period is not None:
-        yield "period of a spiral", "4 pi A/|D|", _si(material.spiral_period, "m")
+        yield Row("period of a spiral", "4 pi A/|D|", material.spiral_period, "m")
     resonance = material.resonance(g)
     if resonance is not None and across:
-        yield "resonance, no field", "Kittel", _si(resonance, "Hz")
+        yield Row("resonance, no field", "Kittel", resonance, "Hz")
 
 
 def _assumptions(scale: Scale, dimension: int) -> list[str]:
@@ -230,16 +252,10 @@ def lines_of(material: Material, cell: Cell, energy: str | float = "eV", g: floa
     energy: `units.energy` of the deck.
     """
     scale = _scale(energy_in_ev(energy), cell, g)
-    numbers = numbers_of(material, cell, scale.energy, g)
-    for key in ("spin", "exchange", "dmi", "anisotropy", "hard_anisotropy"):
-        if not math.isfinite(getattr(numbers, key)):
-            raise DeckError(
-                f"magnet.{key} would be {getattr(numbers, key)}: the numbers of the material are out of scale"
-            )
-    label = energy_label(energy)
+    numbers, label = _numbers_in_scale(material, cell, scale), energy_label(energy)
     lines = [f"# {line}" for line in (*_assumptions(scale, dimension), *_doubts(material, cell))]
-    lines += [f"# {name}, {what}: {value}" for name, what, value in _lengths(material, g)]
-    lines += [f"# {name}: 1 is {value}" for name, _, value in _unit_rows(scale, label, (1, 1)[:dimension])]
+    lines += [f"# {row.name}, {row.what}: {_told(row)}" for row in _lengths(material, g)]
+    lines += [f"# {row.name}: 1 is {_told(row)}" for row in _unit_rows(scale, label, (1, 1)[:dimension])]
     lines += ["", "[units]", f'energy = "{energy}"' if isinstance(energy, str) else f"energy = {energy!r}"]
     lines += ["", "[magnet]", f"spin = {numbers.spin!r}", f"exchange = {numbers.exchange!r}"]
     if material.dmi:
@@ -250,6 +266,31 @@ def lines_of(material: Material, cell: Cell, energy: str | float = "eV", g: floa
     return "\n".join(lines)
 
 
+def json_of_material(
+    material: Material, cell: Cell, energy: str | float = "eV", g: float = 2.0, dimension: int = 1
+) -> dict[str, Any]:
+    """What `lines_of` says, for JSON: tables of a deck, what 1 in it is, and lengths; values with their units."""
+    scale = _scale(energy_in_ev(energy), cell, g)
+    numbers = asdict(_numbers_in_scale(material, cell, scale))
+    return {
+        "units": {"energy": energy},
+        "magnet": numbers if material.dmi else {k: v for k, v in numbers.items() if not k.startswith("dmi")},
+        "one": _plain(_unit_rows(scale, energy_label(energy), (1, 1)[:dimension])),
+        "lengths": _plain(_lengths(material, g)),
+        "notes": " ".join([*_assumptions(scale, dimension), *_doubts(material, cell)]),
+    }
+
+
+def _numbers_in_scale(material: Material, cell: Cell, scale: Scale) -> Numbers:
+    numbers = numbers_of(material, cell, scale.energy, scale.g)
+    for key in ("spin", "exchange", "dmi", "anisotropy", "hard_anisotropy"):
+        if not math.isfinite(getattr(numbers, key)):
+            raise DeckError(
+                f"magnet.{key} would be {getattr(numbers, key)}: the numbers of the material are out of scale"
+            )
+    return numbers
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
@@ -257,8 +298,28 @@ def _wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH)
 
 
-def _rows(rows: Iterator[tuple[str, str, str]]) -> list[str]:
-    return [f"  {name:<24}{what:<30}{value}" for name, what, value in rows]
+def _rows(rows: Iterator[Row]) -> list[str]:
+    return [f"  {row.name:<24}{_word(row.what):<30}{_told(row)}" for row in rows]
+
+
+def _word(what: str | float) -> str:
+    return what if isinstance(what, str) else f"{what:g}"
+
+
+def _told(row: Row) -> str:
+    return _si(row.value, row.unit) if row.unit in _PREFIXED else f"{row.value:.6g} {row.unit}"
+
+
+def _plain(rows: Iterator[Row]) -> dict[str, Any]:
+    """By name, for JSON; what is not finite is null."""
+    return {
+        row.name.strip(): {
+            "value": row.value if math.isfinite(row.value) else None,
+            "unit": row.unit,
+            "what": row.what,
+        }
+        for row in rows
+    }
 
 
 def _si(value: float, unit: str) -> str:

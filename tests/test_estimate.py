@@ -6,6 +6,7 @@ import pytest
 
 from llgnegf import compiling, estimate, run, trial
 from llgnegf.build import build
+from llgnegf.cli import main
 from llgnegf.deck import load_deck, shipped_decks
 from llgnegf.errors import RunError, RunWarning
 
@@ -28,10 +29,14 @@ SHORT = {
     "switched_moment": {"run.duration": 20.0},
     "free_wall": {"run.duration": 20.0},
     "wall_classical": {"run.duration": 20.0},
+    "diffusing_wall": {"run.duration": 2.0},
+    "nutation": {"run.duration": 2.0},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [30], "texture.center": 14.0, "run.duration": 30.0},
     "wall_with_probes": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 30.0},
+    "wall_with_probes_real_time": {"lattice.shape": [12], "texture.center": 5.0, "run.duration": 20.0},
     "current_switching": {"run.duration": 100.0},
+    "molecular_magnet": {"run.duration": 10.0},
     "skyrmion_classical": {"run.duration": 2.0},
 }
 OTHERS = {
@@ -168,3 +173,14 @@ def test_check_says_where_the_run_would_stop(monkeypatch):
     monkeypatch.setattr(estimate, "build", failing)
     with pytest.warns(RunWarning, match="the run would stop: t = 5: a moment grew"):
         assert "Green's functions in all" in estimate.estimate(deck)
+
+
+@pytest.mark.parametrize("deck", ["wall_in_wire", "precessing_wall"])
+def test_check_says_of_the_first_frame_what_the_run_would_say(tmp_path, capsys, deck):
+    """A spectrum on which no poles represent such a Fermi function, stepped and imposed."""
+    words = [deck, "--set", "electrons.temperature=1e-9"]
+    assert main(["check", *words]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("llgnegf: t = 0: the Fermi function at temperature = 1e-09")
+    assert main(["run", *words, "-o", str(tmp_path / "run.h5")]) == 1
+    assert capsys.readouterr().err == told

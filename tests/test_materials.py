@@ -1,5 +1,6 @@
 """Materials in SI units and the numbers of decks that stand for them, and the command `units` that tells of both."""
 
+import json
 import re
 import tomllib
 
@@ -271,6 +272,41 @@ def test_what_1_in_a_deck_is(capsys):
     ):
         assert float(value(out, name)[0]) * prefix == pytest.approx(expected, rel=1e-5), name
     assert value(out, "motion.frequency") == [f"{1e-3 * meV / constants.h / 1e6:.6g}", "MHz"]
+
+
+def test_the_same_numbers_as_json(capsys):
+    words = ["precessing_wall", "--set", "units.energy=meV", "--cell", "0.25nm"]
+    _, text, _ = told(capsys, *words)
+    code, out, err = told(capsys, *words, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    meV = 1e-3 * EV
+    assert found["one"]["charge current"]["value"] == pytest.approx(EV * meV / constants.hbar, rel=1e-12)
+    assert found["one"]["charge current"]["unit"] == "A"
+    assert found["said"]["motion.frequency"]["what"] == 1e-3
+    assert found["said"]["motion.frequency"]["value"] == pytest.approx(1e-3 * meV / constants.h, rel=1e-9)
+    assert found["material"]["saturation"]["unit"] == "A/m"
+    assert " ".join(text.split()).endswith(found["notes"])
+    rows = {**found["one"], **found["said"], **found["material"]}
+    for line in text.splitlines():
+        if line.startswith("  "):
+            assert line[2:26].strip() in rows
+    _, out, _ = told(capsys, "precessing_wall", "--json")
+    assert json.loads(out)["material"] is None
+
+
+def test_a_material_as_json(capsys):
+    words = ["--saturation", "5.8e5", "--exchange-stiffness", "1.5e-11", "--cell", "2nm", "--energy", "meV"]
+    code, out, _ = told(capsys, *words, "--json")
+    found = json.loads(out)
+    assert code == 0
+    _, lines, _ = told(capsys, *words)
+    assert found["magnet"].items() >= tomllib.loads(lines)["magnet"].items()
+    assert found["units"] == {"energy": "meV"}
+    assert "dmi" not in found["magnet"]
+    dmi = json.loads(told(capsys, *words, "--dmi=-1e-3", "--json")[1])
+    assert dmi["magnet"]["dmi"] == pytest.approx(1e-3 * (2e-9) ** 2 / (1e-3 * EV))
+    assert dmi["lengths"]["period of a spiral"]["value"] == pytest.approx(4 * np.pi * 1.5e-11 / 1e-3)
 
 
 @pytest.mark.parametrize("name", shipped_decks())

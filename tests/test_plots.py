@@ -302,3 +302,26 @@ def test_no_legend_covers_a_curve_or_a_label(tmp_path, kind):
 def test_terms_of_the_energy_are_told_apart_also_beyond_four_colours():
     styles = [tuple(sorted(energy_style(k).items())) for k in range(16)]
     assert len(set(styles)) == 16
+
+
+@pytest.mark.parametrize("magnet", [{}, {"magnet.dmi": 0.05, "magnet.damping": 0.1}])
+def test_a_wall_shows_its_velocity_and_the_torque_on_each_moment(tmp_path, monkeypatch, magnet):
+    """Of the frame where the torque is largest: along dm/dt and m x dm/dt of each moment, by origin."""
+    figures = drawn(monkeypatch)
+    with result_of("chain", tmp_path / "a.h5", **magnet) as r:
+        plots.plot(r, tmp_path / "a.png")
+        axes = {ax.get_ylabel().split(" (")[0]: ax for ax in figures[0].axes}
+        k = int(np.argmax([np.linalg.norm(one) for one in r["torque"]]))
+        m, v, J = r["moment"][k], r["velocity"][k], r.deck.electrons.sd_exchange
+        for name, direction in (("FL", v), ("DL", np.cross(m, v))):
+            ax = axes[rf"$T_i^{{\mathrm{{{name}}}}}$"]
+            lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}
+            unit = direction / np.linalg.norm(direction, axis=1)[:, None]
+            for origin in ("sea", "surface"):
+                wanted = (J * np.cross(r[f"spin_{origin}"][k], m) * unit).sum(axis=1)
+                np.testing.assert_allclose(lines[origin], wanted, atol=1e-15)
+                assert abs(wanted).max() > 0
+            np.testing.assert_allclose(lines["sum"], lines["sea"] + lines["surface"], atol=1e-12)
+        (line,) = axes["velocity $\\dot X$"].get_lines()
+        steps = np.diff(r["wall_position"]) / np.diff(r.times)
+        np.testing.assert_allclose(line.get_ydata()[1:-1], (steps[1:] + steps[:-1]) / 2, atol=1e-12)

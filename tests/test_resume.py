@@ -24,6 +24,19 @@ def path(tmp_path):
     return tmp_path / "run.h5"
 
 
+def test_another_number_of_processes_is_told(path, monkeypatch):
+    """Green's functions are counted otherwise then, so that frames that come again differ."""
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "how_many", lambda: 2)
+        run(deck(CLASSICAL), path).close()
+        resume(path).close()
+    with pytest.warns(RunWarning, match="was computed by 2 of the processes of --mpi, it goes on with 1: the count"):
+        resume(path).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resume(path).close()
+
+
 @pytest.fixture
 def cut(path, monkeypatch):
     """A run that died after its fifth frame; its newest checkpoint knows of three."""

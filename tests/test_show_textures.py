@@ -93,6 +93,8 @@ def test_a_wall_that_leaves_the_chain_is_followed_to_its_end(tmp_path):
     first, end, velocity, *_ = numbers(found)
     assert (first, end) == pytest.approx(values["wall_position"][[0, last]], abs=1e-4)
     assert velocity == pytest.approx((end - first) / times[last], rel=1e-3)
+    assert line(text, "wall_position").endswith(f"(of the {known.sum()} frames of 11 that have one)")
+    assert not line(text, "energy_classical").endswith(")")
 
 
 def test_no_wall_and_no_skyrmion_are_told_as_that(tmp_path):
@@ -104,3 +106,17 @@ def test_no_wall_and_no_skyrmion_are_told_as_that(tmp_path):
     folder.mkdir()
     text, *_ = told(folder, 1.0, lattice={"shape": [4]}, texture={"kind": "uniform"}, magnet={"exchange": 1.0})
     assert not re.search(r"^  (wall|skyrmion|core) ", text, flags=re.MULTILINE)
+
+
+def test_currents_of_any_size_are_told(tmp_path):
+    """A small bias drives some 1e-7 particles per time."""
+    electrons = {
+        "sd_exchange": 0.1,
+        "order": 0,
+        "lead": [{"side": "left", "voltage": 1e-6}, {"side": "right"}],
+    }
+    tables = {"lattice": {"shape": [3]}, "texture": {"kind": "uniform", "direction": [0, 0, 1]}, "electrons": electrons}
+    text, _, values = told(tmp_path, 1.0, **tables)
+    assert 1e-7 < abs(values["current_charge"][-1]).max() < 1e-5
+    found = numbers(line(text, "current_charge"))
+    assert found == pytest.approx(values["current_charge"][[0, -1]].ravel(), rel=1e-5)

@@ -1,9 +1,11 @@
 """The site of docs/: pages that are made from the code say all of it, docstrings become what they mean."""
 
 import html
+import itertools
 import re
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -25,11 +27,13 @@ def site():
     """The modules of docs/extensions that need no Sphinx, by name."""
     sys.path.insert(0, str(DOCS / "extensions"))
     import deck_reference
+    import flowchart
     import generated_pages
     import outside_links
     import prose_docstrings
 
-    yield {one.__name__: one for one in (deck_reference, generated_pages, outside_links, prose_docstrings)}
+    found = deck_reference, flowchart, generated_pages, outside_links, prose_docstrings
+    yield {one.__name__: one for one in found}
     sys.path.remove(str(DOCS / "extensions"))
 
 
@@ -175,3 +179,40 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert 'display="block"' in pages["theory"]
     assert "rho_ad   = -(1/pi)  int f Im G\n" in html.unescape(pages["equations"])
     assert not re.search(r'(src|href)="(https?:)?//[^"]*\.(js|css)"', "".join(pages.values()))  # nothing from a network
+
+
+def test_the_way_of_the_data_is_drawn(site):
+    """Every node, edge and label of the chart, from left to right, in boxes that do not overlap."""
+    (text,) = re.findall(r"```mermaid\n(.*?)```", (DOCS / "architecture.md").read_text(), flags=re.S)
+    chart = site["flowchart"].parse(text)
+    boxes, groups = site["flowchart"].placed(chart)
+    assert boxes.keys() == chart.texts.keys()
+    assert ("ck", "build", "resume") in chart.edges
+    assert chart.groups == {"dynamics": ("dynamics/: a Stepper", ["advance", "instant", "state"])}
+    _, back = site["flowchart"].layers(chart)
+    assert back == {("ck", "build")}
+    for a, b, _ in chart.edges:
+        assert (boxes[a].x + boxes[a].width < boxes[b].x) == ((a, b) not in back)
+    for a, b in itertools.combinations([*boxes, *groups], 2):
+        one, other = {**boxes, **groups}[a], {**boxes, **groups}[b]
+        apart = (
+            one.x + one.width <= other.x
+            or other.x + other.width <= one.x
+            or one.y + one.height <= other.y
+            or other.y + other.height <= one.y
+        )
+        assert apart or {a, b} & {"dynamics"}
+        if "dynamics" in (a, b):
+            assert apart != ({a, b} <= {"dynamics", "advance", "instant", "state"})
+    drawn = ElementTree.fromstring(site["flowchart"].svg(text))
+    told = [node.text for node in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    wanted = [line for lines in chart.texts.values() for line in lines] + [words for *_, words in chart.edges if words]
+    assert sorted(told) == sorted([*wanted, "dynamics/: a Stepper"])
+    arrows = [node for node in drawn.iter("{http://www.w3.org/2000/svg}path") if node.get("marker-end")]
+    assert len(arrows) == len(chart.edges)
+
+
+@pytest.mark.parametrize("text", ["graph TD", "flowchart LR\n  a ==> b", "flowchart LR\n  a --> b & c"])
+def test_charts_of_other_kinds_are_refused(site, text):
+    with pytest.raises(ValueError, match=r"a chart begins with|is known here"):
+        site["flowchart"].parse(text)

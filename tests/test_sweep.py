@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from llgnegf import errors, load_deck, open_run, run
 from llgnegf.cli import main
 from llgnegf.interrupts import Interrupts
+from llgnegf.runfile.checkpoint import load_newest
+from llgnegf.runfile.lock import Lock
 from llgnegf.sweep import crews, parse_axis, points_of, sweep, sweep_results
 from llgnegf.sweep.work import Outcome, Task, work
 from tests.test_cli import ENVIRONMENT
@@ -82,7 +85,7 @@ def test_values_of_a_key(text, values):
         ("a.b=lin(0,1,1)", r"must be lin\(FIRST,LAST,N\)"),
         ("a.b=lin(0,inf,3)", r"must be lin\(FIRST,LAST,N\)"),
         ("a.b=log(0,1,3)", "of one sign and not 0"),
-        ("a.b=lin(0,1,1000000)", "1000000 values are more than 100000"),
+        ("a.b=lin(0,1,10000000)", "10000000 values are more than 1000000"),
     ],
 )
 def test_values_that_are_none(text, message):
@@ -365,6 +368,77 @@ def test_a_job_array_goes_on_after_its_limit(deck, tmp_path, capsys):
         run(point.deck, tmp_path / "alone.h5", overwrite=True).close()
         with open_run(tmp_path / "alone.h5") as alone, open_run(folder / point.folder / "run.h5") as one:
             np.testing.assert_array_equal(one.moment[:], alone.moment[:])
+
+
+def test_runs_that_another_process_writes_are_left_to_it(deck, tmp_path, capsys):
+    command = ["sweep", str(deck), "--set", "magnet.damping=0.0,0.1", "-o", str(tmp_path / "out"), "--workers", "1"]
+    assert main(command) == 0
+    table = (tmp_path / "out" / "summary.csv").read_text()
+    for point in ("damping=0.0", "damping=0.1"):
+        (folder,) = (tmp_path / "out").glob(f"{point}*")
+        for path in folder.glob("*"):
+            path.unlink()
+        lock = Lock(folder / "run.h5")
+        capsys.readouterr()
+        assert main(command) == 75
+        assert "1 of 2 runs are being written by another process; the same command goes on" in capsys.readouterr().err
+        assert not (folder / "error.txt").exists()
+        lock.release()
+        assert main(command) == 0
+    assert (tmp_path / "out" / "summary.csv").read_text() == table
+
+
+@pytest.mark.parametrize(("command", "told"), [("sweep", "the same command goes on"), ("run", "`llgnegf resume` it")])
+def test_a_second_interrupt_says_how_to_go_on(deck, tmp_path, capsys, monkeypatch, command, told):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llgnegf.sweep.sweep", interrupted)
+    monkeypatch.setattr("llgnegf.simulation.run", interrupted)
+    assert main([command, str(deck), "-o", str(tmp_path / "out.h5")]) == 75
+    assert told in capsys.readouterr().err
+
+
+def test_a_run_may_be_asked_to_stop():
+    """By who began it, where no signal reaches it; asked not more than once a second."""
+    questions = []
+    with Interrupts.asked_by(lambda: bool(questions.append(None) or len(questions) > 1)):
+        stop = Interrupts(None)
+        assert not any(stop.stops(True) for _ in range(100))
+        assert len(questions) == 1
+        time.sleep(1.1)
+        assert stop.stops(False)
+        assert stop.reason == "who began it was stopped"
+    assert not Interrupts(None).stops(True)
+
+
+@pytest.mark.slow
+def test_a_cluster_stops_its_runs_at_checkpoints(deck, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    base = load_deck(deck, {**LONG, "run.duration": 40000.0})
+
+    def stop_when_two_have_begun():
+        while len([path for path in tmp_path.glob("*/run.h5") if path.stat().st_size]) < 2:
+            time.sleep(0.2)
+        time.sleep(2.0)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    with (
+        warnings.catch_warnings(),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as here,
+    ):
+        warnings.simplefilter("ignore")
+        threading.Thread(target=stop_when_two_have_begun, daemon=True).start()
+        with pytest.raises(errors.StoppedEarly, match=r"stopped \(SIGUSR1\): 6 of 6 runs are not finished"):
+            sweep(base, axes("magnet.damping=lin(0.01,0.06,6)"), tmp_path, scheduler=here.scheduler_address)
+        begun = list(tmp_path.glob("*/run.h5"))
+        assert len(begun) == 2
+        for path in begun:
+            assert not path.with_name("run.h5.lock").exists()  # nobody writes it any more
+            state, header = load_newest(path)
+            with open_run(path) as one:
+                assert 0 < state.step < 4_000_000
+                assert header["frames_written"] == one.n_frames
 
 
 def test_outcomes_are_plain(deck, tmp_path):

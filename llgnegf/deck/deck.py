@@ -27,6 +27,7 @@ from llgnegf.deck.tables import (
     Integrator,
     Lattice,
     Magnet,
+    Molecule,
     Motion,
     Root,
     RunTable,
@@ -61,6 +62,7 @@ class Deck:
     texture: Texture
     magnet: Magnet
     electrons: Electrons | None
+    molecule: Molecule | None
     motion: Motion
     integrator: Integrator
     run: RunTable
@@ -222,6 +224,7 @@ def parse_deck(
         texture=_centred(tables.texture, tables.lattice.shape),
         magnet=tables.magnet,
         electrons=tables.electrons,
+        molecule=tables.molecule,
         motion=tables.motion,
         integrator=tables.integrator,
         run=run if run.save_every else run.model_copy(update={"save_every": tables.integrator.step}),

@@ -107,6 +107,12 @@ def _base(value: Any) -> Any:
     return next(base(value) for base in (int, float, str) if isinstance(value, base))
 
 
+def _of_list(where: str, n: int) -> str:
+    """What may follow the name of a list of n items."""
+    there = {0: "has no item", 1: f"has one item, {where}.0"}.get(n, f"has {n} items, {where}.0 to {where}.{n - 1}")
+    return f"{where} {there}; {where}.{n} makes a new one"
+
+
 def _put(tables: Any, path: list[str | int], value: Any, new_table: Any) -> None:
     """Sets one key, making the tables on its way."""
     here = tables
@@ -115,7 +121,7 @@ def _put(tables: Any, path: list[str | int], value: Any, new_table: Any) -> None
         where = ".".join(map(str, path[:depth]))
         if isinstance(here, list):
             if not isinstance(part, int) or part > len(here):
-                raise _NoPlace(f"{where} is a list of {len(here)}; allowed after it: a number from 0 to {len(here)}")
+                raise _NoPlace(_of_list(where, len(here)))
             if part == len(here):
                 here.append(value if last else new_table())
             elif last:

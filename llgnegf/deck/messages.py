@@ -125,9 +125,12 @@ def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
         for name, model, many in _all_tables()
         if word in model.model_fields and model is not table
     ]
+    has_kind = len(loc) > 1 and isinstance(loc[-2], str) and bool(kinds_of(_field(raw, loc[:-1])))
     synonyms = _synonyms(raw, word, loc[:-1], known)
     if synonyms:
         hint = f"; did you mean {synonyms}?"
+    elif has_kind and (kinds := _kinds_with(raw, loc)):  # the right key of another kind
+        hint = f"; it belongs to {loc[-2]}s of kind {kinds}"
     elif homes:  # the right key under the wrong heading
         hint = f"; it belongs in {' or '.join(homes)}"
     elif underscored := [
@@ -140,10 +143,16 @@ def _unknown_key(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
         hint = f"; did you mean {name}.{key}, in Python {name.replace('.', '__')}__{key}?"
     else:
         hint = f'; did you mean "{likely}"?' if likely is not None else ""
-    has_kind = len(loc) > 1 and isinstance(loc[-2], str) and bool(kinds_of(_field(raw, loc[:-1])))
     kind = _at(raw, (*loc[:-1], "kind")) if has_kind else None
     scope = f'a {loc[-2]} of kind "{kind}"' if kind else f"[{dotted(loc[:-1])}]" if loc[:-1] else "a deck"
     return f"{dotted(loc)} = {show(_at(raw, loc))}: unknown key{hint} ({scope} knows {', '.join(known)})"
+
+
+def _kinds_with(raw: dict[str, Any], loc: tuple[str | int, ...]) -> str:
+    """The kinds of the table around the unknown key at `loc` that know this key, or nothing."""
+    every = kinds_of(_field(raw, loc[:-1])).items()
+    found = [f'"{kind}"' for kind, model in every if str(loc[-1]) in model.model_fields]
+    return ", ".join(found[:-1]) + (" or " if len(found) > 1 else "") + found[-1] if found else ""
 
 
 def _synonyms(raw: dict[str, Any], word: str, table: tuple[str | int, ...], known: list[str]) -> str:

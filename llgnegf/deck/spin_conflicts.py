@@ -85,6 +85,33 @@ def _not_with_moving_voltages(deck: Any) -> Iterator[str]:
         )
 
 
+def _without_noise(deck: Any) -> Iterator[str]:
+    """The fluctuations are known for scalar bonds, equal leads and one J_sd."""
+    if deck.electrons is None or not deck.electrons.noise:
+        return
+    for told, without in _with_exchange(deck):
+        yield (
+            f"{told}: the fluctuations of such electrons are not known; allowed beside electrons.noise = true: "
+            f"{without}, or electrons.noise = false"
+        )
+
+
+def _without_tensors(deck: Any) -> Iterator[str]:
+    electrons = deck.electrons
+    if electrons is None or not (electrons.response_tensors or deck.motion.kind == "tensor"):
+        return
+    for told, without in _with_exchange(deck):
+        yield (
+            f"{told}: the response tensors of such electrons are not known; allowed beside electrons.response_tensors "
+            f'and motion.kind = "tensor": {without}'
+        )
+
+
+def _vacancies_without_inertia(deck: Any) -> Iterator[str]:
+    if deck.motion.kind == "inertial" and deck.lattice.__dict__.get("vacancies"):
+        yield 'lattice.vacancies: not available with motion.kind = "inertial"; allowed: none, or motion.kind = "llg"'
+
+
 def _leads_without_contact(deck: Any) -> Iterator[str]:
     if deck.electrons is None:
         return
@@ -102,5 +129,8 @@ CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _not_in_precession,
     _not_with_a_bath,
     _not_with_moving_voltages,
+    _without_noise,
+    _without_tensors,
+    _vacancies_without_inertia,
     _leads_without_contact,
 )

@@ -21,21 +21,27 @@ from llgnegf.deck.rules import (
     DIRECTIONS,
     ENERGY_UNIT,
     INDEX,
+    LEVELS,
     NAME,
+    NO_CURRENT,
     NON_NEGATIVE,
     NUMBER,
     PERIODIC,
     PLANE_VECTOR,
+    POLARIZATION,
     POSITIVE,
     REFRESH,
     SEED,
     SHAPE,
     SITES,
     SITES_OR_ALL,
+    SQUARE,
+    START_VELOCITY,
     TEXT,
     TOLERANCE,
     VACANCIES,
     VECTOR,
+    WIDTHS,
     NumberOrTable,
     Rule,
     choice,
@@ -194,6 +200,12 @@ class NumbersFile(Table):
     file: Annotated[str, NAME]
 
 
+_INERTIA = NumberOrTable(
+    'a number > 0 or a table {file = "eta.npy"}', POSITIVE.parse, POSITIVE.schema, table=NumbersFile
+)
+_VELOCITY = NumberOrTable(START_VELOCITY.allowed, START_VELOCITY.parse, START_VELOCITY.schema, table=NumbersFile)
+
+
 class ZhangLi(Table):
     """[magnet.zhang_li]: the torque -(u.grad) m + beta m x (u.grad) m, u in lattice constants per unit of time."""
 
@@ -214,7 +226,8 @@ class Drive(Table):
 class Magnet(Table):
     """[magnet]: E = -J_ex sum m.m' + D sum r.(m x m') - K sum (m.k)^2 + K_hard sum (m.h)^2 - S sum m.B.
 
-    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.
+    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.  temperature: kT of
+    the thermal field, whose random numbers come from `run.seed`; inertia: eta, of motion.kind = "inertial".
     """
 
     spin: Annotated[float, POSITIVE] = 1.0
@@ -227,6 +240,8 @@ class Magnet(Table):
     hard_axis: Annotated[Vector, DIRECTION] = (1.0, 0.0, 0.0)
     field: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
     damping: Annotated[float, NON_NEGATIVE] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    inertia: Annotated[float | NumbersFile | None, _INERTIA] = None
     fixed: Annotated[tuple[int | tuple[int, ...], ...], SITES] = ()
     zhang_li: ZhangLi | None = None
     drive: tuple[Drive, ...] = ()
@@ -294,13 +309,14 @@ class Disorder(Table):
 class Bath(Table):
     """[electrons.bath]: a lead of constant `width` (its Gamma, an energy) on each of these sites.
 
-    zero_current: a probe, from which as many electrons come back as enter it, at every energy; false: a reservoir with
-    `fermi_energy` and `temperature`, which takes current.
+    zero_current: a probe, from which as many electrons come back as enter it, at every energy; "net": in all, with
+    `temperature` and a chemical potential that follows; false: a reservoir with `fermi_energy` and `temperature`, which
+    takes current.
     """
 
     sites: Annotated[tuple[int | tuple[int, ...], ...] | str, SITES_OR_ALL]
     width: Annotated[float, POSITIVE]
-    zero_current: Annotated[bool, BOOLEAN] = True
+    zero_current: Annotated[bool | str, NO_CURRENT] = True
 
 
 class SpinOrbit(Table):
@@ -318,7 +334,8 @@ class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
     sd_exchange: a number, or one for each site by a file.  potential: a file of on-site energies, which counts from the
-    folder of the deck if its path is relative; they, `disorder` and `onsite` add up.
+    folder of the deck if its path is relative; they, `disorder` and `onsite` add up.  noise: the fluctuations of frozen
+    electrons as a random field, from `run.seed`.
     """
 
     method: Annotated[str, NAME] = "frozen"
@@ -333,8 +350,10 @@ class Electrons(Table):
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
     order: Annotated[int, choice(0, 1)] = 1
     velocity_feedback: Annotated[bool, BOOLEAN] = True
+    noise: Annotated[bool, BOOLEAN] = False
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
+    response_tensors: Annotated[bool, BOOLEAN] = False
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
@@ -370,10 +389,52 @@ class Electrons(Table):
         return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
-class Motion(Table):
-    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments."""
+class MoleculeLead(Table):
+    """[[molecule.lead]]: a lead with a wide band that broadens each level by one of `widths`.
 
-    kind: Annotated[str, choice("llg", "precession", "frozen")] = "llg"
+    polarization, along `direction`: of its states; spin_bias: by how much those along it are filled higher than those
+    against it.
+    """
+
+    widths: Annotated[tuple[float, ...], WIDTHS]
+    voltage: Annotated[float, NUMBER] = 0.0
+    chemical_potential: Annotated[float | None, NUMBER] = None
+    temperature: Annotated[float | None, NON_NEGATIVE] = None
+    spin_bias: Annotated[float, NUMBER] = 0.0
+    polarization: Annotated[float, POLARIZATION] = 0.0
+    direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
+
+
+class Molecule(Table):
+    """[molecule]: levels on one moment, H = sum eps_n + sum (t_nm d_m,up^+ d_n,down + h.c.) - sd_exchange sigma.m.
+
+    spin_orbit: t_nm = -t_mn, rows of a square list; takes the place of [electrons] in a deck with a single moment.
+    """
+
+    levels: Annotated[tuple[float, ...], LEVELS]
+    spin_orbit: Annotated[tuple[tuple[float, ...], ...] | None, SQUARE] = None
+    sd_exchange: Annotated[float, NUMBER]
+    fermi_energy: Annotated[float, NUMBER] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    order: Annotated[int, choice(0, 1)] = 1
+    back_action: Annotated[float, NON_NEGATIVE] = 1.0
+    tolerance: Annotated[float, TOLERANCE] = 1e-9
+    lead: tuple[MoleculeLead, ...] = ()
+
+
+class Motion(Table):
+    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), frozen moments, or the
+    LLG equation with inertia, whose moments start with dm/dt = `velocity`.
+
+    kind "tensor": the LLG equation with the electrons' field at rest and their Gilbert tensor, at the texture of each
+    instant or to first order about the first one (`tensor`).  kind "kernel": a molecule's electrons remember; to first
+    order in the moment ("weak") or in its way from the first one (`kernel`).
+    """
+
+    kind: Annotated[str, choice("llg", "precession", "frozen", "inertial", "tensor", "kernel")] = "llg"
+    velocity: Annotated[str | Vector | NumbersFile | None, _VELOCITY] = None
+    tensor: Annotated[str, choice("instantaneous", "reference")] = "instantaneous"
+    kernel: Annotated[str, choice("weak", "reference")] = "weak"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
@@ -426,6 +487,7 @@ class Root(Table):
     texture: Annotated[Texture, Field(discriminator="kind")]
     magnet: Magnet = Magnet()
     electrons: Electrons | None = None
+    molecule: Molecule | None = None
     motion: Motion = Motion()
     integrator: Integrator
     run: RunTable
@@ -441,7 +503,7 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+    "real-time": ("response_tensors", "order", "velocity_feedback", "noise", "velocity_tolerance"),
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import LeadResponse, Response, SpinDensity
+from llgnegf.electrons import Device, LeadResponse, Response, SpinDensity, Tensors
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -86,6 +86,16 @@ class ElectronInstant(Instant):
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
         return 0.0 - float(self.voltages @ self.currents[0])
 
+    @property
+    def bath_potentials(self) -> np.ndarray:
+        """Of each probe, (b,), less the Fermi energy: energy."""
+        return self.frozen.bath_potentials - self.frozen.device.fermi_energy
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """Response tensors of the electrons at rest here."""
+        return Device.linear_response_of(self.frozen).tensors
+
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
@@ -93,7 +103,7 @@ class ElectronInstant(Instant):
             return self.frozen.bath_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
         return self.frozen.bath_currents(self._driving, self._rate)
 
-    @cached_property
+    @property
     def torque_spin_orbit(self) -> np.ndarray:
         """Of the bonds of a chain on the electrons' spins, (nx, 3), energy; without the adiabatic part."""
         driving = self._driving, self._rate
@@ -103,10 +113,16 @@ class ElectronInstant(Instant):
         found = [torque for origin, torque in by_origin.items() if origin != "adiabatic"]
         return np.sum(found, axis=0)
 
-    @property
+    @cached_property
     def energy_currents(self) -> np.ndarray:
-        """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""
-        return self.frozen.energy_currents
+        """Energy that a bias carries into the left and the right lead, (2,), energy/time.
+
+        At order 1 with what moments and gates pump, but for a bath, and for bonds and leads that know the spin.
+        """
+        still = self.frozen.energy_currents
+        if not self._first_order or not self.frozen.knows_energy_pumped:
+            return still
+        return still + self.frozen.energy_pumped(self._driving, self._rate, self.response)
 
     @cached_property
     def level_width(self) -> float:

@@ -18,7 +18,7 @@ from .bathed import BathedSweeps
 from .bathed_surface import narrow_levels
 from .frozen import Frozen
 from .long_wires import is_long, response_to_leads
-from .narrow_levels import bound_levels
+from .outside_levels import bound_levels
 from .quadrature import ToleranceError
 from .shifted_surface import thermal_rule
 from .sweeps import Floats
@@ -45,11 +45,17 @@ class BiasResponse:
 def bias_response(frozen: Frozen) -> BiasResponse:
     """The response of this texture, about the equilibrium with E_F and kT of the device.
 
-    Raises ToleranceError where, at kT > 0, the states in the thermal window are not found to the tolerance.
+    Raises ValueError for probes without net current, ToleranceError where, at kT > 0, the states in the thermal window
+    are not found to the tolerance.
     """
     sweeps = frozen.sweeps
     device = sweeps.device
     size = 4 * device.n_sites
+    if device.bath is not None and device.bath.floats:
+        raise ValueError(
+            'a bath with zero_current="net": without linear response; use zero_current=True, whose response is '
+            "the same at kT = 0, or a small bias"
+        )
 
     def values(energies: Floats) -> Floats:
         found = sweeps.biased(energies, None)

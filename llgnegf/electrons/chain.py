@@ -172,6 +172,16 @@ class ChainSweeps:
         sea = sea_into_leads(self.contour, response.driven_ends)
         return sea + self.surface.into_leads(rate)
 
+    def energy_into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
+        """See `Sweeps`.
+
+        The bond to a lead is part of this as far as it gives energy to the lead: d<H_lead>/dt.
+        """
+        assert response is not None
+        assert response.driven_ends is not None
+        sea = energy_of_sea_into_leads(self.contour, response.driven_ends, self.device.voltages)
+        return sea + self.surface.energy_into_leads(rate)
+
     def turned(
         self, rate: NDArray[np.complex128], K: NDArray[np.complex128]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -300,3 +310,17 @@ def sea_into_leads(contour: Contour, driven_ends: NDArray[np.complex128]) -> NDA
     # -dSigma/dE (G Hd G) on the end site.
     rule, slopes = contour.rule, np.stack([d[:, 0, 0] for d in contour.derivative], axis=1)
     return 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, driven_ends)))
+
+
+def energy_of_sea_into_leads(
+    contour: Contour, driven_ends: NDArray[np.complex128], voltages: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Energy that the leads get of the sea part, from their levels, (2,), energy/time; arguments as `sea_into_leads`.
+
+    (1/pi) int f Im Tr[d((E - V) Sigma)/dE G Hd G].
+    """
+    nodes, levels = contour.rule.nodes, np.array(voltages)
+    sigma, slopes = (np.stack([d[:, 0, 0] for d in one], axis=1) for one in (contour.sigma, contour.derivative))
+    change = (nodes[:, None] - levels) * slopes + sigma
+    traced = np.einsum("kpaa->kp", driven_ends)
+    return 2 * np.real(np.einsum("k,kp,kp->p", contour.rule.weights, change, traced))

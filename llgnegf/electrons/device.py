@@ -19,11 +19,18 @@ from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, Extended, currents
 from .frozen import Frozen, SpinDensity, refuse_spins
+from .general.device import GeneralDevice
 from .leads import Occupation
 from .moving_leads import MovingLeads
+from .propagators import DevicePropagators
+from .response import LinearResponse
+from .scattering_matrix import ScatteringMatrix, scattering_matrix
 from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
+
+# Lengths of moments that differ by less are the same.
+_ALIKE = 1e-6
 
 
 class Device(System):
@@ -56,12 +63,26 @@ class Device(System):
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments.  H has J_sd m as it is given: a moment of another length than 1 means a local
-        exchange J_sd |m|, a zero no exchange; none is normalised or refused.  potential: (n,) or (nx, ny) gate voltages
-        V_i, energy (None: zero), added to the potential of the device.  counter: an additional counter of the Green's
-        functions evaluated, such as that of a whole run; `Frozen.solves` counts them in any case.
+        exchange J_sd |m|, a zero no exchange; none is normalised or refused, but a RunWarning tells where all have one
+        other length, as moments in other units do.  potential: (n,) or (nx, ny) gate voltages V_i, energy (None: zero),
+        added to the potential of the device.  counter: an additional counter of the Green's functions evaluated, that
+        of a whole run, whose moments are known; `Frozen.solves` counts them in any case.
         Raises ValueError if a shape is wrong or a value is not finite.
         """
-        return Frozen(self, self.vectors("m", m), self.scalars("potential", potential), counter)
+        moments = self.vectors("m", m)
+        if counter is None:
+            self._tell_length(moments)
+        return Frozen(self, moments, self.scalars("potential", potential), counter)
+
+    def _tell_length(self, m: NDArray[np.float64]) -> None:
+        lengths = np.sqrt((m**2).sum(axis=-1))
+        longest, largest = float(lengths.max()), self.largest_exchange
+        alike = lengths[lengths > 0].min(initial=longest) > (1 - _ALIKE) * longest
+        if longest and alike and abs(longest - 1) > _ALIKE and largest:
+            self.tell_once(
+                f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| of "
+                f"{largest * longest:.6g}; divide m by it if unit vectors are meant"
+            )
 
     def moving_leads(
         self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None
@@ -142,6 +163,24 @@ class Device(System):
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
 
+    def lead_energies(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """Energy per time into the left and the right lead, (2,): what a bias carries, and what a slow motion pumps.
+
+        Arguments as `spin_density`; first order in the velocities; counted from the levels of the lead, which a voltage
+        shifts.  On a chain it is the change of <H_lead>, without its bond to the device; on a square lattice what
+        moments and gates pump is that deep inside the leads, as of `lead_currents`.
+        Raises ValueError for a wrong shape and for a motion of a device with a bath on sites.
+        """
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        frozen, rate = self.freeze(m, potential), self.scalars("potential_rate", potential_rate)
+        return frozen.energy_currents + frozen.energy_pumped(velocity, rate)
+
     def bath_currents(
         self,
         m: ArrayLike,
@@ -155,6 +194,16 @@ class Device(System):
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).bath_currents(velocity, self.scalars("potential_rate", potential_rate))
+
+    def bath_potentials(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Chemical potential, (b,), energy, of the bath on each of its b sites.
+
+        E_F for reservoirs, that at which no net current enters for probes with zero_current="net"; not a number for
+        probes with True.
+
+        Arguments as `freeze`.  Raises ToleranceError where none is found.
+        """
+        return self.freeze(m, potential).bath_potentials
 
     def currents(
         self,
@@ -176,6 +225,39 @@ class Device(System):
         Levels of the leads stay where they are.  Raises ToleranceError where the tolerance cannot be reached.
         """
         return bias_response(self.freeze(m, potential))
+
+    def spin_noise(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """White noise of the spin density at rest, shot noise of a bias included: (N, N, 3, 3), [i, j, a, b].
+
+        int dt <{ds_i^a(t), ds_j^b(0)}>/2 of s = Tr[rho sigma] over all N sites in the order of the lattice (x ny + y),
+        1/energy; symmetric under exchange of (i, a) and (j, b).  Without a bias J_sd^2 of it is 2 kT times the friction
+        that the electrons exert on moments; see `spin_noise.py`.  m, potential: as `freeze`.
+        Raises ValueError for a wrong shape, a bath and more than 64 sites, ToleranceError where a level is too narrow.
+        """
+        return self.freeze(m, potential).spin_noise()
+
+    def linear_response(self, m: ArrayLike, potential: ArrayLike | None = None) -> LinearResponse:
+        """Gilbert and inertia tensors, susceptibility and alpha(omega) of every pair of moments; see `response.py`.
+
+        m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3), sites counted as in `m.reshape(-1, 3)`.
+        Raises ValueError with a bath, ToleranceError where the accuracy cannot be reached.
+        """
+        return self.linear_response_of(self.freeze(m, potential))
+
+    @staticmethod
+    def linear_response_of(frozen: Frozen) -> LinearResponse:
+        """`linear_response` of electrons that are frozen already."""
+        return LinearResponse(DevicePropagators(frozen))
+
+    def scattering_matrix(
+        self, m: ArrayLike, energy: float | None = None, potential: ArrayLike | None = None
+    ) -> ScatteringMatrix:
+        """S of all open channels at a real energy, None: at the Fermi energy, and its derivatives by all moments.
+
+        m, potential: as `freeze`.  Raises ValueError with a bath, or for an energy that is not a finite number.
+        """
+        E = self.fermi_energy if energy is None else number("energy", energy, "finite")
+        return scattering_matrix(DevicePropagators(self.freeze(m, potential)), E)
 
     def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
         """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.
@@ -250,29 +332,43 @@ class Device(System):
     ) -> KwantDevice:
         """The device, and the moments, of a finalized Kwant system: `device, m, sites = Device.from_kwant(system)`.
 
-        system: of a `kwant.Builder`; params: values of its parameters, as `kwant.smatrix` takes them.
-        Its sites: a chain without gaps, or nx x ny sites of a square lattice, by their tags (x,) or (x, y).  Hoppings
-        between nearest neighbours: -t times the unit matrix, the same t > 0 in leads and device, each bond along x
-        (all rows alike) with a t of its own.  Onsite matrices: a + b.sigma.
-        Leads: one or two, along x, as wide as the device, without spin; tags grow from the left to the right one.
+        system: of a `kwant.Builder`, with one or two leads; params: values of its parameters, as `kwant.smatrix` takes
+        them.  It becomes a `Device` if its sites are a chain without gaps, or nx x ny sites of a square lattice, by
+        their tags (x,) or (x, y).  Hoppings between nearest neighbours: -t times the unit matrix, the same t > 0 in
+        leads and device, each bond along x (all rows alike) with a t of its own.  Onsite matrices: a + b.sigma.
+        Leads: along x, as wide as the device, without spin; tags grow from the left to the right one.
         Columns that `attach_lead(..., add_cells=...)` added belong to the lead; the bond behind them is its `coupling`.
         With one orbital on each site (no spin) the device has both spins, degenerate, no moments and J_sd = 0: each of
         them is what Kwant has, sums over spin are twice that.
 
+        Every other system (other lattices, holes, spin-orbit coupling, magnetic flux, farther neighbours, any orbitals,
+        any leads) becomes a `GeneralDevice`: transmission, density of states and equilibrium, nothing that moves.  Its
+        sites are in the order of `system.sites`; `device.reason` tells what no `Device` has.  Its transmission is the
+        sum over spins.
+
         sd_exchange: J_sd, energy, so that m = -b/J_sd, of length 1 where |b| = |J_sd| (others as in `freeze`).  None:
-        |b|, which must be the same wherever it is not zero; m = -b/|b|.
+        |b|, which must be the same wherever it is not zero; m = -b/|b|.  (In a `GeneralDevice` the largest |b|.)
         fermi_energy, temperature, tolerance: as the arguments of a device; Kwant's leads have no filling.  A lead whose
         levels differ from those of the other one has a voltage, and the Fermi energy of the device.
 
         Kwant is not imported, and every element of its Hamiltonian is compared with that of the device (1e-12 of the
-        hopping).  Raises ValueError naming the first site, bond or lead that no device has, and what is allowed.
+        hopping).  Raises ValueError for a Hamiltonian that is not finite or not Hermitian, no lead or more than two,
+        and spin splittings that sd_exchange does not allow.
         """
+        from .kwant_systems.general import read_general
         from .kwant_systems.reader import read
+        from .kwant_systems.words import NoLattice
 
         J = None if sd_exchange is None else number("sd_exchange", sd_exchange, "finite, or None")
-        found = read(system, params, J, number("fermi_energy", fermi_energy, "finite"))
         filling = {"fermi_energy": fermi_energy, "temperature": temperature, "tolerance": tolerance}
-        return KwantDevice(cls(**(found.arguments | filling)), found.m, found.numbers)
+        try:
+            found = read(system, params, J, number("fermi_energy", fermi_energy, "finite"))
+        except NoLattice as no:
+            reason = str(no)
+        else:
+            return KwantDevice(cls(**(found.arguments | filling)), found.m, found.numbers)
+        general = read_general(system, params, J, filling, reason)
+        return KwantDevice(general, general.m, np.arange(general.n_sites))
 
     def to_kwant(self, m: ArrayLike | None = None, potential: ArrayLike | None = None) -> Any:
         """A finalized Kwant system with this Hamiltonian and these leads, for `kwant.smatrix`, `wave_function`, ...
@@ -313,11 +409,12 @@ class Device(System):
 class KwantDevice(NamedTuple):
     """What `Device.from_kwant` returns.
 
+    device: a `Device`, or a `GeneralDevice` of a system that is no chain and no square lattice with a scalar hopping.
     m: (n, 3) or (nx, ny, 3) moments; sites: (n,) or (nx, ny), the place of each site of the device in `system.sites`
     and in what Kwant's operators return.
     """
 
-    device: Device
+    device: Device | GeneralDevice
     m: NDArray[np.float64]
     sites: NDArray[np.int64]
 

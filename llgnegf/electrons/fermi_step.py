@@ -165,7 +165,7 @@ def choose_step(frozen: Probed) -> Step:
     near_root = abs(root - mu) < _NEAR_ROOT * t
     outside = device.is_closed or not device.band[0] < mu < device.band[1]
     asked = 0.1 * device.tolerance * t
-    gap, real, imaginary, largest = _narrowed(frozen, mu, asked, 1e-13 * t)
+    gap, real, imaginary, largest = narrowed(frozen.probe, device.tolerance, mu, asked, 1e-13 * t)
     largest *= t
     nearness = max(1.0, t * real, t * imaginary)
     unresolved = gap * imaginary > 0.5 * device.tolerance
@@ -201,20 +201,22 @@ def choose_step(frozen: Probed) -> Step:
     return Step((mu,), gap, nearness, max(blur, _lost(frozen, nearness)), sharp, edge_blur, largest)
 
 
-def _narrowed(frozen: Probed, energy: float, gap: float, least: float) -> tuple[float, float, float, float]:
+def narrowed(
+    probe: Callable[[complex], NDArray[np.complex128]], tolerance: float, energy: float, gap: float, least: float
+) -> tuple[float, float, float, float]:
     """The half-width of an interval around `energy` whose states have negligible weight on every site, and |G| there.
 
-    Tries `gap` and then smaller half-widths (energies), until the weight is negligible or the half-width is below
-    `least`.  Returns the half-width, the largest |Re G| and |Im G| at that height above `energy` (1/energy), and an
-    estimate of the largest eigenvalue of G (1/energy).
+    probe: as that of `Probed`.  Tries `gap` and then smaller half-widths (energies), until the weight is below half
+    the tolerance or the half-width below `least`.  Returns the half-width, the largest |Re G| and |Im G| at that height
+    above `energy` (1/energy), and an estimate of the largest eigenvalue of G (1/energy).
 
     With the weights |n|^2 of the levels E_n on a site, the weight inside the interval is bounded by Im G:
     sum_n |n|^2 [ |E_n - E_F| < gap ] <= 2 gap |Im G(E_F + i gap)|.
     """
     while True:
-        G = frozen.probe(energy + 1j * gap)
+        G = probe(energy + 1j * gap)
         imaginary = float(abs(G.imag).max())
-        if gap * imaginary <= 0.5 * frozen.device.tolerance or gap < least:
+        if gap * imaginary <= 0.5 * tolerance or gap < least:
             of_sites = np.maximum(abs(G.real), abs(G.imag)).max(axis=-1)
             return gap, float(abs(G.real).max()), imaginary, float(of_sites.sum())
         gap *= 1e-2

@@ -35,8 +35,10 @@ from .counter import Counter
 from .fermi_step import Step
 from .lattice import LatticeSweeps
 from .leads import Occupation
+from .net_probes import NetBias
 from .quadrature import FermiPoles, ToleranceError
 from .sliced_chain import SlicedChainSweeps
+from .spin_noise import SpinNoise
 from .sweeps import LeadResponse, Response, Sweeps
 from .system import System
 
@@ -130,7 +132,8 @@ class Frozen:
         self.bias: Bias | BathedBias | None = None
         if device.bath is not None:
             self.sweeps = bathed = BathedSweeps(*given)
-            self.bias = BathedBias(bathed, self._filled_by) if device.is_biased else None
+            make = NetBias if device.bath.floats else BathedBias
+            self.bias = make(bathed, self._filled_by) if device.is_biased else None
         else:
             kind = SlicedChainSweeps if device.is_polarized else ChainSweeps
             self.sweeps = LatticeSweeps(*given) if device.is_lattice else kind(*given)
@@ -323,6 +326,30 @@ class Frozen:
         return as_flow(self.flow_out_of_frame(flow))
 
     @property
+    def knows_energy_pumped(self) -> bool:
+        """Whether `energy_pumped` is available."""
+        device = self.device
+        return device.bath is None and device.is_separable and device.spin_orbit is None
+
+    def energy_pumped(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
+    ) -> NDArray[np.float64]:
+        """Energy that moments and gates carry into the left and the right lead to first order, (2,), energy/time.
+
+        Counted from the levels of the lead.  On a chain it is d<H_lead>/dt, on a lattice that deep inside the leads;
+        what leads with Fermi functions of their own add is d<H_lead>/dt in either case.  Arguments as `lead_currents`;
+        ValueError with a bath on sites, and with bonds or leads that know the spin.
+        """
+        refuse_spins(self.device, "lead_energies")
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        if not rate.any():
+            return np.zeros(2)
+        if response is None and self.sweeps.leads_need_response:
+            response = self.respond(mdot, potential_rate)
+        energy = self.sweeps.energy_into_leads(rate, response)
+        return energy + self.bias.moved_energy_into_leads(rate) if isinstance(self.bias, Bias) else energy
+
+    @property
     def energy_currents(self) -> NDArray[np.float64]:
         """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time; 0 without a bias."""
         return np.zeros(2) if self.bias is None else self.bias.energy_into_leads
@@ -343,6 +370,17 @@ class Frozen:
         if isinstance(self.bias, BathedBias):
             flow = flow + self.bias.into_bath + (self.bias.moved_into_bath(rate) if moves else 0.0)
         return as_flow(flow)
+
+    @property
+    def bath_potentials(self) -> NDArray[np.float64]:
+        """Chemical potentials of the bath on each of its b sites, (b,), energy; of probes that take no net current at
+        any energy, which have none, not a number."""
+        bath, b = self.device.bath, 0 if self.device.bath is None else len(self.device.bath.sites)
+        if bath is not None and bath.elastic:
+            return np.full(b, np.nan)
+        if isinstance(self.bias, NetBias):
+            return self.bias.potentials.copy()
+        return np.full(b, self.device.fermi_energy)
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
@@ -419,6 +457,11 @@ class Frozen:
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """Local density of states and its spin components at a real energy in the lead band: (*s, 4), 1/energy."""
         return self.out_of_frame(self.sweeps.states(energy)) / (2 * np.pi)
+
+    def spin_noise(self) -> NDArray[np.float64]:
+        """The correlator of the spin density's fluctuations at frequency zero, see `Device.spin_noise`."""
+        refuse_spins(self.device, "spin_noise")
+        return SpinNoise(self.device, self.sweeps, self.counter).matrix
 
     def level_width(self) -> float:
         """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.

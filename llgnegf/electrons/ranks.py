@@ -53,9 +53,14 @@ def spread_over(ranks: Communicator) -> Iterator[None]:
         _ranks = None
 
 
+def how_many() -> int:
+    """Over how many processes energies are spread."""
+    return 1 if _ranks is None else _ranks.Get_size()
+
+
 def are_several() -> bool:
     """Whether energies are spread over more than this process."""
-    return _ranks is not None and _ranks.Get_size() > 1
+    return how_many() > 1
 
 
 def each_energy(function: Callable[[Item], Result], items: Sequence[Item], counter: Counter) -> list[Result]:

@@ -28,6 +28,14 @@ class Slices:
     counter: Counter
     holes: NDArray[np.bool_] | None = None
 
+    def times(self, x: Stack) -> Stack:
+        """H x for x (nx, n, p), without leads."""
+        out = self.h @ x
+        hops = self.hops[:, None, None]
+        out[1:] -= hops * x[:-1]
+        out[:-1] -= hops * x[1:]
+        return out
+
     def reversed(self) -> Slices:
         """The mirror image in x."""
         holes = None if self.holes is None else self.holes[::-1]

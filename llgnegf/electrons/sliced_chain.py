@@ -86,6 +86,10 @@ class SlicedChainSweeps:
         """See `Sweeps`, and `LatticeSweeps.into_leads`."""
         return self._lattice.into_leads(rate[:, None], None)
 
+    def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """See `Sweeps`."""
+        raise ValueError("energy_into_leads: not available between ferromagnetic leads")
+
     def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
         """See `Sweeps`."""
         raise ValueError("split = 'precession': not available between ferromagnetic leads; use 'general'")
@@ -98,7 +102,7 @@ class SlicedChainSweeps:
         """See `Sweeps`."""
         found = self._lattice.biased(energies, None if rate is None else rate[:, None], with_bonds)
         bonds = found.bonds[..., :-1, 0, 0, :] if with_bonds else found.bonds[..., 0, :]
-        return BiasedRows(found.rows[..., 0, :], bonds, found.flows)
+        return BiasedRows(found.rows[..., 0, :], bonds, found.flows, found.stored)
 
     def smallest_width(self, energies: Floats) -> float:
         """See `Sweeps`."""

@@ -43,13 +43,19 @@ POLE_SHARE = 1 / 20
 BIAS_TAILS = 45.0
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
-# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many.
-LEAST_WIDTH, MOST_PAIRS = 1e-9, 1_000_000
 # On-site energy of a vacancy, in units of the hopping.  Its orbital is empty, and no other one is moved by more than
 # the hopping over this; rounding of an elimination with row exchanges does not depend on the size of a column.
 _VACANT = 1e13
+# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many, or so many where
+# probes have chemical potentials of their own.
+LEAST_WIDTH, MOST_PAIRS, MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
+
+
+def tails(tolerance: float) -> float:
+    """Beyond how many kT from its step a density cannot notice what is left of a Fermi function."""
+    return min(BIAS_TAILS, 8 - math.log(tolerance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,7 +375,7 @@ class System:
 
         reach: up to how many kT from a step of a Fermi function; None: where a density can notice.
         """
-        return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
+        return self._bias_window(tails(self.tolerance) if reach is None else reach)
 
     def at_voltages(self, voltages: ArrayLike) -> Self:
         """The same system with these voltages (2,) of the left and the right lead, energies; cached.
@@ -441,9 +447,10 @@ class System:
                 f"{self.hopping:g}; below, levels would be told from sharp ones by rounding errors; use bath=None"
             )
         values = self.n_sites * len(bath.sites)
-        if values > MOST_PAIRS:
+        most = MOST_NET_PAIRS if bath.floats else MOST_PAIRS
+        if values > most:
             raise ValueError(
-                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {MOST_PAIRS:g}, for the "
+                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {most}, for the "
                 "bath on each site fills all others; use fewer sites"
             )
         return bath

@@ -18,6 +18,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "geometric": {"color": "#D55E00", "marker": "o", "linestyle": "-", "label": "geometric"},
     "sea": {"color": "#0072B2", "marker": "s", "linestyle": "--", "label": "sea"},
     "surface": {"color": "#009E73", "marker": "^", "linestyle": "-.", "label": "surface"},
+    "bias": {"color": "#CC79A7", "marker": "v", "linestyle": (0, (3, 1, 1, 1)), "label": "bias"},
+    "bias_motion": {"color": "#E69F00", "marker": "d", "linestyle": (0, (1, 1)), "label": "bias, motion"},
     "sum": {"color": "black", "marker": ".", "linestyle": ":", "label": "sum"},
     "exact": {
         "color": "black", "marker": "o", "linestyle": "", "label": "exact", "markerfacecolor": "none", "markersize": 9
@@ -69,7 +71,7 @@ def energies(ax: Axes, run: Run) -> None:
     time, deck = run.times, run.deck
     names = [name for name in run.names if name.startswith("energy_") and name != "energy_classical"]
     values = {name.removeprefix("energy_"): np.asarray(run[name], float) for name in (*names, "energy_classical")}
-    if "work" in run.names and not deck.motion.is_imposed:
+    if "work" in run.names and "electrons" in values and not deck.motion.is_imposed:
         # What the gates did is far more than what electrons and moments give to each other.
         work = np.asarray(run["work"], float)
         if "work_drives" in run.names:  # that on the moments

@@ -90,10 +90,12 @@ def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
 def _centre_or_charge(ax: Axes, run: Run) -> None:
     if "skyrmion_center" in run.names:
         centre = path_of(run, "skyrmion_center")
+        known = np.flatnonzero(np.isfinite(centre).all(axis=1))
+        if not len(known):
+            ax.text(0.5, 0.5, "no skyrmion in any frame", transform=ax.transAxes, ha="center", va="center")
+        start = centre[known[0]] if len(known) else centre[0]
         for k, (name, style) in enumerate((("x", "-"), ("y", "--"))):
-            curve(
-                ax, run.times, centre[:, k] - centre[0, k], color=(_RED, _BLUE)[k], linestyle=style, label=f"${name}$"
-            )
+            curve(ax, run.times, centre[:, k] - start[k], color=(_RED, _BLUE)[k], linestyle=style, label=f"${name}$")
         ax.set_ylabel(r"centre $\mathbf{R} - \mathbf{R}(0)$ ($a$)")
         legend_above(ax)
     elif "topological_charge" in run.names:

@@ -1,4 +1,7 @@
-"""A chain or one moment against time: moments, wall position and tilt, energies, torque of the electrons."""
+"""A chain or one moment against time: moments; wall position, tilt, velocity; energies; torque of the electrons.
+
+Of one moment its path on the sphere, of a wall the torque on each moment stands beside them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
-from llgnegf.plots import flat_wall
+from llgnegf.plots import flat_wall, torque_profile
 from llgnegf.plots.curves import MOST_POINTS, STYLES, curve, edges, energies
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
@@ -32,22 +35,30 @@ def picture(run: Run) -> Figure:
     torques = _torque_norms(run)
     has_wall = "wall_position" in run.names
     of_flat_wall = flat_wall.panels_of(run)
-    panels = 2 + bool(torques) + has_wall + of_flat_wall
+    has_velocity = has_wall and not of_flat_wall and run.n_frames > 1
+    panels = 2 + bool(torques) + has_wall + has_velocity + of_flat_wall
     on_sphere = run["moment"].size == 3 * run.n_frames and run.n_frames > 1
-    figure = Figure(figsize=(6.2 + 2.9 * on_sphere, 1.3 + 1.75 * panels), layout="constrained")
-    grid = figure.add_gridspec(panels, 1 + on_sphere, width_ratios=[6.2, 2.9][: 1 + on_sphere])
+    with_profile = has_wall and torque_profile.has_profile(run)
+    beside = on_sphere or with_profile
+    figure = Figure(figsize=(6.2 + 2.9 * beside, 1.3 + 1.75 * panels), layout="constrained")
+    grid = figure.add_gridspec(panels, 1 + beside, width_ratios=[6.2, 2.9][: 1 + beside])
     axes = [figure.add_subplot(grid[0, 0])]
     axes += [figure.add_subplot(grid[k, 0], sharex=axes[0]) for k in range(1, panels)]
     for ax in axes[:-1]:
         ax.tick_params(labelbottom=False)
     if on_sphere:
         _sphere(figure.add_subplot(grid[:, 1], projection="3d"), run)
+    elif with_profile:
+        halves = grid[:, 1].subgridspec(2, 1)
+        torque_profile.draw(figure.add_subplot(halves[0]), figure.add_subplot(halves[1]), run)
     last = axes[-1]
 
     ax = axes.pop(0)
     moments_or_one(ax, run, figure)
     if has_wall:
         _wall(axes.pop(0), run)
+    if has_velocity:
+        _velocity(axes.pop(0), run)
     if of_flat_wall:
         flat_wall.draw([axes.pop(0) for _ in range(of_flat_wall)], run)
     ax = axes.pop(0)
@@ -133,6 +144,14 @@ def _wall(ax: Axes, run: Run) -> None:
     curve(twin, time[known], tilt[known], color="#0072B2", linestyle="--")
     twin.set_ylabel(r"tilt $\phi$ (rad)", color="#0072B2")
     settle(twin, least_span([_ONE]))
+
+
+def _velocity(ax: Axes, run: Run) -> None:
+    """Of the wall, by differences of its positions in the frames."""
+    velocity = np.gradient(path_of(run, "wall_position"), run.times)
+    curve(ax, run.times, velocity, color="#D55E00")
+    ax.set_ylabel(rf"velocity $\dot X$ ($a\,${run.deck.units.label}$/\hbar$)", color="#D55E00")
+    settle(ax, least_span([velocity], sizes=[_ONE / max(run.times[-1], _ONE)]))
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:

@@ -20,11 +20,15 @@ with warnings.catch_warnings():
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
+class Locked(FileError):
+    """Another process, or another writer in this one, writes the run."""
+
+
 class Lock:
     """An exclusive lock on RUN.h5.lock; the system drops it when the process ends, however that happens.
 
     Not on the run file itself: HDF5 would then refuse plain readers.  A file reached through links has one lock.
-    Raises FileError where another process, or another writer in this one, has it; RunWarning where there are no locks.
+    Raises Locked where another process, or another writer in this one, has it; RunWarning where there are no locks.
     """
 
     def __init__(self, path: Path):
@@ -44,7 +48,7 @@ class Lock:
                 try:
                     if not lock_descriptor(self._descriptor, blocking=False):
                         self._close()
-                        raise FileError(f"{path}: another process is writing this run; wait for it or end it")
+                        raise Locked(f"{path}: another process is writing this run; wait for it or end it")
                 except OSError as error:
                     if error.errno not in _NO_LOCKS:
                         self._close()

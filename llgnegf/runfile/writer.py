@@ -294,8 +294,9 @@ class Writer:
             which = ", ".join(map(str, self.differences[:8])) + (", ..." if len(self.differences) > 8 else "")
             warnings.warn(
                 f"{self.path}: of the frames computed again, {len(self.differences)} differ from what was written "
-                f"before the interruption (frames {which}); the new ones are kept. Other libraries, another machine or "
-                "a changed user's field do that; with one installation on one machine: please report it",
+                f"before the interruption (frames {which}); the new ones are kept. Other libraries, another machine, "
+                "another number of processes (--mpi) or a changed user's field do that; with one installation on one "
+                "machine: please report it",
                 RunWarning,
                 stacklevel=3,
             )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -92,12 +93,13 @@ def _left(stop: Interrupts) -> float | None:
 def cluster(tasks: Sequence[Task], stop: Interrupts, address: str) -> Iterator[Outcome]:
     """The outcomes of runs that the workers of the Dask scheduler at `address` do, as they end.
 
-    A worker that dies is no matter: another one continues its run from the newest checkpoint.
+    A worker that dies is no matter: another one continues its run from the newest checkpoint.  Where the sweep stops,
+    workers are asked to stop their runs at a checkpoint, which is waited for.
     Raises LLGNEGFError where no scheduler answers, or without the package distributed.
     """
     try:
         from dask import config
-        from distributed import Client, TimeoutError, as_completed
+        from distributed import Client, Event, TimeoutError, as_completed
     except ImportError as error:
         raise missing_package("--scheduler", error, "dask") from None
     try:
@@ -107,12 +109,16 @@ def cluster(tasks: Sequence[Task], stop: Interrupts, address: str) -> Iterator[O
         raise LLGNEGFError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
     with client, client.as_current():
         # The scheduler gives up a run with which several workers died (`distributed.scheduler.allowed-failures`).
-        futures = {client.submit(work, task, _left(stop), pure=False): task for task in tasks}
+        ends = Event(f"llgnegf-sweep-{uuid.uuid4().hex}", client=client)
+        futures = {client.submit(_on_worker, task, _left(stop), ends.name, pure=False): task for task in tasks}
         try:
             ended = as_completed(futures)
             while not ended.is_empty():
-                if stop.stops(True):
-                    return
+                if stop.stops(True) and not ends.is_set():
+                    ends.set()
+                    begun = {key for keys in client.processing().values() for key in keys}
+                    client.cancel([future for future in futures if future.key not in begun], force=True)
+                    ended = as_completed([f for f in futures if f.key in begun and not f.done()])
                 for future in ended.next_batch(block=False) or _pause():
                     trouble, folder = future.exception(), futures[future].folder
                     if trouble is None:
@@ -121,6 +127,23 @@ def cluster(tasks: Sequence[Task], stop: Interrupts, address: str) -> Iterator[O
                         yield Outcome(folder, "failed", f"{type(trouble).__name__}: {trouble}")
         finally:
             client.cancel(list(futures), force=True)
+
+
+def _on_worker(task: Task, walltime: float | None, ends: str) -> Outcome:
+    """`work` by a worker, which no signal reaches: it asks now and then whether the event `ends` is set."""
+    from distributed import Event
+
+    event = Event(ends)
+
+    def asks() -> bool:
+        with contextlib.suppress(OSError, TimeoutError):  # the scheduler may be busy; it will be asked again
+            return bool(event.is_set())
+        return False
+
+    if asks():
+        return Outcome(task.folder, "stopped", "stopped before it began")
+    with Interrupts.asked_by(asks):
+        return work(task, walltime)
 
 
 def _pause() -> list[Any]:

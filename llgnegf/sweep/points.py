@@ -19,6 +19,7 @@ from llgnegf.deck import FREE_ON_RESUME, Deck, parse_override, with_changes
 from llgnegf.errors import DeckError, RunWarning
 
 MANY = 100_000  # runs that are only begun when they were asked for twice
+_MOST_VALUES = 1_000_000  # of one key, whatever was asked for
 _MOST_JUDGED = 2_000  # combinations that are judged one by one before the start; of more, each value of each key
 _SPACED = re.compile(r"(lin|log)\((.*)\)")
 _LONGEST_NAME = 80
@@ -53,9 +54,13 @@ def parse_axis(text: str) -> Axis:
     spaced = _SPACED.fullmatch(written)
     texts = _spaced(key, spaced[1], spaced[2]) if spaced else _parted(key, written)
     values = tuple(parse_override(f"{key}={each}")[1] for each in texts)
-    for i, value in enumerate(values):
-        if value in values[:i]:
-            raise DeckError(f"--set {key}: the value {texts[i]} is given twice")
+    seen: set[Any] = set()
+    tables: list[Any] = []  # and lists, which no set can hold
+    for written_so, value in zip(texts, values, strict=True):
+        plain = isinstance(value, int | float | str)
+        if value in (seen if plain else tables):
+            raise DeckError(f"--set {key}: the value {written_so} is given twice")
+        (seen.add if plain else tables.append)(value)
     return Axis(key, tuple(texts), values)
 
 
@@ -73,8 +78,8 @@ def _spaced(key: str, kind: str, inside: str) -> list[str]:
             f"--set {key}={kind}({inside}): must be {kind}(FIRST,LAST,N), finite numbers{more}, and N of them, a whole "
             "number of at least 2; it stands alone, without other values"
         ) from None
-    if count > MANY:
-        raise DeckError(f"--set {key}={kind}({inside}): {count} values are more than {MANY}")
+    if count > _MOST_VALUES:
+        raise DeckError(f"--set {key}={kind}({inside}): {count} values are more than {_MOST_VALUES}")
     if (
         kind == "lin"
         and count > 1

@@ -57,11 +57,13 @@ def sweep(
     except FileError as error:
         told = [f"{outcome.folder}: {outcome.message}" for outcome in outcomes if outcome.state == "failed"]
         raise FileError("\n".join([*told, str(error)])) from None
+    elsewhere = sum(outcome.state == "elsewhere" for outcome in outcomes)
     unfinished = len(todo) - sum(outcome.state in ("done", "failed") for outcome in outcomes)
     if unfinished:
-        raise StoppedEarly(
-            f"stopped ({stop.reason}): {unfinished} of {len(points)} runs are not finished; the same command goes on"
-        )
+        why = [f"{elsewhere} of {len(points)} runs are being written by another process"] if elsewhere else []
+        if unfinished > elsewhere:
+            why.append(f"stopped ({stop.reason}): {unfinished - elsewhere} of {len(points)} runs are not finished")
+        raise StoppedEarly(f"{'; '.join(why)}; the same command goes on")
     return rows
 
 

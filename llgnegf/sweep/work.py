@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, RunWarning, StoppedEarly
+from llgnegf.runfile.lock import Locked
 
 RUN_FILE, ERROR_FILE = "run.h5", "error.txt"
 
@@ -25,7 +26,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.  state: "done", "stopped" (at a checkpoint) or "failed"; message: why; notes: warnings."""
+    """How a run ended, or went on without us.
+
+    state: "done", "stopped" (at a checkpoint), "failed", or "elsewhere": another process writes it; message: why;
+    notes: warnings.
+    """
 
     folder: str
     state: str
@@ -50,6 +55,8 @@ def work(task: Task, walltime: float | None = None) -> Outcome:
             outcome = "done", ""
         except StoppedEarly as stopped:
             outcome = "stopped", str(stopped)
+        except Locked as locked:
+            outcome = "elsewhere", str(locked)
         except Exception as error:
             message = str(error) if isinstance(error, LLGNEGFError) else f"{type(error).__name__}: {error}"
             if isinstance(error, FileError | DeckError) and any(folder.glob(f"{RUN_FILE}*")):

@@ -63,6 +63,8 @@ def test_shipped_decks_by_name():
         "macrospin_in_wire",
         "wall_in_wire",
         "wall_classical",
+        "diffusing_wall",
+        "nutation",
         "pulsed_switching",
         "current_driven_wall",
         "current_switching",
@@ -110,6 +112,8 @@ def test_defaults():
         "hard_axis": (1.0, 0.0, 0.0),
         "field": (0.0, 0.0, 0.0),
         "damping": 0.0,
+        "temperature": 0.0,
+        "inertia": None,
         "fixed": (),
         "zhang_li": None,
         "drive": (),
@@ -162,6 +166,7 @@ NUMBERS = {
     "magnet.anisotropy": ([], "a finite number"),
     "magnet.hard_anisotropy": ([], "a finite number"),
     "magnet.damping": ([-0.1], "a number >= 0"),
+    "magnet.temperature": ([-0.1], "a number >= 0"),
     "magnet.zhang_li.beta": ([], "a finite number"),
     "electrons.hopping": ([0, -1.0], "a number > 0"),
     "electrons.onsite": ([], "a finite number"),
@@ -248,6 +253,8 @@ def test_wrong_values(key, value, words):
         ("skyrmion", {"radius": 1, "wall_width": 1}, 'texture.kind = "skyrmion": needs a square lattice'),
         ("bloch_wall", {"width": 1, "radius": 2}, 'a texture of kind "bloch_wall" knows'),
         ("bloch", {}, "texture.width is missing"),
+        ("random", {"width": 1}, 'unknown key; it belongs to textures of kind "bloch", "neel", "bloch_wall" or "neel'),
+        ("uniform", {"radius": 1}, 'unknown key; it belongs to textures of kind "skyrmion" ('),
         ("neel", {"width": 1, "chirality": 0}, "texture.chirality = 0: must be -1 or 1"),
         ("columns", {}, "texture.directions is missing: must be a list of vectors [x, y, z]"),
         ("columns", {"directions": [[0, 0, 1], [0, 1]]}, "texture.directions = [[0, 0, 1], [0, 1]]: must be a list of"),
@@ -280,9 +287,8 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
 
 def test_a_key_without_its_table():
     """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
-    assert "temperature = 0.1: unknown key; it belongs in [electrons] or [[electrons.lead]] (" in only_problem(
-        WIRE, temperature=0.1
-    )
+    tables = "[electrons] or [[electrons.lead]] or [molecule] or [[molecule.lead]]"
+    assert f"temperature = 0.1: unknown key; it belongs in {tables} (" in only_problem(WIRE, temperature=0.1)
     for key in ("temperature", "sd_exchange"):
         told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
         assert told in only_problem(WIRE, **{f"electrons_{key}": 0.1})
@@ -510,7 +516,9 @@ def test_overrides_may_add_list_entries_and_tables():
 def test_overrides_without_a_place():
     found = problems(WIRE, **{"electrons.lead.7.coupling": 1, "title.x": 2, "run.seed": None, "a..b": 2})
     assert [line.split(":")[0] for line in found] == ["electrons.lead.7.coupling", "title.x", "run.seed", "a..b"]
-    assert "is a list of 2; allowed after it: a number from 0 to 2" in found[0]
+    assert found[0].endswith(
+        "electrons.lead has 2 items, electrons.lead.0 to electrons.lead.1; electrons.lead.2 makes a new one"
+    )
     assert "is a value, not a table" in found[1]
     assert "cannot be written in a deck" in found[2]
 

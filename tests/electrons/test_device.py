@@ -8,6 +8,7 @@ import pytest
 
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.currents import Extended
+from llgnegf.errors import RunWarning
 from tests.electrons.systems import random_motion
 
 LEADS = [Lead("left", 0.6), Lead("right", 1.3)]
@@ -243,7 +244,7 @@ def test_what_are_no_moments_is_refused_by_name(wrong):
         device.spin_density(wrong)
     if wrong is not None:
         with pytest.raises(ValueError, match=r"^potential: expected finite values of shape \(4,\)"):
-            device.spin_density(np.ones((4, 3)), potential=wrong)
+            device.spin_density(np.ones((4, 3)) / np.sqrt(3), potential=wrong)
 
 
 def test_bonds_must_fit_a_changed_shape():
@@ -304,6 +305,7 @@ def test_values_that_are_not_finite_are_told_with_their_place():
         Device(3, sd_exchange=0.4).freeze(m)
 
 
+@pytest.mark.filterwarnings("ignore:all moments have the length 2")
 @pytest.mark.parametrize("shape", [(3,), (2, 2)], ids=str)
 def test_moments_of_another_length_mean_another_local_exchange(shape):
     rng = np.random.default_rng(5)
@@ -319,3 +321,21 @@ def test_moments_of_another_length_mean_another_local_exchange(shape):
     # Torques J_sd s x m are those of the same H, in plane and out of plane of the same directions.
     assert np.allclose(one.torkance(2 * m, [1, 0, 0]).in_plane, other.torkance(m, [1, 0, 0]).in_plane, atol=1e-12)
     assert np.allclose(one.spin_balance(2 * m, 2 * mdot), other.spin_balance(m, mdot), atol=1e-12)
+
+
+def test_moments_of_one_other_length_are_told_once(rng):
+    """As they come in units of another program; lengths that differ are exchanges of their own."""
+    m = rng.normal(size=(4, 3))
+    m /= np.linalg.norm(m, axis=1)[:, None]
+    device = Device(4, sd_exchange=0.5)
+    device.spin_density(m)
+    with pytest.warns(
+        RunWarning, match=r"all moments have the length 2.2: H takes them as they are, .* of 1.1; divide"
+    ):
+        twice = device.transmission(0.3, 2.2 * m)
+    assert device.transmission(0.3, 2.2 * m) == pytest.approx(twice)
+    assert Device(4, sd_exchange=1.1).transmission(0.3, m) == pytest.approx(twice, abs=1e-13)
+    other = device.changed(fermi_energy=0.1)
+    other.spin_density([[0, 0, 1.0], [0, 0, 0], [0, 0, 2.0], [0, 1, 0]])
+    other.spin_density(np.zeros((4, 3)))
+    device.changed(sd_exchange=0.0).spin_density(3 * m)

@@ -4,6 +4,7 @@ Stand-ins with the public attributes of Kwant's objects are read on every machin
 calculation; where Kwant is installed, its own systems, scattering matrices and scattering states are.
 """
 
+import re
 import sys
 import warnings
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_matrix
 
-from llgnegf.electrons import Bath, Device, Lead
+from llgnegf.electrons import Bath, Device, GeneralDevice, Lead
+from llgnegf.electrons.kwant_systems.reader import read
 from llgnegf.errors import LLGNEGFError
 from tests.oracles.lattice_dense import SIGMA, Lattice
 from tests.test_cli import ROOT
@@ -432,14 +434,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_no_device_has_is_refused(rng, what):
+def test_what_no_lattice_has_is_refused(rng, what):
     change, message = REFUSED[what]
     lattice = dense_lattice(rng, (4, 3), potential=np.zeros((4, 3)))
     stand_in = StandIn(lattice)
     Device.from_kwant(stand_in)
     change(stand_in)
     with pytest.raises(ValueError, match=message):
-        Device.from_kwant(stand_in)
+        read(stand_in, None, None, 0.0)
 
 
 def test_rounding_errors_are_no_reason(rng):
@@ -670,40 +672,45 @@ def own_self_energy(system, lattice):
     import kwant
 
     interface = [lattice(-2, y) for y in range(5, 8)]
-    system.leads.append(kwant.builder.SelfEnergyLead(lambda energy: -0.5j * np.eye(6), interface, ()))
+    system.leads.append(kwant.builder.SelfEnergyLead(lambda energy, args: -0.5j * np.eye(6), interface, ()))
 
 
-KWANT_REFUSED = {
+NO_LATTICE = {
     "spin-orbit": ({"change": rashba}, r"\(-2, 5\) and \(-1, 5\) is \[\[-1.2, .*no spin-orbit"),
     "flux": ({"change": peierls}, r"\(-2, 5\) and \(-1, 5\) is .* times the unit matrix; .*no magnetic flux"),
     "next neighbours": ({"change": next_nearest}, r"\(-2, 5\) and \(-1, 6\) is -0.1 times .*nearest neighbours"),
     "spin-orbit in the leads": ({"lead_change": rashba}, r"the hopping of row 0 of lead 0 along it is \[\[-1.2, "),
     "next neighbours in the leads": ({"lead_change": next_nearest}, r"rows 0 and 1 of lead 0 along it is -0.1 times"),
     "self-energies": ({"change": own_self_energy, "leads": "b"}, r"lead 0 is a SelfEnergyLead; allowed: leads made of"),
-    "no leads": ({"leads": ""}, r"it has 0 leads"),
 }
 
 
-@pytest.mark.parametrize("what", KWANT_REFUSED)
-def test_kwant_systems_that_no_device_is(kwant, what):
-    options, message = KWANT_REFUSED[what]
-    with pytest.raises(ValueError, match=message):
-        Device.from_kwant(users_system(kwant, **options).finalized(), PARAMETERS)
+@pytest.mark.parametrize("what", NO_LATTICE)
+def test_other_kwant_systems_are_general_devices(kwant, what):
+    options, message = NO_LATTICE[what]
+    system = users_system(kwant, **options).finalized()
+    device, m, sites = Device.from_kwant(system, PARAMETERS, fermi_energy=1.9)
+    assert isinstance(device, GeneralDevice)
+    assert re.search(message, device.reason)
+    through = kwant.greens_function(system, 1.9, params=PARAMETERS).transmission(1, 0)
+    assert through > 0.1
+    assert device.transmission(1.9, m) == pytest.approx(through, abs=1e-10)
+    assert sites.tolist() == list(range(len(system.sites)))
+
+
+def test_kwant_systems_without_leads_are_none(kwant):
+    with pytest.raises(ValueError, match="it has 0 leads; allowed"):
+        Device.from_kwant(users_system(kwant, leads="").finalized(), PARAMETERS)
 
 
 def test_other_lattices_and_systems_that_are_not_finalized(kwant):
     with pytest.raises(ValueError, match=r"must be a finalized system of a kwant.Builder; call its method `finalized"):
         Device.from_kwant(users_system(kwant), PARAMETERS)
     triangular = kwant.lattice.Monatomic([(1, 0), (0.5, 3**0.5 / 2)], norbs=2)
-    with pytest.raises(ValueError, match=r"of lead 0 along it is -1.2 times the unit matrix; allowed: 0 times"):
-        Device.from_kwant(users_system(kwant, lattice=triangular).finalized(), PARAMETERS)
-    honeycomb = kwant.lattice.honeycomb(norbs=2)
-    system = kwant.Builder()
-    for one in honeycomb.sublattices:
-        system[(one(x, y) for x in range(2) for y in range(2))] = 0 * UNIT
-    system[honeycomb.neighbors()] = -UNIT
-    with pytest.raises(ValueError, match=r"is of another lattice than site"):
-        Device.from_kwant(system.finalized())
-    precalculated = users_system(kwant).finalized().precalculate(1.0, params=PARAMETERS)
-    with pytest.raises(ValueError, match=r"lead 0 is a PrecalculatedLead; allowed"):
-        Device.from_kwant(precalculated, PARAMETERS)
+    device = Device.from_kwant(users_system(kwant, lattice=triangular).finalized(), PARAMETERS).device
+    assert "of lead 0 along it is -1.2 times the unit matrix; allowed: 0 times" in device.reason
+    precalculated = users_system(kwant).finalized().precalculate(1.0, params=PARAMETERS, what="selfenergy")
+    device = Device.from_kwant(precalculated, PARAMETERS).device
+    assert "lead 0 is a PrecalculatedLead; allowed" in device.reason
+    with pytest.raises(ValueError, match="lead 0 is known by its self-energy at real energies alone"):
+        device.spin_density()

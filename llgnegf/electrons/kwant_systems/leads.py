@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..modes import cross_section
-from .words import ROUNDING, block_text, close, number_text, refuse, same, some_sites, told
+from .words import ROUNDING, block_text, close, number_text, refuse, reject, same, some_sites, told
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def read_leads(
 ) -> list[ReadLead]:
     """The leads, the left one first."""
     if len(system.leads) not in (1, 2):
-        refuse(f"it has {len(system.leads)} leads", "two leads, or one: at the first and at the last sites along x")
+        reject(f"it has {len(system.leads)} leads", "two leads, or one: at the first and at the last sites along x")
     found = [_lead(system, number, params, tags, numbers) for number in range(len(system.leads))]
     found.sort(key=lambda lead: lead.side)
     if len(found) == 2:
@@ -120,6 +120,6 @@ def _in_rows(matrix: Any, row: NDArray[np.int64], name: str) -> NDArray[np.compl
             f"matrices {matrix.shape} describe a cell of {name} with {len(row)} sites", "one or two orbitals on a site"
         )
     if not np.isfinite(matrix).all():
-        refuse(f"the Hamiltonian of {name} is not finite", "finite numbers")
+        reject(f"the Hamiltonian of {name} is not finite", "finite numbers")
     orbitals = (row[:, None] * norbs + np.arange(norbs)).ravel()
     return matrix[np.ix_(orbitals, orbitals)]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..modes import cross_section
-from .words import ROUNDING, block_text, number_text, refuse, told
+from .words import ROUNDING, block_text, number_text, refuse, reject, told
 
 
 class Matrix:
@@ -39,7 +39,7 @@ class Matrix:
         orbitals = (numbers.reshape(-1, 1) * self.norbs + np.arange(self.norbs)).ravel()
         self.H = sparse.csr_array(H, dtype=complex)[orbitals][:, orbitals]
         if not np.isfinite(self.H.data).all():
-            refuse("its Hamiltonian is not finite", "finite numbers")
+            reject("its Hamiltonian is not finite", "finite numbers")
         nx, ny = self.shape
         diagonal = self.H.diagonal().reshape(nx, ny, self.norbs)
         self.levels = diagonal.real.mean(axis=2)
@@ -55,7 +55,7 @@ class Matrix:
         a, b = self._misfit(self.H, self.H.conj().T)
         if a >= 0:
             where = f"site {told(self.tags[a])}" if a == b else self._bond(a, b)
-            refuse(
+            reject(
                 f"its Hamiltonian is not Hermitian at {where}: {self._block(a, b)} and back {self._block(b, a)}",
                 "a Hermitian Hamiltonian",
             )

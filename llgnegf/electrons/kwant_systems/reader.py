@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..leads import Lead
 from .leads import ReadLead, read_leads
 from .matrix import Matrix
-from .words import ROUNDING, refuse, same, told
+from .words import ROUNDING, refuse, reject, same, told
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,14 @@ def _moments(
         return 0.0 if sd_exchange is None else sd_exchange, np.zeros_like(fields)
     first = tuple(sites[0])
     if sd_exchange == 0:
-        refuse(
+        reject(
             f"the spin splitting |b| of b.sigma on site {told(tags[first])} is {sizes[first]:g}",
             "0 as sd_exchange = 0 says; leave it out, or give another one",
         )
     J = float(sizes[first]) if sd_exchange is None else sd_exchange
     for site in map(tuple, sites if sd_exchange is None else ()):
         if not same(sizes[site], J, hopping):
-            refuse(
+            reject(
                 f"the spin splitting |b| of b.sigma on site {told(tags[site])} is {sizes[site]:g}",
                 f"{J:g} as on site {told(tags[first])}, or 0: moments of length 1 or 0; with sd_exchange = J given, "
                 "they are -b/J of any length",

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 ROUNDING = 1e-12
 
 
+class NoLattice(ValueError):
+    """No chain and no square lattice with a scalar hopping; a `GeneralDevice` may do."""
+
+
 def refuse(what: str, allowed: str) -> NoReturn:
+    """NoLattice: what is in the way, and what is allowed."""
+    raise NoLattice(f"system: {what}; allowed: {allowed}")
+
+
+def reject(what: str, allowed: str) -> NoReturn:
+    """ValueError: what no device of any kind has, and what is allowed."""
     raise ValueError(f"system: {what}; allowed: {allowed}")
 
 
