@@ -63,7 +63,7 @@ class Device(System):
         """The electrons at fixed moments and gates.  All quantities asked of the result share its Green's functions.
 
         m: (n, 3) or (nx, ny, 3) moments.  H has J_sd m as it is given: a moment of another length than 1 means a local
-        exchange J_sd |m|, a zero a vacancy; none is normalised or refused, but a RunWarning tells where all have one
+        exchange J_sd |m|, a zero no exchange; none is normalised or refused, but a RunWarning tells where all have one
         other length, as moments in other units do.  potential: (n,) or (nx, ny) gate voltages V_i, energy (None: zero),
         added to the potential of the device.  counter: an additional counter of the Green's functions evaluated, that
         of a whole run, whose moments are known; `Frozen.solves` counts them in any case.
@@ -76,7 +76,7 @@ class Device(System):
 
     def _tell_length(self, m: NDArray[np.float64]) -> None:
         lengths = np.sqrt((m**2).sum(axis=-1))
-        longest, largest = float(lengths.max()), float(np.abs(self.sd_exchange).max())
+        longest, largest = float(lengths.max()), self.largest_exchange
         alike = lengths[lengths > 0].min(initial=longest) > (1 - _ALIKE) * longest
         if longest and alike and abs(longest - 1) > _ALIKE and largest:
             self.tell_once(

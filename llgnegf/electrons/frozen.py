@@ -124,6 +124,7 @@ class Frozen:
             self.bounds = device.straight.spectrum_bounds(m, potential)
         else:
             self.blocks, self.bounds = same_h.blocks, same_h.bounds
+        self._is_plain = device.frame is None and device.holes is None
         device = device.straight
         given = device, self.blocks, self.bounds, self.counter, at_fermi_energy
         self.sweeps: Sweeps
@@ -196,6 +197,8 @@ class Frozen:
 
     def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
         """Traces (*s, 4) that the sweeps return as those for users: with spin-orbit coupling turned, 0 on vacancies."""
+        if self._is_plain:
+            return traced
         frame, holes = self.device.frame, self.device.holes
         if frame is not None:
             traced = frame.back(traced)

@@ -141,8 +141,8 @@ class System:
         self.potential = None if potential is None else read_only(finite_array("potential", potential, self.shape))
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
-        largest = float(np.abs(self.sd_exchange).max())
-        in_scale(self.hopping, onsite=self.onsite, sd_exchange=largest, fermi_energy=self.fermi_energy)
+        self.largest_exchange = float(np.abs(self.sd_exchange).max())  # of all sites
+        in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.largest_exchange, fermi_energy=self.fermi_energy)
         if self.potential is not None:
             in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
         for lead in self.leads:

@@ -36,7 +36,7 @@ def test_parts(shape, given, kT):
     if given.get("voltages"):
         oracle = system(2, shape, temperature=kT, **given)
         # The reference has one Fermi function; so has the device with these chemical potentials.
-        leads = [lead for lead in device_of(oracle).leads]
+        leads = device_of(oracle).leads
         device = device_of(
             oracle,
             leads=[
@@ -114,7 +114,7 @@ def test_flow_deep_in_the_leads(shape, given):
 SX, SY, SZ = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.05])
+@pytest.mark.parametrize("kT", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("given", [FERROMAGNETS, {"lead_hoppings": (1.4, 0.8)}])
 @pytest.mark.parametrize("shape", [CHAIN, LATTICE])
 def test_bias(shape, given, kT):
@@ -154,7 +154,7 @@ def test_torque_is_the_derivative_of_the_grand_potential():
         assert EXCHANGES[site] * spin[(*site, component)] == pytest.approx(-slope, abs=1e-7)
 
 
-@pytest.mark.parametrize("edge", [-2.45, -1.55, 1.55, 2.45, 1.8])
+@pytest.mark.parametrize("edge", [-2.45, 1.55, *(pytest.param(e, marks=pytest.mark.slow) for e in (-1.55, 2.45, 1.8))])
 def test_fermi_energy_at_the_edge_of_one_spin(edge):
     """Results agree with the reference, or the tolerance that cannot be had is named."""
     oracle = system(9, CHAIN, splittings=(0.9, 0.4), couplings=(0.8, 1.1), fermi_energy=edge)

@@ -113,7 +113,7 @@ def test_local_density_of_states(shape):
     assert found == pytest.approx(row(oracle, expected), abs=1e-10)
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.05])
+@pytest.mark.parametrize("kT", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("given", [{}, FERROMAGNETS])
 @pytest.mark.parametrize("shape", [CHAIN, LATTICE])
 def test_bias(shape, given, kT):
@@ -128,6 +128,8 @@ def test_bias(shape, given, kT):
     both = np.concatenate([found.density_bias[..., None], found.bias], axis=-1)
     assert both == pytest.approx(row(oracle, oracle.biased(mu, kT)), abs=1e-9)
     assert abs(device.lead_currents(m, None, potential)[0].sum()) < 1e-9
+    at_rest = device.freeze(m, potential).at_rest
+    assert at_rest[..., 1:] == pytest.approx(found.adiabatic + found.bias, abs=1e-12)
 
 
 @pytest.mark.parametrize("given", [{}, FERROMAGNETS])

@@ -12,7 +12,7 @@ from tests.electrons.spin_systems import FERROMAGNETS, ORBIT, device_of, errors,
 SOME = ((1, 1), (2, 0))
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.05])
+@pytest.mark.parametrize("kT", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("shape", "given"),
     [
@@ -67,7 +67,7 @@ def closed_parts(oracle):
     return out
 
 
-@pytest.mark.parametrize("kT", [0.0, 0.05])
+@pytest.mark.parametrize("kT", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
 def test_bias_and_transmission(kT):
     oracle, mu = system(2, (4, 3), temperature=kT, vacancies=SOME), (0.5, 0.1)
     m, _, potential, _ = motion(oracle)
