@@ -182,7 +182,8 @@ def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
         yield Row("electrons.temperature", electrons.temperature, electrons.temperature * scale.temperature, "K")
         for key in ("hopping", "sd_exchange"):
             energy = getattr(electrons, key)
-            yield Row(f"electrons.{key}", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
+            if isinstance(energy, float | int):
+                yield Row(f"electrons.{key}", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)
         speed = u * scale.cell.length / scale.time

@@ -70,10 +70,10 @@ class Device(System):
         lengths = np.sqrt((m**2).sum(axis=-1))
         longest = float(lengths.max())
         alike = lengths[lengths > 0].min(initial=longest) > (1 - _ALIKE) * longest
-        if longest and alike and abs(longest - 1) > _ALIKE and self.sd_exchange:
+        if longest and alike and abs(longest - 1) > _ALIKE and np.any(self.sd_exchange):
             self.tell_once(
-                f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| of "
-                f"{abs(self.sd_exchange) * longest:.6g}; divide m by it if unit vectors are meant"
+                f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| so "
+                "many times that of unit vectors; divide m by it if these are meant"
             )
 
     def moving_leads(
