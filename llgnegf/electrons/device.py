@@ -26,8 +26,8 @@ from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
 
-# Lengths of moments that differ by less are the same.
-_ALIKE = 1e-6
+# Lengths of moments that differ by less are the same; one that is so close to 1 is meant to be 1.
+_ALIKE, _ONE = 1e-6, 1e-3
 
 
 class Device(System):
@@ -70,7 +70,7 @@ class Device(System):
         lengths = np.sqrt((m**2).sum(axis=-1))
         longest = float(lengths.max())
         alike = lengths[lengths > 0].min(initial=longest) > (1 - _ALIKE) * longest
-        if longest and alike and abs(longest - 1) > _ALIKE and np.any(self.sd_exchange):
+        if longest and alike and abs(longest - 1) > _ONE and np.any(self.sd_exchange):
             self.tell_once(
                 f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| so "
                 "many times that of unit vectors; divide m by it if these are meant"
