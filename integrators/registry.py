@@ -40,6 +40,15 @@ class Method:
         return step
 
     @property
+    def is_stratonovich(self) -> bool:
+        """Whether it solves equations with white noise, held constant within each step, in the sense of Stratonovich.
+
+        It does if sum b_i c_i = 1/2 over its weights and nodes (W. Ruemelin, SIAM J. Numer. Anal. 19, 604 (1982)), the
+        condition for order 2: of order 1, Euler's method solves them in the sense of Ito, others in neither.
+        """
+        return self.order >= 2
+
+    @property
     def stability(self) -> float:
         """The largest rate * dt at which the solution of dy/dt = -rate y does not grow."""
         return float(self._module.STABILITY)

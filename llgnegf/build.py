@@ -18,25 +18,52 @@ from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
-from llgnegf.deck.tables import FromFile
+from llgnegf.deck.tables import FromFile, NumbersFile
 from llgnegf.deck.tables import Gate as GateTable
 from llgnegf.dynamics.coupling import Coupling, Field
+from llgnegf.dynamics.electron_noise import ElectronNoise
 from llgnegf.dynamics.external import DrivenField, Drives
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.imposed import Imposed
+from llgnegf.dynamics.inertial import Inertial
+from llgnegf.dynamics.kernel_motion import KernelCoupling, KernelStepper
 from llgnegf.dynamics.profiles import Constant, Cosine, Drive, Profile, make
 from llgnegf.dynamics.registry import llg_stepper
 from llgnegf.dynamics.stepper import Stepper
-from llgnegf.electrons import Bath, Device, Lead, ToleranceError, uniform_disorder
+from llgnegf.dynamics.tensor_motion import OfDevice, OfMolecule, OfReference, TensorCoupling, TensorStage
+from llgnegf.dynamics.thermal import ThermalField
+from llgnegf.electrons import (
+    Bath,
+    Device,
+    Lead,
+    Molecule,
+    MoleculeLead,
+    Polarization,
+    SpinOrbit,
+    ToleranceError,
+    uniform_disorder,
+)
 from llgnegf.electrons.arguments import MOST_HOPPINGS
 from llgnegf.electrons.threads import workers_asked_for
 from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import ELECTRONS, REAL_TIME, STATIC_POTENTIAL, Variable, coordinates, layouts, variables_of
+from llgnegf.observables import (
+    ELECTRONS,
+    INERTIA,
+    REAL_TIME,
+    SD_EXCHANGE,
+    STATIC_POTENTIAL,
+    VACANCY,
+    Variable,
+    coordinates,
+    layouts,
+    variables_of,
+)
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
+from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -118,6 +145,13 @@ def build_drives(deck: Deck, magnet: Magnet) -> Drives | None:
     return Drives(magnet, fields, None if current is None else profile_of(current))
 
 
+def build_thermal(deck: Deck, magnet: Magnet) -> ThermalField | None:
+    """The thermal field of a deck; None at `magnet.temperature` = 0."""
+    if deck.magnet.temperature == 0.0:
+        return None
+    return ThermalField(magnet, deck.magnet.temperature, deck.run.seed, deck.integrator.step)
+
+
 def build_voltages(deck: Deck) -> LeadVoltages | None:
     """The voltages of a deck's leads, functions of time; None where all are zero.
 
@@ -157,6 +191,8 @@ def build_device(deck: Deck) -> Device | None:
             one.voltage if table.method == "frozen" and isinstance(one.voltage, float) else 0.0,
             one.chemical_potential,
             one.temperature,
+            one.hopping,
+            None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
         )
         for one in table.lead
     ]
@@ -168,14 +204,28 @@ def build_device(deck: Deck) -> Device | None:
             onsite=table.onsite,
             potential=potential,
             bath=_bath(deck),
-            sd_exchange=table.sd_exchange,
+            sd_exchange=sd_exchange(deck),
+            vacancies=vacancies(deck),
+            spin_orbit=SpinOrbit(table.spin_orbit.rashba, table.spin_orbit.dresselhaus),
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
             tolerance=table.tolerance,
             leads=leads,
         )
-    except ValueError as error:  # voltages of the leads so far apart that their bands do not overlap
+    except ValueError as error:  # bands of the leads that do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def build_molecule(deck: Deck) -> Molecule | None:
+    """The levels of a deck with a [molecule], or None.  DeckError where they do not fit together."""
+    table = deck.molecule
+    if table is None:
+        return None
+    leads = [MoleculeLead(**one.model_dump()) for one in table.lead]
+    try:
+        return Molecule(leads=leads, **table.model_dump(exclude={"lead", "order", "back_action"}))
+    except ValueError as error:
+        raise DeckError(f"molecule: {error}") from None
 
 
 def _bath(deck: Deck) -> Bath | None:
@@ -226,6 +276,56 @@ def static_potential(deck: Deck) -> np.ndarray | None:
     return given + found
 
 
+def vacancies(deck: Deck) -> list[tuple[int, ...]]:
+    """Sites without a moment and without an orbital; from a file, or of the deck of a run from what its file holds.
+
+    DeckError where the file does not fit, FileError where the run file is damaged there.
+    """
+    given, path = deck.lattice.vacancies, deck.vacancies_path
+    if not isinstance(given, str):
+        return sites_of(given)
+    assert path is not None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.lattice == deck.lattice and VACANCY in run.names:
+                return [tuple(site) for site in np.argwhere(np.asarray(run[VACANCY])).tolist()]
+    try:
+        found = textures.numbers_from_file(deck.lattice.shape, path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"lattice.vacancies = {show(given)}: {error}") from None
+    return [tuple(site) for site in np.argwhere(found).tolist()]
+
+
+def sd_exchange(deck: Deck) -> float | np.ndarray:
+    """J_sd of a deck with electrons, or that of each site, shape of the lattice, from its file.
+
+    Of the deck of a run it is what the run file holds.  DeckError where the file does not fit, FileError where the run
+    file is damaged there.
+    """
+    table = deck.electrons
+    assert table is not None
+    given, path = table.sd_exchange, deck.exchange_path
+    if isinstance(given, float):
+        return given
+    assert path is not None
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.electrons is not None and run.deck.electrons.sd_exchange == given:
+                return np.array(run[SD_EXCHANGE])
+    told = f"electrons.sd_exchange.file = {show(given.file)}"
+    try:
+        found = textures.numbers_from_file(deck.lattice.shape, path)
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    largest, allowed = float(abs(found).max()), MOST_HOPPINGS * table.hopping
+    if largest > allowed:
+        raise DeckError(
+            f"{told}: holds energies up to {largest:g}, far out of scale; allowed: up to {MOST_HOPPINGS:g} times "
+            f"electrons.hopping = {show(table.hopping)}"
+        )
+    return found
+
+
 def _potential_keys(deck: Deck) -> tuple[object, ...]:
     """All that a deck says of its static potential."""
     table = deck.electrons
@@ -250,6 +350,9 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
     except (ValueError, OSError) as error:
         key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
         raise DeckError(f"{key}: {error}") from None
+    holes = vacancies(deck)
+    for site in holes:
+        m[site] = 1.0  # no zeros to warn of
     empty = ~m.any(axis=-1)
     if isinstance(table, FromFile) and empty.any():
         site = tuple(int(i) for i in np.argwhere(empty)[0])
@@ -259,6 +362,8 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
             RunWarning,
             stacklevel=2,
         )
+    for site in holes:
+        m[site] = 0.0
     if table.relax:
         magnet = magnet or build_magnet(deck)
         m, torque = relax(magnet, m)
@@ -268,6 +373,70 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
                 "by a run with large magnet.damping"
             )
     return m
+
+
+def inertia_of(deck: Deck) -> np.ndarray:
+    """eta of every moment of a deck with inertia, time, shape of the lattice.
+
+    Of the deck of a run it is that of the run file, whatever became of the file.  DeckError where a file does not fit.
+    """
+    table = deck.magnet.inertia
+    assert table is not None
+    if not isinstance(table, NumbersFile):
+        return np.full(deck.lattice.shape, table)
+    if deck.run_file is not None:
+        with open_run(deck.run_file) as run:
+            if run.n_frames and run.deck.magnet.inertia == table:
+                return np.array(run[INERTIA])
+    told = f"magnet.inertia.file = {show(table.file)}"
+    try:
+        given = textures.numbers_from_file(deck.lattice.shape, deck.path_of(table.file))
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+    if not (given > 0).all():
+        site = tuple(int(i) for i in np.argwhere(~(given > 0))[0])
+        raise DeckError(f"{told}: the number of site {site} is {given[site]:g}; every one must be > 0")
+    return given
+
+
+# Largest part of a velocity along its moment that is taken for rounding.
+_LARGEST_ALONG = 1e-6
+
+
+def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
+    """dm/dt of moments with inertia at t = 0, (nx[, ny], 3), of a deck whose m(0) is `start`; None: "from_llg".
+
+    Of the deck of a run it is that of the run file.  DeckError where it does not fit, or is not across the moments.
+    """
+    table = deck.motion.velocity
+    if table == "from_llg":
+        return None
+    if table == "zero":
+        return np.zeros_like(start)
+    if not isinstance(table, NumbersFile):
+        told, given = (
+            f"motion.velocity = {show(table)}",
+            np.tile(np.array(table, dtype=float), (*deck.lattice.shape, 1)),
+        )
+    else:
+        if deck.run_file is not None:
+            with open_run(deck.run_file) as run:
+                if run.n_frames and run.deck.motion.velocity == table and run.frame_ok(0):
+                    return np.array(run["velocity"][0])
+        told = f"motion.velocity.file = {show(table.file)}"
+        try:
+            given = textures.vectors_from_file(deck.lattice.shape, deck.path_of(table.file))
+        except (ValueError, OSError) as error:
+            raise DeckError(f"{told}: {error}") from None
+    along = abs((given * start).sum(axis=-1))
+    wrong = np.argwhere(along > _LARGEST_ALONG * np.linalg.norm(given, axis=-1))
+    if len(wrong):
+        site = tuple(int(i) for i in wrong[0])
+        raise DeckError(
+            f"{told}: dm/dt of a unit vector is across it, but at site {site} {along[site]:.3g} of the velocity is "
+            "along the moment; allowed: velocities across the moments"
+        )
+    return given
 
 
 def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
@@ -286,7 +455,18 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         field=field,
         drives=build_drives(deck, magnet),
         voltages=voltages,
+        thermal=build_thermal(deck, magnet),
+        electron_noise=_electron_noise(deck, magnet),
     )
+
+
+def _electron_noise(deck: Deck, magnet: Magnet) -> ElectronNoise | None:
+    """The fluctuations of a deck's electrons as a field; decks have them with one J_sd for all sites."""
+    table = deck.electrons
+    if table is None or not table.noise:
+        return None
+    assert isinstance(table.sd_exchange, float)
+    return ElectronNoise(magnet, table.sd_exchange, deck.run.seed, deck.integrator.step)
 
 
 # --- what carries the moments ---------------------------------------------------------------------------------------
@@ -310,6 +490,19 @@ def _llg(deck: Deck, magnet: Magnet, _start: np.ndarray, field: Field | None) ->
     table, tolerance = deck.integrator, deck.electrons.tolerance if deck.electrons else 0.0
     method = integrators.get(table.method).step
     return llg_stepper(build_coupling(deck, magnet, field), method, table.step, table.electrons, tolerance)
+
+
+def _inertial(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    table = deck.integrator
+    return Inertial(
+        build_coupling(deck, magnet, field),
+        integrators.get(table.method).step,
+        table.step,
+        start,
+        inertia_of(deck),
+        start_velocity(deck, start),
+        holds=table.electrons == "step",
+    )
 
 
 def _known_beforehand(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
@@ -366,12 +559,56 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
     return stepper
 
 
+def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """Electrons at rest and their Gilbert tensor: of a molecule, or where `motion.kind` asks for it."""
+    molecule, device, electrons = build_molecule(deck), build_device(deck), deck.electrons
+    of: OfMolecule | OfDevice | OfReference
+    if molecule is not None:
+        assert deck.molecule is not None
+        of, back_action, J = OfMolecule(molecule, deck.molecule.order), deck.molecule.back_action, molecule.sd_exchange
+    else:
+        assert device is not None
+        assert electrons is not None
+        of = OfDevice(device) if deck.motion.tensor == "instantaneous" else OfReference(device, start)
+        assert isinstance(device.sd_exchange, float)  # decks have tensors with one number for all sites
+        back_action, J = electrons.back_action, device.sd_exchange
+    drives = build_drives(deck, magnet)
+    coupling = TensorCoupling(magnet, of, back_action=back_action, sd_exchange=J, field=field, drives=drives)
+    return TensorStage(coupling, integrators.get(deck.integrator.method).step, deck.integrator.step)
+
+
+def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
+    """A molecule whose electrons remember."""
+    molecule, table = build_molecule(deck), deck.molecule
+    assert molecule is not None
+    assert table is not None
+    coupling = KernelCoupling(
+        magnet,
+        molecule,
+        np.zeros(3) if deck.motion.kernel == "weak" else start.reshape(3),
+        deck.integrator.step,
+        back_action=table.back_action,
+        drives=build_drives(deck, magnet),
+        field=field,
+    )
+    try:
+        _ = coupling.kernel
+    except ToleranceError as error:
+        raise DeckError(f"molecule: {error}") from None
+    return KernelStepper(coupling)
+
+
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
+_WITH_INERTIA: Mapping[str, Make] = {**_STEPPERS, "inertial": _inertial}
 # Of a deck without electrons.
-CLASSICAL = Method(_STEPPERS)
+CLASSICAL = Method(_WITH_INERTIA)
+# Of one with a [molecule], and of electrons that act by their tensors.
+OF_MOLECULE = Method({"llg": _by_tensors}, MOLECULE)
+WITH_MEMORY = Method({"kernel": _with_memory}, KERNEL)
+BY_TENSORS = Method({"tensor": _by_tensors}, TENSORS)
 # By `electrons.method`, one line each; `deck.tables.METHOD_TABLES` has their tables in a deck.
 METHODS: dict[str, Method] = {
-    "frozen": Method(_STEPPERS, ELECTRONS),
+    "frozen": Method(_WITH_INERTIA, (*ON_REQUEST, *ELECTRONS)),
     "real-time": Method(dict.fromkeys(_STEPPERS, _real_time), REAL_TIME),
 }
 
@@ -389,6 +626,10 @@ def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | 
 
 
 def _method(deck: Deck) -> Method:
+    if deck.molecule is not None:
+        return WITH_MEMORY if deck.motion.kind == "kernel" else OF_MOLECULE
+    if deck.motion.kind == "tensor":
+        return BY_TENSORS
     return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]
 
 

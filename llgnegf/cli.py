@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import gc
 import json
 import os
 import sys
@@ -25,7 +26,7 @@ from llgnegf.streams import Guarded, guarded, occupy_standard_descriptors, visib
 from llgnegf.units import counted
 
 # Commands whose result is what they print; schema without a PATH too.
-_ANSWERS = ("list", "check", "show", "compare", "doctor", "units")
+_ANSWERS = ("list", "check", "show", "compare", "response", "doctor", "units")
 # What a second Ctrl-C leaves behind.
 _AT_ONCE = {
     **dict.fromkeys(("run", "resume"), "; a run file that was begun is kept: `llgnegf resume` it"),
@@ -44,10 +45,21 @@ _SIGPIPE = 13  # Windows has no name for it
 if TYPE_CHECKING:
     from llgnegf.deck import Deck
     from llgnegf.runfile.reader import Run
+    from llgnegf.sweep import Axis
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    try:
+        return _main(argv)
+    finally:
+        if argv is None:
+            # The process ends with its command.  Python would look through all that was ever loaded for garbage first,
+            # which takes an eighth of a short run.
+            gc.freeze()
+
+
+def _main(argv: Sequence[str] | None) -> int:
     occupy_standard_descriptors()
     parser = _parser()
     answer(parser)
@@ -175,6 +187,16 @@ def _parser() -> Parser:
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
+    sub = add("response", _response, "damping, inertia and exchange that electrons give the moments of a deck at t = 0")
+    _deck_arguments(sub)
+    sub.add_argument("--json", action="store_true", help="print numbers for another program")
+    sub.add_argument(
+        "--omega", metavar="W", type=number, action="append", default=[], dest="omegas",
+        help="also alpha(omega) at this frequency, energy/hbar (may be repeated)",
+    )  # fmt: skip
+    sub.add_argument("-o", "--output", metavar="RUN.h5", type=output_file, help="save as a run file with one frame")
+    sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
+
     sub = add("plot", _plot, "draw a run, or a sweep by its folder")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
     sub.add_argument("-o", "--output", metavar="FIG.png", type=Path, help="picture (default: beside the run file)")
@@ -209,14 +231,12 @@ def _parser() -> Parser:
         "--set", metavar="KEY=VALUES", action="append", default=[], dest="axes",
         help="values with commas between, lin(FIRST,LAST,N) or log(FIRST,LAST,N); every key has its own --set",
     )  # fmt: skip
-    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder of the sweep (default: NAME_sweep)")
-    sub.add_argument("--workers", metavar="N", type=int, help="runs at once on this machine (default: one a core)")
-    where = sub.add_mutually_exclusive_group()
-    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the runs instead")
-    where.add_argument("--slurm", action="store_true", help="write a job array for sbatch instead of running")
-    sub.add_argument("--walltime", metavar="TIME", help="for all runs together: they stop at checkpoints")
-    sub.add_argument("--yes", action="store_true", help="more than 100 000 runs are meant")
-    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
+    _many_arguments(sub, "folder of the sweep (default: NAME_sweep)")
+
+    sub = add("ensemble", _ensemble, "run many paths of a deck with random numbers: their mean and spread in one file")
+    _deck_arguments(sub)
+    sub.add_argument("--paths", metavar="N", type=int, required=True, help="how many, with run.seed, run.seed + 1, ...")
+    _many_arguments(sub, "folder of the ensemble (default: NAME_ensemble)")
 
     sub = add("units", _units, "tell what the numbers of a deck are in SI units, or a material in numbers of a deck")
     _units_arguments(sub)
@@ -235,6 +255,18 @@ def _parser() -> Parser:
     sub.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("figures"), help="default: figures")
     sub.add_argument("--list", action="store_true", help="list the figures, one line each")
     return parser
+
+
+def _many_arguments(sub: argparse.ArgumentParser, folder: str) -> None:
+    """Of commands that make many runs."""
+    sub.add_argument("-o", "--output", metavar="DIR", type=Path, help=folder)
+    sub.add_argument("--workers", metavar="N", type=int, help="runs at once on this machine (default: one a core)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the runs instead")
+    where.add_argument("--slurm", action="store_true", help="write a job array for sbatch instead of running")
+    sub.add_argument("--walltime", metavar="TIME", help="for all runs together: they stop at checkpoints")
+    sub.add_argument("--yes", action="store_true", help="more than 100 000 runs are meant")
+    sub.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors alone")
 
 
 def _units_arguments(sub: argparse.ArgumentParser) -> None:
@@ -457,6 +489,16 @@ def _compare(arguments: argparse.Namespace) -> None:
         print(report(comparisons, deck.units.label))
 
 
+def _response(arguments: argparse.Namespace) -> None:
+    from llgnegf.response_report import response_of, save_response
+
+    deck = _deck(arguments)
+    found = response_of(deck, tuple(arguments.omegas))
+    if arguments.output is not None:
+        save_response(deck, arguments.output, arguments.overwrite)
+    print(json.dumps({"deck": deck.name, **found.as_json()}, indent=1) if arguments.json else found.text())
+
+
 def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
@@ -543,14 +585,40 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _sweep(arguments: argparse.Namespace) -> int:
     from llgnegf.deck import load_deck
+    from llgnegf.sweep import parse_axis, sweep
 
-    base, walltime = load_deck(arguments.deck), _walltime(arguments)
-    from llgnegf.sweep import parse_axis, points_of, sweep
-
-    if arguments.workers is not None and arguments.workers < 1:
-        raise DeckError(f"--workers {arguments.workers}: must be at least 1")
+    base = load_deck(arguments.deck)
     axes = [parse_axis(text) for text in arguments.axes]
     folder = arguments.output or Path(f"{base.name}_sweep")
+    return _many(arguments, base, axes, folder, "summary.csv", lambda **options: sweep(base, axes, folder, **options))
+
+
+def _ensemble(arguments: argparse.Namespace) -> int:
+    from llgnegf.sweep.paths import ENSEMBLE_FILE, ensemble, seeds
+
+    base = _deck(arguments)
+    axis, folder = seeds(base, arguments.paths), arguments.output or Path(f"{base.name}_ensemble")
+
+    def make(**options: Any) -> list[dict[str, Any]]:
+        return ensemble(base, arguments.paths, folder, **options)
+
+    return _many(arguments, base, [axis], folder, ENSEMBLE_FILE, make)
+
+
+def _many(
+    arguments: argparse.Namespace,
+    base: Deck,
+    axes: Sequence[Axis],
+    folder: Path,
+    result: str,
+    make: Callable[..., list[dict[str, Any]]],
+) -> int:
+    """Makes the runs of `axes`, or a job array of them, and tells how they ended.  result: the file that has it all."""
+    from llgnegf.sweep import points_of
+
+    walltime = _walltime(arguments)
+    if arguments.workers is not None and arguments.workers < 1:
+        raise DeckError(f"--workers {arguments.workers}: must be at least 1")
     if arguments.workers is not None and (arguments.slurm or arguments.scheduler is not None):
         raise DeckError("--workers: is of this machine; leave it out with --slurm and --scheduler")
     if arguments.slurm:
@@ -559,10 +627,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         script, n = write_job_array(base, axes, points_of(base, axes, arguments.yes), folder)
         print(f"wrote {script}: {counted(n, 'run')} to do; submit them with: sbatch {script}")
         return 0
-    rows = sweep(
-        base,
-        axes,
-        folder,
+    rows = make(
         workers=arguments.workers,
         scheduler=arguments.scheduler,
         walltime=walltime,
@@ -573,9 +638,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     for row in failed:
         print(visible(f"llgnegf: {folder / row['folder']}: {row['message']}"), file=sys.stderr)
     if not arguments.quiet:
-        print(
-            f"{len(rows) - len(failed)} of {counted(len(rows), 'run')} done in {folder}; see {folder / 'summary.csv'}"
-        )
+        print(f"{len(rows) - len(failed)} of {counted(len(rows), 'run')} done in {folder}; see {folder / result}")
     return 1 if failed else 0
 
 

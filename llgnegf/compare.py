@@ -136,11 +136,20 @@ def compare(run: Run, max_frames: int = 25) -> list[Comparison]:
 
 def _check_comparable(deck: Deck) -> None:
     electrons, motion = deck.electrons, deck.motion
+    if deck.molecule is not None:
+        raise NothingToCompare("a [molecule]: compare needs electrons in steady precession, of a chain")
     if electrons is None:
         raise NothingToCompare("a classical run: compare needs electrons in steady precession")
     if electrons.method != "frozen":
         raise NothingToCompare(
             f'electrons.method = "{electrons.method}": compare judges frozen electrons, electrons.method = "frozen"'
+        )
+    orbit = electrons.spin_orbit
+    spins = orbit.rashba or orbit.dresselhaus or deck.exchange_path or deck.lattice.vacancies
+    if spins or any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead):
+        raise NothingToCompare(
+            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "
+            "vacancies, between leads of one hopping without polarization, and with one electrons.sd_exchange"
         )
     if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")
@@ -159,7 +168,7 @@ def _check_comparable(deck: Deck) -> None:
 def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
     electrons = deck.electrons
     assert electrons is not None
-    device = build_device(deck)
+    device, J = build_device(deck), electrons.uniform_exchange
     assert device is not None
     m, velocity = run["moment"][index], run["velocity"][index]
     if deck.motion.kind == "precession":
@@ -186,7 +195,7 @@ def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
         exact=exact.spin_nonadiabatic,
         frequency=frequency,
         axis=axis,
-        sd_exchange=electrons.sd_exchange,
+        sd_exchange=J,
         pumped_spin=exact.pumped_spin,
     )
 

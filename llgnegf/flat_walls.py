@@ -18,9 +18,12 @@ def has_flat_wall(deck: Deck) -> bool:
     """Whether the deck begins with a wall between domains along +-x, whose width exchange and anisotropy give.
 
     Textures: "neel_wall" with orientation "kishine", "neel" about an easy axis along x; "file" where the hard axis is
-    along z besides.  Not on a ring, where walls come in pairs.
+    along z besides.  Not on a ring, where walls come in pairs, and not with vacancies or an
+    `electrons.sd_exchange` of each site.
     """
     texture, magnet = deck.texture, deck.magnet
+    if deck.exchange_path is not None or deck.lattice.vacancies:
+        return False
     if not (magnet.exchange > 0.0 and magnet.anisotropy > 0.0 and is_along(magnet.easy_axis, 0)):
         return False
     if deck.lattice.periodic_axes[0]:

@@ -123,6 +123,19 @@ def _has_bath(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.bath is not None
 
 
+def _pumps_unknown_energy(deck: Deck) -> bool:
+    """Whether the energy that moments and gates pump is not known: a bath, or bonds and leads that know the spin."""
+    electrons = deck.electrons
+    if electrons is None:
+        return False
+    others = any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead)
+    return _has_bath(deck) or others or _has_spin_orbit(deck) or bool(deck.lattice.vacancies)
+
+
+def _has_floating_probes(deck: Deck) -> bool:
+    return deck.electrons is not None and deck.electrons.bath is not None and deck.electrons.bath.zero_current == "net"
+
+
 def _of_bath(deck: Deck) -> dict[str, Sequence[int]]:
     """The sites of a bath, counted along its list."""
     assert deck.electrons is not None
@@ -144,6 +157,20 @@ def _has_static_potential(deck: Deck) -> bool:
     return deck.electrons is not None and bool(deck.electrons.potential or deck.electrons.disorder.amplitude)
 
 
+def _has_exchange_of_sites(deck: Deck) -> bool:
+    return deck.electrons is not None and not isinstance(deck.electrons.sd_exchange, float)
+
+
+def _has_spin_orbit(deck: Deck) -> bool:
+    orbit = deck.electrons.spin_orbit if deck.electrons is not None else None
+    return orbit is not None and bool(orbit.rashba or orbit.dresselhaus)
+
+
+def _has_polarized_leads(deck: Deck) -> bool:
+    leads = deck.electrons.lead if deck.electrons is not None else ()
+    return any(lead.coupling and lead.polarization is not None and lead.polarization.splitting for lead in leads)
+
+
 def _has_voltages(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
 
@@ -158,6 +185,15 @@ def _has_drives(deck: Deck) -> bool:
 
 def _current_varies(deck: Deck) -> bool:
     return deck.magnet.zhang_li is not None and deck.magnet.zhang_li.profile is not None
+
+
+def _has_inertia(deck: Deck) -> bool:
+    return deck.motion.kind == "inertial"
+
+
+def _inertia_varies(deck: Deck) -> bool:
+    """Whether a file has the inertia of each moment."""
+    return _has_inertia(deck) and not isinstance(deck.magnet.inertia, float)
 
 
 def _is_chain(deck: Deck) -> bool:
@@ -216,6 +252,10 @@ def _on_free_layer(instant: ElectronInstant, part: int) -> float:
     return float(on_free_layer(_torque_bias(instant), instant.m, instant.magnet.fixed)[part])
 
 
+def _into_bath(instant: Any, part: int) -> np.ndarray:
+    return np.asarray(instant.bath_currents[part])
+
+
 def _first_order_ratio(instant: ElectronInstant) -> float:
     return _largest(instant.spin.first_order) / max(_largest(instant.spin.adiabatic), 1e-300)
 
@@ -233,6 +273,8 @@ def _largest(vectors: np.ndarray) -> float:
 # --- the table -------------------------------------------------------------------------------------------------------
 
 _NUMBER, _SCALAR, _VECTOR = ("time",), ("time", "site"), ("time", "site", "component")
+
+INERTIA = "inertia"
 
 MOMENTS = (
     Variable("step", _NUMBER, "1", "steps taken", _always, lambda i: i.n),
@@ -255,14 +297,16 @@ MOMENTS = (
         _current_varies,
         lambda i: i.external.current,
     ),
+    Variable(INERTIA, ("site",), "hbar/energy", "eta of each moment", _inertia_varies, lambda i: i.inertia),
 )
 
-# A chain's currents are taken over the first bond of the lead, a lattice's deep in it.  The two differ by what the lead
-# stores in between; averaged over a cycle they agree.
+# A chain's currents are taken over the first bond of the lead, a lattice's deep in it, and so are those of a chain
+# between ferromagnetic leads.  The two differ by what the lead stores in between; averaged over a cycle they agree.
+_OVER_FIRST_BONDS = _all(_is_chain, _not(_has_polarized_leads))
 _LEADS_OF = {
-    "over the lead's first bond": _is_chain,
-    "arriving deep in the lead": _not(_any(_is_chain, _is_biased)),
-    "arriving deep in the lead, what a bias drives over its first bond": _all(_not(_is_chain), _is_biased),
+    "over the lead's first bond": _OVER_FIRST_BONDS,
+    "arriving deep in the lead": _not(_any(_OVER_FIRST_BONDS, _is_biased)),
+    "arriving deep in the lead, what a bias drives over its first bond": _all(_not(_OVER_FIRST_BONDS), _is_biased),
 }
 _FLOWS = _any(_is_first_order, _is_biased)
 
@@ -320,6 +364,25 @@ _BIAS_SPIN = (
     ),
 )
 
+VACANCY = "vacancy"
+MISSING = Variable(
+    VACANCY,
+    ("site",),
+    "1",
+    "1 where a site has neither a moment nor an orbital (lattice.vacancies), 0 elsewhere",
+    lambda deck: bool(deck.lattice.vacancies),
+    lambda i: i.vacancy,
+)
+SD_EXCHANGE = "sd_exchange"
+EXCHANGE = Variable(
+    SD_EXCHANGE,
+    ("site",),
+    "energy",
+    "J_sd of each site, from the file of electrons.sd_exchange",
+    _has_exchange_of_sites,
+    lambda i: i.sd_exchange,
+)
+
 STATIC_POTENTIAL = "static_potential"
 STATIC = Variable(
     STATIC_POTENTIAL,
@@ -353,11 +416,37 @@ def _on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
     return tuple(one(*line) for line in _ON_WALL)
 
 
+def _of_sites_of_bath(applies: Callable[[Deck], bool], more: str = "") -> tuple[Variable, ...]:
+    """What flows into a bath; applies: to which decks with one."""
+    return tuple(
+        Variable(
+            f"bath_current_{name}",
+            ("time", "bath", *dims),
+            "energy/hbar",
+            f"{words} into the bath on each of its sites, in the order of electrons.bath.sites{more}",
+            _all(applies, _has_bath),
+            partial(_into_bath, part=part),
+            coordinates=_of_bath,
+        )
+        for part, (name, dims, words) in enumerate(
+            (("charge", (), "particles"), ("spin", ("component",), "Tr[sigma/2 ...]"))
+        )
+    )
+
+
 # All of frozen electrons.  `solves` comes after everything that evaluates Green's functions.
 ELECTRONS = (
     *_FROZEN_SPIN,
     *_BIAS_SPIN,
     Variable("torque", _VECTOR, "energy", "J_sd s x m without the adiabatic part", _FLOWS, _torque),
+    Variable(
+        "torque_spin_orbit",
+        _VECTOR,
+        "energy",
+        "of the bonds that turn spins on the electrons' spin sigma/2, without the adiabatic part",
+        _all(_FLOWS, _is_chain, _has_spin_orbit),
+        lambda i: i.torque_spin_orbit,
+    ),
     Variable(
         "torque_bias", _VECTOR, "energy", "J_sd s x m of spin_bias: current-driven", _has_fixed_layer, _torque_bias
     ),
@@ -404,32 +493,31 @@ ELECTRONS = (
             "current_energy",
             ("time", "lead"),
             "energy^2/hbar",
-            f"energy into the lead, counted from its levels, by the bias at rest{but}",
+            f"energy into the lead, counted from its levels, {what}",
             _all(_is_biased, applies),
             lambda i: i.energy_currents,
         )
-        for but, applies in (
-            ("", _not(_is_first_order)),
+        for what, applies in (
+            ("by the bias at rest", _not(_is_first_order)),
             # Where the levels of leads move, what is counted from them changes too: left out.
-            (" alone, without what the motion adds to first order", _all(_is_first_order, _not(_voltages_vary))),
+            (
+                "by the bias and by what moves, to first order",
+                _all(_is_first_order, _not(_voltages_vary), _not(_pumps_unknown_energy)),
+            ),
+            (
+                "by the bias at rest alone, without what the motion adds to first order",
+                _all(_is_first_order, _not(_voltages_vary), _pumps_unknown_energy),
+            ),
         )
     ),
+    *_of_sites_of_bath(_FLOWS),
     Variable(
-        "bath_current_charge",
+        "bath_potential",
         ("time", "bath"),
-        "energy/hbar",
-        "particles into the bath on each of its sites, in the order of electrons.bath.sites",
-        _all(_FLOWS, _has_bath),
-        lambda i: i.bath_currents[0],
-        coordinates=_of_bath,
-    ),
-    Variable(
-        "bath_current_spin",
-        ("time", "bath", "component"),
-        "energy/hbar",
-        "Tr[sigma/2 ...] into the bath on each of its sites, in the order of electrons.bath.sites",
-        _all(_FLOWS, _has_bath),
-        lambda i: i.bath_currents[1],
+        "energy",
+        "chemical potential of the probe on each site, less electrons.fermi_energy",
+        _all(_is_biased, _has_floating_probes),
+        lambda i: i.bath_potentials,
         coordinates=_of_bath,
     ),
     Variable(
@@ -470,6 +558,8 @@ ELECTRONS = (
     Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
+    MISSING,
+    EXCHANGE,
 )
 
 
@@ -526,12 +616,23 @@ REAL_TIME = (
         _has_leads,
         lambda i: i.flows.energy,
     ),
+    *_of_sites_of_bath(_always, ", in real time"),
+    Variable(
+        "bath_potential",
+        ("time", "bath"),
+        "energy",
+        "voltage of the floating probe on each site, which shifts its levels and their occupation, in real time",
+        _has_floating_probes,
+        lambda i: i.bath_voltages,
+        coordinates=_of_bath,
+    ),
+    # That of a bath, whose band has no bottom, is not known.
     Variable(
         "energy_electrons",
         _NUMBER,
         "energy",
         "of the electrons, leads included, less that at the start",
-        _always,
+        _not(_has_bath),
         lambda i: i.energy_electrons,
     ),
     Variable(
@@ -565,7 +666,17 @@ def _energy(term: str) -> Variable:
 
 
 # "classical" is the sum of the terms.
-ENERGIES = tuple(_energy(term) for term in (*TERMS, "classical"))
+ENERGIES = (
+    *(_energy(term) for term in (*TERMS, "classical")),
+    Variable(
+        "energy_kinetic",
+        _NUMBER,
+        "energy",
+        "of moments with inertia that move, S eta/2 sum (dm/dt)^2; not part of energy_classical",
+        _has_inertia,
+        lambda i: i.kinetic,
+    ),
+)
 
 
 def _wall(

@@ -109,7 +109,11 @@ def run(
         except GivenUp:
             raise StoppedEarly(f"stopped before the run began ({stop.reason}): nothing is written yet") from None
         check_step(deck, parts.magnet, parts.start)
-        attributes = {} if field is None else {"user_field": field_name(field)}
+        attributes: dict[str, Any] = {} if field is None else {"user_field": field_name(field)}
+        if deck.magnet.temperature:
+            attributes["temperature"] = deck.magnet.temperature
+        if deck.magnet.temperature or (deck.electrons is not None and deck.electrons.noise):
+            attributes["seed"] = deck.run.seed
         state = State(step=0, moment=parts.start)
         layouts = observables.layouts(deck, parts.variables)
         writer = Writer.create(
@@ -190,7 +194,8 @@ def resume(
     parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in names))
     parts.stepper.solves = state.solves
     try:
-        if committed or deck.potential_path is None:  # else their file, read again, may have changed: start anew
+        # Else files that were read again may have changed: start anew.
+        if committed or not any((deck.potential_path, deck.exchange_path, deck.vacancies_path)):
             parts.stepper.restore(state.extra)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         told = f"{type(error).__name__}: {error}"

@@ -11,6 +11,7 @@ from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import fixed_direction, on_free_layer, torque
 from llgnegf.electrons import in_plane_and_out_of_plane
 from llgnegf.errors import RunError
+from llgnegf.observables import SD_EXCHANGE
 from llgnegf.runfile.reader import Run
 
 Floats = NDArray[np.float64]
@@ -83,9 +84,17 @@ def spin_transfer(run: Run) -> SpinTransfer:
     found = {origin: name for name, origin in _ORIGINS.items() if name in run.names}
     if deck.electrons is None or not found:
         raise RunError(f"{run.path}: has no spin density of frozen electrons, whose torques have an origin")
-    m, J = np.asarray(run["moment"]), deck.electrons.sd_exchange
+    m, J = np.asarray(run["moment"]), exchange_of(run)
     torques = {origin: torque(np.asarray(run[name]), m, J) for origin, name in found.items()}
     return SpinTransfer(np.asarray(run.times), m, fixed_sites(deck), torques)
+
+
+def exchange_of(run: Run) -> float | NDArray[np.float64]:
+    """J_sd of a run with electrons, or that of each site, shape of the lattice; energy."""
+    electrons = run.deck.electrons
+    assert electrons is not None
+    given = electrons.sd_exchange
+    return given if isinstance(given, float) else np.asarray(run[SD_EXCHANGE])
 
 
 def fixed_sites(deck: Deck) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from llgnegf.runfile.frames import spans
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.streams import visible
-from llgnegf.units import counted, femtoseconds, readable_time
+from llgnegf.units import counted, femtoseconds, readable_temperature, readable_time
 
 # Moments are read in blocks of so many bytes.
 _BLOCK = 8 << 20
@@ -44,6 +44,14 @@ def summary(run: Run) -> str:
         f"  reached      t = {reached:g} of {deck.duration:g} hbar/{deck.energy_label} ({share:.0f} %; "
         f"{readable_time(reached, deck.energy_ev)}), {counted(run.n_frames, 'frame')}"
     )
+    if deck.temperature:
+        lines.append(
+            f"  thermal      kT = {deck.temperature:g} {deck.energy_label} "
+            f"({readable_temperature(deck.temperature, deck.energy_ev)}), seed {deck.seed}: energies of the moments "
+            "fluctuate"
+        )
+    if deck.electron_noise:
+        lines.append(f"  noise        of the electrons, seed {deck.seed}: energies fluctuate")
     if "user_field" in run.attrs:
         lines.append(f"  field        {run.attrs['user_field']} (a user's own; resuming asks for it)")
     if not run.n_frames:
@@ -53,7 +61,7 @@ def summary(run: Run) -> str:
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
     lines += _followed(run)
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
-    if deck.order == 1 and "current_energy" in run.names and "energy_electrons" not in run.names:  # frozen electrons
+    if deck.order == 1 and "current_energy" in run.names and "work" not in run.names:  # frozen electrons
         lines.append(
             "  note         current_energy is that of the bias at rest, without what the motion adds (order 1)"
         )
@@ -62,11 +70,16 @@ def summary(run: Run) -> str:
         lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
     for name in scalars:
         lines.append(_scalar_row(name, run.times, path_of(run, name)))
+    moments = np.asarray(run["energy_classical"])
+    if "energy_kinetic" in run.names:
+        moments = moments + np.asarray(run["energy_kinetic"])
+        lines.append(_scalar_row("classical + kinetic", run.times, moments))
     if "grand_potential" in run.names:
         # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
         share = deck.back_action if deck.back_action is not None else 1.0
-        total = np.asarray(run["energy_classical"]) + share * np.asarray(run["grand_potential"])
-        name = "classical + grand pot." if share == 1 else f"classical + {share:g} grand pot."
+        total = moments + share * np.asarray(run["grand_potential"])
+        named = "cl. + kinetic" if "energy_kinetic" in run.names else "classical"
+        name = f"{named} + grand pot." if share == 1 else f"{named} + {share:g} grand pot."
         lines.append(_scalar_row(name, run.times, total))
     if "energy_electrons" in run.names:
         # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion on the
@@ -120,6 +133,10 @@ def _unrecorded_work(run: Run) -> str:
         return ""
     if any(deck.zhang_li_velocity):
         found.append("the Zhang-Li current")
+    if deck.temperature:
+        found.append("the thermal field")
+    if deck.electron_noise:
+        found.append("the electrons' noise")
     if "user_field" in run.attrs:
         found.append("the user's own field")
     return f"the work of {' and '.join(found)} on the moments is not recorded" if found else ""

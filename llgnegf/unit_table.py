@@ -182,7 +182,7 @@ def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
         yield Row("electrons.temperature", electrons.temperature, electrons.temperature * scale.temperature, "K")
         for key in ("hopping", "sd_exchange"):
             energy = getattr(electrons, key)
-            if isinstance(energy, float | int):
+            if isinstance(energy, float):  # J_sd may be a file
                 yield Row(f"electrons.{key}", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)

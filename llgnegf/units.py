@@ -45,6 +45,11 @@ def readable_time(time: float, energy_ev: float) -> str:
     return f"{femtoseconds(time, energy_ev) / _FS_IN[name]:.4g} {name}"
 
 
+def readable_temperature(energy: float, energy_ev: float) -> str:
+    """The temperature at which kT is so many E0 = `energy_ev`, in kelvin: "300 K"."""
+    return f"{energy * energy_ev * ELEMENTARY_CHARGE / BOLTZMANN:.4g} K"
+
+
 def counted(n: int, what: str) -> str:
     """How many of something there are, in words: "1 step", "2 steps"."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"

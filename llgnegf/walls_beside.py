@@ -64,6 +64,8 @@ def beside(run: Run) -> WallMotion:
         for key in ("drive", "profile"):
             if getattr(table, key, None):
                 raise DeckError(f"magnet: its {key} changes with time; allowed here are a constant field and current")
+    if deck.magnet.temperature or (deck.electrons is not None and deck.electrons.noise):
+        raise DeckError("magnet.temperature, electrons.noise: the two coordinates have no random field; run without it")
     if deck.magnet.fixed:
         raise DeckError(f"magnet.fixed = {list(deck.magnet.fixed)!r}: allowed here are moments that all move")
     names = ("wall_position_projected", "out_of_plane", *(_OF_ELECTRONS if deck.electrons else ()))
@@ -97,7 +99,7 @@ def _with_electrons(
 ) -> Acting:
     electrons = deck.electrons
     assert electrons is not None
-    scale = electrons.sd_exchange * electrons.back_action
+    scale = electrons.uniform_exchange * electrons.back_action
     values = np.stack([found[name] for name in _OF_ELECTRONS], axis=-1)
     if len(times) == 1:
         return lambda t: _three(np.array(given) + scale * values[0])

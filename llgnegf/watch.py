@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llgnegf.beside import integrators
-from llgnegf.build import build_drives, profile_of
+from llgnegf.build import build_drives, inertia_of, profile_of, sd_exchange
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
@@ -34,6 +34,8 @@ _TOLERANCES = 10.0
 _BOLTZMANN_EV = 8.617333262e-5  # per kelvin (CODATA 2018, exact)
 # By which a drive may turn in a step.
 _MOST_RADIANS = 1.0
+# By which the thermal field may turn a moment in a step: largest standard deviation about an axis.
+_MOST_NOISE = 0.1
 
 
 class EnergyRises(RunError):
@@ -53,6 +55,7 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     if not deck.n_steps:
         return
     _check_drives(deck)
+    _check_noise(deck)
     if deck.motion.is_imposed:
         return
     method = integrators.get(deck.integrator.method)
@@ -63,12 +66,17 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
         rate = magnet.max_precession_rate(magnet.pack(m)) / slower
     zhang_li = deck.magnet.zhang_li
     drift = sum(map(abs, zhang_li.velocity)) if zhang_li else 0.0
-    electrons = 2 * abs(_strength(deck)) / deck.magnet.spin  # |Tr rho sigma| < 2
+    electrons = 2 * _strength(deck) / deck.magnet.spin  # |Tr rho sigma| < 2
     drives = build_drives(deck, magnet)
     driven = 0.0
     if drives is not None:
         driven, drift = drives.reach / deck.magnet.spin, drift * drives.current_reach
     fastest = max(rate, (magnet.fastest_rate + electrons + driven) / slower + drift)
+    what = "moments start to precess at"
+    if deck.motion.kind == "inertial":
+        what, shortest = "moments with inertia nutate at", float(inertia_of(deck).min())
+        rate, _ = _nutation(shortest, damping, rate * slower)
+        fastest, damping = _nutation(shortest, damping, fastest * slower)
     # A wave that grows less than tenfold in the whole run is none to warn of: Heun lets every undamped one grow.
     stable = integrators.stable_product(method, damping, 10 ** (1 / deck.n_steps))
     if step * fastest <= stable:
@@ -78,16 +86,27 @@ def check_step(deck: Deck, magnet: Magnet, m: np.ndarray) -> None:
     told = f"integrator.step = {step:g}: "
     if not step * rate <= method.stability:
         raise DeckError(
-            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the precession "
-            f"rate, and moments start to precess at {rate:.3g}; {remedy}"
+            f"{told}too large for {method.name}, which is unstable beyond {method.stability:g} over the precession or "
+            f"nutation rate, and {what} {rate:.3g}; {remedy}"
         )
     warnings.warn(
         f"{told}perhaps too large for {method.name}, which makes motion grow beyond {stable:.3g} over its rate at this "
-        f"damping and duration: moments start to precess at {rate:.3g}, but waves and electrons may turn them at up to "
+        f"damping and duration: {what} {rate:.3g}, but waves and electrons may turn them at up to "
         f"{fastest:.3g}; sure to be stable: {sensible:g}",
         RunWarning,
         stacklevel=3,
     )
+
+
+def _nutation(inertia: float, damping: float, precession: float) -> tuple[float, float]:
+    """The faster of the two motions exp(lambda t) of a moment with inertia near rest: |lambda|, -Re lambda/|Im lambda|.
+
+    Across the field, z = x + iy obeys eta z'' + (alpha + i) z' + Omega z = 0, with Omega = `precession`, the rate
+    without damping and inertia.
+    """
+    root = np.sqrt(complex(damping, 1.0) ** 2 - 4 * inertia * precession)
+    fast = max((-(complex(damping, 1.0) + sign * root) / (2 * inertia) for sign in (1, -1)), key=abs)
+    return abs(fast), -fast.real / max(abs(fast.imag), 1e-300)
 
 
 def _check_drives(deck: Deck) -> None:
@@ -113,6 +132,22 @@ def _check_drives(deck: Deck) -> None:
                 RunWarning,
                 stacklevel=4,
             )
+
+
+def _check_noise(deck: Deck) -> None:
+    """RunWarning where the thermal field turns a moment so far in one step that the method sees little of the way."""
+    magnet, step = deck.magnet, deck.integrator.step
+    # Diffusion on the sphere: <angle^2> = 2 D dt about each axis across the moment.
+    rate = 2.0 * magnet.damping * magnet.temperature / (magnet.spin * (1.0 + magnet.damping**2))
+    turn = math.sqrt(rate * step)
+    if turn > _MOST_NOISE:
+        warnings.warn(
+            f"integrator.step = {step:g}: at magnet.temperature = {magnet.temperature:g} the thermal field turns a "
+            f"moment by {turn:.2g} in a step (standard deviation, radians); for distributions right to about a per "
+            f"cent use steps of {_rounded_down(_MOST_NOISE**2 / rate):g} or less",
+            RunWarning,
+            stacklevel=4,
+        )
 
 
 def _check_temperature(deck: Deck) -> None:
@@ -145,9 +180,10 @@ def _rounded_down(x: float) -> float:
 class EnergyWatch:
     """Whether the energy falls, where damping acts and nothing drives.
 
-    Then E = classical + back_action * grand potential cannot rise: the adiabatic electrons are its gradient, their sea
-    term does no work, their surface term takes energy out.  What rises is the error of the step.  It is set against the
-    energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating of a small texture shows within a large lattice.
+    Then E = classical + kinetic + back_action * grand potential cannot rise (kinetic: of moments with inertia): the
+    adiabatic electrons are its gradient, their sea term does no work, their surface term takes energy out.  What rises
+    is the error of the step.  It is set against the energy of the motion, S sum |dm/dt|^2 / (2 rate), so that heating
+    of a small texture shows within a large lattice.
     """
 
     def __init__(
@@ -160,13 +196,17 @@ class EnergyWatch:
         current = zhang_li is not None and any(zhang_li.velocity)
         # The energy is known where electrons are frozen; others may drive the moments.
         others = table is not None and (table.method != "frozen" or table.is_biased) and self.strength
-        driven = user_field or gates or current or deck.magnet.drive or others
+        random = deck.magnet.temperature or (table is not None and table.noise)
+        driven = user_field or gates or current or deck.magnet.drive or others or random
+        # Expanded about a texture they have no energy of their own; that of a molecule is not recorded.
+        expanded = deck.motion.kind == "tensor" and deck.motion.tensor == "reference"
+        driven = driven or deck.molecule is not None or expanded
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0
         self.electrons = 0.0
         if table is not None and self.back_action:
             sites = math.prod(deck.lattice.shape)
-            scale = self.back_action * (table.hopping + abs(table.sd_exchange)) * sites
+            scale = self.back_action * (table.hopping + _largest_exchange(deck)) * sites
             self.electrons = _TOLERANCES * table.tolerance * scale
         self.lowest, self.at = np.inf, 0.0
         self._moved = 0.0
@@ -189,10 +229,11 @@ class EnergyWatch:
             return
         energy, velocity = float(self._energy(frame)), np.asarray(frame["velocity"])
         magnet, deck = self.magnet, self.deck
-        rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + abs(self.strength) / magnet.spin
+        rate = magnet.max_precession_rate(magnet.pack(frame["moment"])) + self.strength / magnet.spin
         moving = magnet.spin * float(np.sum(velocity**2)) / (2 * rate) if rate else 0.0
         # A run from before a term was added goes on without it, and its deck has none.
         terms = sum(abs(float(frame.get(f"energy_{name}", 0.0))) for name in TERMS)
+        terms += float(frame.get("energy_kinetic", 0.0))
         terms += self.back_action * abs(float(frame.get("grand_potential", 0.0)))
         allowed = _SHARE_OF_MOTION * max(moving, self._moved) + _ROUNDING * terms + self.electrons
         if not energy - self.lowest <= allowed:
@@ -215,12 +256,20 @@ class EnergyWatch:
 
     def _energy(self, values: Mapping[str, Any]) -> Any:
         energy = values["energy_classical"]
+        if "energy_kinetic" in values:
+            energy = energy + values["energy_kinetic"]
         return energy + self.back_action * values["grand_potential"] if self.back_action else energy
 
 
-_SUMMANDS = ("energy_classical", "grand_potential")
+_SUMMANDS = ("energy_classical", "energy_kinetic", "grand_potential")
 
 
 def _strength(deck: Deck) -> float:
-    """Field of the electrons on a moment over their spin density, energy."""
-    return deck.electrons.back_action * deck.electrons.sd_exchange if deck.electrons is not None else 0.0
+    """Largest field of the electrons on a moment over their spin density, without its sign, energy."""
+    if deck.molecule is not None:
+        return deck.molecule.back_action * abs(deck.molecule.sd_exchange)
+    return deck.electrons.back_action * _largest_exchange(deck) if deck.electrons is not None else 0.0
+
+
+def _largest_exchange(deck: Deck) -> float:
+    return float(np.abs(sd_exchange(deck)).max())

@@ -140,12 +140,17 @@ def test_python_runs_as_it_is_written_and_prints_what_is_told(page, tmp_path, mo
 @pytest.mark.slow
 def test_the_page_of_sweeps_reads_the_runs_of_its_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    command, *_ = blocks(ROOT / SWEEPS, "sh")
-    assert main([*shlex.split(command)[1:], "--set", "run.duration=1.0"]) == 0
+    sweep, ensemble, *_ = blocks(ROOT / SWEEPS, "sh")
+    assert main([*shlex.split(sweep)[1:], "--set", "run.duration=1.0"]) == 0
+    command, picture = (shlex.split(line)[1:] for line in ensemble.splitlines())
+    command[command.index("100")] = "2"
+    assert main([*command, "--set", "run.duration=2.0"]) == 0
+    assert main(picture) == 0
+    names = {}
     for code, _ in python_blocks(SWEEPS):
-        names = {}
         exec(compile(code, SWEEPS, "exec"), names)
-        assert names["table"]["current_charge_right_mean"].shape == (5, 2)
+    assert names["table"]["current_charge_right_mean"].shape == (5, 2)
+    assert names["variance"].shape == names["time"].shape == (2,)
 
 
 # What messages say of a single run: numbers, keys, values.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from llgnegf import Device, Lead, deck_from, run
-from llgnegf.reproduce import kishine_driven, spin_flips, wall_widths
+from llgnegf.reproduce import kishine_driven, kishine_scattered, spin_flips, wall_widths
 from llgnegf.walls_beside import beside
 from tests.test_reproduce_real_time import made
 from textures import flat_wall, neel_wall
@@ -120,6 +120,24 @@ def test_the_figure_of_driven_walls(monkeypatch, tmp_path, capsys):
     tilt = data["d", r"$\xi_0$"][1]
     assert time[np.argmax(torque > 0.5)] < time[np.argmax(tilt > 0.5)] < 252  # tau_DW
     assert "electrons in real time: half of the final value" in told
+
+
+@pytest.mark.slow
+def test_the_figure_of_scattered_electrons(monkeypatch, tmp_path, capsys):
+    """A shorter run: T_perp is there, and stays, long before the wall has the tilt of its end."""
+    monkeypatch.setattr(kishine_scattered, "CHANGES", {"run.duration": 150.0})
+    data, told = made("kishine_scattered", tmp_path, capsys)
+    time, torque = data["a", r"$T_\perp$"]
+    tilt = data["a", r"$\xi_0$"][1]
+    half, last = (time[np.flatnonzero(torque < share)[-1]] for share in (0.5, 0.9))
+    assert 10 < half < 25
+    assert last < 45 < time[np.flatnonzero(tilt < 0.5)[-1]]
+    assert abs(torque[time > 60] - 1).max() < 0.1
+    for panel, near in (("b", 0.1), ("c", 0.1)):
+        (chain_time, chain), (fine, exact) = data[panel, "moments"], data[panel, "Eqs. (12), $T$, $P$, $Q$ of run"]
+        assert abs(np.interp(chain_time, fine, exact) - chain).max() < near * abs(chain).max()
+    frozen, real = (float(word.rstrip(",")) for word in told.split("last frame: J_sd T_perp = ")[1].split()[0:5:4])
+    assert frozen == pytest.approx(real, rel=0.15)
 
 
 @pytest.mark.slow

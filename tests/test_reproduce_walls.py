@@ -11,7 +11,8 @@ def test_names():
     names = [name for name, target in TARGETS.items() if target.group in ("kishine", "cheng_niu")]
     assert choose(["kishine", "cheng_niu"]) == names
     assert names == [
-        "kishine_collective", "kishine_driven", "cheng_niu_local", "stt_against_wall_width", "stt_with_spin_flips"
+        "kishine_collective", "kishine_driven", "kishine_scattered",
+        "cheng_niu_local", "stt_against_wall_width", "stt_with_spin_flips"
     ]  # fmt: skip
 
 

@@ -81,3 +81,12 @@ def test_a_run_loads_no_more_than_it_needs(folder):
     heavy = {"scipy.linalg", "scipy.special", "scipy.interpolate", "scipy.optimize", "scipy.sparse", "scipy.stats"}
     heavy |= {"numba.np.random", "numba.np.linalg", "loky", "multiprocessing", "tqdm", "matplotlib"}
     assert loaded & heavy == set()
+
+
+@pytest.mark.parametrize("argv", [None, ["list"]], ids=["its own process", "called"])
+def test_only_a_process_of_its_own_keeps_its_garbage(argv):
+    """Where the command is the process, its end is not delayed by a collection; a caller's objects stay as they are."""
+    code = "import gc, sys; from llgnegf.cli import main; sys.argv[1:] = ['list']"
+    code += f"; main({argv}); print(gc.get_freeze_count())"
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert (int(done.stdout.split()[-1]) > 0) == (argv is None)

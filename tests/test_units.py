@@ -34,7 +34,7 @@ def grouped(names):
 
 
 ENERGIES = [
-    *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field")),
+    *(f"magnet.{key}" for key in ("exchange", "dmi", "anisotropy", "hard_anisotropy", "field", "temperature")),
     *(f"electrons.{key}" for key in ("hopping", "onsite", "sd_exchange", "fermi_energy", "temperature")),
     "electrons.disorder.amplitude",
     "electrons.bath.width",
@@ -44,11 +44,17 @@ ENERGIES = [
         for key in ("coupling", "voltage", "chemical_potential", "temperature")
     ),
     *(f"electrons.gate.{i}.{key}" for i in range(2) for key in ("amplitude", "frequency")),
+    *(f"molecule.{key}" for key in ("levels", "spin_orbit", "sd_exchange", "fermi_energy", "temperature")),
+    *(
+        f"molecule.lead.{i}.{key}"
+        for i in range(2)
+        for key in ("widths", "voltage", "chemical_potential", "temperature", "spin_bias")
+    ),
     "magnet.zhang_li.velocity",
     "magnet.drive.0.amplitude",
     "motion.frequency",
 ]
-TIMES = ["integrator.step", "run.duration", "run.save_every"]
+TIMES = ["integrator.step", "run.duration", "run.save_every", "magnet.inertia"]
 TIMES += [f"magnet.drive.0.profile.{key}" for key in ("center", "width")]
 
 # What makes a shipped deck short.
@@ -69,6 +75,8 @@ SHORT = {
     "precessing_wall_real_time": {"run.duration": 2.0},
     "switched_moment": {"run.duration": 2.0},
     "free_wall": {"run.duration": 2.0},
+    "nutation": {"run.duration": 4.0},
+    "diffusing_wall": {"run.duration": 2.0},
     "wall_classical": {"run.duration": 10.0, "magnet.zhang_li": {"velocity": [0.02, 0.0], "beta": 0.3}},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 10.0, "run.save_every": 5.0},
@@ -79,9 +87,17 @@ SHORT = {
         "run.duration": 10.0,
         "run.save_every": 5.0,
     },
+    "wall_with_probes_real_time": {
+        "lattice.shape": [8],
+        "texture.center": 3.2,
+        "texture.width": 2.0,
+        "electrons.lead.0.voltage": 0.1,
+        "run.duration": 5.0,
+    },
     "current_switching": {"run.duration": 16.0},
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},
+    "molecular_magnet": {"run.duration": 8.0},
 }
 
 
@@ -103,7 +119,7 @@ def in_other_units(name, factor, changes):
         for key in keys:
             value = at(tables, key)
             if value is not None:
-                new[key] = [by * v for v in value] if isinstance(value, tuple) else by * value
+                new[key] = np.multiply(by, value).tolist() if isinstance(value, tuple) else by * value
     return load_deck(name, {**changes, **new})
 
 
@@ -119,6 +135,8 @@ def power_of_energy(unit, label):
         f"{label}/hbar": 1,
         f"{label}^2/hbar": 2,
         "hbar/energy": -1,
+        "hbar": 0,
+        f"hbar^2/{label}": -1,
     }
     return powers[unit]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import from_file, numbers_from_file
+from .files import from_file, numbers_from_file, vectors_from_file
 from .measures import skyrmion_center, thresholded_center, topological_charge, wall_position, wall_tilt
 from .ovf import ovf_bytes, read_ovf
 from .simple import columns, random, spiral, uniform
@@ -55,6 +55,7 @@ __all__ = [
     "thresholded_center",
     "topological_charge",
     "uniform",
+    "vectors_from_file",
     "wall_position",
     "wall_tilt",
     "wall_velocity",

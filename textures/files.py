@@ -56,14 +56,27 @@ def numbers_from_file(shape: Sequence[int], path: str | os.PathLike[str]) -> NDA
     Raises FileNotFoundError for no file, OSError for one that cannot be opened, and ValueError, naming the path and
     what to do, for another suffix or shape, or for what are not finite real numbers.
     """
-    sizes, file = lattice_shape(shape), Path(path)
+    return _finite(lattice_shape(shape), path, "numbers")
+
+
+def vectors_from_file(shape: Sequence[int], path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """One vector of finite numbers a site, (nx, 3) or (nx, ny, 3), from the array of that shape in a `.npy` file.
+
+    Raises as `numbers_from_file`.
+    """
+    return _finite((*lattice_shape(shape), 3), path, "vectors")
+
+
+def _finite(sizes: tuple[int, ...], path: str | os.PathLike[str], what: str) -> NDArray[np.float64]:
+    file = Path(path)
     refuse_no_file(file, path, "file")
     if file.suffix.lower() != ".npy":
         raise ValueError(f"path must end in .npy, got {str(path)!r}")
-    values = _npy(file, sizes, "numbers")
+    values = _npy(file, sizes, what)
     if not np.isfinite(values).all():
-        site = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        raise ValueError(f"{file}: the number of site {site} is {values[site]}; every one must be finite")
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        whose = f"the number of site {place}" if what == "numbers" else f"number {place[-1]} of site {place[:-1]}"
+        raise ValueError(f"{file}: {whose} is {values[place]}; every one must be finite")
     return values
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from llgnegf.beside import integrators
-from llgnegf.deck import drive_conflicts
+from llgnegf.deck import drive_conflicts, inertial_conflicts, noise_conflicts, spin_conflicts, tensor_conflicts
 from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
@@ -119,7 +119,7 @@ def _biased_leads(deck: _Known) -> Iterator[str]:
 
 
 # As `electrons.system` has them, which decks do not import.
-_LEAST_WIDTH, _MOST_PAIRS = 1e-9, 1_000_000
+_LEAST_WIDTH, _MOST_PAIRS, _MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
 
 
 def _bath(deck: _Known) -> Iterator[str]:
@@ -128,15 +128,23 @@ def _bath(deck: _Known) -> Iterator[str]:
     if electrons is None or electrons.bath is None:
         return
     told = "electrons.bath = {sites = ..., width = ...}: "
-    if electrons.method != "frozen":
+    kind = electrons.bath.zero_current
+    if electrons.method == "real-time":
+        yield from _bath_in_real_time(deck, told)
+    elif electrons.method != "frozen":
         yield (
             f"{told}not available with electrons.method = {show(electrons.method)}; remove the key, or use "
-            'electrons.method = "frozen"'
+            'electrons.method = "frozen" or "real-time"'
         )
     elif deck.motion.__dict__.get("kind") == "precession":
         yield (
             f'{told}motion.kind = "precession" splits the torque of electrons without a bath; allowed beside it: '
             '"llg" or "frozen"'
+        )
+    elif electrons.order == 1 and kind == "net":
+        yield (
+            'electrons.bath.zero_current = "net": without the first order in velocities, by which motions pump; '
+            "allowed beside it: electrons.order = 0; with order 1: true or false"
         )
     elif electrons.order == 1 and any(
         not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead
@@ -145,11 +153,7 @@ def _bath(deck: _Known) -> Iterator[str]:
             f"{told}without the first order in the rate of a voltage that changes; allowed beside "
             "electrons.lead.voltage = {amplitude = ..., profile = {...}}: electrons.order = 0"
         )
-    elif (
-        electrons.order == 1
-        and electrons.bath.zero_current
-        and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead)
-    ):
+    elif electrons.order == 1 and kind is True and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead):
         yield (
             f"{told}without a lead nothing carries away what a motion pumps into probes; allowed: a lead, "
             "electrons.order = 0, or electrons.bath.zero_current = false"
@@ -162,10 +166,31 @@ def _bath(deck: _Known) -> Iterator[str]:
         )
     n, sites = math.prod(deck.lattice.shape), electrons.bath.sites
     b = n if sites == "all" else len(sites)
-    if n * b > _MOST_PAIRS:
+    most = _MOST_NET_PAIRS if kind == "net" else _MOST_PAIRS
+    if electrons.method == "frozen" and n * b > most:
         yield (
-            f"electrons.bath.sites: a bath on {b} of {n} sites; allowed: a product of the two up to {_MOST_PAIRS}, for "
+            f"electrons.bath.sites: a bath on {b} of {n} sites; allowed: a product of the two up to {most}, for "
             "the bath on each site fills all others"
+        )
+
+
+def _bath_in_real_time(deck: _Known, told: str) -> Iterator[str]:
+    """What a bath excludes beside electrons in real time."""
+    electrons = deck.electrons
+    if electrons.bath.zero_current is True:
+        yield (
+            "electrons.bath.zero_current = true: a probe without current at any energy is one of steady states; "
+            'allowed with electrons.method = "real-time": "net" or false'
+        )
+    if deck.run.device == "gpu":
+        yield f'{told}not available with run.device = "gpu"; allowed: "cpu"'
+    if not electrons.frozen_beside:
+        return
+    varies = any(not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead)
+    if electrons.bath.zero_current == "net" or varies or deck.motion.kind == "precession":
+        yield (
+            "electrons.frozen_beside = true: frozen electrons of first order with a bath have neither zero_current = "
+            '"net" nor voltages that change in time nor motion.kind = "precession"; allowed: false'
         )
 
 
@@ -189,9 +214,15 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
         return
     hopping = electrons.hopping
     found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
+    if not isinstance(found["electrons.sd_exchange"], float):
+        del found["electrons.sd_exchange"]  # its file is judged when it is read
     found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
+    for key in ("rashba", "dresselhaus"):
+        found[f"electrons.spin_orbit.{key}"] = electrons.spin_orbit.__dict__.get(key)
     for i, lead in enumerate(electrons.lead):
-        for key in ("coupling", "voltage", "chemical_potential"):
+        polarization = getattr(lead.__dict__.get("polarization"), "__dict__", {})
+        found[f"electrons.lead[{i}].polarization.splitting"] = polarization.get("splitting")
+        for key in ("coupling", "voltage", "chemical_potential", "hopping"):
             value = lead.__dict__.get(key)
             table = getattr(value, "__dict__", None)
             name = f"electrons.lead[{i}].{key}" + (".amplitude" if table is not None else "")
@@ -458,4 +489,8 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _duration,
     _save_every,
     *drive_conflicts.CHECKS,
+    *spin_conflicts.CHECKS,
+    *noise_conflicts.CHECKS,
+    *inertial_conflicts.CHECKS,
+    *tensor_conflicts.CHECKS,
 )

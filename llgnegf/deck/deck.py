@@ -27,6 +27,7 @@ from llgnegf.deck.tables import (
     Integrator,
     Lattice,
     Magnet,
+    Molecule,
     Motion,
     Root,
     RunTable,
@@ -61,6 +62,7 @@ class Deck:
     texture: Texture
     magnet: Magnet
     electrons: Electrons | None
+    molecule: Molecule | None
     motion: Motion
     integrator: Integrator
     run: RunTable
@@ -103,13 +105,29 @@ class Deck:
     @property
     def texture_path(self) -> Path | None:
         """Where the texture is read from: its `path` seen from the folder of the deck; None for other textures."""
-        return self.folder / Path(self.texture.path).expanduser() if isinstance(self.texture, FromFile) else None
+        return self.path_of(self.texture.path) if isinstance(self.texture, FromFile) else None
 
     @property
     def potential_path(self) -> Path | None:
         """Where `electrons.potential` is read from, seen from the folder of the deck; None where there is none."""
         name = self.electrons.potential if self.electrons is not None else None
-        return None if name is None else self.folder / Path(name).expanduser()
+        return None if name is None else self.path_of(name)
+
+    @property
+    def exchange_path(self) -> Path | None:
+        """Where an `electrons.sd_exchange` of each site is read from; None where it is a number."""
+        given = self.electrons.sd_exchange if self.electrons is not None else 0.0
+        return None if isinstance(given, float) else self.path_of(given.file)
+
+    @property
+    def vacancies_path(self) -> Path | None:
+        """Where `lattice.vacancies` are read from; None where the deck names them itself."""
+        given = self.lattice.vacancies
+        return self.path_of(given) if isinstance(given, str) else None
+
+    def path_of(self, name: str) -> Path:
+        """A file that the deck names, seen from the folder of the deck."""
+        return self.folder / Path(name).expanduser()
 
     def tables(self) -> dict[str, Any]:
         """Everything the deck says, defaults included, as nested plain dictionaries."""
@@ -206,6 +224,7 @@ def parse_deck(
         texture=_centred(tables.texture, tables.lattice.shape),
         magnet=tables.magnet,
         electrons=tables.electrons,
+        molecule=tables.molecule,
         motion=tables.motion,
         integrator=tables.integrator,
         run=run if run.save_every else run.model_copy(update={"save_every": tables.integrator.step}),

@@ -112,9 +112,12 @@ def tables_of_profiles(deck: Any) -> Iterator[str]:
 
 
 def sites_exist(deck: Any) -> Iterator[str]:
-    """Sites of fixed moments and of driven fields are on the lattice, and named once."""
+    """Vacancies, sites of fixed moments and of driven fields are on the lattice, and named once."""
     shape = deck.lattice.shape
     given = [("magnet.fixed", deck.magnet.__dict__.get("fixed", ()))]
+    vacancies = deck.lattice.__dict__.get("vacancies", ())
+    if not isinstance(vacancies, str):
+        given.append(("lattice.vacancies", vacancies))
     for i, drive in enumerate(deck.magnet.__dict__.get("drive", ())):
         sites = drive.__dict__.get("sites")
         if sites is not None:

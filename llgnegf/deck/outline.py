@@ -19,7 +19,8 @@ class Outline:
     """What a deck says of its run; names as in the deck.
 
     texture, motion: their kinds.  axis, frequency: of a steady precession.  order: of frozen electrons.  order,
-    back_action: None without electrons.  zhang_li_velocity: zero without a current.
+    back_action: None without electrons.  zhang_li_velocity: zero without a current.  temperature: of the thermal field,
+    kT; electron_noise: `electrons.noise`; seed: `run.seed`.
     """
 
     title: str
@@ -34,6 +35,9 @@ class Outline:
     order: int | None
     back_action: float | None
     zhang_li_velocity: tuple[float, ...]
+    temperature: float
+    electron_noise: bool
+    seed: int
 
     @property
     def energy_ev(self) -> float:
@@ -60,7 +64,8 @@ def outline_of(text: str) -> Outline:
     """The outline of the deck `text`.  What is no valid deck raises whatever it meets, or is told as it stands."""
     deck = tomllib.loads(text)
     motion, electrons = deck.get("motion", {}), deck.get("electrons")
-    zhang_li = deck.get("magnet", {}).get("zhang_li", {})
+    magnet = deck.get("magnet", {})
+    zhang_li = magnet.get("zhang_li", {})
     axis = motion.get("axis")
     return Outline(
         title=deck.get("title", ""),
@@ -75,4 +80,7 @@ def outline_of(text: str) -> Outline:
         order=None if electrons is None else electrons.get("order", 1),
         back_action=None if electrons is None else float(electrons.get("back_action", 1.0)),
         zhang_li_velocity=tuple(map(float, zhang_li.get("velocity", (0.0, 0.0)))),
+        temperature=float(magnet.get("temperature", 0.0)),
+        electron_noise=(electrons or {}).get("noise", False),
+        seed=deck["run"].get("seed", 0),
     )

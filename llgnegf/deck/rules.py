@@ -143,6 +143,25 @@ def _numbers(value: Any) -> tuple[float, ...]:
     return tuple(number(x) for x in value)
 
 
+def _levels(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    return tuple(number(x) for x in value)
+
+
+def _widths(value: Any) -> tuple[float, ...]:
+    found = _levels(value)
+    if any(x < 0 for x in found):
+        raise ValueError
+    return found
+
+
+def _square(value: Any) -> tuple[tuple[float, ...], ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError
+    return tuple(numbers(row, len(value)) for row in value)
+
+
 def _sites(value: Any) -> tuple[int | tuple[int, ...], ...]:
     if not isinstance(value, list | tuple):
         raise ValueError
@@ -295,6 +314,16 @@ COLUMNS = Rule(
     {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
 )
 NUMBERS = Rule("a list of two or more finite numbers", _numbers, {"type": "array", "items": _NUMBER, "minItems": 2})
+LEVELS = Rule("a list of one or more finite numbers", _levels, {"type": "array", "items": _NUMBER, "minItems": 1})
+WIDTHS = Rule(
+    "a list of one or more numbers >= 0", _widths, {"type": "array", "items": {**_NUMBER, "minimum": 0}, "minItems": 1}
+)
+SQUARE = Rule(
+    "a square list of lists of finite numbers",
+    _square,
+    {"type": "array", "items": {"type": "array", "items": _NUMBER}, "minItems": 1},
+)
+POLARIZATION = _number_rule("a number from -1 to 1", lambda x: -1 <= x <= 1, {**_NUMBER, "minimum": -1, "maximum": 1})
 _INDEX = {"type": "integer", "minimum": 0}
 SITES = Rule(
     "a list of sites, whole numbers >= 0: [0, 1] on a chain, [[0, 0], [3, 4]], each [x, y], on a square lattice",
@@ -306,8 +335,27 @@ SITES_OR_ALL = Rule(
     lambda value: value if value == "all" else _sites(value),
     {"anyOf": [{"const": "all"}, SITES.schema]},
 )
+VACANCIES = Rule(
+    f"{SITES.allowed}; or the name of a file in quotes",
+    lambda value: _name(value) if isinstance(value, str) else _sites(value),
+    {"anyOf": [NAME.schema, SITES.schema]},
+)
+NO_CURRENT = Rule(
+    'true, false or "net"', lambda value: value if value == "net" else _boolean(value), {"enum": [False, True, "net"]}
+)
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
 REFRESH = choice("stage", "step", "adaptive")
+
+
+def _start_velocity(value: Any) -> str | tuple[float, ...]:
+    return value if value in ("from_llg", "zero") else numbers(value, 3)
+
+
+START_VELOCITY = Rule(
+    '"from_llg", "zero", three finite numbers [x, y, z] or a table {file = "v.npy"}',
+    _start_velocity,
+    {"anyOf": [{"enum": ["from_llg", "zero"]}, VECTOR.schema]},
+)
 ENERGY_UNIT = Rule(
     ", ".join(f'"{name}"' for name in ENERGY_UNITS) + " or a number > 0 of eV",
     _energy_unit,

@@ -21,20 +21,27 @@ from llgnegf.deck.rules import (
     DIRECTIONS,
     ENERGY_UNIT,
     INDEX,
+    LEVELS,
     NAME,
+    NO_CURRENT,
     NON_NEGATIVE,
     NUMBER,
     PERIODIC,
     PLANE_VECTOR,
+    POLARIZATION,
     POSITIVE,
     REFRESH,
     SEED,
     SHAPE,
     SITES,
     SITES_OR_ALL,
+    SQUARE,
+    START_VELOCITY,
     TEXT,
     TOLERANCE,
+    VACANCIES,
     VECTOR,
+    WIDTHS,
     NumberOrTable,
     Rule,
     choice,
@@ -70,11 +77,13 @@ class Lattice(Table):
     """[lattice]: a chain along x, or a square lattice; leads attach to the first and the last x.
 
     A periodic axis of two sites has two bonds between them (exchange and hopping count twice, DMI cancels), one of one
-    site has none; for moments and electrons alike.
+    site has none; for moments and electrons alike.  vacancies: sites without a moment and without an orbital, or a file
+    of them, an array of that shape which is not zero there.
     """
 
     shape: Annotated[tuple[int, ...], SHAPE]
     periodic: Annotated[bool | str, PERIODIC] = False
+    vacancies: Annotated[tuple[int | tuple[int, ...], ...] | str, VACANCIES] = ()
 
     @property
     def periodic_axes(self) -> tuple[bool, ...]:
@@ -185,6 +194,18 @@ class FromFile(_Texture):
 Texture = Uniform | Bloch | Neel | BlochWall | NeelWall | Skyrmion | Spiral | Columns | Random | FromFile
 
 
+class NumbersFile(Table):
+    """{file = "v.npy"}: numbers for each site; a relative path counts from the folder of the deck."""
+
+    file: Annotated[str, NAME]
+
+
+_INERTIA = NumberOrTable(
+    'a number > 0 or a table {file = "eta.npy"}', POSITIVE.parse, POSITIVE.schema, table=NumbersFile
+)
+_VELOCITY = NumberOrTable(START_VELOCITY.allowed, START_VELOCITY.parse, START_VELOCITY.schema, table=NumbersFile)
+
+
 class ZhangLi(Table):
     """[magnet.zhang_li]: the torque -(u.grad) m + beta m x (u.grad) m, u in lattice constants per unit of time."""
 
@@ -205,7 +226,8 @@ class Drive(Table):
 class Magnet(Table):
     """[magnet]: E = -J_ex sum m.m' + D sum r.(m x m') - K sum (m.k)^2 + K_hard sum (m.h)^2 - S sum m.B.
 
-    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.
+    Sums over bonds count each once; r points along the bond, or is z x r for the interfacial kind.  temperature: kT of
+    the thermal field, whose random numbers come from `run.seed`; inertia: eta, of motion.kind = "inertial".
     """
 
     spin: Annotated[float, POSITIVE] = 1.0
@@ -218,6 +240,8 @@ class Magnet(Table):
     hard_axis: Annotated[Vector, DIRECTION] = (1.0, 0.0, 0.0)
     field: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
     damping: Annotated[float, NON_NEGATIVE] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    inertia: Annotated[float | NumbersFile | None, _INERTIA] = None
     fixed: Annotated[tuple[int | tuple[int, ...], ...], SITES] = ()
     zhang_li: ZhangLi | None = None
     drive: tuple[Drive, ...] = ()
@@ -235,10 +259,18 @@ _VOLTAGE = NumberOrTable(
 )
 
 
+class Polarization(Table):
+    """polarization = {direction = [...], splitting = ...}: a ferromagnetic lead, H_lead has -(splitting/2) sigma.d."""
+
+    direction: Annotated[Vector, DIRECTION]
+    splitting: Annotated[float, NON_NEGATIVE]
+
+
 class Lead(Table):
     """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end).
 
     voltage moves levels and occupation together; chemical_potential and temperature are those of its occupation alone.
+    hopping: of the bonds inside the lead, default electrons.hopping.
     """
 
     side: Annotated[str, choice("left", "right")]
@@ -246,6 +278,8 @@ class Lead(Table):
     voltage: Annotated[float | Voltage, _VOLTAGE] = 0.0
     chemical_potential: Annotated[float | None, NUMBER] = None
     temperature: Annotated[float | None, NON_NEGATIVE] = None
+    hopping: Annotated[float | None, POSITIVE] = None
+    polarization: Polarization | None = None
 
 
 class Gate(Table):
@@ -275,20 +309,33 @@ class Disorder(Table):
 class Bath(Table):
     """[electrons.bath]: a lead of constant `width` (its Gamma, an energy) on each of these sites.
 
-    zero_current: a probe, from which as many electrons come back as enter it, at every energy; false: a reservoir with
-    `fermi_energy` and `temperature`, which takes current.
+    zero_current: a probe, from which as many electrons come back as enter it, at every energy; "net": in all, with
+    `temperature` and a chemical potential that follows; false: a reservoir with `fermi_energy` and `temperature`, which
+    takes current.
     """
 
     sites: Annotated[tuple[int | tuple[int, ...], ...] | str, SITES_OR_ALL]
     width: Annotated[float, POSITIVE]
-    zero_current: Annotated[bool, BOOLEAN] = True
+    zero_current: Annotated[bool | str, NO_CURRENT] = True
+
+
+class SpinOrbit(Table):
+    """spin_orbit = {rashba = alpha, dresselhaus = beta}: bonds -t + i (alpha sigma_y - beta sigma_x) along x and
+    -t + i (beta sigma_y - alpha sigma_x) along y."""
+
+    rashba: Annotated[float, NUMBER] = 0.0
+    dresselhaus: Annotated[float, NUMBER] = 0.0
+
+
+_EXCHANGE = NumberOrTable('a finite number or a table {file = "j.npy"}', NUMBER.parse, NUMBER.schema, table=NumbersFile)
 
 
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
-    potential: a file of on-site energies, which counts from the folder of the deck if its path is relative; they,
-    `disorder` and `onsite` add up.
+    sd_exchange: a number, or one for each site by a file.  potential: a file of on-site energies, which counts from the
+    folder of the deck if its path is relative; they, `disorder` and `onsite` add up.  noise: the fluctuations of frozen
+    electrons as a random field, from `run.seed`.
     """
 
     method: Annotated[str, NAME] = "frozen"
@@ -297,17 +344,27 @@ class Electrons(Table):
     potential: Annotated[str | None, NAME] = None
     disorder: Disorder = Disorder()
     bath: Bath | None = None
-    sd_exchange: Annotated[float, NUMBER]
+    spin_orbit: SpinOrbit = SpinOrbit()
+    sd_exchange: Annotated[float | NumbersFile, _EXCHANGE]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0
     order: Annotated[int, choice(0, 1)] = 1
     velocity_feedback: Annotated[bool, BOOLEAN] = True
+    noise: Annotated[bool, BOOLEAN] = False
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
+    response_tensors: Annotated[bool, BOOLEAN] = False
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
     gate: tuple[Gate, ...] = ()
+
+    @property
+    def uniform_exchange(self) -> float:
+        """For what is made for one J_sd; DeckError for one of each site."""
+        if not isinstance(self.sd_exchange, float):
+            raise DeckError("electrons.sd_exchange.file: one number for all sites is needed here")
+        return self.sd_exchange
 
     def coupling(self, side: str) -> float:
         """Hopping to the lead on `side`, "left" or "right"; 0 where there is none."""
@@ -332,10 +389,52 @@ class Electrons(Table):
         return (mu, lead.temperature) not in ((self.fermi_energy, None), (self.fermi_energy, self.temperature))
 
 
-class Motion(Table):
-    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), or frozen moments."""
+class MoleculeLead(Table):
+    """[[molecule.lead]]: a lead with a wide band that broadens each level by one of `widths`.
 
-    kind: Annotated[str, choice("llg", "precession", "frozen")] = "llg"
+    polarization, along `direction`: of its states; spin_bias: by how much those along it are filled higher than those
+    against it.
+    """
+
+    widths: Annotated[tuple[float, ...], WIDTHS]
+    voltage: Annotated[float, NUMBER] = 0.0
+    chemical_potential: Annotated[float | None, NUMBER] = None
+    temperature: Annotated[float | None, NON_NEGATIVE] = None
+    spin_bias: Annotated[float, NUMBER] = 0.0
+    polarization: Annotated[float, POLARIZATION] = 0.0
+    direction: Annotated[Vector, DIRECTION] = (0.0, 0.0, 1.0)
+
+
+class Molecule(Table):
+    """[molecule]: levels on one moment, H = sum eps_n + sum (t_nm d_m,up^+ d_n,down + h.c.) - sd_exchange sigma.m.
+
+    spin_orbit: t_nm = -t_mn, rows of a square list; takes the place of [electrons] in a deck with a single moment.
+    """
+
+    levels: Annotated[tuple[float, ...], LEVELS]
+    spin_orbit: Annotated[tuple[tuple[float, ...], ...] | None, SQUARE] = None
+    sd_exchange: Annotated[float, NUMBER]
+    fermi_energy: Annotated[float, NUMBER] = 0.0
+    temperature: Annotated[float, NON_NEGATIVE] = 0.0
+    order: Annotated[int, choice(0, 1)] = 1
+    back_action: Annotated[float, NON_NEGATIVE] = 1.0
+    tolerance: Annotated[float, TOLERANCE] = 1e-9
+    lead: tuple[MoleculeLead, ...] = ()
+
+
+class Motion(Table):
+    """[motion]: self-consistent LLG, an imposed rigid rotation m(t) = R(axis, frequency t) m(0), frozen moments, or the
+    LLG equation with inertia, whose moments start with dm/dt = `velocity`.
+
+    kind "tensor": the LLG equation with the electrons' field at rest and their Gilbert tensor, at the texture of each
+    instant or to first order about the first one (`tensor`).  kind "kernel": a molecule's electrons remember; to first
+    order in the moment ("weak") or in its way from the first one (`kernel`).
+    """
+
+    kind: Annotated[str, choice("llg", "precession", "frozen", "inertial", "tensor", "kernel")] = "llg"
+    velocity: Annotated[str | Vector | NumbersFile | None, _VELOCITY] = None
+    tensor: Annotated[str, choice("instantaneous", "reference")] = "instantaneous"
+    kernel: Annotated[str, choice("weak", "reference")] = "weak"
     axis: Annotated[Vector | None, DIRECTION] = None
     frequency: Annotated[float | None, NUMBER] = None
 
@@ -388,6 +487,7 @@ class Root(Table):
     texture: Annotated[Texture, Field(discriminator="kind")]
     magnet: Magnet = Magnet()
     electrons: Electrons | None = None
+    molecule: Molecule | None = None
     motion: Motion = Motion()
     integrator: Integrator
     run: RunTable
@@ -403,7 +503,7 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("order", "velocity_feedback", "velocity_tolerance"),
+    "real-time": ("response_tensors", "order", "velocity_feedback", "noise", "velocity_tolerance"),
 }
 
 

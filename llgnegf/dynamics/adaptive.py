@@ -47,7 +47,7 @@ class Adaptive(Coupled):
 
     def __init__(self, coupling: Coupling, method: integrators.Step, dt: float, tolerance: float) -> None:
         super().__init__(coupling, method, dt)
-        self.bound = abs(coupling.strength) * tolerance
+        self.bound = float(np.abs(coupling.strength).max()) * tolerance
         self.nodes: list[int] = []  # steps at which the electrons were evaluated, the newest last
         self.fields = np.empty((0, *coupling.magnet.packed_shape))  # what was found there, energy
         # Steps between two evaluations; 0 where every stage asks.

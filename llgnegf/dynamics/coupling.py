@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llgnegf.dynamics.electron_noise import ElectronNoise
 from llgnegf.dynamics.external import NOTHING, Drives, External
 from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.profiles import Profile
+from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
 from llgnegf.electrons import Device, Frozen, LeadResponse, Response
 from llgnegf.electrons.counter import Counter
@@ -59,6 +61,9 @@ class Coupling:
 
     `voltages`: of the leads, in place of those of the device; frozen electrons follow them as they follow gates.
 
+    `thermal`: a random field on the moments, constant within each step; it is no part of the energy.  `electron_noise`:
+    another one, from the electrons, of steps that `begin_step` was called for.
+
     Where gates or drives jump at the time of a call, `within` says on which side it is meant: a time inside the step
     that is being made (`Profile.value`).
 
@@ -79,13 +84,18 @@ class Coupling:
         field: Field | None = None,
         drives: Drives | None = None,
         voltages: LeadVoltages | None = None,
+        thermal: ThermalField | None = None,
+        electron_noise: ElectronNoise | None = None,
     ) -> None:
         self.magnet, self.device, self.gates, self.field, self.drives = magnet, device, gates, field, drives
-        self.voltages = voltages
+        self.voltages, self.thermal, self.electron_noise = voltages, thermal, electron_noise
         self.order, self.velocity_feedback = order, velocity_feedback
         self.velocity_tolerance = velocity_tolerance
         self.sd_exchange = device.sd_exchange if device else 0.0
-        self.strength = back_action * self.sd_exchange
+        # Field of the electrons over their spin density, energy: a number, or (nx[, ny], 1) of each site.
+        J = self.sd_exchange
+        self.strength = back_action * (J if isinstance(J, float) else J[..., None])
+        self.acts = bool(np.any(self.strength))  # whether the moments feel the electrons
         self._counter = Counter()
 
     @property
@@ -101,6 +111,13 @@ class Coupling:
     def static_potential(self) -> np.ndarray | None:
         """On-site energies of the device itself, of the lattice's shape; None where it has none."""
         return self.device.potential if self.device else None
+
+    @property
+    def vacancy(self) -> np.ndarray:
+        """1.0 on the sites of the device without an orbital, 0.0 elsewhere, of the lattice's shape."""
+        assert self.device is not None
+        holes = self.device.holes
+        return np.zeros(self.device.shape) if holes is None else holes.astype(float)
 
     @property
     def profiles(self) -> tuple[Profile, ...]:
@@ -147,9 +164,15 @@ class Coupling:
             return self.voltages.at(t, within)
         return np.array(self.device.voltages if self.device is not None else (0.0, 0.0))
 
+    def begin_step(self, n: int, t: float, y: np.ndarray, within: float) -> None:
+        """Draw what fluctuates with the electrons of packed moments y at t, the beginning of step n, once."""
+        noise = self.electron_noise
+        if noise is not None and (noise.begun is None or noise.begun[0] != n):
+            noise.begin(n, self.freeze(t, self.magnet.unpack(y), within).spin_noise())
+
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""
-        if self.strength == 0 and self.field is None and self.drives is None:
+        if not self.acts and self.field is None and self.drives is None and self.thermal is None:
             return self.magnet.velocity(y)
         return self.motion(t, y).velocity
 
@@ -158,17 +181,26 @@ class Coupling:
     ) -> np.ndarray:
         """dm/dt, packed, in a given field of the electrons (packed): explicit, without evaluating them."""
         external = self.external(t, within)
-        own = sum_of(self._user_field(t, y), external.field)
+        own = self._own_field(t, y, external, within)
         return self.magnet.velocity(y, sum_of(own, electron_field), external.current)
 
-    def motion(self, t: float, y: np.ndarray, near: np.ndarray | None = None, within: float | None = None) -> Motion:
+    def motion(
+        self,
+        t: float,
+        y: np.ndarray,
+        near: np.ndarray | None = None,
+        within: float | None = None,
+        moving: np.ndarray | None = None,
+    ) -> Motion:
         """Velocity, electrons and their field at time t and packed moments y.
 
-        near: a guess of the electrons' field (packed), from which the velocity equation is solved.  Raises RunError
-        where that equation has no solution, where moments are far longer than 1, and where a user's field is wrong.
+        near: a guess of the electrons' field (packed), from which the velocity equation is solved.  moving: dm/dt
+        (packed) of moments with inertia, to which the electrons answer instead; the velocity is then that of moments
+        without inertia in the same field.  Raises RunError where the equation has no solution, where moments are far
+        longer than 1, and where a user's field is wrong.
         """
         external = self.external(t, within)
-        own, current = sum_of(self._user_field(t, y), external.field), external.current
+        own, current = self._own_field(t, y, external, within), external.current
         if self.device is None:
             return Motion(self.magnet.velocity(y, own, current), None, None)
         if not np.abs(y).max() < _LONGEST_MOMENT:  # NaN included
@@ -178,10 +210,10 @@ class Coupling:
             )
         rate = self.gate_state(t, within)[1]
         frozen = self.freeze(t, self.magnet.unpack(y), within)
-        if self.strength == 0:
+        if not self.acts:
             return Motion(self.magnet.velocity(y, own, current), frozen, None)
         leads = self.lead_response(t, frozen.m, within) if self.order == 1 else None
-        if self.order == 1 and self.velocity_feedback:
+        if self.order == 1 and self.velocity_feedback and moving is None:
             velocity, field, tried = solve(
                 self.magnet,
                 frozen,
@@ -197,7 +229,11 @@ class Coupling:
             )
             return Motion(velocity, frozen, field, tried, leads)
         # First the response: the sweeps that it makes give the adiabatic part as well.
-        response = frozen.respond(np.zeros_like(frozen.m), rate) if self.order == 1 and rate.any() else None
+        driving = np.zeros_like(frozen.m)
+        if moving is not None and self.velocity_feedback:
+            driving[...] = self.magnet.unpack(moving)
+        moves = self.order == 1 and (rate.any() or driving.any())
+        response = frozen.respond(driving, rate) if moves else None
         sea, surface = (0, 0) if response is None else (response.sea, response.surface)
         density = frozen.at_rest + sea + surface
         if response is not None and response.bias is not None:
@@ -218,6 +254,14 @@ class Coupling:
     def _packed_field(self, density: np.ndarray) -> np.ndarray:
         """Field of a density (..., 4) traced with 1, sigma_x, sigma_y, sigma_z."""
         return self.magnet.pack(self.strength * density[..., 1:])
+
+    def _own_field(self, t: float, y: np.ndarray, external: External, within: float | None) -> np.ndarray | None:
+        """All that acts on the moments beside their classical field and the electrons, packed; None: nothing."""
+        given = sum_of(self._user_field(t, y), external.field)
+        for noise in (self.thermal, self.electron_noise):
+            if noise is not None:
+                given = sum_of(given, noise.at(t if within is None else within))
+        return given
 
     def _user_field(self, t: float, y: np.ndarray) -> np.ndarray | None:
         if self.field is None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import LeadResponse, Response, SpinDensity
+from llgnegf.electrons import Device, LeadResponse, Response, SpinDensity, Tensors
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -15,7 +15,8 @@ class ElectronInstant(Instant):
     """Electrons frozen at moments and gates of this instant.
 
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; driving_frequencies:
-    of gates and voltages that are on, 1/time; voltages: of the leads, (2,), energy; sd_exchange: energy.
+    of gates and voltages that are on, 1/time; voltages: of the leads, (2,), energy; vacancy: 1 where there is
+    no orbital; sd_exchange: energy, a number or of each site.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ElectronInstant(Instant):
         assert motion.frozen is not None
         self.frozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t, within)
-        self.static_potential = coupling.static_potential
+        self.static_potential, self.vacancy = coupling.static_potential, coupling.vacancy
         self.driving_frequencies = coupling.frequencies
         self.voltages = coupling.voltages_at(self.t, within)
         self.sd_exchange = coupling.sd_exchange
@@ -85,6 +86,16 @@ class ElectronInstant(Instant):
         """Work per time that voltages do on the particles that flow into the leads: -sum V I, energy/time."""
         return 0.0 - float(self.voltages @ self.currents[0])
 
+    @property
+    def bath_potentials(self) -> np.ndarray:
+        """Of each probe, (b,), less the Fermi energy: energy."""
+        return self.frozen.bath_potentials - self.frozen.device.fermi_energy
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """Response tensors of the electrons at rest here."""
+        return Device.linear_response_of(self.frozen).tensors
+
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
@@ -93,9 +104,25 @@ class ElectronInstant(Instant):
         return self.frozen.bath_currents(self._driving, self._rate)
 
     @property
+    def torque_spin_orbit(self) -> np.ndarray:
+        """Of the bonds of a chain on the electrons' spins, (nx, 3), energy; without the adiabatic part."""
+        driving = self._driving, self._rate
+        if not self._first_order:
+            driving = np.zeros_like(self.m), np.zeros_like(self._rate)
+        by_origin = self.frozen.torque_spin_orbit(*driving)
+        found = [torque for origin, torque in by_origin.items() if origin != "adiabatic"]
+        return np.sum(found, axis=0)
+
+    @cached_property
     def energy_currents(self) -> np.ndarray:
-        """Energy that a bias carries into the left and the right lead at rest, (2,), energy/time."""
-        return self.frozen.energy_currents
+        """Energy that a bias carries into the left and the right lead, (2,), energy/time.
+
+        At order 1 with what moments and gates pump, but for a bath, and for bonds and leads that know the spin.
+        """
+        still = self.frozen.energy_currents
+        if not self._first_order or not self.frozen.knows_energy_pumped:
+            return still
+        return still + self.frozen.energy_pumped(self._driving, self._rate, self.response)
 
     @cached_property
     def level_width(self) -> float:

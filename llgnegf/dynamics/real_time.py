@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -20,6 +21,7 @@ from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.electrons.real_time import (
     Carrier,
     Flows,
+    Gating,
     RealTime,
     adjusted,
     error_near_edges,
@@ -43,13 +45,20 @@ _LARGE = 1 << 24  # bytes
 _NARROWEST = 8
 
 
+def _in_tiles(electrons: RealTime) -> bool:
+    """Whether the state is held as tiles: those know no bath."""
+    return electrons.ny >= _NARROWEST and not len(electrons.bath)
+
+
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
     traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
-    leads; energy_electrons: less that at the start, leads included; voltages: of the leads, (2,), energy; work: done by
-    gates, voltages, driven fields and an imposed motion since the start, work_drives: by driven fields alone, energy.
+    leads; energy_electrons: less that at the start, leads included, not a number with a bath, whose energy is unknown;
+    voltages: of the leads, (2,), energy; work: done by gates, voltages, driven fields and an imposed motion since the
+    start, work_drives: by driven fields alone, energy.  bath_currents: particles (b,) and spin (b, 3) that flow into
+    the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.
     Where something jumps at t, all of it is as after the jump.
     """
 
@@ -78,6 +87,9 @@ class RealTimeInstant(Instant):
             self.work_drives = float(sums[4]) - coupling.magnet.overlap(y, field)
         self.work = float(sums[3]) + self.work_drives
         self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
+        equation = stepper.equation
+        if len(equation.bath):
+            self.bath_currents, self.bath_voltages = equation.into_bath(state), equation.probe_voltages(state)
         self._stepper = stepper
 
     @property
@@ -144,7 +156,8 @@ class RealTimeStepper:
         too large.
         """
         potential = self._first_potential
-        planned = RealTime(self._device, *exponentials(self._device, self.start, potential, self.duration))
+        sums = exponentials(self._device, self.start, potential, self.duration, gates=self._gates)
+        planned = RealTime(self._device, *sums)
         self._fewest_parts(planned)
         error = error_near_edges(self._device, planned.fit, self.duration)
         if error > self._device.tolerance:
@@ -164,7 +177,7 @@ class RealTimeStepper:
         return self._bytes_for(self._used)
 
     def _bytes_for(self, electrons: RealTime) -> tuple[int, int]:
-        shape = Tiles(electrons).shape if electrons.ny >= _NARROWEST else electrons.shape
+        shape = Tiles(electrons).shape if _in_tiles(electrons) else electrons.shape
         size = 8 * int(np.prod(shape))
         return size, size * (6 if self.method.coefficients else 3 + self.method.stages)
 
@@ -204,12 +217,20 @@ class RealTimeStepper:
             from llgnegf.electrons.real_time_gpu import GpuTiles
 
             return GpuTiles(electrons)
-        return Tiles(electrons) if electrons.ny >= _NARROWEST else electrons
+        return Tiles(electrons) if _in_tiles(electrons) else electrons
+
+    @property
+    def _gates(self) -> Gating:
+        gates = self.coupling.gates
+        if not gates:
+            return Gating(0.0, 0.0)
+        beside_bath = self._device.bath is not None  # where alone it counts
+        jumps = beside_bath and next_jump((one.profile for one in gates.drives), 0, self.dt) is not None
+        return Gating(gates.reach, 2 * gates.reach if jumps else 0.0)
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
-        gates = self.coupling.gates.reach if self.coupling.gates else 0.0
-        rate = electrons.fastest_rate(gates, 0.0 if self.voltages is None else self.voltages.reach)
+        rate = electrons.fastest_rate(self._gates.largest, 0.0 if self.voltages is None else self.voltages.reach)
         largest = _STABLE * self.method.stability / rate
         parts = np.ceil(self.dt / largest)
         if not parts <= _MOST_STABLE_PARTS:
@@ -290,7 +311,9 @@ class RealTimeStepper:
         if self._kept is None:
             potential = self._first_potential
             try:
-                equation, carrier, state = adjusted(self._device, self.start, potential, self.duration, self._carry)
+                equation, carrier, state = adjusted(
+                    self._device, self.start, potential, self.duration, self._carry, self._gates
+                )
             except ToleranceError as error:
                 raise RunError(f"electrons in real time, at the start: {error}") from None
             energy = carrier.energy(state, self.start, potential) + carrier.flows(state).coupling_energy
@@ -315,7 +338,7 @@ class RealTimeStepper:
         state = np.asarray(remembered["electrons"], float)
         if carrier.shape != equation.shape and state.shape == equation.shape:  # narrow lattices, now on a GPU
             state = TileLayout(equation).from_rows(state)
-        elif carrier is equation and state.shape == (layout := TileLayout(equation)).shape:
+        elif carrier is equation and not len(equation.bath) and state.shape == (layout := TileLayout(equation)).shape:
             state = layout.to_rows(state)
         if state.shape != carrier.shape:
             raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")
@@ -394,7 +417,9 @@ class RealTimeStepper:
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
     def energy(self, state: Any, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
-        """Energy of the electrons since the start, leads included."""
+        """Energy of the electrons since the start, leads included; not a number with a bath, whose is unknown."""
+        if len(self.equation.bath):
+            return math.nan
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy
         return own + float(sums[0]) - self._now()[2]
 

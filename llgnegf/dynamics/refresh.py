@@ -94,21 +94,35 @@ class Coupled(Classical):
         return begun[1] if begun is not None and begun[0] == n else self._evaluated(n, y)
 
     def _evaluated(self, n: int, y: np.ndarray) -> Motion:
+        self._draw(n, y)
         return self.coupling.motion(n * self.dt, y, self._near(n), inside(n, self.dt))
 
+    def _draw(self, n: int, y: np.ndarray) -> None:
+        self.coupling.begin_step(n, n * self.dt, y, inside(n, self.dt))
+
     def state(self) -> Remembered:
-        if self._begun is None:
-            return {}
-        n, motion = self._begun
-        assert motion.electron_field is not None
-        return {
-            "begun_step": np.array(n, dtype=np.int64),
-            "begun_velocity": motion.velocity,
-            "begun_field": motion.electron_field,
-        }
+        found: Remembered = {}
+        noise = self.coupling.electron_noise
+        if noise is not None and noise.begun is not None:
+            found |= {"noise_step": np.array(noise.begun[0], dtype=np.int64), "noise_field": noise.begun[1]}
+        if self._begun is not None:
+            n, motion = self._begun
+            assert motion.electron_field is not None
+            found |= {
+                "begun_step": np.array(n, dtype=np.int64),
+                "begun_velocity": motion.velocity,
+                "begun_field": motion.electron_field,
+            }
+        return found
 
     def restore(self, remembered: Remembered) -> None:
         self._begun = None
+        noise = self.coupling.electron_noise
+        if noise is not None:
+            noise.begun = None
+            if "noise_step" in remembered:
+                field = remembered_array(remembered, "noise_field", self.coupling.magnet.packed_shape)
+                noise.begun = int(remembered["noise_step"]), field
         if "begun_step" in remembered:  # absent in checkpoints between two frames and in older ones
             shape = self.coupling.magnet.packed_shape
             velocity, field = (remembered_array(remembered, f"begun_{name}", shape) for name in ("velocity", "field"))
@@ -130,6 +144,7 @@ class Stage(Coupled):
     field: np.ndarray | None = None
 
     def _step(self, n: int, y: np.ndarray) -> np.ndarray:
+        self._draw(n, y)
         first = self._beginning(n, y)
         self.field = first.electron_field
         return self._step_from(first.velocity, partial(self._velocity, inside(n, self.dt)), n, y)

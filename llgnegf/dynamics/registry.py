@@ -22,4 +22,4 @@ REFRESH: Mapping[str, Make] = {
 
 def llg_stepper(coupling: Coupling, method: integrators.Step, dt: float, refresh: str, tolerance: float) -> Stepper:
     """The stepper that refreshes the electrons as `refresh` says; none needs to where they do not act."""
-    return REFRESH[refresh](coupling, method, dt, tolerance) if coupling.strength else Classical(coupling, method, dt)
+    return REFRESH[refresh](coupling, method, dt, tolerance) if coupling.acts else Classical(coupling, method, dt)

@@ -71,10 +71,11 @@ class WholeSteps:
         total = error * self._planned_for / both.dt
         if not total <= tolerance:
             better = both.dt * max(tolerance / total, 1e-12) ** (1 / both.method.order)
+            divided = 'integrator.electrons = "adaptive", or ' if both.coupling.thermal is None else ""
             warnings.warn(
                 f"a step of integrator.step = {both.dt:g} has an error of {error:.1e} in moments or spin density, "
                 f"which may add up to {total:.1e} by the end, more than electrons.tolerance = {tolerance:g}; use "
-                f'integrator.electrons = "adaptive", or a step of about {better:.1g}',
+                f"{divided}a step of about {better:.1g}",
                 RunWarning,
                 stacklevel=2,
             )

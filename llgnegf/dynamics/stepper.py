@@ -24,8 +24,12 @@ class Instant:
     """A run after n steps.  Quantities not known by then are evaluated when first asked for, and only once.
 
     magnet: the classical terms; n, t: steps taken and time; y: packed moments (`Magnet.pack`); m, velocity: unit
-    vectors and dm/dt, (nx[, ny], 3); external: fields on the moments that change in time, after a jump at t.
+    vectors and dm/dt, (nx[, ny], 3); external: fields on the moments that change in time, after a jump at t; kinetic:
+    energy of the motion of moments that have inertia, inertia: theirs, (nx[, ny]), time.
     """
+
+    kinetic = 0.0
+    inertia: np.ndarray | None = None
 
     def __init__(
         self,

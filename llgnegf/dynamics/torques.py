@@ -7,9 +7,9 @@ import numpy as np
 from llgnegf.electrons import in_plane_and_out_of_plane
 
 
-def torque(spin: np.ndarray, m: np.ndarray, sd_exchange: float) -> np.ndarray:
+def torque(spin: np.ndarray, m: np.ndarray, sd_exchange: float | np.ndarray) -> np.ndarray:
     """T_i = J_sd s_i x m_i, energy units, shape (..., 3)."""
-    return sd_exchange * np.cross(spin, m)
+    return (sd_exchange[..., None] if isinstance(sd_exchange, np.ndarray) else sd_exchange) * np.cross(spin, m)
 
 
 def field_and_damping_like(vectors: np.ndarray, m: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,7 @@ class Tried:
 def solve(
     magnet: Magnet,
     frozen: Frozen,
-    strength: float,
+    strength: float | np.ndarray,
     y: np.ndarray,
     rate: np.ndarray,
     own: np.ndarray | None,
@@ -83,7 +83,7 @@ def solve(
 
     Leads at different chemical potentials add s_bias to s_ad.
 
-    frozen: the electrons at packed moments y; strength: field of the electrons over their spin density, energy; rate:
+    frozen: the electrons at packed moments y; strength: see `Coupling`; rate:
     dV/dt, (nx[, ny]); own: fields of a user and of drives, packed; near: a field of the electrons to start from,
     packed; t: for messages; tolerance: of the residual relative to the velocity; current: scales that of Zhang and Li;
     leads: density (nx[, ny], 4) that voltages which change add to s_ad, traced with 1 and sigma.

@@ -8,11 +8,17 @@ from .bias_response import BiasResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
+from .exchange_constants import ExchangeConstants
 from .frozen import Frozen, Response, SpinDensity
 from .general.device import GeneralDevice
-from .leads import Lead
+from .leads import Lead, Polarization
+from .memory_kernel import memory_kernel
 from .modes import chain_self_energy
+from .molecule import FrozenMolecule, Molecule, MoleculeLead
 from .quadrature import ToleranceError
+from .response import LinearResponse, Tensors
+from .scattering_matrix import ScatteringMatrix
+from .spin_orbit import SpinOrbit
 from .steady import SteadyPrecession, steady_precession
 from .sweeps import LeadResponse
 from .torkance import Torkance, in_plane_and_out_of_plane
@@ -22,18 +28,28 @@ __all__ = [
     "BiasResponse",
     "Currents",
     "Device",
+    "ExchangeConstants",
     "Frozen",
+    "FrozenMolecule",
     "GeneralDevice",
     "LatticeCurrents",
     "Lead",
     "LeadResponse",
+    "LinearResponse",
+    "Molecule",
+    "MoleculeLead",
+    "Polarization",
     "Response",
+    "ScatteringMatrix",
     "SpinDensity",
+    "SpinOrbit",
     "SteadyPrecession",
+    "Tensors",
     "ToleranceError",
     "Torkance",
     "chain_self_energy",
     "in_plane_and_out_of_plane",
+    "memory_kernel",
     "steady_precession",
     "uniform_disorder",
 ]

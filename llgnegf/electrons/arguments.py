@@ -90,6 +90,33 @@ def bond_array(bond_hoppings: ArrayLike | None, shape: tuple[int, ...], hopping:
     return hops
 
 
+def exchange(values: ArrayLike, shape: tuple[int, ...]) -> float | NDArray[np.float64]:
+    """J_sd as a float, or for an array as one for each site, read-only; ValueError otherwise."""
+    try:
+        array = np.ascontiguousarray(real_array(values))
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if np.ndim(values) == 0 or array.shape != shape or not np.isfinite(array).all():
+        allowed = f"finite, or an array of finite ones, one for each site, shape {shape}"
+        return number("sd_exchange", values, allowed)
+    array.flags.writeable = False
+    return array
+
+
+def site_list(name: str, sites: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Sites of a system of this shape, each once, as increasing tuples of indices; ValueError otherwise."""
+    found = []
+    for site in sites if isinstance(sites, Iterable) and not isinstance(sites, str) else [sites]:
+        parts = tuple(site) if isinstance(site, Iterable) and not isinstance(site, str) else (site,)
+        whole = all(isinstance(c, Integral) and not isinstance(c, bool) for c in parts)
+        if not whole or len(parts) != len(shape) or not all(0 <= c < n for c, n in zip(parts, shape, strict=True)):
+            raise ValueError(f"{name}: {site!r} is no site of a system of shape {shape}")
+        found.append(tuple(int(c) for c in parts))
+    if len(set(found)) < len(found):
+        raise ValueError(f"{name} = {sites!r}: each site once")
+    return tuple(sorted(found))
+
+
 def finite_array(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """`values` as finite floats of this shape; ValueError otherwise."""
     try:

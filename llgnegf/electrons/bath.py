@@ -29,30 +29,47 @@ from llgnegf.kernels import njit
 
 from .leads import Occupation, real_number
 
+# Of `Bath.zero_current`.
+NET = "net"
+
 
 @dataclass(frozen=True)
 class Bath:
     """The same bath on each of these sites.
 
     sites: whole numbers on a chain, pairs (x, y) on a lattice, counted from 0, each once; kept as tuples of indices.
-    width: its Gamma > 0, energy.  zero_current: True for a probe, which takes no net current at any energy; False for a
+    width: its Gamma > 0, energy.  zero_current: True for a probe, which takes no net current at any energy; "net" for
+    one that takes none in all, with the temperature of the device and a chemical potential that follows; False for a
     reservoir with the Fermi energy and temperature of the device, which takes current.
     Raises ValueError for anything else.
     """
 
     sites: tuple[tuple[int, ...], ...]
     width: float
-    zero_current: bool = True
+    zero_current: bool | str = True
 
-    def __init__(self, sites: Sequence[int | Sequence[int]], width: float, zero_current: bool = True) -> None:
+    def __init__(self, sites: Sequence[int | Sequence[int]], width: float, zero_current: bool | str = True) -> None:
         object.__setattr__(self, "sites", _indices(sites))
         value = real_number(width)
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"width = {width!r} of a bath: use a finite number > 0")
         object.__setattr__(self, "width", value)
-        if not isinstance(zero_current, bool | np.bool_):
-            raise ValueError(f"zero_current = {zero_current!r} of a bath: use True (a probe) or False (a reservoir)")
-        object.__setattr__(self, "zero_current", bool(zero_current))
+        of_text = isinstance(zero_current, str) and zero_current == NET
+        if not (isinstance(zero_current, bool | np.bool_) or of_text):
+            raise ValueError(
+                f'zero_current = {zero_current!r} of a bath: use True or "net" (probes) or False (a reservoir)'
+            )
+        object.__setattr__(self, "zero_current", NET if of_text else bool(zero_current))
+
+    @property
+    def elastic(self) -> bool:
+        """Whether it takes no net current at any energy."""
+        return self.zero_current is True
+
+    @property
+    def floats(self) -> bool:
+        """Whether it takes no net current in all, but at single energies."""
+        return self.zero_current == NET
 
     def __repr__(self) -> str:
         """The call that makes this bath."""

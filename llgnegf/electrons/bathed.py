@@ -38,11 +38,13 @@ from .modes import chain_self_energy, cross_section
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
-from .slices import eliminate, two_point
 from .sweeps import Blocks, Floats, Response, Sea
 from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
 from .threads import each, one_blas_thread
 
+NOT_TO_FIRST_ORDER = (
+    'a bath with zero_current="net": without the first order in velocities; use zero_current=True or False, or rest'
+)
 # Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
 _SMALLEST_GAP = 1e-14
 # Of the tolerance, for states beyond the poles.
@@ -87,7 +89,7 @@ class BathedSweeps:
     ) -> None:
         assert device.bath is not None
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
-        self.width, self.probes = device.bath.width, device.bath.zero_current
+        self.width, self.probes = device.bath.width, device.bath.elastic
         self.where = device.bath.on(device.shape)
         damped = blocks.reshape(-1, 2, 2).copy()
         damped[self.where] -= 0.5j * self.width * IDENTITY
@@ -161,7 +163,7 @@ class BathedSweeps:
         """-sum_k [w_k G(z_k) + h.c.] traced, on the sites (*s, 4), and its flows over the bonds (`Sweeps.flows`)."""
         device = self.device
         if self._lattice is not None:
-            blocks = self._lattice.sweep(nodes, with_bonds=with_bonds).blocks
+            blocks = self._lattice.local_blocks(nodes, with_bonds)
             found = traced(weights, blocks)
             return found[:, 0], lattice_bonds(device).hops[..., None] * found[:, 1:] if with_bonds else found[:, 1:]
         sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
@@ -208,11 +210,7 @@ class BathedSweeps:
         if device.is_lattice:
             lattice = _DampedLattice(device, shaped, self.bounds, self.counter)
             with one_blas_thread:
-                parts = [
-                    eliminate(lattice.slices, nodes[c], device.lead_slices(tuple(nodes[c])), with_logdet=True)[1]
-                    for c in lattice.chunks(len(nodes))
-                ]
-            return np.concatenate(parts)
+                return np.concatenate([lattice.log_determinants(nodes[c]) for c in lattice.chunks(len(nodes))])
         sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
         weights = np.zeros(len(nodes), complex)
         return contour_rows(nodes, weights, shaped, device.hops, (sigma[0], sigma[1]), counter=self.counter).logdet
@@ -221,6 +219,7 @@ class BathedSweeps:
 
     def sea(self, rate: Blocks) -> Sea:
         """See `Sweeps`."""
+        self._refuse_motion()
         if self._lattice is not None:
             return Sea(np.ascontiguousarray(self._lattice.sea_by(self.sharp_rule, rate)[:, 0]), None)
         return self._sea(rate, False)[0]
@@ -238,7 +237,13 @@ class BathedSweeps:
     @cached_property
     def surface(self) -> BathedSurface:
         """The Fermi-surface term of this texture."""
+        self._refuse_motion()
         return BathedSurface(self)
+
+    def _refuse_motion(self) -> None:
+        bath = self.device.bath
+        if bath is not None and bath.floats:
+            raise ValueError(NOT_TO_FIRST_ORDER)
 
     def flows(self, rate: Blocks) -> dict[str, Floats]:
         """See `Sweeps`."""
@@ -362,14 +367,15 @@ class BathedSweeps:
         """See `Sweeps`: of either lead, what probes hand on of it included; rate: None, see `moved_at_bias`."""
         assert rate is None
         found = self.mixed(energies, with_bonds)
-        return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None])
+        nothing = np.empty((len(energies), 2, 0, 2))
+        return BiasedRows(found.rows[:, :, None], found.bonds[:, :, None], found.flows[:, :, None], nothing)
 
     def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
         """What (-df/dE)/2pi multiplies at real energies (n,), see `BathedEnergy.moved`, and all states (n, N, 4)."""
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            one = self._keep(energy)
+            one = self.keep(energy)
             return *one.moved(blocks, with_bonds), one.states
 
         return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
@@ -379,14 +385,14 @@ class BathedSweeps:
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            found = MotionAtBias(self._keep(energy), self._modes(energy), blocks)
+            found = MotionAtBias(self.keep(energy), self._modes(energy), blocks)
             return (found.bonds(),) if with_bonds else (found.density, found.into_leads, found.into_bath)
 
         # Without energies the shapes are those of any other.
         found = each(at, energies.tolist() or [self.device.fermi_energy])
         return tuple(np.array(part)[: len(energies)] for part in zip(*found, strict=True))
 
-    def _keep(self, energy: float) -> BathedEnergy:
+    def keep(self, energy: float) -> BathedEnergy:
         """`at_energy`, kept for further motions as far as there is room."""
         one = self._kept.get(energy) or self.at_energy(energy)
         if (1 + len(self._kept)) * one.nbytes <= _KEPT_BYTES:
@@ -459,6 +465,10 @@ class BathedSweeps:
         """ValueError: `Frozen` refuses a bath before."""
         raise ValueError(NO_TURN)
 
+    def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """ValueError: what probes do to it is not known."""
+        raise ValueError("energy_into_leads: not available with a bath on sites")
+
     def thermal_states(self) -> tuple[Floats, float]:
         """ValueError: nothing asks for it."""
         raise ValueError("thermal_states: not available with a bath on sites")
@@ -481,12 +491,10 @@ class _DampedLattice(LatticeSweeps):
 
     def driven_sum(self, rule: FermiPoles, rate: Blocks) -> Floats:
         """-(1/pi) int f Im[G Hd G] traced, (nx, ny, 4)."""
-        nx = self.device.shape[0]
         found = np.zeros((*self.device.shape, 4))
         with one_blas_thread:
             for chunk in self.chunks(len(rule.nodes)):
-                G = self.sweep(rule.nodes[chunk], nx)
-                found += traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
+                found += traced(rule.weights[chunk], self.driven_blocks(rule.nodes[chunk], rate))[:, 0]
         return found
 
 

@@ -24,7 +24,7 @@ from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
 from .system import BIAS_TAILS, System
-from .window import MOST_ENERGIES, Factor, Rule, Window
+from .window import MOST_ENERGIES, Edges, Factor, Rule, Window
 
 # Energies for each site of a wire, above what is enough for a smooth function; beyond, narrow levels are searched for.
 _MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
@@ -134,16 +134,29 @@ class BathedBias:
     @cached_property
     def _rule(self) -> Rule:
         device, window = self.device, self.device.bias_window()
+
+        def attempt(edges: Edges, most: int) -> Rule:
+            return adapted(self.sweeps, window, edges, 1 / device.hopping, most)
+
+        return self._complete(window, attempt, lambda rule: rule)
+
+    def _complete(
+        self, window: Window, attempt: Callable[[Edges, int], Rule], of_leads: Callable[[Rule], Rule]
+    ) -> Rule:
+        """A rule that finds all states: narrow levels are searched for where it does not at once.
+
+        attempt: makes one from first panels and the most energies; of_leads: its part that `adapted` makes.
+        """
+        device = self.device
         most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
         try:
-            rule = adapted(self.sweeps, window, window.edges, 1 / device.hopping, most)
-            if self._lost(rule) <= device.tolerance:
+            rule = attempt(window.edges, most)
+            if self._lost(of_leads(rule)) <= device.tolerance:
                 return rule
         except ToleranceError:
             pass
-        edges = window.divided(narrow_levels(self.sweeps, window))
-        rule = adapted(self.sweeps, window, edges, 1 / device.hopping)
-        lost = self._lost(rule)
+        rule = attempt(window.divided(narrow_levels(self.sweeps, window)), MOST_ENERGIES)
+        lost = self._lost(of_leads(rule))
         if lost > device.tolerance:
             raise ToleranceError(
                 f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
@@ -238,7 +251,7 @@ def split(sweeps: BathedSweeps, values: Floats) -> tuple[Floats, Floats, Floats,
 
 
 def adapted(
-    sweeps: BathedSweeps, window: Window, edges: list, per_flow: float, most: int = MOST_ENERGIES, copies: int = 2
+    sweeps: BathedSweeps, window: Window, edges: Edges, per_flow: float, most: int = MOST_ENERGIES, copies: int = 2
 ) -> Rule:
     """Energies that meet the tolerance for all of `joined`; per_flow: scale of a flow beside a density, 1/energy."""
     device, leads = sweeps.device, 2 // copies

@@ -49,11 +49,11 @@ class BandedLU:
                 "temperature > 0, another fermi_energy, or a bath on more sites"
             )
 
-    def solve(self, rhs: Blocks) -> Blocks:
-        """Of right-hand sides (N, k)."""
+    def solve(self, rhs: Blocks, transposed: bool = False) -> Blocks:
+        """Of right-hand sides (N, k); transposed: with the transposed matrix."""
         from scipy.linalg.lapack import zgbtrs
 
-        return np.asarray(zgbtrs(self.factors, self.b, self.b, rhs, self.rows)[0])
+        return np.asarray(zgbtrs(self.factors, self.b, self.b, rhs, self.rows, trans=int(transposed))[0])
 
 
 class BathedEnergy:
@@ -119,6 +119,31 @@ class BathedEnergy:
             flows[q, q] -= found[:, 2]
         bonds = self.over_bonds(filled[:2]) if with_bonds else np.empty((2, 0))
         return rows, everything, flows, into_bath, bonds, self._through()
+
+    def _columns_of(self, filled: Floats) -> Floats:
+        """Of each column what its lead or site of the bath has, filled: (2 + b,), left, right, and the sites."""
+        columns = np.empty(self.psi.shape[2])
+        columns[self.spans[0]], columns[self.spans[1]] = filled[0], filled[1]
+        columns[self.spans[2]] = np.repeat(filled[2:], 2)
+        return columns
+
+    def filled_density(self, filled: Floats) -> Floats:
+        """Of all columns, each lead and each site of the bath having so much, (2 + b,): traced, (N, 4)."""
+        return np.asarray(traces(self.psi, self.psi) @ self._columns_of(filled))
+
+    def filled(self, filled: Floats) -> tuple[Floats, Floats, Floats]:
+        """The same, and what flows into the leads (2, 4) and into each site of the bath (b, 4)."""
+        columns, flows = self._columns_of(filled), np.empty((2, 4))
+        density = np.asarray(traces(self.psi, self.psi) @ columns)
+        for q in range(2):
+            arriving = self._arriving(q, self.psi)
+            flows[q] = (traces(arriving, arriving) @ (columns - filled[q])).sum(axis=0)
+        into_bath = self.width * (density[self.where] - filled[2:, None] * self.states[self.where])
+        return density, flows, into_bath
+
+    def filled_bonds(self, filled: Floats) -> Floats:
+        """Its flows over the bonds, (..., 4), in the layout of `Sweeps.flows`."""
+        return np.asarray(self.over_bonds(self._columns_of(filled)[None])[0])
 
     def _arriving(self, q: int, columns: Blocks) -> Blocks:
         """sqrt(Gamma)^+ of the lead q times columns (N, 2, c): (modes, 2, c)."""

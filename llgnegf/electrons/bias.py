@@ -11,6 +11,13 @@ at rest and to first order in the velocities: a scattering state follows slow mo
 leads with Sigma^< = i sum_l f_l Gamma_l after the derivatives of f_l were integrated by parts.  Nothing is symmetric in
 these terms: the response to a motion does work, and may drive it.
 
+Energy: a lead whose levels carry their energy E - V as a weight has the self-energies (E - V) Sigma up to a constant.
+With these d<H_lead>/dt is what the flow of particles is with Sigma: the flow j of rho_motion becomes
+
+    int [(E - V_q) j_q - (1/pi) sum_l (f_l - f_ref) Re Tr Sigma_q G Hd psi_l psi_l^+],
+
+of which the last term comes from d(E Sigma)/dE = E dSigma/dE + Sigma in the gradients.
+
 Levels outside the bands of all leads, and those without contact to any, are filled by f_ref.
 """
 
@@ -25,7 +32,8 @@ from llgnegf.once import cached_property
 
 from .leads import Occupation
 from .long_wires import Integrals, LongBias, is_long
-from .narrow_levels import Level, bound_levels, has_width, may_be_narrow, narrow_levels, without_width
+from .narrow_levels import Level, has_width, may_be_narrow, narrow_levels, without_width
+from .outside_levels import bound_levels
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
@@ -53,7 +61,8 @@ class Bias:
     def __init__(self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats]) -> None:
         self.sweeps, self.device, self._equilibrium = sweeps, sweeps.device, equilibrium
         self._for_motion: Rule | None = None
-        self._known: tuple[Blocks, Floats] | None = None
+        # The last motion, its integral, and the values that this is the integral of.
+        self._known: tuple[Blocks, Floats, Floats] | None = None
         self._searched = False  # for narrow levels inside the bands
         self._long = LongBias(sweeps, self._lost) if is_long(sweeps.device, moving=True) else None
 
@@ -85,6 +94,23 @@ class Bias:
         """Flow of rho_motion over the first bond of the left and the right lead into it, (2, 4), 1/time."""
         return self._motion(rate)[1]
 
+    def moved_energy_into_leads(self, rate: Blocks) -> Floats:
+        """Energy that rho_motion carries into the left and the right lead, (2,), energy/time, from their levels.
+
+        d<H_lead>/dt, what the first bond gives to the lead included.
+        """
+        rule = self._chosen(rate)
+        if isinstance(rule, Integrals):
+            assert rule.first_energy is not None
+            return rule.first_energy
+        _ = self._motion(rate)
+        assert self._known is not None
+        values = self._known[2]
+        flows = self._parts(values)[1][:, :, 1, :, 0]
+        above = rule.energies[:, None, None] - np.array(self.device.voltages)
+        stored = values[:, :, -2:]
+        return rule.integral(above * flows + stored) / (2 * np.pi)
+
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
         """Flows over the bonds of rho_bias, and of rho_motion (zero without a `rate`), as `Sweeps.flows`."""
         rule = self._chosen(rate)
@@ -105,7 +131,8 @@ class Bias:
             return self._at_rest if self._for_motion is None else self._for_motion
         if self._for_motion is None:
             self._for_motion = self._adapted(rate)
-            self._known = rate, self._for_motion.integral(self._for_motion.values) / (2 * np.pi)
+            values = self._for_motion.values
+            self._known = rate, self._for_motion.integral(values) / (2 * np.pi), values
         return self._for_motion
 
     def _chosen(self, rate: Blocks | None) -> Integrals | Rule:
@@ -148,35 +175,37 @@ class Bias:
             assert rule.first is not None
             assert rule.first_into is not None
             return rule.first, rule.first_into
-        if self._known is not None and self._known[0] is rate:
+        if self._known is not None and np.array_equal(self._known[0], rate):
             found = self._known[1]
         else:
-            found = rule.integral(self._values(rule.energies, rate)) / (2 * np.pi)
-            self._known = rate, found
+            values = self._values(rule.energies, rate)
+            found = rule.integral(values) / (2 * np.pi)
+            self._known = rate, found, values
         rows, flows = self._parts(found[None, None])
         return rows[0, 0, 1], flows[0, 0, 1]
 
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
-        """States on the sites and flows into the leads at these energies, one after the other: (n, 2, all)."""
+        """States on the sites, flows into the leads, `BiasedRows.stored`, one after the other: (n, 2, all)."""
         found = self.sweeps.biased(energies, rate)
         n, f = len(energies), found.rows.shape[2]
         # Explicit sizes: without energies -1 would be ambiguous.
         both = found.rows.reshape(n, 2, f * 4 * self.device.n_sites), found.flows.reshape(n, 2, f * 8)
-        return np.concatenate(both, axis=2)
+        return np.concatenate([*both, found.stored.reshape(n, 2, 2 * f - 2)], axis=2)
 
     def _parts(self, values: Floats) -> tuple[Floats, Floats]:
-        """The two of `_values` again: (n, 2, f, *s, 4) and (n, 2, f, 2, 4)."""
+        """The first two of `_values` again: (n, 2, f, *s, 4) and (n, 2, f, 2, 4)."""
         shape, n = self.device.shape, values.shape[:2]
         f = values.shape[2] // (4 * self.device.n_sites + 8)
         sites = 4 * f * self.device.n_sites
-        return values[:, :, :sites].reshape(*n, f, *shape, 4), values[:, :, sites:].reshape(*n, f, 2, 4)
+        flows = values[:, :, sites : sites + 8 * f]
+        return values[:, :, :sites].reshape(*n, f, *shape, 4), flows.reshape(*n, f, 2, 4)
 
     def _adapted(self, rate: Blocks | None) -> Rule:
         """A rule that meets the tolerance, for the bias at rest and for this motion, and finds all states."""
         device = self.device
         scale = self._scale(rate)
         sites = np.repeat(scale, 4 * device.n_sites)
-        scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8)])
+        scales = np.concatenate([sites, np.repeat(scale / device.hopping, 8), self._scale_stored(scale)])
 
         def attempt(edges, most: int, share: float = 1.0) -> Rule:
             return device.bias_window().panels.adapted(
@@ -229,6 +258,10 @@ class Bias:
             scale[1] /= size
         return scale
 
+    def _scale_stored(self, scale: Floats) -> Floats:
+        """The same of `BiasedRows.stored`."""
+        return np.repeat(scale[1:] / self.device.hopping**2, 2)
+
     @property
     def _tails_matter(self) -> bool:
         """Whether there may be levels so narrow that their response counts where hardly any electrons differ.
@@ -243,8 +276,8 @@ class Bias:
 
     def _found_by(self, rule: Rule) -> Callable[[int], Floats]:
         """All states between f_ref and the Fermi function of lead k, as a rule finds them: (*s, 4)."""
-        states = self._parts(rule.values)[0][:, :, 0]
-        return lambda k: rule.crossed(states, k) / (2 * np.pi)
+        found = rule.crossed(self._parts(rule.values)[0][:, :, 0]) / (2 * np.pi)
+        return lambda k: found[k]
 
     def _lost(self, found: Callable[[int], Floats], *, with_levels: bool = True) -> float:
         """Largest part of a density that is missing in the states between f_ref and the Fermi function of a lead k.

@@ -18,7 +18,7 @@ from .bathed import BathedSweeps
 from .bathed_surface import narrow_levels
 from .frozen import Frozen
 from .long_wires import is_long, response_to_leads
-from .narrow_levels import bound_levels
+from .outside_levels import bound_levels
 from .quadrature import ToleranceError
 from .shifted_surface import thermal_rule
 from .sweeps import Floats
@@ -45,10 +45,17 @@ class BiasResponse:
 def bias_response(frozen: Frozen) -> BiasResponse:
     """The response of this texture, about the equilibrium with E_F and kT of the device.
 
-    Raises ToleranceError where, at kT > 0, the states in the thermal window are not found to the tolerance.
+    Raises ValueError for probes without net current, ToleranceError where, at kT > 0, the states in the thermal window
+    are not found to the tolerance.
     """
-    device, sweeps = frozen.device, frozen.sweeps
+    sweeps = frozen.sweeps
+    device = sweeps.device
     size = 4 * device.n_sites
+    if device.bath is not None and device.bath.floats:
+        raise ValueError(
+            'a bath with zero_current="net": without linear response; use zero_current=True, whose response is '
+            "the same at kT = 0, or a small bias"
+        )
 
     def values(energies: Floats) -> Floats:
         found = sweeps.biased(energies, None)
@@ -65,14 +72,16 @@ def bias_response(frozen: Frozen) -> BiasResponse:
         found = _thermal(frozen, values)
     found = found.reshape(2, size + 8) / (2 * np.pi)
     rows, flows = found[:, :size].reshape(2, *device.shape, 4), found[:, size:].reshape(2, 2, 4)
+    rows, flows = np.array([frozen.out_of_frame(one) for one in rows]), frozen.flow_out_of_frame(flows)
     spin = rows[..., 1:].copy()
-    torque = device.sd_exchange * np.cross(spin, frozen.m[None])
+    torque = device.exchange_times(np.cross(spin, frozen.m[None]))
     return BiasResponse(spin, torque, rows[..., 0].copy(), flows[..., 0].copy(), flows[..., 1:] / 2)
 
 
 def _thermal(frozen: Frozen, values) -> Floats:
     """int (-df/dE) of these values at kT > 0."""
-    device, sweeps = frozen.device, frozen.sweeps
+    sweeps = frozen.sweeps
+    device = sweeps.device
     size = 4 * device.n_sites
     one_lead = np.concatenate([np.full(size, device.hopping), np.ones(8)]) / (2 * np.pi)
     scale = np.tile(one_lead, 2)

@@ -102,7 +102,10 @@ class ChainSweeps:
     def _remember(self, traced: NDArray[np.float64], logdet: NDArray[np.complex128]) -> None:
         charge = np.zeros(4)
         charge[0] = 2 * self.contour.rule.constant
-        self._equilibrium = traced + charge, logdet
+        traced = traced + charge
+        if self.device.holes is not None:
+            traced[self.device.holes] = 0.0  # the rule is none for energies so high
+        self._equilibrium = traced, logdet
 
     @property
     def adiabatic(self) -> NDArray[np.float64]:
@@ -121,7 +124,10 @@ class ChainSweeps:
         device, rule = self.device, self.contour.rule
         # The difference at every node first: weights of nodes far from the spectrum are large and cancel in the sum.
         logdet = self._equilibrium[1] - device.bare_logdet(self.contour)
-        trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum()) - 2 * device.n_sites * device.onsite
+        if device.holes is None:
+            trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum()) - 2 * device.n_sites * device.onsite
+        else:
+            trace = float(np.einsum("xaa->", self.blocks - device.bare_blocks).real)
         return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace)
 
     # --- first order in the velocities ------------------------------------------------------------
@@ -165,6 +171,16 @@ class ChainSweeps:
         assert response.driven_ends is not None
         sea = sea_into_leads(self.contour, response.driven_ends)
         return sea + self.surface.into_leads(rate)
+
+    def energy_into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
+        """See `Sweeps`.
+
+        The bond to a lead is part of this as far as it gives energy to the lead: d<H_lead>/dt.
+        """
+        assert response is not None
+        assert response.driven_ends is not None
+        sea = energy_of_sea_into_leads(self.contour, response.driven_ends, self.device.voltages)
+        return sea + self.surface.energy_into_leads(rate)
 
     def turned(
         self, rate: NDArray[np.complex128], K: NDArray[np.complex128]
@@ -229,7 +245,7 @@ class ChainSweeps:
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
         """H of the wire, (2 n, 2 n), index 2 i + spin; for short ones."""
-        return dense_hamiltonian(self.blocks, self.device.hops)
+        return self.device.without_holes(dense_hamiltonian(self.blocks, self.device.hops))
 
     def real_rows(self, rule: RealRule, rate, K=_NO_TURN, with_bonds: bool = False) -> SurfaceRows:
         """Integrands of the surface term, from scattering states at the energies of `rule`; see `SurfaceRows`."""
@@ -261,7 +277,8 @@ class ChainSweeps:
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2, (2, 2) [spin out, spin in]."""
-        return abs(self._at_energy(energy).amplitudes[0, 1, 0]) ** 2
+        amplitudes, out = self._at_energy(energy).amplitudes[0, 1, 0], self.device.ends[1].spin
+        return np.asarray(abs(amplitudes if out is None else out.conj().T @ amplitudes) ** 2)
 
     def level_width(self, energy: float) -> float:
         """See `frozen.Frozen.level_width`; on a chain from the sum of the dwell times, which is the density of states.
@@ -293,3 +310,17 @@ def sea_into_leads(contour: Contour, driven_ends: NDArray[np.complex128]) -> NDA
     # -dSigma/dE (G Hd G) on the end site.
     rule, slopes = contour.rule, np.stack([d[:, 0, 0] for d in contour.derivative], axis=1)
     return 2 * np.real(pauli_traces(np.einsum("k,kp,kpab->pab", rule.weights, slopes, driven_ends)))
+
+
+def energy_of_sea_into_leads(
+    contour: Contour, driven_ends: NDArray[np.complex128], voltages: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """Energy that the leads get of the sea part, from their levels, (2,), energy/time; arguments as `sea_into_leads`.
+
+    (1/pi) int f Im Tr[d((E - V) Sigma)/dE G Hd G].
+    """
+    nodes, levels = contour.rule.nodes, np.array(voltages)
+    sigma, slopes = (np.stack([d[:, 0, 0] for d in one], axis=1) for one in (contour.sigma, contour.derivative))
+    change = (nodes[:, None] - levels) * slopes + sigma
+    traced = np.einsum("kpaa->kp", driven_ends)
+    return 2 * np.real(np.einsum("k,kp,kp->p", contour.rule.weights, change, traced))

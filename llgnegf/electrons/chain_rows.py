@@ -187,11 +187,14 @@ class BiasedRows:
     rows: (n, 2, f, *s, 4), on the sites, 1/energy; f is 2 with the change, which is per time as well, else 1.
     bonds: (n, 2, f, ..., 4), flows over the bonds in the layout of `Sweeps.flows`, or (0, ...) if not requested.
     flows: (n, 2, f, 2, 4), flow over the first bond of the left and the right lead into it.
+    stored: (n, 2, f - 1, 2), energy that the left and the right lead get from their first bonds, beside the energy of
+    the particles in `flows`.
     """
 
     rows: NDArray[np.float64]
     bonds: NDArray[np.float64]
     flows: NDArray[np.float64]
+    stored: NDArray[np.float64]
 
 
 def biased_rows(
@@ -220,16 +223,18 @@ def biased_rows(
     out = np.empty((n_energies, 2, order + 1, n, 4))
     bonds = np.empty((n_energies if with_bonds else 0, 2, order + 1, n - 1, 4))
     flows = np.empty((n_energies, 2, order + 1, 2, 4))
+    stored = np.empty((n_energies, 2, order, 2))
 
     def kernel(s: slice) -> None:
         given = energies[s], blocks, hops, sigma[s], slopes[s], roots[s], Y, order
-        biased_terms(*given, out[s], bonds[s], flows[s])
+        biased_terms(*given, out[s], bonds[s], flows[s], stored[s])
 
     counter.add(n_energies)
     spread(n_energies, n, kernel)
     if mirrored:
         out, bonds, flows = out[:, ::-1, :, ::-1], -bonds[:, ::-1, :, ::-1], flows[:, ::-1, :, ::-1]
-    return BiasedRows(out, bonds, flows)
+        stored = stored[:, ::-1, :, ::-1]
+    return BiasedRows(out, bonds, flows, stored)
 
 
 def _lost_digits(weights, hopping, growth, order):

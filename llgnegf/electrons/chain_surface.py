@@ -26,13 +26,14 @@ from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, mode_self_e
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
 from .scattering import pauli_traces
-from .system import IDENTITY, RealRule, System, dense_hamiltonian
+from .system import IDENTITY, RealRule, System
 from .thermal_surface import ThermalSurface
 from .threads import spread
 
 # Part of the tolerance that the rule over energy may use.
 _SURFACE_SHARE = 1 / 4
 _NO_TURN = np.zeros((2, 2), complex)
+Floats = NDArray[np.float64]
 _NO_ENDS = np.empty((0, 2, 2, 2), complex)
 # dH/dt (n, 2, 2) and the generator K (2, 2) of a rigid rotation.
 Drive = tuple[np.ndarray, np.ndarray]
@@ -153,12 +154,20 @@ class ChainSurface:
         On the real axis it has two terms: from G Hd G Gamma G^+ (with K: G K Gamma G^+) on the end site, and from the
         wave that enters from the same lead, sqrt(Gamma) (G Hd G) sqrt(Gamma) (with K: K sqrt(Gamma) G^+ sqrt(Gamma)).
         """
+        return self._into_leads(rate, K, False)
+
+    def energy_into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Energy that `into_leads` carries into either lead, (2,), energy/time, from the levels of the lead."""
+        return self._into_leads(rate, None, True)[:, 0]
+
+    def _into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None, energy: bool) -> Floats:
+        """Particles and spin, or in their place the `energy` that each of them carries, (2, 4)."""
         chosen = self._for_motion(rate) if K is None else self._for_turn(rate, K)
         if isinstance(chosen, ThermalSurface):
             # Discrete levels keep their occupation, but the change of their tails in the leads is a flow over the first
             # bonds.
-            flow = chosen.into_leads(rate if K is None else chosen.rate, K)
-            return flow + chosen.tails(rate) if K is None else flow
+            flow = chosen.into_leads(rate if K is None else chosen.rate, K, energy)
+            return flow + chosen.tails(rate, energy) if K is None else flow
         flow = np.zeros((2, 4))
         if len(chosen.energies):
             found = self._rows(chosen, rate, K)
@@ -169,7 +178,10 @@ class ChainSurface:
             else:
                 reflected = np.stack([found.amplitudes[:, p, p] for p in range(2)], axis=1)
                 own = 2 * np.imag(pauli_traces(K @ np.conj(np.swapaxes(reflected, -1, -2))))
-            flow -= _weighted_sum(chosen.weights, gamma * ends - own) / (2 * np.pi)
+            each = gamma * ends - own
+            if energy:
+                each = (chosen.energies[:, None] - np.array(self.device.voltages))[..., None] * each
+            flow -= _weighted_sum(chosen.weights, each) / (2 * np.pi)
         return flow
 
     # --- choice of energies -------------------------------------------------------------------------
@@ -179,7 +191,7 @@ class ChainSurface:
         """Discrete levels of a closed wire inside the thermal window."""
         if not self.device.is_closed:
             return NO_LEVELS
-        return closed_levels(self.device, dense_hamiltonian(self.blocks, self.device.hops), *self.device.thermal_range)
+        return closed_levels(self.device, self.sweeps.dense_hamiltonian(), *self.device.thermal_range)
 
     def _discrete(self, chosen: RealRule | ThermalSurface) -> BoundStates:
         """Discrete levels inside the thermal window."""

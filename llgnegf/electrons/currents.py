@@ -9,6 +9,12 @@ which holds to first order in the velocities for the sum of the parts, with ds/d
 In steady precession ds/dt belongs to the geometric part; the sea (lead) and the surface part each satisfy the equation
 without it.
 
+With spin-orbit coupling spin is not conserved on a bond.  Its flow is then the mean of what leaves one of the two sites
+and what arrives at the other, and the difference is a torque of the bond on the electrons' spins, half of it at either
+site: with the sum tau_i of these halves at site i (`torque_spin_orbit`),
+
+    J_sd s_i x m_i + tau_i = (flow out) - (flow in) + (1/2) ds_i/dt.
+
 The device is extended by one site of each connected lead.  The flow over the bond to this site is the current into the
 lead, and one sweep gives the flows over all bonds.  In steady precession the contribution of the leads to K belongs to
 the sea part.  For the currents into the leads alone, `frozen.Frozen.lead_currents` needs no extended device.
@@ -16,15 +22,15 @@ the sea part.  For the currents into the leads alone, `frozen.Frozen.lead_curren
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .chain import ChainSweeps
 from .counter import Counter
-from .frozen import NO_PRECESSION, Frozen, refuse_bath, rotation_generator
-from .leads import SIDES
+from .frozen import NO_PRECESSION, Frozen, refuse_bath, refuse_spins, rotation_generator
+from .leads import SIDES, Lead
 from .system import System
 
 
@@ -37,10 +43,13 @@ class Currents:
     charge[origin]: (n + 1,) particle flow, 1/time; spin[origin]: (n + 1, 3) spin flow, hbar/time, with spin sigma/2.
     Entry 0 is the bond from the left lead to site 0, entry i the bond from site i-1 to site i, entry n the bond from
     site n-1 to the right lead; the flow is zero where no lead is connected.
+    torque_spin_orbit[origin]: (n, 3), energy (hbar = 1), what spin-orbit coupling does to the electrons' spin sigma/2
+    at each site; empty without it.
     """
 
     charge: dict[str, np.ndarray]
     spin: dict[str, np.ndarray]
+    torque_spin_orbit: dict[str, np.ndarray] = field(default_factory=dict, kw_only=True)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -85,28 +94,65 @@ class LatticeCurrents(Currents):
 class Extended:
     """A device extended by one site (lattice: one column) of each connected lead.
 
-    original: the device itself; device: the extended one; sites: slice (along x) of the original sites within it.
+    original: the device itself; device: the extended one, with spin-orbit coupling in the frame of `System.straight`;
+    sites: slice (along x) of the original sites within it.
     """
 
     def __init__(self, device: System) -> None:
-        self.original = device
+        self.original, self._frame = device, device.frame
+        device = device.straight
         self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
         (left, right), hops = device.couplings, device.hops
         given = {lead.side: lead for lead in device.leads}
-        self.device = device.changed(
-            shape=(device.shape[0] + sum(self.pads), *device.shape[1:]),
-            leads=[
-                replace(given[side], coupling=device.hopping) for side, pad in zip(SIDES, self.pads, strict=True) if pad
-            ],
-            bond_hoppings=[*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
-            potential=None if device.potential is None else self.embed(device.potential),
-            bath=None if device.bath is None else device.bath.moved(self.pads[0]),
-        )
+        inner = [lead.modes.hopping for lead in device.ends]  # of the bonds inside the leads
+        leads = [
+            self._shortened(given[side], hopping)
+            for side, hopping, pad in zip(SIDES, inner, self.pads, strict=True)
+            if pad
+        ]
+        changes = {
+            "shape": (device.shape[0] + sum(self.pads), *device.shape[1:]),
+            "leads": leads,
+            "bond_hoppings": [*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
+            "potential": None if device.potential is None else self.embed(device.potential),
+            "vacancies": [(site[0] + self.pads[0], *site[1:]) for site in device.vacancies],
+            "bath": None if device.bath is None else device.bath.moved(self.pads[0]),
+        }
+        # The first site of a ferromagnetic lead has a moment with half the splitting as its exchange.
+        splittings = [one.splitting if pad else 0.0 for one, pad in zip(device.ends, self.pads, strict=True)]
+        self._moments = [lead.polarization.unit for lead in leads if lead.polarization is not None and lead.splitting]
+        self._ferromagnetic = [end for end, s in zip((0, -1), splittings, strict=True) if s]
+        if self._ferromagnetic or not isinstance(device.sd_exchange, float):
+            J = self.embed(np.broadcast_to(device.sd_exchange, device.shape))
+            for end in self._ferromagnetic:
+                J[end] = splittings[end] / 2
+            changes["sd_exchange"] = J
+        if device.is_lattice and device.has_other_leads:
+            given_y = device.bonds_along_y
+            across = -device.hopping * np.eye(2) * np.ones((*device.shape[:1], 1, 1)) if given_y is None else given_y
+            at_ends = [-hopping * np.eye(2)[None] for hopping in inner]
+            changes["bonds_along_y"] = np.concatenate(
+                [*self.pads[0] * at_ends[:1], across, *self.pads[1] * at_ends[1:]]
+            )
+        kind = System if self._frame is not None else type(device)
+        self.device = kind(**device._arguments() | changes)
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
+
+    def _shortened(self, lead: Lead, hopping: float) -> Lead:
+        """This lead without its first site, seen from the frame of the spins."""
+        polarization = lead.polarization
+        if self._frame is not None and polarization is not None and lead.side == "right":
+            direction = tuple((self._frame.turns[-1] @ polarization.unit).tolist())
+            polarization = replace(polarization, direction=direction)
+        return replace(lead, coupling=hopping, polarization=polarization)
 
     def embed(self, values: np.ndarray) -> np.ndarray:
         """These values of the original sites, with zeros on the added lead sites."""
         return np.pad(values, [self.pads] + [(0, 0)] * (values.ndim - 1))
+
+    def into_frame(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors of the original sites in the frame of the extended device, zero on the added lead sites."""
+        return self.embed(vectors if self._frame is None else self._frame.into(vectors))
 
     def freeze(self, m: ArrayLike, potential: ArrayLike | None, counter: Counter | None = None) -> Frozen:
         """The electrons of the extended device; m, potential: of the original sites; counter: see `Frozen`."""
@@ -115,7 +161,20 @@ class Extended:
         for end, pad, voltage in zip((0, -1), self.pads, given.voltages, strict=True):
             if pad:
                 gates[end] += voltage  # the added sites belong to the lead
-        return Frozen(self.device, self.embed(given.vectors("m", m)), gates, counter)
+        moments = self.into_frame(given.vectors("m", m))
+        for end, direction in zip(self._ferromagnetic, self._moments, strict=True):
+            moments[end] = direction
+        return Frozen(self.device, moments, gates, counter)
+
+    def out_of_frame(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Traced flows over the bonds of a chain, (n_bonds, 4), as (flow, torque): means of what leaves and arrives.
+
+        torque: (n, 4), what spin-orbit coupling adds to the spin at each site.
+        """
+        if self._frame is None:
+            return bonds, np.zeros((self.original.n_sites, 4))
+        mean, torque = self._frame.over_bonds(bonds, (self.pads[0], self.pads[1]))
+        return mean, torque[self.sites]
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Particle (n + 1, ...) and spin (n + 1, ..., 3) flows from traces over bonds (n_bonds, ..., 4).
@@ -137,11 +196,17 @@ def currents(
 
     Returns `Currents` of a chain, `LatticeCurrents` of a lattice.
     """
+    if device.is_lattice and (device.frame is not None or device.bonds_along_y is not None):
+        what = "bonds_along_y" if device.spin_orbit is None else f"spin_orbit = {device.spin_orbit!r}"
+        raise ValueError(
+            f"currents: not available on a lattice with {what}, where flows along y do not follow from scalar bonds; "
+            "`lead_currents` has those into the leads, and chains have both"
+        )
     extended = Extended(device)
     frozen, embed = extended.freeze(m, potential), extended.embed
     velocity = np.zeros((*device.shape, 3)) if mdot is None else device.vectors("mdot", mdot)
-    rate = extended.device.coupling_blocks(embed(velocity), embed(device.scalars("potential_rate", potential_rate)))
-    parts = frozen.flows(rate)
+    changing = extended.into_frame(velocity), embed(device.scalars("potential_rate", potential_rate))
+    parts = frozen.flows(extended.device.coupling_blocks(*changing))
     if not device.is_lattice:
         return _pack(extended, parts)
     along_x = _pack(extended, {origin: part[:-1, 0] for origin, part in parts.items()})
@@ -162,9 +227,10 @@ def precession_currents(
     For chains.  m: (n, 3); axis: (3,), not zero; frequency: 1/time, right-handed about the axis; potential: (n,)
     gate voltages, energy.  Raises ValueError for a lattice or a zero axis.
     """
-    if device.is_biased or device.is_shifted:
+    if device.is_biased or device.is_shifted or device.frame is not None:
         raise ValueError(NO_PRECESSION)
     refuse_bath(device)
+    refuse_spins(device, "steady precession")
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     sweeps = frozen.sweeps
@@ -179,5 +245,11 @@ def precession_currents(
 
 
 def _pack(extended: Extended, bonds: dict[str, np.ndarray]) -> Currents:
+    torques: dict[str, np.ndarray] = {}
+    if extended.original.frame is not None:
+        turned = {origin: extended.out_of_frame(values) for origin, values in bonds.items()}
+        bonds = {origin: one[0] for origin, one in turned.items()}
+        torques = {origin: one[1][..., 1:] / 2 for origin, one in turned.items()}
     flows = {origin: extended.flows(values) for origin, values in bonds.items()}
-    return Currents({o: f[0] for o, f in flows.items()}, {o: f[1] for o, f in flows.items()})
+    charge, spin = ({o: f[k] for o, f in flows.items()} for k in (0, 1))
+    return Currents(charge, spin, torque_spin_orbit=torques)

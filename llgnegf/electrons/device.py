@@ -18,10 +18,13 @@ from .balance import spin_balance
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, Extended, currents
-from .frozen import Frozen, SpinDensity
+from .frozen import Frozen, SpinDensity, refuse_spins
 from .general.device import GeneralDevice
 from .leads import Occupation
 from .moving_leads import MovingLeads
+from .propagators import DevicePropagators
+from .response import LinearResponse
+from .scattering_matrix import ScatteringMatrix, scattering_matrix
 from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
@@ -44,6 +47,11 @@ class Device(System):
     The `potential` that the methods take, that of gates, is added to it.
 
     bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
+    spin_orbit: a `SpinOrbit` on the bonds of the device (`spin_orbit.py`); None: none.
+    bonds_along_y: (nx, 2, 2) matrices H_(y,y+1) of the bonds along y in each column, energy, with any dependence on the
+    spin; None: -hopping, or what spin_orbit says.
+    vacancies: sites without an orbital and without a moment, x or (x, y); what is given there is not used.
+    sd_exchange may also be an array (n,) or (nx, ny), one J_sd for each site.
 
     A device is immutable: `changed` returns a new one with other arguments.
     Raises ValueError naming the argument, its value and what is allowed; AttributeError if an attribute is assigned.
@@ -93,6 +101,7 @@ class Device(System):
             raise ValueError(
                 f"moving_leads: not available with a bath on sites, {self.bath!r}; use voltages at rest, or bath=None"
             )
+        refuse_spins(self, "moving_leads")
         extended = Extended(self)
         frozen = extended.freeze(m, potential, counter)
 
@@ -158,6 +167,24 @@ class Device(System):
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).lead_currents(velocity, self.scalars("potential_rate", potential_rate))
 
+    def lead_energies(
+        self,
+        m: ArrayLike,
+        mdot: ArrayLike | None = None,
+        potential: ArrayLike | None = None,
+        potential_rate: ArrayLike | None = None,
+    ) -> NDArray[np.float64]:
+        """Energy per time into the left and the right lead, (2,): what a bias carries, and what a slow motion pumps.
+
+        Arguments as `spin_density`; first order in the velocities; counted from the levels of the lead, which a voltage
+        shifts.  On a chain it is the change of <H_lead>, without its bond to the device; on a square lattice what
+        moments and gates pump is that deep inside the leads, as of `lead_currents`.
+        Raises ValueError for a wrong shape and for a motion of a device with a bath on sites.
+        """
+        velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
+        frozen, rate = self.freeze(m, potential), self.scalars("potential_rate", potential_rate)
+        return frozen.energy_currents + frozen.energy_pumped(velocity, rate)
+
     def bath_currents(
         self,
         m: ArrayLike,
@@ -171,6 +198,16 @@ class Device(System):
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).bath_currents(velocity, self.scalars("potential_rate", potential_rate))
+
+    def bath_potentials(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Chemical potential, (b,), energy, of the bath on each of its b sites.
+
+        E_F for reservoirs, that at which no net current enters for probes with zero_current="net"; not a number for
+        probes with True.
+
+        Arguments as `freeze`.  Raises ToleranceError where none is found.
+        """
+        return self.freeze(m, potential).bath_potentials
 
     def currents(
         self,
@@ -192,6 +229,39 @@ class Device(System):
         Levels of the leads stay where they are.  Raises ToleranceError where the tolerance cannot be reached.
         """
         return bias_response(self.freeze(m, potential))
+
+    def spin_noise(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
+        """White noise of the spin density at rest, shot noise of a bias included: (N, N, 3, 3), [i, j, a, b].
+
+        int dt <{ds_i^a(t), ds_j^b(0)}>/2 of s = Tr[rho sigma] over all N sites in the order of the lattice (x ny + y),
+        1/energy; symmetric under exchange of (i, a) and (j, b).  Without a bias J_sd^2 of it is 2 kT times the friction
+        that the electrons exert on moments; see `spin_noise.py`.  m, potential: as `freeze`.
+        Raises ValueError for a wrong shape, a bath and more than 64 sites, ToleranceError where a level is too narrow.
+        """
+        return self.freeze(m, potential).spin_noise()
+
+    def linear_response(self, m: ArrayLike, potential: ArrayLike | None = None) -> LinearResponse:
+        """Gilbert and inertia tensors, susceptibility and alpha(omega) of every pair of moments; see `response.py`.
+
+        m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3), sites counted as in `m.reshape(-1, 3)`.
+        Raises ValueError with a bath, ToleranceError where the accuracy cannot be reached.
+        """
+        return self.linear_response_of(self.freeze(m, potential))
+
+    @staticmethod
+    def linear_response_of(frozen: Frozen) -> LinearResponse:
+        """`linear_response` of electrons that are frozen already."""
+        return LinearResponse(DevicePropagators(frozen))
+
+    def scattering_matrix(
+        self, m: ArrayLike, energy: float | None = None, potential: ArrayLike | None = None
+    ) -> ScatteringMatrix:
+        """S of all open channels at a real energy, None: at the Fermi energy, and its derivatives by all moments.
+
+        m, potential: as `freeze`.  Raises ValueError with a bath, or for an energy that is not a finite number.
+        """
+        E = self.fermi_energy if energy is None else number("energy", energy, "finite")
+        return scattering_matrix(DevicePropagators(self.freeze(m, potential)), E)
 
     def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
         """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.
@@ -322,7 +392,8 @@ class Device(System):
                 f"to_kwant: a bath on sites, {self.bath!r}, is no lead that Kwant's modes describe; use "
                 "changed(bath=None).to_kwant(...)"
             )
-        if m is None and self.sd_exchange:
+        refuse_spins(self, "to_kwant")
+        if m is None and np.any(self.sd_exchange):
             raise ValueError(f"m = None: moments of shape {(*self.shape, 3)} are needed, since J_sd is not zero")
         moments = np.zeros((*self.shape, 3)) if m is None else self.vectors("m", m)
         return write(self, moments, self.scalars("potential", potential))

@@ -29,23 +29,27 @@ class Levels:
     weighted: NDArray[np.complex128]
 
 
-def discrete_levels(effective: Effective, gaps: list[tuple[float, float]], scale: float) -> Levels:
+def discrete_levels(
+    effective: Effective, gaps: list[tuple[float, float]], scale: float, bands: int | None = None
+) -> Levels:
     """Solutions of (H + Sigma(E)) v = E v in intervals outside the lead bands, orthogonal within degenerate ones.
 
-    gaps: intervals (low, high) of energy; scale: energy; levels closer than 1e-10 of it count as degenerate.
+    gaps: intervals (low, high) of energy; scale: energy; levels closer than 1e-10 of it count as degenerate; bands:
+    how many there are on either side of the diagonal of H, None: it is taken as a full matrix.
     In a gap each eigenvalue of H + Sigma(E) - E decreases with E at a rate of at least 1, so that it has at most one
     zero.
     """
     from scipy.optimize import brentq
 
+    eigenvalues = _eigenvalues(bands)
     roots: list[tuple[float, int]] = []
     for low, high in gaps:
         if low >= high:
             continue
-        above_low, above_high = (np.linalg.eigvalsh(effective(e)[0]) - e for e in (low, high))
+        above_low, above_high = (eigenvalues(effective(e)[0], None) - e for e in (low, high))
         for k in np.flatnonzero((above_low > 0) & (above_high <= 0)):
             root: float = brentq(
-                lambda e, k=k: np.linalg.eigvalsh(effective(e)[0])[k] - e, low, high, xtol=1e-15 * scale, rtol=1e-15
+                lambda e, k=k: eigenvalues(effective(e)[0], int(k))[0] - e, low, high, xtol=1e-15 * scale, rtol=1e-15
             )
             roots.append((root, int(k)))
     roots.sort()
@@ -63,6 +67,28 @@ def discrete_levels(effective: Effective, gaps: list[tuple[float, float]], scale
         states.append(v.T)
         weighted.append((overlap @ v).T)
     return Levels(np.array(energies), np.concatenate(states), np.concatenate(weighted))
+
+
+def _eigenvalues(bands: int | None) -> Callable[[NDArray[np.complex128], int | None], NDArray[np.float64]]:
+    """A function of a Hermitian matrix with so many bands and of k: the k-th eigenvalue, or for None all of them."""
+
+    def of_full(matrix: NDArray[np.complex128], k: int | None) -> NDArray[np.float64]:
+        found = np.asarray(np.linalg.eigvalsh(matrix), float)
+        return found if k is None else found[k : k + 1]
+
+    if bands is None:
+        return of_full
+    from scipy.linalg import eigvals_banded  # heavy import
+
+    def of_banded(matrix: NDArray[np.complex128], k: int | None) -> NDArray[np.float64]:
+        n = len(matrix)
+        below = np.zeros((bands + 1, n), complex)
+        for d in range(bands + 1):
+            below[d, : n - d] = np.diagonal(matrix, -d)
+        chosen: dict = {} if k is None else {"select": "i", "select_range": (k, k)}
+        return np.asarray(eigvals_banded(below, lower=True, check_finite=False, **chosen))
+
+    return of_banded
 
 
 def partners(at_rest: Levels, moving: Levels, spread: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

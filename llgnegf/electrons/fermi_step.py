@@ -231,7 +231,7 @@ def _slope(frozen: Probed, z: complex) -> NDArray[np.complex128]:
 def _sea_within(frozen: Probed, energy: float, width: float) -> float:
     """Estimated contribution to the sea term of energies within `width` of `energy`, for |dH/dt| = t^2."""
     z = energy + 1j * width
-    scale = max(frozen.device.hopping, abs(frozen.device.sd_exchange)) * frozen.device.hopping
+    scale = max(frozen.device.hopping, float(np.abs(frozen.device.sd_exchange).max())) * frozen.device.hopping
     # The sea term contains G' Hd G - G Hd G'.  If one level dominates G, the part in which both factors have its pole
     # cancels: one factor is from the other levels.
     others = min(abs(frozen.probe(z)).max(), 3 / frozen.device.hopping)

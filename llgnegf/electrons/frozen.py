@@ -15,6 +15,9 @@ the sum of sea and surface is split differently by Bajpai and Nikolic, Phys. Rev
     geo = (1/pi) int f Im[G K G],   sea = -(1/pi) int f Im[G K Sigma' G],   surf = (1/2pi) int f' G K Gamma G^+.
 
 Leads with Fermi functions of their own add two parts, at rest and to first order: see `bias.py`.
+
+With spin-orbit coupling all Green's functions are those of `System.straight`, in the frame of spins in which bonds
+along x are scalars (`spin_orbit.py`); what `Frozen` returns is turned back.
 """
 
 from __future__ import annotations
@@ -32,7 +35,10 @@ from .counter import Counter
 from .fermi_step import Step
 from .lattice import LatticeSweeps
 from .leads import Occupation
+from .net_probes import NetBias
 from .quadrature import FermiPoles, ToleranceError
+from .sliced_chain import SlicedChainSweeps
+from .spin_noise import SpinNoise
 from .sweeps import LeadResponse, Response, Sweeps
 from .system import System
 
@@ -92,7 +98,8 @@ class Frozen:
     device: the wire or lattice; m: (*s, 3) moments, where *s is (n,) or (nx, ny); potential: (*s,) gate voltages,
     energy; counter: an additional counter of the Green's functions evaluated (`solves` counts them in any case).
     Results are evaluated on first use and kept.  "Traced" means traces with 1, sigma_x, sigma_y, sigma_z in the last
-    axis.  Green's functions come from `sweeps`, which hides whether the system is a chain or a lattice.
+    axis.  Green's functions come from `sweeps`, which hides whether the system is a chain or a lattice; they, and dH/dt
+    (`System.coupling_blocks`), are in the frame of `System.straight`.
     Methods raise ToleranceError, which names the remedy, if an integral cannot reach the tolerance of the device.
     """
 
@@ -113,18 +120,22 @@ class Frozen:
         self.blocks: NDArray[np.complex128]
         self.bounds: tuple[float, float]
         if same_h is None:
-            self.blocks, self.bounds = device.hamiltonian_blocks(m, potential), device.spectrum_bounds(m, potential)
+            self.blocks = device.hamiltonian_blocks(m, potential)
+            self.bounds = device.straight.spectrum_bounds(m, potential)
         else:
             self.blocks, self.bounds = same_h.blocks, same_h.bounds
+        device = device.straight
         given = device, self.blocks, self.bounds, self.counter, at_fermi_energy
         self.sweeps: Sweeps
         # What leads with Fermi functions of their own add; None where they have none.
         self.bias: Bias | BathedBias | None = None
         if device.bath is not None:
             self.sweeps = bathed = BathedSweeps(*given)
-            self.bias = BathedBias(bathed, self._filled_by) if device.is_biased else None
+            make = NetBias if device.bath.floats else BathedBias
+            self.bias = make(bathed, self._filled_by) if device.is_biased else None
         else:
-            self.sweeps = LatticeSweeps(*given) if device.is_lattice else ChainSweeps(*given)
+            kind = SlicedChainSweeps if device.is_polarized else ChainSweeps
+            self.sweeps = LatticeSweeps(*given) if device.is_lattice else kind(*given)
             self.bias = Bias(self.sweeps, self._filled_by) if device.is_biased else None
 
     @property
@@ -152,7 +163,7 @@ class Frozen:
     @property
     def adiabatic(self) -> NDArray[np.float64]:
         """rho_ad traced with 1, sigma_x, sigma_y, sigma_z: (*s, 4)."""
-        return self.sweeps.adiabatic
+        return self.out_of_frame(self.sweeps.adiabatic)
 
     @property
     def grand_potential(self) -> float:
@@ -168,10 +179,10 @@ class Frozen:
         return self.sweeps.grand_potential
 
     def _filled_by(self, occupation: Occupation) -> NDArray[np.float64]:
-        """rho_ad of this texture with another Fermi function, (*s, 4)."""
+        """rho_ad of this texture with another Fermi function, in the frame of the sweeps: (*s, 4)."""
         other = self.device.filled_by(occupation)
         try:
-            return Frozen(other, self.m, self.potential, self.counter, same_h=self).adiabatic
+            return Frozen(other, self.m, self.potential, self.counter, same_h=self).sweeps.adiabatic
         except ToleranceError as error:
             raise ToleranceError(
                 f"at the chemical potential {occupation.fermi_energy:g} of a lead, in place of the Fermi energy: "
@@ -181,7 +192,21 @@ class Frozen:
     @property
     def at_rest(self) -> NDArray[np.float64]:
         """The density of everything that does not need a motion, traced: rho_ad and rho_bias, (*s, 4)."""
-        return self.adiabatic if self.bias is None else self.adiabatic + self.bias.density
+        return self.adiabatic if self.bias is None else self.adiabatic + self.out_of_frame(self.bias.density)
+
+    def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Traces (*s, 4) that the sweeps return as those for users: with spin-orbit coupling turned, 0 on vacancies."""
+        frame, holes = self.device.frame, self.device.holes
+        if frame is not None:
+            traced = frame.back(traced)
+        if holes is not None:
+            traced = np.where(holes[..., None], 0.0, traced)
+        return traced
+
+    def flow_out_of_frame(self, flow: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for flows (..., 2, 4) into the left and the right lead."""
+        frame = self.device.frame
+        return flow if frame is None else frame.back_at_ends(flow)
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -206,18 +231,19 @@ class Frozen:
         sea = self.sweeps.sea(rate)
         surface = self.sweeps.surface.density(rate)
         self.check_first_order(rate, sea.density + surface)
-        return Response(sea.density, surface, sea.driven_ends, None if self.bias is None else self.bias.moved(rate))
+        bias = None if self.bias is None else self.out_of_frame(self.bias.moved(rate))
+        return Response(self.out_of_frame(sea.density), self.out_of_frame(surface), sea.driven_ends, bias)
 
     def surface(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """rho_surf of dH/dt = `rate` (*s, 2, 2), traced: (*s, 4)."""
-        return self.sweeps.surface.density(rate)
+        return self.out_of_frame(self.sweeps.surface.density(rate))
 
     def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """d rho_ad/dt = -(1/pi) int f Im[G Hd G] for dH/dt = `rate` (*s, 2, 2), traced: (*s, 4), 1/time.
 
         Discrete levels keep their occupation when they move, so the change of f at their energy is left out.
         """
-        return self.sweeps.adiabatic_rate(rate)
+        return self.out_of_frame(self.sweeps.adiabatic_rate(rate))
 
     def check_first_order(self, rate: NDArray[np.complex128], response: NDArray[np.float64]) -> None:
         """Raise ToleranceError if, at kT = 0, rounding of E_F changes this response by more than the tolerance.
@@ -244,7 +270,7 @@ class Frozen:
         packed = self._pack(sea, surface, None)
         if self.bias is None:
             return packed
-        still = self.bias.density
+        still = self.out_of_frame(self.bias.density)
         moved = nothing if response is None or response.bias is None else response.bias
         if leads is not None:
             moved = moved + leads.bias
@@ -294,7 +320,31 @@ class Frozen:
             flow = self.sweeps.into_leads(rate, response)
         if self.bias is not None:
             flow = flow + (self.bias.moved_into_leads(rate) if moves else 0.0) + self.bias.into_leads
-        return as_flow(flow)
+        return as_flow(self.flow_out_of_frame(flow))
+
+    @property
+    def knows_energy_pumped(self) -> bool:
+        """Whether `energy_pumped` is available."""
+        device = self.device
+        return device.bath is None and device.is_separable and device.spin_orbit is None
+
+    def energy_pumped(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
+    ) -> NDArray[np.float64]:
+        """Energy that moments and gates carry into the left and the right lead to first order, (2,), energy/time.
+
+        Counted from the levels of the lead.  On a chain it is d<H_lead>/dt, on a lattice that deep inside the leads;
+        what leads with Fermi functions of their own add is d<H_lead>/dt in either case.  Arguments as `lead_currents`;
+        ValueError with a bath on sites, and with bonds or leads that know the spin.
+        """
+        refuse_spins(self.device, "lead_energies")
+        rate = self.device.coupling_blocks(mdot, potential_rate)
+        if not rate.any():
+            return np.zeros(2)
+        if response is None and self.sweeps.leads_need_response:
+            response = self.respond(mdot, potential_rate)
+        energy = self.sweeps.energy_into_leads(rate, response)
+        return energy + self.bias.moved_energy_into_leads(rate) if isinstance(self.bias, Bias) else energy
 
     @property
     def energy_currents(self) -> NDArray[np.float64]:
@@ -318,6 +368,17 @@ class Frozen:
             flow = flow + self.bias.into_bath + (self.bias.moved_into_bath(rate) if moves else 0.0)
         return as_flow(flow)
 
+    @property
+    def bath_potentials(self) -> NDArray[np.float64]:
+        """Chemical potentials of the bath on each of its b sites, (b,), energy; of probes that take no net current at
+        any energy, which have none, not a number."""
+        bath, b = self.device.bath, 0 if self.device.bath is None else len(self.device.bath.sites)
+        if bath is not None and bath.elastic:
+            return np.full(b, np.nan)
+        if isinstance(self.bias, NetBias):
+            return self.bias.potentials.copy()
+        return np.full(b, self.device.fermi_energy)
+
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """Flows over all bonds for dH/dt = `rate` (*s, 2, 2), by origin, traced: see `Sweeps.flows`."""
         parts = self.sweeps.flows(rate)
@@ -325,6 +386,19 @@ class Frozen:
         if self.bias is not None:
             parts["bias"], parts["bias_motion"] = self.bias.bonds(rate if rate.any() else None)
         return parts
+
+    def torque_spin_orbit(
+        self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
+    ) -> dict[str, NDArray[np.float64]]:
+        """Torque of spin-orbit coupling on the electrons' spin sigma/2 at each site of a chain, by origin: (n, 3).
+
+        See `currents.Currents.torque_spin_orbit`.  ValueError for lattices, and without spin-orbit coupling.
+        """
+        frame = self.device.frame
+        if frame is None or self.device.is_lattice:
+            raise ValueError("torque_spin_orbit: known for chains with spin-orbit coupling")
+        parts = self.flows(self.device.coupling_blocks(mdot, potential_rate))
+        return {origin: frame.over_bonds(bonds)[1][:, 1:] / 2 for origin, bonds in parts.items()}
 
     # --- steady precession ------------------------------------------------------------------------
 
@@ -348,8 +422,9 @@ class Frozen:
     ) -> tuple[SpinDensity, NDArray[np.float64], tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """All parts, the flow of the sea into the leads (2, 4), and dH/dt with the generator of the rotation."""
         K = rotation_generator(axis, frequency)
-        if self.device.is_biased or self.device.is_shifted:
+        if self.device.is_biased or self.device.is_shifted or self.device.frame is not None:
             raise ValueError(NO_PRECESSION)
+        refuse_spins(self.device, "steady precession")
         refuse_bath(self.device)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
@@ -366,15 +441,24 @@ class Frozen:
         Evaluated at the poles of f, off the real axis, where no narrow level can be missed; rules on the real axis are
         checked against it.
         """
-        return self.sweeps.thermal_states()
+        states, error = self.sweeps.thermal_states()
+        return self.out_of_frame(states), error
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
-        """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2 at a real energy, summed over modes: (2, 2) [spin out, spin in]."""
+        """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2 at a real energy, summed over modes: (2, 2) [spin out, spin in].
+
+        Spins along z, in a ferromagnetic lead along its polarization.
+        """
         return self.sweeps.transmission(energy)
 
     def density_of_states(self, energy: float) -> NDArray[np.float64]:
         """Local density of states and its spin components at a real energy in the lead band: (*s, 4), 1/energy."""
-        return self.sweeps.states(energy) / (2 * np.pi)
+        return self.out_of_frame(self.sweeps.states(energy)) / (2 * np.pi)
+
+    def spin_noise(self) -> NDArray[np.float64]:
+        """The correlator of the spin density's fluctuations at frequency zero, see `Device.spin_noise`."""
+        refuse_spins(self.device, "spin_noise")
+        return SpinNoise(self.device, self.sweeps, self.counter).matrix
 
     def level_width(self) -> float:
         """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.
@@ -397,8 +481,9 @@ class Frozen:
 
 
 NO_PRECESSION = (
-    "steady precession is available between leads without voltages and with the chemical potential and temperature of "
-    "the device: use split = 'general', which takes any motion, or leads without these"
+    "steady precession is available without spin-orbit coupling and between leads without voltages, with the hopping, "
+    "the chemical potential and the temperature of the device and no polarization: use split = 'general', which takes "
+    "any motion, or leads and bonds without these"
 )
 
 
@@ -407,6 +492,22 @@ def refuse_bath(device: System) -> None:
     if device.bath is not None:
         raise ValueError(
             f"steady precession: not available with a bath on sites, {device.bath!r}; use a device without"
+        )
+
+
+def refuse_spins(device: System, what: str) -> None:
+    """ValueError where `what` is asked for, of a device with bonds or leads that know the spin, with leads of another
+    hopping, or with vacancies."""
+    if device.spin_orbit is not None:
+        raise ValueError(f"{what}: not available with {device.spin_orbit!r}; use spin_orbit=None")
+    if device.bonds_along_y is not None:
+        raise ValueError(f"{what}: not available with bonds_along_y; use bonds_along_y=None")
+    if device.vacancies:
+        raise ValueError(f"{what}: not available with vacancies = {list(device.vacancies)}; use none")
+    if device.has_other_leads:
+        given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting]
+        raise ValueError(
+            f"{what}: not available with {given!r}, a hopping or a polarization of its own; use leads without these"
         )
 
 

@@ -661,7 +661,7 @@ def surface_terms(energies, h, hops, sigma_left, sigma_right, roots, Y, K, out, 
 
 
 @njit(**_options)
-def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, flows):
+def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, flows, stored):
     """Scattering states psi_p = G_(.,p) sqrt(Gamma_p) of each lead by itself, and their change to first order in Y.
 
     chi_p = -dG/dE Y psi_p = G B G Y psi_p with B = 1 - dSigma/dE: a state that follows dH/dt = Y is psi - i chi.
@@ -675,6 +675,7 @@ def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, 
     bonds: (n, 2, order + 1, N - 1, 4), flow from site i to i + 1 as in `contour_sums`; not computed if its first axis
         has length 0.
     flows: (n, 2, order + 1, 2, 4), flow over the first bond of each lead q into it.
+    stored: (n, 2, order, 2), -2 Re Tr[Sigma_q G Y psi psi^+], energy into lead q beside that of the particles.
     Rounding: as `surface_terms`.
     """
     with_bonds = bonds.shape[0] > 0
@@ -693,6 +694,7 @@ def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, 
     for k in range(energies.shape[0]):
         out[k] = 0.0
         flows[k] = 0.0
+        stored[k] = 0.0
         if with_bonds:
             bonds[k] = 0.0
         last = zero
@@ -785,6 +787,10 @@ def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, 
                     v = (s * chi[0] - d * x[0], s * chi[1] - d * x[1], s * chi[2] - d * x[2], s * chi[3] - d * x[3])
                     _bilinear(flows[k, p], 1, q, v, psi, 2.0 + 0j)
                     _bilinear(flows[k, p], 1, q, u, chi, -2.0 + 0j)
+                    overlap = 0j
+                    for a in range(4):
+                        overlap += x[a] * psi[a].conjugate()
+                    stored[k, p, 0, q] = -2 * (s * overlap).real
 
 
 @njit(inline="always", **_options)

@@ -20,12 +20,14 @@ from .fermi_step import Distances, Step, choose_step, distances_of
 from .lattice_parts import Difference
 from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
+from .nested_dissection import NestedDissection
+from .nested_sea import NestedFirstOrder
 from .quadrature import FermiPoles
 from .ranks import are_several, each_energy
 from .scattering import RealEnergy, pauli_traces
 from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
 from .shifted_surface import ShiftedLatticeSurface
-from .slice_blocks import Allocator, Slices
+from .slice_blocks import Allocator, Slices, Stack
 from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
 from .sweeps import Response, Sea
@@ -50,6 +52,7 @@ class LatticeSweeps:
 
     blocks: (nx, ny, 2, 2), H on the sites, energy; bounds: an interval that contains the spectrum, energy.
     at_fermi_energy: at kT = 0, always put the step of the Fermi function at E_F, even if a level lies there.
+    nested: whether nested dissection takes the place of sweeps; None: where it is faster.
     """
 
     leads_need_response = False
@@ -62,19 +65,22 @@ class LatticeSweeps:
         bounds: tuple[float, float],
         counter: Counter,
         at_fermi_energy: bool = False,
+        *,
+        nested: bool | None = None,
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
-        nx, ny = device.shape
-        h = np.zeros((nx, ny, 2, ny, 2), complex)
-        h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
-        y = np.arange(ny)
-        h[:, y, :, y, :] += np.moveaxis(self.blocks, 1, 0)
-        self.slices = Slices(h.reshape(nx, 2 * ny, 2 * ny), device.hops, self.counter)
+        self.nested = NestedDissection.of(device, blocks, counter, nested)
         self._equilibrium: NDArray[np.float64] | None = None
         self._is_split = False
         self._first_order: FirstOrder | None = None
+        self._nested_order: NestedFirstOrder | None = None
         self._states: dict[float, RealEnergy] = {}
+
+    @cached_property
+    def slices(self) -> Slices:
+        """Blocks of H along x."""
+        return Slices(_slices(self.device, self.blocks), self.device.hops, self.counter, self.device.holes)
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -103,7 +109,7 @@ class LatticeSweeps:
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, ny, 4), 1/energy."""
-        return pauli_traces(self.sweep(np.array([z])).blocks)
+        return pauli_traces(self.local_blocks(np.array([z])))
 
     @property
     def distances(self) -> Distances | None:
@@ -126,15 +132,61 @@ class LatticeSweeps:
             return run_sweep(self.slices.reversed(), z, (right, left), keep, with_bonds, allocate)
         return run_sweep(self.slices, z, (left, right), keep, with_bonds, allocate)
 
+    def local_blocks(self, z: NDArray[np.complex128], with_bonds: bool = False, allocate: Allocator = new) -> Stack:
+        """Blocks of G in the layout of `slices.Sweep.blocks` at energies z (k,), Im z >= 0."""
+        if self.nested is None:
+            return self.sweep(z, with_bonds=with_bonds, allocate=allocate).blocks
+        found = []
+        for energy in z:
+            with self.device.scratch.lent() as temporary:
+                factors = self.nested.factorize(complex(energy), temporary, temporary)
+                if factors is not None:
+                    found.append(factors.blocks(with_bonds, temporary))
+            if factors is None:
+                found.append(self.sweep(np.array([energy]), with_bonds=with_bonds, allocate=allocate).blocks[0])
+        return np.array(found)
+
+    def driven_blocks(self, z: NDArray[np.complex128], rate: Stack) -> Stack:
+        """G Hd G at energies z (k,), Im z > 0, in the layout of `slices.Sweep.blocks`; `rate` = Hd (nx, ny, 2, 2)."""
+        if self.nested is None:
+            G = self.sweep(z, len(rate))
+            return two_point(G, G, self.slices.hops, rate, len(rate))
+        found = []
+        for energy in z[:, None]:
+            with self.device.scratch.lent() as temporary:
+                factors = self.nested.factorize(complex(energy[0]), temporary, temporary)
+                if factors is not None:
+                    found.append(self.nested.driven(factors, None, rate, temporary)[1][None])
+            if factors is None:
+                G = self.sweep(energy, len(rate))
+                found.append(two_point(G, G, self.slices.hops, rate, len(rate)))
+        return np.concatenate(found)
+
+    def log_determinants(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """ln det G^-1 at energies z (k,): (k,)."""
+        if self.nested is None:
+            return eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
+        found = []
+        for energy in z[:, None]:
+            with self.device.scratch.lent() as temporary:
+                factors = self.nested.factorize(complex(energy[0]), temporary, temporary)
+                if factors is not None:
+                    found.append(factors.log_determinant())
+            if factors is None:
+                found.append(
+                    eliminate(self.slices, energy, self.device.lead_slices(tuple(energy)), with_logdet=True)[1]
+                )
+        return np.concatenate(found)
+
     def chunks(self, n: int, per_node: int = 1) -> list[slice]:
         """See `LatticeParts`."""
-        size = max(1, _STACK_ELEMENTS // (per_node * self.slices.h.shape[-1] ** 2))
+        size = max(1, _STACK_ELEMENTS // (per_node * (2 * self.device.shape[1]) ** 2))
         return [slice(a, min(a + size, n)) for a in range(0, n, size)]
 
     @property
     def contacts(self) -> tuple[float, float]:
         """Weakest hopping at the left and at the right end, of the bonds to the lead and to the next slice; energy."""
-        hops, (left, right) = self.slices.hops, self.device.couplings
+        hops, (left, right) = self.device.hops, self.device.couplings
         return min([left, *hops[:1]]), min([right, *hops[-1:]])
 
     @property
@@ -151,14 +203,15 @@ class LatticeSweeps:
 
         def part(chunk: slice) -> NDArray[np.float64]:
             with self.device.scratch.lent() as allocate:
-                found = self.sweep(rule.nodes[chunk], with_bonds=with_bonds, allocate=allocate)
-                return traced(rule.weights[chunk], found.blocks)
+                return traced(rule.weights[chunk], self.local_blocks(rule.nodes[chunk], with_bonds, allocate))
 
         return np.asarray(sum(each_energy(part, self.chunks(len(rule.nodes)), self.counter)))
 
     def _remember(self, total: NDArray[np.float64]) -> None:
         """Store the adiabatic density: these sums over the nodes, and the constant of the rule for the charge."""
         total[..., 0] += 2 * self.rule.constant
+        if self.device.holes is not None:
+            total[self.device.holes] = 0.0  # the rule is none for energies so high
         self._equilibrium = total
 
     @property
@@ -166,9 +219,9 @@ class LatticeSweeps:
         """Whether `adiabatic` has been evaluated, or the sea term has given it as a by-product."""
         return self._equilibrium is not None
 
-    def come_across(self, equilibrium: NDArray[np.float64]) -> None:
+    def come_across(self, equilibrium: NDArray[np.float64], is_split: bool) -> None:
         """See `LatticeParts`."""
-        self._is_split = True
+        self._is_split = is_split
         self._remember(equilibrium)
 
     def _equilibrium_nodes(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
@@ -185,21 +238,25 @@ class LatticeSweeps:
         """See `frozen.Frozen.grand_potential`, energy."""
         _ = self.adiabatic
         known = None
-        if self._is_split and self._first_order and not are_several():  # a rank keeps sweeps of its own energies alone
-            known = self._first_order.log_determinants(self)
+        if not are_several():  # a rank keeps sweeps of its own energies alone
+            if self._is_split and self._first_order:
+                known = self._first_order.log_determinants(self)
+            elif self._nested_order:
+                known = self._nested_order.log_determinants(self)
         if known is None:
             nodes, weights = self._equilibrium_nodes()
+            known = [(nodes[c], weights[c], partial(self.log_determinants, nodes[c])) for c in self.chunks(len(nodes))]
 
-            def logdet(z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-                return eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
-
-            known = [(nodes[c], weights[c], partial(logdet, nodes[c])) for c in self.chunks(len(nodes))]
+        bare = self._bare_logdet if self.device.is_separable else self._bare_logdet_of_all
 
         def part(one: WeightedLogarithms) -> float:
             z, weight, logdet = one
-            return float((weight * (logdet() - self._bare_logdet(z))).sum().real)
+            return float((weight * (logdet() - bare(z))).sum().real)
 
-        trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
+        if self.device.holes is None:
+            trace = float(np.einsum("xyaa->", self.blocks).real) - 2 * self.device.n_sites * self.device.onsite
+        else:
+            trace = float(np.einsum("xyaa->", self.blocks - self.device.bare_blocks).real)
         return 2 * sum(each_energy(part, known, self.counter)) + self.rule.constant * trace
 
     def _bare_logdet(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -212,11 +269,17 @@ class LatticeSweeps:
         for i in range(nx):
             a = z[:, None] - modes.energies - (i == 0) * left - (i == nx - 1) * right
             if i:
-                a -= self.slices.hops[i - 1] ** 2 * g
+                a -= device.hops[i - 1] ** 2 * g
             phase = np.angle(a)
             total += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase)).sum(axis=1)
             g = 1 / a
         return total
+
+    def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """The same where modes or spins mix without moments as well: all slices are eliminated."""
+        device = self.device
+        bare = Slices(_slices(device, device.bare_blocks), device.hops, self.counter, device.holes)
+        return eliminate(bare, z, device.lead_slices(tuple(z)), with_logdet=True)[1]
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -255,11 +318,10 @@ class LatticeSweeps:
     @one_blas_thread
     def adiabatic_rate(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """See `Sweeps`."""
-        rule, nx = self.rule, self.device.shape[0]
+        rule = self.rule
 
         def part(chunk: slice) -> NDArray[np.float64]:
-            G = self.sweep(rule.nodes[chunk], nx)
-            return traced(rule.weights[chunk], two_point(G, G, self.slices.hops, rate, nx))[:, 0]
+            return traced(rule.weights[chunk], self.driven_blocks(rule.nodes[chunk], rate))[:, 0]
 
         return np.asarray(sum(each_energy(part, self.chunks(len(rule.nodes)), self.counter))) - self.surface.kept(rate)
 
@@ -270,6 +332,10 @@ class LatticeSweeps:
 
     def _sea(self, rate: NDArray[np.complex128], with_bonds: bool = False) -> NDArray[np.float64]:
         """rho_sea for Hd = `rate` (nx, ny, 2, 2), which must not be zero, in the layout of `sea.traced`."""
+        if self.nested is not None and self.nested.gains_for_motion:
+            if self._nested_order is None:
+                self._nested_order = NestedFirstOrder(self, self.nested)
+            return self._nested_order.apply(self, self.nested, rate, with_bonds)
         columns = np.flatnonzero(rate.any(axis=(1, 2, 3)))
         nx = len(rate)
         flipped = columns[0] > nx - 1 - columns[-1]
@@ -283,12 +349,17 @@ class LatticeSweeps:
 
     def working_bytes(self, order: int) -> int:
         """See `Sweeps`."""
-        nx, n, _ = self.slices.h.shape
+        nx, n = self.device.shape[0], 2 * self.device.shape[1]
         sweeps = 2 * 6 * 16 * nx * n * n  # two threads, each with a pair of sweeps and what the sea term needs of them
+        by_nested = self.nested is not None and (not order or self.nested.gains_for_motion)
+        if self.nested is not None and by_nested:
+            sweeps = 2 * self.nested.working_bytes(order)
         if not order:
             return sweeps
         states = 2 * 16 * nx * n * n  # of one energy, approximately
         thermal = min(_KEPT_STATES_BYTES, _MOST_THERMAL_ENERGIES * states) if self.device.temperature > 0 else states
+        if self.nested is not None and by_nested:
+            return sweeps + NestedFirstOrder(self, self.nested).nbytes + thermal
         return sweeps + FirstOrder(self, nx, False).nbytes + thermal
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
@@ -312,6 +383,10 @@ class LatticeSweeps:
         """
         return self.surface.into_leads(rate)
 
+    def energy_into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
+        """See `Sweeps`; deep inside the leads, as `into_leads`."""
+        return self.surface.energy_into_leads(rate)
+
     def turned(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]):
         """See `Sweeps`."""
         raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
@@ -328,7 +403,7 @@ class LatticeSweeps:
         known = self._states.get(energy)
         if known is not None:
             return known
-        state = RealEnergy(self.device, self.slices, self.contacts, energy)
+        state = RealEnergy(self, energy)
         if (1 + len(self._states)) * state.nbytes <= _KEPT_STATES_BYTES:
             self._states[energy] = state
         return state
@@ -354,7 +429,7 @@ class LatticeSweeps:
             z, s, weights = rule.nodes[chunk], steps[chunk], rule.weights[chunk]
             total = np.zeros((*device.shape, 4))
             for offset, slope in zip(d.offsets, d.slopes, strict=True):
-                ahead, back = (self.sweep(z + sign * offset * s).blocks for sign in (1, -1))
+                ahead, back = (self.local_blocks(z + sign * offset * s) for sign in (1, -1))
                 total += traced(slope * weights / s, ahead - back)[:, 0]
             return total
 
@@ -370,7 +445,7 @@ class LatticeSweeps:
         H[x, :, x, :] = self.slices.h
         for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
             H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
-        return H.reshape(nx * n, nx * n)
+        return self.device.without_holes(H.reshape(nx * n, nx * n))
 
     def biased(
         self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
@@ -386,11 +461,12 @@ class LatticeSweeps:
         if not found:
             f = 1 if rate is None else 2
             over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.hops.shape), 4))
-            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, np.empty((0, 2, f, 2, 4)))
-        rows, into = (np.array([one[k] for one in found]) for k in (0, 2))
+            nothing = np.empty((0, 2, f, 2, 4)), np.empty((0, 2, f - 1, 2))
+            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, *nothing)
+        rows, into, stored = (np.array([one[k] for one in found]) for k in (0, 2, 3))
         if bonds is None:
-            return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into)
-        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into)
+            return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into, stored)
+        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into, stored)
 
     def smallest_width(self, _energies: NDArray[np.float64]) -> float:
         """See `Sweeps`; any level may be narrow."""
@@ -416,6 +492,24 @@ class LatticeSweeps:
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
 
+def _slices(device: System, blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """H of the slices, (nx, 2 ny, 2 ny), index 2 y + spin, for blocks (nx, ny, 2, 2) on the sites; energy."""
+    nx, ny = device.shape
+    h = np.zeros((nx, ny, 2, ny, 2), complex)
+    if device.bonds_along_y is None:
+        h[:, :, 0, :, 0] = h[:, :, 1, :, 1] = cross_section(ny, device.hopping, 0.0, device.periodic == "y")
+    else:
+        forth = device.bonds_along_y
+        back = np.conj(np.swapaxes(forth, 1, 2))
+        for y in range(ny if device.periodic and ny > 1 else ny - 1):
+            up = (y + 1) % ny
+            h[:, y, :, up, :] += forth
+            h[:, up, :, y, :] += back
+    rows = np.arange(ny)
+    h[:, rows, :, rows, :] += np.moveaxis(blocks, 1, 0)
+    return h.reshape(nx, 2 * ny, 2 * ny)
+
+
 @dataclass(frozen=True)
 class _Bonds:
     """Bonds from each site to the next x, [:, 0], and to the next y, [:, 1], as arrays (nx, 2, ny).
@@ -434,6 +528,8 @@ def lattice_bonds(device: System) -> _Bonds:
     site = np.arange(nx * ny).reshape(nx, ny)
     hops = np.zeros((nx, 2, ny))
     hops[:-1, 0] = device.hops[:, None]
-    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = device.hopping
+    # (Where they are matrices, no flows are asked for.)
+    across = device.hopping if device.bonds_along_y is None else -device.bonds_along_y[:, :1, 0].real
+    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = across
     ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
     return _Bonds(np.stack([site, site], axis=1), ends, hops)

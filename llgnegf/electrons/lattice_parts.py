@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .counter import Counter
 from .fermi_step import Step
+from .nested_dissection import NestedDissection
 from .quadrature import FermiPoles
 from .slice_blocks import Allocator, Slices
 from .slices import Sweep, new
@@ -38,15 +39,18 @@ class Difference:
 class LatticeParts(Protocol):
     """A lattice with one texture.
 
-    slices: blocks of H along x; bounds: an interval that contains the spectrum, energy; rule: the pole rule; step: see
-    `Sweeps`; difference, steps: the central difference with which the sea term is evaluated, and its step at each node
-    of the rule, energy.
+    slices: blocks of H along x; nested: nested dissection in place of sweeps, where that is faster; bounds: an interval
+    that contains the spectrum, energy; rule: the pole rule; step: see `Sweeps`; difference, steps: the central
+    difference with which the sea term is evaluated, and its step at each node of the rule, energy.
     """
 
     device: System
-    slices: Slices
+    nested: NestedDissection | None
     bounds: tuple[float, float]
     counter: Counter
+
+    @property
+    def slices(self) -> Slices: ...
 
     @property
     def rule(self) -> FermiPoles: ...
@@ -70,9 +74,10 @@ class LatticeParts(Protocol):
         """Whether the adiabatic density has been evaluated."""
         ...
 
-    def come_across(self, equilibrium: NDArray[np.float64]) -> None:
+    def come_across(self, equilibrium: NDArray[np.float64], is_split: bool) -> None:
         """Receive a by-product of the sea term: -(1/pi) int f Im G, (nx, ny, 4), without the constant of the rule.
 
+        is_split: it comes from pairs of energies around the nodes of the rule (`steps`), not from these themselves.
         Called only if the adiabatic density has not been evaluated.
         """
         ...

@@ -128,17 +128,26 @@ class LatticeSurface:
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """(1/2pi) int (-f') Tr[(1, sigma) Gamma_lead G Hd G^+]: the flow deep inside each lead, (2, 4), 1/time."""
+        return self._into_leads(rate, False)
+
+    def energy_into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
+        """Energy of the particles of `into_leads`, (2,), energy/time, from the levels of the lead."""
+        return self._into_leads(rate, True)[:, 0]
+
+    def _into_leads(self, rate: NDArray[np.complex128], energy: bool) -> NDArray[np.float64]:
         chosen = self._for_motion(rate)
         if isinstance(chosen, ThermalSurface):
-            return chosen.into_leads(rate)
+            return chosen.into_leads(rate, energy=energy)
         energies, weights = chosen
 
         def at(energy: float) -> NDArray[np.float64]:
             return self.sweeps.at_energy(energy).into_leads(rate)
 
         flow = np.zeros((2, 4))
-        for weight, found in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
-            flow += weight / (2 * np.pi) * found
+        above = energies[:, None] - np.array(self.device.voltages) if energy else np.ones((len(energies), 2))
+        by_lead = (weights[:, None] * above / (2 * np.pi))[..., None]
+        for weight, found in zip(by_lead, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
+            flow += weight * found
         return flow
 
     # --- choice of energies -------------------------------------------------------------------------

@@ -35,15 +35,49 @@ def real_number(value: Any) -> float:
 
 
 @dataclass(frozen=True)
+class Polarization:
+    """The magnetisation of a ferromagnetic lead: H_lead has -(splitting/2) sigma.d on each of its sites.
+
+    direction: d, three numbers, not all zero, of any length; splitting >= 0: by how much the levels of spins along d
+    (the majority) lie below those against it, energy.  A splitting above the distance of E_F from the lower edge of
+    the band makes a half-metal, which has states of one spin alone there.
+    Raises ValueError for anything else.
+    """
+
+    direction: tuple[float, float, float]
+    splitting: float
+
+    def __post_init__(self) -> None:
+        given = self.direction
+        values = [real_number(x) for x in given] if isinstance(given, tuple | list | np.ndarray) else []
+        length = math.hypot(*values)
+        if len(values) != 3 or not math.isfinite(length) or length < 1e-150:
+            raise ValueError(f"direction = {given!r} of a polarization: use three finite numbers, not all zero")
+        object.__setattr__(self, "direction", tuple(values))
+        splitting = real_number(self.splitting)
+        if not (math.isfinite(splitting) and splitting >= 0):
+            raise ValueError(f"splitting = {self.splitting!r} of a polarization: use a finite number >= 0")
+
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """d/|d|, (3,)."""
+        d = np.array(self.direction)
+        return np.asarray(d / math.hypot(*self.direction))
+
+
+@dataclass(frozen=True)
 class Lead:
-    """One semi-infinite lead, as wide as the device, with the device's hopping and onsite energy and no moments.
+    """One semi-infinite lead, as wide as the device, with the device's onsite energy, without moments and spin-orbit
+    coupling.
 
     side: "left" (attached to the first x) or "right" (to the last x).
     coupling: hopping >= 0 of the bonds between lead and device, energy; 0 disconnects the lead.
     voltage: shifts all levels of the lead and their occupation together, energy.
     chemical_potential, temperature: of its reservoir, energies; None: `fermi_energy` + voltage, and `temperature` of
     the device.  They change the occupation of its levels alone.
-    Raises ValueError for anything else, and for a disconnected lead with a voltage or an occupation of its own.
+    hopping: > 0, of all bonds inside the lead, energy; None: that of the device.
+    polarization: a `Polarization` of a ferromagnetic lead; None: none.
+    Raises ValueError for anything else, and for a disconnected lead with one of these but `coupling`.
     """
 
     side: str
@@ -51,6 +85,8 @@ class Lead:
     voltage: float = 0.0
     chemical_potential: float | None = None
     temperature: float | None = None
+    hopping: float | None = None
+    polarization: Polarization | None = None
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
@@ -73,13 +109,35 @@ class Lead:
                     f"{name} = {given!r} of the {self.side} lead: means nothing without contact, coupling = 0; leave "
                     "it out, or use a coupling > 0"
                 )
+        if self.hopping is not None:
+            hopping = real_number(self.hopping)
+            if not (math.isfinite(hopping) and hopping > 0):
+                raise ValueError(
+                    f"hopping = {self.hopping!r} of the {self.side} lead: use a finite number > 0, or None"
+                )
+        if self.polarization is not None and not isinstance(self.polarization, Polarization):
+            raise ValueError(
+                f"polarization = {self.polarization!r} of the {self.side} lead: use None, or for example "
+                "Polarization((0, 0, 1), 0.5) of llgnegf.electrons"
+            )
+        for name in ("hopping", "polarization"):
+            if coupling == 0 and getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} of the {self.side} lead: means nothing without contact, "
+                    "coupling = 0; leave it out, or use a coupling > 0"
+                )
+
+    @property
+    def splitting(self) -> float:
+        """Distance of the levels of the two spins, energy; 0 for a lead without a magnetisation."""
+        return 0.0 if self.polarization is None else float(self.polarization.splitting)
 
     def __repr__(self) -> str:
         """The call that makes this lead; what says nothing about its occupation is left out."""
         words = [f"side={self.side!r}", f"coupling={self.coupling!r}"]
         if self.voltage:
             words.append(f"voltage={self.voltage!r}")
-        for name in ("chemical_potential", "temperature"):
+        for name in ("chemical_potential", "temperature", "hopping", "polarization"):
             if getattr(self, name) is not None:
                 words.append(f"{name}={getattr(self, name)!r}")
         return f"Lead({', '.join(words)})"
@@ -136,6 +194,8 @@ class AttachedLead:
 
     side: "left" or "right"; coupling: hopping of the bonds between lead and device, energy, 0 for a closed end;
     modes: transverse modes of its cross-section, its voltage included; occupation: Fermi function of its reservoir.
+    splitting: distance of the levels of its two spins, energy; spin: (2, 2), unitary, its spin states in the columns:
+    along and against its polarization, or the two along z of a lead without one; None: the unit matrix.
     Matrices act on the n = 2 ny orbitals of the end slice, index 2 y + spin (chain: ny = 1).
     """
 
@@ -143,18 +203,66 @@ class AttachedLead:
     coupling: float
     modes: Modes
     occupation: Occupation
+    splitting: float = 0.0
+    spin: NDArray[np.complex128] | None = None
+
+    @property
+    def by_spin(self) -> tuple[Modes, Modes]:
+        """Modes of the spins in the two columns of `spin`."""
+        return self.modes.shifted(-self.splitting / 2), self.modes.shifted(self.splitting / 2)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Lowest and highest energy of the bands of all modes of either spin."""
+        first, second = self.by_spin
+        return first.band[0], second.band[1]
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """Energies at which a mode of either spin opens or closes, increasing."""
+        return np.unique(np.concatenate([modes.thresholds for modes in self.by_spin]))
 
     def self_energy(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Sigma at energies z (k,), Im z >= 0: (k, n, n), energy."""
-        return self.modes.self_energy(z, self.coupling)
+        if not self.splitting:
+            return self.modes.self_energy(z, self.coupling)
+        return self._of_spins([modes.chain_self_energy(z, self.coupling) for modes in self.by_spin])
 
     def slope(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """dSigma/dE at energies z (k,): (k, n, n)."""
-        return self.modes.self_energy_slope(z, self.coupling)
+        if not self.splitting:
+            return self.modes.self_energy_slope(z, self.coupling)
+        return self._of_spins([modes.chain_self_energy_slope(z, self.coupling) for modes in self.by_spin])
+
+    def _of_spins(self, of_modes: list[NDArray[np.complex128]]) -> NDArray[np.complex128]:
+        """Values (k, ny) of the modes of either spin as matrices (k, n, n) in space and spin."""
+        k, ny = of_modes[0].shape
+        out = np.zeros((k, ny, 2, ny, 2), complex)
+        for values, state in zip(of_modes, self._spin_states.T, strict=True):
+            out += np.einsum("kxy,a,b->kxayb", self.modes.in_rows(values), state, state.conj())
+        return out.reshape(k, 2 * ny, 2 * ny)
+
+    @property
+    def _spin_states(self) -> NDArray[np.complex128]:
+        return np.eye(2, dtype=complex) if self.spin is None else self.spin
+
+    def curvature(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """d^2 Sigma/dE^2 at energies z (k,): (k, n, n), 1/energy."""
+        return self.modes.self_energy_curvature(z, self.coupling)
 
     def injection(self, energy: float) -> NDArray[np.complex128]:
-        """sqrt(Gamma) of the p open modes at a real energy, (n, 2 p): sources of the waves that enter from it."""
-        return self.modes.sources(energy, self.coupling)
+        """sqrt(Gamma) of the p open modes at a real energy, (n, 2 p): sources of the waves that enter from it.
+
+        Column 2 k + s belongs to the k-th mode and the spin in column s of `spin`; it is zero where that one is closed.
+        """
+        if not self.splitting and self.spin is None:
+            return self.modes.sources(energy, self.coupling)
+        z = np.array([energy], complex)
+        gamma = np.array([-2 * modes.chain_self_energy(z, self.coupling)[0].imag for modes in self.by_spin])
+        roots = np.sqrt(np.maximum(gamma, 0.0))[:, gamma.max(axis=0) > 0]
+        vectors = self.modes.vectors[:, gamma.max(axis=0) > 0]
+        columns = np.einsum("yk,sk,as->yaks", vectors, roots, self._spin_states)
+        return np.ascontiguousarray(columns.reshape(2 * len(vectors), roots.size))
 
     def memory(self, site: int, fit: Exponentials, rule: FermiPoles) -> Reservoir:
         """What it remembers in real time, as exponentials; attached to slice `site`.
@@ -164,10 +272,14 @@ class AttachedLead:
         return reservoir(site, self.coupling, self.modes.hopping, self.modes.energies, fit, rule)
 
     def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-        """Sigma and dSigma/dE of the single mode of a chain at energies of any shape; the same for both spins."""
+        """Sigma and dSigma/dE of the single mode of a chain at energies of any shape; the same for both spins.
+
+        For leads without a splitting.
+        """
         modes = self.modes
         return chain_self_energy(energy, modes.hopping, self.coupling, float(modes.energies[0]))
 
     def of_modes(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Sigma of each mode at energies z (k,): (k, ny), energy; the same for both spins."""
+        """Sigma of each mode at energies z (k,): (k, ny), energy; the same for both spins, for leads without a
+        splitting."""
         return self.modes.chain_self_energy(z, self.coupling)

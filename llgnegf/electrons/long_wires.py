@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .chain_surface import ChainSurface
+from .outside_levels import tails, thermal_states
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
@@ -27,7 +29,7 @@ _ATTEMPTS = 3
 
 def is_long(device: System, *, moving: bool) -> bool:
     """Whether integrals over real energies are done by blocks; moving: those of the response to a motion."""
-    if device.is_lattice or device.is_closed:
+    if device.is_lattice or device.is_closed or device.is_polarized or device.vacancies:
         return False
     warm = device.temperature > 0 or any(lead.occupation.temperature for lead in device.ends)
     return device.n_sites >= (LONG_MOVING if moving and warm else LONG)
@@ -61,7 +63,7 @@ class Integrals:
 
     rows: (q, n, 4) on the sites for q weights; first: (n, 4) of the first order.  into: (q, 2, 4), flow over the first
     bond of each lead into it; energy: (2,), that of the energy above the levels of the lead, for the first weight;
-    first_into: (2, 4), that of the first order (words 4).  bonds: as `wire_blocks.Sums`.
+    first_into, first_energy: (2, 4) and (2,), those of the first order (words 4).  bonds: as `wire_blocks.Sums`.
     """
 
     rows: Floats
@@ -69,6 +71,7 @@ class Integrals:
     into: Floats
     energy: Floats
     first_into: Floats | None
+    first_energy: Floats | None
     bonds: Floats
 
 
@@ -84,23 +87,28 @@ def integrals(tree: WireBlocks, weights: Floats, first: Floats | None = None, wi
         by_x = by_x / top.slopes
     given = weights @ values
     found = tree.sums(given, by_x, with_bonds)
-    still, moved = _into_leads(tree)
+    still, moved, stored = _into_leads(tree)
     above = top.energies[:, None] - np.array(tree.device.voltages)
     scale = 1 / (2 * np.pi)
+    first_into = first_energy = None
+    if moved is not None and stored is not None and by_x is not None:
+        first_into = np.einsum("pn,npla->la", by_x, moved) * scale
+        first_energy = np.einsum("pn,npl->l", by_x, above[:, None] * moved[..., 0] + stored) * scale
     return Integrals(
         found.density * scale,
         None if found.first is None else found.first * scale,
         np.einsum("qpn,npla->qla", given, still) * scale,
         np.einsum("pn,nl,npl->l", given[0], above, still[..., 0]) * scale,
-        None if moved is None or by_x is None else np.einsum("pn,npla->la", by_x, moved) * scale,
+        first_into,
+        first_energy,
         found.bonds * scale,
     )
 
 
-def _into_leads(tree: WireBlocks) -> tuple[Floats, Floats | None]:
+def _into_leads(tree: WireBlocks) -> tuple[Floats, Floats | None, Floats | None]:
     """Flow into each lead of the states from each, (n, from, into, 4), and its first order times dE/dx (words 4).
 
-    As in `green.biased_terms`.
+    And (n, from, into) what their first bonds give to the leads' energy, times dE/dx.  As in `green.biased_terms`.
     """
     top = tree.top
     sigma, slopes = tree.device.ends_at(top.energies)
@@ -119,10 +127,11 @@ def _into_leads(tree: WireBlocks) -> tuple[Floats, Floats | None]:
         u[:, p, p] += roots[:, p, None, None] * np.eye(2)
     still = -2 * np.imag(over(u, psi))
     if tree.words < 4:
-        return still, None
+        return still, None, None
     x, chi = states[:, 1], states[:, 3]
     v = sigma[by_lead] * chi - (slopes * top.slopes[:, None])[by_lead] * x
-    return still, 2 * np.real(over(v, psi) - over(u, chi))
+    stored = -2 * np.real(over(sigma[by_lead] * x, psi)[..., 0]) * top.slopes[:, None, None]
+    return still, 2 * np.real(over(v, psi) - over(u, chi)), stored
 
 
 class LongBias:
@@ -238,23 +247,25 @@ class _ByBlocks(ChainSurface):
         if found is None:
             return super().density(rate)
         assert found.first is not None
-        return -found.first
+        return self.levels.surface(rate).on_sites() - found.first if self.levels.any else -found.first
 
     def kept(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """See `ChainSurface`; where all thermal states come from the leads no level is discrete."""
-        return super().kept(rate) if self._by_blocks(rate) is None else np.zeros((self.device.n_sites, 4))
+        """See `ChainSurface`; where all other thermal states come from the leads `levels` alone are discrete."""
+        if self._by_blocks(rate) is None:
+            return super().kept(rate)
+        return self.levels.kept(rate).on_sites() if self.levels.any else np.zeros((self.device.n_sites, 4))
 
     def bonds(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
         """See `ChainSurface`."""
         if K is not None or self._by_blocks(rate) is None:
             return super().bonds(rate, K)
         assert self._tree is not None
-        return -integrals(self._tree, _THERMAL, _THERMAL[0], with_bonds=True).bonds[1]
+        bonds = -integrals(self._tree, _THERMAL, _THERMAL[0], with_bonds=True).bonds[1]
+        return bonds + self.levels.surface(rate).over_bonds(self.device.hops) if self.levels.any else bonds
 
-    def into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None = None) -> NDArray[np.float64]:
-        """See `ChainSurface`."""
+    def _into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128] | None, energy: bool) -> Floats:
         if K is not None or self._by_blocks(rate) is None:
-            return super().into_leads(rate, K)
+            return super()._into_leads(rate, K, energy)
         assert self._tree is not None
         top = self._tree.top
         sigma, _ = self.device.ends_at(top.energies)
@@ -265,7 +276,9 @@ class _ByBlocks(ChainSurface):
         ends = np.imag(pauli_traces(np.einsum("np,nqapb,nqcpb->nqac", gamma, driven, psi.conj())))
         own = np.stack([driven[:, p, :, p] for p in range(2)], axis=1)
         weights = np.concatenate([one.weights[0] for one in top.panels]) / (2 * np.pi)
-        return -np.einsum("n,nq,nqa->qa", weights, gamma, ends - np.real(pauli_traces(own)))
+        above = top.energies[:, None] - np.array(self.device.voltages) if energy else 1.0
+        flow = -np.einsum("n,nq,nqa->qa", weights, gamma * above, ends - np.real(pauli_traces(own)))
+        return flow + tails(self.device, self.levels, rate, energy) if self.levels.any else flow
 
     def _by_blocks(self, rate: NDArray[np.complex128]) -> Integrals | None:
         """Integrals of G Gamma G^+ and of Im[G Hd G Gamma G^+]; None where states are missing."""
@@ -281,6 +294,7 @@ class _ByBlocks(ChainSurface):
     def _choose(self, rate: NDArray[np.complex128]) -> None:
         device, sweeps, window = self.device, self.sweeps, self.device.thermal_window
         known, known_to = self._sharp_states
+        bound = thermal_states(cast(Sweeps, sweeps), self.levels)
 
         def make(share: float) -> tuple[WireBlocks, Integrals]:
             allowed = share * device.tolerance
@@ -289,7 +303,7 @@ class _ByBlocks(ChainSurface):
             return tree, integrals(tree, _THERMAL, _THERMAL[0])
 
         def lost(found: Integrals) -> float:
-            return max(float(abs(known - found.rows[0]).max()) - known_to, 0.0) * device.hopping
+            return max(float(abs(known - bound - found.rows[0]).max()) - known_to, 0.0) * device.hopping
 
         self._failed = not window.stretches
         if not self._failed:

@@ -10,6 +10,8 @@ axis it is the limit from above.  In the second form nothing cancels far from th
 
 In a lead as wide as the device, each eigenmode chi_k(y) of the cross-section, with energy epsilon_k, is a chain with
 the on-site energy epsilon_k: Sigma(E) = sum_k chi_k chi_k^T Sigma_chain(E - epsilon_k), the same for both spins.
+In a ferromagnetic lead the levels of the spins along and against its polarization are shifted by -splitting/2 and
++splitting/2 (`leads.AttachedLead`).
 """
 
 from __future__ import annotations
@@ -34,6 +36,14 @@ def chain_self_energy(
     safe = np.where(root == 0, 1.0, root)
     derivative = np.where(root == 0, 0.0, -sigma / (2 * hopping * safe))
     return sigma, derivative
+
+
+def chain_self_energy_curvature(energy: ArrayLike, hopping: float, coupling: float) -> NDArray[np.complex128]:
+    """d^2 Sigma/dE^2 of a chain lead with on-site energy 0, 1/energy; 0 exactly at a band edge, where it diverges."""
+    x = np.asarray(energy, dtype=complex) / (2 * hopping)
+    root = np.sqrt(x - 1) * np.sqrt(x + 1)
+    safe = np.where(root == 0, 1.0, root)
+    return np.where(root == 0, 0.0, coupling**2 / (4 * hopping**3 * safe**3))
 
 
 @dataclass(frozen=True)
@@ -66,20 +76,34 @@ class Modes:
         """Sigma of each mode at energies z (k,), Im z >= 0: (k, ny), energy; coupling: hopping to the device."""
         return chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[0]
 
+    def chain_self_energy_slope(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
+        """dSigma/dE of each mode at energies z (k,): (k, ny)."""
+        return chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[1]
+
     def self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy, index 2 y + spin."""
         return self._in_space(self.chain_self_energy(z, coupling))
 
     def self_energy_slope(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """dSigma/dE at energies z (k,): (k, 2 ny, 2 ny)."""
-        return self._in_space(chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[1])
+        return self._in_space(self.chain_self_energy_slope(z, coupling))
+
+    def self_energy_curvature(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
+        """d^2 Sigma/dE^2 at energies z (k,): (k, 2 ny, 2 ny), 1/energy."""
+        return self._in_space(
+            chain_self_energy_curvature(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)
+        )
 
     def _in_space(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Values (k, ny) of the modes as matrices (k, 2 ny, 2 ny) in space and spin, the same for both spins."""
         k, ny = of_modes.shape
         out = np.zeros((k, ny, 2, ny, 2), complex)
-        out[:, :, 0, :, 0] = out[:, :, 1, :, 1] = (self.vectors * of_modes[:, None, :]) @ self.vectors.T
+        out[:, :, 0, :, 0] = out[:, :, 1, :, 1] = self.in_rows(of_modes)
         return out.reshape(k, 2 * ny, 2 * ny)
+
+    def in_rows(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """Values (k, ny) of the modes as matrices (k, ny, ny) over the rows of a slice."""
+        return np.asarray((self.vectors * of_modes[:, None, :]) @ self.vectors.T)
 
     def sources(self, energy: float, coupling: float) -> NDArray[np.complex128]:
         """sqrt(Gamma) of the open modes at a real energy: (2 ny, 2 p), column 2 k + spin for the k-th of p modes."""

@@ -10,7 +10,8 @@ expansion of G^< = G Sigma^< G^+ is, after the derivatives of f_ref were integra
 
     G1 = (i/2) (G' D G - G D G'),    G_l = G D G + dV_l/dt G',    D = -sum_m dV_m/dt dSigma_m/dE,    ' = d/dE,
 
-with Gamma_l' the derivative at fixed V_l.  The sum does not depend on f_ref, the Fermi function of the device.  A rate
+with Gamma_l' the derivative at fixed V_l.  Levels bound outside the bands are filled by f_ref, the Fermi function of
+the device; their part of the surface term is in `outside_levels.py`.  Else the sum does not depend on f_ref.  A rate
 common to all leads and all sites, D = dV/dt (1 - dSigma/dE), gives exactly zero: that is a change of gauge.  With
 H as in `frozen.py`; the equations there follow for D = Hd at rest of the leads.
 
@@ -28,11 +29,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .arguments import finite_array
+from .bathed_energy import BandedLU
 from .bias import Bias
 from .frozen import Frozen
 from .lattice import LatticeSweeps
 from .leads import Occupation
-from .narrow_levels import bound_levels
+from .outside_levels import bound_levels, thermal_levels
 from .quadrature import ToleranceError
 from .ranks import each_energy
 from .scattering import pauli_traces
@@ -43,7 +45,6 @@ from .sweeps import Blocks, Floats, LeadResponse, Sweeps
 _ELEMENTS = 2_000_000
 # Where an element of g of a partial system exceeds this, in 1/hopping, its square times 1e-16 is lost in derivatives.
 _LARGEST_GROWTH = 300.0
-_MOST_DENSE = 4000  # rows of a matrix that is solved with then
 
 
 class MovingLeads:
@@ -110,6 +111,23 @@ class MovingLeads:
                     total -= self._columns.surface(energy, k)[0, 1:] / (2 * np.pi)
             else:
                 total -= self._thermal(k, lead.occupation, share) / (2 * np.pi)
+        return total + self._of_levels() if self.device.temperature > 0 else total
+
+    def _of_levels(self) -> Floats:
+        """What levels outside the bands add to the surface term for a unit rate of either lead, (2, all)."""
+        total, columns = np.zeros((2, self._columns.size)), self._columns
+        levels = thermal_levels(self._extended.sweeps)
+        for energy, v, resolvent, slope in zip(
+            levels.energies.tolist(), levels.states, levels.resolvents, levels.slopes, strict=True
+        ):
+            ends, state = self.device.end_self_energies(energy), v.reshape(1, columns.nx, columns.p, 1)
+            for m in columns.connected:
+                part, _, dSigma = ends[m]
+                image = np.zeros(v.size, complex)
+                # D on the end slice, whose sites are the lead's: dV/dt (1 - dSigma/dE).
+                image[part] = v.ravel()[part] - dSigma.real @ v.ravel()[part]
+                driven = (resolvent @ image).reshape(state.shape)
+                total[m] += columns.observed(-0.5j * slope * driven, _adjoint(state))[0]
         return total
 
     def _thermal(self, k: int, occupation: Occupation, share: float) -> Floats:
@@ -123,15 +141,6 @@ class MovingLeads:
             return -float(occupation.slope(np.array([energy]))[0])
 
         beyond = bound_levels(sweeps, sweeps.device.thermal_window)
-        for energy, _ in sorted(beyond, key=lambda level: -slope(level[0])):
-            # What the leads do to its energy changes with the voltages, and with that its occupation; not in `surface`.
-            if slope(energy) * unit / device.hopping > 1e-2 * device.tolerance:
-                raise ToleranceError(
-                    f"a voltage that changes: the level bound at {energy:.4g}, outside the bands of the leads, lies "
-                    f"within some kT of the chemical potential {occupation.fermi_energy:g} of the "
-                    f"{device.ends[k].side} lead, and what it adds is not known; use order = 0, a lower temperature or "
-                    "another fermi_energy"
-                )
         bound = sum((slope(energy) * traced for energy, traced in beyond), np.zeros((*device.shape, 4)))
         rule, lost = thermal_rule(
             sweeps,
@@ -177,6 +186,9 @@ class _MovingBias(Bias):
     def _scale(self, rate: Blocks | None) -> Floats:
         unit = self._share * self.device.hopping**2
         return np.array([1.0, unit, unit]) / (2 * np.pi)
+
+    def _scale_stored(self, scale: Floats) -> Floats:
+        return np.empty(0)
 
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
         found = self._columns.biased(energies)
@@ -270,32 +282,33 @@ class _Columns:
         with np.errstate(all="ignore"):  # at a level of a partial system; these energies are solved anew below
             parts, growth = self._eliminated(a, da, with_rows, hops)
         for k in np.flatnonzero(~(growth * self.device.hopping <= _LARGEST_GROWTH)):
-            for part, exact in zip(parts, self._dense_from_end(a[k], da[k], with_rows, hops), strict=True):
+            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, hops), strict=True):
                 part[k] = exact
         return parts
 
-    def _dense_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
-        """The same at one energy, a and da (nx, p, p), with the whole matrix.  ToleranceError if that is too large."""
+    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
+        """The same at one energy, a and da (nx, p, p), by LU factors of the whole matrix with row exchanges."""
         n, p = self.nx, self.p
-        if n * p > _MOST_DENSE:
-            raise ToleranceError(
-                "a voltage that changes: next to a level of a part of the system too many digits are lost, and it has "
-                f"more than {_MOST_DENSE // 2} sites; use a slightly different fermi_energy, or order = 0"
-            )
-        whole, whole_slope = np.zeros((2, n, p, n, p), complex)
-        x, c = np.arange(n), np.arange(p)
-        whole[x, :, x, :], whole_slope[x, :, x, :] = a, da
-        for i, j in ((x[:-1], x[1:]), (x[1:], x[:-1])):
-            whole[i[:, None], c, j[:, None], c] += hops[:, None]
-        A, D = whole.reshape(n * p, n * p), whole_slope.reshape(n * p, n * p)
-        first = np.eye(n * p, p)
-        column = np.linalg.solve(A, first)
-        found = [column, -np.linalg.solve(A, D @ column)]
+        b, size = 2 * p - 1, n * p
+        matrix = np.zeros((3 * b + 1, size), complex)  # in LAPACK's layout of bands
+        x, i, j = np.meshgrid(np.arange(n), np.arange(p), np.arange(p), indexing="ij")
+        matrix[2 * b + i - j, x * p + j] = a
+        between = np.repeat(hops, p)
+        matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = between
+        lu = BandedLU(matrix, b)
+        blocks, first = (n, p, p), np.eye(size, p, dtype=complex)
+
+        def derivative(found: Blocks, transposed: bool) -> Blocks:
+            image = (da.swapaxes(1, 2) if transposed else da) @ found.reshape(blocks)
+            return -lu.solve(image.reshape(size, p), transposed)
+
+        column = lu.solve(first)
+        found = [column, derivative(column, False)]
         if not with_rows:
-            return *(part.reshape(n, p, p) for part in found), a[:1], a[:1]
-        row = np.linalg.solve(A.T, first)
-        rows = [row, -np.linalg.solve(A.T, D.T @ row)]
-        return *(part.reshape(n, p, p) for part in found), *(part.reshape(n, p, p).swapaxes(1, 2) for part in rows)
+            return *(part.reshape(blocks) for part in found), a[:1], a[:1]
+        row = lu.solve(first, True)
+        rows = [row, derivative(row, True)]
+        return *(part.reshape(blocks) for part in found), *(part.reshape(blocks).swapaxes(1, 2) for part in rows)
 
     def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[tuple[Blocks, ...], Floats]:
         """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""

@@ -1,8 +1,8 @@
-"""Levels that rules over real energies may miss: narrow ones inside the bands of the leads, bound ones outside.
+"""Narrow levels inside the bands of the leads, which rules over real energies may miss.
 
 They are the solutions of H + Sigma(E) = E next to the real axis, from dense eigenvalues: for small devices, and for the
 integrals of leads with voltages or at different chemical potentials (`bias.py`, `shifted_surface.py`).  Those with
-equal leads have a search of their own (`resonances.py`).
+equal leads have a search of their own (`resonances.py`), levels outside the bands are in `outside_levels.py`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .dragged_levels import discrete_levels
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
 from .system import System
-from .window import Stretch, Window
+from .window import Stretch
 
 # Levels narrower than this (half-width over the hopping) have no width but by rounding: no lead fills them.
 _NO_WIDTH = 1e-12
@@ -71,7 +70,7 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
             f"that they have to be found first, which is done on up to {MOST_ORBITALS // 2} sites, not "
             f"{device.n_sites}: use a smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
         )
-    effective, random, solve = _effective(sweeps), np.random.default_rng(0), _solver(device)
+    effective, random, solve = effective_hamiltonian(sweeps), np.random.default_rng(0), _solver(device)
     found: list[Level] = []
 
     for stretch in stretches:
@@ -117,38 +116,17 @@ def without_width(sweeps: Sweeps, levels: Sequence[Level]) -> list[tuple[float, 
         weights, turn = np.linalg.eigh(v.conj().T @ weighted)
         kept = weights > 1e-6 * weights.max()
         v = v @ (turn[:, kept] / np.sqrt(weights[kept]))
-        found.append((energy, _shares(sweeps, v.T).sum(axis=0)))
+        found.append((energy, shares(sweeps, v.T).sum(axis=0)))
     return found
 
 
-def _shares(sweeps: Sweeps, states: NDArray[np.complex128]) -> Floats:
+def shares(sweeps: Sweeps, states: NDArray[np.complex128]) -> Floats:
     """v v^+ on the sites for states (k, 2 sites), traced: (k, *s, 4)."""
     spinors = states.reshape(-1, *sweeps.device.shape, 2)
     return np.real(pauli_traces(spinors[..., :, None] * spinors[..., None, :].conj()))
 
 
-def bound_levels(sweeps: Sweeps, window: Window) -> list[tuple[float, Floats]]:
-    """Levels in this window outside the bands of all leads: energy, and |v|^2 on the sites, traced (*s, 4).
-
-    None where the device is too large for dense eigenvalues.
-    """
-    device, (low, high) = sweeps.device, sweeps.device.band
-    margin = 1e-9 * device.hopping
-    gaps = [(window.low, min(window.high, low - margin)), (max(window.low, high + margin), window.high)]
-    if all(a >= b for a, b in gaps) or 2 * device.n_sites > MOST_ORBITALS:
-        return []
-    both = _effective(sweeps)
-
-    def effective(energy: float) -> tuple[Blocks, Blocks]:
-        # Self-energies are real there; their imaginary parts are rounding.
-        matrix, overlap = both(energy)
-        return (matrix + matrix.conj().T) / 2, (overlap + overlap.conj().T) / 2
-
-    found = discrete_levels(effective, gaps, device.hopping)
-    return list(zip(found.energies.tolist(), _shares(sweeps, found.states), strict=True))
-
-
-def _effective(sweeps: Sweeps) -> Callable[[float], tuple[Blocks, Blocks]]:
+def effective_hamiltonian(sweeps: Sweeps) -> Callable[[float], tuple[Blocks, Blocks]]:
     """A function that returns H + Sigma(E) and B = 1 - dSigma/dE at a real energy, dense (2 sites, 2 sites)."""
     device, H = sweeps.device, sweeps.dense_hamiltonian()
 

@@ -12,8 +12,16 @@ The exponents that come from the poles of the Fermi function have g = 0: among t
 X of R obey an equation of their own, dX/dt = A X + i X zeta + source, in which rho does not appear.  So the state is
 kept as Y = [R | X], R for the exponents of g alone.
 
+A bath of constant width on a site (`bath.py`) remembers nothing: g(tau) = width delta(tau), of which tau >= 0 has half,
+adds -width/2 to A on its site.  What it sends in is n(tau) = width [c delta(tau) + poles of f], f = c + poles: a source
+width c of rho, and columns of X with a_p = -i width w_p^*.
+
+A probe floats (`zero_current = "net"`): its levels and their occupation are at a voltage V that what flows into it
+charges, dV/dt = `FOLLOWING` hopping^2/width times the flow, so that after some hbar/hopping little flows.  V is kept in
+the last column of Y, in the row of spin up of its site.
+
 Rows and columns: first the orbitals of the sites, in the order (x, spin, y), then the exponents (lead, k, spin, mode);
-the columns of X: (lead, pole, spin, mode).
+the columns of X: (lead, pole, spin, mode), then (site of the bath, spin, pole), then that of the V.
 """
 
 from __future__ import annotations
@@ -26,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import real_time_rows as rows
-from .frozen import Frozen
+from .frozen import Frozen, refuse_spins
 from .memory import SHARPEST, Exponentials, semicircle
 from .modes import cross_section
 from .near_poles import near_poles
@@ -47,6 +55,13 @@ _FIT_SHARE = 0.8
 _FIT_SHARE_WITHIN = 0.5
 # The broadening of the fit has tails beside the spectrum: there, within this share of its width, f has to be right too.
 _MARGIN = 0.05
+# Levels in a bath lie at most half of its width below the real axis: so far, in widths, u of `near_poles` has to hold.
+_BELOW = 0.55
+# A motion that begins at once with a rate of hopping^2 makes so many times width hopping^2/reach^3 of an error by the
+# states of a bath beyond the reach of f; a gate that jumps, so many times width/reach^2 of its jump.
+_SUDDEN, _JUMP = 1e-3, 1.5e-3
+# Of a floating probe, see above: how fast its voltage follows.
+FOLLOWING = 1.0
 # kT = 0 is replaced by so many hoppings times the root of the tolerance: smooth densities of states then change by less
 # than the tolerance.  A level of half-width w at E_F takes 9 w/hopping times as low a temperature, but hbar/w to be
 # filled: so runs longer than so many hbar/hopping have a lower one, in proportion.  Levels that are at E_F at the start
@@ -58,6 +73,14 @@ _MOST_TRIES = 7
 _EDGE_TRY, _EDGE_FACTOR = 5, 8.0
 # So near an edge, in hoppings, E_F is told to be.
 _NEAR_AN_EDGE = 0.02
+
+
+@dataclass(frozen=True)
+class Gating:
+    """largest: voltage of any gate in a run, jump: by which one changes at once, energies."""
+
+    largest: float
+    jump: float
 
 
 class Carrier(Protocol):
@@ -111,26 +134,36 @@ class Carrier(Protocol):
 
 
 def exponentials(
-    system: System, m: Real, potential: Real, duration: float, sharper: int = 0
+    system: System, m: Real, potential: Real, duration: float, sharper: int = 0, gates: Gating | None = None
 ) -> tuple[Exponentials, FermiPoles]:
     """The memory of a lead and the Fermi function for a run from moments m (*s, 3) and gates `potential` (*s,).
 
-    duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four.
+    duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
+    later on, which count beside a bath, where levels are filled at all energies.
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
+    refuse_spins(system, "electrons in real time")
+    if not isinstance(system.sd_exchange, float):
+        raise ValueError("electrons in real time: not available with an sd_exchange of each site; use one number")
     if system.is_biased or system.is_shifted:
         raise ValueError(
             "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "
             "leads without a voltage, chemical potential or temperature of their own"
         )
-    if system.bath is not None:
-        raise ValueError(f"electrons in real time: not available with a bath on sites, {system.bath!r}; use bath=None")
+    if system.bath is not None and system.bath.elastic:
+        raise ValueError(
+            f"electrons in real time: not available with a probe without current at any energy, {system.bath!r}; use "
+            'zero_current="net" or False'
+        )
     tolerance = system.tolerance / 4**sharper
     low, high = system.spectrum_bounds(m, potential)
+    if system.bath is not None:
+        low, high = _beside_bath(system, low, high, gates or Gating(float(abs(potential).max(initial=0.0)), 0.0))
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
     kT = temperature_used(system, duration, sharper)
-    rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low))
+    depth = None if system.bath is None else _BELOW * system.bath.width
+    rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
     if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
@@ -138,6 +171,15 @@ def exponentials(
         )
     share = min(_FIT_SHARE_WITHIN, _FIT_SHARE / max(duration * system.hopping, 1.0))
     return semicircle(max(SHARPEST, tolerance * share / _strength(system))), rule
+
+
+def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tuple[float, float]:
+    """The energies at which f has to be right beside a bath: those of levels, and what sudden motions reach."""
+    assert system.bath is not None
+    low, high = low - 2 * gates.largest, high + 2 * gates.largest
+    allowed = system.tolerance / (system.bath.width / system.hopping)
+    reach = system.hopping * max((_SUDDEN / allowed) ** (1 / 3), (_JUMP * gates.jump / system.hopping / allowed) ** 0.5)
+    return min(low, (low + high) / 2 - reach), max(high, (low + high) / 2 + reach)
 
 
 def error_near_edges(system: System, fit: Exponentials, duration: float) -> float:
@@ -158,7 +200,12 @@ def temperature_used(system: System, duration: float, sharper: int = 0) -> float
 
 
 def adjusted(
-    system: System, m: Real, potential: Real, duration: float, carrier: Callable[[RealTime], Carrier]
+    system: System,
+    m: Real,
+    potential: Real,
+    duration: float,
+    carrier: Callable[[RealTime], Carrier],
+    gates: Gating | None = None,
 ) -> tuple[RealTime, Carrier, Any]:
     """Electrons in real time, what carries their state, and this state in equilibrium.
 
@@ -168,7 +215,7 @@ def adjusted(
     exact, best, allowed = Frozen(system, m, potential).adiabatic, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
         try:
-            sums = exponentials(system, m, potential, duration, sharper)
+            sums = exponentials(system, m, potential, duration, sharper, gates)
         except ToleranceError:
             if sharper == 0:
                 raise
@@ -227,13 +274,18 @@ class Flows:
     @property
     def spin(self) -> Real:
         """Tr[sigma/2 ...] of what flows in, (2, 3), 1/time."""
-        flow = -self.exchanged - self.exchanged.conj().swapaxes(1, 2)
-        return np.stack([flow[:, 1, 0].real, flow[:, 1, 0].imag, (flow[:, 0, 0] - flow[:, 1, 1]).real / 2], axis=-1)
+        return spin_flow(self.exchanged)
 
     @property
     def coupling_energy(self) -> float:
         """Energy of the bonds between device and leads."""
         return 2 * float(np.trace(self.exchanged, axis1=1, axis2=2).imag.sum())
+
+
+def spin_flow(exchanged: Complex) -> Real:
+    """Tr[sigma/2 ...] of what flows out of sites that exchange <s|phi_s>, (k, 2, 2) [spin, spin]: (k, 3), 1/time."""
+    flow = -exchanged - exchanged.conj().swapaxes(1, 2)
+    return np.stack([flow[:, 1, 0].real, flow[:, 1, 0].imag, (flow[:, 0, 0] - flow[:, 1, 1]).real / 2], axis=-1)
 
 
 class RealTime:
@@ -244,7 +296,8 @@ class RealTime:
 
     Its leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
     kept, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, ny), as in `Reservoir`.  hops: of the bonds along x,
-    (nx - 1,); periodic: whether the last y is bound to the first.
+    (nx - 1,); periodic: whether the last y is bound to the first.  bath: rows of up and down of each site of a bath,
+    (b, 2); floats: whether it is one of floating probes.
     """
 
     def __init__(self, system: System, fit: Exponentials, rule: FermiPoles, sharper: int = 0) -> None:
@@ -258,7 +311,13 @@ class RealTime:
         self.n, self.kept, self.n_poles = n, kept, poles
         self.orbitals = n * self.nx
         self.D = self.orbitals + leads * kept * n
-        self.E = leads * poles * n
+        self.in_bath = leads * poles * n  # columns of X before those of the bath
+        bath = system.bath
+        at = np.empty(0, np.int64) if bath is None else bath.on(system.shape).astype(np.int64)
+        # Rows of up and down.
+        self.bath = (at // self.ny * n + at % self.ny)[:, None] + self.ny * np.arange(2)
+        self.floats = bath is not None and bath.floats
+        self.E = self.in_bath + 2 * poles * len(at) + self.floats
         self.ends = np.array([one.site for one in self.reservoirs], np.int64)
 
         def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
@@ -269,6 +328,15 @@ class RealTime:
         self.a = stacked([one.filled for one in self.reservoirs], (kept, ny))
         self.poles = stacked([one.poles for one in self.reservoirs], (poles,))
         self.b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        width = 0.0 if bath is None else bath.width
+        self._of_bath = (
+            self.bath,
+            rule.nodes.conj(),
+            -1j * width * rule.weights.conj(),
+            width / 2,
+            width * rule.constant / 2,
+            FOLLOWING * system.hopping**2 / width if self.floats else 0.0,
+        )
         self._k: Real | None = None
         self.periodic = system.periodic == "y"
         self.hops = np.ascontiguousarray(system.hops, float)
@@ -286,6 +354,7 @@ class RealTime:
             self.a,
             self.poles,
             self.b,
+            *self._of_bath,
         )
 
     def remembered(self) -> dict[str, NDArray[Any]]:
@@ -327,12 +396,14 @@ class RealTime:
         voltage: the largest of any gate, lead_voltage: the largest of a lead, energy.
         """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
-        width = high - low + 2 * voltage
-        if not self.reservoirs:
+        of_bath = 0.0 if self.system.bath is None else self.system.bath.width
+        width = high - low + 2 * voltage + of_bath
+        if not (self.reservoirs or of_bath):
             return width
         middle = (low + high) / 2
-        exponents = float(abs(self.z - middle).max()) + lead_voltage
-        return max(width, 2 * exponents, float(abs(self.poles - middle).max()) + width / 2 + lead_voltage)
+        exponents = float(abs(self.z - middle).max()) + lead_voltage if self.reservoirs else 0.0
+        poles = float(abs(self.rule.nodes - middle).max())
+        return max(width, 2 * exponents, poles + width / 2 + lead_voltage)
 
     # --- the start --------------------------------------------------------------------------------
 
@@ -346,7 +417,8 @@ class RealTime:
             X_cp = i b_cp^* G(zeta_p) |c>  and  -i g_ck <c|X_cp>/(zeta_p - z_ck) in the rows of the exponents,
             Omega_ab = (g_a <a|phi_b> + g_b^* <b|phi_a>^*) / (i (z_b^* - z_a)).
 
-        With the self-energy of the exponentials in G this is exactly a stationary state of the equation.
+        The columns of a bath are as those of leads.  With the self-energy of the exponentials in G this is exactly a
+        stationary state of the equation.
         """
         D, n, kept = self.D, self.n, self.kept
         Y = np.zeros((D, D + self.E), complex)
@@ -371,14 +443,10 @@ class RealTime:
                         * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
                 where = D + (lead * self.n_poles + p) * n
-                X = 1j * b * on_channels
-                Y[:N, where : where + n] = X
-                for other in range(len(self.reservoirs)):
-                    met = C[other].T @ X
-                    for k in range(kept):
-                        below = N + (other * kept + k) * n
-                        z_row = np.tile(self.z[other, k], 2)[:, None]
-                        Y[below : below + n, where : where + n] = -1j * self.g[other, k] * met / (zeta - z_row)
+                self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + n))
+            sites = self.bath.ravel()
+            of_bath = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
+            self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], of_bath)
         Y[N:D, :N] = phi.conj().T
         met = np.einsum("lac,ab->lcb", C, phi)  # <c|phi_b>
         leads = len(self.reservoirs)
@@ -388,6 +456,17 @@ class RealTime:
         half = g[:, None] * of_rows
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
         return np.stack([Y.real, Y.imag], axis=1)
+
+    def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
+        """Columns of X of one pole into a state in equilibrium, from their rows of the sites."""
+        N, n, kept = self.orbitals, self.n, self.kept
+        Y[:N, columns] = X
+        for other in range(len(self.reservoirs)):
+            met = C[other].T @ X
+            for k in range(kept):
+                below = N + (other * kept + k) * n
+                z_row = np.tile(self.z[other, k], 2)[:, None]
+                Y[below : below + n, columns] = -1j * self.g[other, k] * met / (zeta - z_row)
 
     def _channels(self) -> Complex:
         """|c> of each lead as columns, (leads, orbitals, n)."""
@@ -400,6 +479,8 @@ class RealTime:
         inverse = zeta * np.eye(len(H)) - H
         for lead, one in enumerate(self.reservoirs):
             inverse -= (C[lead] * np.tile(one.self_energy(zeta), 2)) @ C[lead].T
+        sites = self.bath.ravel()
+        inverse[sites, sites] += 1j * self._of_bath[3]
         return np.asarray(np.linalg.inv(inverse), np.complex128)
 
     def slices(self, m: Real, potential: Real) -> Complex:
@@ -521,6 +602,16 @@ class RealTime:
         """What flows into the left and the right lead."""
         found = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self.ends, self.z, self.poles)
         return Flows.of(self.sides, *found)
+
+    def into_bath(self, Y: Real) -> tuple[Real, Real]:
+        """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
+        first = self.D + self.in_bath
+        exchanged = rows.bath_exchanged(Y, self.bath, self.n_poles, first, *self._of_bath[3:5])
+        return -2 * np.trace(exchanged, axis1=1, axis2=2).real, spin_flow(exchanged)
+
+    def probe_voltages(self, Y: Real) -> Real:
+        """Of each floating probe, (b,), energy."""
+        return Y[self.bath[:, 0], 0, -1].copy() if self.floats else np.zeros(0)
 
     def energy(self, Y: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""

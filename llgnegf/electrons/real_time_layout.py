@@ -22,9 +22,15 @@ class TileLayout:
 
     columns: T; rows: of tiles; count: of tiles; modes: U^T and U, (2, ny, ny), U with a transverse mode in each column;
     the other numbers and arrays are those of `RealTime`.
+    Raises ValueError for a system with a bath, which rows alone hold.
     """
 
     def __init__(self, electrons: RealTime) -> None:
+        if len(electrons.bath):
+            raise ValueError(
+                f"electrons in real time as tiles: not available with a bath on sites, {electrons.system.bath!r}; use "
+                "rows, on a CPU"
+            )
         self.electrons = electrons
         self.nx, self.ny, self.n = electrons.nx, electrons.ny, electrons.n
         self.kept, self.n_poles, self.leads = electrons.kept, electrons.n_poles, len(electrons.reservoirs)

@@ -58,18 +58,84 @@ def add_turned(out, turns, row):
         out[1, first + j] += b
 
 
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def of_bath(Y, bath, n_poles, in_bath, filled, damping, filling, out):
+    """Adds to K = A Y what a bath does to its sites; arguments as those of `derivative`.
+
+    in_bath: the first of its columns, counted from those of the poles.
+    """
+    D = Y.shape[0]
+    row = np.empty((2, D))
+    for q in range(bath.shape[0]):
+        for s in range(2):
+            i, first = bath[q, s], D + in_bath + (2 * q + s) * n_poles
+            add_real(out[i], -damping, Y[i])
+            for j in range(D):
+                re, im = 0.0, 0.0
+                for column in range(first, first + n_poles):
+                    re += Y[j, 0, column]
+                    im -= Y[j, 1, column]
+                row[0, j] = re
+                row[1, j] = im
+            for j in range(D):
+                out[i, 0, j] += row[0, j]
+                out[i, 1, j] += row[1, j]
+            # The source: half of it here, the other half is the adjoint.
+            out[i, 0, i] += filling
+            for p in range(n_poles):
+                out[i, 0, first + p] += filled[p].real
+                out[i, 1, first + p] -= filled[p].imag
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
+def into_site(Y, rows, q, n_poles, first, damping, filling):
+    """Particles that flow into the bath on its site q, whose rows are these; first: column of the first pole of all."""
+    total = 0.0
+    for s in range(2):
+        i = rows[s]
+        total += 2 * (damping * Y[i, 0, i] - filling)
+        for column in range(first + (2 * q + s) * n_poles, first + (2 * q + s + 1) * n_poles):
+            total -= 2 * Y[i, 0, column]
+    return total
+
+
 # Inlined into `steps`: as a function of its own it would be one symbol in two pieces of machine code, of which the
 # one loaded first serves both, and the last bits of a run would depend on what else ran before it.
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
 def derivative(
-    Y, m, potential, onsite, sd_exchange, hops, across, periodic, vectors, ends, z, g, a, poles, b, shifts, out
+    Y,
+    m,
+    potential,
+    onsite,
+    sd_exchange,
+    hops,
+    across,
+    periodic,
+    vectors,
+    ends,
+    z,
+    g,
+    a,
+    poles,
+    b,
+    bath,
+    bath_poles,
+    bath_filled,
+    damping,
+    filling,
+    following,
+    shifts,
+    out,
 ):
     """out = dY/dt.
 
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
     across, periodic: hopping along y, and whether the last y is bound to the first.  vectors: transverse modes in
     columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, ny), g: (leads, k), poles: (leads, p),
-    b: (leads, p, ny), as in `Reservoir`; shifts: voltage.
+    b: (leads, p, ny), as in `Reservoir`; shifts: voltage.  bath: rows of up and down of each of its sites, (sites, 2);
+    bath_poles, bath_filled: (p,), poles and a of each; damping: half its width; filling: a of its delta function;
+    following: dV/dt of a floating probe over what flows into it, energy, 0 where none floats; the last column of Y,
+    which is there then, has V in the rows of spin up of their sites.
     """
     nx, ny = potential.shape
     leads, kept = g.shape
@@ -77,13 +143,21 @@ def derivative(
     n = 2 * ny
     D, width = Y.shape[0], Y.shape[2]
     # with which energies the columns of the poles turn
-    turns = np.empty((2, width - D))
+    turns = np.zeros((2, width - D))
     for lead in range(leads):
         for p in range(n_poles):
             turn = 1j * (poles[lead, p].conjugate() + shifts[lead])
             first = (lead * n_poles + p) * n
             turns[0, first : first + n] = turn.real
             turns[1, first : first + n] = turn.imag
+    in_bath = leads * n_poles * n
+    for q in range(bath.shape[0]):
+        level = Y[bath[q, 0], 0, width - 1] if following != 0 else 0.0
+        for p in range(n_poles):
+            turn = 1j * (bath_poles[p].conjugate() + level)
+            for s in range(2):
+                turns[0, in_bath + (2 * q + s) * n_poles + p] = turn.real
+                turns[1, in_bath + (2 * q + s) * n_poles + p] = turn.imag
     # H on the sites
     for x in range(nx):
         below, t_below = (x - 1, hops[x - 1]) if x > 0 else (x, 0.0)
@@ -146,6 +220,15 @@ def derivative(
                 i = first + k * n + at
                 of_exponent(out[i], -1j * (z[lead, k, mode] + shifts[lead]), Y[i], g[lead, k], total)
                 add_turned(out[i], turns, Y[i])
+    # between the sites of a bath and what it remembers, which is no time and the poles of the Fermi function
+    if bath.shape[0] > 0:
+        of_bath(Y, bath, n_poles, in_bath, bath_filled, damping, filling, out)
+        if following != 0:
+            out[:, :, width - 1] = 0.0
+            for q in range(bath.shape[0]):
+                out[bath[q, 0], 0, width - 1] = following * into_site(
+                    Y, bath[q], q, n_poles, D + in_bath, damping, filling
+                )
     # and the square part gets the adjoint
     for i in range(D):
         out[i, 0, i] *= 2
@@ -220,6 +303,21 @@ def exchanged(Y, orbitals, vectors, ends, z, poles):
     return out, weighted
 
 
+@njit(cache=True, nogil=True)
+def bath_exchanged(Y, bath, n_poles, first, damping, filling):
+    """<s|phi_s> of each site of a bath, (sites, 2, 2) [spin, spin]; first: the first of its columns."""
+    out = np.zeros((bath.shape[0], 2, 2), np.complex128)
+    for q in range(bath.shape[0]):
+        for s in range(2):
+            out[q, s, s] += filling
+            for other in range(2):
+                i, j = bath[q, s], bath[q, other]
+                out[q, s, other] -= damping * complex(Y[i, 0, j], Y[i, 1, j])
+                for column in range(first + (2 * q + other) * n_poles, first + (2 * q + other + 1) * n_poles):
+                    out[q, s, other] += complex(Y[i, 0, column], Y[i, 1, column])
+    return out
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def steps(
     Y,
@@ -243,6 +341,12 @@ def steps(
     a,
     poles,
     b,
+    bath,
+    bath_poles,
+    bath_filled,
+    damping,
+    filling,
+    following,
     voltages,
     orbitals,
     begun,
@@ -277,6 +381,12 @@ def steps(
                 a,
                 poles,
                 b,
+                bath,
+                bath_poles,
+                bath_filled,
+                damping,
+                filling,
+                following,
                 voltages[step, i],
                 k,
             )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
-from .slice_blocks import Slices
-from .slices import eliminate, solve, solve_adjoint
+from .lattice_parts import LatticeParts
+from .nested_dissection import Factors
+from .slice_blocks import Stack
+from .slices import eliminate, new, solve, solve_adjoint
 from .slices_near_levels import BandFactors, growth
-from .system import System
 
 
 def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -29,6 +33,23 @@ _LARGEST_RESIDUAL = 5e-12
 _PROBES = 4
 
 
+@dataclass(frozen=True)
+class _Eliminated:
+    """E - H - Sigma as g (nx, n, n) of partial lattices; hops: (nx - 1,)."""
+
+    g: Stack
+    hops: NDArray[np.float64]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory, bytes."""
+        return self.g.nbytes
+
+    def solve(self, sources: Stack, adjoint: bool = False) -> Stack:
+        """G sources, or G^+ sources, both (nx, n, p)."""
+        return (solve_adjoint if adjoint else solve)(self.g, self.hops, sources)
+
+
 class RealEnergy:
     """Scattering states psi = G sqrt(Gamma) of all open modes of both leads at one real energy.
 
@@ -36,43 +57,46 @@ class RealEnergy:
     discrete levels, and close to them digits would be lost.  Where that still happens, LU factors of the whole band
     matrix with row pivoting are used instead.
 
-    contacts: weakest hopping at the left and at the right end (`LatticeParts.contacts`), energy.
+    On large lattices nested dissection takes the place of elimination, in the order of the lattice.
+
     psi: (nx, 2 ny, p), slices in the order of the sweep, i.e. reversed if `flipped`; columns: first those of the left
     lead, then those of the right lead, spin fastest.  Products with dH/dt = `rate` take it in the order of the lattice,
     (nx, ny, 2, 2).
     """
 
-    def __init__(self, device: System, slices: Slices, contacts: tuple[float, float], energy: float) -> None:
+    def __init__(self, lattice: LatticeParts, energy: float) -> None:
+        device = lattice.device
         self.shape, self.energy, self._leads = device.shape, energy, device.ends
-        self.flipped = contacts[0] > contacts[1]
-        self._h = slices.h  # in the order of the lattice
         z = np.array([energy], complex)
         sigma = tuple(lead.self_energy(z) for lead in device.ends)
         self._sigma = [one[0] for one in sigma]
         self.ends = [lead.injection(energy) for lead in device.ends]
-        first, last = sigma
-        if self.flipped:
-            slices, first, last = slices.reversed(), last, first
-        self.hops = slices.hops
-        self.g = eliminate(slices, z, (first, last))[0][0]
-        self.band: BandFactors | None = None
-        self._growth = float(growth(self.g[None], self.hops)[0])
-        # Written with `not`, so that NaN counts as too large.
-        if not self._growth <= _LARGEST_PARTIAL:
-            self.band = BandFactors(slices, energy, (first[0], last[0]))
-        self.psi = self._solve(self._sources())
-
-    def _solve(self, sources: NDArray[np.complex128], adjoint: bool = False) -> NDArray[np.complex128]:
-        """G sources, or G^+ sources, in the order of the sweep."""
-        if self.band is not None:
-            return self.band.solve(sources, adjoint)
-        return (solve_adjoint if adjoint else solve)(self.g, self.hops, sources)
+        factors = None
+        if lattice.nested is not None:
+            with device.scratch.lent() as temporary:
+                factors = lattice.nested.factorize(complex(energy), new, temporary)
+        self._solver: Factors | BandFactors | _Eliminated
+        if factors is not None:
+            self.flipped, self._growth, self._solver = False, factors.growth, factors
+            self._hamiltonian: Callable[[Stack], Stack] = factors.lattice.times
+        else:
+            self.flipped = lattice.contacts[0] > lattice.contacts[1]
+            slices = lattice.slices.reversed() if self.flipped else lattice.slices
+            first, last = sigma[::-1] if self.flipped else sigma
+            g = eliminate(slices, z, (first, last))[0][0]
+            self._growth = float(growth(g[None], slices.hops)[0])
+            self._solver = _Eliminated(g, slices.hops)
+            # Written with `not`, so that NaN counts as too large.
+            if not self._growth <= _LARGEST_PARTIAL:
+                self._solver = BandFactors(slices, energy, (first[0], last[0]))
+            self._hamiltonian = slices.times
+        self.psi = self._solver.solve(self._sources())
 
     def _sources(self) -> NDArray[np.complex128]:
         """sqrt(Gamma) of both leads as right-hand sides, (nx, 2 ny, p), in the layout of `psi`."""
         left, right = self.ends
-        nx, n = len(self.g), self.g.shape[1]
-        out = np.zeros((nx, n, left.shape[1] + right.shape[1]), complex)
+        nx, ny = self.shape
+        out = np.zeros((nx, 2 * ny, left.shape[1] + right.shape[1]), complex)
         first, last = (-1, 0) if self.flipped else (0, -1)
         out[first, :, : left.shape[1]] += left
         out[last, :, left.shape[1] :] += right
@@ -82,31 +106,28 @@ class RealEnergy:
     def refined(self) -> NDArray[np.complex128]:
         """`psi` after a step of iterative refinement, where elimination lost digits near levels of partial lattices."""
         psi = self.psi
-        if self.band is not None or self._growth <= _LARGE_PARTIAL or not psi.size:
+        if isinstance(self._solver, BandFactors) or self._growth <= _LARGE_PARTIAL or not psi.size:
             return psi
         sources = self._sources()
         sums = np.random.default_rng(0).choice([-1.0, 1.0], (psi.shape[-1], _PROBES)) + 0j
         scale = np.abs(sources @ sums).max()
         if np.abs(self._residual(psi @ sums, sources @ sums)).max() <= _LARGEST_RESIDUAL * scale:
             return psi
-        return psi + self._solve(self._residual(psi, sources))
+        return psi + self._solver.solve(self._residual(psi, sources))
 
     def _residual(self, x: NDArray[np.complex128], sources: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """sources - (E - H - Sigma) x, all (nx, 2 ny, p) in the order of the sweep."""
-        residual = self._ordered(self._h) @ x
+        residual = self._hamiltonian(x)
         residual -= self.energy * x
         residual += sources
         for end, sigma in zip(self._end_slices, self._sigma, strict=True):
             residual[end] += sigma @ x[end]
-        hops = self.hops[:, None, None]
-        residual[1:] -= hops * x[:-1]
-        residual[:-1] -= hops * x[1:]
         return residual
 
     @property
     def nbytes(self) -> int:
         """Memory of the kept arrays, bytes."""
-        return self.g.nbytes + self.psi.nbytes + (self.band.nbytes if self.band is not None else 0)
+        return self._solver.nbytes + self.psi.nbytes
 
     def _ordered(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Reorder the first axis from the order of the sweep to that of the lattice, or back."""
@@ -136,7 +157,7 @@ class RealEnergy:
 
     def driven_states(self, rate: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """G Hd psi in the order of the sweep."""
-        return self._solve(self._times(rate, self.psi))
+        return self._solver.solve(self._times(rate, self.psi))
 
     def driven(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
         """Im[G Hd G Gamma G^+] traced: (nx, ny, 4)."""
@@ -158,11 +179,12 @@ class RealEnergy:
 
     def biased(
         self, rate: NDArray[np.complex128] | None, bonds: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64]]:
         """Scattering states of either lead by itself, and with `rate` = dH/dt their change to first order.
 
         Returns the arrays of one energy in `chain_rows.BiasedRows`: on the sites (2, f, nx, ny, 4), over the bonds from
-        sites bonds[0] to bonds[1] (indices x ny + y) for a hopping of 1, or None, and into the leads (2, f, 2, 4).
+        sites bonds[0] to bonds[1] (indices x ny + y) for a hopping of 1, or None, into the leads (2, f, 2, 4), and
+        stored (2, f - 1, 2).
         The change is -i chi with chi = -dG/dE Hd psi = G B G Hd psi, B = 1 - dSigma/dE.
         """
         states = [self.psi]
@@ -171,10 +193,11 @@ class RealEnergy:
             source = x.copy()
             for end, slope in zip(self._end_slices, self._slopes, strict=True):
                 source[end] -= slope @ x[end]
-            states.append(self._solve(source))
+            states.append(self._solver.solve(source))
         sites: list[list[NDArray[np.float64]]] = []
         over: list[list[NDArray[np.float64]]] = []
         into: list[list[list[NDArray[np.float64]]]] = []
+        stored = np.zeros((2, len(states) - 1, 2))
         for p, columns in enumerate(self._columns):
             psi, *chi = (one[:, :, columns] for one in states)
             sites.append([np.real(pauli_traces(self._site_products(psi, psi)))])
@@ -197,7 +220,8 @@ class RealEnergy:
                 if chi:
                     v = self._sigma[q] @ chi[0][end] - self._slopes[q] @ x[end][:, columns]
                     into[-1][1].append(2 * np.real(_over_slice(v, psi[end]) - _over_slice(u, chi[0][end])))
-        return np.array(sites), np.array(over) if bonds is not None else None, np.array(into)
+                    stored[p, 0, q] = -2 * np.vdot(psi[end], self._sigma[q] @ x[end][:, columns]).real
+        return np.array(sites), np.array(over) if bonds is not None else None, np.array(into), stored
 
     @property
     def _columns(self) -> tuple[slice, slice]:
@@ -230,18 +254,27 @@ class RealEnergy:
     @cached_property
     def advanced(self) -> NDArray[np.complex128]:
         """G^+ sqrt(Gamma) of both leads, in the order of the sweep."""
-        return self._solve(self._sources(), adjoint=True)
+        return self._solver.solve(self._sources(), adjoint=True)
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4)."""
+        """Tr[sigma_a Gamma G Hd G^+] of the left and the right lead: (2, 4).
+
+        Deep in a ferromagnetic lead the two spins have different wave numbers: the spin across its polarization
+        averages out over distance, and is zero here.
+        """
         phi = self.advanced
         driven = self._times(rate, phi)
         out = []
         split = self.ends[0].shape[1]
-        for part in (slice(0, split), slice(split, None)):
+        for lead, part in zip(self._leads, (slice(0, split), slice(split, None)), strict=True):
             width = phi[:, :, part].shape[-1] // 2
             a, b = (x[:, :, part].reshape(phi.shape[0] * phi.shape[1], width, 2) for x in (phi, driven))
-            out.append(np.real(pauli_traces(np.einsum("nka,nkb->ab", a.conj(), b))))
+            found = np.einsum("nka,nkb->ab", a.conj(), b)
+            if lead.splitting:
+                found = np.diag(np.diag(found))
+            if lead.spin is not None:
+                found = lead.spin @ found @ lead.spin.conj().T
+            out.append(np.real(pauli_traces(found)))
         return np.array(out)
 
 

@@ -62,7 +62,7 @@ class FirstOrder:
 
     def __init__(self, lattice: LatticeParts, moved: int, flipped: bool) -> None:
         self.moved, self.flipped = moved, flipped
-        self.n_slices, n, _ = lattice.slices.h.shape
+        self.n_slices, n = lattice.device.shape[0], 2 * lattice.device.shape[1]
         d = lattice.difference
         self.chunks = lattice.chunks(len(lattice.rule.nodes), 2)
         self.size = 16 * n * n * 2 * len(d.offsets) * len(lattice.rule.nodes) * (self.n_slices + 2 * moved)
@@ -131,6 +131,36 @@ class FirstOrder:
                 with_bonds = out.shape[2] > 1
                 out[k : k + 1] = two_point_near_levels(slices, (z + step, z - step), first, last, Y, with_bonds)
 
+    def at_nodes(
+        self, lattice: LatticeParts, number: int, Y: NDArray[np.complex128], with_bonds: bool, needs_equilibrium: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the nodes of one chunk add to the sea term, and to the adiabatic density if it is needed.
+
+        Y: Hd in the order of the sweeps; the results too.
+        """
+        d = lattice.difference
+        hops = backwards(lattice.slices.hops) if self.flipped else lattice.slices.hops
+        moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
+        arrays: list[Stack] = []
+        pairs = self.kept.get(number) or self._pairs(lattice, number, lattice.device.scratch.lender(arrays))
+        chunk = self.chunks[number]
+        weights, steps = lattice.rule.weights[chunk], lattice.steps[chunk]
+        nx, ny = lattice.device.shape
+        sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
+        equilibrium = np.zeros((nx, ny, 4))
+        for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
+            ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
+            self._mend(lattice, number, offset, (a, b), Y, ahead, back)
+            sea += traced(0.5j * slope * weights / steps, ahead - back)
+            if needs_equilibrium:
+                equilibrium += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
+        if self.keeps:
+            self.kept[number] = pairs
+            self._arrays += arrays
+        else:
+            lattice.device.scratch.take_back(arrays)
+        return sea, equilibrium
+
     def apply(
         self, lattice: LatticeParts, rate: NDArray[np.complex128], with_bonds: bool = False
     ) -> NDArray[np.float64]:
@@ -138,32 +168,11 @@ class FirstOrder:
 
         If the adiabatic density of the lattice is not known, it follows from the same sweeps and is handed over.
         """
-        d = lattice.difference
-        hops = backwards(lattice.slices.hops) if self.flipped else lattice.slices.hops
         Y = rate[::-1] if self.flipped else rate
-        moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
         needs_equilibrium = not lattice.knows_equilibrium
 
         def part(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            arrays: list[Stack] = []
-            pairs = self.kept.get(number) or self._pairs(lattice, number, lattice.device.scratch.lender(arrays))
-            chunk = self.chunks[number]
-            weights, steps = lattice.rule.weights[chunk], lattice.steps[chunk]
-            nx, ny = lattice.device.shape
-            sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
-            equilibrium = np.zeros((nx, ny, 4))
-            for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
-                ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
-                self._mend(lattice, number, offset, (a, b), Y, ahead, back)
-                sea += traced(0.5j * slope * weights / steps, ahead - back)
-                if needs_equilibrium:
-                    equilibrium += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
-            if self.keeps:
-                self.kept[number] = pairs
-                self._arrays += arrays
-            else:
-                lattice.device.scratch.take_back(arrays)
-            return sea, equilibrium
+            return self.at_nodes(lattice, number, Y, with_bonds, needs_equilibrium)
 
         sea, equilibrium = (
             sum(parts) for parts in zip(*each_energy(part, range(len(self.chunks)), lattice.counter), strict=True)
@@ -173,5 +182,5 @@ class FirstOrder:
             # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.
             sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
         if needs_equilibrium:
-            lattice.come_across(equilibrium)
+            lattice.come_across(equilibrium, True)
         return np.asarray(sea)

@@ -19,16 +19,27 @@ class Slices:
     """Slices of a lattice along x.
 
     h: (nx, n, n), blocks of H, energy, n = 2 ny, index 2 y + spin; hops: (nx - 1,), hopping between slices, energy;
-    counter: counts every energy at which the slices are eliminated.
+    counter: counts every energy at which the slices are eliminated; holes: (nx, ny), sites without an orbital, whose
+    level in h is huge; None: there are none.
     """
 
     h: Stack
     hops: NDArray[np.float64]
     counter: Counter
+    holes: NDArray[np.bool_] | None = None
+
+    def times(self, x: Stack) -> Stack:
+        """H x for x (nx, n, p), without leads."""
+        out = self.h @ x
+        hops = self.hops[:, None, None]
+        out[1:] -= hops * x[:-1]
+        out[:-1] -= hops * x[1:]
+        return out
 
     def reversed(self) -> Slices:
         """The mirror image in x."""
-        return Slices(np.ascontiguousarray(self.h[::-1]), backwards(self.hops), self.counter)
+        holes = None if self.holes is None else self.holes[::-1]
+        return Slices(np.ascontiguousarray(self.h[::-1]), backwards(self.hops), self.counter, holes)
 
 
 def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:

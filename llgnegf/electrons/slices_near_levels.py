@@ -14,6 +14,9 @@ contributions are lost.  The two methods here avoid large intermediate results:
 
 * real energies: LU factors of the whole band matrix with row pivoting.
 
+The first multiplies by levels, and would lose all digits beside the huge ones of vacancies: in their place comes the
+inverse of the whole matrix without them, up to `MOST_WITH_HOLES` sites.
+
 Each takes about five times as long as the elimination, and only a few energies need it.
 """
 
@@ -22,7 +25,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .quadrature import ToleranceError
 from .slice_blocks import Slices, Stack
+
+MOST_WITH_HOLES = 1000
 
 
 def growth(g: Stack, hops: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,6 +79,8 @@ def two_point_near_levels(
 
 def _blocks(slices, z, sigma, Y, with_bonds):
     """Blocks of G (Y is None; z: (k,)) or of G(z_a) Y G(z_b) (z: (k, 2)), by the formulas at the top of this file."""
+    if slices.holes is not None:
+        return _whole(slices, z, sigma, Y, with_bonds)
     nx, n, _ = slices.h.shape
     hops, broadening = slices.hops, slices.hops.max(initial=0.0) or 1.0
     size = n if Y is None else 2 * n
@@ -131,6 +139,50 @@ def _blocks(slices, z, sigma, Y, with_bonds):
                 flow = t * last(forth - back)
                 out[:, i, 1] = np.einsum("kyayb->kyab", flow.reshape(len(z), n // 2, 2, n // 2, 2))
         right, _ = grown(inverse_green(i), right, t)
+    return out
+
+
+def _whole(slices, z, sigma, Y, with_bonds):
+    """`_blocks` from the inverse of the whole matrix, on the orbitals that are there."""
+    nx, n, _ = slices.h.shape
+    if slices.holes.size > MOST_WITH_HOLES:
+        raise ToleranceError(
+            f"beside vacancies, energies next to levels are solved for on up to {MOST_WITH_HOLES} sites, not "
+            f"{slices.holes.size}: use a temperature > 0, a larger electrons.tolerance or a smaller lattice"
+        )
+    kept = np.flatnonzero(~np.repeat(slices.holes.ravel(), 2))
+    H = np.zeros((nx, n, nx, n), complex)
+    x, c = np.arange(nx), np.arange(n)
+    H[x, :, x, :] = slices.h
+    for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
+        H[a[:, None], c, b[:, None], c] -= slices.hops[:, None]
+    H = H.reshape(nx * n, nx * n)
+
+    def green(k, part, energy):
+        """G at one energy, (nx n, nx n), with this part of the self-energies."""
+        matrix = energy * np.eye(nx * n) - H
+        matrix[:n, :n] -= sigma[0][k, part, part]
+        matrix[-n:, -n:] -= sigma[1][k, part, part]
+        G = np.zeros_like(matrix)
+        G[np.ix_(kept, kept)] = _inverse(matrix[np.ix_(kept, kept)])
+        return G
+
+    out = np.zeros((len(z), nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
+    y = np.arange(n // 2)
+    for k in range(len(z)):
+        if Y is None:
+            F = green(k, slice(0, n), z[k])
+        else:
+            first, second = green(k, slice(0, n), z[k, 0]), green(k, slice(n, None), z[k, 1])
+            F = np.einsum("iya,yab->iyb", first.reshape(-1, nx * n // 2, 2), Y.reshape(-1, 2, 2))
+            F = F.reshape(nx * n, nx * n) @ second
+        F = F.reshape(nx, n // 2, 2, nx, n // 2, 2)
+        out[k, :, 0] = F[x[:, None], y, :, x[:, None], y]
+        if with_bonds:
+            right, up = (x + 1) % nx, np.roll(y, -1)
+            along_x = F[x[:, None], y, :, right[:, None], y] - F[right[:, None], y, :, x[:, None], y]
+            out[k, :-1, 1] = along_x[:-1]
+            out[k, :, 2] = F[x[:, None], y, :, x[:, None], up] - F[x[:, None], up, :, x[:, None], y]
     return out
 
 

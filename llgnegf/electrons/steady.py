@@ -29,7 +29,7 @@ from .chain_rows import contour_integral, surface_rows
 from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
-from .frozen import NO_PRECESSION, Frozen, refuse_bath, rotation_generator
+from .frozen import NO_PRECESSION, Frozen, refuse_bath, refuse_spins, rotation_generator
 from .quadrature import ToleranceError, adaptive_nodes
 from .system import IDENTITY, Contour, System, dense_hamiltonian
 
@@ -80,6 +80,7 @@ def steady_precession(
     if device.is_biased or device.is_shifted:
         raise ValueError(NO_PRECESSION)
     refuse_bath(device)
+    refuse_spins(device, "steady precession")
     while True:
         try:
             return _steady(device.changed(tolerance=tolerance), m, axis, frequency, potential)

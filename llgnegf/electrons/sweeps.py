@@ -132,6 +132,13 @@ class Sweeps(Protocol):
         """Flow into the left and the right lead to first order in the velocities, (2, 4), 1/time."""
         ...
 
+    def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """Energy into the left and the right lead to first order in the velocities, (2,), energy/time.
+
+        Counted from the levels of the lead; over the first bonds of a chain, deep in the leads of a lattice.
+        """
+        ...
+
     def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
         """Geometric, lead (sea) and surface part of steady precession, (*s, 4), and flow of the sea into the leads.
 

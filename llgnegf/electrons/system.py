@@ -3,7 +3,8 @@
     H = onsite - t sum_<ij> c_i^+ c_j - J_sd sum_i c_i^+ sigma c_i . m_i + sum_i (U_i + V_i) n_i
 
 with Pauli matrices (no 1/2), hbar = 1, all energies in one unit.  U is the potential of the device itself, such as
-disorder; V is that of gates.  `System` holds what does not change during a run:
+disorder; V is that of gates; J_sd may differ from site to site, and bonds may turn the spin (`spin_orbit.py`).
+`System` holds what does not change during a run:
 parameters, leads, and the rules for integrals over energy, which it caches.  The electrons of one texture are
 `frozen.Frozen`; the class for users is `device.Device`.
 """
@@ -24,12 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
-from .arguments import bond_array, finite_array, in_scale, lattice_shape, lead_tuple, number
+from .arguments import bond_array, exchange, finite_array, in_scale, lattice_shape, lead_tuple, number, site_list
 from .bath import Bath
 from .leads import SIDES, AttachedLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
+from .spin_orbit import SpinFrame, SpinOrbit, bond_matrix
 from .window import BiasWindow, ThermalWindow
 
 IDENTITY = np.eye(2, dtype=complex)
@@ -41,10 +43,19 @@ POLE_SHARE = 1 / 20
 BIAS_TAILS = 45.0
 # The energy derivative of a pole rule has about this many times the rule's own error divided by kT.
 DERIVATIVE_ERROR = 30.0
-# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many.
-LEAST_WIDTH, MOST_PAIRS = 1e-9, 1_000_000
+# On-site energy of a vacancy, in units of the hopping.  Its orbital is empty, and no other one is moved by more than
+# the hopping over this; rounding of an elimination with row exchanges does not depend on the size of a column.
+_VACANT = 1e13
+# A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many, or so many where
+# probes have chemical potentials of their own.
+LEAST_WIDTH, MOST_PAIRS, MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
+
+
+def tails(tolerance: float) -> float:
+    """Beyond how many kT from its step a density cannot notice what is left of a Fermi function."""
+    return min(BIAS_TAILS, 8 - math.log(tolerance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +109,7 @@ class System:
         periodic: bool | str = False,
         hopping: float = 1.0,
         onsite: float = 0.0,
-        sd_exchange: float,
+        sd_exchange: ArrayLike,
         fermi_energy: float = 0.0,
         temperature: float = 0.0,
         tolerance: float = 1e-6,
@@ -106,6 +117,9 @@ class System:
         bond_hoppings: ArrayLike | None = None,
         potential: ArrayLike | None = None,
         bath: Bath | None = None,
+        spin_orbit: SpinOrbit | None = None,
+        bonds_along_y: ArrayLike | None = None,
+        vacancies: Sequence[int] | Sequence[tuple[int, ...]] = (),
     ) -> None:
         self.shape = lattice_shape(shape)
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
@@ -116,7 +130,7 @@ class System:
         self.periodic = periodic
         self.hopping = number("hopping", hopping, "> 0", lambda x: x > 0)
         self.onsite = number("onsite", onsite, "finite")
-        self.sd_exchange = number("sd_exchange", sd_exchange, "finite")
+        self.sd_exchange = exchange(sd_exchange, self.shape)
         self.fermi_energy = number("fermi_energy", fermi_energy, "finite")
         self.temperature = number("temperature", temperature, ">= 0", lambda x: x >= 0)
         self.tolerance = number("tolerance", tolerance, "between 1e-12 and 0.1", lambda x: 1e-12 <= x <= 0.1)
@@ -127,14 +141,19 @@ class System:
         self.potential = None if potential is None else read_only(finite_array("potential", potential, self.shape))
         self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
-        self._check_overlap()
-        in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.sd_exchange, fermi_energy=self.fermi_energy)
+        largest = float(np.abs(self.sd_exchange).max())
+        in_scale(self.hopping, onsite=self.onsite, sd_exchange=largest, fermi_energy=self.fermi_energy)
         if self.potential is not None:
             in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
         for lead in self.leads:
-            given = {key: getattr(lead, key) for key in ("coupling", "voltage", "chemical_potential")}
+            keys = "coupling", "voltage", "chemical_potential", "hopping", "splitting"
+            given = {key: getattr(lead, key) for key in keys}
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
+        self._check_overlap()
+        self.vacancies = site_list("vacancies", vacancies, self.shape)
+        self.bonds_along_y = None if bonds_along_y is None else self._matrices(bonds_along_y)
+        self.spin_orbit = self._of_bonds(spin_orbit)
         self.bath = self._fitting(bath)
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
@@ -176,6 +195,9 @@ class System:
             "bond_hoppings": self.bond_hoppings,
             "potential": self.potential,
             "bath": self.bath,
+            "spin_orbit": self.spin_orbit,
+            "bonds_along_y": self.bonds_along_y,
+            "vacancies": self.vacancies,
         }
 
     def changed(self, **changes: Any) -> Self:
@@ -217,22 +239,131 @@ class System:
     @cached_property
     def ends(self) -> tuple[AttachedLead, AttachedLead]:
         """The left and the right lead; a missing lead has coupling 0."""
-        given = {lead.side: lead.occupation(self.fermi_energy, self.temperature) for lead in self.leads}
+        given = {lead.side: lead for lead in self.leads}
         left, right = (
-            AttachedLead(side, coupling, self.modes.shifted(voltage), given.get(side, self.occupation))
-            for side, coupling, voltage in zip(SIDES, self.couplings, self.voltages, strict=True)
+            self._attached(given[side]) if side in given else AttachedLead(side, 0.0, self.modes, self.occupation)
+            for side in SIDES
         )
         return left, right
 
+    def _attached(self, lead: Lead) -> AttachedLead:
+        """This lead as the device sees it."""
+        modes = self.modes
+        if lead.hopping is not None and lead.hopping != self.hopping:
+            width = self.shape[1] if self.is_lattice else 1
+            modes = transverse_modes(width, float(lead.hopping), self.onsite, self.periodic == "y")
+        filled = lead.occupation(self.fermi_energy, self.temperature)
+        polarized = lead.polarization
+        return AttachedLead(
+            lead.side,
+            lead.coupling,
+            modes.shifted(lead.voltage),
+            filled,
+            lead.splitting,
+            None if polarized is None or not polarized.splitting else spin_states(polarized.unit),
+        )
+
     @cached_property
     def is_shifted(self) -> bool:
-        """Whether a voltage shifts the levels of a lead."""
-        return any(self.voltages)
+        """Whether the levels of a lead are others than without voltage, hopping and polarization of its own."""
+        return any(self.voltages) or self.has_other_leads
+
+    @cached_property
+    def has_other_leads(self) -> bool:
+        """Whether a lead has another hopping than the device, or a polarization."""
+        return any(lead.coupling and (lead.splitting or lead.modes.hopping != self.hopping) for lead in self.ends)
+
+    @cached_property
+    def is_polarized(self) -> bool:
+        """Whether a lead tells the two spins apart."""
+        return any(lead.coupling and lead.splitting for lead in self.ends)
+
+    @cached_property
+    def is_separable(self) -> bool:
+        """Whether without moments and potentials the modes of the leads are those of every slice, of either spin."""
+        return not self.has_other_leads and self.bonds_along_y is None and not self.vacancies
+
+    @cached_property
+    def one_row(self) -> System:
+        """This chain as a lattice with one row; a lattice itself."""
+        if self.is_lattice:
+            return self
+        across = {
+            "shape": (*self.shape, 1),
+            "vacancies": [(*site, 0) for site in self.vacancies],
+            "sd_exchange": self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[:, None],
+            "potential": None if self.potential is None else self.potential[:, None],
+        }
+        row = System(**self._arguments() | across)
+        row.__dict__["ends"] = self.ends
+        return row
+
+    # --- spin-orbit coupling ------------------------------------------------------------------------
+
+    @cached_property
+    def frame(self) -> SpinFrame | None:
+        """The frame of spins in which the bonds along x are scalars; None without spin-orbit coupling."""
+        return None if self.spin_orbit is None else self.spin_orbit.frame(self.hops)
+
+    @cached_property
+    def straight(self) -> System:
+        """This system in that frame, without spin-orbit coupling but in the bonds along y; itself without any."""
+        return self if self.frame is None else _Straight(self, self.frame)
+
+    def _matrices(self, bonds_along_y: ArrayLike) -> NDArray[np.complex128]:
+        """`bonds_along_y` as finite complex numbers, (nx, 2, 2), read-only; ValueError otherwise."""
+        try:
+            found = np.array(bonds_along_y, complex)
+            fine = self.is_lattice and found.shape == (self.shape[0], 2, 2) and bool(np.isfinite(found).all())
+        except (TypeError, ValueError):
+            fine = False
+        if not fine:
+            allowed = f"({self.shape[0]}, 2, 2), finite, or None" if self.is_lattice else "None on a chain"
+            raise ValueError(f"bonds_along_y: one 2 x 2 matrix for each column of a lattice is allowed, {allowed}")
+        in_scale(self.hopping, bonds_along_y=float(abs(found).max()))
+        return read_only(found)
+
+    def _of_bonds(self, spin_orbit: Any) -> SpinOrbit | None:
+        """The spin-orbit coupling, if it fits; ValueError otherwise.  None where it is zero."""
+        if spin_orbit is None:
+            return None
+        if not isinstance(spin_orbit, SpinOrbit):
+            raise ValueError(
+                f"spin_orbit = {spin_orbit!r}: use None, or for example SpinOrbit(rashba=0.1) of llgnegf.electrons"
+            )
+        given = {f"{key} of spin_orbit": getattr(spin_orbit, key) for key in ("rashba", "dresselhaus")}
+        in_scale(self.hopping, **given)
+        if self.bonds_along_y is not None:
+            raise ValueError(f"spin_orbit = {spin_orbit!r}: gives the bonds along y; use bonds_along_y=None beside it")
+        return spin_orbit if any(given.values()) else None
 
     @cached_property
     def needs_shifted_surface(self) -> bool:
-        """Whether the Fermi surface spans energies at which the leads have different bands."""
-        return self.is_shifted and self.temperature > 0
+        """Whether the Fermi surface spans energies at which the leads have different bands, or there are vacancies."""
+        differs = self.is_shifted or (bool(self.vacancies) and not self.is_closed)
+        return differs and self.temperature > 0
+
+    @cached_property
+    def holes(self) -> NDArray[np.bool_] | None:
+        """Mask (*s,) of the sites without an orbital; None where all have one."""
+        if not self.vacancies:
+            return None
+        mask = np.zeros(self.shape, bool)
+        mask[tuple(np.array(self.vacancies).T)] = True
+        return read_only(mask)
+
+    def without_holes(self, H: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """A dense H (2 N, 2 N) whose vacancies are levels far away without bonds, not as far as those of the blocks.
+
+        With those, eigenvalues would lose digits.
+        """
+        if self.holes is None:
+            return H
+        rows = np.repeat(self.holes.ravel(), 2)
+        H = np.where(rows[:, None] | rows, 0.0, H)
+        size = float(abs(H).sum(axis=0).max()) + abs(self.fermi_energy) + 1000 * self.temperature
+        H[rows, rows] = 10 * (size + self._reach + max(abs(e) for e in self.band))
+        return H
 
     @cached_property
     def is_biased(self) -> bool:
@@ -244,7 +375,7 @@ class System:
 
         reach: up to how many kT from a step of a Fermi function; None: where a density can notice.
         """
-        return self._bias_window(min(BIAS_TAILS, 8 - math.log(self.tolerance)) if reach is None else reach)
+        return self._bias_window(tails(self.tolerance) if reach is None else reach)
 
     def at_voltages(self, voltages: ArrayLike) -> Self:
         """The same system with these voltages (2,) of the left and the right lead, energies; cached.
@@ -292,7 +423,7 @@ class System:
         return self._filled_by(occupation)
 
     def _make_filled(self, occupation: Occupation) -> System:
-        leads = [Lead(lead.side, lead.coupling, lead.voltage) for lead in self.leads]
+        leads = [replace(lead, chemical_potential=None, temperature=None) for lead in self.leads]
         return _Filled(
             **self._arguments()
             | {"fermi_energy": occupation.fermi_energy, "temperature": occupation.temperature, "leads": leads}
@@ -305,6 +436,10 @@ class System:
         if not isinstance(bath, Bath):
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
+        if self.spin_orbit is not None or self.has_other_leads or self.bonds_along_y is not None or self.vacancies:
+            bonds = "vacancies" if self.vacancies else "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
+            what = "a hopping or polarization of a lead" if self.has_other_leads else bonds
+            raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
         in_scale(self.hopping, **{"width of the bath": bath.width})
         if bath.width < LEAST_WIDTH * self.hopping:
             raise ValueError(
@@ -312,35 +447,44 @@ class System:
                 f"{self.hopping:g}; below, levels would be told from sharp ones by rounding errors; use bath=None"
             )
         values = self.n_sites * len(bath.sites)
-        if values > MOST_PAIRS:
+        most = MOST_NET_PAIRS if bath.floats else MOST_PAIRS
+        if values > most:
             raise ValueError(
-                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {MOST_PAIRS:g}, for the "
+                f"bath on {len(bath.sites)} of {self.n_sites} sites: their product is at most {most}, for the "
                 "bath on each site fills all others; use fewer sites"
             )
         return bath
 
     def _check_overlap(self) -> None:
-        """ValueError where voltages leave no energy at which both leads have states."""
-        width = self.modes.band[1] - self.modes.band[0]
-        if all(self.couplings) and not abs(self.voltages[0] - self.voltages[1]) < width:
+        """ValueError where there is no energy at which both leads have states."""
+        if not all(self.couplings):
+            return
+        (low, high), (lower, higher) = (lead.band for lead in self.ends)
+        if not max(low, lower) < min(high, higher):
+            given = [f"{low:g} to {high:g}", f"{lower:g} to {higher:g}"]
+            voltages = " and ".join(f"{v:g}" for v in self.voltages)
             raise ValueError(
-                f"voltage = {self.voltages[0]:g} and {self.voltages[1]:g} of the leads: their bands, {width:g} wide, "
-                "do not overlap; use voltages that differ by less"
+                f"voltage = {voltages} of the leads: their bands, {' and '.join(given)}, do not overlap; use voltages "
+                "that differ by less"
             )
 
     @cached_property
     def _reach(self) -> float:
         """The largest sum of hoppings at any one site, sites of the leads included, energy."""
         left, right = self.couplings
-        along_x = np.array([self.hopping, left, *self.hops, right, self.hopping])
-        along_y = 2 * self.hopping * self.is_lattice
-        return float(max(2 * self.hopping, (along_x[1:] + along_x[:-1]).max())) + along_y
+        beyond = [lead.modes.hopping for lead in self.ends]
+        along_x = np.array([beyond[0], left, *self.hops, right, beyond[1]])
+        widest = max(self.hopping, *beyond)
+        if self.bonds_along_y is not None:
+            widest = max(widest, float(np.linalg.norm(self.bonds_along_y, 2, axis=(1, 2)).max()))
+        along_y = 2 * widest * self.is_lattice
+        return float(max(2 * max(self.hopping, *beyond), (along_x[1:] + along_x[:-1]).max())) + along_y
 
     @cached_property
     def band(self) -> tuple[float, float]:
-        """Edges of the lead band, energy; with voltages, of the bands of both leads together, which overlap."""
+        """Edges of the lead band, energy; of leads that differ, of the bands of all together, which overlap."""
         if self.is_shifted:
-            bands = [lead.modes.band for lead in self.ends if lead.coupling]
+            bands = [lead.band for lead in self.ends if lead.coupling]
             return min(low for low, _ in bands), max(high for _, high in bands)
         if self.is_lattice:
             return self.modes.band
@@ -360,7 +504,7 @@ class System:
     @cached_property
     def openings(self) -> NDArray[np.float64]:
         """Energies at which a mode of a connected lead opens or closes, increasing."""
-        return np.unique([e for lead in self.ends if lead.coupling for e in lead.modes.thresholds.tolist()])
+        return np.unique([e for lead in self.ends if lead.coupling for e in lead.thresholds.tolist()])
 
     def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
         """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
@@ -371,15 +515,40 @@ class System:
         return np.zeros(self.shape) if values is None else finite_array(name, values, self.shape)
 
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """-J_sd sigma.v_i + u_i, (..., 2, 2): the part of H (or of dH/dt) due to the moments v and the gates u."""
-        j = -self.sd_exchange * vectors
+        """-J_sd sigma.v_i + u_i, (..., 2, 2): the part of H (or of dH/dt) due to the moments v and the gates u.
+
+        With spin-orbit coupling in the frame of `straight`.
+        """
+        if self.frame is not None:
+            vectors = self.frame.into(vectors)
+        j = -self._exchange * vectors
         jx, jy, jz = j[..., 0], j[..., 1], j[..., 2]
         blocks = np.empty((*vectors.shape[:-1], 2, 2), dtype=complex)
         blocks[..., 0, 0] = scalars + jz
         blocks[..., 1, 1] = scalars - jz
         blocks[..., 0, 1] = jx - 1j * jy
         blocks[..., 1, 0] = jx + 1j * jy
+        if self.holes is not None:
+            blocks[self.holes] = 0.0
         return blocks
+
+    def exchange_times(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """J_sd v_i for vectors (..., *s, 3) of the sites, such as the field of spin densities."""
+        return self._exchange * vectors
+
+    @cached_property
+    def _exchange(self) -> float | NDArray[np.float64]:
+        """J_sd as a factor of vectors (..., *s, 3)."""
+        return self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[..., None]
+
+    @cached_property
+    def bare_blocks(self) -> NDArray[np.complex128]:
+        """Blocks of H on the sites without moments, U and V, (*s, 2, 2)."""
+        blocks = np.zeros((*self.shape, 2, 2), complex)
+        blocks[..., 0, 0] = blocks[..., 1, 1] = self.onsite
+        if self.holes is not None:
+            blocks[self.holes] = _VACANT * self.hopping * IDENTITY
+        return read_only(blocks)
 
     def on_sites(self, gates: NDArray[np.float64]) -> NDArray[np.float64]:
         """U_i + V_i at these gate voltages (..., *s), shaped as they are: what stands beside `onsite` on the sites."""
@@ -387,7 +556,10 @@ class System:
 
     def hamiltonian_blocks(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Blocks of H on the sites, shape (..., 2, 2)."""
-        return self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
+        blocks = self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
+        if self.holes is not None:
+            blocks[self.holes] = _VACANT * self.hopping * IDENTITY
+        return blocks
 
     def self_energy(self, energy: ArrayLike) -> list[tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """[(Sigma, dSigma/dE) for left and right] of a chain, shaped as `energy`: numbers, the same for both spins."""
@@ -407,7 +579,21 @@ class System:
         width = 2 * (self.shape[1] if self.is_lattice else 1)
         z = np.array([energy], complex)
         where = slice(0, width), slice(-width, None)
-        return [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
+        found = [(part, lead.self_energy(z)[0], lead.slope(z)[0]) for part, lead in zip(where, self.ends, strict=True)]
+        if self.holes is None:
+            return found
+        kept = np.repeat(~self.holes.ravel(), 2)
+        both_kept = [kept[part][:, None] & kept[part] for part in where]
+        return [
+            (part, np.where(there, sigma, 0.0), np.where(there, slope, 0.0))
+            for (part, sigma, slope), there in zip(found, both_kept, strict=True)
+        ]
+
+    @cached_property
+    def _shifts(self) -> tuple[float, float]:
+        """By how much levels of the leads are moved at most, down and up, energy; 0 where none is."""
+        moved = [(v, lead.splitting / 2) for v, lead in zip(self.voltages, self.ends, strict=True)]
+        return min(0.0, *(v - s for v, s in moved)), max(0.0, *(v + s for v, s in moved))
 
     # --- energies ---------------------------------------------------------------------------------
 
@@ -417,11 +603,15 @@ class System:
         Rounded outwards to multiples of 1/8 hopping, so that slightly different gate voltages share one pole rule.
         """
         reach = self._reach
-        exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
+        if isinstance(self.sd_exchange, float):
+            exchange = abs(self.sd_exchange) * np.sqrt((m**2).sum(axis=-1).max())
+        else:
+            exchange = np.sqrt((self.exchange_times(m) ** 2).sum(axis=-1).max())
         grain = self.hopping / 8
         potential = self.on_sites(gates)
-        low = self.onsite - reach - exchange + min(potential.min(), *self.voltages, 0.0)
-        high = self.onsite + reach + exchange + max(potential.max(), *self.voltages, 0.0)
+        lowest, highest = self._shifts
+        low = self.onsite - reach - exchange + min(potential.min(), lowest)
+        high = self.onsite + reach + exchange + max(potential.max(), highest)
         return grain * np.floor(low / grain - 1e-9), grain * np.ceil(high / grain + 1e-9)
 
     def contour(
@@ -502,12 +692,15 @@ class System:
         ln det G^-1 = sum of ln a_i, a_i = z - onsite - Sigma - t^2/a_(i-1): scalars, the same for both spins.
         """
         z, n = contour.rule.nodes, self.shape[0]
+        onsite = np.full(n, self.onsite)
+        if self.holes is not None:
+            onsite[self.holes] = _VACANT * self.hopping
         left, right = (sigma[:, 0, 0] for sigma in contour.sigma)
         logdet = np.zeros(len(z), complex)
         a = np.ones(len(z), complex)
         for i in range(n):
             before = self.hops[i - 1] ** 2 / a if i else left
-            a = z - self.onsite - before - (i == n - 1) * right
+            a = z - onsite[i] - before - (i == n - 1) * right
             phase = np.angle(a)
             logdet += 2 * (np.log(abs(a)) + 1j * np.where(phase < 0, phase + 2 * np.pi, phase))
         return logdet
@@ -575,6 +768,27 @@ def _tell(text: str) -> None:
     warnings.warn(text, RunWarning, stacklevel=2)
 
 
+class _Straight(System):
+    """A system with spin-orbit coupling in the frame of spins in which its bonds along x are scalars.
+
+    Its sites, gates and leads are those of `lab`; moments come to it turned by the frame.
+    """
+
+    def __init__(self, lab: System, frame: SpinFrame) -> None:
+        changes: dict[str, Any] = {"spin_orbit": None, "bond_hoppings": frame.hops}
+        if lab.is_lattice and lab.spin_orbit is not None:
+            w = np.einsum("xab,b->xa", frame.turns, lab.spin_orbit.along_y)
+            changes["bonds_along_y"] = bond_matrix(lab.hopping, w)
+        super().__init__(**lab._arguments() | changes)
+        self.__dict__["ends"] = lab.ends[0], _turned(lab.ends[1], frame)
+
+
+def _turned(lead: AttachedLead, frame: SpinFrame) -> AttachedLead:
+    """The right lead as it is seen from the frame, which the last column ends in."""
+    states = frame.spinors[-1].conj().T
+    return replace(lead, spin=states if lead.spin is None else states @ lead.spin)
+
+
 class _Filled(System):
     """A system in equilibrium with a lead: its pole rules at kT > 0 are one rule, moved to each chemical potential."""
 
@@ -585,6 +799,16 @@ class _Filled(System):
         reach = grain * math.ceil(max(high - mu, mu - low) / grain)
         rule = fermi_poles(-reach, reach, 0.0, self.temperature, POLE_SHARE * self.tolerance)
         return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)
+
+
+def spin_states(direction: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Spinors along, [:, 0], and against, [:, 1], a unit vector (3,): (2, 2), unitary."""
+    x, y, z = direction.tolist()
+    if z < 0:  # the other column is the accurate one there
+        against = spin_states(-direction)
+        return np.ascontiguousarray(against[:, ::-1])
+    up = np.array([1 + z, x + 1j * y]) / math.sqrt(2 * (1 + z))
+    return np.array([[up[0], -up[1].conjugate()], [up[1], up[0].conjugate()]])
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

@@ -685,17 +685,18 @@ class ThermalSurface:
             total = total + self.backend.over_bonds(a, b)
         return np.imag(total)
 
-    def into_leads(self, rate: Vectors, K: Vectors | None = None) -> NDArray[np.float64]:
+    def into_leads(self, rate: Vectors, K: Vectors | None = None, energy: bool = False) -> NDArray[np.float64]:
         """Flow into the left and the right lead, Tr[sigma_a Gamma rho_surf] on the end slices: (2, 4), 1/time.
 
         K: generator of the rotation, if `ends` is the `TurningLeads` of a chain; then 2 Im[K Gamma G^+] is subtracted,
-        for the wave that enters from the same lead.
+        for the wave that enters from the same lead.  energy: the energy that all this carries, energy/time.
         """
         flow = np.zeros((2, 4))
         for owner, part in self.arcs.parts():
             if owner == len(self.gates):
                 continue
             z, weights, segment = self.arcs.nodes[part], self.arcs.weights[part], self.gates[owner].segment
+            weights = z * weights if energy else weights
             widths = self.system.widths(z, segment.open_modes)
             ends = None if self.ends is None else self.ends(z, segment)
             known = self._known[owner][1] if self._is_known(rate) else None
@@ -707,7 +708,7 @@ class ThermalSurface:
         for pole, (a, b) in zip(self.poles, self._pairs(rate), strict=True):
             block, p = pole.residue.block, pole.p
             z = np.array([pole.at])
-            widths = self.system.widths(z, block.segment.open_modes)[0]
+            widths = self.system.widths(z, block.segment.open_modes)[0] * (pole.at if energy else 1.0)
             flow += np.real(np.einsum("pm,pma->pa", widths, self._end_traces(a, b)))
             if K is not None:
                 states = self._end_traces(block.left[:, p], block.right[:, p])[:, 0]
@@ -719,10 +720,10 @@ class ThermalSurface:
         at_ends = [self.system.amplitudes(v[:, None])[:, 0] for v in (a, b)]
         return _site_traces(*at_ends).reshape(2, -1, 4)
 
-    def tails(self, rate: Vectors) -> NDArray[np.float64]:
+    def tails(self, rate: Vectors, energy: bool = False) -> NDArray[np.float64]:
         """Flow over the first bonds of the leads due to changing tails of discrete levels in the leads: (2, 4), 1/time.
 
-        It decays inside the lead: no particles arrive deep inside.
+        It decays inside the lead: no particles arrive deep inside.  energy: what leads have of their energy instead.
         """
         flow = np.zeros((2, 4))
         for pole in self.poles:
@@ -730,7 +731,11 @@ class ThermalSurface:
             block = residue.block
             if block.half_widths[p] == 0:
                 left_out = residue.response(p, self._driven(residue, p, rate))[1]
-                change = self.system.slope(complex(block.energies[p]), block.segment.open_modes)[::2].reshape(2, -1)
+                at = complex(block.energies[p])
+                change = self.system.slope(at, block.segment.open_modes)[::2].reshape(2, -1)
+                if energy:  # d(E Sigma)/dE
+                    sigma = self.system.self_energy(at, block.segment.open_modes)[::2].reshape(2, -1)
+                    change = at * change + sigma
                 traces = self._end_traces(block.right @ left_out, block.right[:, p])
                 flow += np.real(pole.weight * np.einsum("pm,pma->pa", change, traces))
         return flow

@@ -166,6 +166,23 @@ def spread(n_energies: int, n_sites: int, kernel: Callable[[slice], None]) -> No
     list(pool.map(kernel, [slice(a, b) for a, b in itertools.pairwise(cuts)]))
 
 
+def total_of(function: Callable[[Item], Sequence[Any]], items: Sequence[Item]) -> list[Any]:
+    """Sums of the arrays that function(item) returns, over all items; empty without items.
+
+    As `each`, but no more results at once than there are threads.  Added up in the order of the items.
+    """
+    workers = worker_count()
+    total: list[Any] = []
+    for first in range(0, len(items), workers):
+        for found in each(function, items[first : first + workers]):
+            if total:
+                for sum_of, one in zip(total, found, strict=True):
+                    sum_of += one
+            else:
+                total = list(found)
+    return total
+
+
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """function(item) for all items in threads, in their order: results do not depend on the number of threads.
 

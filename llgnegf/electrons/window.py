@@ -88,6 +88,10 @@ class Stretch:
         return y
 
 
+# For each stretch the ends of its first panels, x.
+Edges = Sequence[tuple[Stretch, Sequence[float]]]
+
+
 def stretches(low: float, high: float, openings: Floats, least: float) -> tuple[Stretch, ...]:
     """The pieces of low ... high between these openings of modes; openings closer than `least` (energy) are one."""
     inside: list[float] = []
@@ -134,16 +138,31 @@ class Panel:
 
 def panel(stretch: Stretch, a: float, b: float, factors: Sequence[Factor]) -> Panel:
     """The rule on one panel for each of these factors."""
+
+    def values(energies: Floats) -> Floats:
+        return np.array([factor.value(energies) for factor in factors])
+
+    return panel_of(stretch, a, b, values, [step for factor in factors for step in factor.steps])
+
+
+def panel_of(
+    stretch: Stretch,
+    a: float,
+    b: float,
+    values: Callable[[Floats], Floats],
+    steps: Sequence[tuple[float, float]],
+) -> Panel:
+    """The same for functions of energies (k,) whose values, (w, k), come together; steps: of all, as in `Factor`."""
     centre, half = (a + b) / 2, (b - a) / 2
     x = centre + half * KRONROD_NODES
-    cuts = np.concatenate([_cuts(step) for factor in factors for step in factor.steps])
+    cuts = np.concatenate([_cuts(step) for step in steps])
     inner = (stretch.x(cuts) - centre) / half
     edges = np.unique(np.concatenate([[-1.0, 1.0], inner[(inner > -1) & (inner < 1)]]))
     middle, halves = (edges[1:] + edges[:-1]) / 2, (edges[1:] - edges[:-1]) / 2
     fine = (middle[:, None] + halves[:, None] * _GAUSS[0]).ravel()
     weights = (halves[:, None] * _GAUSS[1]).ravel()
     energies = stretch.energy(centre + half * fine)
-    moments = np.array([factor.value(energies) * weights for factor in factors])
+    moments = values(energies) * weights
     moments = moments @ np.polynomial.legendre.legvander(fine, _N - 1) * half
     every, second = to_polynomials()
     slope = stretch.slope(x)
@@ -157,11 +176,12 @@ def _cuts(step: tuple[float, float]) -> Floats:
 
 @dataclass(frozen=True)
 class Rule:
-    """Energies (n,) and weights (w, n) for each factor; values: those that F (n, w, ...) had there."""
+    """Energies (n,) and weights (w, n) for each factor; values: those that F (n, w, ...) had there; panels: of them."""
 
     energies: Floats
     weights: Floats
     values: Floats
+    panels: tuple[Panel, ...] = ()
 
     def integral(self, values: Floats) -> Floats:
         """sum_w int w(E) F_w(E) dE for F (n, w, ...)."""
@@ -169,9 +189,9 @@ class Rule:
         total = sum(self.weights[k] @ flat[:, k] for k in range(len(self.weights)))
         return np.asarray(total).reshape(values.shape[2:])
 
-    def crossed(self, values: Floats, k: int) -> Floats:
-        """int w_k(E) sum_w F_w(E) dE for F (n, w, ...)."""
-        return np.asarray(np.tensordot(self.weights[k], values.sum(axis=1), 1))
+    def crossed(self, values: Floats) -> Floats:
+        """int w_k(E) sum_w F_w(E) dE for F (n, w, ...), for all factors w_k."""
+        return np.asarray(np.tensordot(self.weights, values.sum(axis=1), 1))
 
 
 class Occupied(Protocol):
@@ -186,6 +206,19 @@ class Occupied(Protocol):
     def __call__(self, energies: Floats, /) -> Floats: ...
 
 
+def good_enough(missed: Floats, size: Floats, widths: Floats, span: float, tolerance: float) -> NDArray[np.bool_]:
+    """Whether panels, (p,), of these widths (energy), `span` in all, meet the tolerance of the whole integral.
+
+    missed: differences between the two rules on each; size: integrals of absolute values.
+    """
+    # As in QUADPACK, the error is much smaller than the difference: with twice as many nodes it is about the
+    # square of it.  A smaller power and a factor leave room for functions that converge less well.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.where(size > 0, size * np.minimum(1.0, (20 * missed / size) ** 1.75), 0.0)
+    allowed = np.maximum(_SHARE * tolerance * np.maximum(widths / span, 0.02), _ROUNDING * size)
+    return np.asarray(error <= allowed)
+
+
 class Panels:
     """Panels that have been made already, for the factors of one device: the same ones serve many textures."""
 
@@ -198,7 +231,7 @@ class Panels:
 
     def adapted(
         self,
-        edges: Sequence[tuple[Stretch, Sequence[float]]],
+        edges: Edges,
         integrand: Callable[[Floats], Floats],
         scales: Callable[[Floats], Floats],
         tolerance: float,
@@ -207,7 +240,7 @@ class Panels:
     ) -> Rule:
         """The rule whose estimated error is below `tolerance` for every component of `scales(F)`.
 
-        edges: for each stretch the ends of its first panels, x; integrand: F (n, w, ...) at energies (n,), one F for
+        edges: where to begin; integrand: F (n, w, ...) at energies (n,), one F for
         each factor; scales: those of its components that count, (n, w, c), in units of the tolerance; smallest: panels
         narrower than that (energy) are not halved; most: number of energies.  Raises ToleranceError where too many
         energies would be needed.
@@ -234,13 +267,8 @@ class Panels:
             sizes = np.array([abs(one.weights) for one in open_panels])
             missed = abs(np.einsum("pwn,pnwc->pc", differences, judged)).max(axis=1)
             size = np.einsum("pwn,pnwc->pc", sizes, abs(judged)).max(axis=1)
-            # As in QUADPACK, the error is much smaller than the difference: with twice as many nodes it is about the
-            # square of it.  A smaller power and a factor leave room for functions that converge less well.
-            with np.errstate(divide="ignore", invalid="ignore"):
-                error = np.where(size > 0, size * np.minimum(1.0, (20 * missed / size) ** 1.75), 0.0)
             widths = np.array([one.width for one in open_panels])
-            allowed = np.maximum(_SHARE * tolerance * np.maximum(widths / span, 0.02), _ROUNDING * size)
-            good = (error <= allowed) | (widths < smallest)
+            good = good_enough(missed, size, widths, span, tolerance) | (widths < smallest)
             following = []
             for k, one in enumerate(open_panels):
                 if good[k]:
@@ -259,6 +287,7 @@ class Panels:
             np.concatenate([one.energies for one, _ in done]),
             np.concatenate([one.weights for one, _ in done], axis=1),
             np.concatenate([values for _, values in done]),
+            tuple(one for one, _ in done),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llgnegf.magnet import collective, energy, grid, llg, zhang_li
+from llgnegf.magnet import collective, energy, grid, inertia, llg, zhang_li
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -157,6 +157,23 @@ class Magnet:
         llg.add_response(y, b, self.spin, self.damping, out)
         self.hold(out)
         return self._wrapped(out)
+
+    def acceleration(self, y: Array, v: Array, w: Array, per_inertia: Array) -> Array:
+        """d2m/dt2 of moments that have inertia and move with v: [alpha (w - v) + m x (w - v)]/eta - |v|^2 m.
+
+        w: `velocity` in the same field; per_inertia: 1/eta on the packed sites, (A + 2, B + 2), energy/hbar.  Zero for
+        moments that are fixed; inertia.py has the equation."""
+        out = np.empty_like(y)
+        inertia.acceleration(y, v, w, self.damping, per_inertia, out)
+        self.hold(out)
+        return self._wrapped(out)
+
+    def across(self, y: Array, v: Array) -> Array:
+        """Packed velocities v without what they have along the unit vectors y, in place; zero for fixed moments and
+        vacancies.  Returns v."""
+        inertia.project(y, v)
+        self.hold(v)
+        return self._wrapped(v)
 
     def hold(self, out: Array) -> None:
         """Set a packed velocity to zero, in place, where moments are fixed; ghosts are left."""

@@ -27,10 +27,10 @@ def plot(
 ) -> Figure:
     """The picture of a run as a matplotlib Figure, also written to `path` if one is given.
 
-    run: an open run, the path of a run file, or the folder of a sweep (`sweep_picture.picture`); path: its ending
-    (.png, .pdf, .svg, ...) decides the format.  variable: the name of one that is drawn instead; frame: of it, the
-    index of a single frame (-1: the last).  The figure is not pyplot's: notebooks show it, `figure.axes` and
-    `figure.savefig` change and write it.
+    run: an open run, the path of a run file, or the folder of a sweep (`sweep_picture.picture`) or of an ensemble
+    (`ensemble_picture.picture`); path: its ending (.png, .pdf, .svg, ...) decides the format.  variable: the name of
+    one that is drawn instead; frame: of it, the index of a single frame (-1: the last).  The figure is not pyplot's:
+    notebooks show it, `figure.axes` and `figure.savefig` change and write it.
     Raises RunError without frames, DeckError for another ending and for a variable or a frame that is not there,
     FileError for disk trouble.
     """
@@ -71,7 +71,8 @@ def plot(
 
 
 def _plot_sweep(folder: Path, path: str | Path | None, variable: str | None, frame: int | None) -> Figure:
-    from llgnegf.plots import sweep_picture
+    from llgnegf.plots import ensemble_picture, sweep_picture
+    from llgnegf.sweep.paths import ENSEMBLE_FILE
 
     if frame is not None:
         raise DeckError(f"--frame {frame}: a sweep has no frames; its runs have")
@@ -80,7 +81,8 @@ def _plot_sweep(folder: Path, path: str | Path | None, variable: str | None, fra
         check_ending(path)
         refuse_run_file(path)
     with drawing():
-        figure = sweep_picture.picture(folder, variable)
+        kind = ensemble_picture if (folder / ENSEMBLE_FILE).exists() else sweep_picture
+        figure = kind.picture(folder, variable)
         if path is not None:
             save(figure, path)
     return figure

@@ -71,7 +71,7 @@ def energies(ax: Axes, run: Run) -> None:
     time, deck = run.times, run.deck
     names = [name for name in run.names if name.startswith("energy_") and name != "energy_classical"]
     values = {name.removeprefix("energy_"): np.asarray(run[name], float) for name in (*names, "energy_classical")}
-    if "work" in run.names and not deck.motion.is_imposed:
+    if "work" in run.names and "electrons" in values and not deck.motion.is_imposed:
         # What the gates did is far more than what electrons and moments give to each other.
         work = np.asarray(run["work"], float)
         if "work_drives" in run.names:  # that on the moments

@@ -56,7 +56,7 @@ def _torques(ax: Axes, run: Run) -> None:
     """T_perp and the spin along the hard axis, in one unit: J_sd times what Eqs. (12) have."""
     electrons = run.deck.electrons
     assert electrons is not None
-    J, width = electrons.sd_exchange * electrons.back_action, np.sqrt(0.5 * run.deck.magnet.exchange)
+    J, width = electrons.uniform_exchange * electrons.back_action, np.sqrt(0.5 * run.deck.magnet.exchange)
     width /= np.sqrt(run.deck.magnet.anisotropy)
     # d(phi0)/dx = turn sqrt(2/width) Phi_0: with it both drive their coordinate alike.
     torque = J * np.asarray(run["torque_perpendicular"])

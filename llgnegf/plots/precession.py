@@ -18,7 +18,7 @@ def picture(run: Run) -> Figure:
     """The last frame; the exact result beside it where there is one."""
     deck = run.deck
     assert deck.electrons is not None
-    J = deck.electrons.sd_exchange
+    J = deck.electrons.uniform_exchange
     m, velocity = run["moment"][-1], run["velocity"][-1]
     frequency = deck.motion.frequency or 0.0
     spins = {name: run[f"spin_{name}"][-1] for name in ("geometric", "sea", "surface")}

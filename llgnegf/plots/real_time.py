@@ -57,7 +57,7 @@ def _torque(ax: Axes, run: Run, found: Judgement | None) -> None:
     """|sum over sites of J_sd s x m| in real time, and of frozen electrons beside."""
     electrons = run.deck.electrons
     assert electrons is not None
-    J, m = electrons.sd_exchange, np.asarray(run["moment"])
+    J, m = electrons.uniform_exchange, np.asarray(run["moment"])
     shown = {"real time": (np.asarray(run["torque"]), {"color": _EXACT})}
     if found is not None:
         shown["order 0"] = torque(found.order_0, m, J), {"color": _ZERO, "linestyle": "--"}

@@ -9,7 +9,7 @@ from llgnegf.dynamics.torques import fixed_direction, on_free_layer, torque
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
 from llgnegf.runfile.reader import Run
-from llgnegf.spin_transfer import fixed_sites
+from llgnegf.spin_transfer import exchange_of, fixed_sites
 
 _COMPONENTS = {"x": ("#E69F00", "-"), "y": ("#56B4E9", "--"), "z": ("black", "-.")}
 _IN_PLANE, _OUT_OF_PLANE, _COUPLING = "#D55E00", "#0072B2", "#009E73"
@@ -45,7 +45,7 @@ def _free_layer(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         m = np.asarray(run["moment"][block])
         there = np.flatnonzero(m[0].any(axis=-1) & ~fixed)
         mean = m.reshape(len(m), -1, 3)[:, there].mean(axis=1) if len(there) else np.full((len(m), 3), np.nan)
-        T = torque(np.asarray(run["spin_adiabatic"][block]), m, electrons.sd_exchange)
+        T = torque(np.asarray(run["spin_adiabatic"][block]), m, exchange_of(run))
         found.append((mean, (mean * fixed_direction(m, fixed)).sum(axis=-1), on_free_layer(T, m, fixed)[1]))
     free, cosine, coupling = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return free, cosine, coupling
@@ -66,13 +66,13 @@ def _torques(ax: Axes, run: Run, coupling: np.ndarray) -> None:
     """Sums over the free layer: of the current by its two parts, and of equilibrium, which couples the layers."""
     electrons = run.deck.electrons
     assert electrons is not None
-    J = electrons.sd_exchange
+    J = float(np.abs(exchange_of(run)).max())
     in_plane, out_of_plane = (np.asarray(run[f"torque_{part}"]) for part in ("in_plane", "out_of_plane"))
     curve(ax, run.times, in_plane, color=_IN_PLANE, label="current, in-plane")
     curve(ax, run.times, out_of_plane, color=_OUT_OF_PLANE, linestyle="--", label="current, out-of-plane")
     curve(ax, run.times, coupling, color=_COUPLING, linestyle=":", label="equilibrium, out-of-plane")
     ax.set_ylabel(f"torque ({run.deck.units.label})")
-    settle(ax, least_span([in_plane, out_of_plane, coupling], sizes=[J], error=abs(J) * electrons.tolerance))
+    settle(ax, least_span([in_plane, out_of_plane, coupling], sizes=[J], error=J * electrons.tolerance))
     legend_above(ax, columns=3)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from llgnegf.axes import count_sites, least_span, settle
 from llgnegf.dynamics.torques import field_and_damping_like, torque
+from llgnegf.observables import SD_EXCHANGE
 from llgnegf.pictures import Axes
 from llgnegf.plots.curves import STYLES
 from llgnegf.runfile.reader import Run
@@ -27,13 +28,15 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
     """Both components at the frame where the torque is largest, as steady precession has them at every time."""
     k, electrons = _frame(run), run.deck.electrons
     assert electrons is not None
-    J, m, velocity = electrons.sd_exchange, run["moment"][k], run["velocity"][k]
+    J = electrons.sd_exchange if isinstance(electrons.sd_exchange, float) else np.asarray(run[SD_EXCHANGE])
+    m, velocity = run["moment"][k], run["velocity"][k]
+    largest = float(np.abs(J).max())
     names = [name for name in _ORIGINS if f"spin_{name}" in run.names]
     torques = {name: torque(run[f"spin_{name}"][k], m, J) for name in names}
     if len(names) > 1:
         torques["sum"] = np.asarray(run["torque"][k])
     parts = {name: field_and_damping_like(each, m, velocity) for name, each in torques.items()}
-    span = least_span(parts.values(), sizes=[J], error=abs(J) * electrons.tolerance)
+    span = least_span(parts.values(), sizes=[largest], error=largest * electrons.tolerance)
     sites = np.arange(len(m))
     for ax, which, name, label in (
         (field_like, 0, "field-like", "FL"),

@@ -16,6 +16,7 @@ from llgnegf.plots import flat_wall, torque_profile
 from llgnegf.plots.curves import MOST_POINTS, STYLES, curve, edges, energies
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
+from llgnegf.spin_transfer import exchange_of
 
 COMPONENT_COLOURS = {"x": "#E69F00", "y": "#56B4E9", "z": "black"}
 
@@ -65,7 +66,7 @@ def picture(run: Run) -> Figure:
     legend_above(ax)
     if torques:
         assert deck.electrons is not None
-        ax, J = axes.pop(0), abs(deck.electrons.sd_exchange)
+        ax, J = axes.pop(0), float(np.abs(exchange_of(run)).max())
         for name, values in torques.items():
             curve(ax, time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
         ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
@@ -158,14 +159,13 @@ def _torque_norms(run: Run) -> dict[str, np.ndarray]:
     names = [name for name in ("sea", "surface") if f"spin_{name}" in run.names]
     if not names:
         return {}
-    electrons = run.deck.electrons
-    assert electrons is not None
+    J = exchange_of(run)
     step = max(1, _BLOCK // (8 * max(1, run["moment"].size // run.n_frames)))
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for first in range(0, run.n_frames, step):
         block = slice(first, first + step)
         m = run["moment"][block]
         for name in names:
-            each = torque(run[f"spin_{name}"][block], m, electrons.sd_exchange)
+            each = torque(run[f"spin_{name}"][block], m, J)
             found[name].append(np.linalg.norm(each.reshape(len(m), -1, 3).sum(axis=1), axis=1))
     return {name: np.concatenate(parts) for name, parts in found.items()}

@@ -16,6 +16,8 @@ from llgnegf.reproduce import (
     geometric_torque,
     kishine,
     kishine_driven,
+    kishine_scattered,
+    molecule,
     pump_readings,
     real_time,
     skyrmion_exact,
@@ -35,7 +37,8 @@ class Target:
     a progress bar.  group: "all" (the geometric-torque paper), "beyond" (results beyond that paper), "xu" (the
     skyrmion-pump paper), "xu_short" (the same on a smaller lattice), "xu_readings" (other interpretations of that
     paper), "xu_exact" and "xu_exact_short" (that system with electrons in real time), "real_time" (electrons in real
-    time beside exact results and frozen electrons), "kishine" and "cheng_niu" (the papers on walls in a current).
+    time beside exact results and frozen electrons), "kishine" and "cheng_niu" (the papers on walls in a current),
+    "molecule" (response tensors of the skyrmion-pump paper).
     """
 
     title: str
@@ -85,6 +88,11 @@ TARGETS: dict[str, Target] = {
     "real_time_moment": Target("one moment set into precession, beside the closed form", real_time.moment, "real_time"),
     "real_time_free_wall": Target("the field-driven wall, beside frozen electrons", real_time.free_wall, "real_time"),
     **_pump_targets(),
+    "molecule_tensors": Target(
+        "damping and inertia of a molecule against coupling and bias, alpha(omega) with its limits",
+        molecule.tensors,
+        "molecule",
+    ),
     "xu_exact": Target(
         "skyrmion pumped over 30 periods, electrons in real time (40 x 40, hours; minutes on a GPU)",
         partial(skyrmion_exact.exact_pump, scale=skyrmion_exact.FULL),
@@ -111,6 +119,11 @@ TARGETS: dict[str, Target] = {
     "kishine_driven": Target(
         "that wall in a wire under bias: two coordinates, both time scales, reflected electrons (minutes)",
         kishine_driven.driven,
+        "kishine",
+    ),
+    "kishine_scattered": Target(
+        "the same where electrons are scattered, in real time: first they settle, then the wall moves (minutes)",
+        kishine_scattered.scattered,
         "kishine",
     ),
     "cheng_niu_local": Target(

@@ -178,7 +178,7 @@ def free_wall(track: Track) -> Figure:
             spins = {name: np.asarray(result[f"spin_{name}"]) for name in ("sea", "surface")}
             position, tilt = path_of(result, "wall_position"), path_of(result, "wall_tilt")
     assert deck.electrons is not None
-    torques = {name: torque(s, m, deck.electrons.sd_exchange) for name, s in spins.items()}
+    torques = {name: torque(s, m, deck.electrons.uniform_exchange) for name, s in spins.items()}
     speed = np.linalg.norm(velocity, axis=-1).max(axis=1)
     unit = deck.units.label
     xlabel = rf"$t$ ($\hbar$/{unit} = {femtoseconds(1.0, deck.units_energy_ev):.3g} fs)"

@@ -31,7 +31,7 @@ REFLECTING: dict[str, Any] = {
     "magnet.hard_anisotropy": 0.02, "electrons.sd_exchange": -0.1, "run.duration": 1000.0,
 }  # fmt: skip
 # kT = 0.02: the thermal length, 10 sites, has to be short beside the way to the ends.
-REAL_TIME: dict[str, Any] = REFLECTING | {
+REALTIME: dict[str, Any] = REFLECTING | {
     "lattice.shape": [64], "texture.center": 31.3, "electrons.temperature": 0.02, "electrons.method": "real-time",
     "electrons.lead.0.voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 20.0}},
     "electrons.tolerance": 1e-4, "run.duration": 600.0, "run.save_every": 2.0,
@@ -52,21 +52,22 @@ _NAMES = {
     "X": "wall_position_projected", "V": "wall_velocity", "xi": "out_of_plane", "T": "torque_perpendicular",
     "P": "spin_parallel", "Q": "spin_out_of_plane", "charge": "current_charge", "spin": "current_spin",
 }  # fmt: skip
-_TIME = r"$t$ ($\hbar/t_\mathrm{h}$)"
+TIME = r"$t$ ($\hbar/t_\mathrm{h}$)"
 _VELOCITY = r"velocity $V$ ($a\,t_\mathrm{h}/\hbar$)"
 
 
 class Found:
-    """A run: its variables by their short names, its wall, and the motion by Eqs. (12) with and without Q."""
+    """A run: variables by short names, the last moments, the wall; the motion by Eqs. (12), with and without Q."""
 
-    def __init__(self, changes: dict[str, Any]) -> None:
-        self.deck = deck_of(changes)
+    def __init__(self, deck: Deck) -> None:
+        self.deck = deck
         with tempfile.TemporaryDirectory() as folder, run(self.deck, Path(folder) / "run.h5") as result:
             self.time = np.array(result.times)
             values = {short: np.array(result[name]) for short, name in _NAMES.items()}
             self.exact: WallMotion = beside(result)
+            self.last = np.array(result["moment"][-1])
         assert self.deck.electrons is not None
-        self.J = self.deck.electrons.sd_exchange
+        self.J = self.deck.electrons.uniform_exchange
         self.wall: CollectiveWall = equations(self.deck)
         self.X, self.V, self.xi, self.charge, self.spin = (values[n] for n in ("X", "V", "xi", "charge", "spin"))
         self.T, self.P, self.Q = (self.J * values[name] for name in "TPQ")  # as fields
@@ -103,15 +104,15 @@ def deck_of(changes: dict[str, Any]) -> Deck:
 
 def driven(track: Track) -> Figure:
     """Walls under bias: two coordinates with the torques of the run, both time scales, reflected electrons."""
-    jobs = [WIDE, REFLECTING, REAL_TIME, *(_soft(voltage) for voltage in VOLTAGES)]
-    wide, narrow, real, *soft = [Found(job) for job in track(jobs)]
+    jobs = [WIDE, REFLECTING, REALTIME, *(_soft(voltage) for voltage in VOLTAGES)]
+    wide, narrow, real, *soft = [Found(deck_of(job)) for job in track(jobs)]
     reflected, said = _reflected(pushes())
     threshold, told = _threshold(soft)
     return Figure(
         "Head-to-head wall in a wire under bias: electrons from Green's functions, and two collective coordinates",
         [
-            _velocity("a", "wide wall: velocity", wide), _tilt("b", "wide wall: tilt", wide),
-            _velocity("c", "narrow wall: velocity", narrow), _scales(real), reflected, threshold,
+            velocity_panel("a", "wide wall: velocity", wide), tilt_panel("b", "wide wall: tilt", wide),
+            velocity_panel("c", "narrow wall: velocity", narrow), _scales(real), reflected, threshold,
         ],
         3,
         (_told("wide wall", wide), _told("narrow wall", narrow), _in_real_time(real), _master(narrow), *said, *told),
@@ -121,10 +122,11 @@ def driven(track: Track) -> Figure:
 # --- motions ----------------------------------------------------------------------------------------------------------
 
 
-def _velocity(key: str, title: str, found: Found) -> Panel:
+def velocity_panel(key: str, title: str, found: Found) -> Panel:
+    """V of the moments beside Eqs. (12) and V*."""
     last = np.full(2, found.terminal[0])
     return Panel(
-        key, title, _TIME, _VELOCITY,
+        key, title, TIME, _VELOCITY,
         [
             Curve("moments", found.time[::4], found.V[::4], CHAIN),
             Curve("Eqs. (12), $T$, $P$, $Q$ of run", found.time, found.exact.velocity, EXACT),
@@ -134,10 +136,11 @@ def _velocity(key: str, title: str, found: Found) -> Panel:
     )  # fmt: skip
 
 
-def _tilt(key: str, title: str, found: Found) -> Panel:
+def tilt_panel(key: str, title: str, found: Found) -> Panel:
+    """xi_0 of the moments beside Eqs. (12) and xi_0*."""
     last = np.full(2, found.terminal[1])
     return Panel(
-        key, title, _TIME, r"out of plane $\xi_0$",
+        key, title, TIME, r"out of plane $\xi_0$",
         [
             Curve("moments", found.time[::4], found.xi[::4], CHAIN),
             Curve("Eqs. (12), $T$, $P$, $Q$ of run", found.time, found.exact.out_of_plane, EXACT),
@@ -156,7 +159,7 @@ def _scales(found: Found) -> Panel:
         return np.asarray(values[shown] / settled(values))
 
     return Panel(
-        "d", "narrow wall, electrons in real time", _TIME, "share of the final value",
+        "d", "narrow wall, electrons in real time", TIME, "share of the final value",
         [
             Curve(r"$T_\perp$", time, share(found.T), PRINTED),
             Curve("current, right lead", time, share(found.charge[:, 1]), FOURTH),
@@ -204,7 +207,7 @@ def _master(found: Found) -> str:
     assert electrons is not None
     density = 2.0 / math.pi * math.acos(-electrons.fermi_energy / 2.0)  # both spins, of the bare wire
     current = -math.pi * float(found.charge[-1, 1]) / (8.0 * density)  # j/j0 with m = 1/(2 hopping); j0 = 4 n/(pi m)
-    largest = abs(boltzmann_torque(electrons.sd_exchange, electrons.temperature, 0.0, current))
+    largest = abs(boltzmann_torque(electrons.uniform_exchange, electrons.temperature, 0.0, current))
     return (
         f"narrow wall: T_perp = {abs(found.T[-1] / found.J):.2e}, Eq. (20) gives up to {largest:.2e} for its current "
         f"j/j0 = {abs(current):.3f}"
@@ -221,7 +224,7 @@ def pushes() -> np.ndarray:
     """
     electrons = deck_of(REFLECTING).electrons
     assert electrons is not None
-    J, bottom = electrons.sd_exchange, electrons.fermi_energy
+    J, bottom = electrons.uniform_exchange, electrons.fermi_energy
     leads = [Lead("left"), Lead("right")]
     energies = bottom + VOLTAGE * (np.arange(ENERGIES) + 0.5) / ENERGIES
     rows = []

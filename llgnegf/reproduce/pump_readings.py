@@ -393,7 +393,7 @@ def single_energy_path(scale: Scale, amplitude: float, phase: float, periods: in
     y, centres = magnet.pack(m), [textures.skyrmion_center(m)]
     for n in range(periods * steps):
         states = device.density_of_states(table.fermi_energy, magnet.unpack(y), gates.potential(n * h))
-        field = magnet.pack_vector(table.sd_exchange * table.back_action * states[..., 1:])
+        field = magnet.pack_vector(table.uniform_exchange * table.back_action * states[..., 1:])
 
         def velocity(t: float, y: Array, field: Array = field) -> Array:
             return magnet.velocity(y, field)

@@ -128,7 +128,7 @@ def _wall_beside_exact(deck: Deck) -> dict[str, np.ndarray]:
         "order 0 + 1": frozen.adiabatic + frozen.nonadiabatic,
     }
     along_axis = {
-        f"torque {name}": torque(spin, m, electrons.sd_exchange)[..., 2].sum(axis=-1) / frequency
+        f"torque {name}": torque(spin, m, electrons.uniform_exchange)[..., 2].sum(axis=-1) / frequency
         for name, spin in spins.items()
     }
     pumped = {"pumped": found["current_spin"][..., 2].sum(axis=-1) / frequency}
@@ -182,7 +182,7 @@ _MOMENT_STYLES = (
 
 def moment(track: Track) -> Figure:
     """A moment set into precession suddenly: both torques against time, and where they end for each coupling."""
-    kinds, exchange = ("FL", "DL"), _moment_deck(1.0).electrons.sd_exchange  # type: ignore[union-attr]
+    kinds, exchange = ("FL", "DL"), _moment_deck(1.0).electrons.uniform_exchange  # type: ignore[union-attr]
     against_time: dict[str, list[Curve]] = {kind: [] for kind in kinds}
     ends: dict[str, list[float]] = {kind: [] for kind in kinds}
     styles = dict(zip(COUPLINGS_SHOWN, _MOMENT_STYLES, strict=True))
@@ -265,7 +265,7 @@ def free_wall(track: Track) -> Figure:
     exact, frozen = (_recorded(each, names) for each, names in track(jobs))
     electrons, unit = deck.electrons, deck.units.label
     assert electrons is not None
-    time, m, velocity, J = exact["time"], exact["moment"], exact["velocity"], electrons.sd_exchange
+    time, m, velocity, J = exact["time"], exact["moment"], exact["velocity"], electrons.uniform_exchange
     spins = {
         "real time": exact["spin_density"] - exact["spin_adiabatic"],
         "sea": exact["spin_sea"],

@@ -103,28 +103,63 @@ class Seen:
         """Of the centre since the start, (n, 2), lattice constants."""
         return self.centre - self.centre[0]
 
-    def drift(self) -> Array:
-        """Of the centre per period, (2,): means over the last period and over one in the middle."""
-        last, middle = int(self.phase[-1]), int(self.phase[-1]) // 2
-        late, early = (self._mean(self.displacement, k) for k in (last, middle))
-        return (late - early) / max(last - middle, 1)
+    @property
+    def periods(self) -> int:
+        """Whole periods of the gates."""
+        return int(self.phase[-1] + 1e-9)
+
+    @property
+    def half(self) -> int:
+        """The period behind which the later half begins."""
+        return self.periods // 2
+
+    def drift(self) -> tuple[Array, Array]:
+        """Of the centre per period, (2,), and its standard error, (2,), lattice constants.
+
+        Means over single periods are taken, and the later half of them: what they gain from one to the next, the mean
+        and its error as if these gains were independent.  nan: fewer periods than that takes, 2 and 3.
+        """
+        means = np.array([self._mean(k) for k in range(max(self.half, 1), self.periods + 1)])
+        gains = np.diff(means, axis=0)
+        n = len(gains)
+        unknown = np.full(2, np.nan)
+        return (gains.mean(axis=0) if n else unknown), (gains.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else unknown)
 
     def speed(self) -> Array:
         """r.m.s. velocity of the centre over the later half, (2,), lattice constants per period."""
         late = self.phase >= self.phase[-1] / 2
         return np.sqrt(np.mean(np.gradient(self.centre[late], self.phase[late], axis=0) ** 2, axis=0))
 
+    def swing(self) -> Array:
+        """Amplitude of the first harmonic of the centre over the later half, (2,), lattice constants."""
+        return np.array([abs(self._harmonic(self.centre[:, k])) for k in (0, 1)])
+
+    def lag(self) -> float:
+        """Of the first harmonic of x behind that of the current, over the later half, as a part of a period, 0 to 1."""
+        turned = np.angle(self._harmonic(self.charge)) - np.angle(self._harmonic(self.centre[:, 0]))
+        return float(turned / (2 * np.pi) % 1)
+
+    def wave(self) -> float:
+        """Amplitude of the first harmonic of the current over the later half, as `charge`."""
+        return abs(self._harmonic(self.charge))
+
     def per_cycle(self) -> float:
         """Particles into the right lead per period, mean of the later half."""
-        half = int(self.phase[-1]) // 2
-        late = self.phase >= half - 1e-9
-        time = 2 * np.pi * self.phase[late]
-        return float(np.trapezoid(self.charge[late], time) / max(int(self.phase[-1]) - half, 1))
+        late = (self.phase >= self.half - 1e-9) & (self.phase <= self.periods + 1e-9)
+        return float(np.trapezoid(self.charge[late], 2 * np.pi * self.phase[late]) / max(self.periods - self.half, 1))
 
-    def _mean(self, values: Array, period: int) -> Array:
+    def _mean(self, period: int) -> Array:
         inside = (self.phase > period - 1 + 1e-9) & (self.phase <= period + 1e-9)
-        mean: Array = values[inside].mean(axis=0)
+        mean: Array = self.displacement[inside].mean(axis=0)
         return mean
+
+    def _harmonic(self, values: Array) -> complex:
+        """c of Re(c exp(2 pi i t/T)), over the whole periods of the later half, without the straight line in it."""
+        late = (self.phase >= self.half - 1e-9) & (self.phase <= self.periods + 1e-9)
+        phase, values = self.phase[late], values[late]
+        line = values[0] + (values[-1] - values[0]) * np.linspace(0, 1, len(values))
+        # The last sample is the first one of the next period.
+        return complex(2 * np.mean(((values - line) * np.exp(-2j * np.pi * phase))[:-1]))
 
 
 def seen(folder: Path, scale: Scale, case: Case, progress: bool = False) -> Seen:
@@ -214,10 +249,13 @@ def figure_of(scale: Scale, runs: dict[Case, Seen]) -> Figure:
 
 def _finding(case: Case, one: Seen) -> str:
     turned = np.array([1, -1 if case.sense > 0 else 1])
-    drift, speed, end = one.drift() * turned, one.speed(), one.displacement[-1] * turned
+    (drift, error), speed, swing, end = one.drift(), one.speed(), one.swing(), one.displacement[-1] * turned
+    drift = drift * turned
     lost = (one.electrons[-1] - one.electrons[0]) / one.phase[-1]
     return (
-        f"{case.name:16} after {one.phase[-1]:.0f} T ({end[0]:+.4f}, {end[1]:+.4f}), drift per T ({drift[0]:+.5f}, "
-        f"{drift[1]:+.5f}), r.m.s. speed ({speed[0]:.4f}, {speed[1]:.4f}) per T, {one.per_cycle():+.3f} particles to "
-        f"the right and {lost:+.3f} into the lattice per T"
+        f"{case.name:16} after {one.phase[-1]:.0f} T ({end[0]:+.4f}, {end[1]:+.4f}), drift per T ({drift[0]:+.5f} +- "
+        f"{error[0]:.5f}, {drift[1]:+.5f} +- {error[1]:.5f}), r.m.s. speed ({speed[0]:.4f}, {speed[1]:.4f}) per T, "
+        f"first harmonic ({swing[0]:.4f}, {swing[1]:.4f}), x {one.lag():.2f} T behind the current, "
+        f"{one.per_cycle():+.3f} particles to the right (first harmonic of the current "
+        f"{one.wave():.2f}) and {lost:+.3f} into the lattice per T"
     )

@@ -93,6 +93,11 @@ def write_job_array(base: Deck, axes: Sequence[Axis], points: Sequence[Point], f
 
 def _anywhere(deck: Deck) -> str:
     """The text of a deck that means the same in another folder: its paths are absolute."""
-    paths = {"texture.path": deck.texture_path, "electrons.potential": deck.potential_path}
+    paths = {
+        "texture.path": deck.texture_path,
+        "electrons.potential": deck.potential_path,
+        "electrons.sd_exchange.file": deck.exchange_path,
+        "lattice.vacancies": deck.vacancies_path,
+    }
     absolute = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
     return with_changes(deck, absolute).text if absolute else deck.text

@@ -63,6 +63,8 @@ def test_shipped_decks_by_name():
         "macrospin_in_wire",
         "wall_in_wire",
         "wall_classical",
+        "diffusing_wall",
+        "nutation",
         "pulsed_switching",
         "current_driven_wall",
         "current_switching",
@@ -110,6 +112,8 @@ def test_defaults():
         "hard_axis": (1.0, 0.0, 0.0),
         "field": (0.0, 0.0, 0.0),
         "damping": 0.0,
+        "temperature": 0.0,
+        "inertia": None,
         "fixed": (),
         "zhang_li": None,
         "drive": (),
@@ -162,6 +166,7 @@ NUMBERS = {
     "magnet.anisotropy": ([], "a finite number"),
     "magnet.hard_anisotropy": ([], "a finite number"),
     "magnet.damping": ([-0.1], "a number >= 0"),
+    "magnet.temperature": ([-0.1], "a number >= 0"),
     "magnet.zhang_li.beta": ([], "a finite number"),
     "electrons.hopping": ([0, -1.0], "a number > 0"),
     "electrons.onsite": ([], "a finite number"),
@@ -282,9 +287,8 @@ def test_a_textbook_bloch_wall_needs_domains_across_x(axis):
 
 def test_a_key_without_its_table():
     """As --set temperature=0.1, or as a keyword argument of Python with one underscore too few."""
-    assert "temperature = 0.1: unknown key; it belongs in [electrons] or [[electrons.lead]] (" in only_problem(
-        WIRE, temperature=0.1
-    )
+    tables = "[electrons] or [[electrons.lead]] or [molecule] or [[molecule.lead]]"
+    assert f"temperature = 0.1: unknown key; it belongs in {tables} (" in only_problem(WIRE, temperature=0.1)
     for key in ("temperature", "sd_exchange"):
         told = f"did you mean electrons.{key}, in Python electrons__{key}? ("
         assert told in only_problem(WIRE, **{f"electrons_{key}": 0.1})

@@ -69,15 +69,15 @@ def both(case, seed, fermi_energy=0.03):
     return oracle, device
 
 
-def compare(case, seed, first_order=True):
+def compare(case, seed):
     oracle, device = both(case, seed)
     m, mdot = oracle.m.reshape(*device.shape, 3), oracle.mdot.reshape(*device.shape, 3)
     V, rate = oracle.potential.reshape(device.shape), oracle.potential_rate.reshape(device.shape)
-    found = device.spin_density(m, mdot if first_order else None, V, rate if first_order else None)
+    found = device.spin_density(m, mdot, V, rate)
     expected = {
         "adiabatic": oracle.traced(oracle.equilibrium(oracle.green)),
         "bias": oracle.traced(oracle.bias()),
-        "bias_motion": oracle.traced(oracle.bias_motion()) if first_order else np.zeros((*oracle.shape, 4)),
+        "bias_motion": oracle.traced(oracle.bias_motion()),
     }
     total = sum(expected.values())[..., 0].reshape(device.shape)
     assert found.bias_motion is not None
@@ -105,13 +105,7 @@ def test_dense_matrices_and_brute_force_agree(case):
 @pytest.mark.parametrize("case", MANY, ids=str)
 @pytest.mark.filterwarnings("ignore:a level outside the bands")
 def test_many_devices_agree_with_dense_matrices(case):
-    # Levels bound outside shifted bands, in the thermal window: their first order is refused.
-    _, J, _, kT, _, _, voltages = case
-    first_order = not (J == 2.0 and kT == 0.3 and any(voltages))
-    compare(case, 5, first_order)
-    if not first_order:
-        with pytest.raises(ToleranceError, match="voltages on the leads"):
-            compare(case, 5)
+    compare(case, 5)
 
 
 @pytest.mark.parametrize("couplings", [(0.03, 0.1), (0.01, 0.01)])
@@ -182,7 +176,7 @@ def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact()
     leads = [Lead("left", voltage=0.3, chemical_potential=0.0), Lead("right", voltage=0.3, temperature=0.1)]
     device = Device(3, sd_exchange=2.0, fermi_energy=0.4, temperature=0.1, leads=leads)
     frozen = device.freeze(m, V)
-    effective = narrow_levels._effective(frozen.sweeps)
+    effective = narrow_levels.effective_hamiltonian(frozen.sweeps)
     values, vectors = np.linalg.eig(effective(-1.72)[0])
     near = int(np.argmin(abs(values + 1.7)))
     level, _ = narrow_levels._refined(effective, complex(values[near]), vectors[:, near], 1.0, np.linalg.solve)
@@ -411,16 +405,17 @@ def test_linear_response_is_the_limit_of_small_bias(kT, exchange):
     assert not closed.spin.any()
 
 
-def test_few_energies_serve_a_bias_at_low_temperature():
-    """The wall of seven moments: no more than four times the Green's functions of the equilibrium."""
+@pytest.mark.parametrize("one", [{"chemical_potential": 0.2}, {"voltage": 0.2}])
+def test_few_energies_serve_a_bias_at_low_temperature(one):
+    """The wall of seven moments: no more than five times the Green's functions of the equilibrium."""
     m = wall()
-    leads = [Lead("left", chemical_potential=0.15), Lead("right", chemical_potential=-0.1)]
+    leads = [Lead("left", **one), Lead("right", **{key: -value for key, value in one.items()})]
     device = Device(7, sd_exchange=0.1, temperature=0.01)
     mdot = 0.01 * np.cross([0.0, 0.0, 1.0], m)
     still, driven = (one.freeze(m) for one in (device, device.changed(leads=leads)))
     still.spin_density(mdot, np.zeros(7))
     driven.spin_density(mdot, np.zeros(7))
-    assert driven.solves <= 4 * still.solves
+    assert driven.solves <= 5 * still.solves
 
 
 def test_level_outside_the_bands_stays_filled_as_by_the_device():
@@ -449,10 +444,6 @@ def test_what_is_not_available_is_refused():
     for key in ("voltage", "chemical_potential"):
         with pytest.raises(ValueError, match=rf"{key} of the left lead = 1e\+11: must be within 1e\+10"):
             Device(5, sd_exchange=0.5, leads=[Lead("left", **{key: 1e11})])
-    # At kT > 0, the first order of levels outside bands that are shifted.
-    shifted = Device(2, sd_exchange=2.0, temperature=0.3, leads=[Lead("left", voltage=0.2), Lead("right")])
-    with pytest.raises(ToleranceError, match="voltages on the leads"):
-        shifted.spin_density(m[:2], mdot[:2])
 
 
 @pytest.mark.slow
@@ -518,7 +509,9 @@ def test_electrons_in_real_time_settle_to_it():
         flows = seen["current"][-1] - charge, seen["spin_current"][-1] - spin_flow
         left.append([abs(one).max() for one in (*differences, *flows)])
         assert abs(spin.bias_motion).max() > 3 * left[-1][0] * (frequency < 0.02)
-        energy = seen["electrons"].flows(seen["state"]).energy  # at rest: first order in the frequency
-        assert abs(energy - device.freeze(m).energy_currents).max() < 0.005 * frequency
+        energy = seen["electrons"].flows(seen["state"]).energy
+        left[-1].append(abs(energy - device.lead_energies(m, mdot)).max())
+        still = abs(energy - device.freeze(m).energy_currents).max()
+        assert still > 3 * left[-1][-1] * (frequency < 0.02)
     assert max(left[1]) < 3e-5
     assert (np.array(left[1]) < 0.35 * np.array(left[0])).all()

@@ -1,0 +1,151 @@
+"""Keys that contradict each other where electrons are levels of a molecule, or act by their response tensors.
+
+One function for each way to contradict, named in `CHECKS`, as in `conflicts.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from llgnegf.deck.messages import show
+
+
+def _molecule_alone(deck: Any) -> Iterator[str]:
+    """A molecule has one moment and takes the place of [electrons]."""
+    if deck.molecule is None:
+        return
+    if deck.electrons is not None:
+        yield "[molecule]: takes the place of [electrons]; remove one of the two tables"
+    shape = deck.lattice.shape
+    if math.prod(shape) != 1:
+        yield f"lattice.shape = {show(list(shape))}: a [molecule] has a single moment; allowed: [1]"
+    if deck.motion.kind not in ("llg", "kernel"):
+        yield f'motion.kind = {show(deck.motion.kind)}: allowed with a [molecule]: "llg" or "kernel"'
+
+
+def _molecule_lengths(deck: Any) -> Iterator[str]:
+    """As many widths and rows of spin_orbit as levels; antisymmetric; every level broadened."""
+    if deck.molecule is None:
+        return
+    n = len(deck.molecule.levels)
+    t = deck.molecule.__dict__.get("spin_orbit")
+    if t is not None and len(t) != n:
+        yield (
+            f"molecule.spin_orbit: {len(t)} rows, but molecule.levels = {show(list(deck.molecule.levels))} has {n}; "
+            f"allowed: {n} rows of {n} numbers"
+        )
+    elif t is not None:
+        for i in range(n):
+            for j in range(i + 1):
+                if t[i][j] != -t[j][i]:
+                    yield (
+                        f"molecule.spin_orbit[{i}][{j}] = {show(t[i][j])}, [{j}][{i}] = {show(t[j][i])}: must be "
+                        "antisymmetric, t_nm = -t_mn, with zeros on the diagonal"
+                    )
+    broadened = [0.0] * n
+    for k, lead in enumerate(deck.molecule.lead):
+        widths = lead.widths
+        if len(widths) != n:
+            yield (
+                f"molecule.lead[{k}].widths = {show(list(widths))}: {len(widths)} numbers, but molecule.levels has "
+                f"{n}; allowed: one width for each level"
+            )
+            return
+        share = 1 - abs(lead.polarization)
+        broadened = [a + width * share for a, width in zip(broadened, widths, strict=True)]
+    if len({lead.polarization for lead in deck.molecule.lead}) <= 1 and not all(broadened):
+        level = next(i for i, width in enumerate(broadened) if not width)
+        yield (
+            f"molecule.lead: no lead broadens level {level} for both spins, and what no lead fills has no occupation; "
+            "use a width > 0, and a polarization between -1 and 1"
+        )
+
+
+def _tensor_motion(deck: Any) -> Iterator[str]:
+    """What electrons that act by their tensors cannot have."""
+    if deck.motion.kind != "tensor":
+        return
+    table = deck.electrons
+    if deck.molecule is None and (table is None or table.method != "frozen"):
+        yield 'motion.kind = "tensor": needs [electrons] with electrons.method = "frozen"; or use "llg"'
+        return
+    if table is None:
+        return
+    if table.order != 1 or not table.velocity_feedback:
+        yield (
+            'motion.kind = "tensor": the Gilbert tensor is the answer to dm/dt; allowed: electrons.order = 1 and '
+            'electrons.velocity_feedback = true, or motion.kind = "llg"'
+        )
+    if table.gate:
+        yield 'electrons.gate: gates do not act with motion.kind = "tensor"; remove them, or use motion.kind = "llg"'
+    for i, lead in enumerate(table.lead):
+        voltage = lead.__dict__.get("voltage", 0.0)
+        if not isinstance(voltage, float):
+            yield (
+                f"electrons.lead[{i}].voltage: one that changes does not act with motion.kind = "
+                '"tensor"; use a number, or motion.kind = "llg"'
+            )
+
+
+def _kernel_motion(deck: Any) -> Iterator[str]:
+    """A memory is known for wide bands, and steps of Heun's method have its integral."""
+    if deck.motion.kind != "kernel":
+        return
+    if deck.molecule is None:
+        yield (
+            'motion.kind = "kernel": the memory of a [molecule] with wide bands; electrons of chains and lattices are '
+            'followed at all frequencies by electrons.method = "real-time"'
+        )
+        return
+    if deck.molecule.order != 1:
+        yield 'molecule.order = 0: motion.kind = "kernel" is the answer to dm/dt; use order = 1, or motion.kind = "llg"'
+    if deck.integrator.method != "heun":
+        yield f'integrator.method = {show(deck.integrator.method)}: allowed with motion.kind = "kernel": "heun"'
+
+
+def _no_tensors_with_a_bath(deck: Any) -> Iterator[str]:
+    table = deck.electrons
+    if table is None or table.__dict__.get("bath") is None:
+        return
+    for key, asks in (
+        ('motion.kind = "tensor"', deck.motion.kind == "tensor"),
+        ("electrons.response_tensors = true", table.response_tensors),
+    ):
+        if asks:
+            yield f"{key}: response tensors are not available with electrons.bath; remove one of the two"
+
+
+def _no_random_fields(deck: Any) -> Iterator[str]:
+    """These motions have no random field; `noise_conflicts` judges the others."""
+    kind = deck.motion.kind
+    if kind not in ("tensor", "kernel") and deck.molecule is None:
+        return
+    told = "a [molecule]" if deck.molecule is not None else f"motion.kind = {show(kind)}"
+    if deck.magnet.temperature:
+        yield f"magnet.temperature = {show(deck.magnet.temperature)}: not available with {told}; allowed: 0.0"
+    if deck.electrons is not None and deck.electrons.noise:
+        yield f"electrons.noise = true: not available with {told}; allowed: false"
+
+
+def _every_stage(deck: Any) -> Iterator[str]:
+    if deck.motion.kind != "tensor" and deck.molecule is None:
+        return
+    if deck.integrator.electrons == "step":
+        what = 'motion.kind = "tensor"' if deck.molecule is None else "a [molecule]"
+        yield (
+            f'integrator.electrons = "step": {what} solves for the velocity at every stage; allowed: "stage", or '
+            '"adaptive", which is the same here'
+        )
+
+
+CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
+    _molecule_alone,
+    _molecule_lengths,
+    _tensor_motion,
+    _kernel_motion,
+    _no_tensors_with_a_bath,
+    _no_random_fields,
+    _every_stage,
+)

@@ -1,0 +1,164 @@
+"""A moment that a molecule's electrons remember: the LLG equation with a convolution in place of a Gilbert tensor.
+
+    S dm/dt = -m x (B + F),     F = J_sd s(m_r) - K(0) (m - m_r) - int_0^t a(tau) dm/dt(t - tau) dtau
+
+to first order in m - m_r and for any frequency: (27) to (30) of Xu et al., Phys. Rev. B 108, 144409 (2023), where
+m_r = 0 ("weak": electrons without the moment, for a weak J_sd).  Or m_r = m(0), for small motions at any J_sd.  Until
+t = 0 the moment stood still.  a and K(0): `electrons/memory_kernel.py`.  One step is Heun's, the integral the
+trapezoidal rule on the steps: of second order in the step, which has to resolve the electrons.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from llgnegf.dynamics.coupling import Motion
+from llgnegf.dynamics.external import Drives, External
+from llgnegf.dynamics.profiles import inside
+from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
+from llgnegf.dynamics.tensor_motion import OfMolecule, TensorCoupling
+from llgnegf.electrons import FrozenMolecule, Molecule, Tensors
+from llgnegf.electrons.memory_kernel import memory_kernel
+from llgnegf.magnet import Magnet
+from llgnegf.once import cached_property
+
+
+class KernelCoupling(TensorCoupling):
+    """The right-hand side at a time at which the past is known.
+
+    reference: m_r, (3,); dt: the step, energy^-1.
+    """
+
+    def __init__(
+        self,
+        magnet: Magnet,
+        molecule: Molecule,
+        reference: np.ndarray,
+        dt: float,
+        *,
+        back_action: float,
+        drives: Drives | None = None,
+        field: Any = None,
+    ) -> None:
+        super().__init__(
+            magnet,
+            OfMolecule(molecule),
+            back_action=back_action,
+            sd_exchange=molecule.sd_exchange,
+            field=field,
+            drives=drives,
+        )
+        self.reference, self.dt = reference, dt
+        self._frozen: FrozenMolecule = molecule.freeze(reference)
+
+    @property
+    def tensors(self) -> Tensors:
+        """About the reference."""
+        return self._frozen.linear_response.tensors
+
+    @cached_property
+    def kernel(self) -> np.ndarray:
+        """a at whole steps, (n, 3, 3)."""
+        return memory_kernel(self._frozen, self.dt)
+
+    def remembered(self, past: np.ndarray, n: int) -> np.ndarray:
+        """The integral at step n less the share of the velocity there: (3,); past: the last velocities, (k, 3)."""
+        k = len(past)
+        if not k:
+            return np.zeros(3)
+        weights = np.full(k, self.dt)
+        if k == n:
+            weights[0] /= 2  # the first step of the run: an end of the integral
+        return np.asarray(np.einsum("k,kab,kb->a", weights, self.kernel[k:0:-1], past))
+
+    def at(self, t: float, y: np.ndarray, past: np.ndarray, n: int, within: float) -> Motion:
+        """Velocity at step n (packed), for velocities `past` (k, 3) of the steps before."""
+        external = self.external(t, within)
+        own, m = self._own(t, y, external), self.magnet.unpack(y).reshape(3)
+        at_rest = self.sd_exchange * self._frozen.spin - self.tensors.stiffness[0, 0] @ (m - self.reference)
+        at_rest = self._back_action * (at_rest - self.remembered(past, n)).reshape(self.magnet.unpack(y).shape)
+        share = self._back_action * self.kernel[None, None, 0] * (self.dt / 2 if n else 0.0)
+        velocity, field = self._solved(y, at_rest, share, own, external.current, t)
+        return Motion(velocity, None, field)
+
+    @property
+    def longest(self) -> int:
+        """How many velocities are remembered."""
+        return len(self.kernel) - 1
+
+
+class KernelInstant(Instant):
+    """An instant of such a run; tensors: about the reference."""
+
+    def __init__(self, coupling: KernelCoupling, n: int, t: float, y: np.ndarray, motion: Motion, external: External):
+        super().__init__(coupling.magnet, n, t, y, motion.velocity, external)
+        assert motion.electron_field is not None
+        self._coupling, self._field = coupling, coupling.magnet.unpack(motion.electron_field).copy()
+        self.sd_exchange = coupling.sd_exchange
+
+    @property
+    def spin_density(self) -> np.ndarray:
+        """Tr[rho sigma] to first order in m - m_r, shaped as m; zero where the electrons do not act."""
+        strength = self._coupling.strength
+        return self._field / strength if strength else np.zeros_like(self.m)
+
+    @property
+    def tensors(self) -> Tensors:
+        """About the reference."""
+        return self._coupling.tensors
+
+    @property
+    def solves(self) -> int:
+        """Green's functions evaluated so far: none are counted."""
+        return self._coupling.solves
+
+
+class KernelStepper:
+    """Heun steps; the state is the velocities of the steps that are remembered."""
+
+    def __init__(self, coupling: KernelCoupling) -> None:
+        self.coupling, self.dt = coupling, coupling.dt
+        self._past = np.empty((0, 3))
+
+    @property
+    def solves(self) -> int:
+        """See `Stepper`."""
+        return self.coupling.solves
+
+    @solves.setter
+    def solves(self, count: int) -> None:
+        self.coupling.solves = count
+
+    def _motion(self, n: int, y: np.ndarray, past: np.ndarray, step: int) -> Motion:
+        return self.coupling.at(n * self.dt, y, past, n, inside(step, self.dt))
+
+    def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
+        """See `Stepper`."""
+        magnet = self.coupling.magnet
+        first = self._motion(n, y, self._past, n).velocity
+        past = np.concatenate([self._past, magnet.unpack(first).reshape(1, 3)])[-self.coupling.longest :]
+        second = self._motion(n + 1, y + self.dt * first, past, n).velocity
+        self._past = past
+        new = magnet.normalize(y + self.dt / 2 * (first + second))
+        if magnet.stretched is not None:
+            check_moments(magnet.unpack(new), n + 1, self.dt, magnet.stretched)
+        return n + 1, new
+
+    def instant(self, n: int, y: np.ndarray) -> Instant:
+        """See `Stepper`."""
+        t = n * self.dt
+        motion = self._motion(n, y, self._past, n)
+        return KernelInstant(self.coupling, n, t, y, motion, self.coupling.external(t, inside(n, self.dt)))
+
+    def state(self) -> Remembered:
+        """See `Stepper`."""
+        return {"past_velocities": self._past}
+
+    def restore(self, remembered: Remembered) -> None:
+        """See `Stepper`.  ValueError for what is not such a state."""
+        past = remembered["past_velocities"]
+        if past.dtype != np.float64 or past.ndim != 2 or past.shape[1] != 3 or not np.isfinite(past).all():
+            raise ValueError(f"past_velocities: {past.dtype} of shape {past.shape}, not finite float64 of shape (n, 3)")
+        self._past = np.ascontiguousarray(past)

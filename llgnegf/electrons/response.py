@@ -1,0 +1,324 @@
+"""How the electrons answer to small motions of the moments: damping, inertia, susceptibility, alpha(omega).
+
+Let m_i = m_i^0 + dm_i exp(-i omega t), dH/dm_i^a = V_ia = -J_i sigma_a, and P_ij[X, Y] = Tr[V_i X V_j Y] (`pairs.py`).
+Linear response, dG<(omega) = G(E + omega) dH G<(E) + G<(E + omega) dH G^+(E), gives the forces
+
+    d<V_i> = sum_j K_ij(omega) dm_j,     K = int dE/(2 pi i) { P[G(E + omega), G<(E)] + P[G<(E), G^+(E - omega)] }
+
+    K = K(0) - i omega alpha - omega^2 I + ...
+    S dm_i/dt = -m_i x B_i + m_i x sum_j (alpha_ij mdot_j + I_ij mddot_j)
+
+with B_i the field at rest, -K(0) dm included.  alpha is the Gilbert tensor in units of hbar, I the inertia tensor in
+hbar^2/energy, alpha(omega) = i [K(omega) - K(0)]/omega, chi_ij = ds_i/dm_j = -K_ij(0)/J_i.
+
+With A = G Gamma G^+ = i (G - G^+), in equilibrium at f, and for what reservoirs r have more, f_r - f,
+
+    K(0)   = -(1/pi) int f Im P[G, G]                                  + (1/pi)  int (f_r - f) Re P[G, A_r]
+    sea    = -(1/2pi) int f Re (P[G', G] - P[G, G'])                   antisymmetric
+    surf   =  (1/2pi) int f' Im P[G, A]                                symmetric part: (1/4pi) int (-f') Re P[A, A] >= 0
+    bias   =                                                           - (1/pi)  int (f_r - f) Im P[G', A_r]
+    I      = -(1/2pi) int f Im P[G', G'] + (1/2pi) int f' Re P[G', A]  - (1/2pi) int (f_r - f) Re P[G'', A_r]
+
+where Im and Re are those of numbers and f' = df/dE.  alpha = sea + surf + bias is (1/pi) int Re P[G', G<] with all of
+G<.  The symmetric part of alpha (under exchange of (i, a) and (j, b)) is friction, the antisymmetric one geometric.
+
+Source: Xu et al., Phys. Rev. B 108, 144409 (2023), Sec. IV, with M the length of their moment and J_sd = -J M/2, from
+which these differ in prefactors.  With wide bands G' = -G G, and for unit vectors (their tensors divided by M):
+
+* Eq. (15) holds.  alpha is -(J M)^2/2 int dE/2pi Re Tr[G< sigma_i G G sigma_j]; (19) in print is -1/2 times it.
+* I is -(J M)^2/2 int dE/2pi Im Tr[G< sigma_i G^3 sigma_j]; (22) in print has the other sign.
+* alpha(omega) of (30) is -K(omega), of which the text says that alpha and I follow: they do, with the signs above.
+  The static -K(0), which does not damp, is part of it.
+* (D1) needs an adjoint, (1/4pi) Re Tr[dS/dm_i dS^+/dm_j]; see `scattering_matrix.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
+
+from .pairs import SPIN, exchanged, pair_sum, pauli_components
+from .propagators import Floats, Integrand, Matrices, Propagators, chunks
+from .scattering import pauli_traces
+from .threads import total_of
+from .window import Factor, Rule
+
+# Beyond so many kT from a step nothing is left of differences of Fermi functions.
+_TAILS = 40.0
+# Random contractions by which rules over real energies are judged.
+_PROBES = 5
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """Tensors (moments, moments, 3, 3), [i, j, a, b], of one texture; see `response.py`.
+
+    sea, surface, bias: of the Gilbert tensor by origin, hbar; inertia: hbar^2/energy; stiffness: K(0) =
+    d<dH/dm_i^a>/dm_j^b, energy, in equilibrium the second derivative of the grand potential; susceptibility:
+    ds_i^a/dm_j^b.  Complete at a bias too.
+    """
+
+    sea: Floats
+    surface: Floats
+    bias: Floats
+    inertia: Floats
+    stiffness: Floats
+    susceptibility: Floats
+
+    @property
+    def gilbert(self) -> Floats:
+        """alpha_ij^ab of S dm_i/dt = ... + m_i x sum_j alpha_ij dm_j/dt, hbar."""
+        return self.sea + self.surface + self.bias
+
+    @property
+    def gyromagnetic(self) -> Floats:
+        """eta_ij of (S + eta) dm/dt = ..., hbar: d(s_i/2)/dm_j, the electrons' spin that a moment carries along.
+
+        Where the equation is written with the spin current into the leads in place of the field of the electrons, as
+        (B4) of Xu et al.; (B5) in print has the other sign.
+        """
+        return self.susceptibility / 2
+
+    @property
+    def friction(self) -> Floats:
+        """The symmetric part of `gilbert`, which does work; without a bias it has no negative eigenvalue."""
+        return (self.gilbert + exchanged(self.gilbert)) / 2
+
+    @property
+    def geometric(self) -> Floats:
+        """The antisymmetric part of `gilbert`, which does no work."""
+        return (self.gilbert - exchanged(self.gilbert)) / 2
+
+
+class Terms(NamedTuple):
+    """`pauli_components` (x, y) of the P[X, Y] to be integrated, for each term and factor; states: (k, factors, n, n).
+
+    states: G Gamma G^+ of each reservoir, or of all together, with which rules are checked.
+    """
+
+    pairs: list[list[tuple[Matrices, Matrices]]]
+    states: Matrices
+
+
+class _Sums:
+    """Tensors over moments from matrices over sites."""
+
+    def __init__(self, source: Propagators) -> None:
+        self.exchange = source.exchange
+        self.moments = int(source.owner.max()) + 1
+        self.members = (source.owner[None] == np.arange(self.moments)[:, None]).astype(float)
+        self.is_one_to_one = self.moments == len(source.owner) and bool((np.diff(source.owner) == 1).all())
+
+    def energies(self, pair: Matrices) -> Matrices:
+        """P[X, Y] over moments, for Tr[sigma_a X_ij sigma_b Y_ji] over sites, (sites, sites, 3, 3)."""
+        return self._over_moments(pair * (self.exchange[:, None] * self.exchange)[:, :, None, None])
+
+    def spins(self, pair: Matrices) -> Matrices:
+        """The same with sigma in place of V on the left: of the spin densities."""
+        return -self._over_moments(pair * self.exchange[:, None, None])
+
+    def _over_moments(self, pair: Matrices) -> Matrices:
+        if self.is_one_to_one:
+            return pair
+        return np.einsum("is,jr,srab->ijab", self.members, self.members, pair)
+
+
+class LinearResponse:
+    """Response tensors of electrons at fixed moments; evaluated on first use and kept.
+
+    source: `DevicePropagators` of a chain or lattice, or a molecule's.  Raises ToleranceError, which names a remedy,
+    where an integral cannot reach the tolerance.
+    """
+
+    def __init__(self, source: Propagators) -> None:
+        self._source, self._sums = source, _Sums(source)
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """All tensors of slow motions."""
+        static, sea, inertia = self._from_poles
+        surface, inertia_surface = self._from_surface
+        biased = self._from_bias
+        P, spins = self._sums.energies, self._sums.spins
+        stiffness, chi = -2 * P(static).real, -2 * spins(static).real
+        alpha_sea = P(sea).imag
+        alpha_surface = P(surface).imag / (2 * np.pi)
+        total = -P(inertia).real + P(inertia_surface).real / (2 * np.pi)
+        alpha_bias = np.zeros_like(alpha_sea)
+        if biased is not None:
+            moved, inert, still = biased
+            alpha_bias = -P(moved).imag / np.pi
+            total = total - P(inert).real / (2 * np.pi)
+            stiffness, chi = stiffness + P(still).real / np.pi, chi + spins(still).real / np.pi
+        found = Tensors(alpha_sea, alpha_surface, alpha_bias, total, stiffness, chi)
+        self._source.check(found.gilbert)
+        return found
+
+    def alpha(self, omega: float) -> NDArray[np.complex128]:
+        """alpha(omega) = i [K(omega) - K(0)]/omega, (moments, moments, 3, 3), complex, hbar; `gilbert` at omega = 0.
+
+        Its Taylor series is `gilbert` - i omega `inertia` + ...; its error is about the tolerance over omega.
+        """
+        if not math.isfinite(omega):
+            raise ValueError(f"omega = {omega!r}: a finite number, energy/hbar")
+        if omega == 0:
+            return self.tensors.gilbert.astype(complex)
+        if omega < 0:  # K(-omega) = K(omega)^*
+            return np.conj(self.alpha(-omega))
+        return 1j * (self._forces(omega) - self._forces_at_rest(omega)) / omega
+
+    def _forces(self, omega: float) -> Matrices:
+        """K(omega), omega > 0."""
+        source, rule = self._source, self._source.rule(wider=omega)
+
+        def part(chunk: slice) -> tuple[Matrices, Matrices]:
+            z, weights = rule.nodes[chunk], rule.weights[chunk]
+            here, below = (pauli_components(source.at(e, 0)[0]) for e in (z, z - omega))
+            return pair_sum(weights, here, below), pair_sum(weights, below, here)
+
+        forth, back = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
+        found = -self._sums.energies(forth) - np.conj(self._sums.energies(back))
+        f, kT = source.occupation, source.occupation.temperature
+        step = f.fermi_energy
+        factor = Factor(lambda e: f(e) - f(e + omega), ((step, kT), (step - omega, kT)))
+
+        def crossed(energies: Floats) -> Terms:
+            G, ahead = (source.at(energies + s, 0)[0] for s in (0.0, omega))
+            A = source.spectral(energies, G).sum(axis=1)
+            return Terms([[(pauli_components(ahead), pauli_components(A))]], A[:, None])
+
+        def shifted(energies: Floats) -> Terms:
+            G, ahead, behind = (source.at(energies + s, 0)[0] for s in (0.0, omega, -omega))
+            A = source.spectral(energies, G)
+            ahead, behind = pauli_components(ahead), pauli_components(np.conj(np.swapaxes(behind, 1, 2)))
+            spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
+            return Terms([[(ahead, a) for a in spectral], [(a, behind) for a in spectral]], A)
+
+        low, high = step - omega - _TAILS * kT, step + _TAILS * kT
+        rule_between = source.between(factor, low, high, omega, self._judged(crossed, (1,)))
+        found = found + self._sums.energies(self._integrals(rule_between, crossed, 1)[0]) / (2 * np.pi)
+        biased = source.biased(self._judged(shifted, (1, 1)))
+        if biased is not None:
+            forth, back = self._integrals(biased, shifted, 2)
+            found = found + self._sums.energies(forth + back) / (2 * np.pi)
+        return found
+
+    def _forces_at_rest(self, wider: float) -> Matrices:
+        """K(0) by the poles that serve K(omega), so that their errors cancel in the difference."""
+        source, rule = self._source, self._source.rule(wider)
+
+        def part(chunk: slice) -> list[Matrices]:
+            G = pauli_components(source.at(rule.nodes[chunk], 0)[0])
+            return [pair_sum(rule.weights[chunk], G, G)]
+
+        (static,) = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
+        found = -2 * self._sums.energies(static).real
+        still = (
+            np.zeros_like(found) if self._from_bias is None else self._sums.energies(self._from_bias[2]).real / np.pi
+        )
+        return (found + still).astype(complex)
+
+    # --- integrals ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _from_poles(self) -> tuple[Matrices, Matrices, Matrices]:
+        """sum_k R_k of P[G, G], of P[G', G] - P[G, G'] and of P[G', G'], by the poles of f."""
+        source, rule = self._source, self._source.rule()
+
+        def part(chunk: slice) -> tuple[Matrices, Matrices, Matrices]:
+            G, slope = (pauli_components(one) for one in source.at(rule.nodes[chunk], 1))
+            R = rule.weights[chunk]
+            moved = pair_sum(R, slope, G)
+            # P_ij[G, G']^ab = P_ji[G', G]^ba
+            return pair_sum(R, G, G), moved - np.transpose(moved, (1, 0, 3, 2)), pair_sum(R, slope, slope)
+
+        static, sea, inertia = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
+        return static, sea, inertia
+
+    @cached_property
+    def _from_surface(self) -> list[Matrices]:
+        """int f' of P[G, A] and of P[G', A]."""
+        source, kT = self._source, self._source.occupation.temperature
+
+        def terms(energies: Floats) -> Terms:
+            G, slope = source.at(energies, 1)
+            A = source.spectral(energies, G).sum(axis=1)
+            a = pauli_components(A)
+            return Terms([[(pauli_components(G), a)], [(pauli_components(slope), a)]], A[:, None])
+
+        if kT == 0:
+            step = np.array([source.occupation.fermi_energy])
+            rule = Rule(step, np.ones((1, 1)), np.empty((1, 1, 0)))
+        else:
+            rule = source.thermal(self._judged(terms, (2, 3)))
+        return [-one for one in self._integrals(rule, terms, 2)]
+
+    @cached_property
+    def _from_bias(self) -> list[Matrices] | None:
+        """int (f_r - f) of P[G', A_r], of P[G'', A_r] and of P[G, A_r]; None where no reservoir has more than f."""
+        source = self._source
+
+        def terms(energies: Floats) -> Terms:
+            every = [pauli_components(one) for one in source.at(energies, 2)]
+            A = source.spectral(energies, source.at(energies, 0)[0])
+            spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
+            return Terms([[(every[k], a) for a in spectral] for k in (1, 2, 0)], A)
+
+        rule = source.biased(self._judged(terms, (2, 3, 1)))
+        return None if rule is None else self._integrals(rule, terms, 3)
+
+    def _judged(self, terms: Callable[[Floats], Terms], powers: tuple[int, ...]) -> Integrand:
+        """By which a rule is chosen: contractions of P with random unit vectors, without dimension.
+
+        powers: of the energy scale, one for each of the terms, that make their integrals numbers.
+        """
+        source = self._source
+        sites = len(source.owner)
+        random = np.random.default_rng(0).normal(size=(2, _PROBES, sites, 3))
+        u, v = random / np.linalg.norm(random, axis=-1, keepdims=True)
+        strength = max(1.0, float(abs(source.exchange).max()) / source.scale)
+
+        # (probes, i, j, c, d), so that the contraction is sum C_ij^cd x_ij^c y_ji^d.
+        C = np.einsum("cdab,pia,pjb->pijcd", SPIN, u, v, optimize=True)
+
+        def probed(x: Matrices, y: Matrices) -> Floats:
+            """u P[X, Y] v at each energy, real and imaginary parts: (k, 2 probes)."""
+            back = np.swapaxes(y, 1, 2)
+            found = [((x[..., None, :] @ one)[..., 0, :] * back).sum(axis=(1, 2, 3)) for one in C]
+            return np.concatenate([np.real(found), np.imag(found)]).T
+
+        def integrand(energies: Floats) -> tuple[Floats, Floats]:
+            parts = [judged(energies[chunk]) for chunk in chunks(len(energies), 2 * sites)] or [judged(energies)]
+            found, states = (np.concatenate(one) for one in zip(*parts, strict=True))
+            return found, states
+
+        def judged(energies: Floats) -> tuple[Floats, Floats]:
+            found, states = terms(energies)
+            scale = [strength * source.scale**power / (2 * np.pi) for power in powers]
+            # (terms, factors, k, probes)
+            values = np.array([[s * probed(x, y) for x, y in one] for s, one in zip(scale, found, strict=True)])
+            k, w = states.shape[:2]
+            values = np.moveaxis(values, (0, 1), (2, 1)).reshape(k, w, len(powers) * 2 * _PROBES)
+            blocks = states.reshape(k, w, sites, 2, sites, 2)[:, :, np.arange(sites), :, np.arange(sites)]
+            local = np.real(pauli_traces(np.moveaxis(blocks, 0, 2)))
+            return values, local.reshape(k, w, 4 * sites)
+
+        return integrand
+
+    def _integrals(self, rule: Rule, terms: Callable[[Floats], Terms], number: int) -> list[Matrices]:
+        """sum over energies and factors of the rule's weights times P, for each of the `number` terms."""
+        sites = len(self._source.owner)
+
+        def part(chunk: slice) -> list[Matrices]:
+            found, weights = terms(rule.energies[chunk]).pairs, rule.weights[:, chunk]
+            return [np.asarray(sum(pair_sum(w, x, y) for w, (x, y) in zip(weights, one, strict=True))) for one in found]
+
+        found = total_of(part, chunks(len(rule.energies), 2 * sites))
+        return found or [np.zeros((sites, sites, 3, 3), complex)] * number

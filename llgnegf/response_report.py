@@ -1,0 +1,153 @@
+"""`llgnegf response`: the response tensors of a deck's first texture, in words, as JSON, and as a run of no length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_moments
+from llgnegf.deck import Deck
+from llgnegf.deck.deck import with_changes
+from llgnegf.deck.messages import show
+from llgnegf.electrons import Device, ExchangeConstants, LinearResponse, Tensors
+from llgnegf.errors import DeckError
+from llgnegf.simulation import run
+
+# Pairs of moments named with their exchange constants.
+_PAIRS = 5
+
+
+@dataclass(frozen=True)
+class ResponseReport:
+    """Tensors of a deck at t = 0; alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex."""
+
+    deck: Deck
+    tensors: Tensors
+    exchange: ExchangeConstants
+    alpha: dict[float, np.ndarray]
+
+    def as_json(self) -> dict[str, Any]:
+        """All numbers as lists, [i][j][a][b] over moments counted one after the other."""
+        t, x = self.tensors, self.exchange
+        found: dict[str, Any] = {
+            "shape": list(self.deck.lattice.shape),
+            "damping_tensor": t.gilbert.tolist(),
+            "friction": t.friction.tolist(),
+            "geometric": t.geometric.tolist(),
+            "inertia_tensor": t.inertia.tolist(),
+            "susceptibility": t.susceptibility.tolist(),
+            "gyromagnetic": t.gyromagnetic.tolist(),
+        }
+        if len(x.J) > 1:
+            found |= {"exchange": x.J.tolist(), "dmi": x.dmi.tolist(), "anisotropic": x.anisotropic.tolist()}
+        if self.alpha:
+            found["alpha"] = [
+                {"omega": omega, "real": value.real.tolist(), "imag": value.imag.tolist()}
+                for omega, value in self.alpha.items()
+            ]
+        return found
+
+    def text(self) -> str:
+        """A few lines for people."""
+        t, label, S = self.tensors, self.deck.units.label, self.deck.magnet.spin
+        n = len(t.gilbert)
+        values = np.linalg.eigvalsh(_matrix(t.friction))
+        lines = [
+            f"{self.deck.name}: response of the electrons to {n} moment{'s' if n > 1 else ''}",
+            f"  friction         from {values[0]:.6g} to {values[-1]:.6g} hbar; over the spin, {values[0] / S:.4g} to "
+            f"{values[-1] / S:.4g}",
+            f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
+            f"  inertia          from {_range(t.inertia)} hbar^2/{label}",
+            f"  susceptibility   from {_range(t.susceptibility)}",
+        ]
+        if values[0] < -1e-9:
+            lines.append("  anti-damping     the smallest friction is negative: the bias drives the moments")
+        for omega, value in self.alpha.items():
+            lines.append(
+                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar"
+            )
+        if n == 1:
+            lines += _table("damping tensor, hbar", t.gilbert[0, 0])
+            lines += _table(f"inertia tensor, hbar^2/{label}", t.inertia[0, 0])
+        else:
+            lines += self._pairs(label)
+        return "\n".join(lines)
+
+    def _pairs(self, label: str) -> list[str]:
+        """The pairs of moments with the largest exchange constants."""
+        x, n, shape = self.exchange, len(self.exchange.J), self.deck.lattice.shape
+        i, j = np.triu_indices(n, 1)
+        largest = np.argsort(-abs(x.J[i, j]) - np.linalg.norm(x.dmi[i, j], axis=-1))[:_PAIRS]
+        lines = [f"  exchange constants about this texture, {label} (J m.m', D.(m x m')):"]
+        for k in largest:
+            a, b = int(i[k]), int(j[k])
+            one, other = (_site(c, shape) for c in (a, b))
+            D = ", ".join(f"{value:+.3g}" for value in x.dmi[a, b])
+            lines.append(f"    {one} - {other}: J = {x.J[a, b]:+.5g}, D = ({D})")
+        return lines
+
+
+def _matrix(tensor: np.ndarray) -> np.ndarray:
+    n = len(tensor)
+    return np.moveaxis(tensor, 1, 2).reshape(3 * n, 3 * n)
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.6g} to {values.max():.6g}"
+
+
+def _site(number: int, shape: tuple[int, ...]) -> str:
+    place = [int(one) for one in np.unravel_index(number, shape)]
+    return str(place[0]) if len(place) == 1 else str(place)
+
+
+def _table(title: str, values: np.ndarray) -> list[str]:
+    rows = ["    " + "  ".join(f"{value:+12.6g}" for value in row) for row in values]
+    return [f"  {title}:", *rows]
+
+
+def response_of(deck: Deck, omegas: tuple[float, ...] = ()) -> ResponseReport:
+    """Of the first texture, gates and voltages at t = 0.
+
+    DeckError for a deck without electrons, with electrons in real time, or where tensors are not available.
+    """
+    found = _linear_response(deck)
+    tensors = found.tensors
+    return ResponseReport(
+        deck, tensors, ExchangeConstants.of(tensors.stiffness), {omega: found.alpha(omega) for omega in omegas}
+    )
+
+
+def _linear_response(deck: Deck) -> LinearResponse:
+    magnet = build_magnet(deck)
+    m = initial_moments(deck, magnet)
+    molecule = build_molecule(deck)
+    if molecule is not None:
+        return molecule.freeze(m.reshape(3)).linear_response
+    if deck.electrons is None:
+        raise DeckError("response: the deck has no electrons that could answer; give it [electrons] or a [molecule]")
+    _refuse_real_time(deck)
+    try:
+        return Device.linear_response_of(build_coupling(deck, magnet).freeze(0.0, m))
+    except ValueError as error:
+        raise DeckError(f"response: {error}") from None
+
+
+def _refuse_real_time(deck: Deck) -> None:
+    if deck.electrons is not None and deck.electrons.method != "frozen":
+        raise DeckError(
+            f"electrons.method = {show(deck.electrons.method)}: response tensors are those of frozen electrons; use "
+            '--set electrons.method="frozen"'
+        )
+
+
+def save_response(deck: Deck, path: Path, overwrite: bool = False) -> None:
+    """A run file of this deck with its first frame alone and the tensors among its variables."""
+    _refuse_real_time(deck)
+    changes: dict[str, object] = {"run.duration": 0.0}
+    if deck.molecule is None and deck.motion.kind != "tensor":
+        changes |= {"electrons.response_tensors": True}
+    run(with_changes(deck, changes), path, overwrite=overwrite).close()

@@ -1,0 +1,305 @@
+"""Nested dissection of wide lattices: against dense matrices, and against the sweeps that smaller lattices take."""
+
+import numpy as np
+import pytest
+
+from llgnegf.electrons import Bath, Device, Lead, nested_dissection
+from llgnegf.electrons.counter import Counter
+from llgnegf.electrons.dissection import dissect, least_cost
+from llgnegf.electrons.lattice import LatticeSweeps, lattice_bonds
+from llgnegf.electrons.nested_dissection import NestedDissection
+from llgnegf.electrons.slices import new
+
+BOTH, LEFT, RIGHT, NONE = (1.0, 0.8), (0.7, 0.0), (0.0, 1.2), (0.0, 0.0)
+# nx, ny, periodic, couplings of the leads, largest element of G of a part that is eliminated alone.
+SYSTEMS = {
+    "one site": (1, 1, False, BOTH, 10.0),
+    "one column": (1, 9, False, BOTH, 10.0),
+    "one row": (12, 1, "y", BOTH, 10.0),
+    "two columns": (2, 7, False, LEFT, 10.0),
+    "12 x 9": (12, 9, False, BOTH, 10.0),
+    "12 x 9, parts put off": (12, 9, False, BOTH, 0.6),
+    "9 x 12 ring": (9, 12, "y", BOTH, 10.0),
+    "9 x 12 ring, parts put off": (9, 12, "y", RIGHT, 0.6),
+    "ring of two": (11, 2, "y", LEFT, 10.0),
+    "ring of three": (7, 3, "y", NONE, 0.6),
+    "closed": (8, 7, False, NONE, 10.0),
+    "wide": (3, 12, False, BOTH, 0.6),
+    "ring of one column": (1, 8, "y", BOTH, 0.6),
+}
+
+
+def device_of(rng, name, **options):
+    nx, ny, periodic, couplings, _ = SYSTEMS[name]
+    leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True) if c]
+    hops = rng.uniform(0.4, 1.3, nx - 1)
+    hops[4:5] = 0.1  # a weak bond
+    options = {"sd_exchange": 0.7, "fermi_energy": 0.3, "temperature": 0.05} | options
+    return Device((nx, ny), periodic=periodic, leads=leads, bond_hoppings=hops, **options)
+
+
+def texture(rng, shape):
+    """Moments, a tenth of them missing, and gates."""
+    m = rng.normal(size=(*shape, 3))
+    m /= np.linalg.norm(m, axis=-1)[..., None]
+    m[rng.random(shape) < 0.1] = 0
+    return m, 0.4 * rng.normal(size=shape)
+
+
+def ways(device, m, potential):
+    """The same lattice by sweeps and by nested dissection."""
+    given = device, device.hamiltonian_blocks(m, potential), device.spectrum_bounds(m, potential)
+    return [LatticeSweeps(*given, Counter(), nested=nested) for nested in (False, True)]
+
+
+@pytest.fixture(params=SYSTEMS)
+def lattice(request, rng, monkeypatch):
+    """A lattice by nested dissection."""
+    monkeypatch.setattr(nested_dissection, "_LARGEST_PARTIAL", SYSTEMS[request.param][-1])
+    monkeypatch.setattr(nested_dissection, "_LEAST_ROOM", 500_000)
+    device = device_of(rng, request.param)
+    return ways(device, *texture(rng, device.shape))[1]
+
+
+def dense_inverse(lattice, z):
+    """G, and dG/dz = -G (1 - dSigma/dz) G by a difference of the self-energies alone."""
+    device = lattice.device
+    n, width = 2 * device.n_sites, 2 * device.shape[1]
+
+    def sigma(energy):
+        out = np.zeros((n, n), complex)
+        for end, lead in zip((slice(0, width), slice(n - width, n)), device.ends, strict=True):
+            out[end, end] += lead.self_energy(np.array([energy]))[0]
+        return out
+
+    G = np.linalg.inv(z * np.eye(n) - lattice.dense_hamiltonian() - sigma(z))
+    step = 2e-4
+    slope = (8 * (sigma(z + step) - sigma(z - step)) - sigma(z + 2 * step) + sigma(z - 2 * step)) / (12 * step)
+    return G, -G @ (np.eye(n) - slope) @ G
+
+
+def local(device, matrix):
+    """The layout of `slices.Sweep.blocks` with bonds, (nx, 3, ny, 2, 2), and bonds times the hopping."""
+    nx, ny = device.shape
+    blocks = matrix.reshape(device.n_sites, 2, device.n_sites, 2)
+    site = np.arange(device.n_sites)
+    bonds = lattice_bonds(device)
+    on_sites = blocks[site, :, site].reshape(nx, 1, ny, 2, 2)
+    over = blocks[bonds.starts, :, bonds.ends] - blocks[bonds.ends, :, bonds.starts]
+    return np.concatenate([on_sites, bonds.hops[..., None, None] * over], axis=1)
+
+
+def times_hops(device, blocks):
+    """Blocks whose bonds, if any, are multiplied with the hopping, which is 0 where there is no bond."""
+    blocks = blocks.copy()
+    if blocks.shape[1] > 1:
+        blocks[:, 1:] *= lattice_bonds(device).hops[..., None, None]
+    return blocks
+
+
+def far(found, expected):
+    """Largest difference over the largest value."""
+    return abs(found - expected).max() / abs(expected).max()
+
+
+Z = 0.37 + 0.11j
+
+
+def test_blocks_of_g_equal_those_of_the_dense_inverse(lattice):
+    G, _ = dense_inverse(lattice, Z)
+    factors = lattice.nested.factorize(Z, new, new)
+    expected = local(lattice.device, G)
+    assert far(times_hops(lattice.device, factors.blocks(True, new)), expected) < 1e-12
+    assert far(factors.blocks(False, new), expected[:, :1]) < 1e-12
+
+
+def test_parts_are_put_off_where_their_green_function_is_large(rng, monkeypatch):
+    device = device_of(rng, "12 x 9")
+    lattice = ways(device, *texture(rng, device.shape))[1]
+    for largest, several in ((10.0, False), (0.6, True)):
+        monkeypatch.setattr(nested_dissection, "_LARGEST_PARTIAL", largest)
+        monkeypatch.setattr(nested_dissection, "_LEAST_ROOM", 500_000)
+        factors = lattice.nested.factorize(Z, new, new)
+        assert (factors.put_off.sum() > 3) == several
+        assert factors.growth <= largest
+
+
+def test_log_determinant_is_on_the_branch_of_the_sweeps(lattice):
+    sigma = lattice.device.lead_slices((Z,))
+    H = lattice.dense_hamiltonian()
+    width = 2 * lattice.device.shape[1]
+    H[:width, :width] += sigma[0][0]
+    H[-width:, -width:] += sigma[1][0]
+    # Phases in (0, pi): those of z - H, whose imaginary part is positive definite.
+    expected = np.log(np.linalg.eigvals(Z * np.eye(len(H)) - H)).sum()
+    assert abs(lattice.log_determinants(np.array([Z]))[0] - expected) < 1e-12 * max(1, abs(expected))
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_columns_of_g_equal_those_of_the_dense_inverse(lattice, rng, adjoint):
+    G, _ = dense_inverse(lattice, Z)
+    nx, ny = lattice.device.shape
+    sources = rng.normal(size=(nx, 2 * ny, 3)) + 1j * rng.normal(size=(nx, 2 * ny, 3))
+    kept = sources.copy()
+    found = lattice.nested.factorize(Z, new, new).solve(sources, adjoint)
+    expected = (G.conj().T if adjoint else G) @ sources.reshape(-1, 3)
+    assert far(found.reshape(-1, 3), expected) < 1e-12
+    assert np.array_equal(sources, kept)
+
+
+@pytest.mark.parametrize("columns", [slice(0, None), slice(0, 1), slice(-1, None)])
+def test_driven_blocks_equal_dense_products(lattice, rng, columns):
+    G, slope = dense_inverse(lattice, Z)
+    device = lattice.device
+    Y = np.zeros((*device.shape, 2, 2), complex)
+    Y[columns] = rng.normal(size=Y[columns].shape) + 1j * rng.normal(size=Y[columns].shape)
+    y = np.zeros((device.n_sites, 2, device.n_sites, 2), complex)
+    y[np.arange(device.n_sites), :, np.arange(device.n_sites)] = Y.reshape(-1, 2, 2)
+    y = y.reshape(G.shape)
+    factors = lattice.nested.factorize(Z, new, new)
+    change = lattice.nested.slope(factors, new, new)
+    for with_bonds in (True, False):
+        parts = slice(0, 3 if with_bonds else 1)
+        known, driven = lattice.nested.driven(factors, change, Y, new, with_bonds, everywhere=True)
+        _, still = lattice.nested.driven(factors, None, Y, new, with_bonds)
+        expected = local(device, slope @ y @ G - G @ y @ slope)[:, parts]
+        # The slope of the reference is a difference.
+        assert far(times_hops(device, driven), expected) < 1e-9
+        assert far(times_hops(device, still), local(device, G @ y @ G)[:, parts]) < 1e-12
+        assert far(times_hops(device, known), local(device, G)[:, parts]) < 1e-12
+
+
+def test_the_hamiltonian_times_columns(lattice, rng):
+    nx, ny = lattice.device.shape
+    x = rng.normal(size=(nx, 2 * ny, 3)) + 0j
+    expected = lattice.dense_hamiltonian() @ x.reshape(-1, 3)
+    assert far(lattice.nested.times(x).reshape(-1, 3), expected) < 1e-13
+    assert far(lattice.slices.times(x).reshape(-1, 3), expected) < 1e-13
+
+
+@pytest.mark.parametrize(("name", "temperature"), [("12 x 9", 0.0), ("9 x 12 ring", 0.0), ("two columns", 0.05)])
+def test_every_part_is_that_of_the_sweeps(rng, name, temperature):
+    device = device_of(rng, name, temperature=temperature, tolerance=1e-8)
+    m, potential = texture(rng, device.shape)
+    rate = device.coupling_blocks(np.cross(m, rng.normal(size=m.shape)), rng.normal(size=device.shape))
+    sweeps, nested = ways(device, m, potential)
+    assert nested.adiabatic == pytest.approx(sweeps.adiabatic, abs=1e-12)
+    assert nested.grand_potential == pytest.approx(sweeps.grand_potential, abs=1e-11)
+    size = abs(rate).max()
+    assert nested.sea(rate).density == pytest.approx(sweeps.sea(rate).density, abs=1e-8 * size)
+    assert nested.surface.density(rate) == pytest.approx(sweeps.surface.density(rate), abs=1e-8 * size)
+    assert nested.adiabatic_rate(rate) == pytest.approx(sweeps.adiabatic_rate(rate), abs=1e-8 * size)
+    assert nested.into_leads(rate, None) == pytest.approx(sweeps.into_leads(rate, None), abs=1e-8 * size)
+    flows, expected = nested.flows(rate), sweeps.flows(rate)
+    for origin, flow in expected.items():
+        assert flows[origin] == pytest.approx(flow, abs=1e-8 * size), origin
+    for ask in (lambda one: one.transmission(0.3), lambda one: one.states(0.3)):
+        assert ask(nested) == pytest.approx(ask(sweeps), abs=1e-11)
+    energies = np.array([0.1, 0.4])
+    found, wanted = (vars(one.biased(energies, rate, True)) for one in (nested, sweeps))
+    for rows, expected in wanted.items():
+        assert found[rows] == pytest.approx(expected, abs=1e-9), rows
+
+
+def test_grand_potential_from_the_factors_of_a_first_order_is_the_same(rng):
+    device = device_of(rng, "12 x 9")
+    m, potential = texture(rng, device.shape)
+    rate = device.coupling_blocks(np.cross(m, rng.normal(size=m.shape)), np.zeros(device.shape))
+    still, moving = (ways(device, m, potential)[1] for _ in range(2))
+    moving.sea(rate)  # gives the equilibrium too
+    before = moving.counter.count
+    assert moving.grand_potential == pytest.approx(still.grand_potential, abs=1e-11)
+    assert moving.adiabatic == pytest.approx(still.adiabatic, abs=1e-12)
+    assert moving.counter.count == before
+
+
+def test_further_motions_use_the_factors_again(rng):
+    device = device_of(rng, "12 x 9", temperature=0.0)
+    m, potential = texture(rng, device.shape)
+    first, second = (device.coupling_blocks(rng.normal(size=m.shape), rng.normal(size=device.shape)) for _ in range(2))
+    _, nested = ways(device, m, potential)
+    total = nested.sea(first).density
+    count = nested.counter.count
+    total = total + nested.sea(second).density
+    assert nested.counter.count == count
+    assert total == pytest.approx(ways(device, m, potential)[1].sea(first + second).density, abs=1e-11)
+
+
+def test_levels_of_parts_cost_no_digits():
+    """Without moments a part of one site, or of a square, has a level at E = 0 exactly."""
+    device = Device((13, 13), sd_exchange=0.0, temperature=0.05, fermi_energy=0.0)
+    none = np.zeros((13, 13, 3))
+    sweeps, nested = ways(device, none, none[..., 0])
+    for z in (1e-9j, 1e-4j, 1e-13 + 1e-12j):
+        assert nested.nested.factorize(z, new, new).put_off.any()
+        G, _ = dense_inverse(sweeps, z)
+        assert far(nested.local_blocks(np.array([z]))[0], local(device, G)[:, :1]) < 1e-11
+    G, _ = dense_inverse(sweeps, 0j)
+    sources = np.eye(26)[None] * np.eye(13)[:, :1, None] + 0j
+    found = nested.nested.factorize(0j, new, new).solve(sources)
+    assert far(found.reshape(-1, 26), G[:, :26]) < 1e-11
+
+
+def test_without_room_for_large_parts_sweeps_take_over(rng, monkeypatch):
+    monkeypatch.setattr(nested_dissection, "_ROOM", (0.0,))
+    monkeypatch.setattr(nested_dissection, "_LEAST_ROOM", 50)
+    device = device_of(rng, "12 x 9")
+    m, potential = texture(rng, device.shape)
+    rate = device.coupling_blocks(rng.normal(size=m.shape), rng.normal(size=device.shape))
+    sweeps, nested = ways(device, m, potential)
+    assert nested.nested.factorize(Z, new, new) is None
+    assert nested.sea(rate).density == pytest.approx(sweeps.sea(rate).density, abs=1e-7)
+    assert nested.grand_potential == pytest.approx(sweeps.grand_potential, abs=1e-7)
+    assert ways(device, m, potential)[1].adiabatic == pytest.approx(sweeps.adiabatic, abs=1e-8)
+    assert np.array_equal(nested.driven_blocks(np.array([Z]), rate), sweeps.driven_blocks(np.array([Z]), rate))
+    assert np.array_equal(nested.transmission(0.3), sweeps.transmission(0.3))
+
+
+def test_a_bath_on_sites(rng, monkeypatch):
+    device = Device((6, 5), sd_exchange=0.6, temperature=0.0, fermi_energy=0.3, bath=Bath([(2, 1), (4, 3)], 0.2))
+    m, potential = texture(rng, device.shape)
+    mdot, rate = np.cross(m, rng.normal(size=m.shape)), rng.normal(size=device.shape)
+    expected = device.spin_density(m, mdot, potential, rate)
+    monkeypatch.setattr(nested_dissection, "_FEWEST_SITES", 0)
+    monkeypatch.setattr(nested_dissection, "_GAIN", np.inf)
+    monkeypatch.setattr(nested_dissection, "_GAIN_FOR_MOTION", np.inf)
+    found = device.spin_density(m, mdot, potential, rate)
+    for part in ("adiabatic", "sea", "surface", "density_adiabatic", "density_sea"):
+        assert getattr(found, part) == pytest.approx(getattr(expected, part), abs=1e-7), part
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 4), (30, 17), (5, 40), (64, 3)])
+@pytest.mark.parametrize("periodic", [False, True])
+def test_every_site_is_eliminated_once_and_every_bond_met_once(shape, periodic):
+    nx, ny = shape
+    tree = dissect(nx, ny, periodic, (True, False))
+    assert sorted(tree.own) == list(range(nx * ny))
+    n_bonds = (nx - 1) * ny + nx * (ny if periodic and ny > 1 else ny - 1)
+    assert len(tree.bonds) == len(set(tree.bonds[:, 3])) == n_bonds
+    assert all(parent > k for k, parent in enumerate(tree.parent[:-1]))
+    assert tree.cost == least_cost(nx, ny, periodic, (True, False))
+
+
+def test_it_is_chosen_by_size():
+    def chosen(shape, **options):
+        device = Device(shape, sd_exchange=0.5, **options)
+        m = np.zeros((*shape, 3))
+        lattice = LatticeSweeps(device, device.hamiltonian_blocks(m, m[..., 0]), (-5.0, 5.0), Counter())
+        return lattice.nested
+
+    assert chosen((20, 20)) is None
+    assert chosen((1000, 8)) is None
+    assert chosen((60, 60)) is not None
+    assert chosen((60, 60), periodic="y") is not None
+    assert chosen((100, 100)).gains_for_motion
+
+
+def test_cost_and_memory_grow_slower_than_those_of_sweeps():
+    both = (True, True)
+    assert least_cost(160, 160, False, both) / least_cost(80, 80, False, both) < 9  # a sweep: 16
+    device = Device((100, 100), sd_exchange=0.5)
+    m = np.zeros((100, 100, 3))
+    given = device, device.hamiltonian_blocks(m, m[..., 0]), (-5.0, 5.0), Counter()
+    sweeps, nested = (LatticeSweeps(*given, nested=one) for one in (False, True))
+    assert nested.working_bytes(0) < sweeps.working_bytes(0)
+    assert isinstance(nested.nested, NestedDissection)

@@ -1,0 +1,296 @@
+"""Runs in which electrons act by their response tensors, runs of molecules, and the command `response`."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from llgnegf import open_run, resume, run
+from llgnegf.cli import main
+from llgnegf.deck import parse_deck
+from llgnegf.errors import DeckError
+from tests.test_simulation import assert_same
+
+WALL = """
+[lattice]
+shape = [4]
+[texture]
+kind = "bloch_wall"
+width = 0.9
+[magnet]
+exchange = 0.1
+anisotropy = 0.06
+hard_anisotropy = 0.02
+field = [0.03, 0.02, 0.1]
+damping = 0.01
+[electrons]
+sd_exchange = 0.8
+fermi_energy = 0.3
+tolerance = 1e-8
+[[electrons.lead]]
+side = "left"
+coupling = 0.7
+[[electrons.lead]]
+side = "right"
+[motion]
+kind = "tensor"
+[integrator]
+step = 0.2
+electrons = "stage"
+[run]
+duration = 1.0
+"""
+MOLECULE = """
+[lattice]
+shape = [1]
+[texture]
+kind = "uniform"
+direction = [0.6, 0.3, 1.0]
+[magnet]
+field = [0.0, 0.0, 0.3]
+[molecule]
+levels = [0.1]
+sd_exchange = 0.6
+[[molecule.lead]]
+widths = [0.4]
+[[molecule.lead]]
+widths = [0.3]
+[integrator]
+step = 0.1
+[run]
+duration = 2.0
+"""
+
+
+def deck(text, **changes):
+    return parse_deck(text, overrides={key.replace("__", "."): value for key, value in changes.items()})
+
+
+@pytest.fixture(scope="module")
+def wall(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tensor") / "run.h5"
+    run(deck(WALL), path).close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def molecule(tmp_path_factory):
+    path = tmp_path_factory.mktemp("molecule") / "run.h5"
+    run(deck(MOLECULE), path).close()
+    return path
+
+
+def test_instantaneous_tensors_are_the_self_consistent_run(wall, tmp_path):
+    with run(deck(WALL, motion__kind="llg"), tmp_path / "llg.h5") as expected, open_run(wall) as found:
+        np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-8)
+        np.testing.assert_allclose(found.velocity[:], expected.velocity[:], atol=1e-8)
+        parts = expected.spin_adiabatic[:] + expected.spin_sea[:] + expected.spin_surface[:]
+        np.testing.assert_allclose(found.spin_density[:], parts, atol=1e-7)
+        assert abs(expected.moment[-1] - expected.moment[0]).max() > 0.03
+
+
+def test_bias_acts_by_tensors_too(tmp_path):
+    changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.4}
+    tensor, llg = deck(WALL, **changes), deck(WALL, motion__kind="llg", **changes)
+    with run(tensor, tmp_path / "a.h5") as found, run(llg, tmp_path / "b.h5") as expected:
+        np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
+
+
+def test_about_a_reference_the_error_is_of_second_order_in_the_way(tmp_path):
+    def velocity_error(tilt):
+        """Of the velocity of a texture that differs from the reference by about `tilt`, against the tensors there."""
+        from llgnegf.build import build_device
+        from llgnegf.dynamics.tensor_motion import OfDevice, OfReference
+        from llgnegf.electrons.counter import Counter
+
+        device = build_device(deck(WALL))
+        rng = np.random.default_rng(0)
+        m0 = rng.normal(size=(4, 3))
+        m0 /= np.linalg.norm(m0, axis=-1, keepdims=True)
+        m = m0 + tilt * rng.normal(size=(4, 3))
+        exact, about = OfDevice(device).at(m, Counter()), OfReference(device, m0).at(m, Counter())
+        return abs(exact.spin_at_rest - about.spin_at_rest).max()
+
+    errors = [velocity_error(tilt) for tilt in (0.02, 0.01)]
+    assert errors[0] < 1e-3
+    assert 3.5 < errors[0] / errors[1] < 4.5
+    short = {"run__duration": 0.2, "integrator__step": 0.1}
+    about, instant = deck(WALL, motion__tensor="reference", **short), deck(WALL, **short)
+    with run(about, tmp_path / "a.h5") as found, run(instant, tmp_path / "b.h5") as expected:
+        way = abs(expected.moment[-1] - expected.moment[0]).max()
+        assert abs(found.moment[-1] - expected.moment[-1]).max() < 0.1 * way
+        assert found.solves[-1] < expected.solves[-1] / 3
+
+
+@pytest.mark.parametrize("kind", ["instantaneous", "reference"])
+def test_going_on_changes_no_bit(kind, wall, tmp_path):
+    whole, path = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    made = deck(WALL, motion__tensor=kind)
+    run(made, whole).close()
+    run(made, path, until=0.4).close()
+    resume(path).close()
+    assert_same(path, whole)
+
+
+def test_molecule_goes_on_bit_for_bit(molecule, tmp_path):
+    path = tmp_path / "parts.h5"
+    run(deck(MOLECULE), path, until=0.7).close()
+    resume(path).close()
+    assert_same(path, molecule)
+
+
+def test_one_level_damps_its_moment_as_its_closed_form_says(molecule):
+    """m x (alpha v) = a m x v + b v for one moment: a macrospin with damping a/(1 - b) in the field B/(1 - b)."""
+    J, gamma, eps, B = 0.6, 0.7, 0.1, 0.3
+    D = np.angle(-eps - J + 0.5j * gamma) - np.angle(-eps + J + 0.5j * gamma)
+    a, b = (1 - np.cos(2 * D)) / (4 * np.pi), (2 * D - np.sin(2 * D)) / (4 * np.pi)
+    alpha, field = a / (1 - b), B / (1 - b)
+    with open_run(molecule) as found:
+        turned = field * found.times / (1 + alpha**2)
+        m0 = np.array([0.6, 0.3, 1.0]) / np.linalg.norm([0.6, 0.3, 1.0])
+        theta = 2 * np.arctan(np.tan(np.arccos(m0[2]) / 2) * np.exp(-alpha * turned))
+        phi = np.arctan2(m0[1], m0[0]) + turned
+        expected = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
+        np.testing.assert_allclose(found.moment[:, 0], expected, atol=1e-6)
+        assert theta[0] - theta[-1] > 0.01
+        assert found["current_charge"].dims == ("time", "molecule_lead")
+
+
+KERNEL = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.02, 0.0, 1.0]").replace(
+    "[integrator]\n", '[motion]\nkind = "kernel"\n[integrator]\nmethod = "heun"\n'
+)
+
+
+def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path):
+    """u = m_x + i m_y ~ exp(i Omega t): Omega [S - i int a exp(-i Omega tau) dtau] = B, after what the start left."""
+    B, J = 0.8, 0.15
+    changes = {"magnet__field": [0, 0, B], "molecule__sd_exchange": J, "run__duration": 40.0, "run__save_every": 20.0}
+    from llgnegf.build import build_molecule
+    from llgnegf.electrons import memory_kernel
+
+    a = memory_kernel(build_molecule(deck(KERNEL, **changes)).freeze(np.zeros(3)), 0.005)
+    np.testing.assert_allclose(a, a[:, :1, :1] * np.eye(3), atol=1e-9)
+    tau, omega = 0.005 * np.arange(len(a)), complex(B)
+    for _ in range(60):
+        omega = B / (1 - 1j * np.trapezoid(a[:, 0, 0] * np.exp(-1j * omega * tau), tau))
+    adiabatic = B / (1 - 1j * np.trapezoid(a[:, 0, 0], tau))
+    missed = []
+    for step in (0.2, 0.1):
+        with run(deck(KERNEL, integrator__step=step, **changes), tmp_path / f"{step}.h5") as found:
+            m, v = found.moment[-1, 0], found.velocity[-1, 0]
+            missed.append(abs((v[0] + 1j * v[1]) / (m[0] + 1j * m[1]) / 1j - omega))
+    assert missed[1] < 1e-3 * abs(omega)
+    assert 3 < missed[0] / missed[1] < 5
+    assert abs(adiabatic - omega) > 10 * missed[1]
+
+
+@pytest.mark.parametrize("kind", ["weak", "reference"])
+def test_memory_goes_on_bit_for_bit_and_starts_from_rest(kind, tmp_path):
+    made = deck(KERNEL, motion__kernel=kind, molecule__lead__0__voltage=0.3, molecule__lead__0__polarization=0.5)
+    whole, path = tmp_path / "whole.h5", tmp_path / "parts.h5"
+    run(made, whole).close()
+    run(made, path, until=0.7).close()
+    resume(path).close()
+    assert_same(path, whole)
+    if kind == "reference":
+        from llgnegf.build import build_molecule
+
+        with open_run(whole) as found:
+            rest = build_molecule(made).freeze(found.moment[0, 0]).spin
+            np.testing.assert_allclose(found.spin_density[0, 0], rest, atol=1e-9)
+
+
+def test_slow_motion_is_remembered_as_it_is_damped(tmp_path):
+    """About its first direction and long after the start a slow moment moves as with the tensor of that direction."""
+    slow = {"magnet__field": [0, 0, 0.002], "run__duration": 30.0, "run__save_every": 30.0}
+    text = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.1, 0.3, 1.0]")
+    with run(deck(text, integrator__step=0.5, **slow), tmp_path / "llg.h5") as expected:
+        given = {"motion__kind": "kernel", "motion__kernel": "reference", "integrator__method": "heun", **slow}
+        with run(deck(text, **given), tmp_path / "kernel.h5") as found:
+            speed = np.linalg.norm(expected.velocity[-1])
+            assert np.linalg.norm(found.velocity[-1] - expected.velocity[-1]) < 0.03 * speed
+            bare = np.cross(expected.moment[-1], [0, 0, -0.002])
+            assert np.linalg.norm(bare - expected.velocity[-1]) > 0.2 * speed
+
+
+def test_tensors_stand_in_the_file_without_a_time(tmp_path):
+    text = WALL.replace('kind = "tensor"', 'kind = "llg"')
+    with run(deck(text, electrons__response_tensors=True, run__duration=0.2), tmp_path / "run.h5") as found:
+        tensor = found["damping_tensor"]
+        assert tensor.dims == ("x", "motion_x", "component", "motion_component")
+        assert tensor.shape == (4, 4, 3, 3)
+        from llgnegf.build import build_device
+
+        expected = build_device(deck(text)).linear_response(found.moment[0]).tensors
+        np.testing.assert_allclose(tensor[:], expected.gilbert, atol=1e-9)
+        np.testing.assert_allclose(found["inertia_tensor"][:], expected.inertia, atol=1e-9)
+        np.testing.assert_allclose(found["susceptibility"][:], expected.susceptibility, atol=1e-9)
+    with run(deck(text, run__duration=0.2), tmp_path / "plain.h5") as found:
+        assert "damping_tensor" not in found.names
+
+
+def test_command_prints_and_saves(tmp_path, capsys):
+    path = tmp_path / "wall.toml"
+    path.write_text(WALL)
+    assert main(["response", str(path), "-o", str(tmp_path / "r.h5"), "--omega", "0.2"]) == 0
+    told = capsys.readouterr().out
+    assert "friction" in told
+    assert "J = " in told
+    assert "alpha(0.2)" in told
+    with open_run(tmp_path / "r.h5") as found:
+        assert found.n_frames == 1
+        saved = found["damping_tensor"][:]
+    assert main(["response", str(path), "--json", "--omega", "0.2"]) == 0
+    numbers = json.loads(capsys.readouterr().out)
+    np.testing.assert_allclose(numbers["damping_tensor"], saved, atol=1e-12)
+    both = np.array(numbers["friction"]) + np.array(numbers["geometric"])
+    np.testing.assert_allclose(both, saved, atol=1e-12)
+    assert numbers["alpha"][0]["omega"] == 0.2
+    assert np.array(numbers["dmi"]).shape == (4, 4, 3)
+    molecule = tmp_path / "molecule.toml"
+    molecule.write_text(MOLECULE)
+    assert main(["response", str(molecule)]) == 0
+    assert "damping tensor, hbar" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "words"),
+    [
+        (MOLECULE, {"molecule__lead__0__widths": [0.4, 0.1]}, "molecule.lead[0].widths"),
+        (MOLECULE, {"molecule__levels": [0.1, 0.2]}, "one width for each level"),
+        (MOLECULE, {"molecule__spin_orbit": [[0.1]]}, "antisymmetric"),
+        (MOLECULE, {"molecule__spin_orbit": [[0, 0.1], [-0.1, 0]]}, "rows"),
+        (MOLECULE, {"molecule__spin_orbit": [[0, 0.1], [0]]}, "square list"),
+        (MOLECULE, {"molecule__levels": []}, "one or more finite numbers"),
+        (MOLECULE, {"molecule__lead__0__widths": [-0.4]}, "numbers >= 0"),
+        (MOLECULE, {"molecule__lead__0__polarization": 1.5}, "from -1 to 1"),
+        (MOLECULE, {"molecule__lead__0__widths": [0.0], "molecule__lead__1__widths": [0.0]}, "broadens level 0"),
+        (MOLECULE, {"lattice__shape": [2]}, "single moment"),
+        (MOLECULE, {"electrons__sd_exchange": 0.1}, "takes the place"),
+        (MOLECULE, {"motion__kind": "tensor"}, 'allowed with a [molecule]: "llg"'),
+        (MOLECULE, {"motion__kind": "kernel"}, "integrator.method"),
+        (KERNEL, {"molecule__order": 0}, "molecule.order"),
+        (WALL, {"motion__kind": "kernel"}, "real-time"),
+        (MOLECULE, {"integrator__electrons": "step"}, "integrator.electrons"),
+        (WALL, {"electrons__order": 0}, "electrons.order = 1"),
+        (WALL, {"electrons__method": "real-time"}, 'electrons.method = "frozen"'),
+        (WALL, {"electrons__gate": [{"columns": [0], "amplitude": 0.1, "frequency": 1.0}]}, "electrons.gate"),
+        (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath"),
+        (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
+    ],
+)
+def test_wrong_decks_are_told(text, changes, words):
+    with pytest.raises(DeckError) as error:
+        deck(text, **changes)
+    assert words in str(error.value)
+
+
+def test_a_deck_without_electrons_has_no_response(tmp_path, capsys):
+    path = tmp_path / "plain.toml"
+    path.write_text(WALL[: WALL.index("[electrons]")] + WALL[WALL.index("[integrator]") :])
+    assert main(["response", str(path)]) == 2
+    assert "no electrons" in capsys.readouterr().err
+    assert main(["response", "wall_with_probes"]) == 2
+    assert "bath" in capsys.readouterr().err
