@@ -29,8 +29,8 @@ from .system import System
 from .threads import each
 from .torkance import Torkance, torkance
 
-# Lengths of moments that differ by less are the same.
-_ALIKE = 1e-6
+# Lengths of moments that differ by less are the same; one that is so close to 1 is meant to be 1.
+_ALIKE, _ONE = 1e-6, 1e-3
 
 
 class Device(System):
@@ -75,13 +75,17 @@ class Device(System):
         return Frozen(self, moments, self.scalars("potential", potential), counter)
 
     def _tell_length(self, m: NDArray[np.float64]) -> None:
+        """RunWarning, once, where all moments that are not zero have the same length, and it is not 1."""
+        x, y, z = m.reshape(-1, 3)[0].tolist()
+        if abs(x * x + y * y + z * z - 1) < _ONE:  # for speed: not all have another length
+            return
         lengths = np.sqrt((m**2).sum(axis=-1))
-        longest, largest = float(lengths.max()), self.largest_exchange
+        longest = float(lengths.max())
         alike = lengths[lengths > 0].min(initial=longest) > (1 - _ALIKE) * longest
-        if longest and alike and abs(longest - 1) > _ALIKE and largest:
+        if longest and alike and abs(longest - 1) > _ONE and np.any(self.sd_exchange):
             self.tell_once(
-                f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| of "
-                f"{largest * longest:.6g}; divide m by it if unit vectors are meant"
+                f"all moments have the length {longest:.6g}: H takes them as they are, with an exchange J_sd |m| so "
+                "many times that of unit vectors; divide m by it if these are meant"
             )
 
     def moving_leads(

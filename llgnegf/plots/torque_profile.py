@@ -20,7 +20,8 @@ _BLOCK = 8 << 20
 
 def has_profile(run: Run) -> bool:
     """Whether a run has moments that move and electrons that act on them, beyond their equilibrium."""
-    return "torque" in run.names and any(f"spin_{name}" in run.names for name in _ORIGINS)
+    moves = run.deck.motion.kind != "frozen"
+    return moves and "torque" in run.names and any(f"spin_{name}" in run.names for name in _ORIGINS)
 
 
 def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
@@ -47,6 +48,7 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
             ax.plot(sites, both[which], **STYLES[origin] | few)
         ax.set_ylabel(rf"$T_i^{{\mathrm{{{label}}}}}$ ({run.deck.units.label})")
         settle(ax, span)
+        ax.set_xlim(-0.5, len(m) - 0.5)
         ax.set_title(rf"{name}, $t$ = {run.times[k]:.4g}", fontsize=8, loc="left")
         count_sites(ax.xaxis, len(m))
     field_like.tick_params(labelbottom=False)

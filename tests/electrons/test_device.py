@@ -329,9 +329,7 @@ def test_moments_of_one_other_length_are_told_once(rng):
     m /= np.linalg.norm(m, axis=1)[:, None]
     device = Device(4, sd_exchange=0.5)
     device.spin_density(m)
-    with pytest.warns(
-        RunWarning, match=r"all moments have the length 2.2: H takes them as they are, .* of 1.1; divide"
-    ):
+    with pytest.warns(RunWarning, match=r"all moments have the length 2.2: H takes them as they are, .*; divide m by"):
         twice = device.transmission(0.3, 2.2 * m)
     assert device.transmission(0.3, 2.2 * m) == pytest.approx(twice)
     assert Device(4, sd_exchange=1.1).transmission(0.3, m) == pytest.approx(twice, abs=1e-13)

@@ -105,6 +105,7 @@ def test_grand_potential_of_a_closed_wire_is_the_sum_over_its_levels(rng, temper
         assert omega == pytest.approx(wire.closed_grand_potential(), abs=10 * tolerance)
 
 
+@pytest.mark.filterwarnings("ignore:all moments have the length")
 @pytest.mark.parametrize("temperature", [0.0, 0.05])
 def test_grand_potential_changes_by_the_work_done(rng, temperature):
     """Along a path of moments from nothing to full length."""
