@@ -469,6 +469,9 @@ class BathedSweeps:
         """ValueError: what probes do to it is not known."""
         raise ValueError("energy_into_leads: not available with a bath on sites")
 
+    def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
+        """See `Sweeps`."""
+
     def thermal_states(self) -> tuple[Floats, float]:
         """ValueError: nothing asks for it."""
         raise ValueError("thermal_states: not available with a bath on sites")

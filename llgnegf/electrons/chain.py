@@ -229,6 +229,9 @@ class ChainSweeps:
         kinds = (LongChainSurface, LongShiftedSurface) if by_blocks else (ChainSurface, ShiftedChainSurface)
         return kinds[shifted](self)
 
+    def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
+        """See `Sweeps`."""
+
     def thermal_states(self, known: NDArray[np.float64] | None = None) -> tuple[NDArray[np.float64], float]:
         """See `Sweeps`.  known: the density itself, if the sea term has already given it with the sharp rule."""
         device, contour = self.device, self._sharp_contour

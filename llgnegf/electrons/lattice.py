@@ -22,6 +22,7 @@ from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
 from .nested_dissection import NestedDissection
 from .nested_sea import NestedFirstOrder
+from .open_system import segments
 from .quadrature import FermiPoles
 from .ranks import are_several, each_energy
 from .scattering import RealEnergy, pauli_traces
@@ -419,6 +420,25 @@ class LatticeSweeps:
         """See `lattice_surface`: discard the scattering states kept at all energies but these."""
         kept = set(energies.tolist())
         self._states = {energy: state for energy, state in self._states.items() if energy in kept}
+
+    def narrow_zeros(
+        self, low: float, high: float, widest: float
+    ) -> list[tuple[complex, NDArray[np.complex128]]] | None:
+        """See `Sweeps`; between leads without voltages by the search for resonances, which the surface term shares."""
+        device = self.device
+        if device.is_shifted or device.n_sites > MOST_LEVEL_SITES:
+            return None
+        search, found = self.surface.search(low, high), []
+        # Segments reach beyond, so that they know whether they end at a threshold.
+        for segment in segments(device.modes, low - device.hopping, high + device.hopping):
+            guesses = search.first_guesses(segment, low, high, lambda _, widths: widths < widest)
+            chosen = [-guess.energies.imag < widest for guess in guesses]
+            for block in search.zeros(guesses, chosen):
+                widths = block.half_widths
+                found += [
+                    (complex(e.real, -w), v) for e, w, v in zip(block.energies, widths, block.right.T, strict=True)
+                ]
+        return found
 
     @one_blas_thread
     def thermal_states(self) -> tuple[NDArray[np.float64], float]:

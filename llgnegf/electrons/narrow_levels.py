@@ -44,7 +44,7 @@ _WIDTH_SAMPLES = 15
 _NARROW = 0.15
 _NODES = 15
 # From so many orbitals on linear equations are solved as those of a band matrix.
-_BANDED = 400
+_BANDED = 100
 
 
 def may_be_narrow(sweeps: Sweeps, edges: Sequence[tuple[Stretch, Sequence[float]]]) -> bool:
@@ -70,11 +70,23 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
             f"that they have to be found first, which is done on up to {MOST_ORBITALS // 2} sites, not "
             f"{device.n_sites}: use a smaller device, temperature = 0.0, order = 0 or a larger electrons.tolerance"
         )
-    effective, random, solve = effective_hamiltonian(sweeps), np.random.default_rng(0), _solver(device)
     found: list[Level] = []
-
+    rest = []
     for stretch in stretches:
-        pieces = np.linspace(stretch.low, stretch.high, 2 + int(4 * (stretch.high - stretch.low) / device.hopping))
+        margin = (stretch.high - stretch.low) / (_cuts(stretch, device) - 1)
+        zeros = sweeps.narrow_zeros(stretch.low, stretch.high, _NARROW * margin)
+        if zeros is None:
+            rest.append(stretch)
+            continue
+        for zero, state in zeros:
+            width = max(-zero.imag, 1e-14 * device.hopping)
+            if stretch.low <= zero.real <= stretch.high and counts(zero.real, width):
+                found.append(Level(zero.real, width, state))
+    if not rest:
+        return found
+    effective, random, solve = effective_hamiltonian(sweeps), np.random.default_rng(0), _solver(device)
+    for stretch in rest:
+        pieces = np.linspace(stretch.low, stretch.high, _cuts(stretch, device))
         for low, high in pairwise(pieces.tolist()):
             matrix = effective((low + high) / 2)[0]
             values = np.linalg.eigvals(matrix)
@@ -93,6 +105,11 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
                 if low <= level.real <= high and counts(level.real, width):
                     found.append(Level(level.real, width, state))
     return found
+
+
+def _cuts(stretch: Stretch, device: System) -> int:
+    """Into how many pieces, and one, it is cut."""
+    return 2 + int(4 * (stretch.high - stretch.low) / device.hopping)
 
 
 def has_width(sweeps: Sweeps, level: Level) -> bool:
@@ -148,7 +165,7 @@ def _solver(device: System) -> Callable[[Blocks, Blocks], Blocks]:
     """
     width = 2 * (device.shape[1] if device.is_lattice else 1)
     n = 2 * device.n_sites
-    if n < _BANDED:
+    if n < _BANDED or 4 * width > n:
         return lambda A, b: np.asarray(np.linalg.solve(A, b), complex)
     from scipy.linalg import solve_banded  # heavy import, not needed in every run
 

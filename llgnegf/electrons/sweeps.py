@@ -159,6 +159,13 @@ class Sweeps(Protocol):
         """A half-width below which no level near these real energies is expected to be; 0 where it is not known."""
         ...
 
+    def narrow_zeros(self, low: float, high: float, widest: float) -> list[tuple[complex, Blocks]] | None:
+        """Levels between real energies with half-widths up to about `widest`: e - i half-width and state (2 sites,).
+
+        None where there is no search of its own for them: see `narrow_levels.py`.
+        """
+        ...
+
     def thermal_states(self) -> tuple[Floats, float]:
         """-(1/pi) int f Im dG/dE, (*s, 4), at kT > 0, and a bound on its error; both 1/energy."""
         ...

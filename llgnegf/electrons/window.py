@@ -318,10 +318,22 @@ class Window:
         ]
 
     def divided(self, levels: Sequence[tuple[float, float]]) -> list[tuple[Stretch, list[float]]]:
-        """First panels that end at narrow levels (energy, half-width) and at a few widths around them."""
+        """First panels that end at narrow levels (energy, half-width) and at a few widths around them.
+
+        Levels wider than the spacing of the nodes show in the first panels as they are, which are halved there.
+        """
         found = []
         for stretch, edges in self.edges:
-            near = [e + k * width for e, width in levels for k in (-30.0, -3.0, 0.0, 3.0, 30.0)]
+            dx = 1 / (len(edges) - 1) / _N
+
+            def spacing(energy: float, stretch: Stretch = stretch, dx: float = dx) -> float:
+                """Of the nodes of first panels next to this energy."""
+                x = stretch.x(np.array(energy))
+                ends = stretch.energy(np.clip([x - dx, x + dx], 0.0, 1.0))
+                return float(ends[1] - ends[0]) / 2
+
+            narrow = [(e, width) for e, width in levels if width < spacing(e)]
+            near = [e + k * width for e, width in narrow for k in (-30.0, -3.0, 0.0, 3.0, 30.0)]
             inside = np.array([e for e in near if stretch.low < e < stretch.high])
             points = np.unique(np.concatenate([edges, stretch.x(inside)]))
             apart = np.concatenate([[True], np.diff(points) > 1e-14])

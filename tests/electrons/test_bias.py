@@ -515,3 +515,25 @@ def test_electrons_in_real_time_settle_to_it():
         assert still > 3 * left[-1][-1] * (frequency < 0.02)
     assert max(left[1]) < 3e-5
     assert (np.array(left[1]) < 0.35 * np.array(left[0])).all()
+
+
+@pytest.mark.parametrize("coupling", [0.02, 0.3])
+def test_levels_of_a_lattice_by_its_resonances_are_those_of_its_eigenvalues(coupling, monkeypatch):
+    """Between leads without voltages the search for resonances finds them, and with voltages one by dense matrices."""
+    m = moments(np.random.default_rng(5), (4, 4))
+    m[..., :2] *= 0.05
+    m /= np.linalg.norm(m, axis=-1, keepdims=True)
+    leads = [Lead("left", coupling, chemical_potential=-1.5), Lead("right", coupling, chemical_potential=-1.9)]
+    device = Device((4, 4), sd_exchange=2.0, fermi_energy=-1.7, temperature=0.02, leads=leads)
+    frozen = device.freeze(m)
+    found = {round(one.energy, 6): one for one in frozen.bias._narrow_levels}
+    monkeypatch.setattr(type(frozen.sweeps), "narrow_zeros", lambda *_: None)
+    expected = device.freeze(m).bias._narrow_levels
+    assert len(expected) >= 2
+    for one in expected:
+        # That one has Sigma at the real part of the energy: wide levels differ a little.
+        near = found[min(found, key=lambda e, one=one: abs(e - one.energy))]
+        assert near.energy == pytest.approx(one.energy, abs=0.1 * one.width + 1e-9)
+        assert near.width == pytest.approx(one.width, rel=12 * one.width + 1e-3)
+        overlap = abs(np.vdot(near.state, one.state)) / np.linalg.norm(near.state) / np.linalg.norm(one.state)
+        assert overlap == pytest.approx(1.0, abs=0.05)
