@@ -108,6 +108,10 @@ class SlicedChainSweeps:
         """See `Sweeps`."""
         return self._lattice.smallest_width(energies)
 
+    def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
+        """See `Sweeps`; there is no search between ferromagnetic leads."""
+        return
+
     def thermal_states(self) -> tuple[Floats, float]:
         """See `Sweeps`."""
         states, error = self._lattice.thermal_states()
