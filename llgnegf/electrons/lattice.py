@@ -426,7 +426,7 @@ class LatticeSweeps:
     ) -> list[tuple[complex, NDArray[np.complex128]]] | None:
         """See `Sweeps`; between leads without voltages by the search for resonances, which the surface term shares."""
         device = self.device
-        if device.is_shifted or device.needs_shifted_surface or device.n_sites > MOST_LEVEL_SITES:
+        if device.is_shifted or device.vacancies or device.n_sites > MOST_LEVEL_SITES:
             return None
         search, found = self.surface.search(low, high), []
         # Segments reach beyond, so that they know whether they end at a threshold.
