@@ -12,8 +12,8 @@ from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_
 from llgnegf.deck import Deck
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, LinearResponse, Tensors
-from llgnegf.errors import DeckError
+from llgnegf.electrons import Device, ExchangeConstants, LinearResponse, Tensors, ToleranceError
+from llgnegf.errors import DeckError, RunError
 from llgnegf.simulation import run
 
 # Pairs of moments named with their exchange constants.
@@ -37,7 +37,7 @@ class ResponseReport:
             "damping_tensor": t.gilbert.tolist(),
             "friction": t.friction.tolist(),
             "geometric": t.geometric.tolist(),
-            "inertia_tensor": t.inertia.tolist(),
+            "inertia_tensor": t.inertia.tolist() if np.isfinite(t.inertia).all() else None,
             "susceptibility": t.susceptibility.tolist(),
             "gyromagnetic": t.gyromagnetic.tolist(),
         }
@@ -60,7 +60,9 @@ class ResponseReport:
             f"  friction         from {values[0]:.6g} to {values[-1]:.6g} hbar; over the spin, {values[0] / S:.4g} to "
             f"{values[-1] / S:.4g}",
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
-            f"  inertia          from {_range(t.inertia)} hbar^2/{label}",
+            f"  inertia          from {_range(t.inertia)} hbar^2/{label}"
+            if np.isfinite(t.inertia).all()
+            else "  inertia          not known: a mode of a lead opens where the bias fills it otherwise",
             f"  susceptibility   from {_range(t.susceptibility)}",
         ]
         if values[0] < -1e-9:
@@ -71,7 +73,8 @@ class ResponseReport:
             )
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
-            lines += _table(f"inertia tensor, hbar^2/{label}", t.inertia[0, 0])
+            if np.isfinite(t.inertia).all():
+                lines += _table(f"inertia tensor, hbar^2/{label}", t.inertia[0, 0])
         else:
             lines += self._pairs(label)
         return "\n".join(lines)
@@ -112,13 +115,15 @@ def _table(title: str, values: np.ndarray) -> list[str]:
 def response_of(deck: Deck, omegas: tuple[float, ...] = ()) -> ResponseReport:
     """Of the first texture, gates and voltages at t = 0.
 
-    DeckError for a deck without electrons, with electrons in real time, or where tensors are not available.
+    DeckError for a deck without electrons, with electrons in real time, or where tensors are not available; RunError
+    where the tolerance cannot be met.
     """
-    found = _linear_response(deck)
-    tensors = found.tensors
-    return ResponseReport(
-        deck, tensors, ExchangeConstants.of(tensors.stiffness), {omega: found.alpha(omega) for omega in omegas}
-    )
+    try:
+        found = _linear_response(deck)
+        tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
+    except ToleranceError as error:
+        raise RunError(f"response: {error}") from None
+    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at)
 
 
 def _linear_response(deck: Deck) -> LinearResponse:

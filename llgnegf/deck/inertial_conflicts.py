@@ -27,7 +27,7 @@ def inertia_is_given(deck: Any) -> Iterator[str]:
             yield f'magnet.inertia is missing: motion.{_KIND} needs a number > 0, a time, or {{file = "eta.npy"}}'
         if velocity is None:
             yield f"motion.velocity is missing: {_KIND} needs velocities to start with: {_VELOCITIES}"
-    elif kind == "llg":
+    else:
         if inertia not in (None, _ABSENT):
             yield (
                 f"magnet.inertia = {_shown(inertia)}: moments have none with motion.kind = {show(kind)}; remove the "

@@ -21,6 +21,8 @@ def _molecule_alone(deck: Any) -> Iterator[str]:
     shape = deck.lattice.shape
     if math.prod(shape) != 1:
         yield f"lattice.shape = {show(list(shape))}: a [molecule] has a single moment; allowed: [1]"
+    if deck.lattice.__dict__.get("vacancies"):
+        yield "lattice.vacancies: a [molecule] has a single moment; remove the key"
     if deck.motion.kind not in ("llg", "kernel"):
         yield f'motion.kind = {show(deck.motion.kind)}: allowed with a [molecule]: "llg" or "kernel"'
 
@@ -129,6 +131,18 @@ def _no_random_fields(deck: Any) -> Iterator[str]:
         yield f"electrons.noise = true: not available with {told}; allowed: false"
 
 
+def _expansions(deck: Any) -> Iterator[str]:
+    """`motion.tensor` and `motion.kernel` say how motions of these kinds are made; others know neither."""
+    kind = deck.motion.kind
+    for key, default in (("tensor", "instantaneous"), ("kernel", "weak")):
+        given = deck.motion.__dict__.get(key, default)
+        if kind != key and given != default:
+            yield (
+                f"motion.{key} = {show(given)}: means nothing with motion.kind = {show(kind)}; remove the key, or use "
+                f'motion.kind = "{key}"'
+            )
+
+
 def _every_stage(deck: Any) -> Iterator[str]:
     if deck.motion.kind != "tensor" and deck.molecule is None:
         return
@@ -147,5 +161,6 @@ CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _kernel_motion,
     _no_tensors_with_a_bath,
     _no_random_fields,
+    _expansions,
     _every_stage,
 )

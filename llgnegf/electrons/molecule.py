@@ -173,6 +173,7 @@ class FrozenMolecule:
         self._lead_of = np.array([k for k, _, _ in filled], np.intp)
         self._gammas = np.array([gamma for _, gamma, _ in filled])
         self.reservoirs = tuple(occupation for _, _, occupation in filled)
+        self.thresholds = np.empty(0)  # wide bands
         # Energies, widths and distances between them: all integrals are of these scales.
         self.scale = float(abs(molecule.gamma).sum(axis=0).max())
         # LAPACK rounds otherwise in other units, unless these are taken out as a power of two.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .block_columns import BlockColumns
-from .frozen import Frozen
+from .frozen import Frozen, refuse_spins
 from .leads import Occupation
 from .narrow_levels import may_be_narrow, narrow_levels
 from .quadrature import FermiPoles, ToleranceError
@@ -38,7 +38,7 @@ class Propagators(Protocol):
 
     exchange: (sites,) J_sd on each site, energy: dH/dm_i = -J_i sigma.  owner: (sites,) which moment acts there.
     scale: a typical energy (the hopping); tolerance: of densities.  reservoirs: Fermi functions of scattering states;
-    occupation: that of everything else, the reference.
+    occupation: that of everything else, the reference.  thresholds: energies at which modes open.
     """
 
     exchange: Floats
@@ -47,6 +47,7 @@ class Propagators(Protocol):
     tolerance: float
     occupation: Occupation
     reservoirs: tuple[Occupation, ...]
+    thresholds: Floats
 
     def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
         """G, dG/dz, ... up to derivative `order` (0, 1, 2) at energies z (k,), Im z >= 0: (k, 2 sites, 2 sites)."""
@@ -96,6 +97,7 @@ class DevicePropagators:
             raise ValueError(
                 f"response tensors: not available with a bath on sites, {device.bath!r}; use a device without"
             )
+        refuse_spins(device, "response tensors")
         self._frozen, self._device = frozen, device
         unit = np.zeros((*device.shape, 3))
         unit[..., 2] = 1.0
@@ -103,6 +105,7 @@ class DevicePropagators:
         self.owner = np.arange(device.n_sites)
         self.scale, self.tolerance = device.hopping, device.tolerance
         self.occupation = device.occupation
+        self.thresholds = device.openings
         self.reservoirs = tuple(lead.occupation if lead.coupling else device.occupation for lead in device.ends)
 
     @cached_property

@@ -52,6 +52,8 @@ from .window import Factor, Rule
 
 # Beyond so many kT from a step nothing is left of differences of Fermi functions.
 _TAILS = 40.0
+# How much of the tolerance the filling at a threshold may differ, where G'' diverges.
+_AT_THRESHOLD = 1e-8
 # Random contractions by which rules over real energies are judged.
 _PROBES = 5
 
@@ -62,7 +64,8 @@ class Tensors:
 
     sea, surface, bias: of the Gilbert tensor by origin, hbar; inertia: hbar^2/energy; stiffness: K(0) =
     d<dH/dm_i^a>/dm_j^b, energy, in equilibrium the second derivative of the grand potential; susceptibility:
-    ds_i^a/dm_j^b.  Complete at a bias too.
+    ds_i^a/dm_j^b.  Complete at a bias too, but inertia is nan where a mode of a lead opens at an energy that one
+    reservoir fills otherwise than another: there d^2G/dE^2 diverges, and it is no smooth function of the bias.
     """
 
     sea: Floats
@@ -153,9 +156,9 @@ class LinearResponse:
         total = -P(inertia).real + P(inertia_surface).real / (2 * np.pi)
         alpha_bias = np.zeros_like(alpha_sea)
         if biased is not None:
-            moved, inert, still = biased
+            moved, still = biased[:2]
             alpha_bias = -P(moved).imag / np.pi
-            total = total - P(inert).real / (2 * np.pi)
+            total = total - P(biased[2]).real / (2 * np.pi) if self._knows_inertia else np.full_like(total, np.nan)
             stiffness, chi = stiffness + P(still).real / np.pi, chi + spins(still).real / np.pi
         found = Tensors(alpha_sea, alpha_surface, alpha_bias, total, stiffness, chi)
         self._source.check(found.gilbert)
@@ -221,7 +224,7 @@ class LinearResponse:
         (static,) = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
         found = -2 * self._sums.energies(static).real
         still = (
-            np.zeros_like(found) if self._from_bias is None else self._sums.energies(self._from_bias[2]).real / np.pi
+            np.zeros_like(found) if self._from_bias is None else self._sums.energies(self._from_bias[1]).real / np.pi
         )
         return (found + still).astype(complex)
 
@@ -262,17 +265,33 @@ class LinearResponse:
 
     @cached_property
     def _from_bias(self) -> list[Matrices] | None:
-        """int (f_r - f) of P[G', A_r], of P[G'', A_r] and of P[G, A_r]; None where no reservoir has more than f."""
-        source = self._source
+        """int (f_r - f) of P[G', A_r], of P[G, A_r] and, where inertia is known, of P[G'', A_r].
+
+        None where no reservoir has more than f.
+        """
+        source, knows = self._source, self._knows_inertia
 
         def terms(energies: Floats) -> Terms:
-            every = [pauli_components(one) for one in source.at(energies, 2)]
+            every = [pauli_components(one) for one in source.at(energies, 2 if knows else 1)]
             A = source.spectral(energies, source.at(energies, 0)[0])
             spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
-            return Terms([[(every[k], a) for a in spectral] for k in (1, 2, 0)], A)
+            return Terms([[(every[k], a) for a in spectral] for k in ((1, 0, 2) if knows else (1, 0))], A)
 
-        rule = source.biased(self._judged(terms, (2, 3, 1)))
-        return None if rule is None else self._integrals(rule, terms, 3)
+        powers = (2, 1, 3) if knows else (2, 1)
+        rule = source.biased(self._judged(terms, powers))
+        return None if rule is None else self._integrals(rule, terms, len(powers))
+
+    @property
+    def _knows_inertia(self) -> bool:
+        """Whether no mode opens where reservoirs are filled otherwise than the reference.
+
+        There G'' diverges as the distance to the power -3/2, and next to it, a share 1e-13 of the band away, some 1e7
+        times what the integral should have is met: that must be below the tolerance.
+        """
+        source = self._source
+        at = source.thresholds
+        differs = [abs(one(at) - source.occupation(at)).max(initial=0.0) for one in source.reservoirs]
+        return max(differs, default=0.0) < _AT_THRESHOLD * source.tolerance
 
     def _judged(self, terms: Callable[[Floats], Terms], powers: tuple[int, ...]) -> Integrand:
         """By which a rule is chosen: contractions of P with random unit vectors, without dimension.
