@@ -11,7 +11,7 @@ import pytest
 from llgnegf import open_run, resume, run
 from llgnegf.cli import main
 from llgnegf.deck import parse_deck
-from llgnegf.errors import DeckError
+from llgnegf.errors import DeckError, RunWarning
 from tests.test_simulation import assert_same
 
 WALL = """
@@ -164,6 +164,7 @@ KERNEL = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.02, 0.0
 )
 
 
+@pytest.mark.filterwarnings("ignore:motion.kernel = .weak.")
 def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path):
     """u = m_x + i m_y ~ exp(i Omega t): Omega [S - i int a exp(-i Omega tau) dtau] = B, after what the start left."""
     B, J = 0.8, 0.15
@@ -187,6 +188,7 @@ def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path
     assert abs(adiabatic - omega) > 10 * missed[1]
 
 
+@pytest.mark.filterwarnings("ignore:motion.kernel = .weak.")
 def test_steps_that_remember_are_of_second_order_from_the_start(tmp_path):
     changes = {"molecule__sd_exchange": 0.5, "run__duration": 0.8, "run__save_every": 0.8}
     ends = []
@@ -197,6 +199,7 @@ def test_steps_that_remember_are_of_second_order_from_the_start(tmp_path):
     assert 3.5 < coarse / fine < 4.8
 
 
+@pytest.mark.filterwarnings("ignore:motion.kernel = .weak.")
 @pytest.mark.parametrize("kind", ["weak", "reference"])
 def test_memory_goes_on_bit_for_bit_and_starts_from_rest(kind, tmp_path):
     made = deck(KERNEL, motion__kernel=kind, molecule__lead__0__voltage=0.3, molecule__lead__0__polarization=0.5)
@@ -290,6 +293,12 @@ def test_command_prints_and_saves(tmp_path, capsys):
         (WALL, {"electrons__gate": [{"columns": [0], "amplitude": 0.1, "frequency": 1.0}]}, "electrons.gate"),
         (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath"),
         (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
+        (WALL, {"motion__kind": "llg", "motion__tensor": "reference"}, "means nothing with motion.kind"),
+        (WALL, {"magnet__inertia": 0.4}, "magnet.inertia = 0.4"),
+        (WALL, {"magnet__temperature": 0.1}, "magnet.temperature"),
+        (WALL, {"electrons__spin_orbit": {"rashba": 0.1}}, "response tensors of such electrons"),
+        (MOLECULE, {"magnet__temperature": 0.1}, "magnet.temperature"),
+        (MOLECULE, {"lattice__vacancies": [0]}, "lattice.vacancies"),
     ],
 )
 def test_wrong_decks_are_told(text, changes, words):
@@ -305,3 +314,24 @@ def test_a_deck_without_electrons_has_no_response(tmp_path, capsys):
     assert "no electrons" in capsys.readouterr().err
     assert main(["response", "wall_with_probes"]) == 2
     assert "bath" in capsys.readouterr().err
+
+
+def test_electrons_beyond_their_first_order_are_told(tmp_path):
+    strong = deck(KERNEL, molecule__sd_exchange=0.6)
+    with pytest.warns(RunWarning, match="first order in J_sd"):
+        run(strong, tmp_path / "weak.h5").close()
+    turning = {"magnet__field": [0.8, 0, 0.0], "run__duration": 3.0, "run__save_every": 3.0}
+    for kind, text in (("kernel", KERNEL), ("tensor", WALL)):
+        changes = {"motion__kind": kind, f"motion__{kind}": "reference", **turning}
+        with pytest.warns(RunWarning, match="how far moments have moved"):
+            run(deck(text, **changes), tmp_path / f"{kind}.h5").close()
+
+
+def test_response_that_cannot_be_had_is_no_bug(tmp_path, capsys):
+    path = tmp_path / "wall.toml"
+    path.write_text(WALL)
+    closed = ["--set=electrons.lead.0.coupling=0", "--set=electrons.lead.1.coupling=0"]
+    assert main(["response", str(path), "--set=electrons.temperature=0.01", *closed]) == 1
+    assert "a bug" not in capsys.readouterr().err
+    assert main(["response", str(path), '--set=motion.kind="llg"', "--set=electrons.spin_orbit.rashba=0.1"]) == 2
+    assert "spin_orbit" in capsys.readouterr().err

@@ -10,6 +10,7 @@ trapezoidal rule on the steps: of second order in the step, which has to resolve
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,15 @@ from llgnegf.dynamics.coupling import Motion
 from llgnegf.dynamics.external import Drives, External
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
-from llgnegf.dynamics.tensor_motion import OfMolecule, TensorCoupling
+from llgnegf.dynamics.tensor_motion import Nearness, OfMolecule, TensorCoupling
 from llgnegf.electrons import FrozenMolecule, Molecule, Tensors
 from llgnegf.electrons.memory_kernel import memory_kernel
+from llgnegf.errors import RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.once import cached_property
+
+# J_sd over the distance of the nearest level, from which on its first order is wrong by some ten per cent.
+_WEAK = 0.3
 
 
 class KernelCoupling(TensorCoupling):
@@ -52,6 +57,21 @@ class KernelCoupling(TensorCoupling):
         )
         self.reference, self.dt = reference, dt
         self._frozen: FrozenMolecule = molecule.freeze(reference)
+        self._nearness = Nearness('kernel = "reference"') if reference.any() else None
+        strength = abs(molecule.sd_exchange) / self._frozen.distance_of_levels
+        if self._nearness is None and strength > _WEAK:
+            warnings.warn(
+                f'motion.kernel = "weak": the answer of the electrons is of first order in J_sd, which is '
+                f"{strength:.2g} times the distance of the nearest level, its width included, from the Fermi energy; "
+                f'use it below about {_WEAK:g}, or kernel = "reference" for small motions',
+                RunWarning,
+                stacklevel=2,
+            )
+
+    def judge(self, m: np.ndarray) -> None:
+        """Tell once where moments m (1, 3) have gone far from the reference."""
+        if self._nearness is not None:
+            self._nearness.judge(m - self.reference)
 
     @property
     def tensors(self) -> Tensors:
@@ -142,6 +162,7 @@ class KernelStepper:
         second = self._motion(n + 1, y + self.dt * first, past, n).velocity
         self._past = past
         new = magnet.normalize(y + self.dt / 2 * (first + second))
+        self.coupling.judge(magnet.unpack(new))
         if magnet.stretched is not None:
             check_moments(magnet.unpack(new), n + 1, self.dt, magnet.stretched)
         return n + 1, new

@@ -14,6 +14,7 @@ electrons are evaluated once.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +28,7 @@ from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.dynamics.velocity_equation import sum_of
 from llgnegf.electrons import Device, FrozenMolecule, Molecule, Tensors
 from llgnegf.electrons.counter import Counter
-from llgnegf.errors import RunError
+from llgnegf.errors import RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.once import cached_property
 
@@ -103,12 +104,36 @@ class _OfDevice:
         return self._frozen.grand_potential
 
 
+# From so far on what is of first order in how far moments have moved is wrong by some ten per cent.
+_FAR = 0.5
+
+
+class Nearness:
+    """Tells once, as a RunWarning, that moments have left the texture about which electrons were expanded."""
+
+    def __init__(self, key: str) -> None:
+        self._key, self._is_told = key, False
+
+    def judge(self, away: np.ndarray) -> None:
+        """away: what moments (..., 3) have moved since."""
+        farthest = math.sqrt(float((away**2).sum(axis=-1).max()))
+        if farthest > _FAR and not self._is_told:
+            self._is_told = True
+            warnings.warn(
+                f"motion.{self._key}: the answer of the electrons is of first order in how far moments have moved, "
+                f"which is {farthest:.2g} now: beyond about {_FAR:g} it is not theirs any more",
+                RunWarning,
+                stacklevel=2,
+            )
+
+
 class OfReference:
     """A chain or lattice to first order about one texture, (nx[, ny], 3)."""
 
     def __init__(self, device: Device, reference: np.ndarray) -> None:
         self._reference = reference
         self._known = _OfDevice(device, reference, Counter())
+        self._nearness = Nearness('tensor = "reference"')
         # A run that goes on has counted it before.
         self.is_counted = False
 
@@ -118,6 +143,7 @@ class OfReference:
             _ = self._known.spin_at_rest, self._known.tensors
             counter.add(self._known.solves)
             self.is_counted = True
+        self._nearness.judge(m - self._reference)
         return _AboutReference(self._known, m - self._reference)
 
 

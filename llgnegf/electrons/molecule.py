@@ -182,6 +182,11 @@ class FrozenMolecule:
         self._poles = np.asarray(found, complex)
         self._poles *= unit
 
+    @property
+    def distance_of_levels(self) -> float:
+        """Of the nearest level, its half-width included, from the Fermi energy: energy."""
+        return float(abs(self._poles - self.molecule.fermi_energy).min())
+
     # --- Green's functions --------------------------------------------------------------------------
 
     def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:

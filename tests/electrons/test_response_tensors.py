@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, ExchangeConstants, Lead, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Lead, Polarization, SpinOrbit, ToleranceError
 from tests.oracles import linear_response
 
 MU = 0.3
@@ -227,6 +227,7 @@ SCATTERERS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:all moments have the length")
 @pytest.mark.parametrize("name", SCATTERERS)
 def test_scattering_matrix_gives_the_friction(name):
     device, m = SCATTERERS[name]
@@ -269,3 +270,33 @@ def test_what_is_refused():
     closed = Device(3, sd_exchange=0.5, temperature=0.1, leads=[])
     with pytest.raises(ToleranceError, match="discrete levels"):
         _ = closed.linear_response(moments((3,))).tensors
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spin_orbit": SpinOrbit(rashba=0.3)},
+        {"leads": [Lead("left"), Lead("right", polarization=Polarization((1.0, 0.0, 0.0), 0.6))]},
+        {"leads": [Lead("left"), Lead("right", hopping=1.3)]},
+    ],
+    ids=["spin-orbit", "ferromagnet", "hopping"],
+)
+def test_bonds_and_leads_that_know_the_spin_are_refused(changes):
+    device, m = Device(3, **{"sd_exchange": 0.5, "leads": [Lead("left"), Lead("right")], **changes}), moments((3,))
+    with pytest.raises(ValueError, match="response tensors: not available"):
+        device.linear_response(m)
+    with pytest.raises(ValueError, match="response tensors: not available"):
+        device.scattering_matrix(m)
+
+
+def test_inertia_under_a_bias_is_known_where_no_mode_opens():
+    """It is the slope of alpha(omega); where f reaches a threshold d^2G/dE^2 diverges, and no number is given."""
+    leads = [Lead("left", voltage=0.3), Lead("right", 0.7)]
+    cold, warm = (
+        Device(3, sd_exchange=0.5, fermi_energy=0.2, temperature=kT, leads=leads).linear_response(moments((3,)))
+        for kT in (0.02, 0.1)
+    )
+    np.testing.assert_allclose(-cold.alpha(0.01).imag / 0.01, cold.tensors.inertia, atol=2e-4)
+    assert np.isnan(warm.tensors.inertia).all()
+    assert abs(warm.alpha(0.01).imag / 0.01).max() < 0.1
+    assert np.isfinite(warm.tensors.gilbert).all()
