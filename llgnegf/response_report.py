@@ -84,7 +84,8 @@ class ResponseReport:
         x, n, shape = self.exchange, len(self.exchange.J), self.deck.lattice.shape
         i, j = np.triu_indices(n, 1)
         largest = np.argsort(-abs(x.J[i, j]) - np.linalg.norm(x.dmi[i, j], axis=-1))[:_PAIRS]
-        lines = [f"  exchange constants about this texture, {label} (J m.m', D.(m x m')):"]
+        shown = f"the {_PAIRS} pairs with the largest |J| + |D| of {len(i)}" if len(i) > _PAIRS else "all pairs"
+        lines = [f"  exchange constants about this texture, {label} (J m.m', D.(m x m')), {shown}:"]
         for k in largest:
             a, b = int(i[k]), int(j[k])
             one, other = (_site(c, shape) for c in (a, b))
