@@ -6,6 +6,7 @@ needs no more than that.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -351,6 +352,11 @@ def initial_moments(deck: Deck, magnet: Magnet | None = None) -> np.ndarray:
         key = f"texture.path = {show(table.path)}" if isinstance(table, FromFile) else "texture"
         raise DeckError(f"{key}: {error}") from None
     holes = vacancies(deck)
+    if len(set(holes)) == math.prod(deck.lattice.shape):
+        raise DeckError(
+            f"lattice.vacancies: all {len(set(holes))} sites of lattice.shape = {show(list(deck.lattice.shape))}; "
+            "allowed: at least one site that is none"
+        )
     for site in holes:
         m[site] = 1.0  # no zeros to warn of
     empty = ~m.any(axis=-1)

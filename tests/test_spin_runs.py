@@ -262,3 +262,9 @@ def test_refused_vacancies(changes, message):
 def test_a_wrong_file_of_vacancies_is_told_by_its_key():
     with pytest.raises(DeckError, match=r"lattice\.vacancies = .none\.npy.: "):
         build_device(deck(**{"lattice.vacancies": "none.npy"}))
+
+
+def test_a_lattice_of_vacancies_alone_is_told():
+    every = [[x, y] for x in range(4) for y in range(3)]
+    with pytest.raises(DeckError, match=r"lattice\.vacancies: all 12 sites"):
+        run(deck(**HOLES | {"lattice.vacancies": every}), "a.h5")
