@@ -178,17 +178,17 @@ def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
     if deck.motion.frequency is not None:
         frequency = deck.motion.frequency
         yield Row("motion.frequency", frequency, frequency / (2 * math.pi * scale.time), "Hz")
+    if magnet.temperature:
+        yield Row("magnet.temperature", magnet.temperature, magnet.temperature * scale.temperature, "K")
+    if isinstance(magnet.inertia, float):
+        yield Row("magnet.inertia", magnet.inertia, magnet.inertia * scale.time, "s")
     if electrons is not None:
         yield Row("electrons.temperature", electrons.temperature, electrons.temperature * scale.temperature, "K")
-        for key in ("hopping", "sd_exchange"):
-            energy = getattr(electrons, key)
-            if isinstance(energy, float):  # J_sd may be a file
-                yield Row(f"electrons.{key}", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
     if deck.molecule is not None:
-        molecule = deck.molecule
-        yield Row("molecule.temperature", molecule.temperature, molecule.temperature * scale.temperature, "K")
-        energy = molecule.sd_exchange
-        yield Row("molecule.sd_exchange", energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
+        kT = deck.molecule.temperature
+        yield Row("molecule.temperature", kT, kT * scale.temperature, "K")
+    for key, energy in _energies_of_electrons(deck):
+        yield Row(key, energy, energy * scale.energy / ELEMENTARY_CHARGE, "eV")
     if magnet.zhang_li is not None and scale.cell is not None:
         u = math.hypot(*magnet.zhang_li.velocity)
         speed = u * scale.cell.length / scale.time
@@ -196,6 +196,27 @@ def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
         density = 2 * ELEMENTARY_CHARGE * saturation * speed / (scale.g * BOHR_MAGNETON)
         yield Row("zhang_li.velocity", u, speed, "m/s")
         yield Row("  polarisation x density", "", density, "A/m^2")
+
+
+def _energies_of_electrons(deck: Deck) -> Iterator[tuple[str, float]]:
+    """Keys of electrons and molecules that are energies, with what the deck says; zeros and files are left out."""
+    electrons, molecule = deck.electrons, deck.molecule
+    found: list[tuple[str, object]] = []
+    if electrons is not None:
+        found += [(f"electrons.{key}", getattr(electrons, key)) for key in ("hopping", "sd_exchange")]
+        orbit = electrons.spin_orbit
+        found += [(f"electrons.spin_orbit.{key}", getattr(orbit, key) or None) for key in ("rashba", "dresselhaus")]
+        for i, lead in enumerate(electrons.lead):
+            found.append((f"electrons.lead[{i}].voltage", lead.voltage or None))
+            if lead.polarization is not None:
+                found.append((f"electrons.lead[{i}].polarization.splitting", lead.polarization.splitting))
+    if molecule is not None:
+        found.append(("molecule.sd_exchange", molecule.sd_exchange))
+        found += [(f"molecule.levels[{n}]", level) for n, level in enumerate(molecule.levels)]
+        for i, level_lead in enumerate(molecule.lead):
+            found += [(f"molecule.lead[{i}].widths[{n}]", width) for n, width in enumerate(level_lead.widths)]
+            found.append((f"molecule.lead[{i}].voltage", level_lead.voltage or None))
+    yield from ((key, energy) for key, energy in found if isinstance(energy, float))
 
 
 def _material_rows(material: Material, g: float, across: bool) -> Iterator[Row]:
@@ -304,7 +325,9 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _rows(rows: Iterator[Row]) -> list[str]:
-    return [f"  {row.name:<24}{_word(row.what):<30}{_told(row)}" for row in rows]
+    given = list(rows)
+    width = max([24, *(len(row.name) + 2 for row in given)])
+    return [f"  {row.name:<{width}}{_word(row.what):<30}{_told(row)}" for row in given]
 
 
 def _word(what: str | float) -> str:
