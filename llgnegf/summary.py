@@ -61,7 +61,7 @@ def summary(run: Run) -> str:
     lines.append(f"  mean moment  {_vector(first)} -> {_vector(last)}")
     lines += _followed(run)
     lines += [f"  WARNING      {text}" for text in _adiabaticity(run)]
-    if deck.order == 1 and "current_energy" in run.names and "work" not in run.names:  # frozen electrons
+    if "current_energy" in run.names and "without what the motion adds" in run["current_energy"].long_name:
         lines.append(
             "  note         current_energy is that of the bias at rest, without what the motion adds (order 1)"
         )

@@ -45,8 +45,8 @@ def test_a_wall_goes_around_a_ring(ring):
         assert abs(np.diff(path)).max() < 1.5
         assert abs(path[-1] - path[0]) > 24
         np.testing.assert_allclose((path - stored) / 24, np.round((path - stored) / 24), atol=1e-12)
-        (line,) = [line for ax in plot(result).axes for line in ax.get_lines() if line.get_color() == "#D55E00"]
-        np.testing.assert_array_equal(line.get_ydata(), path)
+        lines = [line for ax in plot(result).axes for line in ax.get_lines() if line.get_color() == "#D55E00"]
+        assert sum(np.array_equal(line.get_ydata(), path) for line in lines) == 1
         row = next(line for line in summary(result).splitlines() if "wall_position" in line)
         assert float(row.split()[-1]) == pytest.approx(path[-1] - path[0], rel=1e-2)
 

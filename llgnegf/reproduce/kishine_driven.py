@@ -16,6 +16,7 @@ import numpy as np
 
 from llgnegf.beside import textures
 from llgnegf.deck import Deck, deck_from, load_deck
+from llgnegf.deck.tables import UNUSED
 from llgnegf.electrons import Device, Lead
 from llgnegf.magnet.collective import CollectiveWall, WallMotion, boltzmann_torque
 from llgnegf.reproduce.geometric_torque import Track
@@ -91,7 +92,7 @@ def deck_of(changes: dict[str, Any]) -> Deck:
     """The shipped deck `current_driven_wall`, changed."""
     tables: Any = load_deck("current_driven_wall").tables()
     if changes.get("electrons.method") == "real-time":
-        for key in ("order", "velocity_feedback", "velocity_tolerance"):  # of frozen electrons alone
+        for key in UNUSED["real-time"]:  # of frozen electrons alone
             tables["electrons"].pop(key, None)
     for key, value in changes.items():
         *path, last = key.split(".")

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.deck import Deck, deck_from, load_deck
+from llgnegf.deck.tables import UNUSED
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.reproduce.skyrmion_pump import COLOURS, GREEN, PINK, RED, WITHOUT, simulate
 
@@ -65,7 +66,7 @@ class Case:
 def deck_of(scale: Scale, case: Case) -> Deck:
     """The deck of one run."""
     tables = load_deck(scale.deck).tables()
-    unused = {"order": None, "velocity_feedback": None, "velocity_tolerance": None}
+    unused = dict.fromkeys(UNUSED["real-time"])
     electrons = {
         **tables["electrons"],
         **unused,
