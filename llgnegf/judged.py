@@ -120,8 +120,8 @@ class Judgement:
 def judge(run: Run, max_frames: int = 25) -> Judgement:
     """Frozen electrons beside those of a run in real time, at all frames that hold them, else at up to `max_frames`.
 
-    Raises NothingToCompare where there is the start alone, RunError where there is no frame, or where frozen electrons
-    cannot reach their tolerance or are not available with the bath of the run.
+    Raises NothingToCompare where there is the start alone, or where frozen electrons are not available with the bath of
+    the run, RunError where there is no frame, or where they cannot reach their tolerance.
     """
     deck = run.deck
     refuse_misfit(run)
@@ -134,7 +134,7 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
     assert deck.electrons is not None
     bath = deck.electrons.bath
     if bath is not None and (bath.zero_current == "net" or deck.electrons.voltages_vary):
-        raise RunError(
+        raise NothingToCompare(
             "frozen electrons of first order with a bath are without probes that take no net current in all, and "
             "without voltages that change in time: nothing to set beside this run"
         )

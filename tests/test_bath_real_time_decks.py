@@ -5,8 +5,9 @@ import pytest
 
 from llgnegf import open_run, resume, run
 from llgnegf.build import build, build_device
+from llgnegf.compare import NothingToCompare
 from llgnegf.deck import parse_deck
-from llgnegf.errors import DeckError, RunError
+from llgnegf.errors import DeckError
 from llgnegf.judged import judge
 from llgnegf.summary import summary
 from tests.test_simulation import BASE, assert_same
@@ -106,7 +107,7 @@ def test_reservoirs_on_a_lattice(tmp_path):
 
 
 def test_frozen_electrons_beside_probes_without_net_current_are_not_judged(done):
-    with open_run(done) as found, pytest.raises(RunError, match="without probes that take no net current"):
+    with open_run(done) as found, pytest.raises(NothingToCompare, match="without probes that take no net current"):
         judge(found)
 
 

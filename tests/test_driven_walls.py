@@ -106,7 +106,7 @@ def test_the_figure_of_driven_walls(monkeypatch, tmp_path, capsys):
     """Shorter runs than in the figure: two coordinates beside the moments, and which time scale comes first."""
     monkeypatch.setattr(kishine_driven, "WIDE", {"run.duration": 400.0})
     monkeypatch.setattr(kishine_driven, "REFLECTING", kishine_driven.REFLECTING | {"run.duration": 400.0})
-    monkeypatch.setattr(kishine_driven, "REAL_TIME", kishine_driven.REAL_TIME | {"run.duration": 300.0})
+    monkeypatch.setattr(kishine_driven, "REALTIME", kishine_driven.REALTIME | {"run.duration": 300.0})
     monkeypatch.setattr(kishine_driven, "SOFT", kishine_driven.SOFT | {"run.duration": 500.0})
     monkeypatch.setattr(kishine_driven, "VOLTAGES", (0.03, 0.12))
     monkeypatch.setattr(kishine_driven, "ENERGIES", 12)
