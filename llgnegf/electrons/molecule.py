@@ -100,8 +100,8 @@ class Molecule:
     """Levels on one magnet between leads; see `molecule.py`.
 
     levels: (k,) eps_n, energy; sd_exchange: J_sd, energy; spin_orbit: (k, k), antisymmetric, energy, None: zero; leads:
-    of `MoleculeLead`, with one width for each level; fermi_energy, temperature kT >= 0: energies; tolerance: bound asked
-    of spin densities.  Raises ValueError naming the argument, its value and what is allowed.
+    of `MoleculeLead`, with one width for each level; fermi_energy, temperature kT >= 0: energies; tolerance: bound
+    asked of spin densities.  Raises ValueError naming the argument, its value and what is allowed.
     """
 
     def __init__(
