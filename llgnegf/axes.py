@@ -123,7 +123,13 @@ def time_axis(ax: Axes, times: np.ndarray, energy: str, energy_ev: float, period
         third.set_xlabel("$t$ (periods)")
 
 
+# Letters that the entries in a row of a legend may have.
+_LETTERS = 72
+
+
 def legend_above(ax: Axes, columns: int = 6) -> None:
-    """A legend above the axes, where it covers no curve; it has room for six short entries."""
+    """A legend above the axes, where it covers no curve; a row has room for six short entries, or fewer long ones."""
+    longest = max((len(str(label)) for label in ax.get_legend_handles_labels()[1]), default=0)
+    columns = min(columns, max(1, _LETTERS // max(1, longest)))
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
     ax.legend(**place, ncols=columns, handlelength=1.8, columnspacing=0.7, handletextpad=0.4)

@@ -247,6 +247,14 @@ def _check_bands(deck: Deck, device: Device, voltages: LeadVoltages) -> None:
         raise DeckError(f"electrons.lead.voltage at t = {t:g}: {error}") from None
 
 
+def _numbers_of_sites(deck: Deck, told: str, key: str) -> np.ndarray:
+    """A number for each site, from one of `deck.site_files`; told: what a DeckError of a wrong file begins with."""
+    try:
+        return textures.numbers_from_file(deck.lattice.shape, deck.site_files[key])
+    except (ValueError, OSError) as error:
+        raise DeckError(f"{told}: {error}") from None
+
+
 def static_potential(deck: Deck) -> np.ndarray | None:
     """On-site energies of a deck beside `electrons.onsite`, shape of the lattice: its file and disorder; None: neither.
 
@@ -261,13 +269,10 @@ def static_potential(deck: Deck) -> np.ndarray | None:
             if run.n_frames and _potential_keys(run.deck) == _potential_keys(deck):
                 return np.array(run[STATIC_POTENTIAL])
     found = uniform_disorder(deck.lattice.shape, table.disorder.amplitude, table.disorder.seed)
-    if deck.potential_path is None:
+    if table.potential is None:
         return found
     told = f"electrons.potential = {show(table.potential)}"
-    try:
-        given = textures.numbers_from_file(deck.lattice.shape, deck.potential_path)
-    except (ValueError, OSError) as error:
-        raise DeckError(f"{told}: {error}") from None
+    given = _numbers_of_sites(deck, told, "electrons.potential")
     largest, allowed = float(abs(given).max()), MOST_HOPPINGS * table.hopping
     if largest + table.disorder.amplitude > allowed:
         raise DeckError(
@@ -282,18 +287,14 @@ def vacancies(deck: Deck) -> list[tuple[int, ...]]:
 
     DeckError where the file does not fit, FileError where the run file is damaged there.
     """
-    given, path = deck.lattice.vacancies, deck.vacancies_path
+    given = deck.lattice.vacancies
     if not isinstance(given, str):
         return sites_of(given)
-    assert path is not None
     if deck.run_file is not None:
         with open_run(deck.run_file) as run:
             if run.n_frames and run.deck.lattice == deck.lattice and VACANCY in run.names:
                 return [tuple(site) for site in np.argwhere(np.asarray(run[VACANCY])).tolist()]
-    try:
-        found = textures.numbers_from_file(deck.lattice.shape, path)
-    except (ValueError, OSError) as error:
-        raise DeckError(f"lattice.vacancies = {show(given)}: {error}") from None
+    found = _numbers_of_sites(deck, f"lattice.vacancies = {show(given)}", "lattice.vacancies")
     return [tuple(site) for site in np.argwhere(found).tolist()]
 
 
@@ -305,19 +306,15 @@ def sd_exchange(deck: Deck) -> float | np.ndarray:
     """
     table = deck.electrons
     assert table is not None
-    given, path = table.sd_exchange, deck.exchange_path
+    given = table.sd_exchange
     if isinstance(given, float):
         return given
-    assert path is not None
     if deck.run_file is not None:
         with open_run(deck.run_file) as run:
             if run.n_frames and run.deck.electrons is not None and run.deck.electrons.sd_exchange == given:
                 return np.array(run[SD_EXCHANGE])
     told = f"electrons.sd_exchange.file = {show(given.file)}"
-    try:
-        found = textures.numbers_from_file(deck.lattice.shape, path)
-    except (ValueError, OSError) as error:
-        raise DeckError(f"{told}: {error}") from None
+    found = _numbers_of_sites(deck, told, "electrons.sd_exchange.file")
     largest, allowed = float(abs(found).max()), MOST_HOPPINGS * table.hopping
     if largest > allowed:
         raise DeckError(
@@ -395,10 +392,7 @@ def inertia_of(deck: Deck) -> np.ndarray:
             if run.n_frames and run.deck.magnet.inertia == table:
                 return np.array(run[INERTIA])
     told = f"magnet.inertia.file = {show(table.file)}"
-    try:
-        given = textures.numbers_from_file(deck.lattice.shape, deck.path_of(table.file))
-    except (ValueError, OSError) as error:
-        raise DeckError(f"{told}: {error}") from None
+    given = _numbers_of_sites(deck, told, "magnet.inertia.file")
     if not (given > 0).all():
         site = tuple(int(i) for i in np.argwhere(~(given > 0))[0])
         raise DeckError(f"{told}: the number of site {site} is {given[site]:g}; every one must be > 0")
@@ -431,7 +425,7 @@ def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
                     return np.array(run["velocity"][0])
         told = f"motion.velocity.file = {show(table.file)}"
         try:
-            given = textures.vectors_from_file(deck.lattice.shape, deck.path_of(table.file))
+            given = textures.vectors_from_file(deck.lattice.shape, deck.site_files["motion.velocity.file"])
         except (ValueError, OSError) as error:
             raise DeckError(f"{told}: {error}") from None
     along = abs((given * start).sum(axis=-1))

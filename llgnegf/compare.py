@@ -145,7 +145,8 @@ def _check_comparable(deck: Deck) -> None:
             f'electrons.method = "{electrons.method}": compare judges frozen electrons, electrons.method = "frozen"'
         )
     orbit = electrons.spin_orbit
-    spins = orbit.rashba or orbit.dresselhaus or deck.exchange_path or deck.lattice.vacancies
+    by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
+    spins = orbit.rashba or orbit.dresselhaus or by_site
     if spins or any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead):
         raise NothingToCompare(
             "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "

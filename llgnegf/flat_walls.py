@@ -22,7 +22,7 @@ def has_flat_wall(deck: Deck) -> bool:
     `electrons.sd_exchange` of each site.
     """
     texture, magnet = deck.texture, deck.magnet
-    if deck.exchange_path is not None or deck.lattice.vacancies:
+    if "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies:
         return False
     if not (magnet.exchange > 0.0 and magnet.anisotropy > 0.0 and is_along(magnet.easy_axis, 0)):
         return False

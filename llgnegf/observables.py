@@ -124,12 +124,13 @@ def _has_bath(deck: Deck) -> bool:
 
 
 def _pumps_unknown_energy(deck: Deck) -> bool:
-    """Whether the energy that moments and gates pump is not known: a bath, or bonds and leads that know the spin."""
+    """Whether the energy that moments and gates pump is not known, as `Frozen.knows_energy_pumped` has it."""
     electrons = deck.electrons
     if electrons is None:
         return False
-    others = any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead)
-    return _has_bath(deck) or others or _has_spin_orbit(deck) or bool(deck.lattice.vacancies)
+    hoppings = {lead.hopping for lead in electrons.lead if lead.coupling} - {None, electrons.hopping}
+    knows_spin = _has_spin_orbit(deck) or _has_polarized_leads(deck)
+    return _has_bath(deck) or knows_spin or bool(hoppings) or bool(deck.lattice.vacancies)
 
 
 def _has_floating_probes(deck: Deck) -> bool:

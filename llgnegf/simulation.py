@@ -195,7 +195,7 @@ def resume(
     parts.stepper.solves = state.solves
     try:
         # Else files that were read again may have changed: start anew.
-        if committed or not any((deck.potential_path, deck.exchange_path, deck.vacancies_path)):
+        if committed or not deck.site_files:
             parts.stepper.restore(state.extra)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         told = f"{type(error).__name__}: {error}"

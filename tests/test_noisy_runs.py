@@ -10,6 +10,7 @@ from llgnegf.build import build, build_device, build_magnet
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.summary import summary
+from llgnegf.sweep.slurm import anywhere
 from llgnegf.walls_beside import beside
 from llgnegf.watch import EnergyWatch, _nutation, check_step
 from tests.test_simulation import assert_same
@@ -182,6 +183,38 @@ def test_show_adds_the_kinetic_energy(tmp_path):
     assert "classical + kinetic " in told
     assert "cl. + kinetic + grand pot." in told
     assert np.ptp(total) < 2e-6
+
+
+def test_a_run_without_a_frame_reads_files_of_inertia_again(tmp_path, monkeypatch):
+    """It died before its first frame; its checkpoint has velocities of the old files."""
+    changes = {"magnet__inertia": {"file": "eta.npy"}, "motion__velocity": {"file": "v.npy"}, "magnet__fixed": []}
+    m = build(deck("inertial")).start
+    v = np.cross(m, np.random.default_rng(2).standard_normal(m.shape))
+
+    def write(eta, velocity):
+        np.save(tmp_path / "eta.npy", np.full((5, 4), eta))
+        np.save(tmp_path / "v.npy", velocity)
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    one, cut, whole = deck("inertial", tmp_path, **changes), tmp_path / "cut.h5", tmp_path / "whole.h5"
+    write(0.4, v)
+    with monkeypatch.context() as patch:
+        patch.setattr("llgnegf.simulation._recorded", dies)
+        with pytest.raises(KeyboardInterrupt):
+            run(one, cut)
+    write(0.7, 2 * v)
+    run(one, whole).close()
+    resume(cut).close()
+    assert_same(whole, cut)
+
+
+def test_decks_of_a_job_array_name_their_files_from_anywhere(tmp_path):
+    files = {"magnet__inertia": {"file": "eta.npy"}, "motion__velocity": {"file": "v.npy"}}
+    moved = parse_deck(anywhere(deck("inertial", tmp_path, **files)), folder=tmp_path / "elsewhere")
+    assert moved.site_files["magnet.inertia.file"] == tmp_path / "eta.npy"
+    assert moved.site_files["motion.velocity.file"] == tmp_path / "v.npy"
 
 
 def test_inertia_and_velocities_from_files_stay_with_the_run(tmp_path):

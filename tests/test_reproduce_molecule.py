@@ -17,7 +17,7 @@ def test_tensors_of_a_molecule(monkeypatch, tmp_path, capsys):
     for curve in ("damping", "field-like"):
         np.testing.assert_allclose(data["a", curve][1], data["a", f"{curve}, closed form"][1], atol=1e-10)
     assert 0 < min(data["a", "damping"][1]) < max(data["a", "damping"][1]) < 1 / (2 * np.pi)
-    smallest, largest = data["c", "smallest"][1], data["c", "largest"][1]
+    smallest, largest = data["c", "smaller one"][1], data["c", "larger one"][1]
     assert (smallest <= largest).all()
     assert smallest[1] > 0
     assert min(smallest) < -0.01

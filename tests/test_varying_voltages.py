@@ -241,11 +241,14 @@ def test_what_the_energy_current_lacks_at_order_1_is_told(tmp_path):
         (1, True, True, {}),
         (1, False, False, {}),
         (1, True, True, {"bath": bath}),
+        (1, True, True, {"lead": leads(0.2, hopping=1.3)}),
+        (1, True, True, {"lead": leads(0.2, hopping=1.0)}),  # that of the device: no other lead
     ):
-        one = deck(order=order, lead=leads(0.2 if constant else None), motion="frozen", duration=0.8, **more)
+        given = {"lead": leads(0.2 if constant else None)} | more
+        one = deck(order=order, motion="frozen", duration=0.8, **given)
         with run(one, tmp_path / "a.h5", overwrite=True) as found:
             assert ("current_energy" in found.names) == there
-            told = bool(more)
+            told = bool(more) and more != {"lead": leads(0.2, hopping=1.0)}
             assert ("current_energy is that of the bias at rest, without" in summary(found)) == told
             assert not there or ("without what the motion adds" in found["current_energy"].long_name) == told
 

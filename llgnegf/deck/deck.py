@@ -29,6 +29,7 @@ from llgnegf.deck.tables import (
     Magnet,
     Molecule,
     Motion,
+    NumbersFile,
     Root,
     RunTable,
     Table,
@@ -108,22 +109,19 @@ class Deck:
         return self.path_of(self.texture.path) if isinstance(self.texture, FromFile) else None
 
     @property
-    def potential_path(self) -> Path | None:
-        """Where `electrons.potential` is read from, seen from the folder of the deck; None where there is none."""
-        name = self.electrons.potential if self.electrons is not None else None
-        return None if name is None else self.path_of(name)
-
-    @property
-    def exchange_path(self) -> Path | None:
-        """Where an `electrons.sd_exchange` of each site is read from; None where it is a number."""
-        given = self.electrons.sd_exchange if self.electrons is not None else 0.0
-        return None if isinstance(given, float) else self.path_of(given.file)
-
-    @property
-    def vacancies_path(self) -> Path | None:
-        """Where `lattice.vacancies` are read from; None where the deck names them itself."""
-        given = self.lattice.vacancies
-        return self.path_of(given) if isinstance(given, str) else None
+    def site_files(self) -> dict[str, Path]:
+        """By the key that names it, each file of numbers or vectors for the sites, seen from the folder of the deck."""
+        electrons = self.electrons
+        exchange = electrons.sd_exchange if electrons is not None else None
+        vacancies, inertia, velocity = self.lattice.vacancies, self.magnet.inertia, self.motion.velocity
+        named = {
+            "electrons.potential": electrons.potential if electrons is not None else None,
+            "electrons.sd_exchange.file": exchange.file if isinstance(exchange, NumbersFile) else None,
+            "lattice.vacancies": vacancies if isinstance(vacancies, str) else None,
+            "magnet.inertia.file": inertia.file if isinstance(inertia, NumbersFile) else None,
+            "motion.velocity.file": velocity.file if isinstance(velocity, NumbersFile) else None,
+        }
+        return {key: self.path_of(name) for key, name in named.items() if name is not None}
 
     def path_of(self, name: str) -> Path:
         """A file that the deck names, seen from the folder of the deck."""

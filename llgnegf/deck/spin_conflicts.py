@@ -39,72 +39,71 @@ def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
         yield "electrons.sd_exchange = {file = ...}", "a number"
 
 
-def _not_in_real_time(deck: Any) -> Iterator[str]:
-    """The equation of electrons in real time knows scalar bonds and equal leads."""
-    electrons = deck.electrons
-    if electrons is None or electrons.method == "frozen":
-        return
-    for told, without in _with_exchange(deck):
-        yield (
-            f"{told}: not available with electrons.method = {show(electrons.method)}; allowed there: {without}, or "
-            'electrons.method = "frozen"'
-        )
+def _beside(
+    asks: Callable[[Any], bool], others: Callable[[Any], Iterator[tuple[str, str]]], words: str
+) -> Callable[[Any], Iterator[str]]:
+    """What cannot be had beside such electrons, of a deck that has electrons and `asks` for it.
+
+    others: `_given` or `_with_exchange`; words: behind the key that is told, {without}: what else to do about it,
+    {method}: electrons.method.
+    """
+
+    def check(deck: Any) -> Iterator[str]:
+        if deck.electrons is None or not asks(deck):
+            return
+        for told, without in others(deck):
+            yield f"{told}: {words.format(without=without, method=show(deck.electrons.method))}"
+
+    return check
 
 
-def _not_in_precession(deck: Any) -> Iterator[str]:
-    """Its exact reference is that of spins which leads and bonds do not tell apart."""
-    electrons = deck.electrons
-    if electrons is None or electrons.method != "frozen" or deck.motion.kind != "precession":
-        return
-    for told, without in _with_exchange(deck):
-        yield (
-            f'{told}: motion.kind = "precession" and its exact reference are without it; allowed: {without}, or '
-            'motion.kind = "llg" or "frozen"'
-        )
+def _is_frozen(deck: Any) -> bool:
+    return bool(deck.electrons.method == "frozen")
 
 
-def _not_with_a_bath(deck: Any) -> Iterator[str]:
-    electrons = deck.electrons
-    if electrons is None or electrons.bath is None:
-        return
-    for told, without in _given(deck):
-        yield f"{told}: not available with electrons.bath; allowed beside it: {without}, or remove the bath"
+def _has_moving_voltages(deck: Any) -> bool:
+    """Of frozen electrons of first order, which is known in the rates of voltages of equal leads alone."""
+    voltages = [lead.__dict__.get("voltage", 0.0) for lead in deck.electrons.lead]
+    varies = not all(isinstance(voltage, float) for voltage in voltages)
+    return _is_frozen(deck) and deck.electrons.order == 1 and varies
 
 
-def _not_with_moving_voltages(deck: Any) -> Iterator[str]:
-    """The first order in the rates of voltages is that of equal leads and scalar bonds."""
-    electrons = deck.electrons
-    if electrons is None or electrons.method != "frozen" or electrons.order != 1:
-        return
-    if all(isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead):
-        return
-    for told, without in _given(deck):
-        yield (
-            f"{told}: not available at first order in the rate of a voltage that changes; allowed beside "
-            f"electrons.lead.voltage = {{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0"
-        )
-
-
-def _without_noise(deck: Any) -> Iterator[str]:
-    """The fluctuations are known for scalar bonds, equal leads and one J_sd."""
-    if deck.electrons is None or not deck.electrons.noise:
-        return
-    for told, without in _with_exchange(deck):
-        yield (
-            f"{told}: the fluctuations of such electrons are not known; allowed beside electrons.noise = true: "
-            f"{without}, or electrons.noise = false"
-        )
-
-
-def _without_tensors(deck: Any) -> Iterator[str]:
-    electrons = deck.electrons
-    if electrons is None or not (electrons.response_tensors or deck.motion.kind == "tensor"):
-        return
-    for told, without in _with_exchange(deck):
-        yield (
-            f"{told}: the response tensors of such electrons are not known; allowed beside electrons.response_tensors "
-            f'and motion.kind = "tensor": {without}'
-        )
+_EXCLUDED = (
+    _beside(
+        lambda deck: not _is_frozen(deck),
+        _with_exchange,
+        'not available with electrons.method = {method}; allowed there: {without}, or electrons.method = "frozen"',
+    ),
+    _beside(
+        lambda deck: _is_frozen(deck) and deck.motion.kind == "precession",
+        _with_exchange,
+        'motion.kind = "precession" and its exact reference are without it; allowed: {without}, or motion.kind = "llg" '
+        'or "frozen"',
+    ),
+    _beside(
+        lambda deck: deck.electrons.bath is not None,
+        _given,
+        "not available with electrons.bath; allowed beside it: {without}, or remove the bath",
+    ),
+    _beside(
+        _has_moving_voltages,
+        _given,
+        "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
+        "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
+    ),
+    _beside(
+        lambda deck: deck.electrons.noise,
+        _with_exchange,
+        "the fluctuations of such electrons are not known; allowed beside electrons.noise = true: {without}, or "
+        "electrons.noise = false",
+    ),
+    _beside(
+        lambda deck: deck.electrons.response_tensors or deck.motion.kind == "tensor",
+        _with_exchange,
+        "the response tensors of such electrons are not known; allowed beside electrons.response_tensors and "
+        'motion.kind = "tensor": {without}',
+    ),
+)
 
 
 def _vacancies_without_inertia(deck: Any) -> Iterator[str]:
@@ -125,12 +124,7 @@ def _leads_without_contact(deck: Any) -> Iterator[str]:
 
 
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
-    _not_in_real_time,
-    _not_in_precession,
-    _not_with_a_bath,
-    _not_with_moving_voltages,
-    _without_noise,
-    _without_tensors,
+    *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,
 )

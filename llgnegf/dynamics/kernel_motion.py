@@ -96,7 +96,7 @@ class KernelCoupling(TensorCoupling):
     def at(self, t: float, y: np.ndarray, past: np.ndarray, n: int, within: float) -> Motion:
         """Velocity at step n (packed), for velocities `past` (k, 3) of the steps before."""
         external = self.external(t, within)
-        own, m = self._own(t, y, external), self.magnet.unpack(y).reshape(3)
+        own, m = self._own_field(t, y, external, within), self.magnet.unpack(y).reshape(3)
         at_rest = self.sd_exchange * self._frozen.spin - self.tensors.stiffness[0, 0] @ (m - self.reference)
         at_rest = self._back_action * (at_rest - self.remembered(past, n)).reshape(self.magnet.unpack(y).shape)
         share = self._back_action * self.kernel[None, None, 0] * (self.dt / 2 if n else 0.0)

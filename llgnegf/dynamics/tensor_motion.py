@@ -243,15 +243,11 @@ class TensorCoupling(Coupling):
         Moments have no inertia here: `moving` means nothing.
         """
         external = self.external(t, within)
-        own, current = self._own(t, y, external), external.current
+        own, current = self._own_field(t, y, external, within), external.current
         answer = self.answer(self.magnet.unpack(y).copy())
         at_rest = self._back_action * answer.sd_exchange * answer.spin_at_rest
         velocity, field = self._solved(y, at_rest, self._back_action * answer.gilbert, own, current, t)
         return Motion(velocity, None, field)
-
-    def _own(self, t: float, y: np.ndarray, external: External) -> np.ndarray | None:
-        """A user's and driven fields, packed."""
-        return sum_of(self._user_field(t, y), external.field)
 
     def _solved(
         self,

@@ -328,8 +328,7 @@ class Frozen:
     @property
     def knows_energy_pumped(self) -> bool:
         """Whether `energy_pumped` is available."""
-        device = self.device
-        return device.bath is None and device.is_separable and device.spin_orbit is None
+        return self.device.bath is None and self.device.is_plain
 
     def energy_pumped(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None

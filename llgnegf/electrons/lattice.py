@@ -424,7 +424,10 @@ class LatticeSweeps:
     def narrow_zeros(
         self, low: float, high: float, widest: float
     ) -> list[tuple[complex, NDArray[np.complex128]]] | None:
-        """See `Sweeps`; between leads without voltages by the search for resonances, which the surface term shares."""
+        """See `Sweeps`; by the search for resonances of the surface term.
+
+        That is made without vacancies, and between leads without voltages, of one hopping, which know no spin.
+        """
         device = self.device
         if device.is_shifted or device.vacancies or device.n_sites > MOST_LEVEL_SITES:
             return None

@@ -80,6 +80,10 @@ class Modes:
         """dSigma/dE of each mode at energies z (k,): (k, ny)."""
         return chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[1]
 
+    def chain_self_energy_curvature(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
+        """d^2 Sigma/dE^2 of each mode at energies z (k,): (k, ny), 1/energy."""
+        return chain_self_energy_curvature(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)
+
     def self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy, index 2 y + spin."""
         return self._in_space(self.chain_self_energy(z, coupling))
@@ -90,9 +94,7 @@ class Modes:
 
     def self_energy_curvature(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """d^2 Sigma/dE^2 at energies z (k,): (k, 2 ny, 2 ny), 1/energy."""
-        return self._in_space(
-            chain_self_energy_curvature(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)
-        )
+        return self._in_space(self.chain_self_energy_curvature(z, coupling))
 
     def _in_space(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Values (k, ny) of the modes as matrices (k, 2 ny, 2 ny) in space and spin, the same for both spins."""

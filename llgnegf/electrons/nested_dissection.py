@@ -119,10 +119,8 @@ class NestedDissection:
         """It for this lattice, or None if sweeps are faster; wanted: whether it is taken in any case or not at all."""
         gains = wanted
         if wanted is None:
-            plain = device.is_separable and device.spin_orbit is None  # bonds and leads that know no spin
-            gains = (
-                plain and device.n_sites >= _FEWEST_SITES and least_cost(*_key(device)) < _GAIN * _sweep_cost(device)
-            )
+            large = device.is_plain and device.n_sites >= _FEWEST_SITES
+            gains = large and least_cost(*_key(device)) < _GAIN * _sweep_cost(device)
         return cls(device, blocks, counter, wanted) if gains else None
 
     def by_slice(self, out: Stack) -> Stack:

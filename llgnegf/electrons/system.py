@@ -284,6 +284,11 @@ class System:
         return not self.has_other_leads and self.bonds_along_y is None and not self.vacancies
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether bonds and leads know no spin, leads have the hopping of the device, and no site is vacant."""
+        return self.is_separable and self.spin_orbit is None
+
+    @cached_property
     def one_row(self) -> System:
         """This chain as a lattice with one row; a lattice itself."""
         if self.is_lattice:
@@ -436,7 +441,7 @@ class System:
         if not isinstance(bath, Bath):
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
-        if self.spin_orbit is not None or self.has_other_leads or self.bonds_along_y is not None or self.vacancies:
+        if not self.is_plain:
             bonds = "vacancies" if self.vacancies else "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
             what = "a hopping or polarization of a lead" if self.has_other_leads else bonds
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")

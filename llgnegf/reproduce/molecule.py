@@ -21,13 +21,18 @@ from llgnegf.reproduce.panels import Curve, Figure, Panel
 LEVELS, SPIN_ORBIT, FERMI_ENERGY = (-0.3, 0.4), ((0.0, 0.3), (-0.3, 0.0)), 0.2
 COUPLINGS = tuple(np.geomspace(0.1, 20.0, 25).tolist())
 BIASES = tuple(np.linspace(-4.0, 4.0, 65).tolist())
-FREQUENCIES = tuple(np.geomspace(0.01, 100.0, 81).tolist())
+FREQUENCIES = tuple(np.union1d(np.geomspace(0.01, 100.0, 61), np.geomspace(0.5, 8.0, 60)).tolist())
 POLARIZATION, WIDTH = 0.9, 0.4
 TILT = 0.3
 _M = np.array([np.sin(TILT), 0.0, np.cos(TILT)])
 _ACROSS = np.array([np.cos(TILT), 0.0, -np.sin(TILT)])
 _OUT = np.array([0.0, 1.0, 0.0])
-_DOTS = {"color": "black", "linestyle": "", "marker": "."}
+_BLUE, _ORANGE = {"color": "#0072B2"}, {"color": "#D55E00", "linestyle": "--"}
+_DOTS, _CROSSES = ({"color": "black", "linestyle": "", "marker": one, "markersize": 4} for one in (".", "x"))
+# Of the two values of a tensor across m.
+_SMALLER, _LARGER = {"color": "#56B4E9"}, {"color": "#E69F00", "linestyle": "--"}
+_REAL, _IMAGINARY = {"color": "#CC79A7"}, {"color": "#CC79A7", "linestyle": "--"}
+_LIMIT, _INERTIAL = {"color": "black", "linestyle": ":"}, {"color": "black", "linestyle": (0, (1, 3))}
 
 
 def one_level(width: float) -> tuple[float, float, float]:
@@ -102,55 +107,55 @@ def tensors(track: Track) -> Figure:
         Panel(
             "a",
             "one level, no bias",
-            "broadening",
-            r"$\alpha$ (hbar)",
+            "broadening (energy)",
+            r"$\alpha$ ($\hbar$)",
             [
-                Curve("damping", COUPLINGS, single[:, 0]),
-                Curve("field-like", COUPLINGS, single[:, 1]),
+                Curve("damping", COUPLINGS, single[:, 0], _BLUE),
+                Curve("field-like", COUPLINGS, single[:, 1], _ORANGE),
                 Curve("damping, closed form", COUPLINGS, closed[:, 0], _DOTS),
-                Curve("field-like, closed form", COUPLINGS, closed[:, 1], _DOTS),
+                Curve("field-like, closed form", COUPLINGS, closed[:, 1], _CROSSES),
             ],
             log_x=True,
         ),
         Panel(
             "b",
             "one level, no bias",
-            "broadening",
-            "inertia (hbar^2/energy)",
-            [Curve("inertia", COUPLINGS, single[:, 2])],
+            "broadening (energy)",
+            r"inertia ($\hbar^2$/energy)",
+            [Curve("inertia", COUPLINGS, single[:, 2], {"color": "#009E73", "linestyle": "-."})],
             log_x=True,
         ),
         Panel(
             "c",
-            "two levels, polarised leads, across the moment",
+            "two levels, polarised leads",
             "bias (energy)",
-            "friction (hbar)",
-            [Curve("smallest", BIASES, smallest), Curve("largest", BIASES, largest)],
+            r"friction ($\hbar$)",
+            [Curve("smaller one", BIASES, smallest, _SMALLER), Curve("larger one", BIASES, largest, _LARGER)],
         ),
         Panel(
             "d",
-            "two levels, polarised leads, across the moment",
+            "two levels, polarised leads",
             "bias (energy)",
-            "inertia (hbar^2/energy)",
-            [Curve("smallest", BIASES, low), Curve("largest", BIASES, high)],
+            r"inertia ($\hbar^2$/energy)",
+            [Curve("smaller one", BIASES, low, _SMALLER), Curve("larger one", BIASES, high, _LARGER)],
         ),
         Panel(
             "e",
-            "alpha(omega), no bias: real part",
-            "frequency (energy/hbar)",
-            r"Re $\alpha(\omega)$ (hbar)",
-            [Curve("real part", w, dynamic.real), Curve("adiabatic limit", w, np.full(len(w), alpha), _DOTS)],
+            "two levels, no bias",
+            r"$\omega$ (energy/$\hbar$)",
+            r"Re $\alpha(\omega)$ ($\hbar$)",
+            [Curve("real part", w, dynamic.real, _REAL), Curve("adiabatic limit", w, np.full(len(w), alpha), _LIMIT)],
             log_x=True,
         ),
         Panel(
             "f",
-            "alpha(omega), no bias: imaginary part",
-            "frequency (energy/hbar)",
-            r"Im $\alpha(\omega)$ (hbar)",
+            "two levels, no bias",
+            r"$\omega$ (energy/$\hbar$)",
+            r"Im $\alpha(\omega)$ ($\hbar$)",
             [
-                Curve("imaginary part", w, dynamic.imag),
-                Curve("inertial limit", w[w <= 1.0], -w[w <= 1.0] * slow, _DOTS),
-                Curve("free spins", w[w >= 3.0], -static / w[w >= 3.0], {"color": "gray", "linestyle": ":"}),
+                Curve("imaginary part", w, dynamic.imag, _IMAGINARY),
+                Curve("inertial limit", w[w <= 1.0], -w[w <= 1.0] * slow, _INERTIAL),
+                Curve("free spins", w[w >= 3.0], -static / w[w >= 3.0], {"color": "0.5", "linestyle": ":"}),
             ],
             log_x=True,
         ),

@@ -74,7 +74,7 @@ def write_job_array(base: Deck, axes: Sequence[Axis], points: Sequence[Point], f
         if is_done(folder, point):
             continue
         deck = folder / DECKS / f"{point.folder}.toml"
-        write_file(deck, _anywhere(point.deck).encode(), "write a deck of the sweep")
+        write_file(deck, anywhere(point.deck).encode(), "write a deck of the sweep")
         lines.append(shlex.join([str(folder / point.folder), str(deck)]))
     script = folder / SCRIPT
     write_file(folder / LIST, "".join(f"{line}\n" for line in lines).encode(), "write the list of runs")
@@ -91,13 +91,10 @@ def write_job_array(base: Deck, axes: Sequence[Axis], points: Sequence[Point], f
     return script, len(lines)
 
 
-def _anywhere(deck: Deck) -> str:
+def anywhere(deck: Deck) -> str:
     """The text of a deck that means the same in another folder: its paths are absolute."""
-    paths = {
-        "texture.path": deck.texture_path,
-        "electrons.potential": deck.potential_path,
-        "electrons.sd_exchange.file": deck.exchange_path,
-        "lattice.vacancies": deck.vacancies_path,
-    }
-    absolute = {key: str(path.absolute()) for key, path in paths.items() if path is not None}
+    paths = deck.site_files
+    if deck.texture_path is not None:
+        paths["texture.path"] = deck.texture_path
+    absolute = {key: str(path.absolute()) for key, path in paths.items()}
     return with_changes(deck, absolute).text if absolute else deck.text
