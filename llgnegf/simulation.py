@@ -158,7 +158,7 @@ def resume(
         deck, recorded = old.deck, old.attrs.get("user_field")
         committed, times, damage = old.n_frames, old.stored_times, _damaged_times(old)
         # Not from the deck: the file of its texture may have changed since, and relaxation may take long.
-        names = old.names
+        meanings = {name: old[name].long_name for name in old.names}
         start = old["moment"][0] if committed and old.frame_ok(0) else None
         build.refuse_misfit(old)
     given = None if field is None else field_name(field)
@@ -191,7 +191,10 @@ def resume(
         )
     parts = build.build(deck, field, start)
     # A version that knew fewer variables may have begun the run.
-    parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in names))
+    parts = replace(parts, variables=tuple(one for one in parts.variables if one.name in meanings))
+    for one in parts.variables:
+        if one.meaning != meanings[one.name]:
+            _warn(f"{one.name} of {path} so far: {meanings[one.name]}; in what follows: {one.meaning}")
     parts.stepper.solves = state.solves
     try:
         # Else files that were read again may have changed: start anew.

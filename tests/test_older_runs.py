@@ -6,6 +6,7 @@
 
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -115,3 +116,15 @@ def test_a_run_from_before_an_energy_term_goes_on_without_it(tmp_path, monkeypat
         assert set(new.names) - set(after.names) == {"energy_dmi"}
         assert after.n_frames == 6
         np.testing.assert_array_equal(after["energy_classical"], new["energy_classical"])
+
+
+def test_a_variable_that_means_something_else_now_is_told(tmp_path, monkeypatch):
+    chain = {"lattice": {"shape": [3]}, "texture": {"kind": "spiral", "period": 5.5}, "magnet": {"exchange": 1.0}}
+    chain |= {"integrator": {"step": 0.1}, "run": {"duration": 1.0, "save_every": 0.2}}
+    path = tmp_path / "run.h5"
+    with monkeypatch.context() as before:
+        older = [replace(one, meaning="something else") for one in observables.ENERGIES]
+        before.setattr(observables, "ENERGIES", older)
+        run(deck_from(chain), path, until=0.4).close()
+    with pytest.warns(RunWarning, match="energy_exchange of .* so far: something else; in what follows: "):
+        resume(path).close()
