@@ -11,7 +11,7 @@ import numpy as np
 from llgnegf.axes import least_span, legend_above, settle, time_axis
 from llgnegf.deck.messages import among
 from llgnegf.errors import DeckError
-from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.pictures import Axes, Figure, as_label, with_unit
 from llgnegf.plots.curves import curve, edges
 from llgnegf.runfile.reader import open_run
 from llgnegf.seams import path_of
@@ -134,7 +134,7 @@ def _in_time(ax: Axes, found: Summary, folder: Path, key: str, name: str, runs: 
             longest = max(longest, run.times, key=lambda times: times[-1])
             outline = run.outline
             unit = run[name].unit
-    ax.set_ylabel(as_label(name) if unit in ("", "1") else f"{as_label(name)} ({as_label(unit)})")
+    ax.set_ylabel(with_unit(as_label(name), unit))
     settle(ax, least_span(drawn))
     legend_above(ax, columns=4)
     time_axis(ax, longest, outline.energy_label, outline.energy_ev)
