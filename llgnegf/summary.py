@@ -198,10 +198,9 @@ def _adiabaticity(run: Run) -> list[str]:
             if np.nanmax(values) > limit:
                 worst = int(np.nanargmax(values))
                 share = 100 * np.mean(values > limit)
-                time = f"{run.times[worst]:g} hbar/{run.outline.energy_label}"
-                found.append(
-                    f"{words.format(values[worst])} at t = {time} (above {limit:g} in {share:.0f} % of the frames): {used} need not hold"
-                )
+                when = f"t = {run.times[worst]:g} hbar/{run.outline.energy_label}"
+                where = f"above {limit:g} in {share:.0f} % of the frames"
+                found.append(f"{words.format(values[worst])} at {when} ({where}): {used} need not hold")
     return found
 
 
