@@ -152,9 +152,10 @@ def _letters(label: str) -> int:
     return len(re.sub(r"\\[A-Za-z]+|[{}$^_\\]", "", label))
 
 
-def legend_above(ax: Axes, columns: int = 6) -> None:
+def legend_above(ax: Axes, columns: int = 6, title: str | None = None) -> None:
     """A legend above the axes, where it covers no curve; a row has room for six short entries, or fewer long ones."""
     longest = max((_letters(str(label)) for label in ax.get_legend_handles_labels()[1]), default=0)
     columns = min(columns, max(1, _LETTERS // max(1, longest)))
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+    place |= {"title": title, "title_fontsize": 8}
     ax.legend(**place, ncols=columns, handlelength=1.8, columnspacing=0.7, handletextpad=0.4)

@@ -452,10 +452,24 @@ def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None
     print(f"done: {counted(result.n_frames, 'frame')} in {path}{rest}; try: llgnegf show {path}")
 
 
+def _ensemble_file(path: Path) -> Path | None:
+    """The ensemble that `path` is or, as a folder, has; a run file is not opened for that."""
+    if not path.is_dir() and path.name != "ensemble.h5":
+        return None
+    from llgnegf.sweep.ensemble_summary import ensemble_file
+
+    return ensemble_file(path)
+
+
 def _show(arguments: argparse.Namespace) -> None:
     from llgnegf.runfile.reader import open_run
     from llgnegf.summary import summary
 
+    if (found := _ensemble_file(arguments.path)) is not None:
+        from llgnegf.sweep.ensemble_summary import ensemble_summary
+
+        print(ensemble_summary(found))
+        return
     with open_run(arguments.path) as result:
         try:
             print(summary(result))
@@ -503,9 +517,11 @@ def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
 
-    if arguments.path.is_dir():
-        path = arguments.output or arguments.path / "summary.png"
-        plot(arguments.path, path, arguments.variable, arguments.frame)
+    found = _ensemble_file(arguments.path)
+    if found is not None or arguments.path.is_dir():
+        folder = arguments.path if found is None else found.parent
+        path = arguments.output or folder / "summary.png"
+        plot(folder, path, arguments.variable, arguments.frame)
         print(f"wrote {path}")
         return
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on

@@ -118,10 +118,14 @@ def as_label(text: str) -> str:
 
 
 def with_unit(label: str, unit: str) -> str:
-    """The label of an axis with the unit of a variable of a run file: "torque (meV)"; without one where that is 1."""
+    """The label of an axis with the unit of a variable of a run file: "torque (meV)"; without one where that is 1.
+
+    hbar is drawn as a letter, the lattice constant as a.
+    """
     if unit in ("", "1"):
         return label
     readable = re.sub(r"\^(\d)", r"$^\1$", as_label(unit)).replace("hbar", r"$\hbar$")
+    readable = readable.replace("lattice constant", "$a$")
     return f"{label} ({readable})"
 
 

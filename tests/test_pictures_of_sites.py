@@ -175,4 +175,5 @@ def test_labels_longer_than_their_axis_are_broken_before_the_unit():
 def test_units_of_labels():
     assert with_unit("solves", "1") == "solves"
     assert with_unit("torque", "meV") == "torque (meV)"
+    assert with_unit("v", "lattice constant meV/hbar") == r"v ($a$ meV/$\hbar$)"
     assert with_unit("I", "hbar^2/(0.5 eV)") == r"I ($\hbar$$^2$/(0.5 eV))"
