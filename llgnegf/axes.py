@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 
-from llgnegf.pictures import Axes, MaxNLocator, ScalarFormatter
+from llgnegf.pictures import Axes, Figure, FigureCanvasAgg, MaxNLocator, ScalarFormatter
 from llgnegf.units import time_unit
 
 # The least share of the largest value in the same unit, and of what a difference was taken of, that is drawn in full
@@ -123,13 +124,38 @@ def time_axis(ax: Axes, times: np.ndarray, energy: str, energy_ev: float, period
         third.set_xlabel("$t$ (periods)")
 
 
+def fit(figure: Figure) -> None:
+    """Breaks what is longer than its place, when everything is drawn: the figure's title, labels of vertical axes."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        label = ax.yaxis.label
+        if label.get_window_extent(renderer).height > ax.bbox.height and "\n" not in label.get_text():
+            what, unit = split_unit(label.get_text())
+            label.set_text(f"{what}\n({unit})" if unit else "\n".join(wrap(what, len(what) // 2 + 4)))
+    title = next((text for text in figure.texts if text.get_text() == figure.get_suptitle()), None)
+    if title is None or not title.get_text():
+        return
+    room = figure.bbox.width / title.get_window_extent(renderer).width
+    if room < 1.02:
+        lines = title.get_text().split("\n")
+        letters = int(0.95 * room * max(map(len, lines)))
+        title.set_text("\n".join(piece for line in lines for piece in wrap(line, letters)))
+
+
 # Letters that the entries in a row of a legend may have.
 _LETTERS = 72
 
 
-def legend_above(ax: Axes, columns: int = 6) -> None:
+def _letters(label: str) -> int:
+    """About how many letters wide a label is, of whose formulas the commands are not seen."""
+    return len(re.sub(r"\\[A-Za-z]+|[{}$^_\\]", "", label))
+
+
+def legend_above(ax: Axes, columns: int = 6, title: str | None = None) -> None:
     """A legend above the axes, where it covers no curve; a row has room for six short entries, or fewer long ones."""
-    longest = max((len(str(label)) for label in ax.get_legend_handles_labels()[1]), default=0)
+    longest = max((_letters(str(label)) for label in ax.get_legend_handles_labels()[1]), default=0)
     columns = min(columns, max(1, _LETTERS // max(1, longest)))
     place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+    place |= {"title": title, "title_fontsize": 8}
     ax.legend(**place, ncols=columns, handlelength=1.8, columnspacing=0.7, handletextpad=0.4)

@@ -185,6 +185,10 @@ def _parser() -> Parser:
 
     sub = add("compare", _compare, "set frozen electrons beside exact ones: steady precession, or real time")
     sub.add_argument("path", metavar="RUN.h5", type=run_file)
+    sub.add_argument(
+        "--within", metavar="SHARE", type=number,
+        help="exit code 1 where frozen electrons miss more than this share, such as 0.01 (default: no bound)",
+    )  # fmt: skip
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
     sub = add("response", _response, "damping, inertia and exchange that electrons give the moments of a deck at t = 0")
@@ -452,10 +456,24 @@ def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None
     print(f"done: {counted(result.n_frames, 'frame')} in {path}{rest}; try: llgnegf show {path}")
 
 
+def _ensemble_file(path: Path) -> Path | None:
+    """The ensemble that `path` is or, as a folder, has; a run file is not opened for that."""
+    if not path.is_dir() and path.name != "ensemble.h5":
+        return None
+    from llgnegf.sweep.ensemble_summary import ensemble_file
+
+    return ensemble_file(path)
+
+
 def _show(arguments: argparse.Namespace) -> None:
     from llgnegf.runfile.reader import open_run
     from llgnegf.summary import summary
 
+    if (found := _ensemble_file(arguments.path)) is not None:
+        from llgnegf.sweep.ensemble_summary import ensemble_summary
+
+        print(ensemble_summary(found))
+        return
     with open_run(arguments.path) as result:
         try:
             print(summary(result))
@@ -470,7 +488,10 @@ def _show(arguments: argparse.Namespace) -> None:
             raise
 
 
-def _compare(arguments: argparse.Namespace) -> None:
+def _compare(arguments: argparse.Namespace) -> int:
+    within = arguments.within
+    if within is not None and not within >= 0:
+        raise DeckError(f"--within {within:g}: must be a share of at least 0, such as 0.01")
     from llgnegf.compare import compare, report
     from llgnegf.judged import judge, report_judgement
     from llgnegf.runfile.reader import open_run
@@ -481,12 +502,21 @@ def _compare(arguments: argparse.Namespace) -> None:
             found = judge(result)
             told = {"run": str(arguments.path), **found.as_json()}
             print(json.dumps(told, indent=1) if arguments.json else report_judgement(found))
-            return
+            return _missed(found.share_missed, within)
         comparisons = compare(result)
     if arguments.json:
         print(json.dumps({"run": str(arguments.path), "frames": [c.as_json() for c in comparisons]}, indent=1))
     else:
         print(report(comparisons, deck.units.label))
+    return _missed(max(c.share_missed for c in comparisons), within)
+
+
+def _missed(share: float, within: float | None) -> int:
+    """1 where frozen electrons miss a larger share than is allowed, which is told; else 0."""
+    if within is None or share <= within:
+        return 0
+    print(f"llgnegf: frozen electrons miss a share of {share:.3g}, more than --within {within:g}", file=sys.stderr)
+    return 1
 
 
 def _response(arguments: argparse.Namespace) -> None:
@@ -503,9 +533,11 @@ def _plot(arguments: argparse.Namespace) -> None:
     from llgnegf.plots import plot
     from llgnegf.runfile.reader import open_run
 
-    if arguments.path.is_dir():
-        path = arguments.output or arguments.path / "summary.png"
-        plot(arguments.path, path, arguments.variable, arguments.frame)
+    found = _ensemble_file(arguments.path)
+    if found is not None or arguments.path.is_dir():
+        folder = arguments.path if found is None else found.parent
+        path = arguments.output or folder / "summary.png"
+        plot(folder, path, arguments.variable, arguments.frame)
         print(f"wrote {path}")
         return
     with open_run(arguments.path) as result:  # first: what is no run may have no name to put a suffix on

@@ -64,6 +64,12 @@ class Comparison:
         size = np.linalg.norm(self.exact, axis=1)
         return np.divide(self.absolute_error, size, out=np.full(len(size), np.nan), where=size > 0)
 
+    @property
+    def share_missed(self) -> float:
+        """|sum - exact|/|exact| over all sites together; 0 where both vanish, infinite where the exact one does."""
+        ratio, missed = _norm_ratio(self.total - self.exact, self.exact), self.absolute_error.any()
+        return ratio if np.isfinite(ratio) else float("inf") if missed else 0.0
+
     def torques(self) -> dict[str, np.ndarray]:
         """Torques (n, 3), energy units: every contribution, "sum" and "exact"."""
         spins = {**self.parts, "sum": self.total, "exact": self.exact}

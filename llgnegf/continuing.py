@@ -107,14 +107,14 @@ def refuse_other_deck(path: str | Path, deck: Deck, header: Mapping[str, Any]) -
     )
 
 
-def refuse_own_texture(path: str | Path, deck: Deck) -> None:
-    """DeckError where a new run file would take the place of the one that the deck reads its texture from."""
-    with contextlib.suppress(OSError):
-        if deck.texture_path is not None and Path(path).samefile(deck.texture_path):
-            raise DeckError(
-                f"{path}: the deck reads its texture from this file, so that it cannot be replaced: give "
-                "another name with -o"
-            )
+def refuse_own_files(path: str | Path, deck: Deck) -> None:
+    """DeckError where a new run file would take the place of one that the deck reads: a texture, numbers for sites."""
+    for key, file in deck.files.items():
+        with contextlib.suppress(OSError):
+            if Path(path).samefile(file):
+                raise DeckError(
+                    f"{path}: the deck reads this file, {key}, so that it cannot be replaced: give another name with -o"
+                )
 
 
 def _refuse_changes(was: Deck, now: Deck, words: Callable[[str, object, object], str]) -> None:

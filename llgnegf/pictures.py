@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -64,10 +65,22 @@ _load_matplotlib()
 
 import matplotlib  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.ticker import MaxNLocator, ScalarFormatter  # noqa: E402
 
-__all__ = ["Axes", "Figure", "MaxNLocator", "ScalarFormatter", "as_label", "check_ending", "drawing", "save"]
+__all__ = [
+    "Axes",
+    "Figure",
+    "FigureCanvasAgg",
+    "MaxNLocator",
+    "ScalarFormatter",
+    "as_label",
+    "check_ending",
+    "drawing",
+    "save",
+    "with_unit",
+]
 
 STYLE: Any = {
     "font.size": 9,
@@ -102,6 +115,18 @@ def as_label(text: str) -> str:
     if len(line) > _LONGEST_LABEL:
         line = line[: _LONGEST_LABEL - 1] + "…"
     return line.replace("$", r"\$")
+
+
+def with_unit(label: str, unit: str) -> str:
+    """The label of an axis with the unit of a variable of a run file: "torque (meV)"; without one where that is 1.
+
+    hbar is drawn as a letter, the lattice constant as a.
+    """
+    if unit in ("", "1"):
+        return label
+    readable = re.sub(r"\^(\d)", r"$^\1$", as_label(unit)).replace("hbar", r"$\hbar$")
+    readable = readable.replace("lattice constant", "$a$")
+    return f"{label} ({readable})"
 
 
 def check_ending(path: Path) -> None:

@@ -28,7 +28,7 @@ from llgnegf.continuing import (
     left_to_do,
     refuse_other_deck,
     refuse_other_lattice,
-    refuse_own_texture,
+    refuse_own_files,
 )
 from llgnegf.deck import Deck, load_deck, with_refresh
 from llgnegf.dynamics.coupling import Field, field_name, may_be_same_field
@@ -101,7 +101,7 @@ def run(
     deck, end = ends(with_refresh(deck, deck.integrator.electrons), until)
     stop = Interrupts(walltime)
     refuse_overwriting(real_path(path), overwrite)  # before the work; `Writer.create` asks again, behind its lock
-    refuse_own_texture(path, deck)
+    refuse_own_files(path, deck)
     with stop.listening(), telling(progress):
         try:
             with stop.long_work:

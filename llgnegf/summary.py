@@ -67,20 +67,20 @@ def summary(run: Run) -> str:
         )
     scalars = [name for name in run.names if run[name].dims == ("time",) and name not in ("time", "step", "solves")]
     if scalars:
-        lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}")
+        lines.append(f"  {'':24}{'first':>15}{'last':>15}{'time average':>15}{'change':>12}  unit")
     for name in scalars:
-        lines.append(_scalar_row(name, run.times, path_of(run, name)))
-    moments = np.asarray(run["energy_classical"])
+        lines.append(_scalar_row(name, run.times, path_of(run, name), _unit(run, name)))
+    moments, energy = np.asarray(run["energy_classical"]), deck.energy_label
     if "energy_kinetic" in run.names:
         moments = moments + np.asarray(run["energy_kinetic"])
-        lines.append(_scalar_row("classical + kinetic", run.times, moments))
+        lines.append(_scalar_row("classical + kinetic", run.times, moments, energy))
     if "grand_potential" in run.names:
         # What alpha = 0 and order = 0 conserve: the electrons act with back_action times their energy.
         share = deck.back_action if deck.back_action is not None else 1.0
         total = moments + share * np.asarray(run["grand_potential"])
         named = "cl. + kinetic" if "energy_kinetic" in run.names else "classical"
         name = f"{named} + grand pot." if share == 1 else f"{named} + {share:g} grand pot."
-        lines.append(_scalar_row(name, run.times, total))
+        lines.append(_scalar_row(name, run.times, total, energy))
     if "energy_electrons" in run.names:
         # What alpha = 0 conserves, whatever moves: the work is that of gates, voltages and an imposed motion on the
         # electrons, and that of driven fields on the moments.
@@ -91,7 +91,7 @@ def summary(run: Run) -> str:
         work = np.asarray(run["work"]) - driven
         total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
         name, unknown = "all energies - work", _unrecorded_work(run)
-        lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total))
+        lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total, energy))
     for name, digits in (
         ("skyrmion_center", "+.5f"),
         ("skyrmion_center_thresholded", "+.5f"),
@@ -99,16 +99,22 @@ def summary(run: Run) -> str:
     ):
         if name in run.names:
             first, last = (_place(np.asarray(run[name][i]), digits) for i in (0, -1))
-            lines.append(f"  {name:28}{first} -> {last}")
+            lines.append(f"  {name:28}{first} -> {last}{_unit(run, name)}")
     for name in run.names:
         if not run[name].per_frame:  # tensors and spectra of the initial state
             values, sizes = np.asarray(run[name]), " x ".join(map(str, run[name].shape))
             known = values[~np.isnan(values)]
             span = f"values from {known.min():.6g} to {known.max():.6g}" if len(known) else "values, none known"
-            lines.append(f"  {name:28}{sizes} {span}{'' if run[name].unit == '1' else f' {run[name].unit}'}")
+            lines.append(f"  {name:28}{sizes} {span}{_unit(run, name)}")
     if "solves" in run.names:
         lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
     return _page(lines)
+
+
+def _unit(run: Run, name: str) -> str:
+    """The unit of a variable behind its numbers: " eV", lattice constants as " a", "" without one."""
+    unit = run[name].unit.replace("lattice constant", "a")
+    return "" if unit in ("", "1") else f" {unit}"
 
 
 def _page(lines: list[str]) -> str:
@@ -148,7 +154,7 @@ def _followed(run: Run) -> list[str]:
     if "wall_position" in run.names:
         now = ""
         if "wall_velocity" in run.names and np.isfinite(run["wall_velocity"][-1]):
-            now = f"; now {run['wall_velocity'][-1]:+.5g}"
+            now = f"; now {run['wall_velocity'][-1]:+.5g}{_unit(run, 'wall_velocity')}"
         lines += _path(run, "wall", path_of(run, "wall_position")[:, None], now)
     if "skyrmion_center" in run.names:
         charge = np.asarray(run["topological_charge"])
@@ -163,13 +169,14 @@ def _path(run: Run, name: str, places: np.ndarray, more: str) -> list[str]:
     if not len(known):
         return [f"  {name:13}not found in any frame{more}"]
     first, last = known[0], known[-1]
-    text = f"  {name:13}{_place(places[first])} -> {_place(places[last])}"
+    text = f"  {name:13}{_place(places[first])} -> {_place(places[last])} a"
     if first < last:
         velocity = (places[last] - places[first]) / (run.times[last] - run.times[first])
         per_ps = 1e3 * velocity / femtoseconds(1.0, run.outline.energy_ev)
-        text += f", mean velocity {_place(velocity, '+.5g')} = {_place(per_ps, '+.4g')} sites/ps"
+        text += f", mean velocity {_place(velocity, '+.5g')} a {run.outline.energy_label}/hbar"
+        text += f" = {_place(per_ps, '+.4g')} sites/ps"
     if last < run.n_frames - 1:
-        more += f"; not found after t = {run.times[last]:g}"
+        more += f"; not found after t = {run.times[last]:g} hbar/{run.outline.energy_label}"
     return [text + more]
 
 
@@ -191,16 +198,15 @@ def _adiabaticity(run: Run) -> list[str]:
             if np.nanmax(values) > limit:
                 worst = int(np.nanargmax(values))
                 share = 100 * np.mean(values > limit)
-                found.append(
-                    f"{words.format(values[worst])} at t = {run.times[worst]:g} (above {limit:g} in {share:.0f} % of "
-                    f"the frames): {used} need not hold"
-                )
+                when = f"t = {run.times[worst]:g} hbar/{run.outline.energy_label}"
+                where = f"above {limit:g} in {share:.0f} % of the frames"
+                found.append(f"{words.format(values[worst])} at {when} ({where}): {used} need not hold")
     return found
 
 
 def _motion(deck: Outline) -> str:
     if deck.motion == "precession":
-        return f"precession, frequency {deck.frequency:g} about {list(deck.axis or ())}"
+        return f"precession, frequency {deck.frequency:g} {deck.energy_label}/hbar about {list(deck.axis or ())}"
     return deck.motion
 
 
@@ -208,7 +214,7 @@ def _vector(v: np.ndarray) -> str:
     return "(" + ", ".join(f"{x:+.6f}" for x in v) + ")"
 
 
-def _scalar_row(name: str, times: np.ndarray, values: np.ndarray) -> str:
+def _scalar_row(name: str, times: np.ndarray, values: np.ndarray, unit: str) -> str:
     known, part = values, ""
     if np.isnan(values).any():
         there = ~np.isnan(values)
@@ -219,4 +225,6 @@ def _scalar_row(name: str, times: np.ndarray, values: np.ndarray) -> str:
     # Over time: a resume may have changed how often frames come.
     average = np.diff(times) @ (known[1:] + known[:-1]) / 2 / np.ptp(times) if len(known) > 1 else known[0]
     change = known[-1] - known[0]
-    return f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{average:>15.8g}{change:>12.3g}{part}"
+    return (
+        f"  {name:24}{known[0]:>15.8g}{known[-1]:>15.8g}{average:>15.8g}{change:>12.3g}  {unit.strip()}{part}".rstrip()
+    )

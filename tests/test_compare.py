@@ -1,11 +1,14 @@
 """Runs beside the exact steady precession."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llgnegf import load_deck, run
+from llgnegf.cli import main
 from llgnegf.compare import NothingToCompare, compare, instantaneous_rotation, report
 from tests.oracles import self_consistent
 
@@ -143,3 +146,25 @@ def test_nothing_moves_nothing_turns():
     axis, frequency = instantaneous_rotation(np.array([0, 0, 1.0]), np.zeros(3), np.array([0, 0, 0.3]))
     assert frequency == 0
     assert np.linalg.norm(axis) == 1
+
+
+def test_exit_codes_of_the_command(tmp_path, capsys):
+    """As docs/running.md has them."""
+    path = tmp_path / "a.h5"
+    with result_of(path, "precessing_wall", run__duration=0) as r:
+        (found,) = compare(r)
+    assert 0 < found.share_missed < 0.1
+    assert main(["compare", str(path)]) == 0
+    assert main(["compare", str(path), "--within", f"{1.01 * found.share_missed}"]) == 0
+    capsys.readouterr()
+    assert main(["compare", str(path), "--json", "--within", f"{0.99 * found.share_missed}"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["frames"][0]["relative_error"] == pytest.approx(found.share_missed)
+    assert "frozen electrons miss a share of" in told.err
+    assert main(["compare", str(path), "--within", "-1"]) == 2
+    assert "--within -1: must be a share of at least 0" in capsys.readouterr().err
+    with result_of(tmp_path / "b.h5", "wall_classical", run__duration=0):
+        assert main(["compare", str(tmp_path / "b.h5")]) == 2
+        assert "a classical run" in capsys.readouterr().err
+    (tmp_path / "c.h5").write_bytes(b"no run")
+    assert main(["compare", str(tmp_path / "c.h5")]) == 74

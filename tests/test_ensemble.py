@@ -221,3 +221,25 @@ def test_the_shipped_wall_diffuses(tmp_path):
     late = found["time"] > 20
     slope = found["wall_position_std"][late] ** 2 / found["time"][late]
     assert slope.mean() == pytest.approx(2 * diffusion, rel=0.4)
+
+
+def test_show_tells_mean_and_spread_of_all_numbers_with_their_units(tmp_path, capsys):
+    deck = parse_deck(DECK, overrides={"units.energy": "meV", "run.duration": 0.2})
+    ensemble(deck, 3, tmp_path / "e")
+    found, _ = read(tmp_path / "e")
+    for path in (tmp_path / "e", tmp_path / "e" / ENSEMBLE_FILE):
+        assert main(["show", str(path)]) == 0
+        told = capsys.readouterr().out
+        assert "three moments" in told
+        assert "paths        3, seeds from 4 on" in told
+        assert "t = 0.2 of 0.2 hbar/meV" in told
+        (row,) = [line.split() for line in told.splitlines() if line.startswith("  energy_exchange ")]
+        assert row[2] == row[5] == "+-"
+        assert row[-1] == "meV"
+        for column, frame in ((1, 0), (4, -1)):
+            assert float(row[column]) == pytest.approx(found["energy_exchange_mean"][frame], rel=1e-7)
+            assert float(row[column + 2]) == pytest.approx(found["energy_exchange_std"][frame], rel=1e-2, abs=1e-14)
+        assert "  moment" not in told  # of sites
+    with h5py.File(tmp_path / "e" / ENSEMBLE_FILE) as file:
+        assert file["time"].attrs["units"] == "hbar/meV"
+    assert main(["plot", str(tmp_path / "e" / ENSEMBLE_FILE), "-o", str(tmp_path / "a.png")]) == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, run
+from llgnegf.cli import main
 from llgnegf.compare import NothingToCompare
 from llgnegf.deck import parse_deck
 from llgnegf.judged import Judgement, judge
@@ -84,3 +85,11 @@ def made(beyond, missed):
 )
 def test_the_verdict_follows_what_is_missed(beyond, missed, verdict):
     assert made(beyond, missed).verdict.startswith(verdict)
+
+
+def test_a_script_may_ask_how_much_frozen_electrons_miss(tmp_path, capsys):
+    share = judged(tmp_path).share_missed
+    path = str(tmp_path / "run.h5")
+    for within, code in ((1.01 * share, 0), (0.99 * share, 1)):
+        assert main(["compare", path, "--within", f"{within}"]) == code
+        assert ("frozen electrons miss a share of" in capsys.readouterr().err) == bool(code)

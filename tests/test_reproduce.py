@@ -79,6 +79,10 @@ def test_names(capsys):
     assert choose([]) == choose(["all"]) == [name for name, target in TARGETS.items() if target.group == "all"]
     with pytest.raises(DeckError, match='reproduce fig33: no such figure; did you mean "fig3"'):
         choose(["fig33"])
+    with pytest.raises(DeckError) as told:
+        choose(["nosuch"])
+    names = str(told.value).partition("allowed: ")[2].split(", ")
+    assert len(names) == len(set(names))
     assert main(["reproduce", "fig33"]) == 2
     assert main(["reproduce", "--list"]) == 0
     assert "beyond the paper" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def test_a_wall_goes_around_a_ring(ring):
         lines = [line for ax in plot(result).axes for line in ax.get_lines() if line.get_color() == "#D55E00"]
         assert sum(np.array_equal(line.get_ydata(), path) for line in lines) == 1
         row = next(line for line in summary(result).splitlines() if "wall_position" in line)
-        assert float(row.split()[-1]) == pytest.approx(path[-1] - path[0], rel=1e-2)
+        assert float(row.split()[-2]) == pytest.approx(path[-1] - path[0], rel=1e-2)
 
 
 @pytest.mark.parametrize("periodic", ["xy", "y", False])

@@ -89,7 +89,7 @@ def test_a_wall_that_leaves_the_chain_is_followed_to_its_end(tmp_path):
     assert not known[-1]
     last = np.flatnonzero(known)[-1]
     found = line(text, "wall")
-    assert found.endswith(f"; not found after t = {times[last]:g}")
+    assert found.endswith(f"; not found after t = {times[last]:g} hbar/eV")
     first, end, velocity, *_ = numbers(found)
     assert (first, end) == pytest.approx(values["wall_position"][[0, last]], abs=1e-4)
     assert velocity == pytest.approx((end - first) / times[last], rel=1e-3)

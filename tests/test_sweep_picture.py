@@ -5,7 +5,8 @@ import pytest
 
 from llgnegf import errors, load_deck, open_run, plot
 from llgnegf.cli import main
-from llgnegf.sweep import parse_axis, sweep
+from llgnegf.deck.key_units import unit_of_key
+from llgnegf.sweep import parse_axis, sweep, sweep_results
 
 SHORT = {"lattice.shape": [40], "texture.center": 19.0, "run.duration": 20.0, "magnet.field": [0, 0, 0.05]}
 
@@ -32,7 +33,7 @@ def test_one_key_gives_curves(folder):
     expected = sorted((run.deck.magnet.damping, run.wall_position[-1]) for run in runs_of(folder / "one"))
     (line,) = figure.axes[0].get_lines()
     assert list(zip(*line.get_data(), strict=True)) == expected
-    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("magnet.damping", "wall_position_last")
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("magnet.damping", "wall_position_last ($a$)")
     in_time = {float(line.get_label()): line.get_ydata() for line in figure.axes[1].get_lines()}
     for run in runs_of(folder / "one"):
         np.testing.assert_array_equal(in_time[run.deck.magnet.damping], run.wall_position[:])
@@ -48,7 +49,7 @@ def test_two_keys_give_a_map(folder):
 
 
 def test_what_is_drawn_unasked_is_of_walls(folder):
-    assert plot(folder / "one").axes[0].get_ylabel() == "wall_position_last"
+    assert plot(folder / "one").axes[0].get_ylabel() == "wall_position_last ($a$)"
 
 
 def test_the_command_draws_a_sweep(folder, tmp_path, capsys):
@@ -70,3 +71,47 @@ def test_three_keys_are_too_many(tmp_path):
         errors.DeckError, match=r"has 3 keys of several values \(magnet\.damping, run\.seed, texture\.k"
     ):
         plot(tmp_path / "three")
+
+
+def test_labels_and_tables_have_units(folder):
+    figure = plot(folder / "one", variable="wall_position")
+    legend = figure.axes[1].get_legend()
+    assert (figure.axes[0].get_xlabel(), legend.get_title().get_text()) == ("magnet.damping", "magnet.damping")
+    figure = plot(folder / "two", variable="energy_zeeman_last")
+    assert figure.axes[-1].get_ylabel() == "energy_zeeman_last (meV)"
+    units = dict(line.split(",") for line in (folder / "two" / "units.csv").read_text().splitlines())
+    assert units["energy_zeeman_mean"] == "meV"
+    assert units["time"] == "hbar/meV"
+    assert not {"magnet.damping", "texture.kind"} & set(units)
+    table = sweep_results(folder / "two")
+    assert table["energy_zeeman_last"].attrs["units"] == "meV"
+    assert "units" not in table["magnet.damping"].attrs
+
+
+def test_runs_of_several_units_are_told(tmp_path):
+    axes = [parse_axis("units.energy=meV,eV"), parse_axis("magnet.exchange=0.1,0.2")]
+    sweep(load_deck("wall_classical", {**SHORT, "run.duration": 0.0}), axes, tmp_path / "s", workers=1)
+    table = sweep_results(tmp_path / "s")
+    assert table["energy_classical_last"].attrs["units"] == table["magnet.exchange"].attrs["units"] == "of each run"
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        ("magnet.exchange", "eV"),
+        ("electrons.lead.0.voltage", "eV"),
+        ("electrons.lead[1].polarization.splitting", "eV"),
+        ("electrons.gate.0.profile.period", "hbar/eV"),
+        ("magnet.drive.0.profile.frequency", "eV/hbar"),
+        ("texture.period", "a"),
+        ("texture.width", "a"),
+        ("magnet.drive.0.profile.width", "hbar/eV"),
+        ("texture.helicity", "rad"),
+        ("magnet.zhang_li.velocity", "a eV/hbar"),
+        ("magnet.damping", ""),
+        ("run.seed", ""),
+        ("texture.kind", ""),
+    ],
+)
+def test_the_unit_of_a_key(key, unit):
+    assert unit_of_key(key, "eV") == unit

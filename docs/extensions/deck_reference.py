@@ -1,7 +1,8 @@
 """The reference of all keys of a deck, from its tables: every key with type, default, what is allowed, unit, meaning.
 
 Types, defaults and what is allowed come from `llgnegf.deck.tables` and the rules there, meanings from the list of all
-keys in docs/decks.md, which the tests hold against the tables.  Units are here: a number without one is an error.
+keys in docs/decks.md, which the tests hold against the tables, units from `llgnegf.deck.key_units`: a number without
+one is an error.
 """
 
 from __future__ import annotations
@@ -15,44 +16,13 @@ from outside_links import GENERATED, rewritten
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from llgnegf.deck.key_units import UNITS
 from llgnegf.deck.rules import BOOLEAN, DIRECTION, DIRECTIONS, NAME, TEXT, NumberOrTable, Rule
 from llgnegf.deck.table import kinds_of
 from llgnegf.deck.tables import Gate, Root, root, rule_of, table_of
 
 DECKS = Path(__file__).resolve().parents[1] / "decks.md"
 
-ENERGY, TIME, RATE = "energy", "hbar/energy", "energy/hbar"
-LENGTH, POSITION, ANGLE, NO_UNIT = "lattice constants", "index coordinates", "radians", "none"
-# The units of keys whose values are numbers, by their dotted names.
-UNITS = {
-    "units.energy": "eV",
-    "magnet.spin": "hbar",
-    **dict.fromkeys(("exchange", "dmi", "anisotropy", "hard_anisotropy", "field", "magnet.temperature"), ENERGY),
-    "magnet.inertia": TIME,
-    "motion.velocity": RATE,
-    **dict.fromkeys(("damping", "zhang_li.beta"), NO_UNIT),
-    "zhang_li.velocity": "lattice constants energy/hbar",
-    "drive.amplitude": ENERGY,
-    **dict.fromkeys(("hopping", "onsite", "sd_exchange", "fermi_energy", "electrons.temperature"), ENERGY),
-    **dict.fromkeys(("rashba", "dresselhaus", "splitting"), ENERGY),
-    **dict.fromkeys(("tolerance", "velocity_tolerance", "back_action"), NO_UNIT),
-    **dict.fromkeys(("disorder.amplitude", "gate.amplitude", "voltage.amplitude"), ENERGY),
-    **dict.fromkeys(("lead.coupling", "lead.voltage", "chemical_potential", "lead.temperature"), ENERGY),
-    **dict.fromkeys(("molecule.levels", "spin_orbit", "widths", "spin_bias", "molecule.temperature"), ENERGY),
-    "polarization": NO_UNIT,
-    "gate.frequency": RATE,
-    "gate.phase": ANGLE,
-    "motion.frequency": RATE,
-    **dict.fromkeys(("integrator.step", "run.duration", "run.save_every"), TIME),
-    # textures
-    "center": POSITION,
-    **dict.fromkeys(("width", "radius", "wall_width", "spiral.period"), LENGTH),
-    **dict.fromkeys(("helicity", "phase"), ANGLE),
-    # profiles
-    **dict.fromkeys(("cosine.frequency", "chirp.from", "chirp.to"), RATE),
-    **dict.fromkeys(("start", "duration", "pulse.center", "pulse.width", "square.period", "times"), TIME),
-    **dict.fromkeys(("duty", "values"), NO_UNIT),
-}
 _WORDS = {float: "number", int: "whole number", str: "text", bool: "boolean"}
 
 
@@ -79,7 +49,7 @@ def unit_of(name: str, key: FieldInfo) -> str:
     rule = rule_of(key)
     is_number = float in _kinds(key.annotation) and rule not in (BOOLEAN, DIRECTION, DIRECTIONS, NAME, TEXT)
     if is_number:
-        raise KeyError(f"{name}: a number without a unit; add one to UNITS in docs/extensions/deck_reference.py")
+        raise KeyError(f"{name}: a number without a unit; add one to UNITS in llgnegf/deck/key_units.py")
     return ""
 
 

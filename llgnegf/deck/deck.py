@@ -123,6 +123,12 @@ class Deck:
         }
         return {key: self.path_of(name) for key, name in named.items() if name is not None}
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """By the key that names it, each file that the deck is read with: `site_files`, and that of its texture."""
+        texture = self.texture_path
+        return self.site_files | ({} if texture is None else {"texture.path": texture})
+
     def path_of(self, name: str) -> Path:
         """A file that the deck names, seen from the folder of the deck."""
         return self.folder / Path(name).expanduser()
@@ -149,15 +155,16 @@ def load_deck(path_or_name: str | Path, overrides: Mapping[str, object] | None =
 
     `overrides` maps dotted keys to values, list indices included ("electrons.lead.0.coupling"); keyword arguments say
     the same with double underscores for dots (`electrons__temperature=0.01`).  A key that the deck does not have is
-    created, then judged like the rest.
+    created, then judged like the rest.  Relative paths count from the folder of the file, those given for a shipped
+    deck from the current one.
 
     Raises DeckError: no such deck, unreadable file, broken TOML, or any mistake in the deck (all of them at once).
     """
     if isinstance(path_or_name, Mapping):
         raise DeckError("load_deck takes a file or the name of a shipped deck; a dictionary is read by deck_from")
-    path = _locate(path_or_name)
+    path, folder = _locate(path_or_name)
     changes = {**(overrides or {}), **{key.replace("__", "."): value for key, value in kw.items()}}
-    return parse_deck(_read(path), folder=path.parent, name=path.stem, overrides=changes, source=str(path))
+    return parse_deck(_read(path), folder=folder, name=path.stem, overrides=changes, source=str(path))
 
 
 def deck_from(tables: Mapping[str, Any], folder: str | Path = ".", name: str = "deck", **kw: object) -> Deck:
@@ -304,19 +311,22 @@ def _centred(texture: Texture, shape: tuple[int, ...]) -> Texture:
     return texture.model_copy(update={"center": middle if is_point else middle[0]})
 
 
-def _locate(path_or_name: str | Path) -> Path:
-    """The file meant by a path or by the name of a shipped deck; a file wins over a name."""
+def _locate(path_or_name: str | Path) -> tuple[Path, Path]:
+    """The file meant by a path or by the name of a shipped deck, and what its relative paths count from.
+
+    A file wins over a name.  A shipped deck names no files: those that a user adds lie where the user is.
+    """
     path, asked = Path(path_or_name).expanduser(), str(path_or_name)
     is_folder = False
     try:
         if path.is_file():
-            return path
+            return path, path.parent
         is_folder = path.is_dir()
     except (OSError, ValueError):  # a name that no file can have
         pass
     shipped = shipped_decks()
     if asked in shipped:
-        return shipped[asked][0]
+        return shipped[asked][0], Path()
     likely = close_to(path.stem, shipped)
     problem = "is a folder" if is_folder else "no such file, and no shipped deck of that name"
     hint = f'; did you mean "{likely}"?' if likely else "."

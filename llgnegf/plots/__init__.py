@@ -2,18 +2,19 @@
 
 Precession with electrons: field-like and damping-like torque profile by origin (as Fig. 3 of Bajpai and Nikolic, Phys.
 Rev. Lett. 125, 187202 (2020)).  A chain or a single moment in motion: trajectory, energies, torque.  A square lattice:
-maps of the first and the last frame.  A free layer beside a fixed one, under bias: both parts of the torque.  One file
-for each kind; `curves` has what they share.
+maps of the first and the last frame.  A free layer beside a fixed one, under bias: both parts of the torque.  A run of
+no length with response tensors: these.  One file for each kind; `curves` has what they share.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from llgnegf.axes import fit
 from llgnegf.build import refuse_misfit
 from llgnegf.errors import DeckError, RunError
 from llgnegf.pictures import Figure, check_ending, drawing, save
-from llgnegf.plots import lattice, precession, spin_valve, trajectory
+from llgnegf.plots import lattice, precession, spin_valve, tensors, trajectory
 from llgnegf.plots import real_time as in_real_time
 from llgnegf.plots import variable as one_variable
 from llgnegf.runfile.reader import Run, open_run
@@ -55,6 +56,8 @@ def plot(
         real_time = run.deck.electrons is not None and run.deck.electrons.method == "real-time"
         if variable is not None:
             figure = one_variable.picture(run, variable, frame)
+        elif run.n_frames == 1 and run.deck.run.duration == 0 and tensors.tensors_of(run):
+            figure = tensors.picture(run)
         elif real_time and (len(shape) == 1 or min(shape) == 1):
             figure = in_real_time.picture(run)
         elif "spin_geometric" in run.names:
@@ -65,6 +68,7 @@ def plot(
             figure = lattice.picture(run)
         else:
             figure = trajectory.picture(run)
+        fit(figure)
         if path is not None:
             save(figure, path)
     return figure
@@ -83,6 +87,7 @@ def _plot_sweep(folder: Path, path: str | Path | None, variable: str | None, fra
     with drawing():
         kind = ensemble_picture if (folder / ENSEMBLE_FILE).exists() else sweep_picture
         figure = kind.picture(folder, variable)
+        fit(figure)
         if path is not None:
             save(figure, path)
     return figure

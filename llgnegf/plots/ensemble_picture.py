@@ -10,7 +10,7 @@ import numpy as np
 from llgnegf.axes import least_span, legend_above, settle, time_axis
 from llgnegf.deck.messages import among
 from llgnegf.errors import DeckError
-from llgnegf.pictures import Figure, as_label
+from llgnegf.pictures import Figure, as_label, with_unit
 from llgnegf.plots.curves import curve
 from llgnegf.runfile.disk import disk_errors
 from llgnegf.runfile.layout import OPEN, as_text
@@ -54,9 +54,10 @@ def picture(folder: Path, name: str | None = None) -> Figure:
         drawn += [mean - deviation, mean + deviation]
     curve(right, times, deviation**2, color="black", linestyle="-")
     quantity = as_label(chosen)
-    one = unit in ("", "1")
-    left.set_ylabel(quantity if one else f"{quantity} ({as_label(unit)})")
-    right.set_ylabel("variance" if one else f"variance ({as_label(unit)}$^2$)")
+    left.set_ylabel(with_unit(quantity, unit))
+    right.set_ylabel(
+        with_unit("variance", unit if unit in ("", "1") else f"({unit})^2" if "/" in unit else f"{unit}^2")
+    )
     settle(left, least_span(drawn))
     settle(right, least_span([deviation**2]))
     legend_above(left, columns=2)

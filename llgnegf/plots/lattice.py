@@ -10,6 +10,7 @@ from llgnegf.judged import judge
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
 from llgnegf.plots.real_time import deviations
+from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant, without
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.units import readable_time
@@ -64,10 +65,11 @@ def charges_in_words(first: float, last: float) -> str:
 def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
     """m_z as colour and the in-plane components as arrows, of the first and the last frame."""
     deck = run.deck
+    missing = vacant(run)
     for ax, index, label in zip(both, (0, run.n_frames - 1), ("first", "last"), strict=True):
-        m, t = run["moment"][index], run.times[index]
+        m, t = without(run["moment"][index], missing), run.times[index]
         nx, ny = m.shape[:2]
-        image = ax.imshow(m[..., 2].T, origin="lower", cmap="PuOr", vmin=-1, vmax=1, interpolation="nearest")
+        image = ax.imshow(m[..., 2].T, origin="lower", cmap=colours("PuOr"), vmin=-1, vmax=1, interpolation="nearest")
         stride = max(1, max(nx, ny) // 20)
         x, y = np.arange(0, nx, stride), np.arange(0, ny, stride)
         ax.quiver(
@@ -77,6 +79,7 @@ def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
         ax.set_title(
             f"{label} frame, $t$ = {readable_time(t, deck.units_energy_ev)}".replace("us", "\u00b5s"), fontsize=9
         )
+        hatch(ax, missing)
         ax.set_xlabel("site $x$ ($a$)")
         ax.set_ylabel("site $y$ ($a$)")
         count_sites(ax.xaxis, nx)
@@ -85,6 +88,7 @@ def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
         path = np.asarray(run["skyrmion_center"])  # not unwrapped: it is drawn on the lattice
         both[1].plot(*path.T, color=_RED, linewidth=1.1, marker=".", markersize=1.5, linestyle="")
     figure.colorbar(image, ax=both[1], label="$m_z$", pad=0.02)
+    legend_of_vacant(both[0], missing, loc="upper left", bbox_to_anchor=(0.0, -0.16), borderaxespad=0.0)
 
 
 def _centre_or_charge(ax: Axes, run: Run) -> None:

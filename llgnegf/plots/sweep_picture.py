@@ -11,7 +11,7 @@ import numpy as np
 from llgnegf.axes import least_span, legend_above, settle, time_axis
 from llgnegf.deck.messages import among
 from llgnegf.errors import DeckError
-from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.pictures import Axes, Figure, as_label, with_unit
 from llgnegf.plots.curves import curve, edges
 from llgnegf.runfile.reader import open_run
 from llgnegf.seams import path_of
@@ -74,10 +74,15 @@ def _numbers(texts: list[str]) -> np.ndarray | None:
     return None
 
 
-def _over_key(ax: Axes, key: str, texts: list[str], axis: str) -> np.ndarray:
+def _label(found: Summary, name: str) -> str:
+    return with_unit(as_label(name), found.units.get(name, ""))
+
+
+def _over_key(ax: Axes, found: Summary, key: str, axis: str) -> np.ndarray:
     """Where the values of a key stand on an axis, with its label and ticks."""
+    texts = found.keys[key]
     numbers = _numbers(texts)
-    getattr(ax, f"set_{axis}label")(as_label(key))
+    getattr(ax, f"set_{axis}label")(_label(found, key))
     if numbers is not None:
         if len(numbers) <= _MOST_TICKS:
             getattr(ax, f"set_{axis}ticks")(numbers)
@@ -88,16 +93,16 @@ def _over_key(ax: Axes, key: str, texts: list[str], axis: str) -> np.ndarray:
 
 
 def _curves(found: Summary, folder: Path, column: str, values: np.ndarray) -> Figure:
-    (key, texts), *_ = found.keys_of_several.items()
+    key, *_ = found.keys_of_several
     variable = column.rpartition("_")[0]
     runs = [row for row in found.rows if row["frames"] > 1]
     in_time = _is_one_number(folder, runs, variable)
     figure = Figure(figsize=(4.2 + 4.2 * in_time, 3.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, 1 + in_time))
-    places = _over_key(axes[0], key, texts, "x")
+    places = _over_key(axes[0], found, key, "x")
     order = np.argsort(places, kind="stable")
     axes[0].plot(places[order], values[order], marker="o", color="black")
-    axes[0].set_ylabel(as_label(column))
+    axes[0].set_ylabel(_label(found, column))
     settle(axes[0], least_span([values]))
     if in_time:
         _in_time(axes[1], found, folder, key, variable, runs)
@@ -134,18 +139,18 @@ def _in_time(ax: Axes, found: Summary, folder: Path, key: str, name: str, runs: 
             longest = max(longest, run.times, key=lambda times: times[-1])
             outline = run.outline
             unit = run[name].unit
-    ax.set_ylabel(as_label(name) if unit in ("", "1") else f"{as_label(name)} ({as_label(unit)})")
+    ax.set_ylabel(with_unit(as_label(name), unit))
     settle(ax, least_span(drawn))
-    legend_above(ax, columns=4)
+    legend_above(ax, columns=4, title=_label(found, key))
     time_axis(ax, longest, outline.energy_label, outline.energy_ev)
 
 
 def _map(found: Summary, column: str, values: np.ndarray) -> Figure:
-    (first, one), (second, other) = found.keys_of_several.items()
+    first, second = found.keys_of_several
     figure = Figure(figsize=(5.4, 4.0), layout="constrained")
     ax = figure.subplots()
-    x, y = _over_key(ax, first, one, "x"), _over_key(ax, second, other, "y")
+    x, y = _over_key(ax, found, first, "x"), _over_key(ax, found, second, "y")
     by_x, by_y = np.argsort(x, kind="stable"), np.argsort(y, kind="stable")
     mesh = ax.pcolormesh(edges(x[by_x]), edges(y[by_y]), values[np.ix_(by_x, by_y)].T, cmap="cividis")
-    figure.colorbar(mesh, ax=ax, pad=0.02, label=as_label(column))
+    figure.colorbar(mesh, ax=ax, pad=0.02, label=_label(found, column))
     return figure

@@ -49,7 +49,7 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
         ax.set_ylabel(rf"$T_i^{{\mathrm{{{label}}}}}$ ({run.deck.units.label})")
         settle(ax, span)
         ax.set_xlim(-0.5, len(m) - 0.5)
-        ax.set_title(rf"{name}, $t$ = {run.times[k]:.4g}", fontsize=8, loc="left")
+        ax.set_title(rf"{name}, $t$ = {run.times[k]:.4g} $\hbar$/{run.deck.units.label}", fontsize=8, loc="left")
         count_sites(ax.xaxis, len(m))
     field_like.tick_params(labelbottom=False)
     damping_like.set_xlabel("site $i$")

@@ -1,6 +1,6 @@
 """A chain or one moment against time: moments; wall position, tilt, velocity; energies; torque of the electrons.
 
-Of one moment its path on the sphere, of a wall the torque on each moment stands beside them.
+Of one moment its path on the sphere and its response tensors, of a wall the torque on each moment stands beside them.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
-from llgnegf.plots import flat_wall, torque_profile
+from llgnegf.plots import flat_wall, tensors, torque_profile
 from llgnegf.plots.curves import MOST_POINTS, STYLES, curve, edges, energies
+from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.spin_transfer import exchange_of
@@ -40,14 +41,19 @@ def picture(run: Run) -> Figure:
     on_sphere = run["moment"].size == 3 * run.n_frames and run.n_frames > 1
     with_profile = has_wall and torque_profile.has_profile(run)
     beside = on_sphere or with_profile
-    figure = Figure(figsize=(6.2 + 2.9 * beside, 1.3 + 1.75 * panels), layout="constrained")
-    grid = figure.add_gridspec(panels, 1 + beside, width_ratios=[6.2, 2.9][: 1 + beside])
+    matrices = tensors.tensors_of(run)[:2] if on_sphere else []
+    width = 2.9 + 0.7 * bool(matrices)
+    figure = Figure(figsize=(6.2 + width * beside, 1.3 + 1.75 * panels), layout="constrained")
+    grid = figure.add_gridspec(panels, 1 + beside, width_ratios=[6.2, width][: 1 + beside])
     axes = [figure.add_subplot(grid[0, 0])]
     axes += [figure.add_subplot(grid[k, 0], sharex=axes[0]) for k in range(1, panels)]
     for ax in axes[:-1]:
         ax.tick_params(labelbottom=False)
     if on_sphere:
-        _sphere(figure.add_subplot(grid[:, 1], projection="3d"), run)
+        column = grid[:, 1].subgridspec(1 + bool(matrices), 1, height_ratios=[2, 1.2][: 1 + bool(matrices)])
+        _sphere(figure.add_subplot(column[0], projection="3d"), run)
+        for ax, name in zip(_side_by_side(figure, column, len(matrices)), matrices, strict=True):
+            tensors.matrix(ax, run, name, digits=2, size=6.5)
     elif with_profile:
         halves = grid[:, 1].subgridspec(2, 1)
         torque_profile.draw(figure.add_subplot(halves[0]), figure.add_subplot(halves[1]), run)
@@ -75,6 +81,14 @@ def picture(run: Run) -> Figure:
     time_axis(last, time, unit, deck.units_energy_ev)
     figure.suptitle(as_label(deck.title or deck.name), fontsize=9)
     return figure
+
+
+def _side_by_side(figure: Figure, column: Any, n: int) -> list[Axes]:
+    """n axes in the second row of a column."""
+    if not n:
+        return []
+    row = column[1].subgridspec(1, n)
+    return [figure.add_subplot(row[k]) for k in range(n)]
 
 
 def moments_or_one(ax: Axes, run: Run, figure: Figure) -> None:
@@ -123,9 +137,14 @@ def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:
     time, magnet = run.times, run.deck.magnet
     shown = slice(None, None, -(-run.n_frames // _MOST_FRAMES))
     k = int(np.argmax(np.abs(magnet.easy_axis))) if magnet.anisotropy > 0 else 2
-    m_k = run["moment"][shown, ..., k].reshape(len(time[shown]), -1)
+    m_k = run["moment"][shown, ..., k]
+    if (missing := vacant(run)) is not None:
+        m_k[:, missing] = np.nan
+    m_k = m_k.reshape(len(time[shown]), -1)
     grid = edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
-    mesh = ax.pcolormesh(*grid, m_k.T, cmap="PuOr", vmin=-1, vmax=1, rasterized=True)
+    hatch(ax, missing)
+    legend_of_vacant(ax, missing)
+    mesh = ax.pcolormesh(*grid, m_k.T, cmap=colours("PuOr"), vmin=-1, vmax=1, rasterized=True)
     # In the axes' own frame: beside all axes it would stand behind the second scale of the wall.
     figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=f"$m_{'xyz'[k]}$")
     ax.set_ylabel("site $i$")

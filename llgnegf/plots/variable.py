@@ -12,8 +12,10 @@ import numpy as np
 from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axis
 from llgnegf.errors import DeckError
 from llgnegf.export.selection import SITES, chosen_variables
-from llgnegf.pictures import Axes, Figure, as_label
+from llgnegf.pictures import Axes, Figure, as_label, with_unit
+from llgnegf.plots import tensors
 from llgnegf.plots.curves import curve, edges
+from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant, without
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.units import readable_time
@@ -29,7 +31,7 @@ _ARROWS = 24  # along the longer side of a map
 def check_variable(run: Run, name: str) -> None:
     """DeckError for a variable that the run does not have, or that no picture shows."""
     chosen_variables(run, [name])
-    if not run[name].per_frame and len(run[name].dims) > 2:
+    if not run[name].per_frame and len(run[name].dims) > 2 and not tensors.is_tensor(run, name):
         raise DeckError(f"--variable {name}: has the dimensions {', '.join(run[name].dims)}, too many for a picture")
 
 
@@ -53,6 +55,8 @@ def picture(run: Run, name: str, frame: int | None = None) -> Figure:
     if not run[name].per_frame:
         if frame is not None:
             raise DeckError(f"--frame {frame}: {name} is the same in all frames; leave it out")
+        if tensors.is_tensor(run, name):
+            return tensors.components(run, name)
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         _once(figure, run, name)
     elif not set(SITES) & set(dims):
@@ -72,11 +76,16 @@ def picture(run: Run, name: str, frame: int | None = None) -> Figure:
 
 @dataclass(frozen=True)
 class Scale:
-    """What all frames of a variable have in common: least and largest value, longest in-plane vector."""
+    """What all frames of a variable have in common.
+
+    low, high: least and largest value; in_plane: longest in-plane vector; missing: sites without a value, as `vacant`
+    has them.
+    """
 
     low: float
     high: float
     in_plane: float
+    missing: np.ndarray | None = None
 
 
 def scale_of(run: Run, name: str, frames: Sequence[int] | None = None) -> Scale:
@@ -84,12 +93,15 @@ def scale_of(run: Run, name: str, frames: Sequence[int] | None = None) -> Scale:
     variable, is_vector = run[name], run[name].dims[-1] == "component"
     wanted = np.arange(run.n_frames) if frames is None else np.asarray(frames)
     step = max(1, _BLOCK // (8 * max(1, int(np.prod(variable.shape[1:])))))
+    missing = vacant(run, name)
     low, high, plane = np.inf, -np.inf, 0.0
     for first in range(int(wanted.min()), int(wanted.max()) + 1, step):
         chosen = wanted[(wanted >= first) & (wanted < first + step)]
         if not len(chosen):
             continue
         values = np.asarray(variable[first : int(chosen.max()) + 1], float)[chosen - first]
+        if missing is not None:
+            values[:, missing] = np.nan
         if np.isnan(values).all():
             continue
         low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
@@ -97,14 +109,14 @@ def scale_of(run: Run, name: str, frames: Sequence[int] | None = None) -> Scale:
             plane = max(plane, float(np.nanmax(np.hypot(values[..., 0], values[..., 1]))))
     if low > high:
         low, high = 0.0, 0.0
-    return Scale(low, high, plane)
+    return Scale(low, high, plane, missing)
 
 
 def at_frame(figure: Figure, run: Run, name: str, index: int, scale: Scale) -> None:
     """Draws a variable on sites in frame `index`: a chain as profile, a lattice as map."""
     deck = run.deck
     ax = figure.subplots()
-    values = np.asarray(run[name][index], float)
+    values = without(np.asarray(run[name][index], float), scale.missing)
     if _is_chain(run, name):
         _profile(ax, run, name, values.reshape(-1, *values.shape[_site_axes(run, name) :]), scale)
     else:
@@ -126,11 +138,6 @@ def _is_chain(run: Run, name: str) -> bool:
     """Whether the sites lie on one line, also where that is a lattice of width 1."""
     sizes = [size for dim, size in zip(run[name].dims, run[name].shape, strict=True) if dim in SITES]
     return len(sizes) == 1 or min(sizes) == 1
-
-
-def _with_unit(run: Run, name: str, label: str) -> str:
-    unit = run[name].unit
-    return label if unit in ("", "1") else f"{label} ({as_label(unit)})"
 
 
 def _limits(scale: Scale, symmetric: bool, size: float) -> tuple[float, float]:
@@ -168,7 +175,7 @@ def _series(ax: Axes, run: Run, name: str) -> None:
         )
     for k, label in enumerate(labels):
         curve(ax, times, values[:, k], label=label or None, **_style(k))
-    ax.set_ylabel(_with_unit(run, name, as_label(name)))
+    ax.set_ylabel(with_unit(as_label(name), run[name].unit))
     settle(ax, least_span([values]))
     if len(labels) > 1:
         legend_above(ax)
@@ -180,7 +187,11 @@ def _space_and_time(run: Run, name: str) -> Figure:
     variable, deck = run[name], run.deck
     stride = -(-run.n_frames // _MOST_COLUMNS)
     times = run.times[::stride]
-    values = np.asarray(variable[::stride], float).reshape(len(times), -1, *variable.shape[1 + _site_axes(run, name) :])
+    values = np.asarray(variable[::stride], float)
+    missing = vacant(run, name)
+    if missing is not None:
+        values[:, missing] = np.nan
+    values = values.reshape(len(times), -1, *variable.shape[1 + _site_axes(run, name) :])
     parts = [values] if values.ndim == 2 else list(np.moveaxis(values, 2, 0))
     figure = Figure(figsize=(6.2, 1.4 + 1.9 * len(parts)), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(parts), 1, sharex=True))
@@ -188,12 +199,14 @@ def _space_and_time(run: Run, name: str) -> Figure:
     whole = Scale(float(np.nanmin(values)), float(np.nanmax(values)), 0.0)
     low, high = _limits(whole, len(parts) > 1, float(np.nanmax(abs(values))))
     for ax, part, component in zip(axes, parts, ("x", "y", "z"), strict=False):
-        colours = "PuOr" if len(parts) > 1 else "cividis"
-        mesh = ax.pcolormesh(*grid, part.T, cmap=colours, vmin=low, vmax=high, rasterized=True)
+        hatch(ax, missing)
+        cmap = colours("PuOr" if len(parts) > 1 else "cividis")
+        mesh = ax.pcolormesh(*grid, part.T, cmap=cmap, vmin=low, vmax=high, rasterized=True)
         label = f"{as_label(name)} {component}" if len(parts) > 1 else as_label(name)
-        figure.colorbar(mesh, ax=ax, pad=0.01, label=_with_unit(run, name, label))
+        figure.colorbar(mesh, ax=ax, pad=0.01, label=with_unit(label, run[name].unit))
         ax.set_ylabel("site $i$")
         count_sites(ax.yaxis)
+    legend_of_vacant(axes[0], missing)
     time_axis(axes[-1], times, deck.units.label, deck.units_energy_ev)
     return figure
 
@@ -207,7 +220,7 @@ def _profile(ax: Axes, run: Run, name: str, values: np.ndarray, scale: Scale) ->
     low, high = _limits(scale, False, 1.0)
     ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     ax.set_xlabel("site $i$")
-    ax.set_ylabel(_with_unit(run, name, as_label(name)))
+    ax.set_ylabel(with_unit(as_label(name), run[name].unit))
     settle(ax)
     count_sites(ax.xaxis, len(sites))
     if len(parts) > 1:
@@ -218,9 +231,10 @@ def _map(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray, scal
     is_vector = values.ndim == 3
     shown = values[..., 2] if is_vector else values
     low, high = _limits(scale, is_vector, 1.0)
-    image = ax.imshow(
-        shown.T, origin="lower", cmap="PuOr" if is_vector else "cividis", vmin=low, vmax=high, interpolation="nearest"
-    )
+    cmap = colours("PuOr" if is_vector else "cividis")
+    image = ax.imshow(shown.T, origin="lower", cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    hatch(ax, scale.missing)
+    legend_of_vacant(ax, scale.missing)
     nx, ny = values.shape[:2]
     if is_vector and scale.in_plane > 0:
         stride = max(1, -(-max(nx, ny) // _ARROWS))
@@ -231,7 +245,7 @@ def _map(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray, scal
             width=0.005,
         )  # fmt: skip
     label = f"{as_label(name)} z" if is_vector else as_label(name)
-    figure.colorbar(image, ax=ax, pad=0.02, label=_with_unit(run, name, label))
+    figure.colorbar(image, ax=ax, pad=0.02, label=with_unit(label, run[name].unit))
     ax.set_xlabel("site $x$ ($a$)")
     ax.set_ylabel("site $y$ ($a$)")
     count_sites(ax.xaxis, nx)
@@ -242,7 +256,10 @@ def _once(figure: Figure, run: Run, name: str) -> None:
     """A variable that is the same in all frames: a number, a profile, a map or a matrix."""
     values, ax = np.asarray(run[name][...], float), figure.subplots()
     dims = run[name].dims
-    label = _with_unit(run, name, as_label(name))
+    on_sites = bool(dims) and set(dims) <= set(SITES)
+    missing = vacant(run, name) if on_sites else None
+    values = without(values, missing)
+    label = with_unit(as_label(name), run[name].unit)
     if values.ndim < 2:
         ax.plot(np.arange(values.size), np.atleast_1d(values), marker="o" if values.size <= 60 else "", color="black")
         ax.set_xlabel("site $i$" if dims == ("x",) else " ".join(dims))
@@ -252,9 +269,10 @@ def _once(figure: Figure, run: Run, name: str) -> None:
         return
     whole = Scale(float(np.nanmin(values)), float(np.nanmax(values)), 0.0)
     low, high = _limits(whole, False, 1.0)
-    image = ax.imshow(values.T, origin="lower", cmap="cividis", vmin=low, vmax=high, interpolation="nearest")
+    hatch(ax, missing)
+    legend_of_vacant(ax, missing)
+    image = ax.imshow(values.T, origin="lower", cmap=colours("cividis"), vmin=low, vmax=high, interpolation="nearest")
     figure.colorbar(image, ax=ax, pad=0.02, label=label)
-    on_sites = dims == SITES
     ax.set_xlabel("site $x$ ($a$)" if on_sites else dims[0])
     ax.set_ylabel("site $y$ ($a$)" if on_sites else dims[1])
     for axis in (ax.xaxis, ax.yaxis):

@@ -159,7 +159,7 @@ def choose(names: Sequence[str]) -> list[str]:
         else:
             likely = close_to(name, [*TARGETS, *GROUPS])
             hint = f'; did you mean "{likely}"?' if likely else ""
-            allowed = ", ".join([*GROUPS, *TARGETS])
+            allowed = ", ".join(dict.fromkeys([*GROUPS, *TARGETS]))
             raise DeckError(f"reproduce {name}: no such figure{hint}; allowed: {allowed}")
     return list(dict.fromkeys(chosen))
 

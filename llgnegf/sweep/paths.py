@@ -36,7 +36,7 @@ from llgnegf.sweep.points import Axis
 from llgnegf.sweep.runs import sweep
 from llgnegf.sweep.work import RUN_FILE
 
-ENSEMBLE_FILE = "ensemble.h5"
+ENSEMBLE_FILE, ENSEMBLE_FORMAT = "ensemble.h5", "llgnegf ensemble"
 # Of no interest as a mean: the same in all paths, or a cost.
 _LEFT_OUT = ("time", "step", "solves")
 # Bytes of sums that are held at once; of more, the runs are read several times.
@@ -120,7 +120,7 @@ def write_statistics(path: Path, deck: Deck, runs: Sequence[Path], asked: int) -
         try:
             with h5py.File(temporary, "w", track_order=True, **OPEN) as file:
                 attrs = {"deck": deck.text, "title": deck.title, "seed": deck.run.seed, "paths": len(runs)}
-                attrs |= {"paths_asked": asked, "format": "llgnegf ensemble", "llgnegf_version": __version__}
+                attrs |= {"paths_asked": asked, "format": ENSEMBLE_FORMAT, "llgnegf_version": __version__}
                 set_attributes(file, attrs | {"created": datetime.now().astimezone().isoformat(timespec="seconds")})
                 _lay_out(file, first)
                 for batch in _batches(first):
@@ -149,7 +149,7 @@ def _lay_out(file: h5py.File, run: Run) -> None:
     for dim, values in coordinates.items():
         if dim in used or dim == "time":
             file.create_dataset(dim, data=values.astype("S") if values.dtype.kind in "US" else values).make_scale(dim)
-    file["time"].attrs.update({"units": "hbar/energy", "long_name": "time"})
+    file["time"].attrs.update({"units": f"hbar/{run.outline.energy_label}", "long_name": "time"})
 
     def add(name: str, dims: Sequence[str], unit: str, meaning: str, values: Any = None, kind: str = "<f8") -> None:
         shape = tuple(len(file[dim]) for dim in dims)

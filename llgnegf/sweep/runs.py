@@ -16,7 +16,7 @@ from llgnegf.runfile.reader import open_run
 from llgnegf.streams import Guarded
 from llgnegf.sweep.crews import cluster, this_machine
 from llgnegf.sweep.points import Axis, Point, points_of, write_axes
-from llgnegf.sweep.summary import SWEEP_FILE, TABLE, has_reached, summary_of, table_of
+from llgnegf.sweep.summary import SWEEP_FILE, TABLE, UNIT_TABLE, has_reached, summary_of, table_of, units_of
 from llgnegf.sweep.work import RUN_FILE, Outcome, Task
 
 
@@ -34,10 +34,10 @@ def sweep(
     """Runs every combination of a sweep that is not done yet; returns the rows of its summary.
 
     base: the deck that `axes` change.  folder: where each run gets a folder of its own, named by its values and what it
-    computes, so that the same sweep called again continues; with summary.csv and sweep.json.  workers: processes on
-    this machine, which share its cores (default: as many as cores).  scheduler: the address of a Dask scheduler, whose
-    workers do the runs instead; they see the same files.  walltime: for all together.  many: whether more than 100 000
-    runs are meant.
+    computes, so that the same sweep called again continues; with summary.csv, the units of its columns in units.csv,
+    and sweep.json.  workers: processes on this machine, which share its cores (default: as many as cores).  scheduler:
+    the address of a Dask scheduler, whose workers do the runs instead; they see the same files.  walltime: for all
+    together.  many: whether more than 100 000 runs are meant.
 
     A run that fails does not stop the others; its row tells why.  Raises DeckError before anything is written,
     FileError for trouble with the disk, StoppedEarly where a signal or the wall time ended it: the same call goes on.
@@ -51,9 +51,11 @@ def sweep(
     with stop.listening():
         doing = crew(todo, stop, workers) if scheduler is None else crew(todo, stop, scheduler)
         outcomes = list(_told(doing, len(points), len(points) - len(todo), progress))
-    rows = summary_of(folder).rows
+    found = summary_of(folder)
+    rows = found.rows
     try:
         write_file(folder / TABLE, table_of(rows).encode(), "write the summary")
+        write_file(folder / UNIT_TABLE, units_of(found).encode(), "write its units")
     except FileError as error:
         told = [f"{outcome.folder}: {outcome.message}" for outcome in outcomes if outcome.state == "failed"]
         raise FileError("\n".join([*told, str(error)])) from None

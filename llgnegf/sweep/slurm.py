@@ -93,8 +93,5 @@ def write_job_array(base: Deck, axes: Sequence[Axis], points: Sequence[Point], f
 
 def anywhere(deck: Deck) -> str:
     """The text of a deck that means the same in another folder: its paths are absolute."""
-    paths = deck.site_files
-    if deck.texture_path is not None:
-        paths["texture.path"] = deck.texture_path
-    absolute = {key: str(path.absolute()) for key, path in paths.items()}
+    absolute = {key: str(path.absolute()) for key, path in deck.files.items()}
     return with_changes(deck, absolute).text if absolute else deck.text

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llgnegf.deck.key_units import unit_of_key
 from llgnegf.errors import DeckError, FileError, LLGNEGFError, missing_package
 from llgnegf.export.selection import is_series
 from llgnegf.export.tables import flattened
@@ -22,7 +23,7 @@ from llgnegf.sweep.work import ERROR_FILE, RUN_FILE
 if TYPE_CHECKING:
     import xarray
 
-SWEEP_FILE, TABLE = "sweep.json", "summary.csv"
+SWEEP_FILE, TABLE, UNIT_TABLE = "sweep.json", "summary.csv", "units.csv"
 _TEXTS = ("folder", "state", "message")
 _FIXED = (*_TEXTS, "frames", "time")
 _NOT_SUMMARISED = ("time", "step", "solves")
@@ -34,10 +35,12 @@ class Summary:
 
     Columns: folder, the keys, state (done, unfinished, failed, absent), message, frames, time, then NAME_last and
     NAME_mean, the last value and the average over time of every number of the series NAME.
+    units: of columns and keys that have one; "of each run" where runs have several.
     """
 
     keys: dict[str, list[str]]
     rows: list[dict[str, Any]]
+    units: dict[str, str]
 
     @property
     def keys_of_several(self) -> dict[str, list[str]]:
@@ -66,7 +69,9 @@ class Summary:
 def summary_of(folder: Path) -> Summary:
     """The summary of the sweep in `folder`, as it is now.  Raises FileError where there is no sweep."""
     told = _told(folder)
-    return Summary(told["keys"], [_row(folder, point) for point in told["points"]])
+    units: dict[str, str] = {}
+    rows = [_row(folder, point, units) for point in told["points"]]
+    return Summary(told["keys"], rows, {name: unit for name, unit in units.items() if unit not in ("", "1")})
 
 
 def _told(folder: Path) -> dict[str, Any]:
@@ -85,7 +90,8 @@ def has_reached(run: Run, end: float) -> bool:
     return bool(run.n_frames and run.times[-1] >= end - run.deck.integrator.step / 2)
 
 
-def _row(folder: Path, point: dict[str, Any]) -> dict[str, Any]:
+def _row(folder: Path, point: dict[str, Any], units: dict[str, str]) -> dict[str, Any]:
+    """One row; adds to `units` what this run says of them."""
     path, error_file = folder / point["folder"] / RUN_FILE, folder / point["folder"] / ERROR_FILE
     row: dict[str, Any] = {"folder": point["folder"], **point["values"]}
     message = error_file.read_text(encoding="utf-8").strip() if error_file.exists() else ""
@@ -99,13 +105,22 @@ def _row(folder: Path, point: dict[str, Any]) -> dict[str, Any]:
                 row["time"] = float(run.times[-1])
                 done = has_reached(run, point["end"])
                 row["state"] = "done" if done else row["state"] if message else "unfinished"
-                row |= _numbers(run)
+                row |= _numbers(run, units)
+                energy = run.outline.energy_label
+                _agree(units, "time", f"hbar/{energy}")
+                for key in point["values"]:
+                    _agree(units, key, unit_of_key(key, energy))
     except LLGNEGFError as error:
         row |= {"state": "failed", "message": str(error)}
     return row
 
 
-def _numbers(run: Run) -> dict[str, float]:
+def _agree(units: dict[str, str], name: str, unit: str) -> None:
+    if units.setdefault(name, unit) != unit:
+        units[name] = "of each run"
+
+
+def _numbers(run: Run, units: dict[str, str]) -> dict[str, float]:
     times = run.times
     found = {}
     for name in run.names:
@@ -119,6 +134,8 @@ def _numbers(run: Run) -> dict[str, float]:
             means = values.mean(axis=0)
         for k, column in enumerate(columns):
             found[f"{column}_last"], found[f"{column}_mean"] = float(values[-1, k]), float(means[k])
+            for end in ("last", "mean"):
+                _agree(units, f"{column}_{end}", run[name].unit)
     return found
 
 
@@ -133,6 +150,13 @@ def table_of(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
+def units_of(found: Summary) -> str:
+    """Column and unit of the table as CSV, for those that have one."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([("column", "unit"), *found.units.items()])
+    return out.getvalue()
+
+
 def _absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
@@ -141,7 +165,8 @@ def sweep_results(folder: str | Path) -> xarray.Dataset:
     """The results of a sweep as an xarray.Dataset with a dimension for each key of several values.
 
     Variables are the columns of summary.csv (NAME_last, NAME_mean, frames, time: NaN where a run has none; state,
-    folder).  Values that are numbers are coordinates, others stand there as they were written.
+    folder), with the attribute `units` where there is one.  Values that are numbers are coordinates, others stand there
+    as they were written.
     Raises FileError where there is no sweep, DeckError where it has no key of several values, LLGNEGFError without
     xarray.
     """
@@ -154,8 +179,12 @@ def sweep_results(folder: str | Path) -> xarray.Dataset:
     keys = found.keys_of_several
     if not keys:
         raise DeckError(f"{folder}: its sweep has one run; llgnegf.open_run reads it")
-    variables = {name: (tuple(keys), found.column(name)) for name in (*_FIXED, *found.columns)}
-    return xarray.Dataset(variables, coords={key: _coordinate(texts) for key, texts in keys.items()})
+
+    def told(name: str) -> dict[str, str]:
+        return {"units": found.units[name]} if name in found.units else {}
+
+    variables = {name: (tuple(keys), found.column(name), told(name)) for name in (*_FIXED, *found.columns)}
+    return xarray.Dataset(variables, coords={key: (key, _coordinate(texts), told(key)) for key, texts in keys.items()})
 
 
 def _coordinate(texts: list[str]) -> list[Any]:

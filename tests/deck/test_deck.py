@@ -157,6 +157,16 @@ def test_texture_path_counts_from_the_folder_of_the_deck(tmp_path):
     assert parse_deck(SMALL).texture_path is None
 
 
+def test_paths_given_for_a_shipped_deck_count_from_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kick.csv").write_text("0, 0\n1, 0.5\n2, 0\n")
+    drive = {"direction": [0, 0, 1], "amplitude": 0.1, "profile": {"kind": "file", "path": "kick.csv"}}
+    deck = load_deck("precessing_moment", {"texture": {"kind": "file", "path": "m.npy"}, "motion.kind": "llg"})
+    assert deck.texture_path == tmp_path / "m.npy"
+    driven = load_deck("pulsed_switching", {"magnet.drive": [drive]})
+    assert driven.magnet.drive[0].profile.values == (0, 0.5, 0)
+
+
 # --- mistakes -------------------------------------------------------------------------------------------------------
 
 NUMBERS = {

@@ -154,10 +154,20 @@ def test_a_run_does_not_replace_the_file_of_its_texture(path):
     run(deck(CLASSICAL, run__duration=0.3), path).close()
     before = path.read_bytes()
     texture = {"texture": {"kind": "file", "path": str(path)}, "run__duration": 0.3}
-    with pytest.raises(DeckError, match=r"run\.h5: the deck reads its texture from this file"):
+    with pytest.raises(DeckError, match=r"run\.h5: the deck reads this file, texture\.path,"):
         run(deck(CLASSICAL, **texture), path, overwrite=True)
     assert path.read_bytes() == before
     run(deck(CLASSICAL, **texture), path.with_name("next.h5")).close()
+
+
+def test_a_run_does_not_replace_a_file_of_numbers_that_its_deck_reads(tmp_path):
+    """Whatever it holds: that it cannot be read is told only later."""
+    path = tmp_path / "numbers.npy"
+    run(deck(CLASSICAL, run__duration=0.3), path).close()
+    before = path.read_bytes()
+    with pytest.raises(DeckError, match=r"numbers\.npy: the deck reads this file, lattice\.vacancies,"):
+        run(deck(CLASSICAL, lattice__vacancies=str(path)), path, overwrite=True)
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_is_no_lock_is_not_taken_for_one(path):
