@@ -27,7 +27,7 @@ the columns of X: (lead, pole, spin, mode), then (site of the bath, spin, pole),
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -229,7 +229,11 @@ def adjusted(
     Its density is that of `Frozen` to half the tolerance.  carrier: makes one; other arguments as those of
     `exponentials`.  Raises ToleranceError where that cannot be reached.
     """
-    exact, best, allowed = Frozen(system, m, potential).at_rest, np.inf, _START_SHARE * system.tolerance
+    still = system
+    if system.is_biased and system.bath is not None and system.bath.floats:
+        # Probes begin to float at t = 0: until then they are filled as the device.
+        still = system.changed(bath=replace(system.bath, zero_current=False))
+    exact, best, allowed = Frozen(still, m, potential).at_rest, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
         try:
             sums = exponentials(system, m, potential, duration, sharper, gates)
@@ -337,8 +341,9 @@ class RealTime:
         self.lead_rules: list[FermiPoles] = [
             rule if lead_rules is None else lead_rules[int(side)] for side in self.sides
         ]
-        # As many poles for all.
-        poles = max((len(one.nodes) for one in self.lead_rules), default=0)
+        # As many poles for all, and for a bath: those that are added hold nothing.
+        poles = max(len(one.nodes) for one in (rule, *self.lead_rules))
+        spare = poles - len(rule.nodes)
         self.reservoirs = [
             system.ends[side].memory(sites[side], fit, one).padded(poles)
             for side, one in zip(self.sides, self.lead_rules, strict=True)
@@ -354,7 +359,7 @@ class RealTime:
         # Rows of up and down.
         self.bath = (at // self.ny * n + at % self.ny)[:, None] + self.ny * np.arange(2)
         self.floats = bath is not None and bath.floats
-        self.E = self.in_bath + 2 * len(rule.nodes) * len(at) + self.floats
+        self.E = self.in_bath + 2 * poles * len(at) + self.floats
         self.ends = np.array([one.site for one in self.reservoirs], np.int64)
 
         def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
@@ -368,8 +373,8 @@ class RealTime:
         width = 0.0 if bath is None else bath.width
         self._of_bath = (
             self.bath,
-            rule.nodes.conj(),
-            -1j * width * rule.weights.conj(),
+            np.pad(rule.nodes.conj(), (0, spare), "edge"),
+            np.pad(-1j * width * rule.weights.conj(), (0, spare)),
             width / 2,
             width * rule.constant / 2,
             FOLLOWING * system.hopping**2 / width if self.floats else 0.0,
@@ -487,7 +492,7 @@ class RealTime:
                 if lead not in biased:
                     self._put_pole_of_lead(Y, C, lead, p, on_channels)
             sites = self.bath.ravel()
-            of_bath = D + self.in_bath + np.arange(len(sites)) * len(self.rule.nodes) + p
+            of_bath = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
             self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], of_bath)
         if biased:
             for lead in biased:
@@ -513,7 +518,7 @@ class RealTime:
         self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + self.n))
 
     def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
-        """Columns of X of one pole into a state in equilibrium, from their rows of the sites."""
+        """Columns of X of one pole into a state at rest, from their rows of the sites."""
         N, n, kept = self.orbitals, self.n, self.kept
         Y[:N, columns] = X
         for other in range(len(self.reservoirs)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead
+from llgnegf.electrons import Bath, Device, Lead
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time import RealTime, adjusted
 from tests.electrons.real_time_cases import errors, evolved, follow, rows, tiles, turning, unit_vectors
@@ -36,6 +36,7 @@ AT_REST = {
     "one lead": (rows, (2,), {"leads": LEADS[:1]}),
     "bound levels": (rows, (2,), {"sd_exchange": 3.0}),
     "a potential of its own": (rows, (3,), {"potential": np.array([0.4, -0.3, 0.8])}),
+    "reservoir on a site": (rows, (3,), {"bath": Bath([(1,)], 0.3, False)}),
     "lattice": (rows, (3, 2), {"periodic": "y"}),
     "tiles": (tiles, (3, 3), {"sd_exchange": 1.5, "temperature": 0.0}),
 }
@@ -84,6 +85,20 @@ def test_levels_bound_outside_the_bands_are_filled_as_the_device_is():
     assert abs(filled - exact).max() > 0.5
     found = evolved(*start, [20.0], m, V)
     assert abs(found["density"][-1] - exact[..., 0]).max() <= 2e-4
+
+
+def test_probes_that_float_end_where_no_current_flows_into_them():
+    """They start filled as the device, at t = 0."""
+    leads = Lead("left", 0.8, chemical_potential=0.7), Lead("right", temperature=0.15)
+    system = device((2,), leads, bath=Bath([(0,), (1,)], 0.4, "net"))
+    m, V = situation(system)
+    start = adjusted(system, m, V, 40.0, rows)
+    assert abs(start[0].into_bath(start[2])[0]).max() > 0.01
+    found = evolved(*start, [40.0], m, V)
+    assert abs(start[0].into_bath(found["state"])[0]).max() < 1e-5
+    exact = Frozen(system, m, V)
+    assert abs(found["density"][-1] - exact.at_rest[..., 0]).max() < 1e-5
+    assert abs(found["spin"][-1] - exact.at_rest[..., 1:]).max() < 1e-5
 
 
 def moving(system):
