@@ -128,9 +128,7 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
     if not run.n_frames:
         raise RunError(f"{run.path} holds no complete frame yet")
     if not run.times.any():
-        raise NothingToCompare(
-            f"{run.path} holds the start alone, where electrons are in equilibrium: nothing to judge yet"
-        )
+        raise NothingToCompare(f"{run.path} holds the start alone, where electrons are at rest: nothing to judge yet")
     assert deck.electrons is not None
     bath = deck.electrons.bath
     if bath is not None and (bath.zero_current == "net" or deck.electrons.voltages_vary):

@@ -176,6 +176,11 @@ def _has_voltages(deck: Deck) -> bool:
     return deck.electrons is not None and any(lead.voltage != 0.0 for lead in deck.electrons.lead)
 
 
+def _differs_from_device(deck: Deck) -> bool:
+    """Whether a lead is filled otherwise than the device, at some time, whatever the method."""
+    return deck.electrons is not None and deck.electrons.leads_differ
+
+
 def _voltages_vary(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.voltages_vary
 
@@ -657,7 +662,7 @@ REAL_TIME = (
     STATIC,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
-    *(_beside(one, _has_voltages) for one in _BIAS_SPIN),
+    *(_beside(one, _differs_from_device) for one in _BIAS_SPIN),
 )
 
 

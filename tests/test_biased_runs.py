@@ -87,10 +87,6 @@ def test_order_0_and_moments_at_rest_on_a_lattice(tmp_path):
         ),
         ({"electrons__lead__1__coupling": 0.0}, "electrons.lead[1].chemical_potential = -0.05: means nothing without"),
         ({"electrons__lead__0__voltage": 5.0}, "electrons.lead: voltage = 5 and 0 of the leads: their bands"),
-        (
-            {"electrons__method": "real-time"},
-            'electrons.lead[0].temperature = 0.02: not available with electrons.method = "r',
-        ),
     ],
 )
 def test_contradictions_are_told(changes, said):

@@ -104,18 +104,29 @@ def _biased_leads(deck: _Known) -> Iterator[str]:
             told = f"electrons.lead[{i}].{key} = {_shown(value)}: "
             if lead.__dict__.get("coupling") == 0:
                 yield f"{told}means nothing without contact, coupling = 0; remove the key, or use a coupling > 0"
-            elif deck.electrons.method == "real-time" and key == "voltage":
-                pass  # from t = 0 on
+            elif deck.electrons.method == "real-time":
+                yield from _biased_in_real_time(lead, key, told)
             elif deck.electrons.method != "frozen":
                 yield (
-                    f"{told}not available with electrons.method = {show(deck.electrons.method)}, which starts in "
-                    'equilibrium; remove the key, or use electrons.method = "frozen"'
+                    f"{told}not available with electrons.method = {show(deck.electrons.method)}; remove the key, or "
+                    'use electrons.method = "frozen" or "real-time"'
                 )
             elif turns:
                 yield (
                     f'{told}motion.kind = "precession" splits the torque of electrons in equilibrium; allowed beside '
                     'it: "llg" or "frozen"'
                 )
+
+
+def _biased_in_real_time(lead: _Known, key: str, told: str) -> Iterator[str]:
+    """A voltage is switched on and takes the occupation with it: where that would end is not what the key says."""
+    if key == "chemical_potential" and lead.__dict__.get("voltage", 0.0) != 0.0:
+        yield (
+            f"{told}the voltage of the same lead, switched on at t = 0, moves levels and occupation together in real "
+            "time, while frozen electrons keep this chemical potential; allowed: one of the two keys on a lead, with "
+            "electrons.fermi_energy as the chemical potential of the lead with the voltage, and chemical_potential of "
+            "the other lead"
+        )
 
 
 # As `electrons.system` has them, which decks do not import.
@@ -416,9 +427,10 @@ def _varying_voltage(deck: _Known) -> Iterator[str]:
         return
     for i, lead in enumerate(table.lead):
         voltage = lead.__dict__.get("voltage", 0.0)
-        if voltage == 0.0:
-            continue
         mu = lead.__dict__.get("chemical_potential")
+        own = [key for key, nothing in _OF_ITS_OWN.items() if lead.__dict__.get(key, nothing) != nothing]
+        if not own or (voltage == 0.0 and table.method == "frozen"):
+            continue
         if table.method == "frozen" and table.order == 1 and not isinstance(voltage, float) and mu is not None:
             yield (
                 f"electrons.lead[{i}].chemical_potential = {show(mu)}: frozen electrons of first order follow a "
@@ -428,7 +440,7 @@ def _varying_voltage(deck: _Known) -> Iterator[str]:
         elif table.method == "real-time" and table.frozen_beside and deck.motion.kind == "precession":
             yield (
                 f"electrons.frozen_beside = true: the frozen parts of a precession are those of electrons in "
-                f"equilibrium, and electrons.lead[{i}] has a voltage; allowed: false, electrons.lead.voltage = 0.0, or "
+                f"equilibrium, and electrons.lead[{i}] has a {own[0]}; allowed: false, a lead without it, or "
                 'motion.kind = "llg" or "frozen"'
             )
             return

@@ -378,7 +378,12 @@ class Electrons(Table):
     @property
     def is_biased(self) -> bool:
         """Whether a lead of frozen electrons has another Fermi function than `fermi_energy` and `temperature` give."""
-        return self.method == "frozen" and any(self._is_biased(lead) for lead in self.lead if lead.coupling)
+        return self.method == "frozen" and self.leads_differ
+
+    @property
+    def leads_differ(self) -> bool:
+        """The same for any method; a voltage counts that is switched on later."""
+        return any(self._is_biased(lead) for lead in self.lead if lead.coupling)
 
     def _is_biased(self, lead: Lead) -> bool:
         mu = lead.chemical_potential

@@ -110,8 +110,9 @@ class RealTimeStepper:
     the registered `method`; duration: of the run, for which the memory of the leads has to be right.  imposed: the
     motion of the moments, where it is known beforehand.  tolerance: if given, each step is divided into as many equal
     parts as keep the error of moments and spin density within it to the end of the run, however the errors of single
-    steps add up; None: steps are whole.  voltages: of the leads at time t > 0, None: zero; at the start the leads are
-    in equilibrium without them.  on_gpu: whether an NVIDIA GPU holds and moves the electrons.  tells: whether a
+    steps add up; None: steps are whole.  voltages: of the leads at time t > 0, None: zero.  At the start all is at
+    rest without them: in equilibrium, or steady between leads with Fermi functions of their own, which voltages then
+    move along with the levels.  on_gpu: whether an NVIDIA GPU holds and moves the electrons.  tells: whether a
     RunWarning tells of whole steps that are too long for the tolerance of the device.
     """
 

@@ -26,8 +26,8 @@ the columns of X: (lead, pole, spin, mode), then (site of the bath, spin, pole),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,10 +35,12 @@ from numpy.typing import NDArray
 
 from . import real_time_rows as rows
 from .frozen import Frozen, refuse_spins
+from .leads import SIDES, Occupation
 from .memory import SHARPEST, Exponentials, semicircle
 from .modes import cross_section
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
+from .real_time_bias import BiasedStart
 from .system import System
 
 Complex = NDArray[np.complex128]
@@ -99,8 +101,8 @@ class Carrier(Protocol):
     def get(self, state: Any) -> Real:
         """A state as a NumPy array: a copy."""
 
-    def equilibrium(self, m: Real, potential: Real) -> Any:
-        """The state in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
+    def at_rest(self, m: Real, potential: Real) -> Any:
+        """The state at rest, with the leads at moments m (*s, 3) and gates `potential` (*s,)."""
 
     def derivative(self, state: Any, m: Real, potential: Real, voltages: Real) -> Any:
         """d(state)/dt at moments m, gates, and voltages of the left and right lead (2,), energy."""
@@ -135,8 +137,10 @@ class Carrier(Protocol):
 
 def exponentials(
     system: System, m: Real, potential: Real, duration: float, sharper: int = 0, gates: Gating | None = None
-) -> tuple[Exponentials, FermiPoles]:
-    """The memory of a lead and the Fermi function for a run from moments m (*s, 3) and gates `potential` (*s,).
+) -> tuple[Exponentials, FermiPoles, tuple[FermiPoles, ...]]:
+    """The memory of a lead and the Fermi functions for a run from moments m (*s, 3) and gates `potential` (*s,).
+
+    Of the Fermi functions first that of the device, then those of the left and the right lead.
 
     duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
     later on, which count beside a bath, where levels are filled at all energies.
@@ -146,10 +150,10 @@ def exponentials(
     refuse_spins(system, "electrons in real time")
     if not isinstance(system.sd_exchange, float):
         raise ValueError("electrons in real time: not available with an sd_exchange of each site; use one number")
-    if system.is_biased or system.is_shifted:
+    if any(system.voltages):
         raise ValueError(
-            "electrons in real time start in equilibrium: give voltages of leads as `voltages` of the stepper, and "
-            "leads without a voltage, chemical potential or temperature of their own"
+            "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
+            "`voltages` of the stepper, and leads without a voltage"
         )
     if system.bath is not None and system.bath.elastic:
         raise ValueError(
@@ -161,16 +165,23 @@ def exponentials(
     if system.bath is not None:
         low, high = _beside_bath(system, low, high, gates or Gating(float(abs(potential).max(initial=0.0)), 0.0))
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
-    kT = temperature_used(system, duration, sharper)
     depth = None if system.bath is None else _BELOW * system.bath.width
-    rule = near_poles(low, high, system.fermi_energy, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
+
+    def filled_by(mu: float, kT: float, depth: float | None = None) -> FermiPoles:
+        return near_poles(low, high, mu, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
+
+    rule = filled_by(system.fermi_energy, temperature_used(system, duration, sharper), depth)
+    of_leads = tuple(
+        rule if one == system.occupation else filled_by(one.fermi_energy, smeared(one, system, duration, sharper))
+        for one in (lead.occupation for lead in system.ends)
+    )
     if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
             "larger electrons.tolerance"
         )
     share = min(_FIT_SHARE_WITHIN, _FIT_SHARE / max(duration * system.hopping, 1.0))
-    return semicircle(max(SHARPEST, tolerance * share / _strength(system))), rule
+    return semicircle(max(SHARPEST, tolerance * share / _strength(system))), rule, of_leads
 
 
 def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tuple[float, float]:
@@ -192,11 +203,16 @@ def _strength(system: System) -> float:
 
 
 def temperature_used(system: System, duration: float, sharper: int = 0) -> float:
-    """kT of the leads, energy: that of the system, or a small one that stands for 0.  Arguments as `exponentials`."""
+    """kT of the device, energy: that of the system, or a small one that stands for 0.  Arguments as `exponentials`."""
+    return smeared(system.occupation, system, duration, sharper)
+
+
+def smeared(occupation: Occupation, system: System, duration: float, sharper: int = 0) -> float:
+    """kT of this Fermi function, energy, or a small one that stands for 0.  Other arguments as `exponentials`."""
     at_rest = _SMEARING * system.hopping * (system.tolerance / 4**sharper) ** 0.5
     if sharper >= _EDGE_TRY:
         at_rest /= (_EDGE_FACTOR / 2) ** (sharper - _EDGE_TRY + 1)
-    return system.temperature or at_rest * min(1.0, _UNRESOLVED / max(duration * system.hopping, 1.0))
+    return occupation.temperature or at_rest * min(1.0, _UNRESOLVED / max(duration * system.hopping, 1.0))
 
 
 def adjusted(
@@ -207,12 +223,17 @@ def adjusted(
     carrier: Callable[[RealTime], Carrier],
     gates: Gating | None = None,
 ) -> tuple[RealTime, Carrier, Any]:
-    """Electrons in real time, what carries their state, and this state in equilibrium.
+    """Electrons in real time, what carries their state, and this state at rest: in equilibrium, or steady between leads
+    with Fermi functions of their own.
 
     Its density is that of `Frozen` to half the tolerance.  carrier: makes one; other arguments as those of
     `exponentials`.  Raises ToleranceError where that cannot be reached.
     """
-    exact, best, allowed = Frozen(system, m, potential).adiabatic, np.inf, _START_SHARE * system.tolerance
+    still = system
+    if system.is_biased and system.bath is not None and system.bath.floats:
+        # Probes begin to float at t = 0: until then they are filled as the device.
+        still = system.changed(bath=replace(system.bath, zero_current=False))
+    exact, best, allowed = Frozen(still, m, potential).at_rest, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
         try:
             sums = exponentials(system, m, potential, duration, sharper, gates)
@@ -222,30 +243,34 @@ def adjusted(
             break  # no sharper ones can be had
         electrons = RealTime(system, *sums, sharper)
         found = carrier(electrons)
-        state = found.equilibrium(m, potential)
+        state = found.at_rest(m, potential)
         error = float(abs(found.traced(state) - exact).max())
         if error <= allowed:
             return electrons, found, state
         best = min(best, error)
     raise ToleranceError(
-        f"the spin density in equilibrium is approximated to {best:.1e} at best by leads whose memory is a sum of "
+        f"the spin density at rest is approximated to {best:.1e} at best by leads whose memory is a sum of "
         f"exponentials, {allowed:.1e} is needed{_at_an_edge(system)}: use a larger electrons.tolerance, a higher "
         "temperature, or a Fermi energy farther from narrow levels and from the edges of the leads' bands"
     )
 
 
 def _at_an_edge(system: System) -> str:
-    """In words, whether E_F lies near an edge of a band of a lead."""
+    """In words, whether E_F, or the chemical potential of a lead, lies near an edge of a band of a lead."""
     middles = system.modes.energies
     edges = np.concatenate([middles - 2 * system.hopping, middles + 2 * system.hopping])
-    edge = float(edges[abs(edges - system.fermi_energy).argmin()])
-    distance = abs(edge - system.fermi_energy)
-    if distance > _NEAR_AN_EDGE * system.hopping:
-        return ""
-    return (
-        f" (electrons.fermi_energy = {system.fermi_energy:g} is {distance:.1g} from the edge of a lead's band at "
-        f"{edge:g}, where the density of states diverges if little scatters)"
-    )
+    for what, mu in (
+        ("electrons.fermi_energy", system.fermi_energy),
+        *(("the chemical potential of a lead", lead.occupation.fermi_energy) for lead in system.ends if lead.coupling),
+    ):
+        edge = float(edges[abs(edges - mu).argmin()])
+        distance = abs(edge - mu)
+        if distance <= _NEAR_AN_EDGE * system.hopping:
+            return (
+                f" ({what} = {mu:g} is {distance:.1g} from the edge of a lead's band at {edge:g}, where the density of "
+                "states diverges if little scatters)"
+            )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -291,8 +316,9 @@ def spin_flow(exchanged: Complex) -> Real:
 class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
-    rule: the Fermi function at rest.  `exponentials` and `adjusted` choose both; sharper: how often the errors of both
-    were made smaller than planned.
+    rule: the Fermi function of the device, which fills the levels bound in it and a bath; lead_rules: of the left and
+    the right lead, None: the same.  `exponentials` and `adjusted` choose all; sharper: how often their errors were made
+    smaller than planned.
 
     Its leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
     kept, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, ny), as in `Reservoir`.  hops: of the bonds along x,
@@ -300,14 +326,30 @@ class RealTime:
     (b, 2); floats: whether it is one of floating probes.
     """
 
-    def __init__(self, system: System, fit: Exponentials, rule: FermiPoles, sharper: int = 0) -> None:
+    def __init__(
+        self,
+        system: System,
+        fit: Exponentials,
+        rule: FermiPoles,
+        lead_rules: Sequence[FermiPoles] | None = None,
+        sharper: int = 0,
+    ) -> None:
         self.system, self.fit, self.rule, self.sharper = system, fit, rule, sharper
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
         self.sides = np.flatnonzero(system.couplings)
-        self.reservoirs = [system.ends[side].memory(sites[side], fit, rule) for side in self.sides]
+        self.lead_rules: list[FermiPoles] = [
+            rule if lead_rules is None else lead_rules[int(side)] for side in self.sides
+        ]
+        # As many poles for all, and for a bath: those that are added hold nothing.
+        poles = max(len(one.nodes) for one in (rule, *self.lead_rules))
+        spare = poles - len(rule.nodes)
+        self.reservoirs = [
+            system.ends[side].memory(sites[side], fit, one).padded(poles)
+            for side, one in zip(self.sides, self.lead_rules, strict=True)
+        ]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
-        kept, poles = len(fit.energies), len(rule.nodes)
+        kept = len(fit.energies)
         self.n, self.kept, self.n_poles = n, kept, poles
         self.orbitals = n * self.nx
         self.D = self.orbitals + leads * kept * n
@@ -331,8 +373,8 @@ class RealTime:
         width = 0.0 if bath is None else bath.width
         self._of_bath = (
             self.bath,
-            rule.nodes.conj(),
-            -1j * width * rule.weights.conj(),
+            np.pad(rule.nodes.conj(), (0, spare), "edge"),
+            np.pad(-1j * width * rule.weights.conj(), (0, spare)),
             width / 2,
             width * rule.constant / 2,
             FOLLOWING * system.hopping**2 / width if self.floats else 0.0,
@@ -359,31 +401,35 @@ class RealTime:
 
     def remembered(self) -> dict[str, NDArray[Any]]:
         """The exponents, for `recalled`: the same bits whatever version chose them."""
-        fit, rule = self.fit, self.rule
-        return {
-            "lead_energies": fit.energies,
-            "lead_weights": fit.weights,
-            "fermi_nodes": rule.nodes,
-            "fermi_weights": rule.weights,
-            "fermi_constant": np.array(rule.constant),
-        }
+        found: dict[str, NDArray[Any]] = {"lead_energies": self.fit.energies, "lead_weights": self.fit.weights}
+        rules = {"fermi": self.rule}
+        for side, one in zip(self.sides, self.lead_rules, strict=True):
+            if one is not self.rule:
+                rules[f"fermi_{SIDES[side]}"] = one
+        for name, rule in rules.items():
+            found |= {
+                f"{name}_nodes": rule.nodes,
+                f"{name}_weights": rule.weights,
+                f"{name}_constant": np.array(rule.constant),
+            }
+        return found
 
     @classmethod
     def recalled(cls, system: System, arrays: Mapping[str, NDArray[Any]]) -> RealTime:
         """The same electrons again, from what `remembered` gave.  KeyError, ValueError where that is something else."""
-        z, g, nodes, w = (
-            np.array(arrays[name], complex)
-            for name in ("lead_energies", "lead_weights", "fermi_nodes", "fermi_weights")
-        )
-        if z.ndim != 1 or z.shape != g.shape or nodes.ndim != 1 or nodes.shape != w.shape:
-            raise ValueError(f"exponents of shapes {z.shape}, {g.shape} and poles of {nodes.shape}, {w.shape}")
-        constant = float(arrays["fermi_constant"])
-        if not all(np.isfinite(one).all() for one in (z, g, nodes, w, constant)):
-            raise ValueError("exponents or poles that are not finite")
-        if not ((z.imag < 0).all() and (nodes.imag > 0).all()):
-            raise ValueError("exponents that do not decay, or poles of the Fermi function that are not above the axis")
-        fit = Exponentials(z, g, np.empty(0), np.nan, np.nan)
-        return cls(system, fit, FermiPoles(nodes, w, constant, np.nan))
+        z, g = (np.array(arrays[name], complex) for name in ("lead_energies", "lead_weights"))
+        if z.ndim != 1 or z.shape != g.shape:
+            raise ValueError(f"exponents of shapes {z.shape}, {g.shape}")
+        if not (np.isfinite(z).all() and np.isfinite(g).all()):
+            raise ValueError("exponents that are not finite")
+        if not (z.imag < 0).all():
+            raise ValueError("exponents that do not decay")
+        rule = _recalled(arrays, "fermi")
+        of_leads = [
+            _recalled(arrays, f"fermi_{side}") if lead.coupling and lead.occupation != system.occupation else rule
+            for side, lead in zip(SIDES, system.ends, strict=True)
+        ]
+        return cls(system, Exponentials(z, g, np.empty(0), np.nan, np.nan), rule, of_leads)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -402,13 +448,13 @@ class RealTime:
             return width
         middle = (low + high) / 2
         exponents = float(abs(self.z - middle).max()) + lead_voltage if self.reservoirs else 0.0
-        poles = float(abs(self.rule.nodes - middle).max())
+        poles = max(float(abs(one.nodes - middle).max()) for one in (self.rule, *self.lead_rules))
         return max(width, 2 * exponents, poles + width / 2 + lead_voltage)
 
     # --- the start --------------------------------------------------------------------------------
 
-    def equilibrium(self, m: Real, potential: Real) -> Real:
-        """Y in equilibrium at moments m (*s, 3) and gates `potential` (*s,), levels without width included.
+    def at_rest(self, m: Real, potential: Real) -> Real:
+        """Y at rest at moments m (*s, 3) and gates `potential` (*s,), levels without width included.
 
         f(H) of the infinite system is a sum over the poles of f, so that G at these energies is all it takes:
 
@@ -418,7 +464,8 @@ class RealTime:
             Omega_ab = (g_a <a|phi_b> + g_b^* <b|phi_a>^*) / (i (z_b^* - z_a)).
 
         The columns of a bath are as those of leads.  With the self-energy of the exponentials in G this is exactly a
-        stationary state of the equation.
+        stationary state of the equation.  f is that of the device; where leads have others, X is with theirs, and
+        `BiasedStart` adds to rho and phi.
         """
         D, n, kept = self.D, self.n, self.kept
         Y = np.zeros((D, D + self.E), complex)
@@ -427,6 +474,7 @@ class RealTime:
         rho, phi = Y[:N, :N], Y[:N, N:D]
         np.fill_diagonal(rho, self.rule.constant)
         C = self._channels()  # (leads, N, n)
+        biased = [lead for lead, one in enumerate(self.lead_rules) if one is not self.rule]
         for p, (zeta, w) in enumerate(zip(self.rule.nodes, self.rule.weights, strict=True)):
             G = self._green(H, C, zeta)
             rho -= w * G + (w * G).conj().T
@@ -434,7 +482,6 @@ class RealTime:
                 on_channels = G @ C[lead]  # G |c>, (N, n)
                 advanced = G.conj().T @ C[lead]
                 z = np.tile(self.z[lead].conj(), (1, 2))  # (kept, n): (spin, mode) in the last axis
-                b = np.tile(self.b[lead, p].conj(), 2)
                 for k in range(kept):
                     columns = slice((lead * kept + k) * n, (lead * kept + k + 1) * n)
                     phi[:, columns] += (
@@ -442,11 +489,17 @@ class RealTime:
                         * self.g[lead, k].conj()
                         * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
-                where = D + (lead * self.n_poles + p) * n
-                self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + n))
+                if lead not in biased:
+                    self._put_pole_of_lead(Y, C, lead, p, on_channels)
             sites = self.bath.ravel()
             of_bath = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
             self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], of_bath)
+        if biased:
+            for lead in biased:
+                for p, zeta in enumerate(self.lead_rules[lead].nodes):
+                    self._put_pole_of_lead(Y, C, lead, p, self._green(H, C, zeta) @ C[lead])
+            start = BiasedStart(self, m, potential)
+            start.add(rho, phi)
         Y[N:D, :N] = phi.conj().T
         met = np.einsum("lac,ab->lcb", C, phi)  # <c|phi_b>
         leads = len(self.reservoirs)
@@ -457,8 +510,15 @@ class RealTime:
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
         return np.stack([Y.real, Y.imag], axis=1)
 
+    def _put_pole_of_lead(self, Y: Complex, C: Complex, lead: int, p: int, on_channels: Complex) -> None:
+        """Columns of X of a pole of a lead's Fermi function; on_channels: G |c> at the pole, (orbitals, n)."""
+        b = np.tile(self.b[lead, p].conj(), 2)
+        where = self.D + (lead * self.n_poles + p) * self.n
+        zeta = self.poles[lead, p].conjugate()
+        self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + self.n))
+
     def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
-        """Columns of X of one pole into a state in equilibrium, from their rows of the sites."""
+        """Columns of X of one pole into a state at rest, from their rows of the sites."""
         N, n, kept = self.orbitals, self.n, self.kept
         Y[:N, columns] = X
         for other in range(len(self.reservoirs)):
@@ -618,3 +678,16 @@ class RealTime:
         sites = self.nx, self.ny
         on_sites = self.system.on_sites(potential).reshape(sites)
         return rows.own_energy(Y, m.reshape(*sites, 3), on_sites, *self._constants[:5])
+
+
+def _recalled(arrays: Mapping[str, NDArray[Any]], name: str) -> FermiPoles:
+    """A Fermi function from what `RealTime.remembered` gave.  KeyError, ValueError where that is something else."""
+    nodes, w = (np.array(arrays[f"{name}_{part}"], complex) for part in ("nodes", "weights"))
+    constant = float(arrays[f"{name}_constant"])
+    if nodes.ndim != 1 or nodes.shape != w.shape:
+        raise ValueError(f"poles of shapes {nodes.shape}, {w.shape}")
+    if not all(np.isfinite(one).all() for one in (nodes, w, constant)):
+        raise ValueError("poles that are not finite")
+    if not (nodes.imag > 0).all():
+        raise ValueError("poles of a Fermi function below the axis, which do not decay")
+    return FermiPoles(nodes, w, constant, np.nan)

@@ -166,8 +166,8 @@ class GpuTiles(Tiles):
     def to_rows(self, state: Any) -> Real:
         return super().to_rows(self.get(state))
 
-    def equilibrium(self, m: Real, potential: Real) -> Any:
-        return self.put(super().equilibrium(m, potential))
+    def at_rest(self, m: Real, potential: Real) -> Any:
+        return self.put(super().at_rest(m, potential))
 
     def derivative(self, state: Any, m: Real, potential: Real, voltages: Real) -> Any:
         out = self.put(np.zeros(self.shape))

@@ -1,4 +1,4 @@
-"""Equilibrium of electrons in real time as tiles: `RealTime.equilibrium` without inverses of the whole lattice.
+"""The start of electrons in real time as tiles: `RealTime.at_rest` without inverses of the whole lattice.
 
 Of a lattice, whose Hamiltonian is block-tridiagonal, each block of G follows from its neighbour with one product,
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .real_time_bias import BiasedStart
 from .real_time_gather import add_green, tile_index
 from .real_time_layout import TileLayout
 from .threads import each
@@ -22,8 +23,8 @@ Complex = NDArray[np.complex128]
 Real = NDArray[np.float64]
 
 
-def equilibrium(tiles: TileLayout, m: Real, potential: Real) -> Real:
-    """The state of `tiles` in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
+def at_rest(tiles: TileLayout, m: Real, potential: Real) -> Real:
+    """The state of `tiles` at rest at moments m (*s, 3) and gates `potential` (*s,)."""
     return _Start(tiles, m, potential).state
 
 
@@ -37,12 +38,16 @@ class _Start:
         leads, nx, n = tiles.leads, tiles.nx, tiles.n
         # Of each lead with its slice e: G[j, e]^+ and G[e, j], in the transverse modes of the rows.
         self.at_ends = np.empty((leads, nx, 2, n, n), complex)
+        rules = tiles.electrons.lead_rules
+        self.biased = [lead for lead, one in enumerate(rules) if one is not self.rule]
         for p in range(len(self.rule.nodes)):
             self._add_pole(p)
         for x in range(nx):
             tile = self.state[tile_index(x, x, tiles.columns)]
             tile[np.arange(n), 0, np.arange(n)] += self.rule.constant
             _make_hermitian(tile)
+        if self.biased:
+            self._add_bias(m, potential)
         self._exponents()
 
     def _in_modes(self, block: Complex) -> Complex:
@@ -93,8 +98,36 @@ class _Start:
             z, g = np.tile(tiles.z[lead, k], 2)[:, None], tiles.g[lead, k]
             change = 1j * g * (w.conjugate() / (zeta.conjugate() - z) * advanced + w / (zeta - z) * retarded)
             _add(self.state[tile_index(tiles.nx + lead * tiles.kept + k, j, T)], change)
+        if lead not in self.biased:
+            self._put_pole(p, lead, j, advanced)
+
+    def _put_pole(self, p: int, lead: int, j: int, advanced: Complex) -> None:
+        """X of the sites of slice j, of a pole of this lead; advanced: U^+ G[j, end]^+ at the pole."""
+        tiles = self.tiles
         change = -1j * np.tile(tiles.b[lead, p], 2)[:, None] * advanced
-        _add(self.state[tile_index(T + lead * tiles.n_poles + p, j, T)], change)
+        _add(self.state[tile_index(tiles.columns + lead * tiles.n_poles + p, j, tiles.columns)], change)
+
+    def _add_bias(self, m: Real, potential: Real) -> None:
+        """What leads with Fermi functions of their own have more or less than the device, and their poles."""
+        tiles, nx, n, T = self.tiles, self.tiles.nx, self.tiles.n, self.tiles.columns
+        start = BiasedStart(tiles.electrons, m, potential)
+        for lead in self.biased:
+            zeta = tiles.electrons.lead_rules[lead].nodes
+            for p, column in enumerate(start.columns(lead, zeta)):
+                for j, block in enumerate(column.reshape(nx, n, n)):
+                    self._put_pole(p, lead, j, self._in_modes(block.conj().T))
+        orbitals, exponents = nx * n, tiles.leads * tiles.kept * n
+        rho, phi = np.zeros((orbitals, orbitals), complex), np.zeros((orbitals, exponents), complex)
+        start.add(rho, phi)
+        for i in range(nx):
+            rows = slice(i * n, (i + 1) * n)
+            for j in range(i + 1):
+                tile = self.state[tile_index(i, j, T)]
+                _add(tile, rho[rows, j * n : (j + 1) * n])
+                if i == j:
+                    _make_hermitian(tile)
+            for k in range(tiles.leads * tiles.kept):
+                _add(self.state[tile_index(nx + k, i, T)], phi[rows, k * n : (k + 1) * n].conj().T)
 
     def _exponents(self) -> None:
         """Omega, and X in the columns of the exponents."""

@@ -20,7 +20,7 @@ from . import real_time_gather, real_time_stage
 from . import real_time_sums as sums
 from .real_time import Flows
 from .real_time_layout import TileLayout
-from .real_time_start import equilibrium
+from .real_time_start import at_rest
 from .threads import each
 
 Real = NDArray[np.float64]
@@ -55,9 +55,9 @@ class Tiles(TileLayout):
 
     # --- the start and the equation -----------------------------------------------------------------
 
-    def equilibrium(self, m: Real, potential: Real) -> Real:
-        """The state in equilibrium at moments m (*s, 3) and gates `potential` (*s,)."""
-        return equilibrium(self, m, potential)
+    def at_rest(self, m: Real, potential: Real) -> Real:
+        """The state at rest at moments m (*s, 3) and gates `potential` (*s,)."""
+        return at_rest(self, m, potential)
 
     def derivative(self, state: Real, m: Real, potential: Real, voltages: Real) -> Real:
         """dR/dt as tiles; arguments as those of `RealTime.derivative`."""

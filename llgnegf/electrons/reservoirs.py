@@ -15,7 +15,7 @@ zero: equilibrium stays at rest, levels bound outside the band included.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +41,17 @@ class Reservoir:
     filled: Complex
     poles: Complex
     pole_filled: Complex
+
+    def padded(self, poles: int) -> Reservoir:
+        """The same lead with so many poles of the Fermi function, or more: those that are added hold nothing."""
+        more = poles - len(self.poles)
+        if more <= 0:
+            return self
+        return replace(
+            self,
+            poles=np.concatenate([self.poles, np.repeat(self.poles[-1:], more)]),
+            pole_filled=np.concatenate([self.pole_filled, np.zeros((more, *self.pole_filled.shape[1:]))]),
+        )
 
     def self_energy(self, z: complex) -> Complex:
         """Sigma of each mode at an energy with Im z >= 0, (ny,)."""

@@ -20,6 +20,9 @@ from tests.electrons.real_time_cases import long_system, unit_vectors
 from tests.oracles import classical
 from tests.oracles.unitary import evolve_with_moments
 
+# Levels that no lead fills are told, as by frozen electrons.
+pytestmark = pytest.mark.filterwarnings("ignore:a level outside the bands:llgnegf.errors.RunWarning")
+
 TERMS = {
     "exchange": 0.4,
     "anisotropy": 0.2,
@@ -38,6 +41,7 @@ def follower(
     dt=0.1,
     method="rk4",
     couplings=(0.8, 1.0),
+    filled=({}, {}),
     damping=0.0,
     gates=GATES,
     back_action=1.0,
@@ -49,10 +53,10 @@ def follower(
     fields=(),
     **options,
 ):
-    """A `RealTimeStepper`; turning: (axis, frequency) of imposed moments; fields: driven; options: of the device;
-    stepper: its own."""
+    """A `RealTimeStepper`; filled: what leads have of their own; turning: (axis, frequency) of imposed moments; fields:
+    driven; options: of the device; stepper: its own."""
     options = {"sd_exchange": 0.8, "fermi_energy": 0.3, "temperature": 0.2, "tolerance": 1e-5} | options
-    leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True)]
+    leads = [Lead(side, c, **more) for side, c, more in zip(("left", "right"), couplings, filled, strict=True)]
     device = Device(shape, leads=leads, **options)
     magnet = Magnet(shape, damping=damping, **terms)
     coupling = Coupling(
@@ -284,6 +288,10 @@ SITUATIONS = {
         "shape": (2, 2),
         "periodic": "y",
         "stepper": {"voltages": voltages(lambda t: (0.3 * np.sin(t) ** 2, 0.0))},
+    },
+    "hot and cold, at a bias": {
+        "filled": ({"chemical_potential": 0.8}, {"temperature": 0.4}),
+        "stepper": {"voltages": voltages(lambda t: (0.3 * np.sin(t) ** 2, -0.2 * np.sin(1.3 * t) ** 2))},
     },
     "lattice, imposed": {"shape": (2, 8), "turning": ((0.3, 0.4, 0.8), 0.7)},
 }

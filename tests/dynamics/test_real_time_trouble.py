@@ -126,7 +126,7 @@ def test_at_kt_zero_a_narrow_level_that_comes_to_the_fermi_energy_late_is_filled
     # What a slow gate leads to.
     for gate in (*np.linspace(0.495, 0.505, 21), 0.49, 0.51, 0.45, 0.55):
         potential = np.array([gate])
-        found = electrons.traced(electrons.equilibrium(m, potential))
+        found = electrons.traced(electrons.at_rest(m, potential))
         assert abs(found - Frozen(one, m, potential).adiabatic).max() <= 1.5 * one.tolerance
 
 

@@ -107,7 +107,7 @@ def test_each_kernel_is_asked_for_every_item_it_makes(pair):
     """The processor ignores the number of items, by which a GPU starts threads."""
     electrons, _, gpu = pair("longer than wide")
     m, potential = situation(electrons.system, 0)
-    y = gpu.equilibrium(m, potential)
+    y = gpu.at_rest(m, potential)
     gpu.stage(y, y, gpu.empty(), gpu.empty(), m, potential, np.zeros(2), 0.1, 0.1)
     gpu.flows(y)
     gpu.traced(y)

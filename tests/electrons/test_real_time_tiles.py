@@ -148,8 +148,8 @@ def test_density_flows_and_energy_are_those_of_rows(name):
 def test_equilibrium_is_that_of_dense_matrices_and_at_rest(name, temperature):
     electrons = electrons_of(name, temperature)
     tiles, (m, potential) = Tiles(electrons), situation(electrons.system, 4)
-    state = tiles.equilibrium(m, potential)
-    assert abs(tiles.to_rows(state) - electrons.equilibrium(m, potential)).max() <= 1e-12
+    state = tiles.at_rest(m, potential)
+    assert abs(tiles.to_rows(state) - electrons.at_rest(m, potential)).max() <= 1e-12
     assert abs(tiles.derivative(state, m, potential, np.zeros(2))).max() <= 1e-12
 
 
@@ -162,7 +162,7 @@ def test_bits_do_not_depend_on_threads(monkeypatch):
         monkeypatch.setenv("LLGNEGF_NUM_THREADS", str(workers))
         monkeypatch.setattr(real_time_tiles, "_TASK", task)
         threads._pool.cache_clear()
-        start = tiles.equilibrium(*given[0])
+        start = tiles.at_rest(*given[0])
         found.append((start, steps_of(tiles, "rk4")(state, 0.1, given, np.zeros((4, 2)))))
     threads._pool.cache_clear()
     for start, end in found[1:]:

@@ -1,0 +1,237 @@
+"""The start of electrons in real time between leads with Fermi functions of their own: a steady state, not equilibrium.
+
+With f_l of lead l and f of the device, which fills the levels bound in it, the state is that of equilibrium with f, and
+what each lead has more or less.  From the stationary equation of `real_time` (its Fourier integral) follows, with the
+scattering states psi_l = G sqrt(Gamma_l) of the leads made of exponentials,
+
+    rho     += sum_l int dE/2pi (f_l - f) psi_l psi_l^+,
+    phi_ck  += i g_ck^* sum_l int dE/2pi (f_l - f) psi_l psi_l^+ |c>/(E - z_ck^*)
+                + i g_ck^* (f_l(z_ck^*) - f(z_ck^*)) G(z_ck^*) |c>      for c in lead l,
+
+which is at rest wherever the integrals find all states.  Levels without contact to the leads, or outside their bands,
+are filled by f, as those of frozen electrons (`bias.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llgnegf.once import cached_property
+
+from .quadrature import FermiPoles
+from .reservoirs import Reservoir, occupation
+from .system import System, tails
+from .threads import each
+from .window import Factor, Rule, Window
+
+Complex = NDArray[np.complex128]
+Real = NDArray[np.float64]
+
+# Share of the tolerance for the integrals over energy.
+_SHARE = 0.05
+# Numbers of blocks of G, or of the columns of phi, that are held at a time.
+_MOST_BLOCKS, _MOST_COLUMNS = 1 << 22, 1 << 22
+
+
+class _Electrons(Protocol):
+    """What is needed of `real_time.RealTime`."""
+
+    system: System
+    nx: int
+    ny: int
+    n: int
+    kept: int
+    sides: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    hops: Real
+    z: Complex
+    g: Complex
+    rule: FermiPoles
+    lead_rules: list[FermiPoles]
+    reservoirs: list[Reservoir]
+    bath: NDArray[np.int64]
+
+    def slices(self, m: Real, potential: Real) -> Complex:
+        """Blocks of H on the slices, (nx, n, n)."""
+
+
+class BiasedStart:
+    """What leads with Fermi functions of their own add to the state at rest at moments m and gates `potential`.
+
+    Raises ToleranceError where an integral over energy does not converge.
+    """
+
+    def __init__(self, electrons: _Electrons, m: Real, potential: Real) -> None:
+        self.electrons, self.system = electrons, electrons.system
+        self.H = electrons.slices(m, potential)
+        rules = electrons.lead_rules
+        self.biased = [lead for lead, one in enumerate(rules) if one is not electrons.rule]
+        vectors = self.system.modes.vectors
+        self.channels = np.kron(np.eye(2), vectors).astype(complex)  # of a slice, in columns
+        # Of each lead: z of its exponents by channel, (kept, n), and the levels of its channels, (n,).
+        self.z = np.tile(electrons.z, (1, 1, 2))
+        ends = [self.system.ends[side] for side in electrons.sides]
+        self.levels = [np.tile(one.modes.energies, 2) for one in ends]
+        self.reach = [2 * one.modes.hopping for one in ends]
+
+    def add(self, rho: Complex, phi: Complex) -> None:
+        """Adds to rho (orbitals, orbitals) and phi (orbitals, exponents)."""
+        for lead in self.biased:
+            self._add_own(lead, phi)
+        rule = self._rule
+        most = max(1, _MOST_COLUMNS // (self.electrons.n * phi.shape[1]))
+        for first in range(0, len(rule.energies), most):
+            part = slice(first, first + most)
+            for k, lead in enumerate(self.biased):
+                self._add_states(lead, rule.energies[part], rule.weights[k, part] / (2 * np.pi), rho, phi)
+
+    # --- integrals over energy ----------------------------------------------------------------------
+
+    @cached_property
+    def _rule(self) -> Rule:
+        """Energies at which the leads differ from the device, and weights for each of `biased`."""
+        system, reach = self.system, tails(self.system.tolerance)
+        reference = self.electrons.rule
+        rules = [self.electrons.lead_rules[lead] for lead in self.biased]
+
+        def factor(one: FermiPoles) -> Factor:
+            return Factor(lambda e: _filled(one, e) - _filled(reference, e), (_step(one), _step(reference)))
+
+        steps = [_step(one) for one in (*rules, reference)]
+        low, high = min(mu - reach * kT for mu, kT in steps), max(mu + reach * kT for mu, kT in steps)
+        window = Window(
+            [factor(one) for one in rules], low, high, system.band, system.openings, system.hopping, 2 * system.n_sites
+        )
+        return window.panels.adapted(
+            window.edges,
+            self._judged,
+            lambda values: values / (2 * np.pi),
+            _SHARE * system.tolerance,
+            1e-13 * system.hopping,
+        )
+
+    def _judged(self, energies: Real) -> Real:
+        """What the rule has to integrate: densities of all sites, and of all exponents what they have of their own
+        channel; (energies, biased leads, all)."""
+        e, sites = self.electrons, self.electrons.nx * self.electrons.ny
+        out = np.empty((len(energies), len(self.biased), 4 * sites + 2 * self.z.size))
+
+        def part(which: slice) -> None:
+            for k, lead in enumerate(self.biased):
+                psi = self._states(lead, energies[which])
+                on_sites = psi.reshape(len(psi), e.nx, 2, e.ny, e.n)
+                up, down = on_sites[:, :, 0], on_sites[:, :, 1]
+                traced = out[which, k, : 4 * sites].reshape(len(psi), 4, e.nx, e.ny)
+                mixed = 2 * (up.conj() * down).sum(axis=-1)
+                both = [(abs(one) ** 2).sum(axis=-1) for one in (up, down)]
+                traced[:, 0], traced[:, 1], traced[:, 2], traced[:, 3] = (
+                    both[0] + both[1],
+                    mixed.real,
+                    mixed.imag,
+                    both[0] - both[1],
+                )
+                own = np.empty((len(psi), *self.z.shape), complex)
+                for other, end in enumerate(e.ends):
+                    met = (abs(self._met(psi, int(end))) ** 2).sum(axis=2)
+                    own[:, other] = self._by_exponents(other, energies[which]) * met[:, None, :]
+                own_parts = out[which, k, 4 * sites :].reshape(len(psi), 2, -1)
+                own_parts[:, 0], own_parts[:, 1] = own.real.reshape(len(psi), -1), own.imag.reshape(len(psi), -1)
+
+        most = max(1, _MOST_BLOCKS // (e.nx * e.n**2))
+        each(part, [slice(first, first + most) for first in range(0, len(energies), most)])
+        return out
+
+    def _add_states(self, lead: int, energies: Real, weights: Real, rho: Complex, phi: Complex) -> None:
+        e = self.electrons
+        psi = self._states(lead, energies)
+        N = psi.shape[1]
+        flat = np.ascontiguousarray(psi.transpose(1, 0, 2)).reshape(N, -1)
+        weighted = (flat.conj() * np.repeat(weights, e.n)).T  # (energies and channels, N)
+        rho += flat @ weighted
+        for other, end in enumerate(e.ends):
+            met = self._met(psi, int(end)).conj()  # (energies, channels met, channels of psi)
+            factor = 1j * weights[:, None, None] * self._by_exponents(other, energies)  # (energies, kept, channels met)
+            columns = met.swapaxes(1, 2)[:, :, None, :] * factor[:, None]
+            first = other * e.kept * e.n
+            phi[:, first : first + e.kept * e.n] += flat @ columns.reshape(flat.shape[1], -1)
+
+    def _by_exponents(self, lead: int, energies: Real) -> Complex:
+        """g^*/(E - z^*) of the exponents of a lead by channel, (energies, kept, n)."""
+        g = self.electrons.g[lead].conj()[:, None]
+        return np.asarray(g / (energies[:, None, None] - self.z[lead].conj()))
+
+    def _add_own(self, lead: int, phi: Complex) -> None:
+        """The part of the exponents of this lead themselves, at their own energies."""
+        e = self.electrons
+        z = self.z[lead]
+        rule = e.lead_rules[lead]
+        more = occupation(rule, z) - occupation(e.rule, z)
+        weights = 1j * (e.g[lead][:, None] * more).conj()
+        first, sources = lead * e.kept * e.n, self.channels
+        # Channels of the same energy have G in common.
+        found, which = np.unique(z.conj().ravel(), return_inverse=True)
+        different: Complex = found.astype(np.complex128)
+        most = max(1, _MOST_BLOCKS // (e.nx * e.n**2))
+        for start in range(0, len(different), most):
+            green = self.columns(lead, different[start : start + most])
+            for k, c in np.argwhere((which >= start).reshape(z.shape) & (which < start + most).reshape(z.shape)):
+                at = which.reshape(z.shape)[k, c] - start
+                phi[:, first + k * e.n + c] += weights[k, c] * (green[at] @ sources[:, c])
+
+    # --- Green's functions --------------------------------------------------------------------------
+
+    def _met(self, psi: Complex, end: int) -> Complex:
+        """<c|psi> of the channels c on slice `end`, (energies, n, channels of psi)."""
+        n = self.electrons.n
+        return np.asarray(self.channels.conj().T @ psi[:, end * n : (end + 1) * n])
+
+    def _states(self, lead: int, energies: Real) -> Complex:
+        """G sqrt(Gamma) of a lead at real energies, (energies, orbitals, n); zero for channels that are closed."""
+        z = energies.astype(np.complex128)
+        sigma = self._self_energy(lead, z)
+        is_open = abs(energies[:, None] - self.levels[lead]) < self.reach[lead]
+        roots = np.sqrt(np.where(is_open, np.maximum(-2 * sigma.imag, 0.0), 0.0))
+        return np.asarray(self.columns(lead, z) @ (self.channels * roots[:, None, :]))
+
+    def _self_energy(self, lead: int, energies: Complex) -> Complex:
+        """Of the channels of a lead, (energies, n)."""
+        return np.asarray((self.electrons.g[lead][:, None] / (energies[:, None, None] - self.z[lead])).sum(axis=1))
+
+    def columns(self, lead: int, energies: Complex) -> Complex:
+        """The columns of G that end at the slice of a lead, (energies, orbitals, n)."""
+        e = self.electrons
+        k, nx, n = len(energies), e.nx, e.n
+        own = energies[:, None, None, None] * np.eye(n) - self.H
+        for other, end in enumerate(e.ends):
+            sigma = self._self_energy(other, energies)
+            own[:, end] -= (self.channels * sigma[:, None, :]) @ self.channels.conj().T
+        if len(e.bath):
+            columns, i = np.divmod(e.bath.ravel(), n)
+            assert self.system.bath is not None
+            own[:, columns, i, i] += 0.5j * self.system.bath.width
+        begins = int(e.ends[lead]) == 0
+        hops = e.hops if begins else e.hops[::-1]
+        own = own if begins else own[:, ::-1]
+        # From the far end to the slice of the lead, and back with G.
+        found = np.empty_like(own)
+        found[:, -1] = np.linalg.inv(own[:, -1])
+        for x in range(nx - 2, -1, -1):
+            found[:, x] = np.linalg.inv(own[:, x] - hops[x] ** 2 * found[:, x + 1])
+        for x in range(1, nx):
+            found[:, x] = -hops[x - 1] * (found[:, x] @ found[:, x - 1])
+        found = found if begins else found[:, ::-1]
+        return found.reshape(k, nx * n, n)
+
+
+def _step(rule: FermiPoles) -> tuple[float, float]:
+    """E_F and about kT of a Fermi function: its nearest pole is close to E_F + i pi kT."""
+    nearest = complex(rule.nodes[rule.nodes.imag.argmin()])
+    return nearest.real, nearest.imag / np.pi
+
+
+def _filled(rule: FermiPoles, energies: Real) -> Real:
+    """The rational Fermi function at real energies."""
+    return occupation(rule, energies.astype(np.complex128)).real
