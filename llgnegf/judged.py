@@ -131,10 +131,10 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
         raise NothingToCompare(f"{run.path} holds the start alone, where electrons are at rest: nothing to judge yet")
     assert deck.electrons is not None
     bath = deck.electrons.bath
-    if bath is not None and (bath.zero_current == "net" or deck.electrons.voltages_vary):
+    if bath is not None and bath.zero_current == "net":
         raise NothingToCompare(
-            "frozen electrons of first order with a bath are without probes that take no net current in all, and "
-            "without voltages that change in time: nothing to set beside this run"
+            "frozen electrons of first order with a bath are without probes that take no net current in all: nothing "
+            "to set beside this run"
         )
     tolerance = deck.electrons.tolerance
     if deck.electrons.frozen_beside:

@@ -130,7 +130,7 @@ def _pumps_unknown_energy(deck: Deck) -> bool:
         return False
     hoppings = {lead.hopping for lead in electrons.lead if lead.coupling} - {None, electrons.hopping}
     knows_spin = _has_spin_orbit(deck) or _has_polarized_leads(deck)
-    return _has_bath(deck) or knows_spin or bool(hoppings) or bool(deck.lattice.vacancies)
+    return knows_spin or bool(hoppings) or bool(deck.lattice.vacancies)
 
 
 def _has_floating_probes(deck: Deck) -> bool:
@@ -505,14 +505,13 @@ ELECTRONS = (
         )
         for what, applies in (
             ("by the bias at rest", _not(_is_first_order)),
-            # Where the levels of leads move, what is counted from them changes too: left out.
             (
                 "by the bias and by what moves, to first order",
-                _all(_is_first_order, _not(_voltages_vary), _not(_pumps_unknown_energy)),
+                _all(_is_first_order, _not(_pumps_unknown_energy)),
             ),
             (
                 "by the bias at rest alone, without what the motion adds to first order",
-                _all(_is_first_order, _not(_voltages_vary), _pumps_unknown_energy),
+                _all(_is_first_order, _pumps_unknown_energy),
             ),
         )
     ),

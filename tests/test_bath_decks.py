@@ -133,13 +133,6 @@ def test_energy_is_conserved_in_equilibrium(tmp_path):
             "without a lead nothing carries away what a motion pumps into probes; allowed: a lead, electrons.order = 0",
         ),
         (
-            {
-                "electrons__order": 1,
-                "electrons__lead__0__voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 1.0}},
-            },
-            "without the first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage",
-        ),
-        (
             {"motion__kind": "precession", "motion__axis": [0, 0, 1], "motion__frequency": 0.1},
             'electrons.bath = {sites = ..., width = ...}: motion.kind = "precession"',
         ),

@@ -157,13 +157,6 @@ def _bath(deck: _Known) -> Iterator[str]:
             'electrons.bath.zero_current = "net": without the first order in velocities, by which motions pump; '
             "allowed beside it: electrons.order = 0; with order 1: true or false"
         )
-    elif electrons.order == 1 and any(
-        not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead
-    ):
-        yield (
-            f"{told}without the first order in the rate of a voltage that changes; allowed beside "
-            "electrons.lead.voltage = {amplitude = ..., profile = {...}}: electrons.order = 0"
-        )
     elif electrons.order == 1 and kind is True and all(lead.__dict__.get("coupling") == 0 for lead in electrons.lead):
         yield (
             f"{told}without a lead nothing carries away what a motion pumps into probes; allowed: a lead, "
@@ -197,11 +190,10 @@ def _bath_in_real_time(deck: _Known, told: str) -> Iterator[str]:
         yield f'{told}not available with run.device = "gpu"; allowed: "cpu"'
     if not electrons.frozen_beside:
         return
-    varies = any(not isinstance(lead.__dict__.get("voltage", 0.0), float) for lead in electrons.lead)
-    if electrons.bath.zero_current == "net" or varies or deck.motion.kind == "precession":
+    if electrons.bath.zero_current == "net" or deck.motion.kind == "precession":
         yield (
             "electrons.frozen_beside = true: frozen electrons of first order with a bath have neither zero_current = "
-            '"net" nor voltages that change in time nor motion.kind = "precession"; allowed: false'
+            '"net" nor motion.kind = "precession"; allowed: false'
         )
 
 

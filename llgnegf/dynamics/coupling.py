@@ -152,12 +152,17 @@ class Coupling:
         except ValueError as error:
             raise RunError(f"electrons.lead.voltage at t = {t:g}: {error}") from None
 
-    def lead_response(self, t: float, m: np.ndarray, within: float | None = None) -> LeadResponse | None:
-        """First order of the electrons in the rates of the voltages at t; None where these stand still."""
+    def lead_response(
+        self, t: float, m: np.ndarray, within: float | None = None, *, energy: bool = False
+    ) -> LeadResponse | None:
+        """First order of the electrons in the rates of the voltages at t; None where these stand still.
+
+        energy: see `Device.moving_leads`.
+        """
         if self.voltages is None or not (rates := self.voltages.rate(t, within)).any():
             return None
-        moving = self._device_at(t, within).moving_leads(m, self.gate_state(t, within)[0], self._counter)
-        return moving.response(rates)
+        device, gates = self._device_at(t, within), self.gate_state(t, within)[0]
+        return device.moving_leads(m, gates, self._counter, energy=energy).response(rates)
 
     def voltages_at(self, t: float, within: float | None = None) -> np.ndarray:
         """Of the left and the right lead, (2,), energy."""

@@ -101,7 +101,11 @@ class ElectronInstant(Instant):
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
         if not self._first_order:
             return self.frozen.bath_currents(np.zeros_like(self.m), np.zeros_like(self._rate))
-        return self.frozen.bath_currents(self._driving, self._rate)
+        charge, spin = self.frozen.bath_currents(self._driving, self._rate)
+        if self.leads is None:
+            return charge, spin
+        by_leads = as_flow(self.leads.into_bath)
+        return charge + by_leads[0], spin + by_leads[1]
 
     @property
     def torque_spin_orbit(self) -> np.ndarray:
@@ -117,12 +121,19 @@ class ElectronInstant(Instant):
     def energy_currents(self) -> np.ndarray:
         """Energy that a bias carries into the left and the right lead, (2,), energy/time.
 
-        At order 1 with what moments and gates pump, but for a bath, and for bonds and leads that know the spin.
+        At order 1 with what moments, gates and voltages pump, but for bonds and leads that know the spin.
         """
-        still = self.frozen.energy_currents
+        found = self.frozen.energy_currents
         if not self._first_order or not self.frozen.knows_energy_pumped:
-            return still
-        return still + self.frozen.energy_pumped(self._driving, self._rate, self.response)
+            return found
+        found = found + self.frozen.energy_pumped(self._driving, self._rate, self.response)
+        if self.leads is None:
+            return found
+        # Two sites of each lead beside the device: more than the moments need at every step.
+        moving = self._coupling.lead_response(self.t, self.m, self._within, energy=True)
+        assert moving is not None
+        assert moving.energy_into_leads is not None
+        return found + moving.energy_into_leads
 
     @cached_property
     def level_width(self) -> float:

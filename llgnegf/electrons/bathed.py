@@ -29,7 +29,7 @@ from .bath import filled_level, level_potential
 from .bathed_energy import BandedLU, BathedEnergy, Layout
 from .bathed_motion import LeadModes, MotionAtBias
 from .bathed_surface import BathedSurface
-from .chain import sea_into_leads
+from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds
@@ -97,6 +97,11 @@ class BathedSweeps:
         self._lattice = _DampedLattice(device, self._damped, bounds, counter) if device.is_lattice else None
         self.leads_need_response = not device.is_lattice
         self._kept: dict[float, BathedEnergy] = {}  # for further motions
+
+    @property
+    def damped_slices(self) -> Blocks:
+        """H with -i width/2 by slices along x, (nx, 2 ny, 2 ny)."""
+        return self._damped if self._lattice is None else self._lattice.slices.h
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -265,6 +270,14 @@ class BathedSweeps:
             return flow
         return flow + sea_into_leads(self.device.contour_of(self.sharp_rule), response.driven_ends)
 
+    def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
+        """See `Sweeps`; what probes send on is part of it."""
+        energy = self.surface.energy_into_leads(rate)
+        if response is None or response.driven_ends is None:
+            return energy
+        contour = self.device.contour_of(self.sharp_rule)
+        return energy + energy_of_sea_into_leads(contour, response.driven_ends, self.device.voltages)
+
     def adiabatic_rate(self, rate: Blocks) -> Floats:
         """d rho_ad/dt = -(1/pi) int f Im[G Hd G], traced: (*s, 4), 1/time."""
         rule, device = self.rule, self.device
@@ -381,12 +394,16 @@ class BathedSweeps:
         return tuple(np.array(part) for part in zip(*each(at, energies.tolist()), strict=True))
 
     def moved_at_bias(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
-        """Parts of `MotionAtBias` at real energies (n,): density, into leads and bath, or the flows over the bonds."""
+        """Parts of `MotionAtBias` at real energies (n,): density, into leads and bath, energy into leads, or the flows
+        over the bonds."""
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            found = MotionAtBias(self.keep(energy), self._modes(energy), blocks)
-            return (found.bonds(),) if with_bonds else (found.density, found.into_leads, found.into_bath)
+            found = MotionAtBias(self.keep(energy), self.modes_at(energy), blocks)
+            if with_bonds:
+                return (found.bonds(),)
+            flow, energy_flow = found.into_leads
+            return found.density, flow, found.into_bath, energy_flow
 
         # Without energies the shapes are those of any other.
         found = each(at, energies.tolist() or [self.device.fermi_energy])
@@ -399,13 +416,15 @@ class BathedSweeps:
             self._kept[energy] = one
         return one
 
-    def _modes(self, energy: float) -> tuple[LeadModes, LeadModes]:
+    def modes_at(self, energy: float) -> tuple[LeadModes, LeadModes]:
+        """Of the left and the right lead."""
         found = []
-        for lead in self.device.ends:
+        for lead, voltage in zip(self.device.ends, self.device.voltages, strict=True):
             modes = lead.modes
             sigma, slope = chain_self_energy(energy - modes.energies, modes.hopping, lead.coupling)
             gamma = np.maximum(-2 * sigma.imag, 0.0)
-            found.append(LeadModes(modes.vectors, gamma, np.where(gamma > 0, -2 * slope.imag, 0.0), slope))
+            d_gamma = np.where(gamma > 0, -2 * slope.imag, 0.0)
+            found.append(LeadModes(modes.vectors, gamma, d_gamma, sigma, slope, energy - voltage))
         return found[0], found[1]
 
     def levels_near(self, energy: float) -> Blocks:
@@ -464,10 +483,6 @@ class BathedSweeps:
     def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
         """ValueError: `Frozen` refuses a bath before."""
         raise ValueError(NO_TURN)
-
-    def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
-        """ValueError: what probes do to it is not known."""
-        raise ValueError("energy_into_leads: not available with a bath on sites")
 
     def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
         """See `Sweeps`."""

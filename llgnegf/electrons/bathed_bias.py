@@ -73,6 +73,10 @@ class BathedBias:
         """Flow of that into the bath on each of its sites, (b, 4), 1/time."""
         return self._motion(rate)[2]
 
+    def moved_energy_into_leads(self, rate: Blocks) -> Floats:
+        """Energy that it carries into the left and the right lead, (2,), energy/time, from the levels of each lead."""
+        return self._motion(rate)[3]
+
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
         """Flows over the bonds of rho_bias, and of its change, in the layout of `Sweeps.flows`."""
         found = self._rule.integral(self.sweeps.mixed(self._rule.energies, with_bonds=True).bonds) / (2 * np.pi)
@@ -105,7 +109,8 @@ class BathedBias:
         window = MotionWindow(device)
         size = min(1.0, float(abs(rate).max()) / device.hopping**2) or 1.0
         flows = np.full(8 + 4 * len(self.sweeps.where), 1 / size / device.hopping)
-        scale = np.concatenate([np.full(4 * device.n_sites, 1 / size), flows]) / (2 * np.pi)
+        energies_in = np.full(2, 1 / size / device.hopping**2)
+        scale = np.concatenate([np.full(4 * device.n_sites, 1 / size), flows, energies_in]) / (2 * np.pi)
 
         def values(energies: Floats) -> Floats:
             found = self.sweeps.moved_at_bias(energies, rate)
@@ -190,8 +195,8 @@ class MotionWindow(Window):
         reference, band = device.occupation, device.band
         every = [lead.occupation if lead.coupling else reference for lead in device.ends]
         factors = [
-            *(Factor(_difference(one, reference), _steps(one, reference)) for one in every),
-            *(Factor(_slopes(one, reference), _steps(one, reference)) for one in every),
+            *(Factor(_difference(one, reference), steps_of(one, reference)) for one in every),
+            *(Factor(_slopes(one, reference), steps_of(one, reference)) for one in every),
         ]
         mus = [(one.fermi_energy, BIAS_TAILS * one.temperature) for one in (*every, reference)]
         low, high = min(mu - reach for mu, reach in mus), max(mu + reach for mu, reach in mus)
@@ -205,7 +210,8 @@ class MotionWindow(Window):
         self.at_steps = np.array(steps), np.array(weights).reshape(-1, 4).T
 
 
-def _steps(*occupations: Occupation) -> tuple[tuple[float, float], ...]:
+def steps_of(*occupations: Occupation) -> tuple[tuple[float, float], ...]:
+    """Where these Fermi functions vary, see `window.Factor`."""
     return tuple((one.fermi_energy, one.temperature) for one in occupations)
 
 

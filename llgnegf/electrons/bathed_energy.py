@@ -18,6 +18,9 @@ from .bath import fillings
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
 
+# Bonds a -> b: flat indices of a and of b, and their hoppings, energy.
+Links = tuple[NDArray[np.intp], NDArray[np.intp], Floats]
+
 
 class Layout(NamedTuple):
     """Where things are in a system with a bath.
@@ -32,7 +35,7 @@ class Layout(NamedTuple):
     width: float
     probes: bool
     ends: tuple[NDArray[np.intp], NDArray[np.intp]]
-    bonds: tuple[NDArray[np.intp], NDArray[np.intp], Floats]
+    bonds: Links
 
 
 class BandedLU:
@@ -149,9 +152,12 @@ class BathedEnergy:
         """sqrt(Gamma)^+ of the lead q times columns (N, 2, c): (modes, 2, c)."""
         return np.einsum("yk,ysc->ksc", self.sources[q], columns[self.end_sites[q]])
 
-    def over_bonds(self, filled: Floats) -> Floats:
-        """Tr[sigma_a j] over bonds a -> b, j = -i t (X - X^+), X = sum filled psi_b psi_a^+: (k, ..., 4)."""
-        starts, ends, hops = self.layout.bonds
+    def over_bonds(self, filled: Floats, links: Links | None = None) -> Floats:
+        """Tr[sigma_a j] over bonds a -> b, j = -i t (X - X^+), X = sum filled psi_b psi_a^+: (k, ..., 4).
+
+        links: these bonds, in place of those of the system.
+        """
+        starts, ends, hops = self.layout.bonds if links is None else links
         over = 2 * hops[..., None, None] * (traces(self.psi[ends], self.psi[starts], np.imag) @ filled.T)
         return np.moveaxis(over, -1, 0)
 

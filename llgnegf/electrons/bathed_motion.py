@@ -12,6 +12,7 @@ none takes a net current.  That into a bath, or a mode of a lead, is with its ow
     gamma (G^n_1 - F A_1) - Re[Sigma'] dG^n/dt - (F gamma)' Re[Gd] + (dF/dt) gamma Re[G'],
 
 the last three from the gradients of Sigma and Sigma^<.  F_l multiplies one part of all this, dF_l/dE another.
+Energy: as in `bias.py`, with (E - V) Sigma and (E - V) gamma of the lead in place of Sigma and gamma.
 """
 
 from __future__ import annotations
@@ -21,79 +22,110 @@ from typing import NamedTuple
 
 import numpy as np
 
+from llgnegf.once import cached_property
+
 from .bath import fillings
-from .bathed_energy import BathedEnergy, pauli, traces
+from .bathed_energy import BathedEnergy, Links, pauli, traces
 from .sweeps import Blocks, Floats
 
 
 class LeadModes(NamedTuple):
-    """Of a lead at one energy: vectors (ny, ny) of its modes, gamma and d gamma/dE, dSigma/dE of each, (ny,)."""
+    """Of a lead at one energy: vectors (ny, ny) of its modes, gamma and d gamma/dE, Sigma and dSigma/dE of each, (ny,).
+
+    above: the energy from its levels, E - V.
+    """
 
     vectors: Floats
     gamma: Floats
     gamma_slope: Floats
+    sigma: Blocks
     slope: Blocks
+    above: float
+
+    def times_slope(self, columns: Blocks) -> Blocks:
+        """dSigma/dE times columns on its end slice, (ny, 2, c)."""
+        return np.asarray(np.einsum("yk,k,zk,zsc->ysc", self.vectors, self.slope, self.vectors, columns))
 
 
 class MotionAtBias:
-    """What F_left, F_right, dF_left/dE and dF_right/dE multiply, over 2 pi; first axis of all, traced.
+    """What F_left, F_right, dF_left/dE and dF_right/dE multiply, over 2 pi; first axis of all, R = 4 rows, traced.
 
-    density: (4, N, 4); into_leads: (4, 2, 4), flow over the first bonds; into_bath: (4, b, 4).
+    density: (R, N, 4); into_bath: (R, b, 4).  rate: dH/dt as blocks (N, 2, 2), or as a function of columns (N, 2, c).
+    lead_rates: dV/dt of the left and the right lead, whose levels move and of which `rate` has its part D on the end
+    slices (`moving_leads.py`), where it is a function; then R = 7, with rows for d f_left/dE and d f_right/dE, by which
+    F changes in time, and for d f_ref/dE of a bath that takes current.
     """
 
-    def __init__(self, one: BathedEnergy, leads: tuple[LeadModes, LeadModes], rate: Blocks) -> None:
+    def __init__(
+        self,
+        one: BathedEnergy,
+        leads: tuple[LeadModes, LeadModes],
+        rate: Blocks | Callable[[Blocks], Blocks],
+        lead_rates: tuple[float, float] | None = None,
+    ) -> None:
         self._one, self._leads = one, leads
         psi, where, width = one.psi, one.where, one.width
         self._psi = psi
-        self._x = self._solve(rate @ psi)  # G Hd psi
-        self._y = self._solve(self._times_b(psi))  # G B psi: dpsi/dE is its negative, and that of sqrt(Gamma)
+
+        def moving(columns: Blocks) -> Blocks:
+            return rate(columns) if callable(rate) else rate @ columns
+
+        self._x = self._solve(moving(psi))  # G Hd psi
+        self._y = self._solve(self.times_b(psi))  # G B psi: dpsi/dE is its negative, and that of sqrt(Gamma)
         # 2i G1 sqrt(Gamma)
-        self._z = self._solve(self._times_b(self._x)) - self._solve(rate @ self._y)
-        n = psi.shape[2]
-        bath = one.spans[2]
-        first, second = np.zeros((2, n)), np.zeros((2, n))  # u and u'
-        first[0, one.spans[0]] = first[1, one.spans[1]] = 1.0
-        for q in range(2):
-            open_modes = leads[q].gamma > 0
-            second[q, one.spans[q]] = np.repeat(leads[q].gamma_slope[open_modes] / leads[q].gamma[open_modes], 2)
-        third = np.zeros((2, n))  # du/dt
-        own_x, own_y, own_z = (pauli(one.own(c)) / np.sqrt(width) for c in (self._x, self._y, self._z))
-        w, w_slope, w_rate = self._weights(second)
-        for q in range(2):
-            first[q, bath], second[q, bath], third[q, bath] = (np.repeat(v[:, q], 2) for v in (w, w_slope, w_rate))
-        self._u = first, second, third
-        # Into the bath, as long as probes are not filled further.
+        self._z = self._solve(self.times_b(self._x)) - self._solve(moving(self._y))
+        self._parts = self._rows(lead_rates)
+        self._further = np.zeros(self._parts[0].shape)
         sites = self._terms(lambda columns: columns)
-        into = width * np.stack([part[:, where] for part in sites])  # (F or F', lead, b, 4)
-        of = np.moveaxis(np.stack([w, w_slope, w_rate]), -1, 1)[..., None]  # (3, lead, b, 1)
-        into[0] += width * (-of[0] * own_z - of[1] * own_x - of[2] * own_y)
-        into[1] -= width * of[0] * own_x
-        further = np.zeros((4, n))
+        # Into the bath, as long as probes are not filled further.
+        into = width * sites[:, where]
+        for rows, columns in zip(self._parts, (self._z, self._x, self._y), strict=True):
+            own = pauli(one.own(columns)) / np.sqrt(width)
+            into -= width * rows[:, one.spans[2]][:, ::2, None] * own
         if one.layout.probes:
-            pumped = into[..., 0].reshape(4, len(where)).T
-            filled = fillings(*one.transmissions, pumped)[1]
-            further[:, bath] = np.repeat(filled.T, 2, axis=1)
-            into = into.reshape(4, len(where), 4)
-            extra = np.moveaxis(traces(psi, psi) @ further.T, -1, 0)
+            filled = fillings(*one.transmissions, into[..., 0].T)[1]
+            self._further[:, one.spans[2]] = np.repeat(filled.T, 2, axis=1)
+            extra = np.moveaxis(traces(psi, psi) @ self._further.T, -1, 0)
             into = into + width * (extra[:, where] - filled.T[..., None] * one.states[where])
-        self._further = further
-        self.into_bath = into.reshape(4, len(where), 4)
+        self.into_bath = into
         self.density = self._with_further(sites, lambda columns: columns)
-        self.into_leads = np.stack([self._into_lead(q) for q in range(2)], axis=1)
+
+    def _rows(self, lead_rates: tuple[float, float] | None) -> tuple[Floats, Floats, Floats]:
+        """Of each row, how far columns are filled in the terms with G1, with Gd, and with dG/dE: (R, columns) each."""
+        one, n = self._one, self._psi.shape[2]
+        bath = one.spans[2]
+        first, second, third = np.zeros((2, n)), np.zeros((2, n)), np.zeros((2, n))  # u, u' and du/dt
+        for q, span in enumerate(one.spans[:2]):
+            open_modes = self._leads[q].gamma > 0
+            change = np.repeat(self._leads[q].gamma_slope[open_modes] / self._leads[q].gamma[open_modes], 2)
+            first[q, span], second[q, span] = 1.0, change
+            if lead_rates is not None:
+                third[q, span] = -lead_rates[q] * change
+        w, w_slope, w_rate = self._weights(second.sum(axis=0), third.sum(axis=0))
+        for rows, of in ((first, w), (second, w_slope), (third, w_rate)):
+            rows[:, bath] = np.repeat(of.T, 2, axis=1)
+        nothing = np.zeros((2, n))
+        found = [first, nothing], [second, first], [third, nothing]
+        if lead_rates is not None:
+            taken = np.zeros((1, n))
+            taken[0, bath] = 0.0 if one.layout.probes else 1.0
+            changed = -np.array(lead_rates)[:, None] * first
+            for part, more in zip(found, ((nothing, 0 * taken), (nothing, taken), (changed, 0 * taken)), strict=True):
+                part += more
+        return tuple(np.concatenate(part) for part in found)  # type: ignore[return-value]
 
     def _solve(self, columns: Blocks) -> Blocks:
         return self._one.lu.solve(columns.reshape(-1, columns.shape[-1])).reshape(self._one.psi.shape)
 
-    def _times_b(self, columns: Blocks) -> Blocks:
+    def times_b(self, columns: Blocks) -> Blocks:
         """(1 - dSigma/dE) times columns (N, 2, c)."""
         out = columns.copy()
         for q, lead in enumerate(self._leads):
-            sites = self._one.end_sites[q]
-            out[sites] -= np.einsum("yk,k,zk,zsc->ysc", lead.vectors, lead.slope, lead.vectors, columns[sites])
+            out[self._one.end_sites[q]] -= lead.times_slope(columns[self._one.end_sites[q]])
         return out
 
-    def _weights(self, second: Floats) -> tuple[Floats, Floats, Floats]:
-        """w_pl (b, 2), their derivatives by energy and by time."""
+    def _weights(self, gamma_slope: Floats, gamma_rate: Floats) -> tuple[Floats, Floats, Floats]:
+        """w_pl (b, 2), their derivatives by energy and by time; given those of Gamma over Gamma, (columns,)."""
         one, psi = self._one, self._psi
         b = len(one.where)
         w = one.weights.T
@@ -101,45 +133,50 @@ class MotionAtBias:
             return w, np.zeros((b, 2)), np.zeros((b, 2))
         at = psi[one.where]
         found = []
-        for change in (-self._y, self._x):
+        # sqrt(Gamma) of the leads changes, too.
+        for change, of_gamma in ((-self._y, gamma_slope), (self._x, gamma_rate)):
             into = 2 * one.width * np.real(at.conj() * change[one.where]).sum(axis=1)
-            if change is not self._x:  # sqrt(Gamma) of the leads changes with the energy, too
-                into += one.width * (abs(at) ** 2).sum(axis=1) * second.sum(axis=0)
+            into += one.width * (abs(at) ** 2).sum(axis=1) * of_gamma
             by_lead = np.stack([into[:, span].sum(axis=1) for span in one.spans[:2]], axis=1)
             between = into[:, one.spans[2]].reshape(b, b, 2).sum(axis=2)
             lost = between.sum(axis=1) + by_lead.sum(axis=1)
             found.append(fillings(*one.transmissions, by_lead + between @ w - lost[:, None] * w)[1])
         return w, found[0], found[1]
 
-    def _terms(self, project: Callable[[Blocks], Blocks]) -> tuple[Floats, Floats]:
-        """G^n_1 without what probes are filled further, of F and of dF/dE: (2, ..., 4) each, of projected columns."""
+    def _terms(self, project: Callable[[Blocks], Blocks]) -> Floats:
+        """G^n_1 without what probes are filled further: (R, ..., 4), of projected columns."""
         psi, x, y, z = (project(columns) for columns in (self._psi, self._x, self._y, self._z))
-        first, second, third = self._u
-        driven = traces(x, psi, np.imag)
-        both = traces(z, psi, np.imag) - traces(x, y, np.imag)
-        of_f = both @ first.T + driven @ second.T + traces(y, psi, np.imag) @ third.T
-        return np.moveaxis(of_f, -1, 0), np.moveaxis(driven @ first.T, -1, 0)
+        first, second, third = self._parts
+        found = (traces(z, psi, np.imag) - traces(x, y, np.imag)) @ first.T
+        found += traces(x, psi, np.imag) @ second.T + traces(y, psi, np.imag) @ third.T
+        return np.moveaxis(found, -1, 0)
 
-    def _with_further(self, terms: tuple[Floats, Floats], project: Callable[[Blocks], Blocks]) -> Floats:
+    def _with_further(self, terms: Floats, project: Callable[[Blocks], Blocks]) -> Floats:
         psi = project(self._psi)
-        return np.concatenate(terms) + np.moveaxis(traces(psi, psi) @ self._further.T, -1, 0)
+        return terms + np.moveaxis(traces(psi, psi) @ self._further.T, -1, 0)
 
-    def bonds(self) -> Floats:
-        """Flows over the bonds: (4, ..., 4)."""
-        starts, ends, hops = self._one.layout.bonds
-        first, second, third = self._u
+    def bonds(self, links: Links | None = None) -> Floats:
+        """Flows over the bonds of the system, or over these: (R, ..., 4)."""
+        starts, ends, hops = self._one.layout.bonds if links is None else links
+        first, second, third = self._parts
+        psi, x, y, z = self._psi, self._x, self._y, self._z
 
         def over(a: Blocks, b: Blocks, filled: Floats) -> Floats:
             """Of rho = Im[a filled b^+]."""
             forth = traces(a[starts], b[ends]) - traces(a[ends], b[starts])
             return np.moveaxis(hops[..., None, None] * (forth @ filled.T), -1, 0)
 
-        psi, x, y, z = self._psi, self._x, self._y, self._z
-        of_f = over(z, psi, first) - over(x, y, first) + over(x, psi, second) + over(y, psi, third)
-        return np.concatenate([of_f, over(x, psi, first)]) + self._one.over_bonds(self._further)
+        found = over(z, psi, first) - over(x, y, first) + over(x, psi, second) + over(y, psi, third)
+        return found + self._one.over_bonds(self._further, links)
 
-    def _into_lead(self, q: int) -> Floats:
-        """(4, 4), [F or dF/dE of either lead, trace]."""
+    @cached_property
+    def into_leads(self) -> tuple[Floats, Floats]:
+        """Flow over the first bonds, (4, 2, 4), and d<H_lead>/dt from the levels of each lead, (4, 2); V at rest."""
+        both = [self._into_lead(q) for q in range(2)]
+        return np.stack([flow for flow, _ in both], axis=1), np.stack([energy for _, energy in both], axis=1)
+
+    def _into_lead(self, q: int) -> tuple[Floats, Floats]:
+        """(4, 4), [F or dF/dE of either lead, trace], and the energy that comes with it, (4,)."""
         lead, one = self._leads[q], self._one
 
         def project(columns: Blocks) -> Blocks:
@@ -148,7 +185,7 @@ class MotionAtBias:
         arriving = np.einsum("k,lka->la", lead.gamma, self._with_further(self._terms(project), project))
         # Re[Sigma'] dG^n/dt
         psi, x = project(self._psi), project(self._x)
-        first, _, third = self._u
+        first, _, third = (part[:2] for part in self._parts)
         changing = 2 * traces(x, psi) @ first.T + traces(psi, psi) @ third.T
         arriving[:2] -= np.einsum("k,kal->la", lead.slope.real, changing)
         # F A_1 and (F gamma)' Re[Gd] of its own modes, from its own columns.
@@ -165,4 +202,8 @@ class MotionAtBias:
         arriving[q] -= (root[:, None] * own_z).sum(axis=0)
         arriving[q] -= (lead.gamma_slope[open_modes] / root) @ own_x
         arriving[2 + q] -= root @ own_x
-        return arriving
+        # d((E - V) Sigma)/dE and d((E - V) F gamma)/dE have Sigma and F gamma besides.
+        energy = lead.above * arriving[:, 0]
+        energy[:2] -= lead.sigma.real @ changing[:, 0]
+        energy[q] -= root @ own_x[:, 0]
+        return arriving, energy

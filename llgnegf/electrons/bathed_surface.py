@@ -16,7 +16,7 @@ from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
 from .system import System
-from .window import Rule, Window
+from .window import Window
 
 
 class _Moved(Protocol):
@@ -56,6 +56,10 @@ class BathedSurface:
         """Flow into the bath on each of its sites, (b, 4), 1/time."""
         return self._terms(rate)[2]
 
+    def energy_into_leads(self, rate: Blocks) -> Floats:
+        """Energy that `into_leads` carries, (2,), energy/time, from the levels of each lead."""
+        return self._terms(rate)[3]
+
     def bonds(self, rate: Blocks) -> Floats:
         """Flows over the bonds in the layout of `Sweeps.flows`, 1/time."""
         energies, weights = self._rule(rate)
@@ -65,7 +69,8 @@ class BathedSurface:
         if self._known is None or self._known[0] is not rate:
             energies, weights = self._rule(rate)
             found = self._sweeps.moved(energies, rate)[:3]
-            self._known = rate, tuple(np.tensordot(weights, part, 1) / (2 * np.pi) for part in found)
+            carried = (energies[:, None] - np.array(self._sweeps.device.voltages)) * found[1][..., 0]
+            self._known = rate, tuple(np.tensordot(weights, part, 1) / (2 * np.pi) for part in (*found, carried))
         return self._known[1]
 
     def _rule(self, rate: Blocks) -> tuple[Floats, Floats]:
@@ -74,7 +79,7 @@ class BathedSurface:
             return self._chosen
         device = self._sweeps.device
         if self._sweeps.probes:
-            _refuse_isolated_probes(device)
+            refuse_isolated_probes(device, device.occupation)
         if device.temperature == 0:
             self._chosen = np.array([device.fermi_energy]), np.ones(1)
             return self._chosen
@@ -98,32 +103,9 @@ class BathedSurface:
             1e-13 * device.hopping,
         )
         if not self._sweeps.broadens_all:
-            self._check(rule, rule.values[:, 0, -4 * N :])
+            check_states(self._sweeps, device.occupation, rule.weights[0] @ rule.values[:, 0, -4 * N :])
         self._chosen = rule.energies, rule.weights[0]
         return self._chosen
-
-    def _check(self, rule: Rule, states: Floats) -> None:
-        """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
-
-        states: all states on the sites at the energies of the rule, (n, 4 N).
-        """
-        device = self._sweeps.device
-        mu, kT = device.fermi_energy, device.temperature
-        h = _SHIFT * kT
-        above, below, far_above, far_below = (
-            self._sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
-        )
-        known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
-        found = rule.weights[0] @ states / (2 * np.pi)
-        lost = kT * float(abs(known - found).max())
-        # The densities are known to the tolerance, their difference to a fourth power of the shift.
-        allowed = 2 / _SHIFT * device.tolerance + _SHIFT**4 * kT * float(abs(found).max())
-        if lost > allowed:
-            raise ToleranceError(
-                f"the first order in the velocities: {lost:.1e} electrons within kT of the Fermi energy were not found "
-                f"on the real axis, {allowed:.1e} is allowed: the bath hardly broadens a level outside the bands of "
-                "the leads; use a wider bath, baths on all sites, a lower temperature or order = 0"
-            )
 
 
 # Of the tolerance, for the share of -df/dE outside the bands of the leads.
@@ -132,16 +114,38 @@ _TAIL = 0.1
 _SHIFT = 0.2
 
 
-def _refuse_isolated_probes(device: System) -> None:
+def check_states(sweeps: _Moved, occupation: Occupation, found: Floats) -> None:
+    """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
+
+    found: int (-df/dE) of all states on the sites, by energies on the real axis, (4 N,), for this occupation, kT > 0.
+    """
+    mu, kT = occupation.fermi_energy, occupation.temperature
+    h = _SHIFT * kT
+    above, below, far_above, far_below = (
+        sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
+    )
+    known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
+    found = found / (2 * np.pi)
+    lost = kT * float(abs(known - found).max())
+    # The densities are known to the tolerance, their difference to a fourth power of the shift.
+    allowed = 2 / _SHIFT * sweeps.device.tolerance + _SHIFT**4 * kT * float(abs(found).max())
+    if lost > allowed:
+        raise ToleranceError(
+            f"the first order in the velocities: {lost:.1e} electrons within kT of the Fermi energy were not found "
+            f"on the real axis, {allowed:.1e} is allowed: the bath hardly broadens a level outside the bands of "
+            "the leads; use a wider bath, baths on all sites, a lower temperature or order = 0"
+        )
+
+
+def refuse_isolated_probes(device: System, occupation: Occupation) -> None:
     """ToleranceError where probes answer at energies at which no lead takes what a motion pumps into them."""
     edges = np.array(device.band)
-    below, above = 1 - device.occupation(edges)[0], device.occupation(edges)[1]
+    below, above = 1 - occupation(edges)[0], occupation(edges)[1]
     if device.is_closed:
         where = "without leads"
     elif max(below, above) > _TAIL * device.tolerance:
-        where = (
-            f"at energies about {device.fermi_energy:g}, outside the bands of the leads, {edges[0]:g} to {edges[1]:g}"
-        )
+        low, high = edges.tolist()
+        where = f"at energies about {occupation.fermi_energy:g}, outside the bands of the leads, {low:g} to {high:g}"
     else:
         return
     raise ToleranceError(

@@ -22,6 +22,7 @@ from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
+from .leads import Occupation
 from .long_wires import LongChainSurface, LongShiftedSurface, is_long
 from .quadrature import FermiPoles
 from .scattering import pauli_traces
@@ -115,6 +116,17 @@ class ChainSweeps:
             self._remember(sums[0], logdet)
         assert self._equilibrium is not None
         return self._equilibrium[0]
+
+    def filled_by(self, occupation: Occupation) -> NDArray[np.float64]:
+        """rho_ad with another Fermi function, of kT > 0, traced: (n, 4)."""
+        device = self.device
+        # The error of a density is that of the rule; only derivatives of Fermi functions need a sharper one.
+        contour = device.filled_by(occupation).contour(self.bounds, 0.1 * device.tolerance * device.hopping)
+        traced = contour_integral(self.blocks, device.hops, contour, counter=self.counter)[0][0]
+        traced[:, 0] += 2 * contour.rule.constant
+        if device.holes is not None:
+            traced[device.holes] = 0.0
+        return traced
 
     @property
     def grand_potential(self) -> float:

@@ -92,16 +92,17 @@ class LatticeCurrents(Currents):
 
 
 class Extended:
-    """A device extended by one site (lattice: one column) of each connected lead.
+    """A device extended by one site (lattice: one column) of each connected lead, or by more.
 
     original: the device itself; device: the extended one, with spin-orbit coupling in the frame of `System.straight`;
-    sites: slice (along x) of the original sites within it.
+    sites: slice (along x) of the original sites within it; depth: how many sites, of leads without polarization where
+    it is not one.
     """
 
-    def __init__(self, device: System) -> None:
+    def __init__(self, device: System, depth: int = 1) -> None:
         self.original, self._frame = device, device.frame
         device = device.straight
-        self.pads = tuple(int(coupling > 0) for coupling in device.couplings)
+        self.pads = tuple(depth * int(coupling > 0) for coupling in device.couplings)
         (left, right), hops = device.couplings, device.hops
         given = {lead.side: lead for lead in device.leads}
         inner = [lead.modes.hopping for lead in device.ends]  # of the bonds inside the leads
@@ -113,7 +114,11 @@ class Extended:
         changes = {
             "shape": (device.shape[0] + sum(self.pads), *device.shape[1:]),
             "leads": leads,
-            "bond_hoppings": [*self.pads[0] * [left], *hops, *self.pads[1] * [right]],
+            "bond_hoppings": [
+                *[*inner[:1] * (depth - 1), left][: self.pads[0]],
+                *hops,
+                *[right, *inner[1:] * (depth - 1)][: self.pads[1]],
+            ],
             "potential": None if device.potential is None else self.embed(device.potential),
             "vacancies": [(site[0] + self.pads[0], *site[1:]) for site in device.vacancies],
             "bath": None if device.bath is None else device.bath.moved(self.pads[0]),
@@ -158,9 +163,9 @@ class Extended:
         """The electrons of the extended device; m, potential: of the original sites; counter: see `Frozen`."""
         given = self.original
         gates = self.embed(given.scalars("potential", potential))
-        for end, pad, voltage in zip((0, -1), self.pads, given.voltages, strict=True):
-            if pad:
-                gates[end] += voltage  # the added sites belong to the lead
+        added = slice(0, self.pads[0]), slice(len(gates) - self.pads[1], len(gates))
+        for where, voltage in zip(added, given.voltages, strict=True):
+            gates[where] += voltage  # the added sites belong to the lead
         moments = self.into_frame(given.vectors("m", m))
         for end, direction in zip(self._ferromagnetic, self._moments, strict=True):
             moments[end] = direction

@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from .arguments import energies, number
 from .balance import spin_balance
+from .bathed import NOT_TO_FIRST_ORDER
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, Extended, currents
 from .frozen import Frozen, SpinDensity, refuse_spins
 from .general.device import GeneralDevice
 from .leads import Occupation
+from .leads_beside_bath import LeadsBesideBath
 from .moving_leads import MovingLeads
 from .propagators import DevicePropagators
 from .response import LinearResponse
@@ -89,26 +91,35 @@ class Device(System):
             )
 
     def moving_leads(
-        self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None
-    ) -> MovingLeads:
+        self,
+        m: ArrayLike,
+        potential: ArrayLike | None = None,
+        counter: Counter | None = None,
+        *,
+        energy: bool = False,
+    ) -> MovingLeads | LeadsBesideBath:
         """The first order in the rates of the leads' voltages, levels and occupation of a lead moving together.
 
         m, potential, counter: as `freeze`.  `MovingLeads.response((dV_left/dt, dV_right/dt))` has densities by origin
         and flows into the leads, to be added to those of moments and gates that move; equations in `moving_leads.py`.
-        Raises ValueError for a wrong shape and with a bath, ToleranceError where the accuracy cannot be reached.
+        energy: whether also the energy of the leads, at the cost of another site (column) of each.
+        Beside a bath, whose levels and occupation stay (those of probes follow the leads), also flows into it.
+        Raises ValueError for a wrong shape and with probes of zero_current="net", ToleranceError where the accuracy
+        cannot be reached.
         """
-        if self.bath is not None:
-            raise ValueError(
-                f"moving_leads: not available with a bath on sites, {self.bath!r}; use voltages at rest, or bath=None"
-            )
+        if self.bath is not None and self.bath.floats:
+            raise ValueError(f"moving_leads: {NOT_TO_FIRST_ORDER}")
         refuse_spins(self, "moving_leads")
-        extended = Extended(self)
+        depth = 2 if energy else 1
+        extended = Extended(self, depth)
         frozen = extended.freeze(m, potential, counter)
+        if self.bath is not None:
+            return LeadsBesideBath(frozen, extended.sites, depth)
 
         def filled_by(occupation: Occupation) -> Frozen:
             return Frozen(extended.device.filled_by(occupation), frozen.m, frozen.potential, counter)
 
-        return MovingLeads(frozen, extended.sites, filled_by)
+        return MovingLeads(frozen, extended.sites, filled_by, depth)
 
     def spin_density(
         self,

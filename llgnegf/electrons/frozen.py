@@ -181,6 +181,8 @@ class Frozen:
 
     def _filled_by(self, occupation: Occupation) -> NDArray[np.float64]:
         """rho_ad of this texture with another Fermi function, in the frame of the sweeps: (*s, 4)."""
+        if isinstance(self.sweeps, ChainSweeps) and occupation.temperature > 0:
+            return self.sweeps.filled_by(occupation)
         other = self.device.filled_by(occupation)
         try:
             return Frozen(other, self.m, self.potential, self.counter, same_h=self).sweeps.adiabatic
@@ -328,7 +330,7 @@ class Frozen:
     @property
     def knows_energy_pumped(self) -> bool:
         """Whether `energy_pumped` is available."""
-        return self.device.bath is None and self.device.is_plain
+        return self.device.is_plain
 
     def energy_pumped(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64], response: Response | None = None
@@ -337,7 +339,7 @@ class Frozen:
 
         Counted from the levels of the lead.  On a chain it is d<H_lead>/dt, on a lattice that deep inside the leads;
         what leads with Fermi functions of their own add is d<H_lead>/dt in either case.  Arguments as `lead_currents`;
-        ValueError with a bath on sites, and with bonds or leads that know the spin.
+        ValueError with bonds or leads that know the spin.
         """
         refuse_spins(self.device, "lead_energies")
         rate = self.device.coupling_blocks(mdot, potential_rate)
@@ -346,7 +348,7 @@ class Frozen:
         if response is None and self.sweeps.leads_need_response:
             response = self.respond(mdot, potential_rate)
         energy = self.sweeps.energy_into_leads(rate, response)
-        return energy + self.bias.moved_energy_into_leads(rate) if isinstance(self.bias, Bias) else energy
+        return energy if self.bias is None else energy + self.bias.moved_energy_into_leads(rate)
 
     @property
     def energy_currents(self) -> NDArray[np.float64]:

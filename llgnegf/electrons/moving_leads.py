@@ -16,46 +16,43 @@ common to all leads and all sites, D = dV/dt (1 - dSigma/dE), gives exactly zero
 H as in `frozen.py`; the equations there follow for D = Hd at rest of the leads.
 
 Flows into the leads need the bond to the first site of a lead, which moves with it: the device is extended by one site
-(column) of each lead, where D has dV_m/dt besides.
+(column) of each lead, where D has dV_m/dt besides.  The energy of a lead needs another site,
+
+    d<H_lead>/dt = 2 t_0 Im Tr[h rho_10 - t rho_20],        0: end of the device, 1, 2: first sites of the lead,
+
+with t_0 the hopping to the lead, and h, the Hamiltonian of its columns, and t inside it.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .arguments import finite_array
-from .bathed_energy import BandedLU
 from .bias import Bias
 from .frozen import Frozen
-from .lattice import LatticeSweeps
+from .lead_columns import Columns, adjoint
 from .leads import Occupation
 from .outside_levels import bound_levels, thermal_levels
 from .quadrature import ToleranceError
-from .ranks import each_energy
-from .scattering import pauli_traces
 from .shifted_surface import thermal_rule
 from .sweeps import Blocks, Floats, LeadResponse, Sweeps
-
-# Work arrays of a block of energies may have so many elements.
-_ELEMENTS = 2_000_000
-# Where an element of g of a partial system exceeds this, in 1/hopping, its square times 1e-16 is lost in derivatives.
-_LARGEST_GROWTH = 300.0
 
 
 class MovingLeads:
     """The response of one texture.  Both leads are evaluated at once, when first needed, and again for larger rates.
 
-    extended: the electrons of the device with one site (column) of each connected lead; sites: slice along x of the
-    device within it; equilibrium: the same electrons filled by another Fermi function.
+    extended: the electrons of the device with `depth` sites (columns) of each connected lead, 1, or 2 where energies
+    are asked for; sites: slice along x of the device within it; equilibrium: the same electrons filled by another Fermi
+    function.
     """
 
-    def __init__(self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen]) -> None:
-        self._columns = _Columns(extended.sweeps)
+    def __init__(
+        self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen], depth: int = 1
+    ) -> None:
+        self._columns = Columns(extended.sweeps, depth)
         self._extended, self._sites, self._equilibrium = extended, sites, equilibrium
         self.device = extended.device
         # The largest rate that was asked for, over hopping^2 and at most 1, and the parts for unit rates: see `_units`.
@@ -67,38 +64,25 @@ class MovingLeads:
         share = min(1.0, float(abs(rates).max()) / self.device.hopping**2)
         if share > self._known[0]:
             self._known = share, self._units(share)
-        size = 4 * self.device.n_sites
-        parts = [np.tensordot(rates, part, 1) for part in self._known[1]] if share else [np.zeros(size + 8)] * 3
-        sea, surface, bias = (part[:size].reshape(*self.device.shape, 4)[self._sites] for part in parts)
-        return LeadResponse(sea, surface, bias, np.sum(parts, axis=0)[size:].reshape(2, 4))
+        size, shape = 4 * self.device.n_sites, (*self.device.shape, 4)
+        nothing = np.zeros(self._columns.size)
+        parts = [np.tensordot(rates, part, 1) for part in self._known[1]] if share else [nothing] * 3
+        sea, surface, bias = (part[:size].reshape(shape)[self._sites] for part in parts)
+        flows = np.sum(parts, axis=0)[size:]
+        energy = flows[8:] if len(flows) > 8 else None
+        return LeadResponse(sea, surface, bias, flows[:8].reshape(2, 4), np.zeros((0, 4)), energy)
 
     def _units(self, share: float) -> tuple[Floats, Floats, Floats]:
         """Sea, surface and bias for a unit rate of either lead, (2, all) each: densities and flows, one after another.
 
         Rates up to `share` hopping^2 are held to that share of the tolerance, as a slow motion is.
         """
-        found = self._sea(), self._surface(share), self._bias(share)
+        found = self._columns.sea(self._extended.rule), self._surface(share), self._bias(share)
         step = self._extended.step
         if step is not None and step.is_delicate(self.device.tolerance):
             unit = self.device.coupling_blocks(np.zeros((*self.device.shape, 3)), np.ones(self.device.shape))
             self._extended.check_first_order(unit, np.array(found))
         return found
-
-    def _sea(self) -> Floats:
-        rule, columns = self._extended.rule, self._columns
-        total = np.zeros((2, columns.size))
-
-        def part(chunk: slice) -> Floats:
-            found, weights = columns.at(rule.nodes[chunk], with_rows=True), -rule.weights[chunk]
-            parts = np.zeros((2, columns.size))
-            for m in columns.connected:
-                for left, right in found.first_order_pairs(m):
-                    parts[m] += columns.observed(weights[:, None, None, None] * left, right).sum(axis=0)
-            return parts
-
-        for one in columns.each(part, columns.chunks(len(rule.nodes))):
-            total += one
-        return total
 
     def _surface(self, share: float) -> Floats:
         total = np.zeros((2, self._columns.size))
@@ -123,15 +107,17 @@ class MovingLeads:
             ends, state = self.device.end_self_energies(energy), v.reshape(1, columns.nx, columns.p, 1)
             for m in columns.connected:
                 part, _, dSigma = ends[m]
-                image = np.zeros(v.size, complex)
-                # D on the end slice, whose sites are the lead's: dV/dt (1 - dSigma/dE).
-                image[part] = v.ravel()[part] - dSigma.real @ v.ravel()[part]
+                image = np.zeros(state.shape, complex)
+                # D on the sites of the lead: dV/dt, less dV/dt dSigma/dE on the last of them.
+                image[:, columns.added[m]] = state[:, columns.added[m]]
+                image = image.ravel()
+                image[part] -= dSigma.real @ v.ravel()[part]
                 driven = (resolvent @ image).reshape(state.shape)
-                total[m] += columns.observed(-0.5j * slope * driven, _adjoint(state))[0]
+                total[m] += columns.observed(-0.5j * slope * driven, adjoint(state))[0]
         return total
 
     def _thermal(self, k: int, occupation: Occupation, share: float) -> Floats:
-        """int (-df/dE) of `_Columns.surface` over the thermal window of lead k."""
+        """int (-df/dE) of `Columns.surface` over the thermal window of lead k."""
         columns, device = self._columns, self.device
         unit = share * device.hopping**2
         scales = np.repeat([device.hopping, unit, unit], columns.size) / (2 * np.pi)
@@ -170,7 +156,7 @@ class _MovingBias(Bias):
     """The integrals of `Bias`, with the response to the two voltages in place of that to a motion."""
 
     def __init__(
-        self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats], columns: _Columns, share: float
+        self, sweeps: Sweeps, equilibrium: Callable[[Occupation], Floats], columns: Columns, share: float
     ) -> None:
         super().__init__(sweeps, equilibrium)
         self._columns, self._share = columns, share
@@ -180,242 +166,21 @@ class _MovingBias(Bias):
     def units(self) -> Floats:
         """For a unit rate of either lead, (2, all): densities and flows, one after another."""
         rule = self._adapted(np.ones((1, 2, 2), complex))
-        rows, flows = self._parts(rule.integral(rule.values)[None, None] / (2 * np.pi))
-        return np.concatenate([rows[0, 0, 1:].reshape(2, -1), flows[0, 0, 1:].reshape(2, -1)], axis=1)
+        found = rule.integral(rule.values) / (2 * np.pi)
+        rows, flows = self._parts(found[None, None])
+        energy = found[found.size - 3 * (self._columns.size - 4 * self.device.n_sites - 8) :]
+        parts = rows[0, 0, 1:], flows[0, 0, 1:], energy.reshape(3, -1)[1:]
+        return np.concatenate([part.reshape(2, part[0].size) for part in parts], axis=1)
 
     def _scale(self, rate: Blocks | None) -> Floats:
         unit = self._share * self.device.hopping**2
         return np.array([1.0, unit, unit]) / (2 * np.pi)
 
     def _scale_stored(self, scale: Floats) -> Floats:
-        return np.empty(0)
+        return np.repeat(scale / self.device.hopping**2, self._columns.size - 4 * self.device.n_sites - 8)
 
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
         found = self._columns.biased(energies)
         n, sites = len(energies), 4 * self.device.n_sites
-        rows, flows = found[..., :sites], found[..., sites:]
-        return np.concatenate([rows.reshape(n, 2, 3 * sites), flows.reshape(n, 2, 24)], axis=2)
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Columns of G at the end slices, [left, right]: (k, nx, p, p) each, their energy derivatives, and rows of G.
-
-    B: 1 - dSigma/dE on the end slices.
-    """
-
-    columns: list[Blocks]
-    slopes: list[Blocks]
-    rows: list[Blocks]
-    row_slopes: list[Blocks]
-    B: list[Blocks]
-
-    def first_order_pairs(self, m: int) -> Iterator[tuple[Blocks, Blocks]]:
-        """G1 = (i/2) (G' D G - G D G') for D = B on end m, as products of a column and a row."""
-        B = self.B[m][:, None]
-        yield 0.5j * self.slopes[m], B @ self.rows[m]
-        yield -0.5j * self.columns[m], B @ self.row_slopes[m]
-
-
-class _Columns:
-    """Green's functions between the end slices and all others, and what is made of them.
-
-    Values "observed" are densities on all sites and flows into the leads, traced and one after another: (k, size).
-    """
-
-    def __init__(self, sweeps: Sweeps) -> None:
-        self.sweeps, self.device = sweeps, sweeps.device
-        device = self.device
-        nx, ny = device.shape if device.is_lattice else (device.shape[0], 1)
-        self.nx, self.ny, self.p = nx, ny, 2 * ny
-        self.size = 4 * device.n_sites + 8
-        self.connected = [k for k, coupling in enumerate(device.couplings) if coupling]
-        self.h = sweeps.blocks if ny == 1 and not device.is_lattice else _slices(sweeps)
-        self.ends = (0, nx - 1)
-
-    def chunks(self, n: int) -> list[slice]:
-        size = max(1, _ELEMENTS // (self.nx * self.p**2))
-        return [slice(a, min(a + size, n)) for a in range(0, n, size)]
-
-    def _blocked(self, energies: Floats, one: Callable[[Floats], Floats]) -> Floats:
-        parts = self.each(lambda chunk: one(energies[chunk]), self.chunks(len(energies)))
-        return np.concatenate(parts) if parts else one(energies)
-
-    def each(self, one: Callable[[slice], Floats], chunks: list[slice]) -> list[Floats]:
-        """one(chunk) of all chunks; on a lattice, whose time is spent in BLAS, in threads and in all MPI processes."""
-        if self.device.is_lattice:
-            return each_energy(one, chunks, self.sweeps.counter)
-        return [one(chunk) for chunk in chunks]
-
-    def _leads_at(self, z: NDArray) -> tuple[list[Blocks], list[Blocks]]:
-        """Sigma and dSigma/dE of both leads, (k, p, p) each."""
-        nothing = np.zeros((len(z), self.p, self.p), complex)
-        ends = self.device.ends
-        return (
-            [lead.self_energy(z) if lead.coupling else nothing for lead in ends],
-            [lead.slope(z) if lead.coupling else nothing for lead in ends],
-        )
-
-    def at(self, z: NDArray, with_rows: bool = False) -> _Found:
-        """At energies z (k,), Im z >= 0; rows are left out unless asked for."""
-        self.sweeps.counter.add(len(z))
-        sigma, slope = self._leads_at(z)
-        one = np.eye(self.p)
-        a = np.asarray(z, complex)[:, None, None, None] * one - self.h[None]
-        da = np.zeros_like(a)
-        da[:] = one
-        for side, end in enumerate(self.ends):
-            a[:, end] -= sigma[side]
-            da[:, end] -= slope[side]
-        found = [self._from_end(a, da, with_rows)]
-        mirrored = self._from_end(a[:, ::-1], da[:, ::-1], with_rows, self.device.hops[::-1])
-        found.append(tuple(part[:, ::-1] for part in mirrored))
-        columns, slopes, rows, row_slopes = (list(part) for part in zip(*found, strict=True))
-        return _Found(columns, slopes, rows, row_slopes, [one - each for each in slope])
-
-    def _from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats | None = None) -> tuple[Blocks, ...]:
-        """G and dG/dE between the first slice and all: column, its derivative, row, its derivative.
-
-        a, da: diagonal blocks of z - H - Sigma and their derivatives.  By elimination from the far end.
-        """
-        hops = self.device.hops if hops is None else hops
-        with np.errstate(all="ignore"):  # at a level of a partial system; these energies are solved anew below
-            parts, growth = self._eliminated(a, da, with_rows, hops)
-        for k in np.flatnonzero(~(growth * self.device.hopping <= _LARGEST_GROWTH)):
-            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, hops), strict=True):
-                part[k] = exact
-        return parts
-
-    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
-        """The same at one energy, a and da (nx, p, p), by LU factors of the whole matrix with row exchanges."""
-        n, p = self.nx, self.p
-        b, size = 2 * p - 1, n * p
-        matrix = np.zeros((3 * b + 1, size), complex)  # in LAPACK's layout of bands
-        x, i, j = np.meshgrid(np.arange(n), np.arange(p), np.arange(p), indexing="ij")
-        matrix[2 * b + i - j, x * p + j] = a
-        between = np.repeat(hops, p)
-        matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = between
-        lu = BandedLU(matrix, b)
-        blocks, first = (n, p, p), np.eye(size, p, dtype=complex)
-
-        def derivative(found: Blocks, transposed: bool) -> Blocks:
-            image = (da.swapaxes(1, 2) if transposed else da) @ found.reshape(blocks)
-            return -lu.solve(image.reshape(size, p), transposed)
-
-        column = lu.solve(first)
-        found = [column, derivative(column, False)]
-        if not with_rows:
-            return *(part.reshape(blocks) for part in found), a[:1], a[:1]
-        row = lu.solve(first, True)
-        rows = [row, derivative(row, True)]
-        return *(part.reshape(blocks) for part in found), *(part.reshape(blocks).swapaxes(1, 2) for part in rows)
-
-    def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[tuple[Blocks, ...], Floats]:
-        """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""
-        n = self.nx
-        g, dg = np.empty_like(a), np.empty_like(a)
-        for i in range(n - 1, -1, -1):
-            e, de = a[:, i], da[:, i]
-            if i < n - 1:
-                e, de = e - hops[i] ** 2 * g[:, i + 1], de - hops[i] ** 2 * dg[:, i + 1]
-            g[:, i] = _inverse(e)
-            dg[:, i] = -g[:, i] @ de @ g[:, i]
-        growth = abs(g).max(axis=(1, 2, 3))
-        column, slope = np.empty_like(a), np.empty_like(a)
-        column[:, 0], slope[:, 0] = g[:, 0], dg[:, 0]
-        row, row_slope = (np.empty_like(a), np.empty_like(a)) if with_rows else (a[:, :1], a[:, :1])
-        if with_rows:
-            row[:, 0], row_slope[:, 0] = g[:, 0], dg[:, 0]
-        for i in range(n - 1):
-            t, ahead, d_ahead = -hops[i], g[:, i + 1], dg[:, i + 1]
-            column[:, i + 1] = t * ahead @ column[:, i]
-            slope[:, i + 1] = t * (d_ahead @ column[:, i] + ahead @ slope[:, i])
-            if with_rows:
-                row[:, i + 1] = t * row[:, i] @ ahead
-                row_slope[:, i + 1] = t * (row_slope[:, i] @ ahead + row[:, i] @ d_ahead)
-        return (column, slope, row, row_slope), growth
-
-    def observed(self, left: Blocks, right: Blocks) -> Floats:
-        """Of rho = Y + Y^+ with Y_ij = left_i right_j, (k, nx, p, q) and (k, nx, q, p): (k, size)."""
-        k, nx, ny = len(left), self.nx, self.ny
-        q = left.shape[-1]
-        each_left = left.reshape(k, nx, ny, 2, q)
-        each_right = np.moveaxis(right.reshape(k, nx, q, ny, 2), 2, 3)
-        sites = 2 * np.real(pauli_traces(each_left @ each_right))
-        flows = np.zeros((k, 2, 4))
-        for side, (site, pad) in enumerate(((1, 0), (nx - 2, nx - 1))):
-            if side in self.connected:
-                ahead, back = each_left[:, site] @ each_right[:, pad], each_left[:, pad] @ each_right[:, site]
-                both = np.imag(pauli_traces(ahead) - pauli_traces(back)).sum(axis=1)
-                flows[:, side] = -2 * self.device.hops[0 if side == 0 else -1] * both
-        return np.concatenate([sites.reshape(k, 4 * nx * ny), flows.reshape(k, 8)], axis=1)
-
-    def _widths(self, energies: Floats, k: int) -> tuple[Blocks, Blocks]:
-        """Gamma and dGamma/dE of lead k, (n, 1, p, p)."""
-        sigma, slope = (part[k] for part in self._leads_at(energies.astype(complex)))
-        return tuple((1j * (one - _adjoint(one)))[:, None] for one in (sigma, slope))  # type: ignore[return-value]
-
-    def _moved(self, found: _Found, k: int, m: int) -> tuple[Blocks, Blocks]:
-        """G1 and G_k on end k for a unit rate of lead m, (n, nx, p, p); see the top of the file."""
-        B, at_end = found.B[m][:, None], found.columns[k][:, None, self.ends[m]]
-        through = found.columns[m] @ (B @ at_end)
-        first = 0.5j * (found.slopes[m] @ (B @ at_end))
-        first -= 0.5j * (found.columns[m] @ (B @ found.slopes[k][:, None, self.ends[m]]))
-        return first, through + found.slopes[k] if m == k else through
-
-    def surface(self, energies: Floats, k: int) -> Floats:
-        """G Gamma_k G^+ ... of all leads, and Im[G_k Gamma_k G^+] for both rates: (n, 3, size)."""
-        return self._blocked(energies, lambda part: self._surface(part, k))
-
-    def _surface(self, energies: Floats, k: int) -> Floats:
-        found = self.at(energies.astype(complex))
-        out = np.zeros((len(energies), 3, self.size))
-        for lead in self.connected:
-            gamma = self._widths(energies, lead)[0]
-            out[:, 0] += self.observed(found.columns[lead] @ (gamma / 2), _adjoint(found.columns[lead]))
-        gamma, back = self._widths(energies, k)[0], _adjoint(found.columns[k])
-        for m in self.connected:
-            out[:, 1 + m] = self.observed(-0.5j * (self._moved(found, k, m)[1] @ gamma), back)
-        return out
-
-    def biased(self, energies: Floats) -> Floats:
-        """G Gamma_k G^+ of each lead k, and the integrand of f_k - f_ref for both rates: (n, 2, 3, size)."""
-        return self._blocked(energies, self._biased)
-
-    def _biased(self, energies: Floats) -> Floats:
-        out = np.zeros((len(energies), 2, 3, self.size))
-        found = self.at(energies.astype(complex))
-        for k in self.connected:
-            (gamma, d_gamma), back = self._widths(energies, k), _adjoint(found.columns[k])
-            d_back = _adjoint(found.slopes[k])
-            out[:, k, 0] = self.observed(found.columns[k] @ (gamma / 2), back)
-            for m in self.connected:
-                first, moved = self._moved(found, k, m)
-                out[:, k, 1 + m] = self.observed(first @ gamma - 0.5j * (moved @ d_gamma), back)
-                out[:, k, 1 + m] += self.observed(-0.5j * (moved @ gamma), d_back)
-        return out
-
-
-def _slices(sweeps: Sweeps) -> Blocks:
-    assert isinstance(sweeps, LatticeSweeps)
-    return sweeps.slices.h
-
-
-def _adjoint(blocks: Blocks) -> Blocks:
-    return np.conj(np.swapaxes(blocks, -1, -2))
-
-
-def _inverse(blocks: Blocks) -> Blocks:
-    if blocks.shape[-1] != 2:
-        try:
-            return np.asarray(np.linalg.inv(blocks))
-        except np.linalg.LinAlgError:  # one of them: the others are good
-            out = np.full_like(blocks, np.nan)
-            for k, one in enumerate(blocks):
-                with contextlib.suppress(np.linalg.LinAlgError):
-                    out[k] = np.linalg.inv(one)
-            return out
-    a, b, c, d = blocks[:, 0, 0], blocks[:, 0, 1], blocks[:, 1, 0], blocks[:, 1, 1]
-    out = np.empty_like(blocks)
-    out[:, 0, 0], out[:, 0, 1], out[:, 1, 0], out[:, 1, 1] = d, -b, -c, a
-    return np.asarray(out / (a * d - b * c)[:, None, None])
+        parts = np.split(found, [sites, sites + 8], axis=-1)
+        return np.concatenate([part.reshape(n, 2, 3 * part.shape[-1]) for part in parts], axis=2)

@@ -46,12 +46,17 @@ class LeadResponse(NamedTuple):
     """First order in the rates of the leads' voltages (`moving_leads.py`): densities (*s, 4) by origin, traced.
 
     into_leads: flow of all of them over the first bond of the left and the right lead into it, (2, 4), 1/time.
+    into_bath: flow into the bath on each of its b sites, (b, 4), b = 0 without a bath.
+    energy_into_leads: d<H_lead>/dt of the left and the right lead, counted from its levels, (2,), energy/time; None
+    where it was not asked for.
     """
 
     sea: NDArray[np.float64]
     surface: NDArray[np.float64]
     bias: NDArray[np.float64]
     into_leads: NDArray[np.float64]
+    into_bath: NDArray[np.float64]
+    energy_into_leads: NDArray[np.float64] | None = None
 
     @property
     def density(self) -> NDArray[np.float64]:

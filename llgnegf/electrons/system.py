@@ -406,10 +406,10 @@ class System:
     def _make_bias_window(self, reach: float) -> BiasWindow:
         occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
         every = [*occupations, self.occupation]
-        where = self._with_tails([(f.fermi_energy, reach * f.temperature) for f in every]), self.openings, reach
+        where = self.with_tails([(f.fermi_energy, reach * f.temperature) for f in every]), self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
 
-    def _with_tails(self, around: list[tuple[float, float]]) -> tuple[float, float]:
+    def with_tails(self, around: list[tuple[float, float]]) -> tuple[float, float]:
         """Energies at which the system has states: the band, and with a bath all so far from these energies."""
         low, high = self.band
         if self.bath is None:
@@ -419,7 +419,7 @@ class System:
     @cached_property
     def thermal_window(self) -> ThermalWindow:
         """Energies around E_F at which -df/dE is not negligible, at kT > 0."""
-        band = self._with_tails([(self.fermi_energy, BIAS_TAILS * self.temperature)])
+        band = self.with_tails([(self.fermi_energy, BIAS_TAILS * self.temperature)])
         where = band, self.openings, BIAS_TAILS
         return ThermalWindow(self.occupation, self.occupation.slope, *where, self.hopping, 2 * self.n_sites)
 

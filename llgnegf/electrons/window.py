@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ _SHARE = 1 / 4
 # ... or rounding decides: values lose digits near a level.
 _ROUNDING = 1e-12
 MOST_ENERGIES = 100_000
+# So many panels at once, or fewer, are joined once and for all.
+_FEW = 32
 # Cuts of the integral over w, in units of kT around its step, between which Gauss rules are exact to rounding.
 _CUTS = np.array([-38.0, -12.0, -4.0, 4.0, 12.0, 38.0])
 _GAUSS = np.polynomial.legendre.leggauss(20)
@@ -114,11 +116,12 @@ class Factor:
     steps: tuple[tuple[float, float], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Panel:
     """A panel a < x < b of one stretch: energies of its nodes (15,), weights and differences of them (w, 15).
 
     differences: less those of the rule through every second node, whose error is much larger; slopes: dE/dx (15,).
+    Panels are told apart by identity.
     """
 
     stretch: Stretch
@@ -191,7 +194,9 @@ class Rule:
 
     def crossed(self, values: Floats) -> Floats:
         """int w_k(E) sum_w F_w(E) dE for F (n, w, ...), for all factors w_k."""
-        return np.asarray(np.tensordot(self.weights, values.sum(axis=1), 1))
+        total = values.sum(axis=1)  # a matrix product: tensordot takes longer than all the rest on a short wire
+        flat = total.reshape(len(total), math.prod(total.shape[1:]))
+        return np.asarray(self.weights @ flat).reshape(len(self.weights), *total.shape[1:])
 
 
 class Occupied(Protocol):
@@ -213,10 +218,27 @@ def good_enough(missed: Floats, size: Floats, widths: Floats, span: float, toler
     """
     # As in QUADPACK, the error is much smaller than the difference: with twice as many nodes it is about the
     # square of it.  A smaller power and a factor leave room for functions that converge less well.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(size > 0, size * np.minimum(1.0, (20 * missed / size) ** 1.75), 0.0)
+    error = size * np.minimum(1.0, 20 * missed / np.maximum(size, 1e-300)) ** 1.75
     allowed = np.maximum(_SHARE * tolerance * np.maximum(widths / span, 0.02), _ROUNDING * size)
     return np.asarray(error <= allowed)
+
+
+class _Joined(NamedTuple):
+    """Some panels together: energies (15 p,), differences and |weights| (p, w, 15), widths (p,) in energy."""
+
+    energies: Floats
+    differences: Floats
+    sizes: Floats
+    widths: Floats
+
+
+def _joined(panels: tuple[Panel, ...]) -> _Joined:
+    return _Joined(
+        np.concatenate([one.energies for one in panels]),
+        np.array([one.differences for one in panels]),
+        np.array([abs(one.weights) for one in panels]),
+        np.array([one.width for one in panels]),
+    )
 
 
 class Panels:
@@ -225,6 +247,8 @@ class Panels:
     def __init__(self, factors: Sequence[Factor]) -> None:
         self.factors = tuple(factors)
         self.panel = lru_cache(maxsize=4096)(self._panel)
+        # On a short wire this takes as long as the Green's functions; of many panels it is not worth the memory.
+        self._joined = lru_cache(maxsize=64)(_joined)
 
     def _panel(self, stretch: Stretch, a: float, b: float) -> Panel:
         return panel(stretch, a, b, self.factors)
@@ -252,7 +276,8 @@ class Panels:
         done: list[tuple[Panel, Floats]] = []
         used = 0
         while open_panels:
-            energies = np.concatenate([one.energies for one in open_panels])
+            join = self._joined if len(open_panels) <= _FEW else _joined
+            energies, differences, sizes, widths = join(tuple(open_panels))
             used += len(energies)
             if used > most:
                 raise ToleranceError(
@@ -263,11 +288,8 @@ class Panels:
             values = integrand(energies)
             judged = scales(values)
             judged = judged.reshape(len(open_panels), _N, *judged.shape[1:])
-            differences = np.array([one.differences for one in open_panels])
-            sizes = np.array([abs(one.weights) for one in open_panels])
             missed = abs(np.einsum("pwn,pnwc->pc", differences, judged)).max(axis=1)
             size = np.einsum("pwn,pnwc->pc", sizes, abs(judged)).max(axis=1)
-            widths = np.array([one.width for one in open_panels])
             good = good_enough(missed, size, widths, span, tolerance) | (widths < smallest)
             following = []
             for k, one in enumerate(open_panels):
@@ -314,7 +336,8 @@ class Window:
         # A panel for every few levels, so that no first panel is blind to most of them.
         per_energy = levels / (band[1] - band[0]) / 8
         self.edges = [
-            (one, np.linspace(0.0, 1.0, 2 + int(per_energy * (one.high - one.low))).tolist()) for one in self.stretches
+            (one, np.linspace(0.0, 1.0, 2 + int(per_energy * (one.high - one.low) + 0.6)).tolist())
+            for one in self.stretches
         ]
 
     def divided(self, levels: Sequence[tuple[float, float]]) -> list[tuple[Stretch, list[float]]]:
@@ -322,6 +345,8 @@ class Window:
 
         Levels wider than the spacing of the nodes show in the first panels as they are, which are halved there.
         """
+        if not levels:
+            return self.edges
         found = []
         for stretch, edges in self.edges:
             dx = 1 / (len(edges) - 1) / _N

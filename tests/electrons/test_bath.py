@@ -329,13 +329,13 @@ def test_states_are_those_of_the_dense_matrix():
         assert device.density_of_states(energy, m, V) == pytest.approx(expected, abs=1e-10)
 
 
-def test_steady_precession_and_moving_leads_are_refused():
+def test_steady_precession_and_net_probes_beside_moving_leads_are_refused():
     device, m = wire().changed(leads=[Lead("left"), Lead("right")]), random_moments(6)
     for ask in (
         lambda: steady_precession(device, m, AXES["z"], 0.01),
         lambda: device.freeze(m).precession(np.array(AXES["z"]), 0.01),
         lambda: device.spin_density(m, np.cross(AXES["z"], m), split="precession"),
-        lambda: device.moving_leads(m),
+        lambda: device.changed(bath=Bath([1], 0.3, "net")).moving_leads(m),
     ):
         with pytest.raises(ValueError, match="bath"):
             ask()
@@ -566,9 +566,9 @@ def test_leads_filled_alike_are_an_equilibrium_to_first_order(case):
 def test_the_weights_of_probes_change_as_energy_and_moments_do():
     device, m, mdot, V, rate = driven((4,), [0, 2, 3])
     sweeps, energy, h = device.freeze(m, V).sweeps, 0.17, 1e-4
-    motion = MotionAtBias(sweeps.at_energy(energy), sweeps._modes(energy), device.coupling_blocks(mdot, rate))
+    motion = MotionAtBias(sweeps.at_energy(energy), sweeps.modes_at(energy), device.coupling_blocks(mdot, rate))
     bath = motion._one.spans[2]
-    _, by_energy, by_time = (part[:, bath][:, ::2] for part in motion._u)
+    _, by_energy, by_time = (part[:2, bath][:, ::2] for part in motion._parts)
     weights = [sweeps.at_energy(energy + s).weights for s in (h, -h)]
     assert by_energy == pytest.approx((weights[0] - weights[1]) / (2 * h), abs=1e-7)
     weights = [device.freeze(m + s * mdot, V + s * rate).sweeps.at_energy(energy).weights for s in (h, -h)]

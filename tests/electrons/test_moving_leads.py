@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead, moving_leads
+from llgnegf.electrons import Device, Lead, lead_columns
 
 CASES = {
     "one site": ((1,), False, 0.02, (0.3, 0.0)),
@@ -95,7 +95,7 @@ def test_it_is_linear_and_a_side_without_a_lead_adds_nothing():
 
 
 def test_a_lattice_has_the_same_bits_in_any_number_of_threads(monkeypatch):
-    monkeypatch.setattr(moving_leads, "_ELEMENTS", 1000)  # many blocks of energies
+    monkeypatch.setattr(lead_columns, "_ELEMENTS", 1000)  # many blocks of energies
     found = []
     for threads in ("1", "2"):
         monkeypatch.setenv("LLGNEGF_NUM_THREADS", threads)
@@ -122,7 +122,7 @@ def test_next_to_levels_of_parts_the_whole_matrix_is_solved(case, monkeypatch):
     """Elimination, and solving with the whole matrix at every energy, agree."""
     device, m = made(case)
     expected = device.moving_leads(m).response((0.7, -0.4))
-    monkeypatch.setattr(moving_leads, "_LARGEST_GROWTH", 0.0)
+    monkeypatch.setattr(lead_columns, "_LARGEST_GROWTH", 0.0)
     found = made(case)[0].moving_leads(m).response((0.7, -0.4))
     for name in ("sea", "surface", "bias", "into_leads"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=0, atol=1e-8)
