@@ -101,7 +101,7 @@ def test_bias_acts_by_tensors_too(tmp_path):
 
 @pytest.mark.parametrize("vacancies", [[], [2]])
 def test_bonds_and_leads_that_know_the_spin_act_by_tensors_too(vacancies, tmp_path):
-    """With J_sd by site, zero on one of them: there the spin is not what turns the moment, and is known all the same."""
+    """With J_sd by site, zero on one of them, where the spin turns no moment and is known all the same."""
     np.save(tmp_path / "j.npy", [0.8, 0.0, 0.5, -0.6])
     changes = {
         "electrons__spin_orbit": {"rashba": 0.3, "dresselhaus": -0.1},

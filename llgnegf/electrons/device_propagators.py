@@ -1,8 +1,8 @@
 """Green's functions of a chain or lattice, from which response tensors are made.
 
 They are those in the given spin axes: with spin-orbit coupling H is turned out of the frame in which its bonds along x
-are scalars (`spin_orbit.py`), which `frozen.py` calculates in, and the leads are as the user gave them.  So tensors need
-not be turned.  What is found in the frame and does not depend on it, such as levels and rules, is taken from there.
+are scalars (`spin_orbit.py`), which `frozen.py` calculates in, and the leads are as the user gave them.  So tensors
+need not be turned.  What is found in the frame and does not depend on it, such as levels and rules, is taken from it.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ from .window import Factor, Rule
 _TAILS = 40.0
 # Fillings at a threshold that differ by less than this share of the tolerance are the same.
 _SAME_FILLING = 1e-8
-# Where the divergence at a threshold is judged, in units of `scale`; rules over energies end 1e-13 away, log(1e13) = 30.
+# Where the divergence at a threshold is judged, in units of `scale`; rules over energies end 1e-13 from it, and
+# log(1e13) = 30.
 _NEXT_TO_IT = 1e-6
 _LOGARITHM = 30.0
 # Random contractions by which rules over real energies are judged.

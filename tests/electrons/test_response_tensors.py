@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -302,7 +304,7 @@ def test_where_a_mode_opens_between_chemical_potentials_alpha_has_no_slope(edge)
     assert np.isnan(response.tensors.inertia).all()
     assert np.isfinite(response.tensors.gilbert).all()
     slow = [-response.alpha(w).imag / w for w in (0.02, 0.01, 0.005)]
-    slopes = [(a - b) / np.log(2) for a, b in zip(slow, slow[1:], strict=False)]  # by log(omega)
+    slopes = [(a - b) / np.log(2) for a, b in pairwise(slow)]  # by log(omega)
 
     H = np.kron([[0, -bond], [-bond, 0]], np.eye(2)).astype(complex)
     V = np.zeros((2, 3, 4, 4), complex)

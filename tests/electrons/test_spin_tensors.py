@@ -140,7 +140,7 @@ def test_everything_turned_at_once_turns_the_tensors(turn, kT):
 
 
 def test_mirror_of_a_lattice_with_spin_orbit_coupling():
-    """y -> -y with spins turned by pi about x takes Rashba coupling into its negative and leaves Dresselhaus coupling."""
+    """y -> -y with spins turned by pi about x turns the sign of Rashba, not of Dresselhaus coupling."""
     oracle = still(4, (3, 2), 0.0, ORBIT)
     m, _, potential, _ = motion(oracle)
     flip = np.array([1.0, -1.0, -1.0])
