@@ -563,6 +563,7 @@ def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | No
     """Electrons at rest and their Gilbert tensor: of a molecule, or where `motion.kind` asks for it."""
     molecule, device, electrons = build_molecule(deck), build_device(deck), deck.electrons
     of: OfMolecule | OfDevice | OfReference
+    J: float | np.ndarray
     if molecule is not None:
         assert deck.molecule is not None
         of, back_action, J = OfMolecule(molecule, deck.molecule.order), deck.molecule.back_action, molecule.sd_exchange
@@ -570,7 +571,6 @@ def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | No
         assert device is not None
         assert electrons is not None
         of = OfDevice(device) if deck.motion.tensor == "instantaneous" else OfReference(device, start)
-        assert isinstance(device.sd_exchange, float)  # decks have tensors with one number for all sites
         back_action, J = electrons.back_action, device.sd_exchange
     drives = build_drives(deck, magnet)
     coupling = TensorCoupling(magnet, of, back_action=back_action, sd_exchange=J, field=field, drives=drives)

@@ -97,12 +97,6 @@ _EXCLUDED = (
         "the fluctuations of such electrons are not known; allowed beside electrons.noise = true: {without}, or "
         "electrons.noise = false",
     ),
-    _beside(
-        lambda deck: deck.electrons.response_tensors or deck.motion.kind == "tensor",
-        _with_exchange,
-        "the response tensors of such electrons are not known; allowed beside electrons.response_tensors and "
-        'motion.kind = "tensor": {without}',
-    ),
 )
 
 

@@ -32,13 +32,16 @@ from llgnegf.errors import RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.once import cached_property
 
+# J_sd, energy: a number, or of each site.
+Exchange = float | np.ndarray
+
 
 class Answer(Protocol):
     """What electrons do to moments m (nx[, ny], 3): field at rest (energy), shaped as m, and alpha (n, n, 3, 3)."""
 
     @property
-    def sd_exchange(self) -> float:
-        """J_sd, energy."""
+    def sd_exchange(self) -> Exchange:
+        """J_sd, energy, a number or of each site, (nx[, ny])."""
         ...
 
     @property
@@ -49,6 +52,11 @@ class Answer(Protocol):
     @property
     def gilbert(self) -> np.ndarray:
         """alpha_ij^ab, (n, n, 3, 3), hbar."""
+        ...
+
+    @property
+    def drag(self) -> np.ndarray:
+        """ds_i^a/d(dm_j^b/dt), (n, n, 3, 3), hbar/energy."""
         ...
 
     @property
@@ -78,8 +86,7 @@ class OfDevice:
 
 class _OfDevice:
     def __init__(self, device: Device, m: np.ndarray, counter: Counter) -> None:
-        assert isinstance(device.sd_exchange, float)  # decks have tensors with one number for all sites
-        self.sd_exchange = device.sd_exchange
+        self.sd_exchange: Exchange = device.sd_exchange
         self._frozen = device.freeze(m, counter=counter)
         self._response = device.linear_response_of(self._frozen)
 
@@ -90,6 +97,10 @@ class _OfDevice:
     @property
     def gilbert(self) -> np.ndarray:
         return self.tensors.gilbert
+
+    @property
+    def drag(self) -> np.ndarray:
+        return self.tensors.drag
 
     @property
     def tensors(self) -> Tensors:
@@ -153,7 +164,7 @@ class _AboutReference:
     away: np.ndarray
 
     @property
-    def sd_exchange(self) -> float:
+    def sd_exchange(self) -> Exchange:
         return self.known.sd_exchange
 
     @property
@@ -166,6 +177,10 @@ class _AboutReference:
     @property
     def gilbert(self) -> np.ndarray:
         return self.known.gilbert
+
+    @property
+    def drag(self) -> np.ndarray:
+        return self.known.drag
 
     @property
     def tensors(self) -> Tensors:
@@ -203,6 +218,10 @@ class _OfMolecule:
         return self.tensors.gilbert if self.order else np.zeros((1, 1, 3, 3))
 
     @property
+    def drag(self) -> np.ndarray:
+        return self.tensors.drag if self.order else np.zeros((1, 1, 3, 3))
+
+    @property
     def tensors(self) -> Tensors:
         return self.frozen.linear_response.tensors
 
@@ -216,14 +235,15 @@ class TensorCoupling(Coupling):
         electrons: Electrons,
         *,
         back_action: float,
-        sd_exchange: float,
+        sd_exchange: Exchange,
         field: Field | None = None,
         drives: Drives | None = None,
     ) -> None:
         super().__init__(magnet, field=field, drives=drives)
         self.electrons = electrons
-        self.sd_exchange, self.strength = sd_exchange, back_action * sd_exchange
-        self.acts = self.strength != 0
+        self.sd_exchange = sd_exchange
+        self.strength = back_action * (sd_exchange if isinstance(sd_exchange, float) else sd_exchange[..., None])
+        self.acts = bool(np.any(self.strength))
         self._back_action = back_action
 
     def answer(self, m: np.ndarray) -> Answer:
@@ -245,7 +265,7 @@ class TensorCoupling(Coupling):
         external = self.external(t, within)
         own, current = self._own_field(t, y, external, within), external.current
         answer = self.answer(self.magnet.unpack(y).copy())
-        at_rest = self._back_action * answer.sd_exchange * answer.spin_at_rest
+        at_rest = self.strength * answer.spin_at_rest
         velocity, field = self._solved(y, at_rest, self._back_action * answer.gilbert, own, current, t)
         return Motion(velocity, None, field)
 
@@ -268,7 +288,9 @@ class TensorCoupling(Coupling):
         if not alpha.any():
             return velocity(at_rest), magnet.pack(at_rest)
         mobility = np.empty((n, 3, 3))
-        unit = 2.0 ** math.frexp(self.sd_exchange)[1]  # an energy; a power of two, so that nothing is rounded by it
+        unit = (
+            2.0 ** math.frexp(float(np.abs(self.sd_exchange).max()))[1]
+        )  # an energy; a power of two, so that nothing is rounded by it
         for b in range(3):
             probe = np.zeros_like(at_rest)
             probe[..., b] = unit
@@ -303,10 +325,8 @@ class TensorInstant(Instant):
     def spin_density(self) -> np.ndarray:
         """Tr[rho sigma] to first order in the velocities, shaped as m."""
         n = self.m.size // 3
-        pulled = np.moveaxis(self.answer.gilbert, 1, 2).reshape(3 * n, 3 * n) @ self.velocity.ravel()
-        J = self.answer.sd_exchange
-        moved = -pulled.reshape(self.m.shape) / J if J else np.zeros_like(self.m)
-        return self.answer.spin_at_rest + moved
+        moved = np.moveaxis(self.answer.drag, 1, 2).reshape(3 * n, 3 * n) @ self.velocity.ravel()
+        return self.answer.spin_at_rest + moved.reshape(self.m.shape)
 
     @property
     def tensors(self) -> Tensors:
@@ -320,8 +340,8 @@ class TensorInstant(Instant):
         return self.answer.grand_potential
 
     @property
-    def sd_exchange(self) -> float:
-        """J_sd, energy."""
+    def sd_exchange(self) -> Exchange:
+        """J_sd, energy, a number or of each site, (nx[, ny])."""
         return self.answer.sd_exchange
 
     @property

@@ -19,12 +19,12 @@ from .bathed import NOT_TO_FIRST_ORDER
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, Extended, currents
+from .device_propagators import DevicePropagators
 from .frozen import Frozen, SpinDensity, refuse_spins
 from .general.device import GeneralDevice
 from .leads import Occupation
 from .leads_beside_bath import LeadsBesideBath
 from .moving_leads import MovingLeads
-from .propagators import DevicePropagators
 from .response import LinearResponse
 from .scattering_matrix import ScatteringMatrix, scattering_matrix
 from .system import System

@@ -246,12 +246,6 @@ class AttachedLead:
     def _spin_states(self) -> NDArray[np.complex128]:
         return np.eye(2, dtype=complex) if self.spin is None else self.spin
 
-    def curvature(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """d^2 Sigma/dE^2 at energies z (k,): (k, n, n), 1/energy."""
-        if not self.splitting:
-            return self.modes.self_energy_curvature(z, self.coupling)
-        return self._of_spins([modes.chain_self_energy_curvature(z, self.coupling) for modes in self.by_spin])
-
     def injection(self, energy: float) -> NDArray[np.complex128]:
         """sqrt(Gamma) of the p open modes at a real energy, (n, 2 p): sources of the waves that enter from it.
 

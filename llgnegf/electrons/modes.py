@@ -38,14 +38,6 @@ def chain_self_energy(
     return sigma, derivative
 
 
-def chain_self_energy_curvature(energy: ArrayLike, hopping: float, coupling: float) -> NDArray[np.complex128]:
-    """d^2 Sigma/dE^2 of a chain lead with on-site energy 0, 1/energy; 0 exactly at a band edge, where it diverges."""
-    x = np.asarray(energy, dtype=complex) / (2 * hopping)
-    root = np.sqrt(x - 1) * np.sqrt(x + 1)
-    safe = np.where(root == 0, 1.0, root)
-    return np.where(root == 0, 0.0, coupling**2 / (4 * hopping**3 * safe**3))
-
-
 @dataclass(frozen=True)
 class Modes:
     """Transverse modes of a lead.
@@ -80,10 +72,6 @@ class Modes:
         """dSigma/dE of each mode at energies z (k,): (k, ny)."""
         return chain_self_energy(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)[1]
 
-    def chain_self_energy_curvature(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
-        """d^2 Sigma/dE^2 of each mode at energies z (k,): (k, ny), 1/energy."""
-        return chain_self_energy_curvature(np.asarray(z)[:, None] - self.energies, self.hopping, coupling)
-
     def self_energy(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """Sigma at energies z (k,): (k, 2 ny, 2 ny), energy, index 2 y + spin."""
         return self._in_space(self.chain_self_energy(z, coupling))
@@ -91,10 +79,6 @@ class Modes:
     def self_energy_slope(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
         """dSigma/dE at energies z (k,): (k, 2 ny, 2 ny)."""
         return self._in_space(self.chain_self_energy_slope(z, coupling))
-
-    def self_energy_curvature(self, z: NDArray[np.complex128], coupling: float) -> NDArray[np.complex128]:
-        """d^2 Sigma/dE^2 at energies z (k,): (k, 2 ny, 2 ny), 1/energy."""
-        return self._in_space(self.chain_self_energy_curvature(z, coupling))
 
     def _in_space(self, of_modes: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Values (k, ny) of the modes as matrices (k, 2 ny, 2 ny) in space and spin, the same for both spins."""

@@ -27,7 +27,7 @@ from .arguments import finite_array, number
 from .leads import Occupation
 from .line_rule import line_rule
 from .pairs import PAULI
-from .propagators import Integrand
+from .propagators import Integrand, slope_rule
 from .quadrature import FermiPoles
 from .response import LinearResponse
 from .scattering import pauli_traces
@@ -190,17 +190,19 @@ class FrozenMolecule:
     # --- Green's functions --------------------------------------------------------------------------
 
     def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
-        """See `propagators.Propagators`; with wide bands G' = -G G, G'' = 2 G G G."""
+        """See `propagators.Propagators`; with wide bands G' = -G G."""
         one = np.eye(len(self.H), dtype=complex)
         G = np.asarray(np.linalg.inv(z[:, None, None] * one - self.H + 0.5j * self.molecule.gamma), complex)
-        found = [G]
-        for k in range(order):
-            found.append(-float(k + 1) * found[-1] @ G)
-        return found
+        return [G, -G @ G][: order + 1]
 
     def spectral(self, energies: Floats, green: Matrices) -> Matrices:
         """See `propagators.Propagators`."""
         return green[:, None] @ self._gammas @ np.conj(np.swapaxes(green, 1, 2))[:, None]
+
+    def spectral_slope(self, energies: Floats, green: Matrices, slope: Matrices) -> Matrices:
+        """See `propagators.Propagators`; widths are constant."""
+        half = slope[:, None] @ self._gammas @ np.conj(np.swapaxes(green, 1, 2))[:, None]
+        return half + np.conj(np.swapaxes(half, 2, 3))
 
     def waves(self, energy: float) -> Waves:
         """See `scattering_matrix`."""
@@ -255,6 +257,14 @@ class FrozenMolecule:
 
         low, high = self._span
         return self._window([factor(one) for one in self.reservoirs], low, high, self._poles)(integrand)
+
+    def biased_slopes(self, integrand: Integrand) -> Rule:
+        """See `propagators.Propagators`."""
+
+        def adapted(factors: Sequence[Factor], low: float, high: float) -> Rule:
+            return self._window(factors, low, high, self._poles)(integrand)
+
+        return slope_rule(self.reservoirs, self.occupation, _REACH, adapted)
 
     def occupied(self, integrand: Integrand) -> Rule:
         """A rule for int f_r dE, one factor for each reservoir, of an integrand that falls off as E^-3 or faster."""

@@ -1,4 +1,4 @@
-"""The protocol `Propagators`: what response tensors need of the electrons, and its implementation for a device.
+"""The protocol `Propagators`: what response tensors need of the electrons.
 
 Indices of matrices are 2 site + spin.  A *reservoir* fills scattering states with a Fermi function of its own: a lead,
 or the electrons of one spin direction in it.
@@ -6,22 +6,16 @@ or the electrons of one spin direction in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.once import cached_property
-
-from .block_columns import BlockColumns
-from .frozen import Frozen, refuse_spins
 from .leads import Occupation
-from .narrow_levels import may_be_narrow, narrow_levels
-from .quadrature import FermiPoles, ToleranceError
+from .quadrature import FermiPoles
 from .scattering_matrix import Waves
-from .shifted_surface import thermal_rule
-from .threads import one_blas_thread
-from .window import Factor, Rule, Window
+from .window import Factor, Rule
 
 Floats = NDArray[np.float64]
 Matrices = NDArray[np.complex128]
@@ -50,11 +44,15 @@ class Propagators(Protocol):
     thresholds: Floats
 
     def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
-        """G, dG/dz, ... up to derivative `order` (0, 1, 2) at energies z (k,), Im z >= 0: (k, 2 sites, 2 sites)."""
+        """G, and dG/dz for order = 1, at energies z (k,), Im z >= 0: (k, 2 sites, 2 sites) each."""
         ...
 
     def spectral(self, energies: Floats, green: Matrices) -> Matrices:
-        """G Gamma_r G^+ of each reservoir at real energies (k,), where G is `green`: (k, r, 2 sites, 2 sites)."""
+        """A_r = G Gamma_r G^+ of each reservoir at real energies (k,), where G is `green`: (k, r, 2 sites, 2 sites)."""
+        ...
+
+    def spectral_slope(self, energies: Floats, green: Matrices, slope: Matrices) -> Matrices:
+        """dA_r/dE at real energies (k,), where G and dG/dE are `green` and `slope`: (k, r, 2 sites, 2 sites)."""
         ...
 
     def waves(self, energy: float) -> Waves:
@@ -73,6 +71,10 @@ class Propagators(Protocol):
         """A rule for int (f_r - f) dE, one factor for each reservoir; None where all are filled by f."""
         ...
 
+    def biased_slopes(self, integrand: Integrand) -> Rule:
+        """A rule for int (df_r/dE - df/dE) dE, one factor for each reservoir, where `biased` is not None."""
+        ...
+
     def between(self, factor: Factor, low: float, high: float, shift: float, integrand: Integrand) -> Rule:
         """A rule for int w(E) dE over low < E < high; shift: G is needed at E + shift too."""
         ...
@@ -88,169 +90,41 @@ def chunks(n: int, orbitals: int) -> list[slice]:
     return [slice(a, min(a + size, n)) for a in range(0, n, size)]
 
 
-class DevicePropagators:
-    """`Propagators` of a chain or lattice; each site has a moment."""
+def slope_rule(
+    reservoirs: Sequence[Occupation],
+    reference: Occupation,
+    reach: float,
+    adapted: Callable[[Sequence[Factor], float, float], Rule],
+) -> Rule:
+    """A rule for int (df_r/dE - df/dE) dE, one factor for each reservoir r; of a step at kT = 0 where it stands.
 
-    def __init__(self, frozen: Frozen) -> None:
-        device = frozen.device
-        if device.bath is not None:
-            raise ValueError(
-                f"response tensors: not available with a bath on sites, {device.bath!r}; use a device without"
-            )
-        refuse_spins(device, "response tensors")
-        self._frozen, self._device = frozen, device
-        unit = np.zeros((*device.shape, 3))
-        unit[..., 2] = 1.0
-        self.exchange = -device.coupling_blocks(unit, np.zeros(device.shape))[..., 0, 0].real.ravel()
-        self.owner = np.arange(device.n_sites)
-        self.scale, self.tolerance = device.hopping, device.tolerance
-        self.occupation = device.occupation
-        self.thresholds = device.openings
-        self.reservoirs = tuple(lead.occupation if lead.coupling else device.occupation for lead in device.ends)
+    reach: beyond how many kT a slope is zero; adapted: a rule for these factors between two energies.
+    """
+    every = (*reservoirs, reference)
+    steps = sorted({one.fermi_energy for one in every if not one.temperature})
+    weights = np.array([[_at_step(one, e) - _at_step(reference, e) for e in steps] for one in reservoirs])
+    points = Rule(np.array(steps), weights.reshape(len(reservoirs), len(steps)), np.empty((len(steps), 0)))
+    warm = [one for one in every if one.temperature]
+    if not warm:
+        return points
 
-    @cached_property
-    def _blocks(self) -> BlockColumns:
-        return BlockColumns.of_dense(self._frozen.sweeps.dense_hamiltonian(), self._device.shape[0])
-
-    @one_blas_thread
-    def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
-        """See `Propagators`; columns by `BlockColumns`, derivatives from G' = -G B G, B = 1 - dSigma/dE."""
-        left, right = self._device.ends
-        energies = z.astype(complex)
-        self._frozen.counter.add(len(energies))
-        solver = self._blocks.at(energies, left.self_energy(energies), right.self_energy(energies))
-        size = 2 * self._device.n_sites
-        G = solver.solve(np.broadcast_to(np.eye(size, dtype=complex), (len(energies), size, size)))
-        found = [G]
-        if order:
-            slopes = left.slope(energies), right.slope(energies)
-            found.append(solver.solve(self._on_ends(slopes, G) - G))
-        if order > 1:  # G'' = -2 G B G' + G Sigma'' G
-            curvatures = left.curvature(energies), right.curvature(energies)
-            found.append(solver.solve(2 * (self._on_ends(slopes, found[1]) - found[1]) + self._on_ends(curvatures, G)))
-        return found
-
-    @property
-    def _ends(self) -> tuple[slice, slice]:
-        """Orbitals of the slices next to the left and the right lead."""
-        width = 2 * self._device.n_sites // self._device.shape[0]
-        return slice(0, width), slice(-width, None)
-
-    def _on_ends(self, matrices: tuple[Matrices, Matrices], x: Matrices) -> Matrices:
-        """Matrices (k, n, n) of the left and the right lead times x (k, 2 sites, p), zero on all other rows."""
-        out = np.zeros_like(x)
-        for end, matrix in zip(self._ends, matrices, strict=True):
-            out[:, end] += matrix @ x[:, end]
-        return out
-
-    def spectral(self, energies: Floats, green: Matrices) -> Matrices:
-        """See `Propagators`."""
-        k, size, _ = green.shape
-        out = np.empty((k, 2, size, size), complex)
-        for r, (lead, end) in enumerate(zip(self._device.ends, self._ends, strict=True)):
-            for i, energy in enumerate(energies.tolist()):
-                psi = green[i][:, end] @ lead.injection(energy)
-                out[i, r] = psi @ psi.conj().T
-        return out
-
-    def waves(self, energy: float) -> Waves:
-        """See `scattering_matrix`; only the columns of G that belong to open channels."""
-        z, (left, right) = np.array([energy + 0j]), self._device.ends
-        sources = [lead.injection(energy) for lead in (left, right)]
-        split = sources[0].shape[1]
-        W = np.zeros((2 * self._device.n_sites, split + sources[1].shape[1]), complex)
-        W[self._ends[0], :split] += sources[0]
-        W[self._ends[1], split:] += sources[1]
-        first, last = left.self_energy(z), right.self_energy(z)
-        self._frozen.counter.add(1)
-        psi = self._blocks.at(z, first, last).solve(W[None])[0]
-        adjoint = (np.conj(np.swapaxes(one, 1, 2)) for one in (first, last))
-        phi = self._blocks.at(z, *adjoint).solve(W[None])[0]
-        return Waves(W, psi, phi, (np.arange(W.shape[1]) >= split).astype(np.intp))
-
-    # --- energies -----------------------------------------------------------------------------------
-
-    def rule(self, wider: float = 0.0) -> FermiPoles:
-        """See `Propagators`."""
-        if not wider:
-            return self._frozen.rule
-        device, (low, high) = self._device, self._frozen.bounds
-        bounds, step = (low - wider, high + wider), self._frozen.step
-        if step is not None:
-            return step.rule(device, bounds)
-        return device.pole_rule(*bounds, 0.1 * device.tolerance * device.hopping, device.fermi_energy, 0)
-
-    def thermal(self, integrand: Integrand) -> Rule:
-        """See `Propagators`; the rule finds all thermal states, or ToleranceError says that it does not."""
-        device = self._device
-        rows = 4 * device.n_sites
-
-        def values(energies: Floats) -> Floats:
-            found, states = integrand(energies)
-            return np.concatenate([found, states], axis=2)
-
-        def counts(energy: float, width: float) -> bool:
-            slope = -float(device.occupation.slope(np.array([energy]))[0])
-            return slope * device.hopping**2 / width > 1e-3 * device.tolerance
-
-        sweeps = self._frozen.sweeps
-        if device.is_closed:
-            raise ToleranceError(
-                f"temperature = {device.temperature:g} without leads: discrete levels dissipate nothing, and response "
-                "tensors of them are available at temperature = 0.0 alone; use this, or a lead"
-            )
-        rule, lost = thermal_rule(sweeps, values, lambda v: v[:, :, :-rows], lambda v: v[:, 0, -rows:], counts)
-        if lost > 0:
-            raise ToleranceError(
-                f"{lost:.1e} of the states within some kT of the Fermi energy have no contact to the leads: discrete "
-                "levels; use temperature = 0.0, another fermi_energy or a larger electrons.tolerance"
-            )
-        return rule
-
-    def biased(self, integrand: Integrand) -> Rule | None:
-        """See `Propagators`; the states that the rule finds are held against those of `Frozen.bias`."""
-        device, bias = self._device, self._frozen.bias
-        if bias is None:
-            return None
-        rows = 4 * device.n_sites
-
-        def values(energies: Floats) -> Floats:
-            return np.concatenate(integrand(energies), axis=2)
-
-        window = device.bias_window()
-        levels: list[tuple[float, float]] = []
-        if may_be_narrow(self._frozen.sweeps, window.edges):
-            found = narrow_levels(self._frozen.sweeps, window.stretches, lambda _e, width: width < device.hopping)
-            levels = [(one.energy, one.width) for one in found]
-        edges = window.divided(levels)
-        rule = window.panels.adapted(edges, values, lambda v: v, device.tolerance, 1e-13 * device.hopping)
-        states = rule.integral(rule.values[:, :, -rows:]) / (2 * np.pi)
-        lost = float(abs(states - bias.density.ravel()).max())
-        if lost > 2 * device.tolerance:
-            raise ToleranceError(
-                f"the electrons between the chemical potentials of the leads are found to {lost:.1e} only, "
-                f"{device.tolerance:.1e} is needed for response tensors: use a larger electrons.tolerance, higher "
-                "temperatures or stronger couplings to the leads"
-            )
-        return rule
-
-    def between(self, factor: Factor, low: float, high: float, shift: float, integrand: Integrand) -> Rule:
-        """See `Propagators`; panels end where a mode opens at E or at E + shift."""
-        device = self._device
-        openings = np.unique(np.concatenate([device.openings, device.openings - shift]))
-        window = Window([factor], low, high, device.band, openings, device.hopping, 2 * device.n_sites)
-        levels: list[tuple[float, float]] = []
-        if may_be_narrow(self._frozen.sweeps, window.edges):
-            found = narrow_levels(self._frozen.sweeps, window.stretches, lambda _e, width: width < device.hopping)
-            levels = [(one.energy + s, one.width) for one in found for s in (0.0, -shift)]
-
-        def values(energies: Floats) -> Floats:
-            return integrand(energies)[0]
-
-        return window.panels.adapted(
-            window.divided(levels), values, lambda v: v, device.tolerance, 1e-13 * device.hopping
+    def factor(one: Occupation) -> Factor:
+        parts = [(sign, f) for sign, f in ((1.0, one), (-1.0, reference)) if f.temperature and one != reference]
+        return Factor(
+            lambda e: sum((sign * f.slope(e) for sign, f in parts), np.zeros_like(e)),
+            tuple((f.fermi_energy, f.temperature) for _, f in parts),
         )
 
-    def check(self, response: Floats) -> None:
-        """See `Propagators`."""
-        self._frozen.check_first_order(np.array([[[abs(self.exchange).max()]]], complex), response)
+    low = min(one.fermi_energy - reach * one.temperature for one in warm)
+    high = max(one.fermi_energy + reach * one.temperature for one in warm)
+    rule = adapted([factor(one) for one in reservoirs], low, high)
+    return Rule(
+        np.concatenate([rule.energies, points.energies]),
+        np.concatenate([rule.weights, points.weights], axis=1),
+        np.empty((len(rule.energies) + len(steps), 0)),
+    )
+
+
+def _at_step(occupation: Occupation, energy: float) -> float:
+    """Weight at this energy of the slope of a Fermi function at kT = 0; 0 of one at kT > 0."""
+    return -float(not occupation.temperature and occupation.fermi_energy == energy)

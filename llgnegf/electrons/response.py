@@ -17,10 +17,16 @@ With A = G Gamma G^+ = i (G - G^+), in equilibrium at f, and for what reservoirs
     sea    = -(1/2pi) int f Re (P[G', G] - P[G, G'])                   antisymmetric
     surf   =  (1/2pi) int f' Im P[G, A]                                symmetric part: (1/4pi) int (-f') Re P[A, A] >= 0
     bias   =                                                           - (1/pi)  int (f_r - f) Im P[G', A_r]
-    I      = -(1/2pi) int f Im P[G', G'] + (1/2pi) int f' Re P[G', A]  - (1/2pi) int (f_r - f) Re P[G'', A_r]
+    I      = -(1/2pi) int f Im P[G', G'] + (1/2pi) int f' Re P[G', A]
+             + (1/2pi) int [ (f_r - f)' Re P[G', A_r] + (f_r - f) Re P[G', A_r'] ]
 
 where Im and Re are those of numbers and f' = df/dE.  alpha = sea + surf + bias is (1/pi) int Re P[G', G<] with all of
 G<.  The symmetric part of alpha (under exchange of (i, a) and (j, b)) is friction, the antisymmetric one geometric.
+
+Where a mode of a lead opens at an energy E_0 that reservoirs fill differently there is no inertia tensor under a bias.
+With r = (E - E_0)^(1/2), i|r| below, G = g_0 + g_1 r and A_r = ... + a_r r^*, K(omega) has a term omega^2 log(omega):
+
+    -Im alpha(omega)/omega = -(1/4pi) log(omega) sum_r (f_r - f)(E_0) Re P[g_1, a_r] + ...,    sum_r Re P[g_1, a_r] = 0.
 
 Source: Xu et al., Phys. Rev. B 108, 144409 (2023), Sec. IV, with M the length of their moment and J_sd = -J M/2, from
 which these differ in prefactors.  With wide bands G' = -G G, and for unit vectors (their tensors divided by M):
@@ -52,8 +58,12 @@ from .window import Factor, Rule
 
 # Beyond so many kT from a step nothing is left of differences of Fermi functions.
 _TAILS = 40.0
-# How much of the tolerance the filling at a threshold may differ, where G'' diverges.
-_AT_THRESHOLD = 1e-8
+# Fillings at a threshold that differ by less than this share of the tolerance are the same.
+_SAME_FILLING = 1e-8
+# Where the divergence at a threshold is judged, in units of `scale`; rules over energies end 1e-13 from it, and
+# log(1e13) = 30.
+_NEXT_TO_IT = 1e-6
+_LOGARITHM = 30.0
 # Random contractions by which rules over real energies are judged.
 _PROBES = 5
 
@@ -64,8 +74,9 @@ class Tensors:
 
     sea, surface, bias: of the Gilbert tensor by origin, hbar; inertia: hbar^2/energy; stiffness: K(0) =
     d<dH/dm_i^a>/dm_j^b, energy, in equilibrium the second derivative of the grand potential; susceptibility:
-    ds_i^a/dm_j^b.  Complete at a bias too, but inertia is nan where a mode of a lead opens at an energy that one
-    reservoir fills otherwise than another: there d^2G/dE^2 diverges, and it is no smooth function of the bias.
+    ds_i^a/dm_j^b; drag: ds_i^a/d(dm_j^b/dt), hbar/energy, also where J_i = 0 (alpha_ij = -J_i drag_ij).  Complete at a
+    bias too, but inertia is nan where a mode of a lead opens at an energy that one reservoir fills otherwise than
+    another: alpha(omega) has no slope there, it grows as log(omega) (`response.py`).
     """
 
     sea: Floats
@@ -74,6 +85,7 @@ class Tensors:
     inertia: Floats
     stiffness: Floats
     susceptibility: Floats
+    drag: Floats
 
     @property
     def gilbert(self) -> Floats:
@@ -155,12 +167,16 @@ class LinearResponse:
         alpha_surface = P(surface).imag / (2 * np.pi)
         total = -P(inertia).real + P(inertia_surface).real / (2 * np.pi)
         alpha_bias = np.zeros_like(alpha_sea)
+        drag = spins(sea).imag + spins(surface).imag / (2 * np.pi)
         if biased is not None:
             moved, still = biased[:2]
-            alpha_bias = -P(moved).imag / np.pi
-            total = total - P(biased[2]).real / (2 * np.pi) if self._knows_inertia else np.full_like(total, np.nan)
+            alpha_bias, drag = -P(moved).imag / np.pi, drag - spins(moved).imag / np.pi
+            if self._knows_inertia:
+                total = total + P(biased[2] + self._from_bias_slopes).real / (2 * np.pi)
+            else:
+                total = np.full_like(total, np.nan)
             stiffness, chi = stiffness + P(still).real / np.pi, chi + spins(still).real / np.pi
-        found = Tensors(alpha_sea, alpha_surface, alpha_bias, total, stiffness, chi)
+        found = Tensors(alpha_sea, alpha_surface, alpha_bias, total, stiffness, chi, drag)
         self._source.check(found.gilbert)
         return found
 
@@ -201,7 +217,7 @@ class LinearResponse:
             G, ahead, behind = (source.at(energies + s, 0)[0] for s in (0.0, omega, -omega))
             A = source.spectral(energies, G)
             ahead, behind = pauli_components(ahead), pauli_components(np.conj(np.swapaxes(behind, 1, 2)))
-            spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
+            spectral = _each(A)
             return Terms([[(ahead, a) for a in spectral], [(a, behind) for a in spectral]], A)
 
         low, high = step - omega - _TAILS * kT, step + _TAILS * kT
@@ -265,33 +281,56 @@ class LinearResponse:
 
     @cached_property
     def _from_bias(self) -> list[Matrices] | None:
-        """int (f_r - f) of P[G', A_r], of P[G, A_r] and, where inertia is known, of P[G'', A_r].
+        """int (f_r - f) of P[G', A_r], of P[G, A_r] and, where inertia is known, of P[G', A_r'].
 
         None where no reservoir has more than f.
         """
         source, knows = self._source, self._knows_inertia
 
         def terms(energies: Floats) -> Terms:
-            every = [pauli_components(one) for one in source.at(energies, 2 if knows else 1)]
-            A = source.spectral(energies, source.at(energies, 0)[0])
-            spectral = [pauli_components(A[:, r]) for r in range(A.shape[1])]
-            return Terms([[(every[k], a) for a in spectral] for k in ((1, 0, 2) if knows else (1, 0))], A)
+            G, slope = source.at(energies, 1)
+            A, g = source.spectral(energies, G), pauli_components(slope)
+            spectral = _each(A)
+            pairs = [[(g, a) for a in spectral], [(pauli_components(G), a) for a in spectral]]
+            if knows:
+                pairs.append([(g, a) for a in _each(source.spectral_slope(energies, G, slope))])
+            return Terms(pairs, A)
 
         powers = (2, 1, 3) if knows else (2, 1)
         rule = source.biased(self._judged(terms, powers))
         return None if rule is None else self._integrals(rule, terms, len(powers))
 
     @property
+    def _from_bias_slopes(self) -> Matrices:
+        """int (f_r - f)' of P[G', A_r]."""
+        source = self._source
+
+        def terms(energies: Floats) -> Terms:
+            G, slope = source.at(energies, 1)
+            A, g = source.spectral(energies, G), pauli_components(slope)
+            return Terms([[(g, a) for a in _each(A)]], A)
+
+        return self._integrals(source.biased_slopes(self._judged(terms, (3,))), terms, 1)[0]
+
+    @cached_property
     def _knows_inertia(self) -> bool:
         """Whether no mode opens where reservoirs are filled otherwise than the reference.
 
-        There G'' diverges as the distance to the power -3/2, and next to it, a share 1e-13 of the band away, some 1e7
-        times what the integral should have is met: that must be below the tolerance.
+        There P[G', A_r'] diverges as 1/(E - E_0) on either side; the integral over it, which ends next to E_0, must be
+        below the tolerance.
         """
         source = self._source
-        at = source.thresholds
-        differs = [abs(one(at) - source.occupation(at)).max(initial=0.0) for one in source.reservoirs]
-        return max(differs, default=0.0) < _AT_THRESHOLD * source.tolerance
+        filled = np.array([one(source.thresholds) - source.occupation(source.thresholds) for one in source.reservoirs])
+        differs = abs(filled).max(axis=0, initial=0.0) > _SAME_FILLING * source.tolerance
+        for E, f in zip(source.thresholds[differs], filled[:, differs].T, strict=True):
+            for energy in E + np.array([[1.0], [-1.0]]) * _NEXT_TO_IT * source.scale:
+                G, slope = source.at(energy, 1)
+                g, changes = pauli_components(slope), _each(source.spectral_slope(energy, G, slope))
+                each = sum(pair_sum(f[r : r + 1], g, a) for r, a in enumerate(changes))
+                share = abs(self._sums.energies(np.asarray(each))).max() * _NEXT_TO_IT * source.scale**2 / (2 * np.pi)
+                if not share * _LOGARITHM < source.tolerance:
+                    return False
+        return True
 
     def _judged(self, terms: Callable[[Floats], Terms], powers: tuple[int, ...]) -> Integrand:
         """By which a rule is chosen: contractions of P with random unit vectors, without dimension.
@@ -341,3 +380,8 @@ class LinearResponse:
 
         found = total_of(part, chunks(len(rule.energies), 2 * sites))
         return found or [np.zeros((sites, sites, 3, 3), complex)] * number
+
+
+def _each(spectral: Matrices) -> list[Matrices]:
+    """`pauli_components` of each reservoir's matrices, (k, r, 2 sites, 2 sites)."""
+    return [pauli_components(spectral[:, r]) for r in range(spectral.shape[1])]

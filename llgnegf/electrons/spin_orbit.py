@@ -98,6 +98,13 @@ class SpinFrame:
             out[..., side, 1:] = flow[..., side, 1:] @ self.turns[column]
         return out
 
+    def matrix_back(self, matrix: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """A matrix (2 sites, 2 sites) of the frame, such as H, outside of it; index 2 site + spin."""
+        nx = len(self.spinors)
+        blocks = matrix.reshape(nx, -1, 2, nx, len(matrix) // (2 * nx), 2)
+        turned = np.einsum("xab,xybzwc,zdc->xyazwd", self.spinors, blocks, self.spinors.conj(), optimize=True)
+        return np.ascontiguousarray(turned.reshape(matrix.shape))
+
     def over_bonds(
         self, bonds: NDArray[np.float64], pads: tuple[int, int] = (0, 0)
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
