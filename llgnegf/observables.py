@@ -129,8 +129,8 @@ def _pumps_unknown_energy(deck: Deck) -> bool:
     if electrons is None:
         return False
     hoppings = {lead.hopping for lead in electrons.lead if lead.coupling} - {None, electrons.hopping}
-    knows_spin = _has_spin_orbit(deck) or _has_polarized_leads(deck)
-    return _has_bath(deck) or knows_spin or bool(hoppings) or bool(deck.lattice.vacancies)
+    others = _has_spin_orbit(deck) or _has_polarized_leads(deck) or any(lead.width for lead in electrons.lead)
+    return _has_bath(deck) or others or bool(hoppings) or bool(deck.lattice.vacancies)
 
 
 def _has_floating_probes(deck: Deck) -> bool:
