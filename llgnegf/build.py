@@ -194,6 +194,7 @@ def build_device(deck: Deck) -> Device | None:
             one.temperature,
             one.hopping,
             None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
+            one.width,
         )
         for one in table.lead
     ]

@@ -130,7 +130,8 @@ def _pumps_unknown_energy(deck: Deck) -> bool:
         return False
     hoppings = {lead.hopping for lead in electrons.lead if lead.coupling} - {None, electrons.hopping}
     knows_spin = _has_spin_orbit(deck) or _has_polarized_leads(deck)
-    return knows_spin or bool(hoppings) or bool(deck.lattice.vacancies)
+    wide = any(lead.width for lead in electrons.lead)
+    return knows_spin or wide or bool(hoppings) or bool(deck.lattice.vacancies)
 
 
 def _has_floating_probes(deck: Deck) -> bool:

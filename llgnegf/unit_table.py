@@ -208,6 +208,7 @@ def _energies_of_electrons(deck: Deck) -> Iterator[tuple[str, float]]:
         found += [(f"electrons.spin_orbit.{key}", getattr(orbit, key) or None) for key in ("rashba", "dresselhaus")]
         for i, lead in enumerate(electrons.lead):
             found.append((f"electrons.lead[{i}].voltage", lead.voltage or None))
+            found.append((f"electrons.lead[{i}].width", lead.width))
             if lead.polarization is not None:
                 found.append((f"electrons.lead[{i}].polarization.splitting", lead.polarization.splitting))
     if molecule is not None:

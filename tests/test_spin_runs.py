@@ -148,7 +148,7 @@ FILE = {"electrons.sd_exchange": {"file": "j.npy"}}
         (PLAIN | FILE | {"electrons.method": "real-time"}, r"electrons\.sd_exchange = \{file = ...\}: not available"),
         (TURNING, r"electrons\.lead\[1\]\.polarization = .*precession"),
         (PLAIN | FILE | TURNING, r"electrons\.sd_exchange = \{file = ...\}: motion.kind = "),
-        (BATH, r"electrons\.lead\[0\]\.hopping = 1\.2: not available with electrons\.bath"),
+        (BATH, r"electrons\.lead\[1\]\.polarization = .*: not available with electrons\.bath"),
         (RAMP, r"electrons\.spin_orbit\.dresselhaus = -0\.1: not available at first order in the rate of a voltage"),
         ({"electrons.lead.0.coupling": 0.0}, r"electrons\.lead\[0\]\.hopping: means nothing without contact"),
         ({"electrons.lead.0.hopping": 0.0}, r"electrons\.lead\[0\]\.hopping = 0\.0: must be a number > 0"),
@@ -171,6 +171,56 @@ FILE = {"electrons.sd_exchange": {"file": "j.npy"}}
     ],
 )
 def test_refused(changes, message):
+    with pytest.raises(DeckError, match=message):
+        deck(**changes)
+
+
+WIDE = {"electrons.lead": [{"side": "left", "width": 0.6}, {"side": "right", "coupling": 0.9}]}
+
+
+@pytest.mark.parametrize("more", [{}, BATH | {"electrons.bath.zero_current": False}], ids=["leads", "bath"])
+def test_a_run_with_a_wide_band_lead(more):
+    one = deck(**WIDE, **more)
+    with run(one, "a.h5") as found:
+        device, m, velocity = build_device(one), found["moment"][-1], found["velocity"][-1]
+        assert [lead.width for lead in device.leads] == [0.6, None]
+        spin, flows = device.spin_density(m, velocity), device.currents(m, velocity)
+        np.testing.assert_allclose(found["spin_adiabatic"][-1], spin.adiabatic, atol=1e-4)
+        np.testing.assert_allclose(found["spin_surface"][-1], spin.surface, atol=1e-4)
+        assert abs(spin.surface).max() > 1e-2
+        for name, flow in zip(("charge", "spin"), flows.into_leads("sea", "surface"), strict=True):
+            np.testing.assert_allclose(found[f"current_{name}"][-1], flow, atol=1e-4)
+        torque = np.sum([flows.torque_spin_orbit[origin] for origin in ("sea", "surface")], axis=0)
+        np.testing.assert_allclose(found["torque_spin_orbit"][-1], torque, atol=1e-4)
+        if more:
+            into = device.bath_currents(m, velocity)[1]
+            np.testing.assert_allclose(found["bath_current_spin"][-1], into, atol=1e-4)
+    run(deck(**WIDE, **more, **{"run.duration": 0.1}), "part.h5").close()
+    resume("part.h5", until=0.3).close()
+    with open_run("a.h5") as a, open_run("part.h5") as b:
+        np.testing.assert_array_equal(np.asarray(a["moment"]), np.asarray(b["moment"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"electrons.lead.0.width": 0.5}, r"electrons\.lead\[0\]\.width = 0\.5: .*no coupling of its own"),
+        ({"electrons.lead.1.width": 0.5}, r"electrons\.lead\[1\]\.width = 0\.5: .*no polarization of its own"),
+        (WIDE | {"lattice.shape": [3, 2]}, r"electrons\.lead\[0\]\.width = 0\.6: available on a chain"),
+        (WIDE | {"electrons.lead.0.width": 0.0}, r"electrons\.lead\[0\]\.width = 0\.0: must be"),
+        (WIDE | {"electrons.lead.0.width": 1e11}, "far out of scale"),
+        (
+            WIDE | {"electrons.lead.1.polarization": {"direction": [0, 0, 1], "splitting": 0.5}},
+            r"electrons\.lead\[0\]\.width = 0\.6: not available beside electrons\.lead\[1\]\.polarization",
+        ),
+        (WIDE | TURNING, r"electrons\.lead\[0\]\.width = 0\.6: motion\.kind"),
+        (WIDE | {"electrons.method": "real-time"}, r"electrons\.lead\[0\]\.width = 0\.6: not available with"),
+        (WIDE | RAMP, r"electrons\.lead\[0\]\.width = 0\.6: not available at first order in the rate"),
+        (WIDE | {"electrons.noise": True}, r"electrons\.lead\[0\]\.width = 0\.6: the fluctuations"),
+        (WIDE | {"electrons.response_tensors": True}, r"electrons\.lead\[0\]\.width = 0\.6: the response"),
+    ],
+)
+def test_refused_widths(changes, message):
     with pytest.raises(DeckError, match=message):
         deck(**changes)
 

@@ -11,6 +11,8 @@ from typing import Any
 from llgnegf.deck.messages import show
 
 _LEADS = ("hopping", "polarization")
+# As `electrons.system` has it, which decks do not import.
+_LEAST_WIDTH = 1e-9
 
 
 def _given(deck: Any) -> Iterator[tuple[str, str]]:
@@ -29,6 +31,16 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
             yield f"electrons.lead[{i}].hopping = {show(hopping)}", "that of electrons.hopping"
         if polarization is not None and polarization.__dict__.get("splitting"):
             yield f"electrons.lead[{i}].polarization = {{direction = ..., splitting = ...}}", "no polarization"
+        width = lead.__dict__.get("width")
+        if width is not None:
+            yield f"electrons.lead[{i}].width = {show(width)}", "a lead with a coupling"
+
+
+def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
+    """Those of them that are not known beside a bath."""
+    for told, without in _given(deck):
+        if "vacancies" in told or "polarization" in told:
+            yield told, without
 
 
 def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
@@ -82,7 +94,7 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: deck.electrons.bath is not None,
-        _given,
+        _without_bath,
         "not available with electrons.bath; allowed beside it: {without}, or remove the bath",
     ),
     _beside(
@@ -117,8 +129,40 @@ def _leads_without_contact(deck: Any) -> Iterator[str]:
                 )
 
 
+def _wide_leads(deck: Any) -> Iterator[str]:
+    """A width says all of a lead, and belongs to a chain."""
+    if deck.electrons is None:
+        return
+    polarized = [i for i, lead in enumerate(deck.electrons.lead) if lead.__dict__.get("polarization") is not None]
+    for i, lead in enumerate(deck.electrons.lead):
+        width = lead.__dict__.get("width")
+        if width is None:
+            continue
+        told = f"electrons.lead[{i}].width = {show(width)}: "
+        for key, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
+            if lead.__dict__.get(key, plain) != plain:
+                yield f"{told}a lead of constant width at all energies has no {key} of its own; remove one of the two"
+        if len(deck.lattice.shape) == 2:
+            yield (
+                f"{told}available on a chain; allowed with lattice.shape = {show(deck.lattice.shape)}: coupling, and a "
+                "large hopping of the lead"
+            )
+        for other in polarized:
+            if other != i:
+                yield (
+                    f"{told}not available beside electrons.lead[{other}].polarization; remove that, or use a lead with "
+                    "a coupling"
+                )
+        if not _LEAST_WIDTH <= width / deck.electrons.hopping <= 1e10:
+            yield (
+                f"{told}is far out of scale; allowed: {_LEAST_WIDTH:g} to 1e10 times electrons.hopping = "
+                f"{show(deck.electrons.hopping)}"
+            )
+
+
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,
+    _wide_leads,
 )

@@ -270,7 +270,8 @@ class Lead(Table):
     """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end).
 
     voltage moves levels and occupation together; chemical_potential and temperature are those of its occupation alone.
-    hopping: of the bonds inside the lead, default electrons.hopping.
+    hopping: of the bonds inside the lead, default electrons.hopping.  width: a wide-band lead of this Gamma at all
+    energies, on a chain, in the place of coupling, hopping and polarization.
     """
 
     side: Annotated[str, choice("left", "right")]
@@ -280,6 +281,7 @@ class Lead(Table):
     temperature: Annotated[float | None, NON_NEGATIVE] = None
     hopping: Annotated[float | None, POSITIVE] = None
     polarization: Polarization | None = None
+    width: Annotated[float | None, POSITIVE] = None
 
 
 class Gate(Table):

@@ -104,8 +104,10 @@ def _indices(sites: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(found)
 
 
-def filled_level(energies: NDArray[np.float64], width: float, occupation: Occupation) -> NDArray[np.float64]:
-    """Electrons in levels of this full width in equilibrium, shaped as `energies`:
+def filled_level(
+    energies: NDArray[np.float64], width: float | NDArray[np.float64], occupation: Occupation
+) -> NDArray[np.float64]:
+    """Electrons in levels of this full width in equilibrium, shaped as `energies`; width: one, or to be broadcast:
 
         -(1/pi) int f(E) Im 1/(E - e + i width/2) dE = 1/2 - Im psi(1/2 + (width/2 + i (e - mu))/(2 pi kT))/pi
 
@@ -120,7 +122,9 @@ def filled_level(energies: NDArray[np.float64], width: float, occupation: Occupa
     return np.asarray(0.5 - digamma(argument).imag / np.pi)
 
 
-def level_potential(energies: NDArray[np.float64], width: float, occupation: Occupation) -> NDArray[np.float64]:
+def level_potential(
+    energies: NDArray[np.float64], width: float | NDArray[np.float64], occupation: Occupation
+) -> NDArray[np.float64]:
     """A function of levels of this full width whose derivative is `filled_level`, energy, shaped as `energies`:
 
         e/2 + 2 kT Re ln Gamma(1/2 + (width/2 + i (e - mu))/(2 pi kT)),

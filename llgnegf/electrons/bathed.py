@@ -16,6 +16,7 @@ filled further; what a bias adds to it is in `bathed_motion.py`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +33,8 @@ from .bathed_surface import BathedSurface
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
-from .lattice import LatticeSweeps, lattice_bonds
-from .leads import Occupation
-from .modes import chain_self_energy, cross_section
+from .lattice import LatticeSweeps, lattice_bonds, slice_hamiltonians
+from .leads import AttachedWideLead, Occupation
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
@@ -87,16 +87,23 @@ class BathedSweeps:
         counter: Counter,
         at_fermi_energy: bool = False,
     ) -> None:
-        assert device.bath is not None
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
-        self.width, self.probes = device.bath.width, device.bath.elastic
-        self.where = device.bath.on(device.shape)
+        bath = device.bath
+        self.width, self.probes = (0.0, False) if bath is None else (bath.width, bath.elastic)
+        self.where = np.empty(0, np.intp) if bath is None else bath.on(device.shape)
         damped = blocks.reshape(-1, 2, 2).copy()
         damped[self.where] -= 0.5j * self.width * IDENTITY
         self._damped = damped.reshape(blocks.shape)
         self._lattice = _DampedLattice(device, self._damped, bounds, counter) if device.is_lattice else None
         self.leads_need_response = not device.is_lattice
         self._kept: dict[float, BathedEnergy] = {}  # for further motions
+        # Sites whose levels have tails, (q,), and their widths by the bath and by wide-band leads, (q, 1), energy.
+        widths = np.zeros(device.shape)
+        widths.reshape(-1)[self.where] = self.width
+        for lead, end in zip(device.ends, (0, -1), strict=True):
+            widths[end] += lead.width if isinstance(lead, AttachedWideLead) else 0.0
+        self._tailed = np.flatnonzero(widths)
+        self._widths = widths.reshape(-1)[self._tailed, None]
 
     @property
     def damped_slices(self) -> Blocks:
@@ -126,21 +133,18 @@ class BathedSweeps:
         if device.temperature == 0:
             return rule
         share = 0.1 * POLE_SHARE * device.tolerance * min(1.0, device.temperature / device.hopping) / DERIVATIVE_ERROR
-        share = max(1e-13, share)
-        while share < rule.bound:
-            with contextlib.suppress(ToleranceError):
-                return _moved_poles(self._reach, device.fermi_energy, device.temperature, share)
-            share *= 10
-        return rule
+        found = _sharpest(self._reach, device.temperature, max(1e-13, share), rule.bound)
+        return rule if found is None else _moved_poles(self._reach, device.fermi_energy, device.temperature, found)
 
     @cached_property
     def _reach(self) -> float:
         """How far from E_F states are told from local levels, energy."""
         device = self.device
-        scale = max(abs(device.fermi_energy - end) for end in self.bounds) + self.width
+        widest = float(self._widths.max())
+        scale = max(abs(device.fermi_energy - end) for end in self.bounds) + widest
         # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
         neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
-        beyond = (self.width * (neighbours + self.width**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
+        beyond = (widest * (neighbours + widest**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
         fraction, exponent = math.frexp(max(4 * scale, beyond) / device.hopping)
         return device.hopping * math.ldexp(
             math.ceil(16 * fraction) / 16, exponent
@@ -183,12 +187,17 @@ class BathedSweeps:
         rule, device = self.rule, self.device
         found = self._summed(rule.nodes, rule.weights)[0].reshape(-1, 4).copy()
         found[:, 0] += 2 * rule.constant
-        local = self._damped.reshape(-1, 2, 2)[self.where]
-        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - local)
-        found[self.where] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G)))
-        found[self.where, 0] -= 2 * rule.constant
-        found[self.where] += self._local(self.blocks.reshape(-1, 2, 2)[self.where])
+        at = self._tailed
+        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - self._local_levels)
+        found[at] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G)))
+        found[at, 0] -= 2 * rule.constant
+        found[at] += self._local(self.blocks.reshape(-1, 2, 2)[at])
         return found.reshape(*device.shape, 4)
+
+    @property
+    def _local_levels(self) -> Blocks:
+        """H of the sites with tails, with all of their width, (q, 2, 2): levels without neighbours."""
+        return self.blocks.reshape(-1, 2, 2)[self._tailed] - 0.5j * self._widths[..., None] * IDENTITY
 
     @property
     def grand_potential(self) -> float:
@@ -199,11 +208,11 @@ class BathedSweeps:
         logdet: Any = np.zeros(len(rule.nodes), complex)
         trace = local = 0.0
         for blocks, sign in ((still, 1), (bare.reshape(-1, 2, 2), -1)):
-            levels = np.linalg.eigvalsh(blocks[self.where]).astype(float)
-            damped = np.log(rule.nodes[:, None] - levels.ravel() + 0.5j * self.width).sum(axis=1)
+            levels = np.linalg.eigvalsh(blocks[self._tailed]).astype(float)
+            damped = np.log(rule.nodes[:, None, None] - levels + 0.5j * self._widths).sum(axis=(1, 2))
             logdet = logdet + sign * (self._logdet(blocks.reshape(self.blocks.shape)) - damped)
             trace += sign * (float(np.einsum("iaa->", blocks).real) - float(levels.sum()))
-            local += sign * float(level_potential(levels, self.width, device.occupation).sum())
+            local += sign * float(level_potential(levels, self._widths, device.occupation).sum())
         return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace + local)
 
     def _logdet(self, blocks: Blocks) -> Blocks:
@@ -288,20 +297,21 @@ class BathedSweeps:
             wire = self._damped, device.hops, contour
             found = contour_integral(*wire, 1, None, rate, counter=self.counter)[0][2]
         found = found.reshape(-1, 4).copy()
-        local, moving = self._damped.reshape(-1, 2, 2)[self.where], rate.reshape(-1, 2, 2)[self.where]
-        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - local)
-        found[self.where] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G @ moving @ G)))
+        at = self._tailed
+        moving = rate.reshape(-1, 2, 2)[at]
+        G = np.linalg.inv(rule.nodes[:, None, None, None] * IDENTITY - self._local_levels)
+        found[at] += np.real(pauli_traces(2 * np.einsum("k,kpab->pab", rule.weights, G @ moving @ G)))
         # The local levels follow the motion: a difference, whose step is small beside their width.
-        still = self.blocks.reshape(-1, 2, 2)[self.where]
-        step = 1e-3 * self.width / max(float(abs(moving).max()), 1e-300)
+        still = self.blocks.reshape(-1, 2, 2)[at]
+        step = 1e-3 * float(self._widths.min()) / max(float(abs(moving).max()), 1e-300)
         ahead, behind, far, back = (self._local(still + k * step * moving) for k in (1, -1, 2, -2))
-        found[self.where] += (8 * (ahead - behind) - (far - back)) / (12 * step)
+        found[at] += (8 * (ahead - behind) - (far - back)) / (12 * step)
         return found.reshape(*device.shape, 4)
 
     def _local(self, blocks: Blocks) -> Floats:
-        """Electrons and spin in local levels (b, 2, 2) with the width of the bath, traced: (b, 4)."""
+        """Electrons and spin in local levels (q, 2, 2) with all of their width, traced: (q, 4)."""
         levels, spinors = np.linalg.eigh(blocks)
-        filled = filled_level(levels, self.width, self.device.occupation)
+        filled = filled_level(levels, self._widths, self.device.occupation)
         return np.real(pauli_traces(np.einsum("pak,pk,pbk->pab", spinors, filled, spinors.conj())))
 
     # --- real energies ----------------------------------------------------------------------------
@@ -324,10 +334,10 @@ class BathedSweeps:
             ahead = sites[:-ny].reshape(-1, ny)
             for i, j in ((ahead, ahead + ny), (ahead + ny, ahead)):
                 put(2 * i + s, 2 * j + s, -device.hops[:, None])
-            if device.is_lattice:
-                y, z = np.nonzero(across := cross_section(ny, device.hopping, 0.0, device.periodic == "y"))
-                column = ny * np.arange(device.shape[0])[:, None]
-                put(2 * (column + y) + s, 2 * (column + z) + s, across[y, z])
+        if device.is_lattice:
+            across = slice_hamiltonians(device, np.zeros((*device.shape, 2, 2), complex))
+            x, row, column = np.nonzero(across)
+            put(2 * ny * x + row, 2 * ny * x + column, across[x, row, column])
         return b, bands
 
     @cached_property
@@ -349,20 +359,21 @@ class BathedSweeps:
         matrix = np.zeros((3 * b + 1, 2 * device.n_sites), complex)
         matrix[b:] = bands
         matrix[2 * b] += energy
-        sources = [lead.injection(energy) for lead in device.ends]
+        sources = [lead.sources(energy) for lead in device.ends]
         width = len(self.layout.ends[0])
-        rhs = np.zeros((2 * device.n_sites, sum(s.shape[1] for s in sources) + 2 * len(self.where)), complex)
+        rhs = np.zeros((2 * device.n_sites, 2 * sum(s.shape[1] for s in sources) + 2 * len(self.where)), complex)
         first = 0
         for lead, orbitals, source in zip(device.ends, self.layout.ends, sources, strict=True):
             sigma = lead.self_energy(np.array([energy], complex))[0]
             i, j = np.repeat(orbitals, width), np.tile(orbitals, width)
             matrix[2 * b + i - j, j] -= sigma.ravel()
-            rhs[orbitals, first : first + source.shape[1]] += source
-            first += source.shape[1]
+            columns = np.kron(source, IDENTITY)
+            rhs[orbitals, first : first + columns.shape[1]] += columns
+            first += columns.shape[1]
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
         self.counter.add(1)
-        return BathedEnergy(self.layout, BandedLU(matrix, b), rhs, [s[::2, ::2] for s in sources])
+        return BathedEnergy(self.layout, BandedLU(matrix, b), rhs, sources, device.ends[1].spin)
 
     def mixed(self, energies: Floats, with_bonds: bool = False) -> Mixed:
         """What either lead fills at these real energies (n,)."""
@@ -421,7 +432,7 @@ class BathedSweeps:
         found = []
         for lead, voltage in zip(self.device.ends, self.device.voltages, strict=True):
             modes = lead.modes
-            sigma, slope = chain_self_energy(energy - modes.energies, modes.hopping, lead.coupling)
+            sigma, slope = lead.at_real(energy)
             gamma = np.maximum(-2 * sigma.imag, 0.0)
             d_gamma = np.where(gamma > 0, -2 * slope.imag, 0.0)
             found.append(LeadModes(modes.vectors, gamma, d_gamma, sigma, slope, energy - voltage))
@@ -514,6 +525,20 @@ class _DampedLattice(LatticeSweeps):
             for chunk in self.chunks(len(rule.nodes)):
                 found += traced(rule.weights[chunk], self.driven_blocks(rule.nodes[chunk], rate))[:, 0]
         return found
+
+
+@functools.lru_cache(maxsize=32)
+def _sharpest(reach: float, temperature: float, share: float, bound: float) -> float | None:
+    """The least error of `_moved_poles` from `share` on, in powers of ten, that can be had; None if none below `bound`.
+
+    What cannot be had is tried once for all textures.
+    """
+    while share < bound:
+        with contextlib.suppress(ToleranceError):
+            _moved_poles(reach, 0.0, temperature, share)
+            return share
+        share *= 10
+    return None
 
 
 def _moved_poles(reach: float, mu: float, temperature: float, share: float) -> FermiPoles:

@@ -63,11 +63,14 @@ class BathedEnergy:
     """One energy.
 
     lu: of E - H - Sigma; rhs: (2 N, columns), sqrt(Gamma) of left, right and bath, spin fastest; sources: those of left
-    and right without spin, (ny, modes) each.
+    and right without spin, (ny, modes) each; spin: (2, 2), the spin states of the right lead in which transmission is
+    told, None: those of the columns.
     """
 
-    def __init__(self, layout: Layout, lu: BandedLU, rhs: Blocks, sources: list[Blocks]) -> None:
-        self.layout, self.lu, self.sources = layout, lu, sources
+    def __init__(
+        self, layout: Layout, lu: BandedLU, rhs: Blocks, sources: list[Blocks], spin: Blocks | None = None
+    ) -> None:
+        self.layout, self.lu, self.sources, self._spin = layout, lu, sources, spin
         self.width, self.where = layout.width, layout.where
         self.psi = lu.solve(rhs).reshape(layout.n_sites, 2, rhs.shape[1])
         counts = [2 * s.shape[1] for s in sources]
@@ -86,7 +89,8 @@ class BathedEnergy:
         """Into each site of the bath from each other one, (b, b), and from up and down of either lead, (b, 4)."""
         into = self.width * (abs(self.psi[self.where]) ** 2).sum(axis=1)
         by_lead = np.stack([into[:, span][:, s::2].sum(axis=1) for span in self.spans[:2] for s in range(2)], axis=1)
-        return into[:, self.spans[2]].reshape(len(self.where), -1, 2).sum(axis=2), by_lead
+        b = len(self.where)
+        return into[:, self.spans[2]].reshape(b, b, 2).sum(axis=2), by_lead
 
     @cached_property
     def by_spin(self) -> Floats:
@@ -163,9 +167,12 @@ class BathedEnergy:
 
     def _through(self) -> Floats:
         """Transmission from left to right, (2, 2), of what comes directly and what probes hand on."""
-        out = (abs(self._arriving(1, self.psi)) ** 2).sum(axis=0)  # (spin, columns)
+        arriving = self._arriving(1, self.psi)
+        if self._spin is not None:
+            arriving = np.einsum("sr,ksc->krc", self._spin.conj(), arriving)
+        out = (abs(arriving) ** 2).sum(axis=0)  # (spin, columns)
         direct = np.stack([out[:, self.spans[0]][:, s::2].sum(axis=1) for s in range(2)], axis=1)
-        from_bath = out[:, self.spans[2]].reshape(2, -1, 2).sum(axis=2)
+        from_bath = out[:, self.spans[2]].reshape(2, len(self.where), 2).sum(axis=2)
         return np.asarray(direct + from_bath @ self.by_spin[:, :2])
 
     # --- a slow motion ----------------------------------------------------------------------------

@@ -15,9 +15,10 @@ site: with the sum tau_i of these halves at site i (`torque_spin_orbit`),
 
     J_sd s_i x m_i + tau_i = (flow out) - (flow in) + (1/2) ds_i/dt.
 
-The device is extended by one site of each connected lead.  The flow over the bond to this site is the current into the
-lead, and one sweep gives the flows over all bonds.  In steady precession the contribution of the leads to K belongs to
-the sea part.  For the currents into the leads alone, `frozen.Frozen.lead_currents` needs no extended device.
+The device is extended by one site of each connected lead that has sites, which a wide-band lead does not.  The flow over
+the bond to this site is the current into the lead, and one sweep gives the flows over all bonds.  In steady precession
+the contribution of the leads to K belongs to the sea part.  For the currents into the leads alone,
+`frozen.Frozen.lead_currents` needs no extended device.
 """
 
 from __future__ import annotations
@@ -102,14 +103,14 @@ class Extended:
     def __init__(self, device: System, depth: int = 1) -> None:
         self.original, self._frame = device, device.frame
         device = device.straight
-        self.pads = tuple(depth * int(coupling > 0) for coupling in device.couplings)
+        self.pads = tuple(depth * int(lead.coupling > 0 and not lead.is_wide) for lead in device.ends)
         (left, right), hops = device.couplings, device.hops
         given = {lead.side: lead for lead in device.leads}
         inner = [lead.modes.hopping for lead in device.ends]  # of the bonds inside the leads
         leads = [
-            self._shortened(given[side], hopping)
+            self._shortened(given[side], hopping) if pad else given[side]
             for side, hopping, pad in zip(SIDES, inner, self.pads, strict=True)
-            if pad
+            if side in given
         ]
         changes = {
             "shape": (device.shape[0] + sum(self.pads), *device.shape[1:]),
@@ -189,6 +190,23 @@ class Extended:
         full = np.pad(bonds, [(1 - self.pads[0], 1 - self.pads[1])] + [(0, 0)] * (bonds.ndim - 1))
         return full[..., 0], full[..., 1:] / 2
 
+    def into_wide_leads(self, frozen: Frozen, rate: np.ndarray) -> dict[str, np.ndarray]:
+        """Flow into the left and the right lead by origin, (2, 4), 1/time, 0 into those that are no wide-band lead.
+
+        In equilibrium none flows into a lead that is the same at all energies, nor of the sea.
+        """
+        wide = np.array([lead.is_wide for lead in frozen.device.ends])[:, None]
+        if not wide.any():
+            return {}
+        found = {"surface": frozen.sweeps.into_leads(rate, None)} if rate.any() else {}
+        if frozen.bias is not None:
+            found["bias"] = frozen.bias.into_leads
+            if rate.any():
+                found["bias_motion"] = frozen.bias.moved_into_leads(rate)
+        found = {origin: np.where(wide, flow, 0.0) for origin, flow in found.items()}
+        frame = self._frame
+        return found if frame is None else {origin: frame.back_at_ends(flow) for origin, flow in found.items()}
+
 
 def currents(
     device: System,
@@ -211,9 +229,14 @@ def currents(
     frozen, embed = extended.freeze(m, potential), extended.embed
     velocity = np.zeros((*device.shape, 3)) if mdot is None else device.vectors("mdot", mdot)
     changing = extended.into_frame(velocity), embed(device.scalars("potential_rate", potential_rate))
-    parts = frozen.flows(extended.device.coupling_blocks(*changing))
+    rate = extended.device.coupling_blocks(*changing)
+    parts = frozen.flows(rate)
     if not device.is_lattice:
-        return _pack(extended, parts)
+        found = _pack(extended, parts)
+        for origin, (left, right) in extended.into_wide_leads(frozen, rate).items():
+            found.charge[origin][[0, -1]] += [-left[0], right[0]]
+            found.spin[origin][[0, -1]] += np.array([-left[1:], right[1:]]) / 2
+        return found
     along_x = _pack(extended, {origin: part[:-1, 0] for origin, part in parts.items()})
     along_y = {origin: part[extended.sites, 1] for origin, part in parts.items()}
     return LatticeCurrents(

@@ -130,9 +130,9 @@ class Frozen:
         self.sweeps: Sweeps
         # What leads with Fermi functions of their own add; None where they have none.
         self.bias: Bias | BathedBias | None = None
-        if device.bath is not None:
+        if device.has_tails:
             self.sweeps = bathed = BathedSweeps(*given)
-            make = NetBias if device.bath.floats else BathedBias
+            make = NetBias if device.bath is not None and device.bath.floats else BathedBias
             self.bias = make(bathed, self._filled_by) if device.is_biased else None
         else:
             kind = SlicedChainSweeps if device.is_polarized else ChainSweeps
@@ -370,6 +370,10 @@ class Frozen:
         flow = self.sweeps.surface.into_bath(rate) if moves else np.zeros((len(self.sweeps.where), 4))
         if isinstance(self.bias, BathedBias):
             flow = flow + self.bias.into_bath + (self.bias.moved_into_bath(rate) if moves else 0.0)
+        if self.device.frame is not None:
+            everywhere = np.zeros((self.device.n_sites, 4))
+            everywhere[self.sweeps.where] = flow
+            flow = self.device.frame.back(everywhere.reshape(*self.device.shape, 4)).reshape(-1, 4)[self.sweeps.where]
         return as_flow(flow)
 
     @property
@@ -509,9 +513,10 @@ def refuse_spins(device: System, what: str) -> None:
     if device.vacancies:
         raise ValueError(f"{what}: not available with vacancies = {list(device.vacancies)}; use none")
     if device.has_other_leads:
-        given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting]
+        given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting or lead.width]
         raise ValueError(
-            f"{what}: not available with {given!r}, a hopping or a polarization of its own; use leads without these"
+            f"{what}: not available with {given!r}, a hopping, polarization or width of its own; use leads without "
+            "these"
         )
 
 

@@ -83,7 +83,7 @@ class LatticeSweeps:
     @cached_property
     def slices(self) -> Slices:
         """Blocks of H along x."""
-        return Slices(_slices(self.device, self.blocks), self.device.hops, self.counter, self.device.holes)
+        return Slices(slice_hamiltonians(self.device, self.blocks), self.device.hops, self.counter, self.device.holes)
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -281,7 +281,7 @@ class LatticeSweeps:
     def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """The same where modes or spins mix without moments as well: all slices are eliminated."""
         device = self.device
-        bare = Slices(_slices(device, device.bare_blocks), device.hops, self.counter, device.holes)
+        bare = Slices(slice_hamiltonians(device, device.bare_blocks), device.hops, self.counter, device.holes)
         return eliminate(bare, z, device.lead_slices(tuple(z)), with_logdet=True)[1]
 
     # --- first order in the velocities ------------------------------------------------------------
@@ -517,7 +517,7 @@ class LatticeSweeps:
         return float(4 / np.linalg.eigvalsh(flat.conj().T @ flat)[-1])
 
 
-def _slices(device: System, blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
+def slice_hamiltonians(device: System, blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """H of the slices, (nx, 2 ny, 2 ny), index 2 y + spin, for blocks (nx, ny, 2, 2) on the sites; energy."""
     nx, ny = device.shape
     h = np.zeros((nx, ny, 2, ny, 2), complex)

@@ -68,7 +68,7 @@ class Polarization:
 @dataclass(frozen=True)
 class Lead:
     """One semi-infinite lead, as wide as the device, with the device's onsite energy, without moments and spin-orbit
-    coupling.
+    coupling; or with `width` a wide-band lead, whose self-energy is -i width/2 at all energies, for chains.
 
     side: "left" (attached to the first x) or "right" (to the last x).
     coupling: hopping >= 0 of the bonds between lead and device, energy; 0 disconnects the lead.
@@ -77,6 +77,8 @@ class Lead:
     the device.  They change the occupation of its levels alone.
     hopping: > 0, of all bonds inside the lead, energy; None: that of the device.
     polarization: a `Polarization` of a ferromagnetic lead; None: none.
+    width: Gamma > 0 of a wide-band lead, energy: so fast a level on the end site empties into it; in the place of
+    `coupling`, `hopping` and `polarization`.  A voltage then moves its occupation alone, as a chemical potential does.
     Raises ValueError for anything else, and for a disconnected lead with one of these but `coupling`.
     """
 
@@ -87,6 +89,7 @@ class Lead:
     temperature: float | None = None
     hopping: float | None = None
     polarization: Polarization | None = None
+    width: float | None = None
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
@@ -120,11 +123,24 @@ class Lead:
                 f"polarization = {self.polarization!r} of the {self.side} lead: use None, or for example "
                 "Polarization((0, 0, 1), 0.5) of llgnegf.electrons"
             )
+        if self.width is not None:
+            self._check_width()
         for name in ("hopping", "polarization"):
             if coupling == 0 and getattr(self, name) is not None:
                 raise ValueError(
                     f"{name} = {getattr(self, name)!r} of the {self.side} lead: means nothing without contact, "
                     "coupling = 0; leave it out, or use a coupling > 0"
+                )
+
+    def _check_width(self) -> None:
+        width = real_number(self.width)
+        if not (math.isfinite(width) and width > 0):
+            raise ValueError(f"width = {self.width!r} of the {self.side} lead: use a finite number > 0, or None")
+        for name, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
+            if getattr(self, name) != plain:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)!r} of the {self.side} lead: says nothing beside width = "
+                    f"{self.width!r}, by which it is a wide-band lead; leave out one of the two"
                 )
 
     @property
@@ -137,7 +153,7 @@ class Lead:
         words = [f"side={self.side!r}", f"coupling={self.coupling!r}"]
         if self.voltage:
             words.append(f"voltage={self.voltage!r}")
-        for name in ("chemical_potential", "temperature", "hopping", "polarization"):
+        for name in ("chemical_potential", "temperature", "hopping", "polarization", "width"):
             if getattr(self, name) is not None:
                 words.append(f"{name}={getattr(self, name)!r}")
         return f"Lead({', '.join(words)})"
@@ -163,8 +179,11 @@ class Lead:
         tolerance: of the memory, relative to its value at tau = 0, see `memory.Exponentials`, and of the Fermi
         function; width: rows of a lattice, 1 for a chain; periodic: along y; temperature: kT > 0; the other arguments
         are those of a device.  `Reservoir.memory` and `Reservoir.filled_memory` are the functions of time that the
-        exponentials add up to.  Raises ToleranceError where the tolerance cannot be had.
+        exponentials add up to.  Raises ToleranceError where the tolerance cannot be had, ValueError for a wide-band
+        lead, whose memory is none but the reservoir's.
         """
+        if self.width is not None:
+            raise ValueError(f"memory: that of a lead with a band, not of width = {self.width!r}; use coupling")
         modes = transverse_modes(width, hopping, onsite, periodic)
         low, high = modes.band
         rule = near_poles(low, high, fermi_energy, temperature, tolerance, 0.9 * (high - low))
@@ -205,6 +224,8 @@ class AttachedLead:
     occupation: Occupation
     splitting: float = 0.0
     spin: NDArray[np.complex128] | None = None
+
+    is_wide = False  # whether it has states at all energies
 
     @property
     def by_spin(self) -> tuple[Modes, Modes]:
@@ -275,7 +296,73 @@ class AttachedLead:
         modes = self.modes
         return chain_self_energy(energy, modes.hopping, self.coupling, float(modes.energies[0]))
 
+    def sources(self, energy: float) -> NDArray[np.complex128]:
+        """`injection` over the rows of the slice, (ny, p), the same for both spins; for leads without a splitting."""
+        gamma = np.maximum(-2 * self.at_real(energy)[0].imag, 0.0)
+        return np.asarray(self.modes.vectors[:, gamma > 0] * np.sqrt(gamma[gamma > 0]) + 0j)
+
+    def at_real(self, energy: float) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """Sigma and dSigma/dE of each mode at a real energy, (ny,) each, for leads without a splitting."""
+        return chain_self_energy(energy - self.modes.energies, self.modes.hopping, self.coupling)
+
     def of_modes(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """Sigma of each mode at energies z (k,): (k, ny), energy; the same for both spins, for leads without a
         splitting."""
         return self.modes.chain_self_energy(z, self.coupling)
+
+
+@dataclass(frozen=True, eq=False)
+class AttachedWideLead(AttachedLead):
+    """A wide-band lead: Sigma = -i width/2 of every orbital of the end slice, at all energies.
+
+    width: Gamma > 0, energy.  coupling is not 0 and says nothing; the modes are those of the slice.
+    """
+
+    width: float = 1.0
+
+    is_wide = True
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """All energies."""
+        return -math.inf, math.inf
+
+    @property
+    def thresholds(self) -> NDArray[np.float64]:
+        """None."""
+        return np.empty(0)
+
+    def self_energy(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """See `AttachedLead`."""
+        n = 2 * len(self.modes.energies)
+        return np.broadcast_to(-0.5j * self.width * np.eye(n), (len(z), n, n)).copy()
+
+    def slope(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """See `AttachedLead`: zero."""
+        return np.zeros_like(self.self_energy(z))
+
+    def curvature(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """See `AttachedLead`: zero."""
+        return np.zeros_like(self.self_energy(z))
+
+    def injection(self, energy: float) -> NDArray[np.complex128]:
+        """See `AttachedLead`."""
+        columns = np.sqrt(self.width) * np.kron(self.modes.vectors, self._spin_states)
+        return np.ascontiguousarray(columns)
+
+    def memory(self, site: int, fit: Exponentials, rule: FermiPoles) -> Reservoir:
+        """ValueError: electrons in real time know leads with a band, and baths."""
+        raise ValueError("a wide-band lead: not available in real time; use a bath on the end site")
+
+    def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """See `AttachedLead`."""
+        sigma = np.full(np.shape(energy), -0.5j * self.width)
+        return sigma, np.zeros_like(sigma)
+
+    def at_real(self, energy: float) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """See `AttachedLead`."""
+        return self.on_chain(self.modes.energies)
+
+    def of_modes(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """See `AttachedLead`."""
+        return self.on_chain(np.empty((len(z), len(self.modes.energies))))[0]

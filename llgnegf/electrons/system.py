@@ -27,7 +27,7 @@ from llgnegf.once import cached_property
 
 from .arguments import bond_array, exchange, finite_array, in_scale, lattice_shape, lead_tuple, number, site_list
 from .bath import Bath
-from .leads import SIDES, AttachedLead, Lead, Occupation
+from .leads import SIDES, AttachedLead, AttachedWideLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
@@ -146,10 +146,11 @@ class System:
         if self.potential is not None:
             in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
         for lead in self.leads:
-            keys = "coupling", "voltage", "chemical_potential", "hopping", "splitting"
+            keys = "coupling", "voltage", "chemical_potential", "hopping", "splitting", "width"
             given = {key: getattr(lead, key) for key in keys}
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
+        self._check_wide_leads()
         self._check_overlap()
         self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.bonds_along_y = None if bonds_along_y is None else self._matrices(bonds_along_y)
@@ -253,6 +254,8 @@ class System:
             width = self.shape[1] if self.is_lattice else 1
             modes = transverse_modes(width, float(lead.hopping), self.onsite, self.periodic == "y")
         filled = lead.occupation(self.fermi_energy, self.temperature)
+        if lead.width is not None:
+            return AttachedWideLead(lead.side, lead.coupling, modes, filled, width=float(lead.width))
         polarized = lead.polarization
         return AttachedLead(
             lead.side,
@@ -270,8 +273,21 @@ class System:
 
     @cached_property
     def has_other_leads(self) -> bool:
-        """Whether a lead has another hopping than the device, or a polarization."""
-        return any(lead.coupling and (lead.splitting or lead.modes.hopping != self.hopping) for lead in self.ends)
+        """Whether a lead has another hopping than the device, a polarization, or a wide band."""
+        return any(
+            lead.coupling and (lead.splitting or lead.is_wide or lead.modes.hopping != self.hopping)
+            for lead in self.ends
+        )
+
+    @cached_property
+    def has_wide_leads(self) -> bool:
+        """Whether a lead has states at all energies."""
+        return any(lead.is_wide for lead in self.ends)
+
+    @cached_property
+    def has_tails(self) -> bool:
+        """Whether the spectrum has no end: beside a bath, and between wide-band leads."""
+        return self.bath is not None or self.has_wide_leads
 
     @cached_property
     def is_polarized(self) -> bool:
@@ -412,7 +428,7 @@ class System:
     def with_tails(self, around: list[tuple[float, float]]) -> tuple[float, float]:
         """Energies at which the system has states: the band, and with a bath all so far from these energies."""
         low, high = self.band
-        if self.bath is None:
+        if not self.has_tails:
             return low, high
         return min(low, *(e - reach for e, reach in around)), max(high, *(e + reach for e, reach in around))
 
@@ -441,9 +457,8 @@ class System:
         if not isinstance(bath, Bath):
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
-        if not self.is_plain:
-            bonds = "vacancies" if self.vacancies else "bonds_along_y" if self.spin_orbit is None else "spin_orbit"
-            what = "a hopping or polarization of a lead" if self.has_other_leads else bonds
+        if self.is_polarized or self.vacancies:
+            what = "vacancies" if self.vacancies else "a polarization of a lead"
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
         in_scale(self.hopping, **{"width of the bath": bath.width})
         if bath.width < LEAST_WIDTH * self.hopping:
@@ -459,6 +474,29 @@ class System:
                 "bath on each site fills all others; use fewer sites"
             )
         return bath
+
+    def _check_wide_leads(self) -> None:
+        """ValueError where a wide-band lead is attached to what does not know it."""
+        for lead in self.leads:
+            if lead.width is None:
+                continue
+            if self.is_lattice:
+                raise ValueError(
+                    f"width = {lead.width!r} of the {lead.side} lead: a wide-band lead is available on a chain; on a "
+                    "lattice use coupling, and a large hopping of the lead"
+                )
+            if lead.width < LEAST_WIDTH * self.hopping:
+                raise ValueError(
+                    f"width = {lead.width!r} of the {lead.side} lead: must be at least {LEAST_WIDTH:g} times the "
+                    f"hopping, which is {self.hopping:g}; below, levels would be told from sharp ones by rounding "
+                    "errors; leave the lead out"
+                )
+            for other in self.leads:
+                if other.splitting:
+                    raise ValueError(
+                        f"width = {lead.width!r} of the {lead.side} lead: not available beside a polarization of the "
+                        f"{other.side} lead; use polarization=None, or leads with a coupling"
+                    )
 
     def _check_overlap(self) -> None:
         """ValueError where there is no energy at which both leads have states."""
@@ -487,7 +525,16 @@ class System:
 
     @cached_property
     def band(self) -> tuple[float, float]:
-        """Edges of the lead band, energy; of leads that differ, of the bands of all together, which overlap."""
+        """Edges of the lead band, energy; of leads that differ, of the bands of all together, which overlap.
+
+        Beside a wide-band lead all energies at which anything changes.
+        """
+        if self.has_wide_leads:
+            filled = [self.occupation, *(lead.occupation for lead in self.ends)]
+            around = [f.fermi_energy + k * (BIAS_TAILS * f.temperature + self.hopping) for f in filled for k in (-1, 1)]
+            bands = [lead.band for lead in self.ends if lead.coupling and not lead.is_wide]
+            edges = [*around, *(e for band in (*bands, self.modes.band) for e in band)]
+            return min(edges), max(edges)
         if self.is_shifted:
             bands = [lead.band for lead in self.ends if lead.coupling]
             return min(low for low, _ in bands), max(high for _, high in bands)
