@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from llgnegf.beside import integrators, textures
 from llgnegf.deck import Deck
+from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile, NumbersFile
@@ -35,6 +36,7 @@ from llgnegf.dynamics.tensor_motion import OfDevice, OfMolecule, OfReference, Te
 from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.electrons import (
     Bath,
+    ClosedDevice,
     Device,
     Lead,
     Molecule,
@@ -174,7 +176,7 @@ def build_voltages(deck: Deck) -> LeadVoltages | None:
 # --- electrons and moments ------------------------------------------------------------------------------------------
 
 
-def build_device(deck: Deck) -> Device | None:
+def build_device(deck: Deck) -> Device | ClosedDevice | None:
     """The electrons of a deck, or None for a classical run.  DeckError where the environment does not fit."""
     table = deck.electrons
     if table is None:
@@ -184,6 +186,20 @@ def build_device(deck: Deck) -> Device | None:
     except ValueError as error:
         raise DeckError(str(error)) from None
     potential = static_potential(deck)
+    orbit = SpinOrbit(table.spin_orbit.rashba, table.spin_orbit.dresselhaus)
+    if is_closed_lattice(deck):
+        return ClosedDevice(
+            deck.lattice.shape,
+            periodic=deck.lattice.periodic,
+            hopping=table.hopping,
+            onsite=table.onsite,
+            sd_exchange=sd_exchange(deck),
+            fermi_energy=table.fermi_energy,
+            temperature=table.temperature,
+            potential=potential,
+            spin_orbit=orbit,
+            vacancies=vacancies(deck),
+        )
     leads = [
         # Voltages that are switched on, from equilibrium without them, are no part of the device.
         Lead(
@@ -202,13 +218,13 @@ def build_device(deck: Deck) -> Device | None:
         return Device(
             deck.lattice.shape,
             periodic=deck.lattice.periodic,
-            hopping=table.hopping,
+            hopping=table.nearest_hopping,
             onsite=table.onsite,
             potential=potential,
             bath=_bath(deck),
             sd_exchange=sd_exchange(deck),
             vacancies=vacancies(deck),
-            spin_orbit=SpinOrbit(table.spin_orbit.rashba, table.spin_orbit.dresselhaus),
+            spin_orbit=orbit,
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
             tolerance=table.tolerance,
@@ -274,11 +290,11 @@ def static_potential(deck: Deck) -> np.ndarray | None:
         return found
     told = f"electrons.potential = {show(table.potential)}"
     given = _numbers_of_sites(deck, told, "electrons.potential")
-    largest, allowed = float(abs(given).max()), MOST_HOPPINGS * table.hopping
+    largest, allowed = float(abs(given).max()), MOST_HOPPINGS * table.nearest_hopping
     if largest + table.disorder.amplitude > allowed:
         raise DeckError(
             f"{told}: holds energies up to {largest:g}, with those of electrons.disorder far out of scale; allowed: up "
-            f"to {MOST_HOPPINGS:g} times electrons.hopping = {show(table.hopping)}"
+            f"to {MOST_HOPPINGS:g} times electrons.hopping = {show(table.nearest_hopping)}"
         )
     return given + found
 
@@ -316,11 +332,11 @@ def sd_exchange(deck: Deck) -> float | np.ndarray:
                 return np.array(run[SD_EXCHANGE])
     told = f"electrons.sd_exchange.file = {show(given.file)}"
     found = _numbers_of_sites(deck, told, "electrons.sd_exchange.file")
-    largest, allowed = float(abs(found).max()), MOST_HOPPINGS * table.hopping
+    largest, allowed = float(abs(found).max()), MOST_HOPPINGS * table.nearest_hopping
     if largest > allowed:
         raise DeckError(
             f"{told}: holds energies up to {largest:g}, far out of scale; allowed: up to {MOST_HOPPINGS:g} times "
-            f"electrons.hopping = {show(table.hopping)}"
+            f"electrons.hopping = {show(table.nearest_hopping)}"
         )
     return found
 
@@ -440,10 +456,20 @@ def start_velocity(deck: Deck, start: np.ndarray) -> np.ndarray | None:
     return given
 
 
+def build_open_device(deck: Deck) -> Device:
+    """The electrons of a deck that has some, where leads may be attached to them; DeckError for others."""
+    device = build_device(deck)
+    if not isinstance(device, Device):
+        raise DeckError(
+            "lattice.periodic, electrons.hopping: not available without leads; use an open x and one hopping"
+        )
+    return device
+
+
 def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Coupling:
     """The right-hand side of a deck: its moments, its electrons and a user's `field`."""
     device, table, voltages = build_device(deck), deck.electrons, build_voltages(deck)
-    if device and table and voltages and (table.method == "frozen" or table.frozen_beside):
+    if isinstance(device, Device) and table and voltages and (table.method == "frozen" or table.frozen_beside):
         _check_bands(deck, device, voltages)
     return Coupling(
         magnet,
@@ -562,15 +588,15 @@ def _real_time(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | Non
 
 def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
     """Electrons at rest and their Gilbert tensor: of a molecule, or where `motion.kind` asks for it."""
-    molecule, device, electrons = build_molecule(deck), build_device(deck), deck.electrons
+    molecule, electrons = build_molecule(deck), deck.electrons
     of: OfMolecule | OfDevice | OfReference
     J: float | np.ndarray
     if molecule is not None:
         assert deck.molecule is not None
         of, back_action, J = OfMolecule(molecule, deck.molecule.order), deck.molecule.back_action, molecule.sd_exchange
     else:
-        assert device is not None
         assert electrons is not None
+        device = build_open_device(deck)
         of = OfDevice(device) if deck.motion.tensor == "instantaneous" else OfReference(device, start)
         back_action, J = electrons.back_action, device.sd_exchange
     drives = build_drives(deck, magnet)

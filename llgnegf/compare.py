@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device, build_drives, build_gates, build_magnet, refuse_misfit
+from llgnegf.build import build_drives, build_gates, build_magnet, build_open_device, refuse_misfit
 from llgnegf.deck import Deck
+from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
@@ -150,6 +151,8 @@ def _check_comparable(deck: Deck) -> None:
         raise NothingToCompare(
             f'electrons.method = "{electrons.method}": compare judges frozen electrons, electrons.method = "frozen"'
         )
+    if is_closed_lattice(deck):
+        raise NothingToCompare("electrons without leads that are diagonalised: they are exact for moments at rest")
     orbit = electrons.spin_orbit
     by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
     spins = orbit.rashba or orbit.dresselhaus or by_site
@@ -175,8 +178,7 @@ def _check_comparable(deck: Deck) -> None:
 def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
     electrons = deck.electrons
     assert electrons is not None
-    device, J = build_device(deck), electrons.uniform_exchange
-    assert device is not None
+    device, J = build_open_device(deck), electrons.uniform_exchange
     m, velocity = run["moment"][index], run["velocity"][index]
     if deck.motion.kind == "precession":
         assert deck.motion.axis is not None

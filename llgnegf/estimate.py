@@ -9,7 +9,8 @@ import numpy as np
 from llgnegf.beside import integrators
 from llgnegf.build import build, build_coupling, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.electrons import Frozen
+from llgnegf.deck.closed_conflicts import is_closed_lattice
+from llgnegf.electrons import ClosedFrozen, Frozen
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.streams import visible
 from llgnegf.trial import Forecast, forecast
@@ -53,9 +54,12 @@ def estimate(deck: Deck) -> str:
     frozen = None
     if deck.electrons is not None and deck.electrons.method == "frozen":
         frozen = build_coupling(deck, parts.magnet).freeze(0.0, parts.start)
-        rule = frozen.rule
-        poles = counted(len(rule.nodes), "pole")
-        lines.append(f"  electrons    {poles}, bound {rule.bound:.1e} per element of the density matrix")
+        if isinstance(frozen, ClosedFrozen):
+            lines.append(f"  electrons    {counted(2 * len(frozen.device.kept), 'level')} without leads, diagonalised")
+        else:
+            rule = frozen.rule
+            poles = counted(len(rule.nodes), "pole")
+            lines.append(f"  electrons    {poles}, bound {rule.bound:.1e} per element of the density matrix")
     in_real_time = None
     if deck.electrons is not None and deck.electrons.method == "real-time":
         from llgnegf.dynamics.real_time import RealTimeStepper
@@ -88,8 +92,9 @@ def _in_all(found: Forecast) -> str:
 
 
 def _solves(deck: Deck, found: Forecast) -> str:
-    """Green's functions, and how often the electrons are asked."""
-    total = f"{'at most' if found.cut_off else 'about'} {_rounded(found.total.solves)} Green's functions in all"
+    """Green's functions or matrices, and how often the electrons are asked."""
+    what = "matrices diagonalised" if is_closed_lattice(deck) else "Green's functions"
+    total = f"{'at most' if found.cut_off else 'about'} {_rounded(found.total.solves)} {what} in all"
     if deck.is_known_beforehand:
         return f"{total}, {_rounded(found.frame.solves)} per frame"
     text = f"{total}, {_rounded(found.step.solves)} per step and {_rounded(found.frame.solves)} more per frame"
@@ -113,7 +118,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 86400:.2g} days"
 
 
-def _memory(deck: Deck, frozen: Frozen | None, in_real_time: tuple[int, int] | None) -> float:
+def _memory(deck: Deck, frozen: Frozen | ClosedFrozen | None, in_real_time: tuple[int, int] | None) -> float:
     """MB: interpreter and libraries, a dozen arrays of moments, and what the electrons keep."""
     sites = int(np.prod(deck.lattice.shape))
     electrons: float = 0

@@ -17,6 +17,7 @@ import numpy as np
 from llgnegf import flat_walls
 from llgnegf.beside import textures
 from llgnegf.deck import Deck
+from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.dynamics.torques import on_free_layer, torque
@@ -128,7 +129,7 @@ def _pumps_unknown_energy(deck: Deck) -> bool:
     electrons = deck.electrons
     if electrons is None:
         return False
-    hoppings = {lead.hopping for lead in electrons.lead if lead.coupling} - {None, electrons.hopping}
+    hoppings = {lead.hopping for lead in electrons.lead if lead.coupling} - {None, electrons.nearest_hopping}
     knows_spin = _has_spin_orbit(deck) or _has_polarized_leads(deck)
     wide = any(lead.width for lead in electrons.lead)
     return knows_spin or wide or bool(hoppings) or bool(deck.lattice.vacancies)
@@ -267,9 +268,18 @@ def _first_order_ratio(instant: ElectronInstant) -> float:
     return _largest(instant.spin.first_order) / max(_largest(instant.spin.adiabatic), 1e-300)
 
 
-def _rate_over_width(instant: ElectronInstant) -> float:
+def _fastest(instant: ElectronInstant) -> float:
     rates = map(abs, instant.driving_frequencies)
-    return max([_largest(instant.velocity), *rates]) / instant.level_width
+    return max([_largest(instant.velocity), *rates])
+
+
+def _rate_over_width(instant: ElectronInstant) -> float:
+    return _fastest(instant) / instant.level_width
+
+
+def _rate_over_gap(instant: ElectronInstant) -> float:
+    fastest, gap = _fastest(instant), instant.closed.level_gap()
+    return fastest / gap if gap else np.inf if fastest else 0.0
 
 
 def _largest(vectors: np.ndarray) -> float:
@@ -451,7 +461,7 @@ ELECTRONS = (
         _VECTOR,
         "energy",
         "of the bonds that turn spins on the electrons' spin sigma/2, without the adiabatic part",
-        _all(_FLOWS, _is_chain, _has_spin_orbit),
+        _all(_FLOWS, _is_chain, _has_spin_orbit, _not(is_closed_lattice)),
         lambda i: i.torque_spin_orbit,
     ),
     Variable(
@@ -542,6 +552,22 @@ ELECTRONS = (
         _has_leads,
         _rate_over_width,
     ),
+    Variable(
+        "level_gap",
+        _NUMBER,
+        "energy",
+        "from the highest filled to the lowest empty level; at kT > 0 the least distance of levels partly filled",
+        is_closed_lattice,
+        lambda i: i.closed.level_gap(),
+    ),
+    Variable(
+        "rate_over_gap",
+        _NUMBER,
+        "1",
+        "fastest motion over level_gap: should be small",
+        is_closed_lattice,
+        _rate_over_gap,
+    ),
     Variable("density", _SCALAR, "1", "electrons per site", _always, lambda i: i.spin.density.reshape(i.m.shape[:-1])),
     Variable(
         "grand_potential",
@@ -550,6 +576,14 @@ ELECTRONS = (
         "of the electrons, relative to the bare wire",
         _not(_is_biased),
         lambda i: i.grand_potential,
+    ),
+    Variable(
+        "grand_potential_total",
+        _NUMBER,
+        "energy",
+        "of all electrons: grand_potential and that of the bare lattice",
+        is_closed_lattice,
+        lambda i: i.closed.total_grand_potential,
     ),
     *_on_wall(lambda i: i.spin.total),
     Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _voltages_vary, lambda i: i.voltages),
@@ -561,7 +595,13 @@ ELECTRONS = (
         _voltages_vary,
         lambda i: i.power_voltages,
     ),
-    Variable("solves", _NUMBER, "1", "Green's functions evaluated so far", _always, lambda i: i.solves),
+    *(
+        Variable("solves", _NUMBER, "1", f"{what} so far", applies, lambda i: i.solves)
+        for what, applies in (
+            ("Green's functions evaluated", _not(is_closed_lattice)),
+            ("matrices diagonalised", is_closed_lattice),
+        )
+    ),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
     MISSING,

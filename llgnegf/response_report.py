@@ -10,9 +10,10 @@ import numpy as np
 
 from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_moments
 from llgnegf.deck import Deck
+from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, LinearResponse, Tensors, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Frozen, LinearResponse, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
 from llgnegf.simulation import run
 
@@ -136,8 +137,15 @@ def _linear_response(deck: Deck) -> LinearResponse:
     if deck.electrons is None:
         raise DeckError("response: the deck has no electrons that could answer; give it [electrons] or a [molecule]")
     _refuse_real_time(deck)
+    if is_closed_lattice(deck):
+        raise DeckError(
+            "response: not available without leads (lattice.periodic along x, electrons.hopping to farther "
+            "neighbours); use an open x and one hopping"
+        )
     try:
-        return Device.linear_response_of(build_coupling(deck, magnet).freeze(0.0, m))
+        frozen = build_coupling(deck, magnet).freeze(0.0, m)
+        assert isinstance(frozen, Frozen)
+        return Device.linear_response_of(frozen)
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
 

@@ -107,7 +107,8 @@ def summary(run: Run) -> str:
             span = f"values from {known.min():.6g} to {known.max():.6g}" if len(known) else "values, none known"
             lines.append(f"  {name:28}{sizes} {span}{_unit(run, name)}")
     if "solves" in run.names:
-        lines.append(f"  Green's functions so far: {int(run['solves'][-1])}")
+        what = "matrices diagonalised" if "level_gap" in run.names else "Green's functions"
+        lines.append(f"  {what} so far: {int(run['solves'][-1])}")
     return _page(lines)
 
 
@@ -191,6 +192,7 @@ def _adiabaticity(run: Run) -> list[str]:
     used = "order 0 (frozen electrons that follow at once)" if zeroth else "a first order in the velocities"
     for name, limit, words in (
         ("rate_over_width", MOST_RATE_OVER_WIDTH, "the motion is {0:.2g} times as fast as the sharpest level is wide"),
+        ("rate_over_gap", MOST_RATE_OVER_WIDTH, "the motion is {0:.2g} times as fast as levels at E_F are apart"),
         ("first_order_ratio", MOST_FIRST_ORDER, "the first-order spin density is {0:.2g} times the adiabatic one"),
     ):
         if name in run.names:

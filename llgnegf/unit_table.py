@@ -203,7 +203,12 @@ def _energies_of_electrons(deck: Deck) -> Iterator[tuple[str, float]]:
     electrons, molecule = deck.electrons, deck.molecule
     found: list[tuple[str, object]] = []
     if electrons is not None:
-        found += [(f"electrons.{key}", getattr(electrons, key)) for key in ("hopping", "sd_exchange")]
+        hopping = electrons.hopping
+        if isinstance(hopping, float):
+            found.append(("electrons.hopping", hopping))
+        else:
+            found += [(f"electrons.hopping[{k}]", t or None) for k, t in enumerate(hopping)]
+        found.append(("electrons.sd_exchange", electrons.sd_exchange))
         orbit = electrons.spin_orbit
         found += [(f"electrons.spin_orbit.{key}", getattr(orbit, key) or None) for key in ("rashba", "dresselhaus")]
         for i, lead in enumerate(electrons.lead):

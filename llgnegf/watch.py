@@ -160,7 +160,7 @@ def _check_temperature(deck: Deck) -> None:
     given = {"electrons.temperature": table.temperature}
     given |= {f"electrons.lead[{i}].temperature": lead.temperature or 0.0 for i, lead in enumerate(table.lead)}
     for key, value in given.items():
-        if value > 4 * table.hopping:
+        if value > 4 * table.nearest_hopping:
             kelvin = 300 * _BOLTZMANN_EV / deck.units_energy_ev
             warnings.warn(
                 f"{key} = {value:g}: is kT, an energy, here more than the width of the band; "
@@ -208,7 +208,7 @@ class EnergyWatch:
         self.electrons = 0.0
         if table is not None and self.back_action:
             sites = math.prod(deck.lattice.shape)
-            scale = self.back_action * (table.hopping + _largest_exchange(deck)) * sites
+            scale = self.back_action * (table.nearest_hopping + _largest_exchange(deck)) * sites
             self.electrons = _TOLERANCES * table.tolerance * scale
         self.lowest, self.at = np.inf, 0.0
         self._moved = 0.0

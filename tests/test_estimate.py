@@ -38,6 +38,7 @@ SHORT = {
     "current_switching": {"run.duration": 100.0},
     "molecular_magnet": {"run.duration": 10.0},
     "skyrmion_classical": {"run.duration": 2.0},
+    "kondo_torus": {"run.duration": 250.0},
 }
 OTHERS = {
     "stage": ("wall_in_wire", {"run.duration": 10.0, "integrator.electrons": "stage"}),

@@ -70,7 +70,7 @@ def test_every_figure_of_a_tiny_lattice(tmp_path, monkeypatch):
         assert both == pytest.approx(currents["a", name][1], abs=1e-12)
     # All by the gates alone, Eq. (40); what the moments pump is a curve of its own, from the file.
     with llgnegf.open_run(tmp_path / skyrmion_pump.RUNS / "xu_6x5_consistent_V0.8_w1.h5") as moving:
-        device, deck = skyrmion_pump.build_device(moving.deck), moving.deck
+        device, deck = skyrmion_pump.build_open_device(moving.deck), moving.deck
         gates = skyrmion_pump.right_current(device, deck, moving["time"][:], moving["moment"][:])[:, 0]
         assert currents["a", CONSISTENT][1] == pytest.approx(gates, abs=1e-12)
         assert currents["a", f"{CONSISTENT}, moments too"][1] == pytest.approx(moving["current_charge"][:, 1])
@@ -114,7 +114,7 @@ def test_reversed_phase_reverses_the_pumped_charge():
     charges = []
     for phase in (np.pi / 2, -np.pi / 2):
         deck = pump_deck(TINY, LETTER, phase=phase)
-        device = skyrmion_pump.build_device(deck)
+        device = skyrmion_pump.build_open_device(deck)
         m = skyrmion_pump.initial_moments(deck)
         times = 2 * np.pi * np.arange(16) / 16
         charges.append(skyrmion_pump.right_current(device, deck, times, [m] * 16)[:, 0])

@@ -193,7 +193,7 @@ LOOSE = {"skyrmion_classical": 1e-7, "skyrmion_pump": 1e-4, "skyrmion_pump_small
 def floors(run):
     """{unit: size below which a variable counts as zero}: what vanishes by symmetry is rounding in any units."""
     deck = run.deck
-    electrons = deck.electrons.hopping if deck.electrons is not None else 0.0
+    electrons = deck.electrons.nearest_hopping if deck.electrons is not None else 0.0
     energy = max(electrons, build_magnet(deck).largest_energy)
     speed = float(np.nanmax(abs(np.asarray(run["velocity"]))))
     if deck.texture.relax:

@@ -12,9 +12,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from llgnegf.beside import integrators
-from llgnegf.deck import drive_conflicts, inertial_conflicts, noise_conflicts, spin_conflicts, tensor_conflicts
+from llgnegf.deck import (
+    closed_conflicts,
+    drive_conflicts,
+    inertial_conflicts,
+    noise_conflicts,
+    spin_conflicts,
+    tensor_conflicts,
+)
 from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
+from llgnegf.deck.rules import nearest
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
 
 
@@ -163,7 +171,7 @@ def _bath(deck: _Known) -> Iterator[str]:
             "electrons.order = 0, or electrons.bath.zero_current = false"
         )
     width = electrons.bath.__dict__.get("width")
-    if width is not None and not _LEAST_WIDTH <= width / electrons.hopping <= 1e10:
+    if width is not None and not _LEAST_WIDTH <= width / nearest(electrons.hopping) <= 1e10:
         yield (
             f"electrons.bath.width = {show(width)}: is far out of scale; allowed: {_LEAST_WIDTH:g} to 1e10 times "
             f"electrons.hopping = {show(electrons.hopping)}"
@@ -215,7 +223,7 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
     electrons = deck.electrons
     if electrons is None:
         return
-    hopping = electrons.hopping
+    hopping = nearest(electrons.hopping)
     found = {f"electrons.{key}": electrons.__dict__.get(key) for key in ("onsite", "fermi_energy", "sd_exchange")}
     if not isinstance(found["electrons.sd_exchange"], float):
         del found["electrons.sd_exchange"]  # its file is judged when it is read
@@ -232,6 +240,8 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
             found[name] = value if table is None else table.get("amplitude")
     for i, gate in enumerate(electrons.gate):
         found[f"electrons.gate[{i}].amplitude"] = gate.__dict__.get("amplitude")
+    if not isinstance(electrons.hopping, float):
+        found |= {f"electrons.hopping[{k}]": value for k, value in enumerate(electrons.hopping)}
     for key, value in found.items():
         if value is not None and abs(value) > 1e10 * hopping:
             yield (
@@ -254,9 +264,11 @@ def _periodic_edges(deck: _Known) -> Iterator[str]:
     value, chain = deck.lattice.periodic, len(deck.lattice.shape) == 1
     electrons = deck.__dict__.get("electrons", 0) is not None
     allowed: tuple[bool | str, ...]
+    if electrons and closed_conflicts.wraps_x(value):
+        return  # closed_conflicts
     if electrons:
         allowed = (False,) if chain else (False, "y")
-        reason = "the leads need an open x"
+        reason = "a chain has no y"
     else:
         allowed = (False, True, "x") if chain else (False, "x", "y", "xy")
         reason = "a chain has no y" if chain else "name the periodic axes of a square lattice"
@@ -497,4 +509,5 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     *noise_conflicts.CHECKS,
     *inertial_conflicts.CHECKS,
     *tensor_conflicts.CHECKS,
+    *closed_conflicts.CHECKS,
 )

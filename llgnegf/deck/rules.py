@@ -344,6 +344,33 @@ NO_CURRENT = Rule(
     'true, false or "net"', lambda value: value if value == "net" else _boolean(value), {"enum": [False, True, "net"]}
 )
 PERIODIC = Rule('false, true, "x", "y" or "xy"', _periodic, {"enum": [False, True, "x", "y", "xy"]})
+
+
+def _hoppings(value: Any) -> float | tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        return float(POSITIVE.parse(value))
+    if not 1 <= len(value) <= 3:
+        raise ValueError
+    return (POSITIVE.parse(value[0]), *(number(x) for x in value[1:]))
+
+
+HOPPING = Rule(
+    "a number > 0, or a list of up to three: of nearest (> 0), next and third neighbours",
+    _hoppings,
+    {"anyOf": [_ABOVE_ZERO, _list_of(_NUMBER, 1, 3)]},
+)
+
+
+def nearest(hopping: float | tuple[float, ...]) -> float:
+    """The hopping to nearest neighbours."""
+    return hopping if isinstance(hopping, float) else hopping[0]
+
+
+def reaches_farther(hopping: float | tuple[float, ...]) -> bool:
+    """Whether there are bonds between others than nearest neighbours."""
+    return not isinstance(hopping, float) and any(hopping[1:])
+
+
 REFRESH = choice("stage", "step", "adaptive")
 
 

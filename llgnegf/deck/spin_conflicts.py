@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from llgnegf.deck.messages import show
+from llgnegf.deck.rules import nearest
 
 _LEADS = ("hopping", "polarization")
 # As `electrons.system` has it, which decks do not import.
@@ -27,7 +28,7 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
             yield f"electrons.spin_orbit.{key} = {show(value)}", f"{key} = 0.0"
     for i, lead in enumerate(electrons.lead):
         hopping, polarization = (lead.__dict__.get(key) for key in _LEADS)
-        if hopping is not None and hopping != electrons.hopping:
+        if hopping is not None and hopping != nearest(electrons.hopping):
             yield f"electrons.lead[{i}].hopping = {show(hopping)}", "that of electrons.hopping"
         if polarization is not None and polarization.__dict__.get("splitting"):
             yield f"electrons.lead[{i}].polarization = {{direction = ..., splitting = ...}}", "no polarization"

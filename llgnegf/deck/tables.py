@@ -20,6 +20,7 @@ from llgnegf.deck.rules import (
     DIRECTION,
     DIRECTIONS,
     ENERGY_UNIT,
+    HOPPING,
     INDEX,
     LEVELS,
     NAME,
@@ -45,6 +46,7 @@ from llgnegf.deck.rules import (
     NumberOrTable,
     Rule,
     choice,
+    nearest,
     parse_wall_time,
 )
 from llgnegf.deck.table import Table, kinds_of
@@ -335,13 +337,15 @@ _EXCHANGE = NumberOrTable('a finite number or a table {file = "j.npy"}', NUMBER.
 class Electrons(Table):
     """[electrons]: H = onsite - hopping sum c^+ c - sd_exchange sum c^+ sigma c.m; absent in a classical run.
 
+    hopping: a number, or without leads a list by neighbour: nearest; 2 apart on a chain, along the diagonals of a
+    lattice; 3 apart, or 2 along x or y.
     sd_exchange: a number, or one for each site by a file.  potential: a file of on-site energies, which counts from the
     folder of the deck if its path is relative; they, `disorder` and `onsite` add up.  noise: the fluctuations of frozen
     electrons as a random field, from `run.seed`.
     """
 
     method: Annotated[str, NAME] = "frozen"
-    hopping: Annotated[float, POSITIVE] = 1.0
+    hopping: Annotated[float | tuple[float, ...], HOPPING] = 1.0
     onsite: Annotated[float, NUMBER] = 0.0
     potential: Annotated[str | None, NAME] = None
     disorder: Disorder = Disorder()
@@ -360,6 +364,11 @@ class Electrons(Table):
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
     gate: tuple[Gate, ...] = ()
+
+    @property
+    def nearest_hopping(self) -> float:
+        """The hopping to nearest neighbours, energy."""
+        return nearest(self.hopping)
 
     @property
     def uniform_exchange(self) -> float:

@@ -18,7 +18,7 @@ from llgnegf.dynamics.gates import Gates, LeadVoltages
 from llgnegf.dynamics.profiles import Profile
 from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
-from llgnegf.electrons import Device, Frozen, LeadResponse, Response
+from llgnegf.electrons import ClosedDevice, ClosedFrozen, Device, Frozen, LeadResponse, Response
 from llgnegf.electrons.counter import Counter
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
@@ -40,7 +40,7 @@ class Motion:
     """
 
     velocity: np.ndarray
-    frozen: Frozen | None
+    frozen: Frozen | ClosedFrozen | None
     electron_field: np.ndarray | None
     tried: Tried | None = None
     leads: LeadResponse | None = None
@@ -74,7 +74,7 @@ class Coupling:
     def __init__(
         self,
         magnet: Magnet,
-        device: Device | None = None,
+        device: Device | ClosedDevice | None = None,
         gates: Gates | None = None,
         *,
         order: int = 1,
@@ -136,17 +136,18 @@ class Coupling:
         """The fields on the moments that change in time."""
         return self.drives.at(t, within) if self.drives else NOTHING
 
-    def freeze(self, t: float, m: np.ndarray, within: float | None = None) -> Frozen:
+    def freeze(self, t: float, m: np.ndarray, within: float | None = None) -> Frozen | ClosedFrozen:
         """The electrons of moments m (nx[, ny], 3), gates and voltages at t; what they evaluate counts as `solves`.
 
         Raises RunError where the voltages leave the leads no common band.
         """
         return self._device_at(t, within).freeze(m, self.gate_state(t, within)[0], self._counter)
 
-    def _device_at(self, t: float, within: float | None) -> Device:
+    def _device_at(self, t: float, within: float | None) -> Device | ClosedDevice:
         assert self.device is not None
         if self.voltages is None:
             return self.device
+        assert isinstance(self.device, Device)  # others have no leads
         try:
             return self.device.at_voltages(self.voltages.at(t, within))
         except ValueError as error:
@@ -162,6 +163,7 @@ class Coupling:
         if self.voltages is None or not (rates := self.voltages.rate(t, within)).any():
             return None
         device, gates = self._device_at(t, within), self.gate_state(t, within)[0]
+        assert isinstance(device, Device)
         return device.moving_leads(m, gates, self._counter, energy=energy).response(rates)
 
     def voltages_at(self, t: float, within: float | None = None) -> np.ndarray:
@@ -174,7 +176,9 @@ class Coupling:
         """Draw what fluctuates with the electrons of packed moments y at t, the beginning of step n, once."""
         noise = self.electron_noise
         if noise is not None and (noise.begun is None or noise.begun[0] != n):
-            noise.begin(n, self.freeze(t, self.magnet.unpack(y), within).spin_noise())
+            frozen = self.freeze(t, self.magnet.unpack(y), within)
+            assert isinstance(frozen, Frozen)  # decks refuse it elsewhere
+            noise.begin(n, frozen.spin_noise())
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import Device, LeadResponse, Response, SpinDensity, Tensors
+from llgnegf.electrons import ClosedFrozen, Device, Frozen, LeadResponse, Response, SpinDensity, Tensors
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -37,7 +37,7 @@ class ElectronInstant(Instant):
         """
         super().__init__(coupling.magnet, n, t, y, motion.velocity, coupling.external(t, within))
         assert motion.frozen is not None
-        self.frozen = motion.frozen
+        self.electrons: Frozen | ClosedFrozen = motion.frozen
         self.potential, self._rate = coupling.gate_state(self.t, within)
         self.static_potential, self.vacancy = coupling.static_potential, coupling.vacancy
         self.driving_frequencies = coupling.frequencies
@@ -46,12 +46,24 @@ class ElectronInstant(Instant):
         self._driving = np.ascontiguousarray(self.velocity) if feedback else np.zeros_like(self.m)
         self._coupling, self._motion, self._first_order, self._within = coupling, motion, first_order, within
 
+    @property
+    def frozen(self) -> Frozen:
+        """The electrons of a device that may have leads."""
+        assert isinstance(self.electrons, Frozen)
+        return self.electrons
+
+    @property
+    def closed(self) -> ClosedFrozen:
+        """Those of one without leads, diagonalised."""
+        assert isinstance(self.electrons, ClosedFrozen)
+        return self.electrons
+
     @cached_property
     def response(self) -> Response | None:
         """Response of the electrons to moments and gates that move; None where nothing moves, or at order 0."""
         known = self._motion.response
         if known is None and self._first_order and (self._driving.any() or self._rate.any()):
-            return self.frozen.respond(self._driving, self._rate)
+            return self.electrons.respond(self._driving, self._rate)
         return known
 
     @cached_property
@@ -64,7 +76,7 @@ class ElectronInstant(Instant):
     @cached_property
     def spin(self) -> SpinDensity:
         """Spin density and electrons per site, by origin."""
-        return self.frozen.parts(self.response, self.leads)
+        return self.electrons.parts(self.response, self.leads)
 
     @cached_property
     def currents(self) -> tuple[np.ndarray, np.ndarray]:
@@ -143,9 +155,9 @@ class ElectronInstant(Instant):
     @property
     def grand_potential(self) -> float:
         """Of the electrons, relative to the bare wire, energy."""
-        return self.frozen.grand_potential
+        return self.electrons.grand_potential
 
     @property
     def solves(self) -> int:
-        """Green's functions that the run has evaluated, those for this instant included as far as they are."""
+        """Green's functions, or matrices diagonalised, of the run so far; of this instant as far as they are."""
         return self._coupling.solves

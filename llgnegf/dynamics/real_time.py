@@ -17,6 +17,7 @@ from llgnegf.dynamics.moments_and_electrons import SUMS, MomentsAndElectrons, To
 from llgnegf.dynamics.profiles import inside, next_jump
 from llgnegf.dynamics.step_lengths import DividedSteps, WholeSteps
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
+from llgnegf.electrons import Device
 from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.electrons.real_time import (
     Carrier,
@@ -132,7 +133,7 @@ class RealTimeStepper:
         on_gpu: bool = False,
         tells: bool = False,
     ) -> None:
-        assert coupling.device is not None
+        assert isinstance(coupling.device, Device)
         self.coupling, self.start, self.dt, self.method, self.duration = coupling, start, dt, method, duration
         self.imposed, self.tolerance, self.voltages, self.on_gpu = imposed, tolerance, voltages, on_gpu
         self._device, self._tells = coupling.device, tells

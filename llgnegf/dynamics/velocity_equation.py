@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from llgnegf.electrons import Frozen, Response
+from llgnegf.electrons import ClosedFrozen, Frozen, Response
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
 
@@ -67,7 +67,7 @@ class Tried:
 
 def solve(
     magnet: Magnet,
-    frozen: Frozen,
+    frozen: Frozen | ClosedFrozen,
     strength: float | np.ndarray,
     y: np.ndarray,
     rate: np.ndarray,
@@ -107,7 +107,7 @@ def solve(
 
     def without_sea(b: np.ndarray) -> np.ndarray:
         """About the v with v - L[J_sd chi_surf v] = b where that is cheap; b on chains, where both parts cost alike."""
-        if not frozen.surface_is_cheap:
+        if not (frozen.surface_is_cheap and isinstance(frozen, Frozen)):
             return b
         from scipy.sparse.linalg import LinearOperator, gmres  # heavy import, for lattices alone
 

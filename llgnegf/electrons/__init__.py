@@ -5,6 +5,8 @@ Knows nothing of the LLG, of decks or of files.
 
 from .bath import Bath
 from .bias_response import BiasResponse
+from .closed_device import ClosedDevice
+from .closed_frozen import ClosedFrozen
 from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
@@ -26,6 +28,8 @@ from .torkance import Torkance, in_plane_and_out_of_plane
 __all__ = [
     "Bath",
     "BiasResponse",
+    "ClosedDevice",
+    "ClosedFrozen",
     "Currents",
     "Device",
     "ExchangeConstants",

@@ -125,6 +125,7 @@ class System:
         known = isinstance(periodic, str | int | np.bool_)  # an array cannot be compared with these
         if not known or periodic not in ((False,) if len(self.shape) == 1 else (False, "y")):
             allowed = "False (a chain has no y)" if len(self.shape) == 1 else "False and 'y' (the leads need an open x)"
+            allowed += "; without leads `ClosedDevice` has others"
             raise ValueError(f"periodic = {periodic!r}: allowed are {allowed}")
         self.n_sites = int(np.prod(self.shape))
         self.periodic = periodic

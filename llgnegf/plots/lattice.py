@@ -119,7 +119,7 @@ def _currents(ax: Axes, run: Run) -> None:
             shown.append(charge[:, k] / 2 + sign * spin[:, k])
             curve(ax, run.times, shown[-1], color=colour, linestyle=style, label=rf"{lead} ${arrow}$")
     ax.set_ylabel(rf"into lead $I_\sigma$ ({run.deck.units.label}/$\hbar$)")
-    settle(ax, least_span(shown, sizes=[electrons.hopping]))
+    settle(ax, least_span(shown, sizes=[electrons.nearest_hopping]))
     legend_above(ax, columns=2)
 
 

@@ -79,5 +79,5 @@ def _currents(ax: Axes, run: Run) -> None:
         curve(ax, run.times, charge[:, k], color=colour, linestyle=(":", "--")[k], label=f"particles, {lead}")
         curve(ax, run.times, spin[:, k], color=colour, linestyle=("-", "-.")[k], label=f"|spin|, {lead}")
     ax.set_ylabel(rf"into the leads ({run.deck.units.label}/$\hbar$)")
-    settle(ax, least_span([*charge.T, *spin.T], sizes=[electrons.hopping], error=electrons.tolerance))
+    settle(ax, least_span([*charge.T, *spin.T], sizes=[electrons.nearest_hopping], error=electrons.tolerance))
     legend_above(ax, columns=4)

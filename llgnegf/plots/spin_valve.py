@@ -83,4 +83,4 @@ def _current(ax: Axes, run: Run) -> None:
     charge = np.asarray(run["current_charge"])[:, 1]
     curve(ax, run.times, charge, color="black")
     ax.set_ylabel(rf"particle current ({run.deck.units.label}/$\hbar$)")
-    settle(ax, least_span([charge], sizes=[electrons.hopping], error=electrons.tolerance))
+    settle(ax, least_span([charge], sizes=[electrons.nearest_hopping], error=electrons.tolerance))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device, initial_moments
+from llgnegf.build import build_open_device, initial_moments
 from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import Device, chain_self_energy, steady_precession
@@ -48,8 +48,7 @@ class System:
 
     def __init__(self, name: str, **changes: Any) -> None:
         deck: Deck = load_deck(name, {key.replace("__", "."): value for key, value in changes.items()})
-        device = build_device(deck)
-        assert device is not None
+        device = build_open_device(deck)
         assert deck.motion.axis is not None
         self.device: Device = device
         self.m = initial_moments(deck)

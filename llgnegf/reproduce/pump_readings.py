@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.beside import integrators, textures
-from llgnegf.build import build_device, build_gates, build_magnet, initial_moments
+from llgnegf.build import build_gates, build_magnet, build_open_device, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.electrons import Device, LatticeCurrents
 from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
@@ -268,8 +268,7 @@ def transfer_torque(track: Track, scale: Scale = SHORT, extent: Extent | None = 
     extent = extent or Extent()
     parts, periods, period = extent.parts, extent.periods, 2 * np.pi
     moments = TransferTorque.of(scale)
-    device = build_device(scale.system())
-    assert device is not None
+    device = build_open_device(scale.system())
     free = device.changed(sd_exchange=0.0)
     cycles: dict[float, Cycle] = {}
     coarse: list[float] = []
@@ -385,9 +384,8 @@ def single_energy_path(scale: Scale, amplitude: float, phase: float, periods: in
     s_D = (1/2) Tr[sigma D(E)], D the local density of states: the integrand of Eq. (33) at order 0.
     """
     deck = pump_deck(scale, LETTER, amplitude=amplitude, phase=phase)
-    table, device, magnet = deck.electrons, build_device(deck), build_magnet(deck)
+    table, device, magnet = deck.electrons, build_open_device(deck), build_magnet(deck)
     assert table is not None
-    assert device is not None
     gates, m = build_gates(deck), initial_moments(deck)
     h = 2 * np.pi / table.gate[0].cosine_frequency / steps
     y, centres = magnet.pack(m), [textures.skyrmion_center(m)]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device
+from llgnegf.build import build_open_device
 from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import steady_precession
@@ -117,8 +117,7 @@ def _wall_beside_exact(deck: Deck) -> dict[str, np.ndarray]:
     assert electrons is not None
     assert frequency is not None
     assert deck.motion.axis is not None
-    axis, device = np.array(deck.motion.axis, float), build_device(deck)
-    assert device is not None
+    axis, device = np.array(deck.motion.axis, float), build_open_device(deck)
     device, m = device.changed(tolerance=_REFERENCE_TOLERANCE), found["moment"][0]
     exact, frozen = steady_precession(device, m, axis, frequency), device.freeze(m).precession(axis, frequency)
     spins = {

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.build import build_device, build_gates, initial_moments
+from llgnegf.build import build_gates, build_open_device, initial_moments
 from llgnegf.deck import Deck, changes_past, load_deck
 from llgnegf.electrons import Device
 from llgnegf.electrons.threads import each
@@ -190,8 +190,7 @@ def pumped(folder: Path, scale: Scale, dynamics: str, progress: bool = False, **
         times = np.asarray(found["time"])[:n]
         centre = np.asarray(found["skyrmion_center"])[:n]
         whole = np.asarray(found["current_charge"])[:n, 1] if "current_charge" in found.names else None
-        device = build_device(deck)
-        assert device is not None
+        device = build_open_device(deck)
         charge, spin = right_current(device, deck, times, np.asarray(found["moment"])[:n]).T
     return Pumped(times * gate.cosine_frequency / (2 * np.pi), charge, spin, centre, whole)
 
@@ -202,8 +201,7 @@ def pumped(folder: Path, scale: Scale, dynamics: str, progress: bool = False, **
 def fig3(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL) -> Figure:
     """Transmission and density of states without gates, with and without the skyrmion."""
     deck = scale.system()
-    device, m = build_device(deck), initial_moments(deck)
-    assert device is not None
+    device, m = build_open_device(deck), initial_moments(deck)
     # Without the edges of the band themselves, where no mode of the leads is open.
     energies = np.linspace(0, 8, scale.energies + 2)[1:-1]
     panels = []
@@ -239,8 +237,7 @@ def fig3(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL
 def without_skyrmion(scale: Scale) -> tuple[Array, Array]:
     """t/T and the charge current into the right lead at J_sd = 0."""
     deck = pump_deck(scale, LETTER)
-    device = build_device(deck)
-    assert device is not None
+    device = build_open_device(deck)
     m = initial_moments(deck)
     phase = np.linspace(0, scale.periods, _SMOOTH * scale.periods + 1)
     free = device.changed(sd_exchange=0.0)
@@ -308,8 +305,7 @@ def fig6(track: Track, folder: Path, progress: bool = False, scale: Scale = FULL
 
     The current is computed with the moments held fixed, and without the skyrmion.
     """
-    device = build_device(scale.system())
-    assert device is not None
+    device = build_open_device(scale.system())
     m = initial_moments(scale.system())
     phase = np.linspace(0, scale.held_periods, _HELD * scale.held_periods + 1)
     held: dict[str, list[Curve]] = {"skyrmion held": [], "no skyrmion": []}

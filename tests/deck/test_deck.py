@@ -178,7 +178,7 @@ NUMBERS = {
     "magnet.damping": ([-0.1], "a number >= 0"),
     "magnet.temperature": ([-0.1], "a number >= 0"),
     "magnet.zhang_li.beta": ([], "a finite number"),
-    "electrons.hopping": ([0, -1.0], "a number > 0"),
+    "electrons.hopping": ([0, -1.0, [-1.0], [1, 2, 3, 4], [1.0, "1"]], "a number > 0, or a list of up to three"),
     "electrons.onsite": ([], "a finite number"),
     "electrons.disorder.amplitude": ([-0.1], "a number >= 0"),
     "electrons.sd_exchange": ([], "a finite number"),
@@ -196,7 +196,8 @@ NUMBERS = {
 @pytest.mark.parametrize("key", NUMBERS)
 def test_numbers(key):
     wrong, allowed = NUMBERS[key]
-    for value in [*wrong, True, "1", [1.0], float("inf"), float("nan"), 10**400]:
+    lists = [[1.0]] if "list" not in allowed else []
+    for value in [*wrong, True, "1", *lists, float("inf"), float("nan"), 10**400]:
         assert f"must be {allowed}" in only_problem(WIRE, **{key: value})
 
 

@@ -65,6 +65,7 @@ PROFILES = kinds_of(Gate.model_fields["profile"])
 LOOSE = {
     "whole": lambda value: isinstance(value, float) and value.is_integer(),
     "text": lambda value: isinstance(value, str),
+    "first above zero": lambda value: isinstance(value, list) and isinstance(value[0], float | int) and value[0] <= 0,
     "square": lambda value: isinstance(value, list) and any(isinstance(row, list) for row in value),
 }
 
