@@ -98,6 +98,11 @@ _EXCLUDED = (
         "electrons.noise = false",
     ),
     _beside(
+        lambda deck: _is_frozen(deck) and deck.motion.kind == "kernel",
+        _with_exchange,
+        'the memory of such electrons is not known; allowed beside motion.kind = "kernel": {without}',
+    ),
+    _beside(
         lambda deck: deck.electrons.response_tensors or deck.motion.kind == "tensor",
         _with_exchange,
         "the response tensors of such electrons are not known; allowed beside electrons.response_tensors and "
