@@ -605,14 +605,16 @@ def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | No
 
 
 def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | None) -> Stepper:
-    """A molecule whose electrons remember."""
+    """A molecule, chain or small lattice whose electrons remember."""
+    reference = np.zeros_like(start) if deck.motion.kernel == "weak" else start
+    if deck.molecule is None:
+        return _device_with_memory(deck, magnet, start, reference, field)
     molecule, table = build_molecule(deck), deck.molecule
     assert molecule is not None
-    assert table is not None
     coupling = KernelCoupling(
         magnet,
         molecule,
-        np.zeros(3) if deck.motion.kernel == "weak" else start.reshape(3),
+        reference.reshape(3),
         deck.integrator.step,
         back_action=table.back_action,
         drives=build_drives(deck, magnet),
@@ -623,6 +625,31 @@ def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | N
     except ToleranceError as error:
         raise DeckError(f"molecule: {error}") from None
     return KernelStepper(coupling)
+
+
+def _device_with_memory(
+    deck: Deck, magnet: Magnet, start: np.ndarray, reference: np.ndarray, field: Field | None
+) -> Stepper:
+    from llgnegf.dynamics.device_kernel import DeviceKernelCoupling, DeviceKernelStepper
+
+    device, table = build_device(deck), deck.electrons
+    assert device is not None
+    assert table is not None
+    try:
+        coupling = DeviceKernelCoupling(
+            magnet,
+            device,
+            start,
+            reference,
+            deck.run.duration,
+            deck.integrator.step,
+            back_action=table.back_action,
+            drives=build_drives(deck, magnet),
+            field=field,
+        )
+    except ToleranceError as error:
+        raise DeckError(f'motion.kind = "kernel": {error}') from None
+    return DeviceKernelStepper(coupling)
 
 
 _STEPPERS: Mapping[str, Make] = {"llg": _llg, "precession": _known_beforehand, "frozen": _known_beforehand}
@@ -653,8 +680,10 @@ def build_stepper(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | 
 
 
 def _method(deck: Deck) -> Method:
+    if deck.motion.kind == "kernel":
+        return WITH_MEMORY
     if deck.molecule is not None:
-        return WITH_MEMORY if deck.motion.kind == "kernel" else OF_MOLECULE
+        return OF_MOLECULE
     if deck.motion.kind == "tensor":
         return BY_TENSORS
     return CLASSICAL if deck.electrons is None else METHODS[deck.electrons.method]

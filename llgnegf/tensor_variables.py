@@ -98,8 +98,14 @@ TENSORS = (
     _SOLVES,
 )
 
-# Of `motion.kind = "kernel"`, from a `KernelInstant`.
-KERNEL = (*_BY_TENSORS, *_tensors(_always))
+
+def _of_reference(deck: Deck) -> bool:
+    """Whether a run of electrons that remember is to have the tensors about the reference."""
+    return deck.molecule is not None or _asked(deck)
+
+
+# Of `motion.kind = "kernel"`, from a `KernelInstant` or a `DeviceKernelInstant`.
+KERNEL = (*_BY_TENSORS, *_tensors(_of_reference))
 
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (

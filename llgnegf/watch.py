@@ -202,6 +202,7 @@ class EnergyWatch:
         driven = user_field or gates or current or deck.magnet.drive or others or random
         # Expanded about a texture they have no energy of their own; that of a molecule is not recorded.
         expanded = deck.motion.kind == "tensor" and deck.motion.tensor == "reference"
+        expanded = expanded or deck.motion.kind == "kernel"
         driven = driven or deck.molecule is not None or expanded
         self.applies = not deck.motion.is_imposed and deck.magnet.damping > 0 and not driven
         self.back_action = table.back_action if table is not None and self.strength else 0.0

@@ -241,6 +241,17 @@ def test_memory_goes_on_bit_for_bit_and_starts_from_rest(kind, tmp_path):
             np.testing.assert_allclose(found.spin_density[0, 0], rest, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:motion.kernel = .weak.")
+def test_spins_that_only_watch_are_recorded(tmp_path):
+    """Of levels that remember but do not act: those of the same motion with electrons that act as good as nothing."""
+    spins = []
+    for strength in (0.0, 1e-9):
+        with run(deck(KERNEL, molecule__back_action=strength), tmp_path / f"{strength}.h5") as found:
+            spins.append(found.spin_density[:])
+    np.testing.assert_allclose(spins[0], spins[1], atol=1e-8)
+    assert abs(spins[0]).min(axis=0).max() > 0.1
+
+
 def test_slow_motion_is_remembered_as_it_is_damped(tmp_path):
     """About its first direction and long after the start a slow moment moves as with the tensor of that direction."""
     slow = {"magnet__field": [0, 0, 0.002], "run__duration": 30.0, "run__save_every": 30.0}
@@ -311,7 +322,7 @@ def test_command_prints_and_saves(tmp_path, capsys):
         (MOLECULE, {"motion__kind": "tensor"}, 'allowed with a [molecule]: "llg"'),
         (MOLECULE, {"motion__kind": "kernel"}, "integrator.method"),
         (KERNEL, {"molecule__order": 0}, "molecule.order"),
-        (WALL, {"motion__kind": "kernel"}, "real-time"),
+        (WALL, {"motion__kind": "kernel"}, "integrator.method"),
         (MOLECULE, {"integrator__electrons": "step"}, "integrator.electrons"),
         (WALL, {"electrons__order": 0}, "electrons.order = 1"),
         (WALL, {"electrons__method": "real-time"}, 'electrons.method = "frozen"'),

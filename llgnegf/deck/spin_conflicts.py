@@ -110,6 +110,11 @@ _EXCLUDED = (
         "the fluctuations of such electrons are not known; allowed beside electrons.noise = true: {without}, or "
         "electrons.noise = false",
     ),
+    _beside(
+        lambda deck: _is_frozen(deck) and deck.motion.kind == "kernel",
+        _with_exchange,
+        'the memory of such electrons is not known; allowed beside motion.kind = "kernel": {without}',
+    ),
 )
 
 

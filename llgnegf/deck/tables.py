@@ -443,8 +443,8 @@ class Motion(Table):
     LLG equation with inertia, whose moments start with dm/dt = `velocity`.
 
     kind "tensor": the LLG equation with the electrons' field at rest and their Gilbert tensor, at the texture of each
-    instant or to first order about the first one (`tensor`).  kind "kernel": a molecule's electrons remember; to first
-    order in the moment ("weak") or in its way from the first one (`kernel`).
+    instant or to first order about the first one (`tensor`).  kind "kernel": the electrons remember; to first order in
+    the moments ("weak") or in their way from the first ones (`kernel`).
     """
 
     kind: Annotated[str, choice("llg", "precession", "frozen", "inertial", "tensor", "kernel")] = "llg"

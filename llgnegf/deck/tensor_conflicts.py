@@ -66,45 +66,67 @@ def _molecule_lengths(deck: Any) -> Iterator[str]:
 
 
 def _tensor_motion(deck: Any) -> Iterator[str]:
-    """What electrons that act by their tensors cannot have."""
-    if deck.motion.kind != "tensor":
+    """What electrons that act by their tensors, or remember, cannot have."""
+    if deck.motion.kind not in ("tensor", "kernel"):
         return
-    table = deck.electrons
+    kind, table = f"motion.kind = {show(deck.motion.kind)}", deck.electrons
     if deck.molecule is None and (table is None or table.method != "frozen"):
-        yield 'motion.kind = "tensor": needs [electrons] with electrons.method = "frozen"; or use "llg"'
+        yield f'{kind}: needs [electrons] with electrons.method = "frozen"{_OR_ELSE[deck.motion.kind]}'
         return
     if table is None:
         return
     if table.order != 1 or not table.velocity_feedback:
         yield (
-            'motion.kind = "tensor": the Gilbert tensor is the answer to dm/dt; allowed: electrons.order = 1 and '
+            f"{kind}: {_ANSWER[deck.motion.kind]}; allowed: electrons.order = 1 and "
             'electrons.velocity_feedback = true, or motion.kind = "llg"'
         )
     if table.gate:
-        yield 'electrons.gate: gates do not act with motion.kind = "tensor"; remove them, or use motion.kind = "llg"'
+        yield f'electrons.gate: gates do not act with {kind}; remove them, or use motion.kind = "llg"'
     for i, lead in enumerate(table.lead):
         voltage = lead.__dict__.get("voltage", 0.0)
         if not isinstance(voltage, float):
             yield (
-                f"electrons.lead[{i}].voltage: one that changes does not act with motion.kind = "
-                '"tensor"; use a number, or motion.kind = "llg"'
+                f"electrons.lead[{i}].voltage: one that changes does not act with {kind}; use a number, or "
+                'motion.kind = "llg"'
             )
 
 
+# By motion.kind: what else there is, and what electrons without an answer to dm/dt lack.
+_OR_ELSE = {
+    "tensor": '; or use "llg"',
+    "kernel": ', or a [molecule]; electrons.method = "real-time" follows at all frequencies with motion.kind = "llg"',
+}
+_ANSWER = {"tensor": "the Gilbert tensor is the answer to dm/dt", "kernel": "a memory is the answer to what moved"}
+# As for electrons.noise: every pair of sites remembers.
+_MOST_SITES = 64
+
+
 def _kernel_motion(deck: Any) -> Iterator[str]:
-    """A memory is known for wide bands, and steps of Heun's method have its integral."""
+    """A memory is known in equilibrium, of wide bands at a bias too; steps of Heun's method have its integral."""
     if deck.motion.kind != "kernel":
         return
-    if deck.molecule is None:
-        yield (
-            'motion.kind = "kernel": the memory of a [molecule] with wide bands; electrons of chains and lattices are '
-            'followed at all frequencies by electrons.method = "real-time"'
-        )
-        return
-    if deck.molecule.order != 1:
+    if deck.molecule is not None and deck.molecule.order != 1:
         yield 'molecule.order = 0: motion.kind = "kernel" is the answer to dm/dt; use order = 1, or motion.kind = "llg"'
     if deck.integrator.method != "heun":
         yield f'integrator.method = {show(deck.integrator.method)}: allowed with motion.kind = "kernel": "heun"'
+    table = deck.electrons
+    if deck.molecule is not None or table is None or table.method != "frozen":
+        return
+    sites = math.prod(deck.lattice.shape)
+    if sites > _MOST_SITES:
+        yield (
+            f'lattice.shape = {show(list(deck.lattice.shape))}: motion.kind = "kernel" has a memory for every pair of '
+            f"sites; allowed: up to {_MOST_SITES} sites"
+        )
+    for i, lead in enumerate(table.lead):
+        for key, nothing in (("voltage", 0.0), ("chemical_potential", None), ("temperature", None)):
+            value = lead.__dict__.get(key, nothing)
+            if value != nothing and (key != "voltage" or isinstance(value, float)):
+                yield (
+                    f"electrons.lead[{i}].{key} = {show(value)}: the memory of electrons of a chain or lattice is "
+                    'known in equilibrium; remove the key, or use motion.kind = "tensor" or a [molecule], which know a '
+                    "bias"
+                )
 
 
 def _no_tensors_with_a_bath(deck: Any) -> Iterator[str]:
@@ -112,11 +134,11 @@ def _no_tensors_with_a_bath(deck: Any) -> Iterator[str]:
     if table is None or table.__dict__.get("bath") is None:
         return
     for key, asks in (
-        ('motion.kind = "tensor"', deck.motion.kind == "tensor"),
+        (f"motion.kind = {show(deck.motion.kind)}", deck.motion.kind in ("tensor", "kernel")),
         ("electrons.response_tensors = true", table.response_tensors),
     ):
         if asks:
-            yield f"{key}: response tensors are not available with electrons.bath; remove one of the two"
+            yield f"{key}: response of electrons is not available with electrons.bath; remove one of the two"
 
 
 def _no_random_fields(deck: Any) -> Iterator[str]:
@@ -144,10 +166,10 @@ def _expansions(deck: Any) -> Iterator[str]:
 
 
 def _every_stage(deck: Any) -> Iterator[str]:
-    if deck.motion.kind != "tensor" and deck.molecule is None:
+    if deck.motion.kind not in ("tensor", "kernel") and deck.molecule is None:
         return
     if deck.integrator.electrons == "step":
-        what = 'motion.kind = "tensor"' if deck.molecule is None else "a [molecule]"
+        what = f"motion.kind = {show(deck.motion.kind)}" if deck.molecule is None else "a [molecule]"
         yield (
             f'integrator.electrons = "step": {what} solves for the velocity at every stage; allowed: "stage", or '
             '"adaptive", which is the same here'

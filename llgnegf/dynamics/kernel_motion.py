@@ -97,11 +97,25 @@ class KernelCoupling(TensorCoupling):
         """Velocity at step n (packed), for velocities `past` (k, 3) of the steps before."""
         external = self.external(t, within)
         own, m = self._own_field(t, y, external, within), self.magnet.unpack(y).reshape(3)
-        at_rest = self.sd_exchange * self._frozen.spin - self.tensors.stiffness[0, 0] @ (m - self.reference)
-        at_rest = self._back_action * (at_rest - self.remembered(past, n)).reshape(self.magnet.unpack(y).shape)
-        share = self._back_action * self.kernel[None, None, 0] * (self.dt / 2 if n else 0.0)
-        velocity, field = self._solved(y, at_rest, share, own, external.current, t)
+        at_rest = self._back_action * self._field(m, past, n).reshape(self.magnet.unpack(y).shape)
+        velocity, field = self._solved(y, at_rest, self._back_action * self._share(n), own, external.current, t)
         return Motion(velocity, None, field)
+
+    def _field(self, m: np.ndarray, past: np.ndarray, n: int) -> np.ndarray:
+        """J_sd s of a moment m (3,) at step n without the share of the velocity there, (3,)."""
+        at_rest = self.sd_exchange * self._frozen.spin - self.tensors.stiffness[0, 0] @ (m - self.reference)
+        return np.asarray(at_rest - self.remembered(past, n))
+
+    def _share(self, n: int) -> np.ndarray:
+        """What -J_sd s has of the velocity at step n, (1, 1, 3, 3), hbar."""
+        return self.kernel[None, None, 0] * (self.dt / 2 if n else 0.0)
+
+    def spin(self, m: np.ndarray, velocity: np.ndarray, past: np.ndarray, n: int) -> np.ndarray:
+        """Tr[rho sigma] of a moment (1, 3) with this velocity (1, 3) at step n: (1, 3)."""
+        if not self.sd_exchange:
+            return np.array(self._frozen.spin, float).reshape(m.shape)
+        field = self._field(m.reshape(3), past, n) - self._share(n)[0, 0] @ velocity.reshape(3)
+        return np.asarray(field / self.sd_exchange).reshape(m.shape)
 
     @property
     def longest(self) -> int:
@@ -110,19 +124,21 @@ class KernelCoupling(TensorCoupling):
 
 
 class KernelInstant(Instant):
-    """An instant of such a run; tensors: about the reference."""
+    """An instant of such a run; spin_density: Tr[rho sigma] to first order in m - m_r, shaped as m."""
 
-    def __init__(self, coupling: KernelCoupling, n: int, t: float, y: np.ndarray, motion: Motion, external: External):
+    def __init__(
+        self,
+        coupling: KernelCoupling,
+        n: int,
+        t: float,
+        y: np.ndarray,
+        motion: Motion,
+        external: External,
+        past: np.ndarray,
+    ):
         super().__init__(coupling.magnet, n, t, y, motion.velocity, external)
-        assert motion.electron_field is not None
-        self._coupling, self._field = coupling, coupling.magnet.unpack(motion.electron_field).copy()
-        self.sd_exchange = coupling.sd_exchange
-
-    @property
-    def spin_density(self) -> np.ndarray:
-        """Tr[rho sigma] to first order in m - m_r, shaped as m; zero where the electrons do not act."""
-        strength = self._coupling.strength
-        return self._field / strength if strength else np.zeros_like(self.m)
+        self._coupling, self.sd_exchange = coupling, coupling.sd_exchange
+        self.spin_density = coupling.spin(self.m, self.velocity, past, n)
 
     @property
     def tensors(self) -> Tensors:
@@ -171,7 +187,8 @@ class KernelStepper:
         """See `Stepper`."""
         t = n * self.dt
         motion = self._motion(n, y, self._past, n)
-        return KernelInstant(self.coupling, n, t, y, motion, self.coupling.external(t, inside(n, self.dt)))
+        external = self.coupling.external(t, inside(n, self.dt))
+        return KernelInstant(self.coupling, n, t, y, motion, external, self._past)
 
     def state(self) -> Remembered:
         """See `Stepper`."""

@@ -1,0 +1,124 @@
+"""What electrons of chains and lattices remember: brute force on the real axis, response tensors, symmetries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import simpson
+
+from llgnegf.electrons import Device, Lead
+from llgnegf.electrons.device_memory import DeviceMemory, Steps
+from tests.electrons.test_response_tensors import moments
+from tests.oracles import linear_response
+
+J = 0.3
+
+
+def weak(kT, J=J):
+    """Two sites whose levels all lie within the bands of the leads."""
+    leads = [Lead("left", 0.7), Lead("right", 0.6)]
+    return Device(2, bond_hoppings=[0.5], sd_exchange=J, temperature=kT, tolerance=2e-8, fermi_energy=0.3, leads=leads)
+
+
+@pytest.mark.parametrize("kT", [0.05, 0.0])
+def test_forces_at_any_frequency_are_those_of_dense_quadrature(kT):
+    m = moments((2,))
+    memory = DeviceMemory.of(weak(kT), m, 50.0)
+    expected = linear_response.chain(m, J, [0.3, 0.3], kT, (0.7, 0.6), 0.5)
+    for omega in (0.4, 1.7) if kT else (0.0,):
+        np.testing.assert_allclose(-J * memory.at_frequency(omega), expected.forces(omega), atol=1e-9)
+    assert abs(memory.at_frequency(1.7).imag).max() > 0.01
+
+
+CASES = {
+    "bound levels": Device(3, sd_exchange=0.8, fermi_energy=0.2, tolerance=1e-7),
+    "J_sd < 0, warm": Device(2, sd_exchange=-0.6, fermi_energy=0.2, temperature=0.06, tolerance=1e-7),
+    "lattice": Device((2, 3), sd_exchange=0.5, fermi_energy=-0.3, temperature=0.08, tolerance=1e-5),
+    "closed end": Device(2, sd_exchange=0.5, fermi_energy=0.2, tolerance=1e-7, leads=[Lead("right", 0.8)]),
+    "potential": Device(2, sd_exchange=0.5, potential=[0.3, -0.4], onsite=0.1, tolerance=1e-7),
+    "one site": Device(1, sd_exchange=0.5, fermi_energy=0.4, tolerance=1e-7),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_slow_motions_are_answered_by_the_response_tensors(name):
+    """Levels without width included, which ring for ever: moments that come smoothly to rest do not excite them."""
+    device = CASES[name]
+    m = moments(device.shape, 3)
+    memory, tensors = DeviceMemory.of(device, m, 80.0), device.linear_response(m).tensors
+    tau = np.linspace(0, 80.0, 1201)
+    still = np.exp(-((tau / 50.0) ** 6))
+    chi = memory.kernel(tau)
+    static, slope = (simpson(np.moveaxis(chi, 0, -1) * one, x=tau) for one in (still, still * tau))
+    close = 2e-5 if name != "lattice" else 2e-2
+    np.testing.assert_allclose(static, tensors.susceptibility, atol=close * abs(tensors.susceptibility).max())
+    np.testing.assert_allclose(device.sd_exchange * slope, tensors.gilbert, atol=close * abs(tensors.gilbert).max())
+
+
+def test_kernel_transforms_to_its_frequencies():
+    memory = DeviceMemory.of(weak(0.05), moments((2,)), 50.0)
+    tau, omega = 0.02 * np.arange(5001), 0.4 + 0.3j
+    swing = np.exp(1j * omega * tau)[:, None, None, None, None]
+    found = simpson(memory.kernel(tau) * swing, x=tau, axis=0)
+    np.testing.assert_allclose(found, memory.at_frequency(omega), atol=1e-7)
+
+
+def test_a_kick_is_a_rotation_of_the_spins_at_first():
+    """chi_ij(0) dm = 2 J_sd s_i x dm_i: dH = -J_sd sigma.dm turns the spins that are there."""
+    device = CASES["bound levels"]
+    m = moments((3,), 4)
+    at_once = DeviceMemory.of(device, m, 50.0).kernel([0.0])[0]
+    spin, dm = device.freeze(m).adiabatic[:, 1:], np.array([0.3, -0.2, 0.5])
+    for i in range(3):
+        np.testing.assert_allclose(at_once[i, i] @ dm, 2 * 0.8 * np.cross(spin[i], dm), atol=1e-6)
+        assert abs(np.delete(at_once[i], i, axis=0)).max() < 1e-6
+
+
+def test_steps_add_up_to_the_convolution():
+    memory = DeviceMemory.of(weak(0.05), moments((2,)), 50.0)
+    T = 6.0
+
+    def moved(t):
+        return np.array([[np.sin(0.7 * t), 0.1 * t, 0.0], [1 - np.cos(0.5 * t), 0.0, 0.2 * np.sin(0.3 * t)]])
+
+    tau = np.linspace(0, T, 2001)
+    past = np.array([moved(T - one) for one in tau])
+    expected = simpson(np.einsum("tijab,tjb->tia", memory.kernel(tau), past), x=tau, axis=0)
+    errors = []
+    for count in (30, 60):
+        dt = T / count
+        steps = Steps(memory, dt)
+        Y = steps.nothing
+        for n in range(count):
+            Y = steps.goes_on(Y, moved(n * dt))
+            end = moved((n + 1) * dt)
+            foreseen = steps.spin(Y) + steps.spin_at_once(end)
+            Y = steps.ends(Y, end)
+            np.testing.assert_allclose(steps.spin(Y), foreseen, atol=1e-13)
+        errors.append(abs(steps.spin(Y) - expected).max())
+    assert errors[1] < 2e-4 * abs(expected).max()
+    assert 3.6 < errors[0] / errors[1] < 4.4
+
+
+def test_recalled_from_arrays():
+    memory = DeviceMemory.of(weak(0.05), moments((2,)), 50.0)
+    again = DeviceMemory.recalled(memory.remembered())
+    np.testing.assert_array_equal(again.kernel([0.0, 1.0]), memory.kernel([0.0, 1.0]))
+    wrong = memory.remembered()
+    wrong["memory_held"] = wrong["memory_held"][:-1]
+    with pytest.raises(ValueError, match="memory_held"):
+        DeviceMemory.recalled(wrong)
+
+
+def test_what_has_no_memory_is_refused():
+    from llgnegf.electrons import Bath, SpinOrbit
+
+    for changes, words in (
+        ({"bath": Bath([(0,)], 0.1)}, "bath"),
+        ({"spin_orbit": SpinOrbit(0.2, 0.0)}, "spin_orbit"),
+        ({"leads": [Lead("left", voltage=0.1), Lead("right")]}, "equilibrium"),
+        ({"sd_exchange": np.array([0.3, 0.2])}, "sd_exchange"),
+    ):
+        device = Device(2, **{"sd_exchange": 0.3, "temperature": 0.05, "tolerance": 1e-4} | changes)
+        with pytest.raises(ValueError, match=words):
+            DeviceMemory.of(device, moments((2,)), 10.0)
