@@ -633,7 +633,7 @@ def _device_with_memory(
     from llgnegf.dynamics.device_kernel import DeviceKernelCoupling, DeviceKernelStepper
 
     device, table = build_device(deck), deck.electrons
-    assert device is not None
+    assert isinstance(device, Device)
     assert table is not None
     try:
         coupling = DeviceKernelCoupling(

@@ -90,7 +90,7 @@ def _excluded(deck: Any) -> Iterator[str]:
         (electrons.__dict__.get("bath") is not None, "electrons.bath = {sites = ..., width = ...}", "no bath"),
         (electrons.noise, "electrons.noise = true", "false"),
         (electrons.response_tensors, "electrons.response_tensors = true", "false"),
-        (kind in ("precession", "tensor"), f"motion.kind = {show(kind)}", '"llg", "inertial" or "frozen"'),
+        (kind in ("precession", "tensor", "kernel"), f"motion.kind = {show(kind)}", '"llg", "inertial" or "frozen"'),
     )
     for asks, told, allowed in found:
         if asks:

@@ -15,7 +15,7 @@ site: with the sum tau_i of these halves at site i (`torque_spin_orbit`),
 
     J_sd s_i x m_i + tau_i = (flow out) - (flow in) + (1/2) ds_i/dt.
 
-The device is extended by one site of each connected lead that has sites, which a wide-band lead does not.  The flow over
+The device is extended by one site of each connected lead that has sites (a wide-band lead has none).  The flow over
 the bond to this site is the current into the lead, and one sweep gives the flows over all bonds.  In steady precession
 the contribution of the leads to K belongs to the sea part.  For the currents into the leads alone,
 `frozen.Frozen.lead_currents` needs no extended device.
