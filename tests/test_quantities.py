@@ -91,7 +91,7 @@ DECK = {
             {"side": "right", "chemical_potential": 0.3},
         ],
     },
-    "integrator": {"step": 0.1},
+    "integrator": {"step": 0.1, "electrons": "stage"},
     "run": {"duration": 1.0},
 }
 
