@@ -84,6 +84,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.summary",
             "llgnegf.sweep",
             "llgnegf.trial",
+            "llgnegf.quantities",
             "llgnegf.unit_table",
             "llgnegf.walls_beside",
         ),

@@ -291,6 +291,10 @@ def _units_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--thickness", metavar="LENGTH", type=length, help="the same along z (default: --cell)")
     sub.add_argument("--dimension", type=int, choices=(1, 2), help="of a material: chain (default) or square lattice")
     sub.add_argument("--g", metavar="G", type=number, default=2.0, help="of the moments (default: 2)")
+    sub.add_argument(
+        "--quantity", metavar="Q", action="append", default=[], dest="quantities",
+        help="as a number of the deck: 300K, 5ps, 0.1T, 20GHz, 3meV, 10nm, ... (may be repeated)",
+    )  # fmt: skip
     sub.add_argument("--json", action="store_true", help="print numbers for another program")
 
 
@@ -547,7 +551,15 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 
 def _units(arguments: argparse.Namespace) -> None:
-    from llgnegf.unit_table import cell_of, json_of, json_of_material, lines_of, units_of
+    from llgnegf.unit_table import (
+        cell_of,
+        json_of,
+        json_of_material,
+        lines_of,
+        lines_of_quantities,
+        quantities_of,
+        units_of,
+    )
 
     given = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _, _ in MATERIAL}
     material = {name: value for name, value in given.items() if value is not None}
@@ -559,7 +571,11 @@ def _units(arguments: argparse.Namespace) -> None:
             raise DeckError(f"{beside}: says of a material what the deck says; give the one or the other")
         deck = _deck(arguments)
         of_deck = deck, cell_of(*sides, len(deck.lattice.shape)), arguments.g
-        print(json.dumps(json_of(*of_deck), indent=1) if arguments.json else units_of(*of_deck))
+        told = quantities_of(arguments.quantities, deck.units.energy, *of_deck[1:])
+        if arguments.json:
+            print(json.dumps(json_of(*of_deck) | ({"quantities": told} if told else {}), indent=1))
+        else:
+            print("\n".join([units_of(*of_deck), *([""] if told else []), *lines_of_quantities(told)]))
         return
     from llgnegf.materials import Material
 
@@ -576,7 +592,13 @@ def _units(arguments: argparse.Namespace) -> None:
         raise DeckError("--cell is missing: what a site stands for, such as --cell 2nm")
     found = Material(**material, dmi_kind=arguments.dmi_kind or "bulk")
     of_material = found, cell, arguments.energy or "eV", arguments.g, dimension
-    print(json.dumps(json_of_material(*of_material), indent=1) if arguments.json else lines_of(*of_material))
+    told = quantities_of(arguments.quantities, arguments.energy or "eV", cell, arguments.g)
+    if arguments.json:
+        print(json.dumps(json_of_material(*of_material) | ({"quantities": told} if told else {}), indent=1))
+    else:
+        print(
+            "\n".join([lines_of(*of_material), *([""] if told else []), *(f"# {x}" for x in lines_of_quantities(told))])
+        )
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from llgnegf.deck import Deck
 from llgnegf.errors import DeckError
 from llgnegf.materials import Cell, Material, Numbers, material_of, numbers_of
+from llgnegf.quantities import in_deck, numbers_of_deck
 from llgnegf.streams import visible
 from llgnegf.units import BOHR_MAGNETON, BOLTZMANN, ELEMENTARY_CHARGE, HBAR, energy_in_ev, energy_label
 
@@ -168,6 +169,16 @@ def _unit_rows(scale: Scale, label: str, shape: tuple[int, ...]) -> Iterator[Row
 
 
 def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
+    """What is told of a deck by name, then all other numbers in it that have a unit."""
+    found = list(_told_by_name(deck, scale))
+    yield from found
+    names = {row.name for row in found} | {"magnet.field", "magnet.zhang_li.velocity"}
+    for name, number, value, unit in numbers_of_deck(deck, scale):
+        if name not in names and name.split("[")[0] not in names:
+            yield Row(name, number, value, unit)
+
+
+def _told_by_name(deck: Deck, scale: Scale) -> Iterator[Row]:
     magnet, electrons = deck.magnet, deck.electrons
     yield Row("integrator.step", deck.integrator.step, deck.integrator.step * scale.time, "s")
     yield Row("run.duration", deck.run.duration, deck.run.duration * scale.time, "s")
@@ -275,6 +286,21 @@ def _doubts(material: Material, cell: Cell) -> list[str]:
     ]
 
 
+def quantities_of(texts: Sequence[str], energy: str | float, cell: Cell | None, g: float) -> list[dict[str, Any]]:
+    """Quantities in SI units as numbers of a deck with this unit of energy (`quantities.in_deck`), for JSON."""
+    scale, label = _scale(energy_in_ev(energy), cell, g), energy_label(energy)
+    found = []
+    for text in texts:
+        number, unit, what = in_deck(text, scale, label)
+        found.append({"quantity": text, "number": number, "unit": unit, "what": what})
+    return found
+
+
+def lines_of_quantities(found: Sequence[dict[str, Any]]) -> list[str]:
+    """The same as text."""
+    return [f"{one['quantity']} is {one['number']:.9g} {one['unit']}: {one['what']}" for one in found]
+
+
 # --- from a material --------------------------------------------------------------------------------------------------
 
 
@@ -333,7 +359,8 @@ def _wrapped(text: str) -> list[str]:
 def _rows(rows: Iterator[Row]) -> list[str]:
     given = list(rows)
     width = max([24, *(len(row.name) + 2 for row in given)])
-    return [f"  {row.name:<{width}}{_word(row.what):<30}{_told(row)}" for row in given]
+    words = min(30, 64 - width)  # 80 columns
+    return [f"  {row.name:<{width}}{_word(row.what):<{words}}{_told(row)}" for row in given]
 
 
 def _word(what: str | float) -> str:

@@ -278,7 +278,7 @@ def recorded_deck(text: str, folder: str | Path = ".", name: str = "deck") -> De
 
 def changes_past(old: Deck, new: Deck) -> dict[str, tuple[str, str]]:
     """Dotted keys that a resumed run may not change and in which `new` differs from `old`, with both values as text."""
-    before, after = _flat(old.tables()), _flat(new.tables())
+    before, after = leaves(old.tables()), leaves(new.tables())
     absent = object()
     changed = {}
     for key in dict.fromkeys([*before, *after]):
@@ -289,14 +289,15 @@ def changes_past(old: Deck, new: Deck) -> dict[str, tuple[str, str]]:
     return changed
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    """What tables within tables hold, by dotted key; of a list of tables with the number of each: "a[0].b"."""
     if isinstance(value, Mapping):
         items = [(f"{prefix}.{key}" if prefix else str(key), item) for key, item in value.items()]
     elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
         items = [(f"{prefix}[{i}]", item) for i, item in enumerate(value)]
     else:
         return {prefix: value}
-    return {key: leaf for name, item in items for key, leaf in _flat(item, name).items()}
+    return {key: leaf for name, item in items for key, leaf in leaves(item, name).items()}
 
 
 def _centred(texture: Texture, shape: tuple[int, ...]) -> Texture:

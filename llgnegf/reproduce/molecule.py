@@ -107,7 +107,7 @@ def tensors(track: Track) -> Figure:
         Panel(
             "a",
             "one level, no bias",
-            "broadening (energy)",
+            r"broadening ($J_{sd}$)",
             r"$\alpha$ ($\hbar$)",
             [
                 Curve("damping", COUPLINGS, single[:, 0], _BLUE),
@@ -120,29 +120,29 @@ def tensors(track: Track) -> Figure:
         Panel(
             "b",
             "one level, no bias",
-            "broadening (energy)",
-            r"inertia ($\hbar^2$/energy)",
+            r"broadening ($J_{sd}$)",
+            r"inertia ($\hbar^2/J_{sd}$)",
             [Curve("inertia", COUPLINGS, single[:, 2], {"color": "#009E73", "linestyle": "-."})],
             log_x=True,
         ),
         Panel(
             "c",
             "two levels, polarised leads",
-            "bias (energy)",
+            r"bias ($J_{sd}$)",
             r"friction ($\hbar$)",
             [Curve("smaller one", BIASES, smallest, _SMALLER), Curve("larger one", BIASES, largest, _LARGER)],
         ),
         Panel(
             "d",
             "two levels, polarised leads",
-            "bias (energy)",
-            r"inertia ($\hbar^2$/energy)",
+            r"bias ($J_{sd}$)",
+            r"inertia ($\hbar^2/J_{sd}$)",
             [Curve("smaller one", BIASES, low, _SMALLER), Curve("larger one", BIASES, high, _LARGER)],
         ),
         Panel(
             "e",
             "two levels, no bias",
-            r"$\omega$ (energy/$\hbar$)",
+            r"$\omega$ ($J_{sd}/\hbar$)",
             r"Re $\alpha(\omega)$ ($\hbar$)",
             [Curve("real part", w, dynamic.real, _REAL), Curve("adiabatic limit", w, np.full(len(w), alpha), _LIMIT)],
             log_x=True,
@@ -150,7 +150,7 @@ def tensors(track: Track) -> Figure:
         Panel(
             "f",
             "two levels, no bias",
-            r"$\omega$ (energy/$\hbar$)",
+            r"$\omega$ ($J_{sd}/\hbar$)",
             r"Im $\alpha(\omega)$ ($\hbar$)",
             [
                 Curve("imaginary part", w, dynamic.imag, _IMAGINARY),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.axes import count_sites, least_span, settle, split_unit
+from llgnegf.axes import count_sites, fit, least_span, settle, split_unit
 from llgnegf.pictures import Figure as Canvas
 from llgnegf.pictures import drawing, save
 from llgnegf.runfile.disk import disk_errors, write_file
@@ -112,4 +112,5 @@ class Figure:
             handlelength=2.6,
         )
         canvas.suptitle(self.title, fontsize=9)
+        fit(canvas)
         return canvas

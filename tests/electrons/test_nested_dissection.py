@@ -316,3 +316,18 @@ def test_cost_and_memory_grow_slower_than_those_of_sweeps():
     sweeps, nested = (LatticeSweeps(*given, nested=one) for one in (False, True))
     assert nested.working_bytes(0) < sweeps.working_bytes(0)
     assert isinstance(nested.nested, NestedDissection)
+
+
+def test_what_is_lost_close_to_the_real_axis(rng):
+    """Closed parts of the lattice have sharp levels there; what their growth costs is what is said of it."""
+    device = Device((16, 16), sd_exchange=0.7, fermi_energy=0.3)
+    m = rng.normal(size=(16, 16, 3))
+    m /= np.linalg.norm(m, axis=-1)[..., None]
+    sweeps, nested = ways(device, m, np.zeros((16, 16)))
+    for energy in (0.3, 0.7):
+        z = energy + 1e-9j
+        G = local(device, dense_inverse(sweeps, z)[0])[:, :1]
+        factors = nested.nested.factorize(z, new, new)
+        assert 1.0 < factors.growth < 10.0
+        assert abs(factors.blocks(False, new) - G).max() < 1e-16 * factors.growth**2 * 2 * 16 * 10
+        assert abs(sweeps.local_blocks(np.array([z]))[0] - G).max() < 1e-12
