@@ -148,6 +148,11 @@ def judge(run: Run, max_frames: int = 25) -> Judgement:
         )
     frames = np.unique(np.linspace(0, run.n_frames - 1, min(max_frames, run.n_frames)).astype(int))
     coupling = build_coupling(deck, build_magnet(deck))
+    if deck.electrons.voltages_vary and coupling.device is not None and not coupling.device.is_plain:
+        raise NothingToCompare(
+            "frozen electrons of first order with voltages that change in time are without vacancies, and without "
+            "bonds and leads that know the spin: nothing to set beside this run"
+        )
     try:
         frozen = [_at_frame(run, deck, coupling, int(k)) for k in frames]
     except ToleranceError as error:

@@ -700,6 +700,8 @@ REAL_TIME = (
     Variable("voltage", ("time", "lead"), "energy", "voltage of the lead", _has_voltages, lambda i: i.voltages),
     Variable("potential", _SCALAR, "energy", "gate voltage", _has_gates, lambda i: i.potential),
     STATIC,
+    MISSING,
+    EXCHANGE,
     *_on_wall(lambda i: i.spin_density),
     *map(_beside, _FROZEN_SPIN),
     *(_beside(one, _differs_from_device) for one in _BIAS_SPIN),

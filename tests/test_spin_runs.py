@@ -137,6 +137,7 @@ def test_compare_has_no_exact_result():
 BATH = {"electrons.bath": {"sites": [1], "width": 0.1}}
 TURNING = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.frequency": 0.1}
 RAMP = {"electrons.lead.0.voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 1.0}}}
+BESIDE = {"electrons.method": "real-time", "electrons.frozen_beside": True}
 PLAIN = {"electrons.spin_orbit": {}, "electrons.lead": [{"side": "left"}, {"side": "right"}]}
 FILE = {"electrons.sd_exchange": {"file": "j.npy"}}
 
@@ -144,8 +145,13 @@ FILE = {"electrons.sd_exchange": {"file": "j.npy"}}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"electrons.method": "real-time"}, r'electrons\.spin_orbit\.rashba = 0\.3: not available with .*"real-time"'),
-        (PLAIN | FILE | {"electrons.method": "real-time"}, r"electrons\.sd_exchange = \{file = ...\}: not available"),
+        (
+            BESIDE | {"run.device": "gpu", "lattice.shape": [3, 2]},
+            r"electrons\.spin_orbit\.rashba = 0\.3: not available with run\.device = .gpu",
+        ),
+        (BESIDE | TURNING, r"electrons\.lead\[1\]\.polarization = .*the frozen parts of a precession"),
+        (PLAIN | FILE | BESIDE | TURNING, r"electrons\.sd_exchange = \{file = ...\}: the frozen parts"),
+        (BESIDE | RAMP, r"electrons\.lead\[0\]\.hopping = 1\.2: frozen electrons are without it at first order"),
         (TURNING, r"electrons\.lead\[1\]\.polarization = .*precession"),
         (PLAIN | FILE | TURNING, r"electrons\.sd_exchange = \{file = ...\}: motion.kind = "),
         (BATH, r"electrons\.lead\[1\]\.polarization = .*: not available with electrons\.bath"),
@@ -297,8 +303,8 @@ def test_vacancies_of_a_classical_run():
         ({"lattice.vacancies": [1, 1]}, r"lattice\.vacancies = .*is there twice"),
         ({"lattice.vacancies": 1}, r"lattice\.vacancies = 1: must be a list of sites"),
         (
-            PLAIN | {"lattice.vacancies": [1], "electrons.method": "real-time"},
-            r"lattice\.vacancies: not available with",
+            PLAIN | {"lattice.vacancies": [[1, 0]], "lattice.shape": [3, 2], "run.device": "gpu"} | BESIDE,
+            r"lattice\.vacancies: not available with run\.device",
         ),
         (PLAIN | {"lattice.vacancies": [1]} | TURNING, r"lattice\.vacancies: motion\.kind"),
         (PLAIN | {"lattice.vacancies": [2]} | BATH, r"lattice\.vacancies: not available with electrons\.bath"),

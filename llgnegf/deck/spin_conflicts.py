@@ -74,18 +74,43 @@ def _is_frozen(deck: Any) -> bool:
     return bool(deck.electrons.method == "frozen")
 
 
-def _has_moving_voltages(deck: Any) -> bool:
-    """Of frozen electrons of first order, which is known in the rates of voltages of equal leads alone."""
+def _are_beside(deck: Any) -> bool:
+    """Whether frozen electrons of first order are recorded beside those in real time."""
+    return bool(deck.electrons.method == "real-time" and deck.electrons.frozen_beside)
+
+
+def _voltages_vary(deck: Any) -> bool:
+    """Frozen electrons of first order are known in the rates of voltages of equal leads alone."""
     voltages = [lead.__dict__.get("voltage", 0.0) for lead in deck.electrons.lead]
-    varies = not all(isinstance(voltage, float) for voltage in voltages)
-    return _is_frozen(deck) and deck.electrons.order == 1 and varies
+    return not all(isinstance(voltage, float) for voltage in voltages)
+
+
+def _has_moving_voltages(deck: Any) -> bool:
+    return _is_frozen(deck) and deck.electrons.order == 1 and _voltages_vary(deck)
 
 
 _EXCLUDED = (
     _beside(
-        lambda deck: not _is_frozen(deck),
+        lambda deck: deck.electrons.method not in ("frozen", "real-time"),
         _with_exchange,
         'not available with electrons.method = {method}; allowed there: {without}, or electrons.method = "frozen"',
+    ),
+    _beside(
+        lambda deck: deck.electrons.method == "real-time" and deck.run.device == "gpu",
+        _given,
+        'not available with run.device = "gpu"; allowed there: {without}, or run.device = "cpu"',
+    ),
+    _beside(
+        lambda deck: _are_beside(deck) and deck.motion.kind == "precession",
+        _with_exchange,
+        "the frozen parts of a precession are without it; allowed beside electrons.frozen_beside = true: {without}, or "
+        "electrons.frozen_beside = false",
+    ),
+    _beside(
+        lambda deck: _are_beside(deck) and _voltages_vary(deck),
+        _given,
+        "frozen electrons are without it at first order in the rate of a voltage that changes; allowed beside "
+        "electrons.frozen_beside = true: {without}, or electrons.frozen_beside = false",
     ),
     _beside(
         lambda deck: _is_frozen(deck) and deck.motion.kind == "precession",

@@ -106,7 +106,7 @@ class MomentsAndElectrons:
     def velocity(self, t: float, y: np.ndarray, traced: np.ndarray, within: float) -> np.ndarray:
         """dm/dt, packed, in the field of the electrons."""
         coupling = self.coupling
-        field = coupling.magnet.pack(coupling.strength * traced[..., 1:]) if coupling.strength else None
+        field = coupling.magnet.pack(coupling.strength * traced[..., 1:]) if coupling.acts else None
         return coupling.velocity_in(field, t, y, within)
 
     def _seen(self, y: np.ndarray | None, traced: np.ndarray) -> np.ndarray:
@@ -225,5 +225,7 @@ class MomentsAndElectrons:
             m = np.ascontiguousarray(magnet.unpack(y))
         else:
             m = self.imposed.moments(t)
-            sums[3] -= coupling.sd_exchange * (traced[..., 1:] * self.imposed.velocity(t)).sum()
+            assert coupling.device is not None
+            rate = coupling.device.exchange_times(self.imposed.velocity(t))
+            sums[3] -= (traced[..., 1:] * rate).sum()
         return m, potential, voltages, velocity, sums, traced

@@ -47,17 +47,18 @@ _NARROWEST = 8
 
 
 def _in_tiles(electrons: RealTime) -> bool:
-    """Whether the state is held as tiles: those know no bath."""
-    return electrons.ny >= _NARROWEST and not len(electrons.bath)
+    """Whether the state is held as tiles, which know neither baths nor spins of bonds and leads."""
+    return electrons.ny >= _NARROWEST and electrons.is_plain
 
 
 class RealTimeInstant(Instant):
     """A run with electrons in real time at one step.
 
-    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy;
-    traced: density and spin density Tr[rho_i (1, sigma)], (nx[, ny], 4); flows: particles and spin that flow into the
-    leads; energy_electrons: less that at the start, leads included, not a number with a bath, whose energy is unknown;
-    voltages: of the leads, (2,), energy; work: done by gates, voltages, driven fields and an imposed motion since the
+    potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy, or
+    (nx[, ny]) of each site; vacancy: 1 where there is one; traced: density and spin density Tr[rho_i (1, sigma)],
+    (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that at the start, leads
+    included, not a number with a bath, whose energy is unknown; voltages: of the leads, (2,), energy; work: done by
+    gates, voltages, driven fields and an imposed motion since the
     start, work_drives: by driven fields alone, energy.  bath_currents: particles (b,) and spin (b, 3) that flow into
     the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.
     Where something jumps at t, all of it is as after the jump.
@@ -80,6 +81,7 @@ class RealTimeInstant(Instant):
         self.traced, self.flows = electrons.traced(state), electrons.flows(state)
         self.potential = coupling.gate_state(self.t, within)[0]
         self.static_potential, self.sd_exchange = coupling.static_potential, coupling.sd_exchange
+        self.vacancy = coupling.vacancy
         self.voltages = stepper.voltages_at(self.t, within)
         self.work_drives = 0.0
         if stepper.imposed is None and self.external.field is not None:
@@ -340,7 +342,7 @@ class RealTimeStepper:
         state = np.asarray(remembered["electrons"], float)
         if carrier.shape != equation.shape and state.shape == equation.shape:  # narrow lattices, now on a GPU
             state = TileLayout(equation).from_rows(state)
-        elif carrier is equation and not len(equation.bath) and state.shape == (layout := TileLayout(equation)).shape:
+        elif carrier is equation and equation.is_plain and state.shape == (layout := TileLayout(equation)).shape:
             state = layout.to_rows(state)
         if state.shape != carrier.shape:
             raise ValueError(f"electrons of shape {state.shape}, not {carrier.shape}")

@@ -288,6 +288,15 @@ class AttachedLead:
         """
         return reservoir(site, self.coupling, self.modes.hopping, self.modes.energies, fit, rule)
 
+    def memories(self, site: int, fit: Exponentials, rule: FermiPoles) -> tuple[Reservoir, Reservoir]:
+        """The same of each of its two spins, in the columns of `spin`."""
+        if not self.splitting:
+            return (self.memory(site, fit, rule),) * 2
+        first, second = (
+            reservoir(site, self.coupling, modes.hopping, modes.energies, fit, rule) for modes in self.by_spin
+        )
+        return first, second
+
     def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """Sigma and dSigma/dE of the single mode of a chain at energies of any shape; the same for both spins.
 

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import real_time_rows as rows
-from .frozen import Frozen, refuse_spins
+from .frozen import Frozen
 from .leads import SIDES, Occupation
 from .memory import SHARPEST, Exponentials, semicircle
 from .modes import cross_section
@@ -147,9 +147,6 @@ def exponentials(
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
-    refuse_spins(system, "electrons in real time")
-    if not isinstance(system.sd_exchange, float):
-        raise ValueError("electrons in real time: not available with an sd_exchange of each site; use one number")
     if any(system.voltages):
         raise ValueError(
             "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
@@ -161,7 +158,7 @@ def exponentials(
             'zero_current="net" or False'
         )
     tolerance = system.tolerance / 4**sharper
-    low, high = system.spectrum_bounds(m, potential)
+    low, high = system.straight.spectrum_bounds(m, potential)
     if system.bath is not None:
         low, high = _beside_bath(system, low, high, gates or Gating(float(abs(potential).max(initial=0.0)), 0.0))
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
@@ -180,7 +177,7 @@ def exponentials(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
             "larger electrons.tolerance"
         )
-    share = min(_FIT_SHARE_WITHIN, _FIT_SHARE / max(duration * system.hopping, 1.0))
+    share = min(_FIT_SHARE_WITHIN, _FIT_SHARE / max(duration * _fastest_hopping(system), 1.0))
     return semicircle(max(SHARPEST, tolerance * share / _strength(system))), rule, of_leads
 
 
@@ -195,11 +192,18 @@ def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tupl
 
 def error_near_edges(system: System, fit: Exponentials, duration: float) -> float:
     """What the error of `fit` may become in the density matrix within `duration`, where levels lie near band edges."""
-    return fit.error * _strength(system) * max(duration * system.hopping, 1.0) / _FIT_SHARE
+    return fit.error * _strength(system) * max(duration * _fastest_hopping(system), 1.0) / _FIT_SHARE
 
 
 def _strength(system: System) -> float:
-    return max(1.0, *(coupling / system.hopping for coupling in system.couplings))
+    """By how much the error of the memory counts more: bonds to the leads over hoppings of either side."""
+    return max(
+        1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in system.ends if lead.coupling), 0.0
+    )
+
+
+def _fastest_hopping(system: System) -> float:
+    return max(system.hopping, *(lead.modes.hopping for lead in system.ends))
 
 
 def temperature_used(system: System, duration: float, sharper: int = 0) -> float:
@@ -257,8 +261,9 @@ def adjusted(
 
 def _at_an_edge(system: System) -> str:
     """In words, whether E_F, or the chemical potential of a lead, lies near an edge of a band of a lead."""
-    middles = system.modes.energies
-    edges = np.concatenate([middles - 2 * system.hopping, middles + 2 * system.hopping])
+    edges = system.openings
+    if not len(edges):
+        return ""
     for what, mu in (
         ("electrons.fermi_energy", system.fermi_energy),
         *(("the chemical potential of a lead", lead.occupation.fermi_energy) for lead in system.ends if lead.coupling),
@@ -320,10 +325,12 @@ class RealTime:
     the right lead, None: the same.  `exponentials` and `adjusted` choose all; sharper: how often their errors were made
     smaller than planned.
 
-    Its leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
-    kept, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, ny), as in `Reservoir`.  hops: of the bonds along x,
-    (nx - 1,); periodic: whether the last y is bound to the first.  bath: rows of up and down of each site of a bath,
-    (b, 2); floats: whether it is one of floating probes.
+    Spin-orbit coupling is seen from the frame of `System.straight`; arguments and results are outside of it.  Its
+    leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
+    kept, 2, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its
+    channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); periodic: whether the
+    last y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a
+    bath, (b, 2); floats: whether it is one of floating probes.
     """
 
     def __init__(
@@ -334,6 +341,7 @@ class RealTime:
         lead_rules: Sequence[FermiPoles] | None = None,
         sharper: int = 0,
     ) -> None:
+        self.given, system = system, system.straight
         self.system, self.fit, self.rule, self.sharper = system, fit, rule, sharper
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
@@ -344,9 +352,10 @@ class RealTime:
         # As many poles for all, and for a bath: those that are added hold nothing.
         poles = max(len(one.nodes) for one in (rule, *self.lead_rules))
         spare = poles - len(rule.nodes)
+        # Of the two spins of each lead.
         self.reservoirs = [
-            system.ends[side].memory(sites[side], fit, one).padded(poles)
-            for side, one in zip(self.sides, self.lead_rules, strict=True)
+            [one.padded(poles) for one in system.ends[side].memories(sites[side], fit, rule_of_lead)]
+            for side, rule_of_lead in zip(self.sides, self.lead_rules, strict=True)
         ]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
         kept = len(fit.energies)
@@ -360,16 +369,27 @@ class RealTime:
         self.bath = (at // self.ny * n + at % self.ny)[:, None] + self.ny * np.arange(2)
         self.floats = bath is not None and bath.floats
         self.E = self.in_bath + 2 * poles * len(at) + self.floats
-        self.ends = np.array([one.site for one in self.reservoirs], np.int64)
+        self.ends = np.array([one.site for one, _ in self.reservoirs], np.int64)
+        of_spins = [system.ends[side].spin if system.ends[side].splitting else None for side in self.sides]
+        self.spins = np.array([np.eye(2) if one is None else one for one in of_spins], complex).reshape(leads, 2, 2)
+        self._turned = np.array([one is not None for one in of_spins], bool)
+        bonds = np.zeros((0, 2, 2)) if system.bonds_along_y is None else system.bonds_along_y
+        self._bonds = np.ascontiguousarray(bonds, complex)
+        vacant = np.zeros((self.nx, self.ny), bool) if system.holes is None else system.holes.reshape(self.nx, self.ny)
+        x, y = np.nonzero(vacant)
+        self.holes = np.concatenate([x * n + y, x * n + self.ny + y]).astype(np.int64)
+        plain = not len(at) and not len(self.holes) and not len(bonds) and not self._turned.any()
+        self.is_plain = bool(plain and self.given.frame is None)
 
         def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
             return np.array(parts, complex).reshape(leads, *shape)
 
-        self.z = stacked([one.energies for one in self.reservoirs], (kept, ny))
-        self.g = stacked([one.weights for one in self.reservoirs], (kept,))
-        self.a = stacked([one.filled for one in self.reservoirs], (kept, ny))
-        self.poles = stacked([one.poles for one in self.reservoirs], (poles,))
-        self.b = stacked([one.pole_filled for one in self.reservoirs], (poles, ny))
+        both = self.reservoirs
+        self.z = stacked([np.stack([one.energies for one in pair], axis=1) for pair in both], (kept, 2, ny))
+        self.g = stacked([one.weights for one, _ in both], (kept,))
+        self.a = stacked([np.stack([one.filled for one in pair], axis=1) for pair in both], (kept, 2, ny))
+        self.poles = stacked([one.poles for one, _ in both], (poles,))
+        self.b = stacked([np.stack([one.pole_filled for one in pair], axis=1) for pair in both], (poles, 2, ny))
         width = 0.0 if bath is None else bath.width
         self._of_bath = (
             self.bath,
@@ -385,7 +405,7 @@ class RealTime:
         # As the kernels of `rows` take them.
         self._constants = (
             system.onsite,
-            system.sd_exchange,
+            self.exchange,
             self.hops,
             system.hopping,
             self.periodic,
@@ -397,7 +417,28 @@ class RealTime:
             self.poles,
             self.b,
             *self._of_bath,
+            self.spins,
+            self._turned,
+            self._bonds,
+            self.holes,
         )
+
+    @property
+    def exchange(self) -> float:
+        """J_sd that multiplies what `felt` returns."""
+        J = self.system.sd_exchange
+        return J if isinstance(J, float) else 1.0
+
+    def felt(self, m: Real) -> Real:
+        """Moments, or their velocities, (..., *s, 3) as kernels take them: (..., nx, ny, 3), in the frame, times J_sd
+        where each site has its own."""
+        given, shape = self.given, m.shape[: m.ndim - len(self.system.shape) - 1]
+        if given.frame is not None:
+            flat = m.reshape(-1, *given.shape, 3)
+            m = np.stack([given.frame.into(one) for one in flat]) if len(flat) else flat
+        if not isinstance(given.sd_exchange, float):
+            m = given.exchange_times(m)
+        return np.ascontiguousarray(m).reshape(*shape, self.nx, self.ny, 3)
 
     def remembered(self) -> dict[str, NDArray[Any]]:
         """The exponents, for `recalled`: the same bits whatever version chose them."""
@@ -481,7 +522,7 @@ class RealTime:
             for lead in range(len(self.reservoirs)):
                 on_channels = G @ C[lead]  # G |c>, (N, n)
                 advanced = G.conj().T @ C[lead]
-                z = np.tile(self.z[lead].conj(), (1, 2))  # (kept, n): (spin, mode) in the last axis
+                z = self.z[lead].conj().reshape(kept, n)
                 for k in range(kept):
                     columns = slice((lead * kept + k) * n, (lead * kept + k + 1) * n)
                     phi[:, columns] += (
@@ -500,11 +541,13 @@ class RealTime:
                     self._put_pole_of_lead(Y, C, lead, p, self._green(H, C, zeta) @ C[lead])
             start = BiasedStart(self, m, potential)
             start.add(rho, phi)
+        for part in (Y, Y[:, :N].T):
+            part[self.holes] = 0.0
         Y[N:D, :N] = phi.conj().T
-        met = np.einsum("lac,ab->lcb", C, phi)  # <c|phi_b>
+        met = np.einsum("lac,ab->lcb", C.conj(), phi)  # <c|phi_b>
         leads = len(self.reservoirs)
         g = np.repeat(self.g.reshape(-1), n)
-        z = np.tile(self.z, (1, 1, 2)).reshape(-1)
+        z = self.z.reshape(-1)
         of_rows = np.broadcast_to(met[:, None], (leads, kept, n, D - N)).reshape(D - N, D - N)
         half = g[:, None] * of_rows
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
@@ -512,7 +555,7 @@ class RealTime:
 
     def _put_pole_of_lead(self, Y: Complex, C: Complex, lead: int, p: int, on_channels: Complex) -> None:
         """Columns of X of a pole of a lead's Fermi function; on_channels: G |c> at the pole, (orbitals, n)."""
-        b = np.tile(self.b[lead, p].conj(), 2)
+        b = self.b[lead, p].conj().ravel()
         where = self.D + (lead * self.n_poles + p) * self.n
         zeta = self.poles[lead, p].conjugate()
         self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + self.n))
@@ -522,23 +565,28 @@ class RealTime:
         N, n, kept = self.orbitals, self.n, self.kept
         Y[:N, columns] = X
         for other in range(len(self.reservoirs)):
-            met = C[other].T @ X
+            met = C[other].conj().T @ X
             for k in range(kept):
                 below = N + (other * kept + k) * n
-                z_row = np.tile(self.z[other, k], 2)[:, None]
+                z_row = self.z[other, k].reshape(n, 1)
                 Y[below : below + n, columns] = -1j * self.g[other, k] * met / (zeta - z_row)
 
     def _channels(self) -> Complex:
         """|c> of each lead as columns, (leads, orbitals, n)."""
-        out = np.zeros((len(self.reservoirs), self.orbitals, self.n))
-        for lead, one in enumerate(self.reservoirs):
-            out[lead, one.site * self.n : (one.site + 1) * self.n] = np.kron(np.eye(2), self.system.modes.vectors)
-        return out.astype(complex)
+        out = np.zeros((len(self.reservoirs), self.orbitals, self.n), complex)
+        for lead, end in enumerate(self.ends.tolist()):
+            out[lead, end * self.n : (end + 1) * self.n] = self.channels(lead)
+        return out
+
+    def channels(self, lead: int) -> Complex:
+        """|c> of a lead on its slice as columns, (n, n)."""
+        return np.kron(self.spins[lead], self.system.modes.vectors)
 
     def _green(self, H: Complex, C: Complex, zeta: complex) -> Complex:
         inverse = zeta * np.eye(len(H)) - H
-        for lead, one in enumerate(self.reservoirs):
-            inverse -= (C[lead] * np.tile(one.self_energy(zeta), 2)) @ C[lead].T
+        for lead, pair in enumerate(self.reservoirs):
+            sigma = np.concatenate([one.self_energy(zeta) for one in pair])
+            inverse -= (C[lead] * sigma) @ C[lead].conj().T
         sites = self.bath.ravel()
         inverse[sites, sites] += 1j * self._of_bath[3]
         return np.asarray(np.linalg.inv(inverse), np.complex128)
@@ -546,11 +594,17 @@ class RealTime:
     def slices(self, m: Real, potential: Real) -> Complex:
         """The blocks of H on the slices, (nx, n, n), in the order (spin, y)."""
         nx, ny, system = self.nx, self.ny, self.system
-        blocks = system.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)
+        blocks = self.given.hamiltonian_blocks(m, potential).reshape(nx, ny, 2, 2)
         H, y = np.zeros((nx, 2, ny, 2, ny), complex), np.arange(ny)
+        # Where the next y is.
+        forth = np.eye(ny, k=1) + (np.eye(ny, k=1 - ny) if self.periodic and ny > 1 else 0.0)
         for s in range(2):
-            H[:, s, :, s] = cross_section(ny, system.hopping, 0.0, self.periodic)
+            if not len(self._bonds):
+                H[:, s, :, s] = cross_section(ny, system.hopping, 0.0, self.periodic)
             for other in range(2):
+                if len(self._bonds):
+                    there, back = self._bonds[:, s, other], self._bonds[:, other, s].conj()
+                    H[:, s, :, other] += there[:, None, None] * forth + back[:, None, None] * forth.T
                 H[:, s, y, other, y] += blocks[:, :, s, other]
         return H.reshape(nx, self.n, self.n)
 
@@ -570,7 +624,7 @@ class RealTime:
         sites = self.nx, self.ny
         rows.derivative(
             Y,
-            m.reshape(*sites, 3),
+            self.felt(m),
             self.system.on_sites(potential).reshape(sites),
             *self._constants,
             voltages[self.sides],
@@ -616,7 +670,7 @@ class RealTime:
         shape = *voltages.shape[:2], self.nx, self.ny
         own = np.array([sums[0], sums[3], *(sums[1 + side] for side in self.sides)])
         fractions, weights = (np.array(one) for one in coefficients)
-        m, turning = (one.reshape(*shape, 3) for one in moments)
+        m, turning = (self.felt(one) for one in moments)
         potential, rate = self.system.on_sites(gates[0]).reshape(shape), gates[1].reshape(shape)
         begun = np.empty((len(voltages), 2, self.nx, self.ny, 4))
         new = rows.steps(
@@ -638,7 +692,15 @@ class RealTime:
         found[0], found[3] = own[:2]
         for lead, side in enumerate(self.sides):
             found[1 + side] = own[2 + lead]
-        return new, found, begun.reshape(len(voltages), 2, *self.system.shape, 4)
+        return new, found, self._outside(begun.reshape(len(voltages), 2, *self.system.shape, 4))
+
+    def _outside(self, traced: Real) -> Real:
+        """Traces (..., *s, 4) with 1 and sigma, outside of the frame."""
+        frame = self.given.frame
+        if frame is None:
+            return traced
+        flat = traced.reshape(-1, *self.system.shape, 4)
+        return np.stack([frame.back(one) for one in flat]).reshape(traced.shape) if len(flat) else traced
 
     def empty(self) -> Real:
         """An array for a state, not initialised."""
@@ -656,12 +718,18 @@ class RealTime:
 
     def traced(self, Y: Real) -> Real:
         """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
-        return rows.traced(Y, self.nx, self.ny).reshape(*self.system.shape, 4)
+        return self._outside(rows.traced(Y, self.nx, self.ny).reshape(*self.system.shape, 4))
 
     def flows(self, Y: Real) -> Flows:
         """What flows into the left and the right lead."""
-        found = rows.exchanged(Y, self.orbitals, self.system.modes.vectors, self.ends, self.z, self.poles)
-        return Flows.of(self.sides, *found)
+        vectors = self.system.modes.vectors
+        exchanged, weighted = rows.exchanged(
+            Y, self.orbitals, vectors, self.ends, self.z, self.poles, self.spins, self._turned
+        )
+        if self.given.frame is not None:
+            spinors = self.given.frame.spinors[self.ends]
+            exchanged = spinors @ exchanged @ spinors.conj().swapaxes(1, 2)
+        return Flows.of(self.sides, exchanged, weighted)
 
     def into_bath(self, Y: Real) -> tuple[Real, Real]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
@@ -677,7 +745,7 @@ class RealTime:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""
         sites = self.nx, self.ny
         on_sites = self.system.on_sites(potential).reshape(sites)
-        return rows.own_energy(Y, m.reshape(*sites, 3), on_sites, *self._constants[:5])
+        return rows.own_energy(Y, self.felt(m), on_sites, *self._constants[:5], self._bonds)
 
 
 def _recalled(arrays: Mapping[str, NDArray[Any]], name: str) -> FermiPoles:

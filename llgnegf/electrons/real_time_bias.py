@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .quadrature import FermiPoles
-from .reservoirs import Reservoir, occupation
+from .reservoirs import occupation
 from .system import System, tails
 from .threads import each
 from .window import Factor, Rule, Window
@@ -51,11 +51,13 @@ class _Electrons(Protocol):
     g: Complex
     rule: FermiPoles
     lead_rules: list[FermiPoles]
-    reservoirs: list[Reservoir]
     bath: NDArray[np.int64]
 
     def slices(self, m: Real, potential: Real) -> Complex:
         """Blocks of H on the slices, (nx, n, n)."""
+
+    def channels(self, lead: int) -> Complex:
+        """|c> of a lead on its slice as columns, (n, n)."""
 
 
 class BiasedStart:
@@ -69,12 +71,12 @@ class BiasedStart:
         self.H = electrons.slices(m, potential)
         rules = electrons.lead_rules
         self.biased = [lead for lead, one in enumerate(rules) if one is not electrons.rule]
-        vectors = self.system.modes.vectors
-        self.channels = np.kron(np.eye(2), vectors).astype(complex)  # of a slice, in columns
-        # Of each lead: z of its exponents by channel, (kept, n), and the levels of its channels, (n,).
-        self.z = np.tile(electrons.z, (1, 1, 2))
+        # Of each lead: its channels on the slice, in columns; z of its exponents by channel, (kept, n); the levels of
+        # its channels, (n,).
+        self.channels = [electrons.channels(lead) for lead in range(len(rules))]
+        self.z = electrons.z.reshape(len(rules), electrons.kept, electrons.n)
         ends = [self.system.ends[side] for side in electrons.sides]
-        self.levels = [np.tile(one.modes.energies, 2) for one in ends]
+        self.levels = [np.concatenate([modes.energies for modes in one.by_spin]) for one in ends]
         self.reach = [2 * one.modes.hopping for one in ends]
 
     def add(self, rho: Complex, phi: Complex) -> None:
@@ -135,7 +137,7 @@ class BiasedStart:
                 )
                 own = np.empty((len(psi), *self.z.shape), complex)
                 for other, end in enumerate(e.ends):
-                    met = (abs(self._met(psi, int(end))) ** 2).sum(axis=2)
+                    met = (abs(self._met(other, psi, int(end))) ** 2).sum(axis=2)
                     own[:, other] = self._by_exponents(other, energies[which]) * met[:, None, :]
                 own_parts = out[which, k, 4 * sites :].reshape(len(psi), 2, -1)
                 own_parts[:, 0], own_parts[:, 1] = own.real.reshape(len(psi), -1), own.imag.reshape(len(psi), -1)
@@ -152,7 +154,7 @@ class BiasedStart:
         weighted = (flat.conj() * np.repeat(weights, e.n)).T  # (energies and channels, N)
         rho += flat @ weighted
         for other, end in enumerate(e.ends):
-            met = self._met(psi, int(end)).conj()  # (energies, channels met, channels of psi)
+            met = self._met(other, psi, int(end)).conj()  # (energies, channels met, channels of psi)
             factor = 1j * weights[:, None, None] * self._by_exponents(other, energies)  # (energies, kept, channels met)
             columns = met.swapaxes(1, 2)[:, :, None, :] * factor[:, None]
             first = other * e.kept * e.n
@@ -170,7 +172,7 @@ class BiasedStart:
         rule = e.lead_rules[lead]
         more = occupation(rule, z) - occupation(e.rule, z)
         weights = 1j * (e.g[lead][:, None] * more).conj()
-        first, sources = lead * e.kept * e.n, self.channels
+        first, sources = lead * e.kept * e.n, self.channels[lead]
         # Channels of the same energy have G in common.
         found, which = np.unique(z.conj().ravel(), return_inverse=True)
         different: Complex = found.astype(np.complex128)
@@ -183,10 +185,10 @@ class BiasedStart:
 
     # --- Green's functions --------------------------------------------------------------------------
 
-    def _met(self, psi: Complex, end: int) -> Complex:
-        """<c|psi> of the channels c on slice `end`, (energies, n, channels of psi)."""
+    def _met(self, lead: int, psi: Complex, end: int) -> Complex:
+        """<c|psi> of the channels c of a lead, on slice `end`, (energies, n, channels of psi)."""
         n = self.electrons.n
-        return np.asarray(self.channels.conj().T @ psi[:, end * n : (end + 1) * n])
+        return np.asarray(self.channels[lead].conj().T @ psi[:, end * n : (end + 1) * n])
 
     def _states(self, lead: int, energies: Real) -> Complex:
         """G sqrt(Gamma) of a lead at real energies, (energies, orbitals, n); zero for channels that are closed."""
@@ -194,7 +196,7 @@ class BiasedStart:
         sigma = self._self_energy(lead, z)
         is_open = abs(energies[:, None] - self.levels[lead]) < self.reach[lead]
         roots = np.sqrt(np.where(is_open, np.maximum(-2 * sigma.imag, 0.0), 0.0))
-        return np.asarray(self.columns(lead, z) @ (self.channels * roots[:, None, :]))
+        return np.asarray(self.columns(lead, z) @ (self.channels[lead] * roots[:, None, :]))
 
     def _self_energy(self, lead: int, energies: Complex) -> Complex:
         """Of the channels of a lead, (energies, n)."""
@@ -207,7 +209,7 @@ class BiasedStart:
         own = energies[:, None, None, None] * np.eye(n) - self.H
         for other, end in enumerate(e.ends):
             sigma = self._self_energy(other, energies)
-            own[:, end] -= (self.channels * sigma[:, None, :]) @ self.channels.conj().T
+            own[:, end] -= (self.channels[other] * sigma[:, None, :]) @ self.channels[other].conj().T
         if len(e.bath):
             columns, i = np.divmod(e.bath.ravel(), n)
             assert self.system.bath is not None

@@ -110,7 +110,7 @@ class Cuda:
 
 
 class GpuTiles(Tiles):
-    """The electrons `electrons` with their state on a GPU: arrays of `empty`, `put` and `equilibrium` are there.
+    """The electrons `electrons` with their state on a GPU: arrays of `empty`, `put` and `at_rest` are there.
 
     Numbers are those of `Tiles` to rounding.  machine: what runs the kernels, by default the NVIDIA GPU.
     Raises RunError as `Cuda`.
@@ -258,7 +258,7 @@ class GpuTiles(Tiles):
         system, sites = self.electrons.system, self._sites(state)
         density, spin = sites[..., 0], sites[..., 1:4]
         own = ((system.onsite + system.on_sites(potential).reshape(self.nx, self.ny)) * density).sum()
-        own -= system.sd_exchange * (m.reshape(self.nx, self.ny, 3) * spin).sum()
+        own -= self.electrons.exchange * (self.electrons.felt(m) * spin).sum()
         along = (np.append(self.hops, 0.0)[:, None] * sites[..., 4]).sum()
         return float(own - 2 * along - 2 * system.hopping * sites[..., 5].sum())
 

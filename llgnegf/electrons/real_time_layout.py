@@ -22,7 +22,8 @@ class TileLayout:
 
     columns: T; rows: of tiles; count: of tiles; modes: U^T and U, (2, ny, ny), U with a transverse mode in each column;
     the other numbers and arrays are those of `RealTime`.
-    Raises ValueError for a system with a bath, which rows alone hold.
+    Raises ValueError for a system with a bath, or with bonds or leads that know the spin, or with vacancies, which rows
+    alone hold.
     """
 
     def __init__(self, electrons: RealTime) -> None:
@@ -30,6 +31,11 @@ class TileLayout:
             raise ValueError(
                 f"electrons in real time as tiles: not available with a bath on sites, {electrons.system.bath!r}; use "
                 "rows, on a CPU"
+            )
+        if not electrons.is_plain:
+            raise ValueError(
+                "electrons in real time as tiles: not available with vacancies, or with bonds or leads that know the "
+                "spin; use rows, on a CPU"
             )
         self.electrons = electrons
         self.nx, self.ny, self.n = electrons.nx, electrons.ny, electrons.n
@@ -43,13 +49,9 @@ class TileLayout:
             electrons.hops,
             electrons.periodic,
         )
-        self.z, self.g, self.a, self.poles, self.b = (
-            electrons.z,
-            electrons.g,
-            electrons.a,
-            electrons.poles,
-            electrons.b,
-        )
+        # Of either spin.
+        self.z, self.a, self.b = (np.ascontiguousarray(one[:, :, 0]) for one in (electrons.z, electrons.a, electrons.b))
+        self.g, self.poles = electrons.g, electrons.poles
         vectors = electrons.system.modes.vectors
         self.modes = np.stack([vectors.T, vectors])
 

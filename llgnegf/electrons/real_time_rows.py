@@ -40,6 +40,15 @@ def add_across(out, t, row):
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
+def add_complex(out, c, row):
+    """out += c row."""
+    re, im = c.real, c.imag
+    for j in range(out.shape[1]):
+        out[0, j] += re * row[0, j] - im * row[1, j]
+        out[1, j] += re * row[1, j] + im * row[0, j]
+
+
+@njit(cache=True, nogil=True, fastmath=True, inline="always")
 def of_exponent(out, c, own, g, met):
     """out = c own - g met, complex numbers c and g."""
     for j in range(out.shape[1]):
@@ -124,6 +133,10 @@ def derivative(
     damping,
     filling,
     following,
+    spins,
+    turned,
+    bonds,
+    holes,
     shifts,
     out,
 ):
@@ -131,11 +144,13 @@ def derivative(
 
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
     across, periodic: hopping along y, and whether the last y is bound to the first.  vectors: transverse modes in
-    columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, ny), g: (leads, k), poles: (leads, p),
-    b: (leads, p, ny), as in `Reservoir`; shifts: voltage.  bath: rows of up and down of each of its sites, (sites, 2);
-    bath_poles, bath_filled: (p,), poles and a of each; damping: half its width; filling: a of its delta function;
-    following: dV/dt of a floating probe over what flows into it, energy, 0 where none floats; the last column of Y,
-    which is there then, has V in the rows of spin up of their sites.
+    columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, 2, ny), g: (leads, k), poles:
+    (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; shifts: voltage; spins: these
+    spins in the columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
+    H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); holes: rows of vacancies, which stay 0.  bath: rows
+    of up and down of each of its sites, (sites, 2); bath_poles, bath_filled: (p,), poles and a of each; damping: half
+    its width; filling: a of its delta function; following: dV/dt of a floating probe over what flows into it, energy, 0
+    where none floats; the last column of Y, which is there then, has V in the rows of spin up of their sites.
     """
     nx, ny = potential.shape
     leads, kept = g.shape
@@ -177,10 +192,18 @@ def derivative(
                     Y[above * n + at],
                     t_above,
                 )
-                if ny > 1 and (y > 0 or periodic):
-                    add_across(out[i], across, Y[x * n + s * ny + (y - 1) % ny])
-                if ny > 1 and (y < ny - 1 or periodic):
-                    add_across(out[i], across, Y[x * n + s * ny + (y + 1) % ny])
+                if bonds.shape[0] > 0:
+                    for other in range(2):
+                        if ny > 1 and (y > 0 or periodic):
+                            back = -1j * bonds[x, other, s].conjugate()
+                            add_complex(out[i], back, Y[x * n + other * ny + (y - 1) % ny])
+                        if ny > 1 and (y < ny - 1 or periodic):
+                            add_complex(out[i], -1j * bonds[x, s, other], Y[x * n + other * ny + (y + 1) % ny])
+                else:
+                    if ny > 1 and (y > 0 or periodic):
+                        add_across(out[i], across, Y[x * n + s * ny + (y - 1) % ny])
+                    if ny > 1 and (y < ny - 1 or periodic):
+                        add_across(out[i], across, Y[x * n + s * ny + (y + 1) % ny])
                 add_turned(out[i], turns, Y[i])
     # what enters from the poles: the sum of their columns, as a row
     entering = np.zeros((leads, n, 2, D))
@@ -206,19 +229,30 @@ def derivative(
                 add_real(total, 1.0, Y[first + k * n + at])
             # The source: half of it here, the other half is the adjoint.
             for k in range(kept):
-                total[0, first + k * n + at] += a[lead, k, mode].real
-                total[1, first + k * n + at] -= a[lead, k, mode].imag
+                total[0, first + k * n + at] += a[lead, k, s, mode].real
+                total[1, first + k * n + at] -= a[lead, k, s, mode].imag
             for p in range(n_poles):
-                total[0, D + (lead * n_poles + p) * n + at] += b[lead, p, mode].real
-                total[1, D + (lead * n_poles + p) * n + at] -= b[lead, p, mode].imag
-            for y in range(ny):
-                add_real(out[end + s * ny + y], vectors[y, mode], total)
+                total[0, D + (lead * n_poles + p) * n + at] += b[lead, p, s, mode].real
+                total[1, D + (lead * n_poles + p) * n + at] -= b[lead, p, s, mode].imag
+            if turned[lead]:
+                for other in range(2):
+                    for y in range(ny):
+                        add_complex(out[end + other * ny + y], spins[lead, other, s] * vectors[y, mode], total)
+            else:
+                for y in range(ny):
+                    add_real(out[end + s * ny + y], vectors[y, mode], total)
             total[:] = 0.0
-            for y in range(ny):
-                add_real(total, vectors[y, mode], Y[end + s * ny + y])
+            if turned[lead]:
+                for other in range(2):
+                    turn = spins[lead, other, s].conjugate()
+                    for y in range(ny):
+                        add_complex(total, turn * vectors[y, mode], Y[end + other * ny + y])
+            else:
+                for y in range(ny):
+                    add_real(total, vectors[y, mode], Y[end + s * ny + y])
             for k in range(kept):
                 i = first + k * n + at
-                of_exponent(out[i], -1j * (z[lead, k, mode] + shifts[lead]), Y[i], g[lead, k], total)
+                of_exponent(out[i], -1j * (z[lead, k, s, mode] + shifts[lead]), Y[i], g[lead, k], total)
                 add_turned(out[i], turns, Y[i])
     # between the sites of a bath and what it remembers, which is no time and the poles of the Fermi function
     if bath.shape[0] > 0:
@@ -229,6 +263,8 @@ def derivative(
                 out[bath[q, 0], 0, width - 1] = following * into_site(
                     Y, bath[q], q, n_poles, D + in_bath, damping, filling
                 )
+    for i in holes:
+        out[i] = 0.0
     # and the square part gets the adjoint
     for i in range(D):
         out[i, 0, i] *= 2
@@ -270,13 +306,26 @@ def advance(base, k, acc, b, is_first, following, c):
             stage[i] = y[i] + c * rate[i]
 
 
+@njit(cache=True, nogil=True, inline="always")
+def add_exchanged(out, weighted, lead, s, other, value, turn, spins, turned):
+    """Adds a number <s|phi_c> of a channel c with the spin `other` of a lead to both."""
+    if turned[lead]:
+        for third in range(2):
+            out[lead, s, third] += value * spins[lead, third, other].conjugate()
+        weighted[lead] += turn * value * spins[lead, s, other].conjugate()
+    else:
+        out[lead, s, other] += value
+        if s == other:
+            weighted[lead] += turn * value
+
+
 @njit(cache=True, nogil=True)
-def exchanged(Y, orbitals, vectors, ends, z, poles):
+def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
     """<c|phi_c> summed over exponents and modes, (leads, 2, 2) [lead, spin, spin], and its trace with z^*, (leads,).
 
     Arguments as those of `derivative`; orbitals: rows of the sites.
     """
-    leads, kept, ny = z.shape
+    leads, kept, _, ny = z.shape
     n_poles = poles.shape[1]
     n, D = 2 * ny, Y.shape[0]
     out, weighted = np.zeros((leads, 2, 2), np.complex128), np.zeros(leads, np.complex128)
@@ -290,16 +339,14 @@ def exchanged(Y, orbitals, vectors, ends, z, poles):
                         for k in range(kept):
                             j = first + k * n + at
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
-                            out[lead, s, other] += value
-                            if s == other:
-                                weighted[lead] += z[lead, k, mode].conjugate() * value
+                            turn = z[lead, k, other, mode].conjugate()
+                            add_exchanged(out, weighted, lead, s, other, value, turn, spins, turned)
                         first = D + lead * n_poles * n
                         for p in range(n_poles):
                             j = first + p * n + at
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
-                            out[lead, s, other] += value
-                            if s == other:
-                                weighted[lead] += poles[lead, p].conjugate() * value
+                            turn = poles[lead, p].conjugate()
+                            add_exchanged(out, weighted, lead, s, other, value, turn, spins, turned)
     return out, weighted
 
 
@@ -347,6 +394,10 @@ def steps(
     damping,
     filling,
     following,
+    spins,
+    turned,
+    bonds,
+    holes,
     voltages,
     orbitals,
     begun,
@@ -387,13 +438,17 @@ def steps(
                 damping,
                 filling,
                 following,
+                spins,
+                turned,
+                bonds,
+                holes,
                 voltages[step, i],
                 k,
             )
             seen = traced(at, nx, ny)
             if i < 2:
                 begun[step, i] = seen
-            P, weighted = exchanged(at, orbitals, vectors, ends, z, poles)
+            P, weighted = exchanged(at, orbitals, vectors, ends, z, poles, spins, turned)
             work = 0.0
             for x in range(nx):
                 for y in range(ny):
@@ -413,7 +468,7 @@ def steps(
 
 
 @njit(cache=True, nogil=True)
-def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic):
+def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bonds):
     """Tr[rho H] of the device; arguments as those of `derivative`."""
     nx, ny = potential.shape
     n, total = 2 * ny, 0.0
@@ -428,7 +483,12 @@ def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic):
                 if x < nx - 1:
                     total -= 2 * hops[x] * Y[i, 0, i + n]
                 if ny > 1 and (y < ny - 1 or periodic):
-                    total -= 2 * across * Y[i, 0, x * n + s * ny + (y + 1) % ny]
+                    if bonds.shape[0] > 0:
+                        for other in range(2):
+                            j = x * n + other * ny + (y + 1) % ny
+                            total += 2 * (bonds[x, s, other] * complex(Y[j, 0, i], Y[j, 1, i])).real
+                    else:
+                        total -= 2 * across * Y[i, 0, x * n + s * ny + (y + 1) % ny]
     return total
 
 

@@ -59,7 +59,7 @@ class _Start:
         tiles, nx = self.tiles, self.tiles.nx
         zeta, w = complex(self.rule.nodes[p]), complex(self.rule.weights[p])
         own = zeta * np.eye(tiles.n) - self.H
-        for one in tiles.electrons.reservoirs:
+        for one, _ in tiles.electrons.reservoirs:
             U = tiles.modes[1]
             sigma = (U * one.self_energy(zeta)) @ U.T
             own[one.site] -= np.kron(np.eye(2), sigma)

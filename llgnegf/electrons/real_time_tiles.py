@@ -176,8 +176,8 @@ class Tiles(TileLayout):
         T, ny, system = self.columns, self.ny, self.electrons.system
         zeta, mixed = np.zeros((self.rows + 1, 2, 2, ny)), np.empty((self.nx, 2, ny))
         sites = self.nx, ny
-        moments, on_sites = m.reshape(*sites, 3), system.on_sites(potential).reshape(sites)
-        real_time_gather.diagonal(moments, on_sites, system.onsite, system.sd_exchange, zeta, mixed)
+        moments, on_sites = self.electrons.felt(m), system.on_sites(potential).reshape(sites)
+        real_time_gather.diagonal(moments, on_sites, system.onsite, self.electrons.exchange, zeta, mixed)
         shifts = np.asarray(voltages, float)[self.sides][:, None, None]
         z = (self.z + shifts).reshape(-1, 1, ny)
         poles = np.broadcast_to(self.poles[:, :, None] + shifts, (self.leads, self.n_poles, ny)).reshape(-1, 1, ny)
@@ -208,10 +208,10 @@ class Tiles(TileLayout):
         return sums.own_energy(
             state,
             self.columns,
-            m.reshape(*sites, 3),
+            self.electrons.felt(m),
             system.on_sites(potential).reshape(sites),
             system.onsite,
-            system.sd_exchange,
+            self.electrons.exchange,
             self.hops,
             system.hopping,
             self.periodic,

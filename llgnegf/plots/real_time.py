@@ -12,6 +12,7 @@ from llgnegf.plots import flat_wall
 from llgnegf.plots.curves import curve, energies
 from llgnegf.plots.trajectory import moments_or_one
 from llgnegf.runfile.reader import Run
+from llgnegf.spin_transfer import exchange_of
 
 _EXACT, _ZERO, _ONE = "black", "#0072B2", "#D55E00"
 
@@ -57,7 +58,7 @@ def _torque(ax: Axes, run: Run, found: Judgement | None) -> None:
     """|sum over sites of J_sd s x m| in real time, and of frozen electrons beside."""
     electrons = run.deck.electrons
     assert electrons is not None
-    J, m = electrons.uniform_exchange, np.asarray(run["moment"])
+    J, m = exchange_of(run), np.asarray(run["moment"])
     shown = {"real time": (np.asarray(run["torque"]), {"color": _EXACT})}
     if found is not None:
         shown["order 0"] = torque(found.order_0, m, J), {"color": _ZERO, "linestyle": "--"}
@@ -66,7 +67,8 @@ def _torque(ax: Axes, run: Run, found: Judgement | None) -> None:
     for name, values in sums.items():
         curve(ax, run.times, values, label=name, **shown[name][1])
     ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({run.deck.units.label})")
-    settle(ax, least_span(sums.values(), sizes=[J], error=abs(J) * electrons.tolerance))
+    largest = float(np.abs(J).max())
+    settle(ax, least_span(sums.values(), sizes=[largest], error=largest * electrons.tolerance))
     legend_above(ax, columns=3)
 
 

@@ -185,7 +185,7 @@ def written_out(electrons, m, V, U):
     modes, spins = electrons.system.modes.vectors, np.eye(2)
     C, z, g, a = [], [], [], []
     for kind in ("energies", "poles"):
-        for side, one in zip(electrons.sides, electrons.reservoirs, strict=True):
+        for side, (one, _) in zip(electrons.sides, electrons.reservoirs, strict=True):
             at = np.zeros((N, electrons.n))
             at[one.site * electrons.n : (one.site + 1) * electrons.n] = np.kron(spins, modes)
             exponents = one.energies if kind == "energies" else np.repeat(one.poles[:, None], electrons.ny, axis=1)
