@@ -94,29 +94,38 @@ def test_where_the_voltages_are_zero_the_bias_has_no_part(tmp_path):
 # --- order 1 ----------------------------------------------------------------------------------------------------------
 
 
-def compared(tmp_path, shape, duration):
-    """What frozen electrons miss of those in real time, orders 0 and 1: spin density, electrons, flows of both."""
+def compared(tmp_path, shape, duration, **more):
+    """What frozen electrons miss of those in real time, orders 0 and 1: spin density, electrons, flows and energy."""
     lead = leads(varying(0.4, RAMP | {"duration": duration}), varying(-0.2, RAMP | {"duration": duration}))
     given = {"shape": shape, "motion": "frozen", "duration": duration}
-    given |= {"lead": lead, "fermi_energy": 0.0, "temperature": 0.03}
+    given |= {"lead": lead, "fermi_energy": 0.0, "temperature": 0.03} | more
     kinds = {"exact": {"method": "real-time"}, "one": {"order": 1}, "zero": {"order": 0}}
     found = {}
-    for name, more in kinds.items():
-        with run(deck(**given, **more), tmp_path / f"{name}{duration}.h5") as result:
+    for name, kind in kinds.items():
+        with run(deck(**given, **kind), tmp_path / f"{name}{duration}.h5") as result:
             later = slice(int(0.4 * result.n_frames), int(0.9 * result.n_frames))
             names = [n for n in result.names if n.startswith("spin_") and n != "spin_density"]
             spin = result.spin_density if name == "exact" else sum(np.asarray(result[n]) for n in names)
-            parts = spin, result.density, result.current_charge, result.current_spin
+            parts = [spin, result.density, result.current_charge, result.current_spin, result.current_energy]
+            if "bath" in more:
+                parts += [result["bath_current_charge"], result["bath_current_spin"]]
             found[name] = [np.asarray(one)[later] for one in parts]
     return [
         [float(abs(a - b).max()) for a, b in zip(found[name], found["exact"], strict=True)] for name in ("zero", "one")
     ]
 
 
+BESIDE = {
+    "chain": {"shape": (4,)},
+    "lattice": {"shape": (3, 2)},
+    "bath": {"shape": (2,), "bath": {"sites": [1], "width": 0.6, "zero_current": False}, "temperature": 0.1},
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", [(4,), (3, 2)], ids=["chain", "lattice"])
-def test_what_frozen_electrons_miss_of_those_in_real_time_falls_as_the_square_of_the_rate(tmp_path, shape):
-    fast, slow = (compared(tmp_path, shape, duration) for duration in (40.0, 80.0))
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_frozen_electrons_miss_of_those_in_real_time_falls_as_the_square_of_the_rate(tmp_path, case):
+    fast, slow = (compared(tmp_path, duration=duration, **BESIDE[case]) for duration in (40.0, 80.0))
     for order, (least, most) in enumerate([(1.8, 2.2), (3.2, 5.0)]):
         for before, after in zip(fast[order], slow[order], strict=True):
             assert least < before / after < most
@@ -151,15 +160,22 @@ def test_moments_that_move_with_a_voltage_go_as_in_real_time(tmp_path):
     assert abs(one - exact).max() < 0.2 * abs(zero - exact).max()
 
 
-@pytest.mark.parametrize("order", [0, 1])
-def test_the_same_voltage_on_leads_and_gates_moves_the_zero_of_energy_alone(tmp_path, order):
+PROBE = {"sites": [1], "width": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("order", "shape", "more"),
+    [(0, (4,), {}), (1, (4,), {}), (1, (2,), {"bath": PROBE, "temperature": 0.0, "duration": 0.8})],
+)
+def test_the_same_voltage_on_leads_and_gates_moves_the_zero_of_energy_alone(tmp_path, order, shape, more):
     """A gauge: moments, spin density and currents are those of a run where nothing is driven."""
     both = [{"side": side, "voltage": varying(0.3, RAMP | {"duration": 3.0})} for side in ("left", "right")]
-    gate = [{"columns": [0, 1, 2, 3], "amplitude": 0.3, "profile": RAMP | {"duration": 3.0}}]
-    still = deck(order=order, lead=[{"side": "left"}, {"side": "right"}], duration=1.6)
-    shifted = deck(order=order, lead=both, gate=gate, duration=1.6)
+    gate = [{"columns": [*range(shape[0])], "amplitude": 0.3, "profile": RAMP | {"duration": 3.0}}]
+    given = {"shape": shape, "order": order, "duration": 1.6} | more
+    still = deck(**given, lead=[{"side": "left"}, {"side": "right"}])
+    shifted = deck(**given, lead=both, gate=gate)
     with run(still, tmp_path / "a.h5") as one, run(shifted, tmp_path / "b.h5") as other:
-        assert other.voltage[-1].min() > 0.1
+        assert other.voltage[-1].min() > 0.04
         assert abs(np.asarray(one.moment) - np.asarray(other.moment)).max() < 5e-6
         assert abs(one.density[-1] - other.density[-1]).max() < 5e-6
         spins = [sum(np.asarray(r[n]) for n in r.names if n.startswith("spin_")) for r in (one, other)]
@@ -167,6 +183,15 @@ def test_the_same_voltage_on_leads_and_gates_moves_the_zero_of_energy_alone(tmp_
         if order == 1:
             assert abs(np.asarray(one.current_charge) - np.asarray(other.current_charge)).max() < 5e-6
             assert abs(np.asarray(one.current_spin) - np.asarray(other.current_spin)).max() < 5e-6
+            m, v = other.moment[-1], other.velocity[-1]
+            pumped = build_device(still).lead_energies(m, v)
+            assert abs(pumped).max() > 1e-5
+            assert other.current_energy[-1] == pytest.approx(pumped, abs=5e-6)
+            if more:
+                charge, into_bath = build_device(still).bath_currents(m, v)
+                assert abs(into_bath).max() > 5e-5
+                assert other["bath_current_spin"][-1] == pytest.approx(into_bath, abs=5e-6)
+                assert other["bath_current_charge"][-1] == pytest.approx(charge, abs=5e-6)
 
 
 def test_without_feedback_voltages_act_all_the_same(tmp_path):
@@ -186,6 +211,7 @@ def test_without_feedback_voltages_act_all_the_same(tmp_path):
 RESUMED = {
     "order 1, adaptive": {"lead": leads(varying(0.3, PULSE))},
     "order 0, adaptive, jumps": {"order": 0, "lead": leads(varying(0.3, SQUARE))},
+    "order 1, a probe, moments at rest": {"shape": (2,), "bath": PROBE, "temperature": 0.0, "motion": "frozen"},
     "order 0, moments at rest": {"order": 0, "motion": "frozen", "lead": leads(varying(0.3, SQUARE))},
 }
 
@@ -239,16 +265,16 @@ def test_what_the_energy_current_lacks_at_order_1_is_told(tmp_path):
         (0, True, True, {}),
         (0, False, True, {}),
         (1, True, True, {}),
-        (1, False, False, {}),
-        (1, True, True, {"bath": bath}),
+        (1, False, True, {}),
+        (1, False, True, {"bath": bath}),
         (1, True, True, {"lead": leads(0.2, hopping=1.3)}),
         (1, True, True, {"lead": leads(0.2, hopping=1.0)}),  # that of the device: no other lead
     ):
         given = {"lead": leads(0.2 if constant else None)} | more
-        one = deck(order=order, motion="frozen", duration=0.8, **given)
+        one = deck(shape=(2,), order=order, motion="frozen", duration=0.8, **given)
         with run(one, tmp_path / "a.h5", overwrite=True) as found:
             assert ("current_energy" in found.names) == there
-            told = bool(more) and more != {"lead": leads(0.2, hopping=1.0)}
+            told = "lead" in more and more != {"lead": leads(0.2, hopping=1.0)}
             assert ("current_energy is that of the bias at rest, without" in summary(found)) == told
             assert not there or ("without what the motion adds" in found["current_energy"].long_name) == told
 

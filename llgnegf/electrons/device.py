@@ -190,7 +190,7 @@ class Device(System):
         Arguments as `spin_density`; first order in the velocities; counted from the levels of the lead, which a voltage
         shifts.  On a chain it is the change of <H_lead>, without its bond to the device; on a square lattice what
         moments and gates pump is that deep inside the leads, as of `lead_currents`.
-        Raises ValueError for a wrong shape and for a motion of a device with a bath on sites.
+        Raises ValueError for a wrong shape and for bonds or leads that know the spin.
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         frozen, rate = self.freeze(m, potential), self.scalars("potential_rate", potential_rate)

@@ -549,6 +549,88 @@ def test_particles_and_spin_are_conserved_on_each_site_to_first_order(case):
     assert (abs(moved[0]).max() < 1e-14) == case[3]
 
 
+# shape, sites, kT, probe
+MOVED = [
+    ((3,), [1], 0.0, True),
+    ((2,), [0, 1], 0.0, False),
+    ((2, 2), [(0, 1)], 0.0, True),
+    pytest.param(((4,), [0, 2], 0.05, True), marks=SLOW),
+    pytest.param(((3,), [0, 2], 0.05, False), marks=SLOW),
+]
+
+
+def between_moving_leads(shape, sites, kT, probe):
+    rng = np.random.default_rng(5)
+    leads = [Lead(*one) for one in zip(SIDES, (0.8, 0.9), (0.3, -0.1), strict=True)]
+    options = {"sd_exchange": 0.6, "fermi_energy": -0.3, "temperature": kT, "tolerance": 1e-8, "leads": leads}
+    potential = 0.3 * rng.normal(size=shape)
+    return Device(shape, bath=Bath(sites, 0.4, probe), potential=potential, **options), moments(rng, shape)
+
+
+@pytest.mark.parametrize("case", [MOVED[k] for k in (0, 2, 3)])  # those of probes
+def test_leads_probes_and_sites_that_rise_together_are_a_gauge(case):
+    """Probes are filled from the leads alone, and rise with them; energies by two sites of each lead, or without."""
+    device, m = between_moving_leads(*case)
+    frozen, ones = device.freeze(m), np.ones(device.shape)
+    sites, leads = frozen.respond(np.zeros_like(m), ones), device.moving_leads(m, energy=True).response((1.0, 1.0))
+    assert abs(sites.density).max() > 0.1
+    assert leads.density == pytest.approx(-sites.density, abs=1e-9)
+    spin = frozen.bath_currents(np.zeros_like(m), ones)[1] - frozen.bath_currents(np.zeros_like(m), 0 * ones)[1]
+    assert abs(spin).max() > 1e-3
+    assert leads.into_bath[:, 1:] / 2 == pytest.approx(-spin, abs=1e-9)
+    assert abs(leads.into_bath[:, 0]).max() < 1e-13
+    if not device.is_lattice:  # there deep in the leads
+        pumped = frozen.energy_pumped(np.zeros_like(m), ones)
+        assert abs(pumped).min() > 1e-2
+        assert leads.energy_into_leads == pytest.approx(-pumped, abs=1e-9)
+        flow = [frozen.lead_currents(np.zeros_like(m), s * ones)[0] for s in (1.0, 0.0)]
+        assert leads.into_leads[:, 0] == pytest.approx(flow[1] - flow[0], abs=1e-9)
+
+
+def test_a_reservoir_that_stays_as_all_else_rises_is_filled_less():
+    """At kT = 0, -Im[dG/dE Gamma G^+]/2pi of its states at E_F is what it would add, did it rise with them: a gauge."""
+    device, m = between_moving_leads(*MOVED[1])
+    sigma = [np.array([[z, x - 1j * y], [x + 1j * y, -z]]) for x, y, z in m]
+    H = -np.kron(np.array([[0, 1], [1, 0]]), np.eye(2)) + 0j
+    for i in range(2):
+        H[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] += device.potential[i] * np.eye(2) - 0.6 * sigma[i]
+
+    def G(energy):
+        x = (energy - np.array(device.voltages)) / 2 + 0j
+        ends = np.array(device.couplings) ** 2 * (x - np.sqrt(x - 1) * np.sqrt(x + 1)) - 0.2j
+        return np.linalg.inv((energy * np.eye(4) - H) - np.kron(np.diag(ends), np.eye(2)))
+
+    h, at = 1e-3, device.fermi_energy
+    slope = (8 * (G(at + h) - G(at - h)) - (G(at + 2 * h) - G(at - 2 * h))) / (12 * h)
+    added = -0.4 * slope @ G(at).conj().T
+    added = (added - added.conj().T) / (2j * 2 * np.pi)
+    electrons = [added[2 * i, 2 * i].real + added[2 * i + 1, 2 * i + 1].real for i in range(2)]
+    sites = device.freeze(m).respond(np.zeros_like(m), np.ones(2)).density
+    found = sites + device.moving_leads(m).response((1.0, 1.0)).density
+    assert abs(np.array(electrons)).max() > 1e-2
+    assert found[:, 0] == pytest.approx(-np.array(electrons), abs=1e-8)
+
+
+@pytest.mark.parametrize("case", MOVED)
+def test_what_leads_and_bath_gain_as_a_lead_moves_the_device_loses(case):
+    device, m = between_moving_leads(*case)
+    moving, h = device.moving_leads(m), 1e-3
+    for unit in np.eye(2):
+
+        def at(shift, unit=unit):
+            return device.at_voltages(device.voltages + shift * unit).freeze(m).at_rest.reshape(-1, 4).sum(axis=0)
+
+        rate = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+        found = moving.response(unit)
+        flow = found.into_leads.sum(axis=0) + found.into_bath.sum(axis=0)
+        assert abs(rate[0]) > 0.1
+        assert flow[0] == pytest.approx(-rate[0], abs=1e-9)
+        torque = 0.6 * np.cross(found.density[..., 1:], m).reshape(-1, 3).sum(axis=0)
+        assert torque == pytest.approx((flow[1:] + rate[1:]) / 2, abs=1e-9)
+        assert abs(flow[1:]).max() > 1e-3
+        assert (abs(found.into_bath[:, 0]).max() < 1e-13) == device.bath.elastic
+
+
 @pytest.mark.parametrize("case", [DRIVEN[k] for k in (0, 1, 3, 4)])
 def test_leads_filled_alike_are_an_equilibrium_to_first_order(case):
     shape, sites, kT = case[:3]
@@ -582,6 +664,7 @@ def test_a_bath_of_no_width_does_nothing_to_first_order(probe):
     device, m, mdot, V, rate = driven((3,), [0, 2], tolerance=1e-8)
     expected = device.changed(bath=None).spin_density(m, mdot, V, rate)
     flows = device.changed(bath=None).lead_currents(m, mdot, V, rate)
+    energies = device.changed(bath=None).lead_energies(m, mdot, V, rate)
     change = []
     for width in (2e-4, 1e-4):
         one = device.changed(bath=Bath([0, 2], width, probe))
@@ -589,6 +672,9 @@ def test_a_bath_of_no_width_does_nothing_to_first_order(probe):
         change.append(abs(found.first_order - expected.first_order).max())
         assert one.lead_currents(m, mdot, V, rate)[0] == pytest.approx(flows[0], abs=1e-3)
         assert found.bias_motion == pytest.approx(expected.bias_motion, abs=1e-3)
+        assert one.lead_energies(m, mdot, V, rate) == pytest.approx(energies, abs=3e-4)
+    pumped = device.changed(bath=None).freeze(m, V).energy_pumped(mdot, rate)
+    assert abs(pumped).max() > 5e-3
     assert change[1] < 2e-4
     assert change[0] / change[1] == pytest.approx(2.0, abs=0.05)
 

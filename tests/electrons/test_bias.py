@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead, ToleranceError, narrow_levels, steady_precession
+from llgnegf.electrons import Bath, Device, Lead, ToleranceError, narrow_levels, steady_precession
 from llgnegf.errors import RunWarning
 from tests.electrons.real_time_cases import follow
 from tests.electrons.systems import wall
@@ -482,11 +482,12 @@ def test_a_lead_is_written_as_it_was_given():
 
 
 @pytest.mark.slow
-def test_electrons_in_real_time_settle_to_it():
+@pytest.mark.parametrize("bath", [None, Bath([1], 0.6, False)])
+def test_electrons_in_real_time_settle_to_it(bath):
     """Voltages and a rotation that begin slowly: what is left falls as the square of the frequency."""
     start, volts, axis = moments(np.random.default_rng(1), (3,)), np.array([0.2, -0.1]), [0.3, 0.5, 1.0]
     ramp, end = 60.0, 120.0
-    equilibrium = Device(3, sd_exchange=0.5, temperature=0.1, tolerance=1e-7)
+    equilibrium = Device(3, sd_exchange=0.5, temperature=0.1, tolerance=1e-6 if bath else 1e-7, bath=bath)
     device = equilibrium.changed(leads=[Lead("left", voltage=0.2), Lead("right", voltage=-0.1)])
 
     def phase(t):

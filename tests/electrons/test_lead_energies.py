@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Bath, Device, Lead, long_wires
+from llgnegf.electrons import Device, Lead, long_wires
 from tests.electrons.systems import wall
 from tests.electrons.test_bias import both, moments
 from tests.electrons.test_outside_levels import EXCHANGE, MDOT, WARM, LongChain, M, fermi, filled
@@ -164,9 +164,8 @@ def test_blocks_of_a_long_wire_carry_the_same_energy(kT, monkeypatch):
     assert found[0] == pytest.approx(found[1], abs=1e-6)
 
 
-def test_a_bath_is_refused():
+def test_leads_of_another_hopping_are_refused():
     m = moments(np.random.default_rng(0), (2,))
-    device = Device(2, sd_exchange=0.5, bath=Bath([0], 0.2))
-    with pytest.raises(ValueError, match="not available with a bath"):
+    device = Device(2, sd_exchange=0.5, leads=[Lead("left", hopping=1.3), Lead("right")])
+    with pytest.raises(ValueError, match="lead_energies: not available"):
         device.lead_energies(m, np.cross(m, [0.0, 0.0, 1.0]))
-    assert not device.lead_energies(m).any()

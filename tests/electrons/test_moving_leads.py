@@ -1,9 +1,13 @@
 """Voltages that change slowly: gauge, conservation laws by finite differences at rest, and independence of f_ref."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from llgnegf.electrons import Device, Lead, lead_columns
+from tests.electrons.test_bias import both
+from tests.electrons.test_lead_energies import stored_energy
 
 CASES = {
     "one site": ((1,), False, 0.02, (0.3, 0.0)),
@@ -38,6 +42,15 @@ def test_the_same_shift_of_leads_and_sites_changes_nothing(case):
     leads = device.moving_leads(m).response((1.0, 1.0))
     assert abs(sites.density).max() > 0.05
     assert np.allclose(leads.density, -sites.density, atol=1e-6)
+    assert leads.energy_into_leads is None
+    if device.is_lattice:
+        return  # there, what the sites pump is known deep in the leads
+    with_energy = device.moving_leads(m, energy=True).response((1.0, 1.0))
+    assert np.allclose(with_energy.density, leads.density, atol=1e-9)
+    assert np.allclose(with_energy.into_leads, leads.into_leads, atol=1e-9)
+    pumped = device.freeze(m).energy_pumped(np.zeros_like(m), np.ones(device.shape))
+    assert abs(pumped).max() > 0.02
+    assert np.allclose(with_energy.energy_into_leads, -pumped, atol=1e-6)
 
 
 @pytest.mark.parametrize(("case", "side"), [(case, k % 2) for k, case in enumerate(CASES)] + [("chain", 0)])
@@ -59,6 +72,25 @@ def test_particles_and_spin_are_conserved(case, side):
     assert np.allclose(torque, (flow[1:] + rate[1:]) / 2, atol=2e-6)
     assert abs(flow[1:]).max() > 1e-3
     assert abs(torque).max() > 1e-3 or device.n_sites == 1
+
+
+@pytest.mark.parametrize(("shape", "kT", "side"), [((2,), 0.1, 0), ((2,), 0.1, 1), ((1, 2), 0.1, 0)])
+def test_energy_is_conserved(shape, kT, side):
+    """What a lead gets beside V times its particles is missing in the device and its bonds, by differences at rest."""
+    voltages = (0.3, -0.1)
+    oracle, device = both((shape, 0.6, (0.8, 0.9), kT, voltages, None, voltages), 3, fermi_energy=0.0)
+    found = device.moving_leads(oracle.m.reshape(*shape, 3), oracle.potential.reshape(shape), energy=True)
+    one, h = found.response(np.eye(2)[side]), 0.02
+    name = ("left", "right")[side]
+
+    def at(shift):
+        lead = getattr(oracle, name)
+        return stored_energy(replace(oracle, **{name: replace(lead, shift=lead.shift + shift, mu=lead.mu + shift)}))[0]
+
+    kept = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
+    assert abs(kept) > 1e-2
+    gained = one.energy_into_leads + np.array(voltages) * one.into_leads[:, 0]
+    assert kept + gained.sum() == pytest.approx(0.0, abs=2e-6)
 
 
 @pytest.mark.parametrize("kT", [0.0, 0.01])
