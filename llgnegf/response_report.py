@@ -12,8 +12,9 @@ from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_
 from llgnegf.deck import Deck
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, LinearResponse, Tensors, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
+from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule, reference_of
 from llgnegf.simulation import run
 
 # Pairs of moments named with their exchange constants.
@@ -22,12 +23,18 @@ _PAIRS = 5
 
 @dataclass(frozen=True)
 class ResponseReport:
-    """Tensors of a deck at t = 0; alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex."""
+    """Tensors of a deck at t = 0.
+
+    alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest; second_order:
+    of a molecule, (3, 3, 3), Q^a_bc of its spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of others.
+    """
 
     deck: Deck
     tensors: Tensors
     exchange: ExchangeConstants
     alpha: dict[float, np.ndarray]
+    rest: AtRest
+    second_order: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All numbers as lists, [i][j][a][b] over moments counted one after the other."""
@@ -43,6 +50,9 @@ class ResponseReport:
         }
         if len(x.J) > 1:
             found |= {"exchange": x.J.tolist(), "dmi": x.dmi.tolist(), "anisotropic": x.anisotropic.tolist()}
+        if self.second_order is not None:
+            found["second_order"] = self.second_order.tolist()
+        found["at_rest"] = self.rest.as_json()
         if self.alpha:
             found["alpha"] = [
                 {"omega": omega, "real": value.real.tolist(), "imag": value.imag.tolist()}
@@ -62,15 +72,24 @@ class ResponseReport:
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
             f"  inertia          from {_range(t.inertia)} hbar^2/{label}"
             if np.isfinite(t.inertia).all()
-            else "  inertia          not known: a mode of a lead opens where the bias fills it otherwise",
+            else "  inertia          none: a mode of a lead opens at an energy that leads fill differently, and "
+            "-Im alpha(omega)/omega grows as log(omega); use --omega",
             f"  susceptibility   from {_range(t.susceptibility)}",
         ]
         if values[0] < -1e-9:
             lines.append("  anti-damping     the smallest friction is negative: the bias drives the moments")
         for omega, value in self.alpha.items():
             lines.append(
-                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar"
+                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar, "
+                f"-Im/omega from {_range(-value.imag / omega)}"
+                if omega
+                else f"  alpha(0)         real from {_range(value.real)} hbar"
             )
+        if self.second_order is not None:
+            lines.append(
+                f"  second order     {abs(self.second_order).max():.6g} hbar^2/{label}^2 at most: spin over (dm/dt)^2"
+            )
+        lines += self.rest.lines(label)
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
             if np.isfinite(t.inertia).all():
@@ -113,33 +132,49 @@ def _table(title: str, values: np.ndarray) -> list[str]:
     return [f"  {title}:", *rows]
 
 
-def response_of(deck: Deck, omegas: tuple[float, ...] = ()) -> ResponseReport:
+def response_of(
+    deck: Deck, omegas: tuple[float, ...] = (), reference: tuple[float, float, float] | None = None
+) -> ResponseReport:
     """Of the first texture, gates and voltages at t = 0.
+
+    reference: direction beside which the torque at rest is taken apart; None: of the first lead that has one.
 
     DeckError for a deck without electrons, with electrons in real time, or where tensors are not available; RunError
     where the tolerance cannot be met.
     """
     try:
-        found = _linear_response(deck)
+        electrons = _electrons(deck)
+        found = (
+            electrons.linear_response if isinstance(electrons, FrozenMolecule) else Device.linear_response_of(electrons)
+        )
         tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
+        direction = reference_of(deck) if reference is None else np.array(reference)
+        rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
+        second = electrons.quadratic if isinstance(electrons, FrozenMolecule) else None
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
-    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at)
+    except ValueError as error:
+        raise DeckError(f"response: {error}") from None
+    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
 
 
-def _linear_response(deck: Deck) -> LinearResponse:
+def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:
+    if isinstance(electrons, FrozenMolecule):
+        return of_molecule(electrons)
+    assert isinstance(electrons.device, Device)
+    return of_device(electrons.device, electrons)
+
+
+def _electrons(deck: Deck) -> Frozen | FrozenMolecule:
     magnet = build_magnet(deck)
     m = initial_moments(deck, magnet)
     molecule = build_molecule(deck)
     if molecule is not None:
-        return molecule.freeze(m.reshape(3)).linear_response
+        return molecule.freeze(m.reshape(3))
     if deck.electrons is None:
         raise DeckError("response: the deck has no electrons that could answer; give it [electrons] or a [molecule]")
     _refuse_real_time(deck)
-    try:
-        return Device.linear_response_of(build_coupling(deck, magnet).freeze(0.0, m))
-    except ValueError as error:
-        raise DeckError(f"response: {error}") from None
+    return build_coupling(deck, magnet).freeze(0.0, m)
 
 
 def _refuse_real_time(deck: Deck) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import torque
+from llgnegf.electrons import ExchangeConstants
 from llgnegf.observables import Variable
 
 _OF_MOTION = ("site", "motion_site", "component", "motion_component")
@@ -48,13 +50,47 @@ def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
     )
 
 
+def _constant(instant: Any, name: str) -> np.ndarray:
+    """J_ij or D_ij, (*shape, *shape[, 3])."""
+    found = getattr(ExchangeConstants.of(instant.tensors.stiffness), name)
+    shape = instant.m.shape[:-1]
+    return np.asarray(found.reshape(*shape, *shape, *found.shape[2:]))
+
+
+def _exchange(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
+    """Constants of pairs, of more than one moment."""
+
+    def pairs(deck: Deck) -> bool:
+        return applies(deck) and math.prod(deck.lattice.shape) > 1
+
+    energy = "of the electrons, E = sum_(i<j) -J_ij m_i.m_j + D_ij.(m_i x m_j) + ..., about the first texture"
+    return (
+        Variable(
+            "exchange_constants",
+            ("site", "motion_site"),
+            "energy",
+            f"J_ij {energy}",
+            pairs,
+            partial(_constant, name="J"),
+        ),
+        Variable(
+            "dmi_vectors",
+            ("site", "motion_site", "component"),
+            "energy",
+            f"D_ij {energy}",
+            pairs,
+            partial(_constant, name="dmi"),
+        ),
+    )
+
+
 def _lead_numbers(deck: Deck) -> dict[str, Sequence[Any]]:
     assert deck.molecule is not None
     return {"molecule_lead": range(len(deck.molecule.lead))}
 
 
 # Of frozen electrons, on request.
-ON_REQUEST = _tensors(_asked)
+ON_REQUEST = (*_tensors(_asked), *_exchange(_asked))
 
 _VECTOR = ("time", "site", "component")
 _BY_TENSORS = (
@@ -87,6 +123,7 @@ def _has_energy(deck: Deck) -> bool:
 TENSORS = (
     *_BY_TENSORS,
     *_tensors(_always),
+    *_exchange(_always),
     Variable(
         "grand_potential",
         ("time",),
@@ -121,6 +158,14 @@ MOLECULE = (
         _always,
         lambda i: i.lead_currents[:, 1:],
         coordinates=_lead_numbers,
+    ),
+    Variable(
+        "torque_spin_orbit",
+        ("time", "component"),
+        "energy",
+        "of spin-orbit coupling on the electrons' spin sigma/2 at rest",
+        lambda deck: deck.molecule is not None and bool(np.any(deck.molecule.spin_orbit)),
+        lambda i: i.torque_spin_orbit,
     ),
     Variable(
         "damping_instantaneous",

@@ -266,6 +266,12 @@ def test_tensors_stand_in_the_file_without_a_time(tmp_path):
         np.testing.assert_allclose(tensor[:], expected.gilbert, atol=1e-9)
         np.testing.assert_allclose(found["inertia_tensor"][:], expected.inertia, atol=1e-9)
         np.testing.assert_allclose(found["susceptibility"][:], expected.susceptibility, atol=1e-9)
+        K = -0.8 * expected.susceptibility  # symmetric: d^2 Omega/dm_i dm_j
+        assert found["exchange_constants"].dims == ("x", "motion_x")
+        assert found["exchange_constants"][0, 2] == pytest.approx(-np.trace(K[0, 2]) / 3, abs=1e-9)
+        D = np.array([K[0, 2][1, 2] - K[0, 2][2, 1], K[0, 2][2, 0] - K[0, 2][0, 2], K[0, 2][0, 1] - K[0, 2][1, 0]]) / 2
+        np.testing.assert_allclose(found["dmi_vectors"][0, 2], D, atol=1e-9)
+        assert abs(D).max() > 1e-5
     with run(deck(text, run__duration=0.2), tmp_path / "plain.h5") as found:
         assert "damping_tensor" not in found.names
 
@@ -292,6 +298,60 @@ def test_command_prints_and_saves(tmp_path, capsys):
     molecule.write_text(MOLECULE)
     assert main(["response", str(molecule)]) == 0
     assert "damping tensor, hbar" in capsys.readouterr().out
+
+
+def test_what_stands_still_is_told_with_its_balance(tmp_path, capsys):
+    """J_sd s x m, the torque of the bonds and what flows into the leads, each from another calculation."""
+    path = tmp_path / "wall.toml"
+    path.write_text(WALL)
+    settings = [
+        "--set=electrons.spin_orbit.rashba=0.3",
+        "--set=electrons.lead.0.polarization={direction = [0, 1, 0.5], splitting = 0.4}",
+        "--set=electrons.lead.0.chemical_potential=0.6",
+    ]
+    assert main(["response", str(path), "--json", *settings]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    torque, tau, flow = (np.array(rest[k]) for k in ("torque", "torque_spin_orbit", "current_spin"))
+    np.testing.assert_allclose(torque.sum(axis=0) + tau, flow.sum(axis=0), atol=1e-7)
+    assert min(abs(torque.sum(axis=0)).max(), abs(tau).max(), abs(flow).max()) > 1e-3
+    assert rest["leads"] == ["left", "right"]
+    assert sum(rest["current_charge"]) == pytest.approx(0, abs=1e-8)
+    assert rest["reference"] == [0.0, 1.0, 0.5]
+    # Slonczewski's parts along p - (m.p) m and p x m, of moments on which they are not NaN
+    from llgnegf.build import build_magnet, initial_moments
+
+    made, p = deck(WALL), np.array([0.3, -0.2, 0.5]) / np.linalg.norm([0.3, -0.2, 0.5])
+    m = initial_moments(made, build_magnet(made))
+    assert main(["response", str(path), "--json", "--reference=0.3,-0.2,0.5", *settings]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    sine = np.linalg.norm(np.cross(m, p), axis=1)
+    damping, field = (np.array(rest[k])[:, None] / sine[:, None] for k in ("damping_like", "field_like"))
+    rebuilt = damping * (p - m * (m @ p)[:, None]) + field * np.cross(p, m)
+    np.testing.assert_allclose(rebuilt, torque, atol=1e-9)
+    assert main(["response", str(path), *settings]) == 0
+    told = capsys.readouterr().out
+    assert "damping-like" in told
+    assert "spin-orbit" in told
+    with pytest.raises(SystemExit):
+        main(["response", str(path), "--reference=1,2"])
+
+
+def test_what_cannot_be_known_is_told(tmp_path, capsys):
+    path = tmp_path / "wall.toml"
+    path.write_text(WALL)
+    beyond = ["--set=electrons.lead.0.chemical_potential=2.5", "--set=electrons.sd_exchange=0.2"]
+    assert main(["response", str(path), "--omega=0.1", *beyond]) == 0
+    told = capsys.readouterr().out
+    assert "inertia          none" in told
+    assert "log(omega)" in told
+    assert "-Im/omega from" in told
+    assert main(["response", str(path), "--json", *beyond]) == 0
+    assert json.loads(capsys.readouterr().out)["inertia_tensor"] is None
+    lattice = ["--set=lattice.shape=[2, 2]", "--set=electrons.spin_orbit.rashba=0.3", "--set=electrons.tolerance=1e-6"]
+    lattice += ['--set=texture={kind = "uniform", direction = [0.3, 0.2, 1.0]}']
+    assert main(["response", str(path), "--json", *lattice]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    assert len(rest["torque"]) == 4
 
 
 @pytest.mark.parametrize(

@@ -351,6 +351,12 @@ class TensorInstant(Instant):
         return self.answer.frozen.currents
 
     @property
+    def torque_spin_orbit(self) -> np.ndarray:
+        """Torque of spin-orbit coupling on the electrons of a molecule at rest, (3,), energy."""
+        assert isinstance(self.answer, _OfMolecule)
+        return self.answer.frozen.torque_spin_orbit
+
+    @property
     def solves(self) -> int:
         """Green's functions evaluated so far."""
         return self._coupling.solves

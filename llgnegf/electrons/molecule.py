@@ -409,6 +409,29 @@ class FrozenMolecule:
         rule = self.occupied(integrand)
         return np.asarray(rule.integral(rule.values)) / (2 * np.pi)
 
+    @cached_property
+    def quadratic(self) -> Floats:
+        """Q^a_bc, (3, 3, 3), symmetric in b and c, of what `second_order` has of dm/dt: Q^a_bc mdot_b mdot_c."""
+        still, out = np.zeros(3), np.empty((3, 3, 3))
+        unit = np.eye(3)
+        for b in range(3):
+            for c in range(b + 1):
+                both = self.second_order(unit[b] + unit[c], still)
+                one, other = (self.second_order(unit[k], still) for k in (b, c))
+                out[:, b, c] = out[:, c, b] = (both - one - other) / 2
+        return out
+
+    @cached_property
+    def torque_spin_orbit(self) -> Floats:
+        """Torque of spin-orbit coupling on the electrons' spin sigma/2 at rest, (3,), energy.
+
+        i Tr[rho [H_so, sigma/2]].  With J_sd s x m it is what flows into the leads: (B1) and (B2) of Xu et al., who
+        leave it out.
+        """
+        H, n = -1j * np.kron(self.molecule.spin_orbit, PAULI[2]), len(self.molecule.levels)
+        spins = [np.kron(np.eye(n), one) / 2 for one in PAULI[1:]]
+        return np.array([np.trace(self.density_matrix @ (1j * (H @ s - s @ H))).real for s in spins])
+
     def torque(self, reference: ArrayLike) -> tuple[float, float]:
         """(damping-like, field-like) parts of J_sd s x m at rest, beside a `reference` p; energy.
 

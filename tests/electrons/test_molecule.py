@@ -80,6 +80,10 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
             np.trace(rho @ (1j * (H @ one - one @ H))).real, abs=1e-10
         )
     assert electrons.charge == pytest.approx(np.trace(rho).real)
+    # Of the two, the exchange and the spin-orbit coupling, each by itself.
+    torque = 0.6 * np.cross(electrons.spin, M)
+    np.testing.assert_allclose(electrons.currents[:, 1:].sum(axis=0), torque + electrons.torque_spin_orbit, atol=1e-10)
+    assert abs(electrons.torque_spin_orbit).max() > (1e-3 if "bias" in name else -1)
     if "bias" in name:
         assert abs(electrons.currents[:, 0]).min() > 0.01
 
@@ -206,6 +210,15 @@ def test_second_order_is_linear_in_the_acceleration_with_the_inertia_tensor():
     expected = -electrons.linear_response.tensors.inertia[0, 0] @ rate / 0.6
     np.testing.assert_allclose(electrons.second_order(np.zeros(3), rate), expected, atol=1e-8)
     np.testing.assert_array_equal(electrons.second_order(np.zeros(3), np.zeros(3)), 0.0)
+
+
+def test_second_order_is_quadratic_in_the_velocity():
+    electrons = molecule(**CASES["bias"]).freeze(M)
+    v = np.array([0.3, -0.2, 0.5])
+    np.testing.assert_allclose(
+        np.einsum("abc,b,c->a", electrons.quadratic, v, v), electrons.second_order(v, np.zeros(3)), atol=1e-8
+    )
+    assert abs(electrons.quadratic).max() > 0.1
 
 
 def test_scattering_matrix_and_positive_friction():
