@@ -12,7 +12,7 @@ from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_
 from llgnegf.deck import Deck
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, Tensors, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, LinearResponse, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
 from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule, reference_of
 from llgnegf.simulation import run
@@ -26,7 +26,7 @@ class ResponseReport:
     """Tensors of a deck at t = 0.
 
     alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest; second_order:
-    of a molecule, (3, 3, 3), Q^a_bc of its spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of others.
+    of one moment, (3, 3, 3), Q^a_bc of the spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of more.
     """
 
     deck: Deck
@@ -51,7 +51,7 @@ class ResponseReport:
         if len(x.J) > 1:
             found |= {"exchange": x.J.tolist(), "dmi": x.dmi.tolist(), "anisotropic": x.anisotropic.tolist()}
         if self.second_order is not None:
-            found["second_order"] = self.second_order.tolist()
+            found["second_order"] = self.second_order.tolist() if np.isfinite(self.second_order).all() else None
         found["at_rest"] = self.rest.as_json()
         if self.alpha:
             found["alpha"] = [
@@ -85,7 +85,7 @@ class ResponseReport:
                 if omega
                 else f"  alpha(0)         real from {_range(value.real)} hbar"
             )
-        if self.second_order is not None:
+        if self.second_order is not None and np.isfinite(self.second_order).all():
             lines.append(
                 f"  second order     {abs(self.second_order).max():.6g} hbar^2/{label}^2 at most: spin over (dm/dt)^2"
             )
@@ -150,12 +150,26 @@ def response_of(
         tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
         direction = reference_of(deck) if reference is None else np.array(reference)
         rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
-        second = electrons.quadratic if isinstance(electrons, FrozenMolecule) else None
+        second = _quadratic(found) if len(tensors.gilbert) == 1 else None
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
     return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
+
+
+def _quadratic(response: LinearResponse) -> np.ndarray:
+    """Q^a_bc, (3, 3, 3), symmetric in b and c, of the second order Q^a_bc mdot_b mdot_c of one moment."""
+
+    def along(velocity: np.ndarray) -> np.ndarray:
+        return response.second_order(velocity[None], np.zeros((1, 3)))[0]
+
+    unit, Q = np.eye(3), np.empty((3, 3, 3))
+    for b in range(3):
+        Q[:, b, b] = along(unit[b])
+    for b, c in ((0, 1), (0, 2), (1, 2)):
+        Q[:, b, c] = Q[:, c, b] = (along(unit[b] + unit[c]) - Q[:, b, b] - Q[:, c, c]) / 2
+    return Q
 
 
 def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:

@@ -80,6 +80,13 @@ def _add_pairs(weights, X, Y, out):
                             one[b, a] += both - across
 
 
+def local_traces(matrices: Matrices) -> NDArray[np.float64]:
+    """Blocks on the sites of Hermitian matrices (..., 2 sites, 2 sites), traced with 1 and sigma: (..., sites, 4)."""
+    n = matrices.shape[-1] // 2
+    blocks = matrices.reshape(*matrices.shape[:-2], n, 2, n, 2)
+    return np.real(pauli_traces(np.moveaxis(np.diagonal(blocks, axis1=-4, axis2=-2), -1, -3)))
+
+
 def exchanged(tensor: NDArray[np.float64]) -> NDArray[np.float64]:
     """T_ji^ba of a tensor T_ij^ab, (i, j, 3, 3): its transpose as a matrix over (site, component)."""
     return np.transpose(tensor, (1, 0, 3, 2))

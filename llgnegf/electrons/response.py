@@ -46,13 +46,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from llgnegf.once import cached_property
 
-from .pairs import SPIN, exchanged, pair_sum, pauli_components
+from .arguments import finite_array
+from .pairs import SPIN, exchanged, local_traces, pair_sum, pauli_components
 from .propagators import Floats, Integrand, Matrices, Propagators, chunks
-from .scattering import pauli_traces
+from .second_order import second_order
 from .threads import total_of
 from .window import Factor, Rule
 
@@ -192,6 +193,16 @@ class LinearResponse:
         if omega < 0:  # K(-omega) = K(omega)^*
             return np.conj(self.alpha(-omega))
         return 1j * (self._forces(omega) - self._forces_at_rest(omega)) / omega
+
+    def second_order(self, velocity: ArrayLike, acceleration: ArrayLike) -> Floats:
+        """Spin density Tr[rho sigma] of second order in the rate of a motion, (moments, 3); see `second_order.py`.
+
+        velocity, acceleration: dm/dt and d^2m/dt^2 of all moments, (moments, 3), 1/time and 1/time^2.  It is nan where
+        the inertia tensor is.  Raises ValueError for another shape, ToleranceError as the tensors.
+        """
+        shape = (self._sums.moments, 3)
+        v, a = finite_array("velocity", velocity, shape), finite_array("acceleration", acceleration, shape)
+        return self._sums.members @ second_order(self._source, v, a, self._knows_inertia)
 
     def _forces(self, omega: float) -> Matrices:
         """K(omega), omega > 0."""
@@ -361,9 +372,7 @@ class LinearResponse:
             values = np.array([[s * probed(x, y) for x, y in one] for s, one in zip(scale, found, strict=True)])
             k, w = states.shape[:2]
             values = np.moveaxis(values, (0, 1), (2, 1)).reshape(k, w, len(powers) * 2 * _PROBES)
-            blocks = states.reshape(k, w, sites, 2, sites, 2)[:, :, np.arange(sites), :, np.arange(sites)]
-            local = np.real(pauli_traces(np.moveaxis(blocks, 0, 2)))
-            return values, local.reshape(k, w, 4 * sites)
+            return values, local_traces(states).reshape(k, w, 4 * sites)
 
         return integrand
 
