@@ -499,7 +499,7 @@ def _response(arguments: argparse.Namespace) -> None:
     deck = _deck(arguments)
     found = response_of(deck, tuple(arguments.omegas), arguments.reference)
     if arguments.output is not None:
-        save_response(deck, arguments.output, arguments.overwrite)
+        save_response(deck, arguments.output, arguments.overwrite, tuple(arguments.omegas))
     print(json.dumps({"deck": deck.name, **found.as_json()}, indent=1) if arguments.json else found.text())
 
 

@@ -199,10 +199,13 @@ def _refuse_real_time(deck: Deck) -> None:
         )
 
 
-def save_response(deck: Deck, path: Path, overwrite: bool = False) -> None:
-    """A run file of this deck with its first frame alone and the tensors among its variables."""
+def save_response(deck: Deck, path: Path, overwrite: bool = False, omegas: tuple[float, ...] = ()) -> None:
+    """A run file of this deck with its first frame alone and the tensors among its variables, alpha(omega) too."""
     _refuse_real_time(deck)
     changes: dict[str, object] = {"run.duration": 0.0}
     if deck.molecule is None and deck.motion.kind != "tensor":
         changes |= {"electrons.response_tensors": True}
+    if omegas:
+        table = "electrons" if deck.molecule is None else "molecule"
+        changes |= {f"{table}.response_frequencies": list(omegas)}
     run(with_changes(deck, changes), path, overwrite=overwrite).close()

@@ -32,7 +32,19 @@ def as_sites(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _tensor(instant: Any, name: str) -> np.ndarray:
-    return as_sites(getattr(instant.tensors, name), instant.m.shape[:-1])
+    return as_sites(getattr(instant.linear_response.tensors, name), instant.m.shape[:-1])
+
+
+def response_frequencies(deck: Deck) -> tuple[float, ...]:
+    """At which a run of this deck has alpha(omega), energy/hbar."""
+    table = deck.electrons if deck.molecule is None else deck.molecule
+    return () if table is None else table.response_frequencies
+
+
+def _alpha(instant: Any, part: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """The real or the imaginary part of alpha(omega), (frequencies, *shape, *shape, 3, 3)."""
+    found = [part(instant.linear_response.alpha(omega)) for omega in instant.response_frequencies]
+    return np.array([as_sites(one, instant.m.shape[:-1]) for one in found])
 
 
 # Name in the run file, attribute of `Tensors`, unit, meaning.
@@ -44,15 +56,32 @@ NAMES = (
 
 
 def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
-    return tuple(
-        Variable(name, _OF_MOTION, unit, f"{meaning}; at the first texture", applies, partial(_tensor, name=of))
-        for name, of, unit, meaning in NAMES
+    def asked(deck: Deck) -> bool:
+        return applies(deck) and bool(response_frequencies(deck))
+
+    return (
+        *(
+            Variable(name, _OF_MOTION, unit, f"{meaning}; at the first texture", applies, partial(_tensor, name=of))
+            for name, of, unit, meaning in NAMES
+        ),
+        *(
+            Variable(
+                f"damping_tensor_{name}",
+                ("response_frequency", *_OF_MOTION),
+                "hbar",
+                f"{name} part of alpha(omega) = alpha - i omega I + ...; at the first texture",
+                asked,
+                partial(_alpha, part=part),
+                coordinates=lambda deck: {"response_frequency": response_frequencies(deck)},
+            )
+            for name, part in (("real", np.real), ("imaginary", np.imag))
+        ),
     )
 
 
 def _constant(instant: Any, name: str) -> np.ndarray:
     """J_ij or D_ij, (*shape, *shape[, 3])."""
-    found = getattr(ExchangeConstants.of(instant.tensors.stiffness), name)
+    found = getattr(ExchangeConstants.of(instant.linear_response.tensors.stiffness), name)
     shape = instant.m.shape[:-1]
     return np.asarray(found.reshape(*shape, *shape, *found.shape[2:]))
 
@@ -173,7 +202,7 @@ MOLECULE = (
         "hbar",
         "Gilbert tensor at this instant",
         _always,
-        lambda i: i.tensors.gilbert[0, 0],
+        lambda i: i.linear_response.tensors.gilbert[0, 0],
     ),
     *_tensors(_always),
 )

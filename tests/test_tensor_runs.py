@@ -276,6 +276,27 @@ def test_tensors_stand_in_the_file_without_a_time(tmp_path):
         assert "damping_tensor" not in found.names
 
 
+@pytest.mark.parametrize("kind", ["llg", "tensor", "molecule", "kernel"])
+def test_alpha_at_frequencies_stands_in_the_file(kind, tmp_path):
+    from llgnegf.build import build_device, build_molecule
+
+    if kind in ("llg", "tensor"):
+        given = {"motion__kind": kind, "electrons__response_tensors": kind == "llg"}
+        made = deck(WALL, electrons__response_frequencies=[0.1, -0.3], run__duration=0.0, **given)
+        of = build_device(made).linear_response
+    else:
+        text = MOLECULE if kind == "molecule" else KERNEL
+        about = {"motion__kernel": "reference"} if kind == "kernel" else {}
+        made = deck(text, molecule__response_frequencies=[0.1, -0.3], run__duration=0.0, **about)
+        of = lambda m: build_molecule(made).freeze(m[0]).linear_response  # noqa: E731
+    with run(made, tmp_path / "run.h5") as found:
+        real, imaginary = found["damping_tensor_real"], found["damping_tensor_imaginary"]
+        assert real.dims == ("response_frequency", "x", "motion_x", "component", "motion_component")
+        expected = np.array([of(found.moment[0]).alpha(omega) for omega in (0.1, -0.3)])
+        np.testing.assert_allclose(real[:] + 1j * imaginary[:], expected, atol=1e-8)
+        assert abs(expected.imag).max() > 1e-3
+
+
 def test_command_prints_and_saves(tmp_path, capsys):
     path = tmp_path / "wall.toml"
     path.write_text(WALL)
@@ -287,12 +308,14 @@ def test_command_prints_and_saves(tmp_path, capsys):
     with open_run(tmp_path / "r.h5") as found:
         assert found.n_frames == 1
         saved = found["damping_tensor"][:]
+        at_frequency = found["damping_tensor_imaginary"][0]
     assert main(["response", str(path), "--json", "--omega", "0.2"]) == 0
     numbers = json.loads(capsys.readouterr().out)
     np.testing.assert_allclose(numbers["damping_tensor"], saved, atol=1e-12)
     both = np.array(numbers["friction"]) + np.array(numbers["geometric"])
     np.testing.assert_allclose(both, saved, atol=1e-12)
     assert numbers["alpha"][0]["omega"] == 0.2
+    np.testing.assert_allclose(numbers["alpha"][0]["imag"], at_frequency, atol=1e-12)
     assert np.array(numbers["dmi"]).shape == (4, 4, 3)
     molecule = tmp_path / "molecule.toml"
     molecule.write_text(MOLECULE)
@@ -380,6 +403,14 @@ def test_what_cannot_be_known_is_told(tmp_path, capsys):
         (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
         (WALL, {"motion__kind": "llg", "motion__tensor": "reference"}, "means nothing with motion.kind"),
         (WALL, {"magnet__inertia": 0.4}, "magnet.inertia = 0.4"),
+        (WALL, {"electrons__response_frequencies": []}, "electrons.response_frequencies"),
+        (WALL, {"electrons__response_frequencies": [float("inf")]}, "finite numbers"),
+        (WALL, {"motion__kind": "llg", "electrons__response_frequencies": [0.1]}, "electrons.response_tensors = true"),
+        (
+            WALL,
+            {"motion__kind": "llg", "electrons__method": "real-time", "electrons__response_frequencies": [0.1]},
+            "electrons.response_frequencies",
+        ),
         (WALL, {"magnet__temperature": 0.1}, "magnet.temperature"),
         (MOLECULE, {"magnet__temperature": 0.1}, "magnet.temperature"),
         (MOLECULE, {"lattice__vacancies": [0]}, "lattice.vacancies"),
