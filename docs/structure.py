@@ -72,6 +72,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.doctor",
             "llgnegf.judged",
             "llgnegf.materials",
+            "llgnegf.response_at_rest",
             "llgnegf.response_report",
             "llgnegf.estimate",
             "llgnegf.export",

@@ -123,6 +123,17 @@ def number(text: str) -> float:
     return value
 
 
+def direction(text: str) -> tuple[float, float, float]:
+    """Three finite numbers with commas between them, not all zero."""
+    try:
+        x, y, z = map(float, text.split(","))
+    except ValueError:
+        x = y = z = 0.0
+    if not (math.isfinite(x + y + z) and (x or y or z)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no direction: three numbers, not all zero, such as 0,0,1")
+    return x, y, z
+
+
 def length(text: str) -> float:
     """An argument that is a length with its unit, in metres."""
     try:

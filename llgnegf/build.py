@@ -66,7 +66,7 @@ from llgnegf.observables import (
 )
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
-from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS
+from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS, response_frequencies
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -241,7 +241,8 @@ def build_molecule(deck: Deck) -> Molecule | None:
         return None
     leads = [MoleculeLead(**one.model_dump()) for one in table.lead]
     try:
-        return Molecule(leads=leads, **table.model_dump(exclude={"lead", "order", "back_action"}))
+        of_runs = {"lead", "order", "back_action", "response_frequencies"}
+        return Molecule(leads=leads, **table.model_dump(exclude=of_runs))
     except ValueError as error:
         raise DeckError(f"molecule: {error}") from None
 
@@ -471,7 +472,7 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
     device, table, voltages = build_device(deck), deck.electrons, build_voltages(deck)
     if isinstance(device, Device) and table and voltages and (table.method == "frozen" or table.frozen_beside):
         _check_bands(deck, device, voltages)
-    return Coupling(
+    coupling = Coupling(
         magnet,
         device,
         build_gates(deck) if table else None,
@@ -485,6 +486,8 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         thermal=build_thermal(deck, magnet),
         electron_noise=_electron_noise(deck, magnet),
     )
+    coupling.response_frequencies = response_frequencies(deck)
+    return coupling
 
 
 def _electron_noise(deck: Deck, magnet: Magnet) -> ElectronNoise | None:
@@ -601,6 +604,7 @@ def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | No
         back_action, J = electrons.back_action, device.sd_exchange
     drives = build_drives(deck, magnet)
     coupling = TensorCoupling(magnet, of, back_action=back_action, sd_exchange=J, field=field, drives=drives)
+    coupling.response_frequencies = response_frequencies(deck)
     return TensorStage(coupling, integrators.get(deck.integrator.method).step, deck.integrator.step)
 
 
@@ -620,6 +624,7 @@ def _with_memory(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | N
         drives=build_drives(deck, magnet),
         field=field,
     )
+    coupling.response_frequencies = response_frequencies(deck)
     try:
         _ = coupling.kernel
     except ToleranceError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from llgnegf import _environment  # noqa: F401  first: before NumPy is loaded
 from llgnegf._version import __version__
-from llgnegf.arguments import Parser, energy_unit, length, number, output_file, run_file, time_to_stop
+from llgnegf.arguments import Parser, direction, energy_unit, length, number, output_file, run_file, time_to_stop
 from llgnegf.compiling import telling
 from llgnegf.completion import answer
 from llgnegf.deck.shipped import shipped_decks
@@ -197,6 +197,10 @@ def _parser() -> Parser:
     sub.add_argument(
         "--omega", metavar="W", type=number, action="append", default=[], dest="omegas",
         help="also alpha(omega) at this frequency, energy/hbar (may be repeated)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--reference", metavar="X,Y,Z", type=direction,
+        help="take the torque at rest apart beside this direction (default: that of a lead that has one)",
     )  # fmt: skip
     sub.add_argument("-o", "--output", metavar="RUN.h5", type=output_file, help="save as a run file with one frame")
     sub.add_argument("--overwrite", action="store_true", help="replace a run file that is there already")
@@ -527,9 +531,9 @@ def _response(arguments: argparse.Namespace) -> None:
     from llgnegf.response_report import response_of, save_response
 
     deck = _deck(arguments)
-    found = response_of(deck, tuple(arguments.omegas))
+    found = response_of(deck, tuple(arguments.omegas), arguments.reference)
     if arguments.output is not None:
-        save_response(deck, arguments.output, arguments.overwrite)
+        save_response(deck, arguments.output, arguments.overwrite, tuple(arguments.omegas))
     print(json.dumps({"deck": deck.name, **found.as_json()}, indent=1) if arguments.json else found.text())
 
 

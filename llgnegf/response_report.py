@@ -13,8 +13,9 @@ from llgnegf.deck import Deck
 from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, Frozen, LinearResponse, Tensors, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, LinearResponse, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
+from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule, reference_of
 from llgnegf.simulation import run
 
 # Pairs of moments named with their exchange constants.
@@ -23,12 +24,18 @@ _PAIRS = 5
 
 @dataclass(frozen=True)
 class ResponseReport:
-    """Tensors of a deck at t = 0; alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex."""
+    """Tensors of a deck at t = 0.
+
+    alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest; second_order:
+    of one moment, (3, 3, 3), Q^a_bc of the spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of more.
+    """
 
     deck: Deck
     tensors: Tensors
     exchange: ExchangeConstants
     alpha: dict[float, np.ndarray]
+    rest: AtRest
+    second_order: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All numbers as lists, [i][j][a][b] over moments counted one after the other."""
@@ -44,6 +51,9 @@ class ResponseReport:
         }
         if len(x.J) > 1:
             found |= {"exchange": x.J.tolist(), "dmi": x.dmi.tolist(), "anisotropic": x.anisotropic.tolist()}
+        if self.second_order is not None:
+            found["second_order"] = self.second_order.tolist() if np.isfinite(self.second_order).all() else None
+        found["at_rest"] = self.rest.as_json()
         if self.alpha:
             found["alpha"] = [
                 {"omega": omega, "real": value.real.tolist(), "imag": value.imag.tolist()}
@@ -63,15 +73,24 @@ class ResponseReport:
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
             f"  inertia          from {_range(t.inertia)} hbar^2/{label}"
             if np.isfinite(t.inertia).all()
-            else "  inertia          not known: a mode of a lead opens where the bias fills it otherwise",
+            else "  inertia          none: a mode of a lead opens at an energy that leads fill differently, and "
+            "-Im alpha(omega)/omega grows as log(omega); use --omega",
             f"  susceptibility   from {_range(t.susceptibility)}",
         ]
         if values[0] < -1e-9:
             lines.append("  anti-damping     the smallest friction is negative: the bias drives the moments")
         for omega, value in self.alpha.items():
             lines.append(
-                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar"
+                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar, "
+                f"-Im/omega from {_range(-value.imag / omega)}"
+                if omega
+                else f"  alpha(0)         real from {_range(value.real)} hbar"
             )
+        if self.second_order is not None and np.isfinite(self.second_order).all():
+            lines.append(
+                f"  second order     {abs(self.second_order).max():.6g} hbar^2/{label}^2 at most: spin over (dm/dt)^2"
+            )
+        lines += self.rest.lines(label)
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
             if np.isfinite(t.inertia).all():
@@ -114,26 +133,59 @@ def _table(title: str, values: np.ndarray) -> list[str]:
     return [f"  {title}:", *rows]
 
 
-def response_of(deck: Deck, omegas: tuple[float, ...] = ()) -> ResponseReport:
+def response_of(
+    deck: Deck, omegas: tuple[float, ...] = (), reference: tuple[float, float, float] | None = None
+) -> ResponseReport:
     """Of the first texture, gates and voltages at t = 0.
+
+    reference: direction beside which the torque at rest is taken apart; None: of the first lead that has one.
 
     DeckError for a deck without electrons, with electrons in real time, or where tensors are not available; RunError
     where the tolerance cannot be met.
     """
     try:
-        found = _linear_response(deck)
+        electrons = _electrons(deck)
+        found = (
+            electrons.linear_response if isinstance(electrons, FrozenMolecule) else Device.linear_response_of(electrons)
+        )
         tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
+        direction = reference_of(deck) if reference is None else np.array(reference)
+        rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
+        second = _quadratic(found) if len(tensors.gilbert) == 1 else None
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
-    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at)
+    except ValueError as error:
+        raise DeckError(f"response: {error}") from None
+    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
 
 
-def _linear_response(deck: Deck) -> LinearResponse:
+def _quadratic(response: LinearResponse) -> np.ndarray:
+    """Q^a_bc, (3, 3, 3), symmetric in b and c, of the second order Q^a_bc mdot_b mdot_c of one moment."""
+
+    def along(velocity: np.ndarray) -> np.ndarray:
+        return response.second_order(velocity[None], np.zeros((1, 3)))[0]
+
+    unit, Q = np.eye(3), np.empty((3, 3, 3))
+    for b in range(3):
+        Q[:, b, b] = along(unit[b])
+    for b, c in ((0, 1), (0, 2), (1, 2)):
+        Q[:, b, c] = Q[:, c, b] = (along(unit[b] + unit[c]) - Q[:, b, b] - Q[:, c, c]) / 2
+    return Q
+
+
+def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:
+    if isinstance(electrons, FrozenMolecule):
+        return of_molecule(electrons)
+    assert isinstance(electrons.device, Device)
+    return of_device(electrons.device, electrons)
+
+
+def _electrons(deck: Deck) -> Frozen | FrozenMolecule:
     magnet = build_magnet(deck)
     m = initial_moments(deck, magnet)
     molecule = build_molecule(deck)
     if molecule is not None:
-        return molecule.freeze(m.reshape(3)).linear_response
+        return molecule.freeze(m.reshape(3))
     if deck.electrons is None:
         raise DeckError("response: the deck has no electrons that could answer; give it [electrons] or a [molecule]")
     _refuse_real_time(deck)
@@ -142,12 +194,9 @@ def _linear_response(deck: Deck) -> LinearResponse:
             "response: not available without leads (lattice.periodic along x, electrons.hopping to farther "
             "neighbours); use an open x and one hopping"
         )
-    try:
-        frozen = build_coupling(deck, magnet).freeze(0.0, m)
-        assert isinstance(frozen, Frozen)
-        return Device.linear_response_of(frozen)
-    except ValueError as error:
-        raise DeckError(f"response: {error}") from None
+    frozen = build_coupling(deck, magnet).freeze(0.0, m)
+    assert isinstance(frozen, Frozen)
+    return frozen
 
 
 def _refuse_real_time(deck: Deck) -> None:
@@ -158,10 +207,13 @@ def _refuse_real_time(deck: Deck) -> None:
         )
 
 
-def save_response(deck: Deck, path: Path, overwrite: bool = False) -> None:
-    """A run file of this deck with its first frame alone and the tensors among its variables."""
+def save_response(deck: Deck, path: Path, overwrite: bool = False, omegas: tuple[float, ...] = ()) -> None:
+    """A run file of this deck with its first frame alone and the tensors among its variables, alpha(omega) too."""
     _refuse_real_time(deck)
     changes: dict[str, object] = {"run.duration": 0.0}
     if deck.molecule is None and deck.motion.kind != "tensor":
         changes |= {"electrons.response_tensors": True}
+    if omegas:
+        table = "electrons" if deck.molecule is None else "molecule"
+        changes |= {f"{table}.response_frequencies": list(omegas)}
     run(with_changes(deck, changes), path, overwrite=overwrite).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import torque
+from llgnegf.electrons import ExchangeConstants
 from llgnegf.observables import Variable
 
 _OF_MOTION = ("site", "motion_site", "component", "motion_component")
@@ -30,7 +32,19 @@ def as_sites(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _tensor(instant: Any, name: str) -> np.ndarray:
-    return as_sites(getattr(instant.tensors, name), instant.m.shape[:-1])
+    return as_sites(getattr(instant.linear_response.tensors, name), instant.m.shape[:-1])
+
+
+def response_frequencies(deck: Deck) -> tuple[float, ...]:
+    """At which a run of this deck has alpha(omega), energy/hbar."""
+    table = deck.electrons if deck.molecule is None else deck.molecule
+    return () if table is None else table.response_frequencies
+
+
+def _alpha(instant: Any, part: Callable[[Any], np.ndarray]) -> np.ndarray:
+    """The real or the imaginary part of alpha(omega), (frequencies, *shape, *shape, 3, 3)."""
+    found = [part(instant.linear_response.alpha(omega)) for omega in instant.response_frequencies]
+    return np.array([as_sites(one, instant.m.shape[:-1]) for one in found])
 
 
 # Name in the run file, attribute of `Tensors`, unit, meaning.
@@ -42,9 +56,60 @@ NAMES = (
 
 
 def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
-    return tuple(
-        Variable(name, _OF_MOTION, unit, f"{meaning}; at the first texture", applies, partial(_tensor, name=of))
-        for name, of, unit, meaning in NAMES
+    def asked(deck: Deck) -> bool:
+        return applies(deck) and bool(response_frequencies(deck))
+
+    return (
+        *(
+            Variable(name, _OF_MOTION, unit, f"{meaning}; at the first texture", applies, partial(_tensor, name=of))
+            for name, of, unit, meaning in NAMES
+        ),
+        *(
+            Variable(
+                f"damping_tensor_{name}",
+                ("response_frequency", *_OF_MOTION),
+                "hbar",
+                f"{name} part of alpha(omega) = alpha - i omega I + ...; at the first texture",
+                asked,
+                partial(_alpha, part=part),
+                coordinates=lambda deck: {"response_frequency": response_frequencies(deck)},
+            )
+            for name, part in (("real", np.real), ("imaginary", np.imag))
+        ),
+    )
+
+
+def _constant(instant: Any, name: str) -> np.ndarray:
+    """J_ij or D_ij, (*shape, *shape[, 3])."""
+    found = getattr(ExchangeConstants.of(instant.linear_response.tensors.stiffness), name)
+    shape = instant.m.shape[:-1]
+    return np.asarray(found.reshape(*shape, *shape, *found.shape[2:]))
+
+
+def _exchange(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
+    """Constants of pairs, of more than one moment."""
+
+    def pairs(deck: Deck) -> bool:
+        return applies(deck) and math.prod(deck.lattice.shape) > 1
+
+    energy = "of the electrons, E = sum_(i<j) -J_ij m_i.m_j + D_ij.(m_i x m_j) + ..., about the first texture"
+    return (
+        Variable(
+            "exchange_constants",
+            ("site", "motion_site"),
+            "energy",
+            f"J_ij {energy}",
+            pairs,
+            partial(_constant, name="J"),
+        ),
+        Variable(
+            "dmi_vectors",
+            ("site", "motion_site", "component"),
+            "energy",
+            f"D_ij {energy}",
+            pairs,
+            partial(_constant, name="dmi"),
+        ),
     )
 
 
@@ -54,7 +119,7 @@ def _lead_numbers(deck: Deck) -> dict[str, Sequence[Any]]:
 
 
 # Of frozen electrons, on request.
-ON_REQUEST = _tensors(_asked)
+ON_REQUEST = (*_tensors(_asked), *_exchange(_asked))
 
 _VECTOR = ("time", "site", "component")
 _BY_TENSORS = (
@@ -87,6 +152,7 @@ def _has_energy(deck: Deck) -> bool:
 TENSORS = (
     *_BY_TENSORS,
     *_tensors(_always),
+    *_exchange(_always),
     Variable(
         "grand_potential",
         ("time",),
@@ -129,12 +195,20 @@ MOLECULE = (
         coordinates=_lead_numbers,
     ),
     Variable(
+        "torque_spin_orbit",
+        ("time", "component"),
+        "energy",
+        "of spin-orbit coupling on the electrons' spin sigma/2 at rest",
+        lambda deck: deck.molecule is not None and bool(np.any(deck.molecule.spin_orbit)),
+        lambda i: i.torque_spin_orbit,
+    ),
+    Variable(
         "damping_instantaneous",
         ("time", "component", "motion_component"),
         "hbar",
         "Gilbert tensor at this instant",
         _always,
-        lambda i: i.tensors.gilbert[0, 0],
+        lambda i: i.linear_response.tensors.gilbert[0, 0],
     ),
     *_tensors(_always),
 )

@@ -277,8 +277,35 @@ def test_tensors_stand_in_the_file_without_a_time(tmp_path):
         np.testing.assert_allclose(tensor[:], expected.gilbert, atol=1e-9)
         np.testing.assert_allclose(found["inertia_tensor"][:], expected.inertia, atol=1e-9)
         np.testing.assert_allclose(found["susceptibility"][:], expected.susceptibility, atol=1e-9)
+        K = -0.8 * expected.susceptibility  # symmetric: d^2 Omega/dm_i dm_j
+        assert found["exchange_constants"].dims == ("x", "motion_x")
+        assert found["exchange_constants"][0, 2] == pytest.approx(-np.trace(K[0, 2]) / 3, abs=1e-9)
+        D = np.array([K[0, 2][1, 2] - K[0, 2][2, 1], K[0, 2][2, 0] - K[0, 2][0, 2], K[0, 2][0, 1] - K[0, 2][1, 0]]) / 2
+        np.testing.assert_allclose(found["dmi_vectors"][0, 2], D, atol=1e-9)
+        assert abs(D).max() > 1e-5
     with run(deck(text, run__duration=0.2), tmp_path / "plain.h5") as found:
         assert "damping_tensor" not in found.names
+
+
+@pytest.mark.parametrize("kind", ["llg", "tensor", "molecule", "kernel"])
+def test_alpha_at_frequencies_stands_in_the_file(kind, tmp_path):
+    from llgnegf.build import build_device, build_molecule
+
+    if kind in ("llg", "tensor"):
+        given = {"motion__kind": kind, "electrons__response_tensors": kind == "llg"}
+        made = deck(WALL, electrons__response_frequencies=[0.1, -0.3], run__duration=0.0, **given)
+        of = build_device(made).linear_response
+    else:
+        text = MOLECULE if kind == "molecule" else KERNEL
+        about = {"motion__kernel": "reference"} if kind == "kernel" else {}
+        made = deck(text, molecule__response_frequencies=[0.1, -0.3], run__duration=0.0, **about)
+        of = lambda m: build_molecule(made).freeze(m[0]).linear_response  # noqa: E731
+    with run(made, tmp_path / "run.h5") as found:
+        real, imaginary = found["damping_tensor_real"], found["damping_tensor_imaginary"]
+        assert real.dims == ("response_frequency", "x", "motion_x", "component", "motion_component")
+        expected = np.array([of(found.moment[0]).alpha(omega) for omega in (0.1, -0.3)])
+        np.testing.assert_allclose(real[:] + 1j * imaginary[:], expected, atol=1e-8)
+        assert abs(expected.imag).max() > 1e-3
 
 
 def test_command_prints_and_saves(tmp_path, capsys):
@@ -292,17 +319,73 @@ def test_command_prints_and_saves(tmp_path, capsys):
     with open_run(tmp_path / "r.h5") as found:
         assert found.n_frames == 1
         saved = found["damping_tensor"][:]
+        at_frequency = found["damping_tensor_imaginary"][0]
     assert main(["response", str(path), "--json", "--omega", "0.2"]) == 0
     numbers = json.loads(capsys.readouterr().out)
     np.testing.assert_allclose(numbers["damping_tensor"], saved, atol=1e-12)
     both = np.array(numbers["friction"]) + np.array(numbers["geometric"])
     np.testing.assert_allclose(both, saved, atol=1e-12)
     assert numbers["alpha"][0]["omega"] == 0.2
+    np.testing.assert_allclose(numbers["alpha"][0]["imag"], at_frequency, atol=1e-12)
     assert np.array(numbers["dmi"]).shape == (4, 4, 3)
     molecule = tmp_path / "molecule.toml"
     molecule.write_text(MOLECULE)
     assert main(["response", str(molecule)]) == 0
     assert "damping tensor, hbar" in capsys.readouterr().out
+
+
+def test_what_stands_still_is_told_with_its_balance(tmp_path, capsys):
+    """J_sd s x m, the torque of the bonds and what flows into the leads, each from another calculation."""
+    path = tmp_path / "wall.toml"
+    path.write_text(WALL)
+    settings = [
+        "--set=electrons.spin_orbit.rashba=0.3",
+        "--set=electrons.lead.0.polarization={direction = [0, 1, 0.5], splitting = 0.4}",
+        "--set=electrons.lead.0.chemical_potential=0.6",
+    ]
+    assert main(["response", str(path), "--json", *settings]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    torque, tau, flow = (np.array(rest[k]) for k in ("torque", "torque_spin_orbit", "current_spin"))
+    np.testing.assert_allclose(torque.sum(axis=0) + tau, flow.sum(axis=0), atol=1e-7)
+    assert min(abs(torque.sum(axis=0)).max(), abs(tau).max(), abs(flow).max()) > 1e-3
+    assert rest["leads"] == ["left", "right"]
+    assert sum(rest["current_charge"]) == pytest.approx(0, abs=1e-8)
+    assert rest["reference"] == [0.0, 1.0, 0.5]
+    # Slonczewski's parts along p - (m.p) m and p x m, of moments on which they are not NaN
+    from llgnegf.build import build_magnet, initial_moments
+
+    made, p = deck(WALL), np.array([0.3, -0.2, 0.5]) / np.linalg.norm([0.3, -0.2, 0.5])
+    m = initial_moments(made, build_magnet(made))
+    assert main(["response", str(path), "--json", "--reference=0.3,-0.2,0.5", *settings]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    sine = np.linalg.norm(np.cross(m, p), axis=1)
+    damping, field = (np.array(rest[k])[:, None] / sine[:, None] for k in ("damping_like", "field_like"))
+    rebuilt = damping * (p - m * (m @ p)[:, None]) + field * np.cross(p, m)
+    np.testing.assert_allclose(rebuilt, torque, atol=1e-9)
+    assert main(["response", str(path), *settings]) == 0
+    told = capsys.readouterr().out
+    assert "damping-like" in told
+    assert "spin-orbit" in told
+    with pytest.raises(SystemExit):
+        main(["response", str(path), "--reference=1,2"])
+
+
+def test_what_cannot_be_known_is_told(tmp_path, capsys):
+    path = tmp_path / "wall.toml"
+    path.write_text(WALL)
+    beyond = ["--set=electrons.lead.0.chemical_potential=2.5", "--set=electrons.sd_exchange=0.2"]
+    assert main(["response", str(path), "--omega=0.1", *beyond]) == 0
+    told = capsys.readouterr().out
+    assert "inertia          none" in told
+    assert "log(omega)" in told
+    assert "-Im/omega from" in told
+    assert main(["response", str(path), "--json", *beyond]) == 0
+    assert json.loads(capsys.readouterr().out)["inertia_tensor"] is None
+    lattice = ["--set=lattice.shape=[2, 2]", "--set=electrons.spin_orbit.rashba=0.3", "--set=electrons.tolerance=1e-6"]
+    lattice += ['--set=texture={kind = "uniform", direction = [0.3, 0.2, 1.0]}']
+    assert main(["response", str(path), "--json", *lattice]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    assert len(rest["torque"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -331,6 +414,14 @@ def test_command_prints_and_saves(tmp_path, capsys):
         (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
         (WALL, {"motion__kind": "llg", "motion__tensor": "reference"}, "means nothing with motion.kind"),
         (WALL, {"magnet__inertia": 0.4}, "magnet.inertia = 0.4"),
+        (WALL, {"electrons__response_frequencies": []}, "electrons.response_frequencies"),
+        (WALL, {"electrons__response_frequencies": [float("inf")]}, "finite numbers"),
+        (WALL, {"motion__kind": "llg", "electrons__response_frequencies": [0.1]}, "electrons.response_tensors = true"),
+        (
+            WALL,
+            {"motion__kind": "llg", "electrons__method": "real-time", "electrons__response_frequencies": [0.1]},
+            "electrons.response_frequencies",
+        ),
         (WALL, {"magnet__temperature": 0.1}, "magnet.temperature"),
         (MOLECULE, {"magnet__temperature": 0.1}, "magnet.temperature"),
         (MOLECULE, {"lattice__vacancies": [0]}, "lattice.vacancies"),

@@ -26,7 +26,7 @@ UNITS = {
     "polarization": NO_UNIT,
     "gate.frequency": RATE,
     "gate.phase": ANGLE,
-    "motion.frequency": RATE,
+    **dict.fromkeys(("motion.frequency", "response_frequencies"), RATE),
     **dict.fromkeys(("integrator.step", "run.duration", "run.save_every"), TIME),
     # textures
     "center": POSITION,

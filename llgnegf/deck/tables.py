@@ -360,6 +360,7 @@ class Electrons(Table):
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
     response_tensors: Annotated[bool, BOOLEAN] = False
+    response_frequencies: Annotated[tuple[float, ...], LEVELS] = ()
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
@@ -435,6 +436,7 @@ class Molecule(Table):
     order: Annotated[int, choice(0, 1)] = 1
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-9
+    response_frequencies: Annotated[tuple[float, ...], LEVELS] = ()
     lead: tuple[MoleculeLead, ...] = ()
 
 
@@ -519,7 +521,10 @@ METHOD_TABLES: dict[str, type[Table] | None] = {"frozen": None, "real-time": Non
 # By `electrons.method`: keys of [electrons] that say nothing there.
 UNUSED: dict[str, tuple[str, ...]] = {
     "frozen": ("frozen_beside",),
-    "real-time": ("response_tensors", "order", "velocity_feedback", "noise", "velocity_tolerance"),
+    "real-time": (
+        *("response_tensors", "response_frequencies"),
+        *("order", "velocity_feedback", "noise", "velocity_tolerance"),
+    ),
 }
 
 

@@ -153,6 +153,17 @@ def _no_random_fields(deck: Any) -> Iterator[str]:
         yield f"electrons.noise = true: not available with {told}; allowed: false"
 
 
+def _frequencies_alone(deck: Any) -> Iterator[str]:
+    table = deck.electrons
+    if table is None or not table.response_frequencies or table.method != "frozen":
+        return
+    if not (table.response_tensors or deck.motion.kind == "tensor"):
+        yield (
+            f"electrons.response_frequencies = {show(list(table.response_frequencies))}: means nothing without "
+            'electrons.response_tensors = true or motion.kind = "tensor"; use one of them, or remove the key'
+        )
+
+
 def _expansions(deck: Any) -> Iterator[str]:
     """`motion.tensor` and `motion.kernel` say how motions of these kinds are made; others know neither."""
     kind = deck.motion.kind
@@ -184,5 +195,6 @@ CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _no_tensors_with_a_bath,
     _no_random_fields,
     _expansions,
+    _frequencies_alone,
     _every_stage,
 )

@@ -97,6 +97,7 @@ class Coupling:
         J = self.sd_exchange
         self.strength = back_action * (J if isinstance(J, float) else J[..., None])
         self.acts = bool(np.any(self.strength))  # whether the moments feel the electrons
+        self.response_frequencies: tuple[float, ...] = ()  # at which run files have alpha(omega)
         self._counter = Counter()
 
     @property

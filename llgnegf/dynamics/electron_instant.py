@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import ClosedFrozen, Device, Frozen, LeadResponse, Response, SpinDensity, Tensors
+from llgnegf.electrons import ClosedFrozen, Device, Frozen, LeadResponse, LinearResponse, Response, SpinDensity
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -103,10 +103,15 @@ class ElectronInstant(Instant):
         """Of each probe, (b,), less the Fermi energy: energy."""
         return self.frozen.bath_potentials - self.frozen.device.fermi_energy
 
+    @property
+    def response_frequencies(self) -> tuple[float, ...]:
+        """At which alpha(omega) is asked for, energy/hbar."""
+        return self._coupling.response_frequencies
+
     @cached_property
-    def tensors(self) -> Tensors:
-        """Response tensors of the electrons at rest here."""
-        return Device.linear_response_of(self.frozen).tensors
+    def linear_response(self) -> LinearResponse:
+        """Of the electrons at rest here."""
+        return Device.linear_response_of(self.frozen)
 
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:

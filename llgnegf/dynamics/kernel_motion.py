@@ -20,7 +20,7 @@ from llgnegf.dynamics.external import Drives, External
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.dynamics.tensor_motion import Nearness, OfMolecule, TensorCoupling
-from llgnegf.electrons import FrozenMolecule, Molecule, Tensors
+from llgnegf.electrons import FrozenMolecule, LinearResponse, Molecule, Tensors
 from llgnegf.electrons.memory_kernel import memory_kernel
 from llgnegf.errors import RunWarning
 from llgnegf.magnet import Magnet
@@ -76,7 +76,12 @@ class KernelCoupling(TensorCoupling):
     @property
     def tensors(self) -> Tensors:
         """About the reference."""
-        return self._frozen.linear_response.tensors
+        return self.linear_response.tensors
+
+    @property
+    def linear_response(self) -> LinearResponse:
+        """About the reference."""
+        return self._frozen.linear_response
 
     @cached_property
     def kernel(self) -> np.ndarray:
@@ -141,9 +146,14 @@ class KernelInstant(Instant):
         self.spin_density = coupling.spin(self.m, self.velocity, past, n)
 
     @property
-    def tensors(self) -> Tensors:
+    def response_frequencies(self) -> tuple[float, ...]:
+        """At which alpha(omega) is asked for, energy/hbar."""
+        return self._coupling.response_frequencies
+
+    @property
+    def linear_response(self) -> LinearResponse:
         """About the reference."""
-        return self._coupling.tensors
+        return self._coupling.linear_response
 
     @property
     def solves(self) -> int:

@@ -26,7 +26,7 @@ from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.refresh import Stage
 from llgnegf.dynamics.stepper import Instant, Remembered
 from llgnegf.dynamics.velocity_equation import sum_of
-from llgnegf.electrons import Device, FrozenMolecule, Molecule, Tensors
+from llgnegf.electrons import Device, FrozenMolecule, LinearResponse, Molecule, Tensors
 from llgnegf.electrons.counter import Counter
 from llgnegf.errors import RunError, RunWarning
 from llgnegf.magnet import Magnet
@@ -60,7 +60,7 @@ class Answer(Protocol):
         ...
 
     @property
-    def tensors(self) -> Tensors:
+    def linear_response(self) -> LinearResponse:
         """All tensors of these moments."""
         ...
 
@@ -88,7 +88,7 @@ class _OfDevice:
     def __init__(self, device: Device, m: np.ndarray, counter: Counter) -> None:
         self.sd_exchange: Exchange = device.sd_exchange
         self._frozen = device.freeze(m, counter=counter)
-        self._response = device.linear_response_of(self._frozen)
+        self.linear_response = device.linear_response_of(self._frozen)
 
     @cached_property
     def spin_at_rest(self) -> np.ndarray:
@@ -104,7 +104,7 @@ class _OfDevice:
 
     @property
     def tensors(self) -> Tensors:
-        return self._response.tensors
+        return self.linear_response.tensors
 
     @property
     def solves(self) -> int:
@@ -183,8 +183,8 @@ class _AboutReference:
         return self.known.drag
 
     @property
-    def tensors(self) -> Tensors:
-        return self.known.tensors
+    def linear_response(self) -> LinearResponse:
+        return self.known.linear_response
 
 
 class OfMolecule:
@@ -222,8 +222,12 @@ class _OfMolecule:
         return self.tensors.drag if self.order else np.zeros((1, 1, 3, 3))
 
     @property
+    def linear_response(self) -> LinearResponse:
+        return self.frozen.linear_response
+
+    @property
     def tensors(self) -> Tensors:
-        return self.frozen.linear_response.tensors
+        return self.linear_response.tensors
 
 
 class TensorCoupling(Coupling):
@@ -329,9 +333,14 @@ class TensorInstant(Instant):
         return self.answer.spin_at_rest + moved.reshape(self.m.shape)
 
     @property
-    def tensors(self) -> Tensors:
-        """Response tensors of these moments, or of the reference."""
-        return self.answer.tensors
+    def response_frequencies(self) -> tuple[float, ...]:
+        """At which alpha(omega) is asked for, energy/hbar."""
+        return self._coupling.response_frequencies
+
+    @property
+    def linear_response(self) -> LinearResponse:
+        """Of the electrons at these moments, or at the reference."""
+        return self.answer.linear_response
 
     @property
     def grand_potential(self) -> float:
@@ -349,6 +358,12 @@ class TensorInstant(Instant):
         """Particles and spin into the leads of a molecule at rest, (leads, 4), 1/time."""
         assert isinstance(self.answer, _OfMolecule)
         return self.answer.frozen.currents
+
+    @property
+    def torque_spin_orbit(self) -> np.ndarray:
+        """Torque of spin-orbit coupling on the electrons of a molecule at rest, (3,), energy."""
+        assert isinstance(self.answer, _OfMolecule)
+        return self.answer.frozen.torque_spin_orbit
 
     @property
     def solves(self) -> int:

@@ -42,7 +42,7 @@ class ExchangeConstants:
         """From K_ij^ab, (n, n, 3, 3).  At a bias forces have no energy: that of the symmetric part is returned."""
         K = (stiffness + exchanged(stiffness)) / 2
         pairs = K * (1 - np.eye(len(K)))[:, :, None, None]
-        J = -np.trace(pairs, axis1=2, axis2=3) / 3
+        J = 0.0 - np.trace(pairs, axis1=2, axis2=3) / 3
         D = np.einsum("abc,ijbc->ija", _LEVI_CIVITA, pairs) / 2
         symmetric = (pairs + np.swapaxes(pairs, 2, 3)) / 2
         return ExchangeConstants(J, D, symmetric + J[:, :, None, None] * np.eye(3), K)

@@ -266,13 +266,8 @@ class FrozenMolecule:
 
         return slope_rule(self.reservoirs, self.occupation, _REACH, adapted)
 
-    def occupied(self, integrand: Integrand) -> Rule:
-        """A rule for int f_r dE, one factor for each reservoir, of an integrand that falls off as E^-3 or faster."""
-        low = self.bottom - (abs(self._poles).max() + self.scale) * min(1e6, self.tolerance**-0.5)
-        return self.occupied_above(low, integrand)
-
     def occupied_above(self, low: float, integrand: Integrand) -> Rule:
-        """The same for energies above `low`."""
+        """A rule for int f_r dE above `low`, one factor for each reservoir."""
         factors = [Factor(one, ((one.fermi_energy, one.temperature),)) for one in self.reservoirs]
         return self._window(factors, low, self._span[1], self._poles)(integrand)
 
@@ -377,37 +372,21 @@ class FrozenMolecule:
     def second_order(self, velocity: ArrayLike, acceleration: ArrayLike) -> Floats:
         """What the spin density (3,) has of second order in the rate of a motion; dm/dt, d^2m/dt^2 (3,) each.
 
-        From G(t, E) = g - i g dG/dt, (A4) of Xu et al., with the frozen g and dots for d/dt along the motion:
-
-            rho_2 = int dE/2pi sum_r f_r [ G2 Gamma_r g^+ + G1 Gamma_r G1^+ + g Gamma_r G2^+ ],
-            G1 = -i g gdot,     G2 = -g (gdot gdot + g gddot),     gdot = g V g,     gddot = 2 g V g V g + g W g
-
-        with V = dH/dt, W = d^2H/dt^2.  Its part linear in d^2m/dt^2 is -I d^2m/dt^2 / J_sd, of `linear_response`; that
-        quadratic in dm/dt is no part of a linear tensor.  (The expansion of G in print, above their (20), lacks the
-        order of these factors.)
+        See `LinearResponse.second_order`.
         """
-        n = len(self.molecule.levels)
-        V, W = (
-            -self.molecule.sd_exchange * np.kron(np.eye(n), np.einsum("a,aqr->qr", rate, PAULI[1:]))
-            for rate in (finite_array("velocity", velocity, (3,)), finite_array("acceleration", acceleration, (3,)))
-        )
-        if not (V.any() or W.any()):
-            return np.zeros(3)
+        v, a = finite_array("velocity", velocity, (3,)), finite_array("acceleration", acceleration, (3,))
+        return self.linear_response.second_order(v[None], a[None])[0]
 
-        def integrand(energies: Floats) -> tuple[Floats, Floats]:
-            g = self.at(energies, 0)[0]
-            first = g @ V @ g
-            G1 = -1j * g @ first
-            G2 = -g @ (first @ first + g @ (2 * first @ V @ g + g @ W @ g))
-            spins = []
-            for gamma in self._gammas:
-                half = G2 @ gamma @ np.conj(np.swapaxes(g, 1, 2))
-                whole = half + np.conj(np.swapaxes(half, 1, 2)) + G1 @ gamma @ np.conj(np.swapaxes(G1, 1, 2))
-                spins.append(pauli_traces(np.einsum("knanb->kab", whole.reshape(-1, n, 2, n, 2))).real[:, 1:])
-            return np.stack(spins, axis=1), np.empty((len(energies), 0, 0))
+    @cached_property
+    def torque_spin_orbit(self) -> Floats:
+        """Torque of spin-orbit coupling on the electrons' spin sigma/2 at rest, (3,), energy.
 
-        rule = self.occupied(integrand)
-        return np.asarray(rule.integral(rule.values)) / (2 * np.pi)
+        i Tr[rho [H_so, sigma/2]].  With J_sd s x m it is what flows into the leads: (B1) and (B2) of Xu et al., who
+        leave it out.
+        """
+        H, n = -1j * np.kron(self.molecule.spin_orbit, PAULI[2]), len(self.molecule.levels)
+        spins = [np.kron(np.eye(n), one) / 2 for one in PAULI[1:]]
+        return np.array([np.trace(self.density_matrix @ (1j * (H @ s - s @ H))).real for s in spins])
 
     def torque(self, reference: ArrayLike) -> tuple[float, float]:
         """(damping-like, field-like) parts of J_sd s x m at rest, beside a `reference` p; energy.

@@ -46,13 +46,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from llgnegf.once import cached_property
 
-from .pairs import SPIN, exchanged, pair_sum, pauli_components
+from .arguments import finite_array
+from .pairs import SPIN, exchanged, local_traces, pair_sum, pauli_components
 from .propagators import Floats, Integrand, Matrices, Propagators, chunks
-from .scattering import pauli_traces
+from .second_order import second_order
 from .threads import total_of
 from .window import Factor, Rule
 
@@ -113,7 +114,7 @@ class Tensors:
 
 
 class Terms(NamedTuple):
-    """`pauli_components` (x, y) of the P[X, Y] to be integrated, for each term and factor; states: (k, factors, n, n).
+    """(X, Y) of the P[X, Y] to be integrated, for each term and factor; states: (k, factors, n, n).
 
     states: G Gamma G^+ of each reservoir, or of all together, with which rules are checked.
     """
@@ -193,13 +194,23 @@ class LinearResponse:
             return np.conj(self.alpha(-omega))
         return 1j * (self._forces(omega) - self._forces_at_rest(omega)) / omega
 
+    def second_order(self, velocity: ArrayLike, acceleration: ArrayLike) -> Floats:
+        """Spin density Tr[rho sigma] of second order in the rate of a motion, (moments, 3); see `second_order.py`.
+
+        velocity, acceleration: dm/dt and d^2m/dt^2 of all moments, (moments, 3), 1/time and 1/time^2.  It is nan where
+        the inertia tensor is.  Raises ValueError for another shape, ToleranceError as the tensors.
+        """
+        shape = (self._sums.moments, 3)
+        v, a = finite_array("velocity", velocity, shape), finite_array("acceleration", acceleration, shape)
+        return self._sums.members @ second_order(self._source, v, a, self._knows_inertia)
+
     def _forces(self, omega: float) -> Matrices:
         """K(omega), omega > 0."""
         source, rule = self._source, self._source.rule(wider=omega)
 
         def part(chunk: slice) -> tuple[Matrices, Matrices]:
             z, weights = rule.nodes[chunk], rule.weights[chunk]
-            here, below = (pauli_components(source.at(e, 0)[0]) for e in (z, z - omega))
+            here, below = (source.at(e, 0)[0] for e in (z, z - omega))
             return pair_sum(weights, here, below), pair_sum(weights, below, here)
 
         forth, back = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
@@ -211,14 +222,13 @@ class LinearResponse:
         def crossed(energies: Floats) -> Terms:
             G, ahead = (source.at(energies + s, 0)[0] for s in (0.0, omega))
             A = source.spectral(energies, G).sum(axis=1)
-            return Terms([[(pauli_components(ahead), pauli_components(A))]], A[:, None])
+            return Terms([[(ahead, A)]], A[:, None])
 
         def shifted(energies: Floats) -> Terms:
             G, ahead, behind = (source.at(energies + s, 0)[0] for s in (0.0, omega, -omega))
             A = source.spectral(energies, G)
-            ahead, behind = pauli_components(ahead), pauli_components(np.conj(np.swapaxes(behind, 1, 2)))
-            spectral = _each(A)
-            return Terms([[(ahead, a) for a in spectral], [(a, behind) for a in spectral]], A)
+            behind = np.conj(np.swapaxes(behind, 1, 2))
+            return Terms([[(ahead, a) for a in _each(A)], [(a, behind) for a in _each(A)]], A)
 
         low, high = step - omega - _TAILS * kT, step + _TAILS * kT
         rule_between = source.between(factor, low, high, omega, self._judged(crossed, (1,)))
@@ -234,7 +244,7 @@ class LinearResponse:
         source, rule = self._source, self._source.rule(wider)
 
         def part(chunk: slice) -> list[Matrices]:
-            G = pauli_components(source.at(rule.nodes[chunk], 0)[0])
+            G = source.at(rule.nodes[chunk], 0)[0]
             return [pair_sum(rule.weights[chunk], G, G)]
 
         (static,) = total_of(part, chunks(len(rule.nodes), 2 * len(source.owner)))
@@ -252,7 +262,7 @@ class LinearResponse:
         source, rule = self._source, self._source.rule()
 
         def part(chunk: slice) -> tuple[Matrices, Matrices, Matrices]:
-            G, slope = (pauli_components(one) for one in source.at(rule.nodes[chunk], 1))
+            G, slope = source.at(rule.nodes[chunk], 1)
             R = rule.weights[chunk]
             moved = pair_sum(R, slope, G)
             # P_ij[G, G']^ab = P_ji[G', G]^ba
@@ -269,8 +279,7 @@ class LinearResponse:
         def terms(energies: Floats) -> Terms:
             G, slope = source.at(energies, 1)
             A = source.spectral(energies, G).sum(axis=1)
-            a = pauli_components(A)
-            return Terms([[(pauli_components(G), a)], [(pauli_components(slope), a)]], A[:, None])
+            return Terms([[(G, A)], [(slope, A)]], A[:, None])
 
         if kT == 0:
             step = np.array([source.occupation.fermi_energy])
@@ -289,11 +298,10 @@ class LinearResponse:
 
         def terms(energies: Floats) -> Terms:
             G, slope = source.at(energies, 1)
-            A, g = source.spectral(energies, G), pauli_components(slope)
-            spectral = _each(A)
-            pairs = [[(g, a) for a in spectral], [(pauli_components(G), a) for a in spectral]]
+            A = source.spectral(energies, G)
+            pairs = [[(slope, a) for a in _each(A)], [(G, a) for a in _each(A)]]
             if knows:
-                pairs.append([(g, a) for a in _each(source.spectral_slope(energies, G, slope))])
+                pairs.append([(slope, a) for a in _each(source.spectral_slope(energies, G, slope))])
             return Terms(pairs, A)
 
         powers = (2, 1, 3) if knows else (2, 1)
@@ -307,8 +315,8 @@ class LinearResponse:
 
         def terms(energies: Floats) -> Terms:
             G, slope = source.at(energies, 1)
-            A, g = source.spectral(energies, G), pauli_components(slope)
-            return Terms([[(g, a) for a in _each(A)]], A)
+            A = source.spectral(energies, G)
+            return Terms([[(slope, a) for a in _each(A)]], A)
 
         return self._integrals(source.biased_slopes(self._judged(terms, (3,))), terms, 1)[0]
 
@@ -325,8 +333,8 @@ class LinearResponse:
         for E, f in zip(source.thresholds[differs], filled[:, differs].T, strict=True):
             for energy in E + np.array([[1.0], [-1.0]]) * _NEXT_TO_IT * source.scale:
                 G, slope = source.at(energy, 1)
-                g, changes = pauli_components(slope), _each(source.spectral_slope(energy, G, slope))
-                each = sum(pair_sum(f[r : r + 1], g, a) for r, a in enumerate(changes))
+                changes = _each(source.spectral_slope(energy, G, slope))
+                each = sum(pair_sum(f[r : r + 1], slope, a) for r, a in enumerate(changes))
                 share = abs(self._sums.energies(np.asarray(each))).max() * _NEXT_TO_IT * source.scale**2 / (2 * np.pi)
                 if not share * _LOGARITHM < source.tolerance:
                     return False
@@ -346,9 +354,9 @@ class LinearResponse:
         # (probes, i, j, c, d), so that the contraction is sum C_ij^cd x_ij^c y_ji^d.
         C = np.einsum("cdab,pia,pjb->pijcd", SPIN, u, v, optimize=True)
 
-        def probed(x: Matrices, y: Matrices) -> Floats:
+        def probed(X: Matrices, Y: Matrices) -> Floats:
             """u P[X, Y] v at each energy, real and imaginary parts: (k, 2 probes)."""
-            back = np.swapaxes(y, 1, 2)
+            x, back = pauli_components(X), np.swapaxes(pauli_components(Y), 1, 2)
             found = [((x[..., None, :] @ one)[..., 0, :] * back).sum(axis=(1, 2, 3)) for one in C]
             return np.concatenate([np.real(found), np.imag(found)]).T
 
@@ -364,9 +372,7 @@ class LinearResponse:
             values = np.array([[s * probed(x, y) for x, y in one] for s, one in zip(scale, found, strict=True)])
             k, w = states.shape[:2]
             values = np.moveaxis(values, (0, 1), (2, 1)).reshape(k, w, len(powers) * 2 * _PROBES)
-            blocks = states.reshape(k, w, sites, 2, sites, 2)[:, :, np.arange(sites), :, np.arange(sites)]
-            local = np.real(pauli_traces(np.moveaxis(blocks, 0, 2)))
-            return values, local.reshape(k, w, 4 * sites)
+            return values, local_traces(states).reshape(k, w, 4 * sites)
 
         return integrand
 
@@ -383,5 +389,5 @@ class LinearResponse:
 
 
 def _each(spectral: Matrices) -> list[Matrices]:
-    """`pauli_components` of each reservoir's matrices, (k, r, 2 sites, 2 sites)."""
-    return [pauli_components(spectral[:, r]) for r in range(spectral.shape[1])]
+    """Matrices of each reservoir, (k, 2 sites, 2 sites), of (k, r, 2 sites, 2 sites)."""
+    return [spectral[:, r] for r in range(spectral.shape[1])]

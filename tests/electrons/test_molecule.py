@@ -80,6 +80,10 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
             np.trace(rho @ (1j * (H @ one - one @ H))).real, abs=1e-10
         )
     assert electrons.charge == pytest.approx(np.trace(rho).real)
+    # Of the two, the exchange and the spin-orbit coupling, each by itself.
+    torque = 0.6 * np.cross(electrons.spin, M)
+    np.testing.assert_allclose(electrons.currents[:, 1:].sum(axis=0), torque + electrons.torque_spin_orbit, atol=1e-10)
+    assert abs(electrons.torque_spin_orbit).max() > (1e-3 if "bias" in name else -1)
     if "bias" in name:
         assert abs(electrons.currents[:, 0]).min() > 0.01
 
@@ -161,19 +165,28 @@ def test_printed_formulas_and_what_is_wrong_with_them():
 
 
 @pytest.mark.parametrize("axis", np.eye(3).tolist())
-@pytest.mark.parametrize("kT", [0.0, 0.04])
-def test_second_order_against_exact_steady_precession(axis, kT):
-    """In the frame that turns with the moment H stands still and the leads are filled by f(E + omega/2 sigma_a)."""
+@pytest.mark.parametrize(("kT", "bias"), [(0.0, 0.0), (0.04, 0.0), (0.0, 0.5), (0.04, 0.5)])
+def test_second_order_against_exact_steady_precession(axis, kT, bias):
+    """In the frame that turns with the moment H stands still and the leads are filled by f(E + omega/2 sigma_a).
+
+    Under a bias the leads are polarised along the axis, too.
+    """
     gammas, J, eps, mu = ([0.5, 0.3], [0.2, 0.6]), 0.6, [-0.3, 0.4], 0.1
-    made = Molecule(eps, sd_exchange=J, fermi_energy=mu, temperature=kT, leads=[MoleculeLead(g) for g in gammas])
-    axis = np.array(axis)
+    axis, sides = np.array(axis), ({"voltage": bias, "polarization": bias}, {"voltage": -bias / 2})
+
+    def between(spin_bias):
+        leads = [
+            MoleculeLead(g, spin_bias=spin_bias, direction=axis, **side) for g, side in zip(gammas, sides, strict=True)
+        ]
+        return Molecule(eps, sd_exchange=J, fermi_energy=mu, temperature=kT, leads=leads)
+
+    made = between(0.0)
     frozen = made.freeze(M)
     alpha = frozen.linear_response.tensors.gilbert[0, 0]
 
     def left(omega):
         turning = np.kron(np.eye(2), -omega / 2 * np.einsum("a,apq->pq", axis, SIGMA))
-        leads = [MoleculeLead(g, spin_bias=-omega, direction=axis) for g in gammas]
-        exact = Molecule(eps, sd_exchange=J, fermi_energy=mu, temperature=kT, leads=leads).freeze(M)
+        exact = between(-omega).freeze(M)
         exact.H = exact.H + turning
         exact._poles = np.linalg.eigvals(exact.H - 0.5j * made.gamma)
         velocity = omega * np.cross(axis, M)

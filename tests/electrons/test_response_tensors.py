@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, ExchangeConstants, Lead, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Lead, ToleranceError, steady_precession
 from tests.oracles import linear_response
 
 MU = 0.3
@@ -173,6 +173,34 @@ def test_one_moment_has_its_closed_form(v):
     torque = np.cross(m[0], device.linear_response(m).tensors.gilbert[0, 0] @ v)
     expected = ((1 - np.cos(2 * D)) * np.cross(m[0], v) + (2 * D - np.sin(2 * D)) * v) / (4 * np.pi)
     np.testing.assert_allclose(torque, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize(("axis", "kT"), [((1, 0, 0), 0.0), ((0, 1, 0), 0.05), ((0, 0, 1), 0.05), ((1, 2, -1), 0.0)])
+def test_second_order_against_exact_steady_precession(axis, kT):
+    """s - s_0 + alpha v/J - s_2 is of third order in the frequency of a chain that turns rigidly."""
+    device = Device(3, sd_exchange=0.5, fermi_energy=0.2, temperature=kT, tolerance=1e-9, leads=[Lead("left", 0.8)])
+    m, axis = moments((3,), 11), np.array(axis) / np.linalg.norm(axis)
+    response, still = device.linear_response(m), device.freeze(m).adiabatic[:, 1:]
+    missed = []
+    for omega in (0.04, 0.02):
+        v = omega * np.cross(axis, m)
+        second = response.second_order(v, omega * np.cross(axis, v))
+        exact = steady_precession(device, m, axis, omega).spin
+        beyond = exact - still - np.einsum("ijab,jb->ia", response.tensors.drag, v)
+        missed.append(abs(beyond - second).max())
+        assert abs(second).max() > 0.05 * omega**2
+        assert missed[-1] < 0.3 * abs(second).max()
+    assert 6 < missed[0] / missed[1] < 18  # third order, or fourth
+
+
+def test_second_order_is_linear_in_the_acceleration_with_the_inertia_tensor():
+    device, a = CASES["warm lattice"], np.random.default_rng(12).normal(size=(6, 3))
+    response = device.linear_response(moments((3, 2), 12))
+    expected = -np.einsum("ijab,jb->ia", response.tensors.inertia, a) / 0.7
+    np.testing.assert_allclose(response.second_order(np.zeros((6, 3)), a), expected, atol=1e-7)
+    np.testing.assert_array_equal(response.second_order(np.zeros((6, 3)), np.zeros((6, 3))), 0.0)
+    with pytest.raises(ValueError, match="velocity"):
+        response.second_order(np.zeros((3, 3)), a)
 
 
 ORACLES = {

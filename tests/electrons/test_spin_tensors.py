@@ -105,6 +105,16 @@ def test_a_chain_is_a_scalar_chain_with_turned_moments():
     a, b = (
         one.linear_response(at, potential).tensors for one, at in ((turned, m), (scalar, np.einsum("iab,ib->ia", R, m)))
     )
+    v, w = np.random.default_rng(6).normal(size=(2, 4, 3))
+    one, other = (
+        of.linear_response(at, potential).second_order(*rates)
+        for of, at, rates in (
+            (turned, m, (v, w)),
+            (scalar, np.einsum("iab,ib->ia", R, m), np.einsum("iab,kib->kia", R, np.array([v, w]))),
+        )
+    )
+    np.testing.assert_allclose(np.einsum("iab,ib->ia", R, one), other, atol=1e-6)
+    assert abs(other).max() > 0.1
     for name in ("sea", "surface", "bias", "inertia", "stiffness", "susceptibility"):
         expected = np.einsum("ica,ijcd,jdb->ijab", R, getattr(b, name), R)
         np.testing.assert_allclose(getattr(a, name), expected, atol=2e-7)
