@@ -37,6 +37,13 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
             yield f"electrons.lead[{i}].width = {show(width)}", "a lead with a coupling"
 
 
+def _with_width(deck: Any) -> Iterator[tuple[str, str]]:
+    """Leads of constant width."""
+    for told, without in _given(deck):
+        if ".width" in told:
+            yield told, without
+
+
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known beside a bath."""
     for told, without in _given(deck):
@@ -94,6 +101,12 @@ _EXCLUDED = (
         lambda deck: deck.electrons.method not in ("frozen", "real-time"),
         _with_exchange,
         'not available with electrons.method = {method}; allowed there: {without}, or electrons.method = "frozen"',
+    ),
+    _beside(
+        lambda deck: deck.electrons.method == "real-time",
+        _with_width,
+        "not available in real time, where a bath on the end site is such a lead (electrons.bath, zero_current = false); "
+        "allowed: {without}",
     ),
     _beside(
         lambda deck: deck.electrons.method == "real-time" and deck.run.device == "gpu",
@@ -184,10 +197,11 @@ def _wide_leads(deck: Any) -> Iterator[str]:
                     f"{told}not available beside electrons.lead[{other}].polarization; remove that, or use a lead with "
                     "a coupling"
                 )
-        if not _LEAST_WIDTH <= width / deck.electrons.hopping <= 1e10:
+        hopping = nearest(deck.electrons.hopping)
+        if not _LEAST_WIDTH <= width / hopping <= 1e10:
             yield (
                 f"{told}is far out of scale; allowed: {_LEAST_WIDTH:g} to 1e10 times electrons.hopping = "
-                f"{show(deck.electrons.hopping)}"
+                f"{show(hopping)}"
             )
 
 

@@ -70,6 +70,13 @@ class DeviceMemory:
         """
         if system.bath is not None:
             raise ValueError(f"memory of a device: not available with a bath on sites, {system.bath!r}; use bath=None")
+        plain = system.is_plain and isinstance(system.sd_exchange, float)
+        if not plain or system.is_biased or system.is_shifted:
+            raise ValueError(
+                "memory of a device: known in equilibrium, for one J_sd, without vacancies and spin-orbit coupling, between "
+                "leads of the hopping of the device without polarization, width, voltage, chemical potential and "
+                "temperature of their own"
+            )
         moments = np.asarray(m, float).reshape(*system.shape, 3)
         still = np.zeros(system.shape)
         electrons, _, state = adjusted(system, moments, still, duration, lambda found: found)
@@ -96,7 +103,7 @@ class DeviceMemory:
         site = np.arange(electrons.nx * electrons.ny)
         up = site // electrons.ny * electrons.n + site % electrons.ny
         J = electrons.system.sd_exchange
-        assert isinstance(J, float)  # `adjusted` refuses others
+        assert isinstance(J, float)  # `of` refuses others
         return cls(
             J,
             left,
@@ -207,13 +214,13 @@ def _matrix(electrons: RealTime, m: Floats) -> Complex:
     N, D, n = electrons.orbitals, electrons.D, electrons.n
     A = np.zeros((D + electrons.E, D + electrons.E), complex)
     A[:N, :N] = -1j * electrons.hamiltonian(m, np.zeros(electrons.system.shape))
-    for lead, one in enumerate(electrons.reservoirs):
+    for lead, end in enumerate(electrons.ends.tolist()):
         channels = np.zeros((N, n))
-        channels[one.site * n : (one.site + 1) * n] = np.kron(np.eye(2), electrons.system.modes.vectors)
+        channels[end * n : (end + 1) * n] = np.kron(np.eye(2), electrons.system.modes.vectors)
         for k in range(electrons.kept):
             rows = slice(N + (lead * electrons.kept + k) * n, N + (lead * electrons.kept + k + 1) * n)
             A[:N, rows], A[rows, :N] = channels, -electrons.g[lead, k] * channels.T
-            A[rows, rows] = np.diag(-1j * np.tile(electrons.z[lead, k], 2))
+            A[rows, rows] = np.diag(-1j * electrons.z[lead, k].reshape(n))
         for p in range(electrons.n_poles):
             rows = slice(D + (lead * electrons.n_poles + p) * n, D + (lead * electrons.n_poles + p + 1) * n)
             A[:N, rows], A[rows, rows] = channels, -1j * electrons.poles[lead, p] * np.eye(n)
