@@ -16,13 +16,14 @@ the last three from the gradients of Sigma and Sigma^<.  F_l multiplies one part
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from .bath import fillings
-from .bathed_energy import BathedEnergy, pauli, traces
+from .bathed_energy import BathedEnergy, over_imaginary, pauli, traces
 from .sweeps import Blocks, Floats
 
 
@@ -126,14 +127,8 @@ class MotionAtBias:
 
     def bonds(self) -> Floats:
         """Flows over the bonds: (4, ..., 4)."""
-        starts, ends, hops = self._one.layout.bonds
         first, second, third = self._u
-
-        def over(a: Blocks, b: Blocks, filled: Floats) -> Floats:
-            """Of rho = Im[a filled b^+]."""
-            forth = traces(a[starts], b[ends]) - traces(a[ends], b[starts])
-            return np.moveaxis(hops[..., None, None] * (forth @ filled.T), -1, 0)
-
+        over = functools.partial(over_imaginary, self._one.layout.bonds)
         psi, x, y, z = self._psi, self._x, self._y, self._z
         of_f = over(z, psi, first) - over(x, y, first) + over(x, psi, second) + over(y, psi, third)
         return np.concatenate([of_f, over(x, psi, first)]) + self._one.over_bonds(self._further)

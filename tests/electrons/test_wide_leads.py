@@ -14,7 +14,7 @@ ALONG_Z = Polarization((0, 0, 1), 1.0)
 @pytest.mark.parametrize("axis", range(3))
 @pytest.mark.parametrize(("gamma", "J"), [(0.5, 0.8), (1.3, -0.4)])
 def test_torque_of_one_moment(gamma, J, axis):
-    """Field-like (w/2pi)(pi - 2 atan(G/J)) + (w/pi) G J (J^2 - G^2)/(G^2 + J^2)^2, damping-like 2w/pi (GJ)^2/(...)^2."""
+    """Field-like (w/2pi)(pi - 2 atan(G/J)) + (w/pi) G J (J^2 - G^2)/(G^2 + J^2)^2, damping-like 2w/pi (GJ)^2/()^2."""
     w, theta = 0.03, 0.7
     leads = [Lead("left", width=1.2 * gamma), Lead("right", width=0.8 * gamma)]  # Sigma = -i gamma
     device = Device(1, sd_exchange=J, tolerance=1e-9, leads=leads)
