@@ -105,8 +105,8 @@ _EXCLUDED = (
     _beside(
         lambda deck: deck.electrons.method == "real-time",
         _with_width,
-        "not available in real time, where a bath on the end site is such a lead (electrons.bath, zero_current = false); "
-        "allowed: {without}",
+        "not available in real time, where a reservoir on the end site is such a lead (electrons.bath); allowed: "
+        "{without}",
     ),
     _beside(
         lambda deck: deck.electrons.method == "real-time" and deck.run.device == "gpu",

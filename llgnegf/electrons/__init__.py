@@ -20,7 +20,7 @@ from .molecule import FrozenMolecule, Molecule, MoleculeLead
 from .quadrature import ToleranceError
 from .response import LinearResponse, Tensors
 from .scattering_matrix import ScatteringMatrix
-from .spin_orbit import SpinOrbit
+from .spin_orbit import SpinHopping, SpinOrbit
 from .steady import SteadyPrecession, steady_precession
 from .sweeps import LeadResponse
 from .torkance import Torkance, in_plane_and_out_of_plane
@@ -46,6 +46,7 @@ __all__ = [
     "Response",
     "ScatteringMatrix",
     "SpinDensity",
+    "SpinHopping",
     "SpinOrbit",
     "SteadyPrecession",
     "Tensors",

@@ -30,6 +30,7 @@ from .bath import filled_level, level_potential
 from .bathed_energy import BandedLU, BathedEnergy, Layout
 from .bathed_motion import LeadModes, MotionAtBias
 from .bathed_surface import BathedSurface
+from .bond_flows import Bonds, of_layers
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
@@ -174,7 +175,7 @@ class BathedSweeps:
         if self._lattice is not None:
             blocks = self._lattice.local_blocks(nodes, with_bonds)
             found = traced(weights, blocks)
-            return found[:, 0], lattice_bonds(device).hops[..., None] * found[:, 1:] if with_bonds else found[:, 1:]
+            return found[:, 0], self.layout.bonds.flow(of_layers(found)) if with_bonds else found[:, 1:]
         sigma = [one[:, None, None] * IDENTITY for one, _ in device.self_energy(nodes)]
         wire = self._damped, device.hops, (sigma[0], sigma[1])
         rows = contour_rows(nodes, weights, *wire, with_bonds=with_bonds, counter=self.counter)
@@ -265,8 +266,7 @@ class BathedSweeps:
         parts = {"adiabatic": bonds, "sea": np.zeros_like(bonds), "surface": np.zeros_like(bonds)}
         if rate.any():
             if self._lattice is not None:
-                hops = self.layout.bonds[2][..., None]
-                parts["sea"] = hops * self._lattice.sea_by(self.sharp_rule, rate, True)[:, 1:]
+                parts["sea"] = self.layout.bonds.flow(of_layers(self._lattice.sea_by(self.sharp_rule, rate, True)))
             else:
                 parts["sea"] = self._sea(rate, True)[1]
             parts["surface"] = self.surface.bonds(rate)
@@ -321,19 +321,21 @@ class BathedSweeps:
         """Bandwidth b and the bands (2 b + 1, 2 N) of -(H + Sigma of the bath)."""
         device, N = self.device, 2 * self.device.n_sites
         ny = device.shape[1] if device.is_lattice else 1
-        b = 2 * ny
+        T = -device.hops[:, None, None] * IDENTITY if device.bonds_along_x is None else device.bonds_along_x
+        b = 2 * ny + (device.bonds_along_x is not None)
         bands = np.zeros((2 * b + 1, N), complex)
 
         def put(i: NDArray[np.intp], j: NDArray[np.intp], value: Any) -> None:
             bands[b + i - j, j] -= value
 
         sites = np.arange(device.n_sites)
+        ahead = sites[:-ny].reshape(-1, ny)
         for s in range(2):
             for r in range(2):
                 put(2 * sites + s, 2 * sites + r, self._damped.reshape(-1, 2, 2)[:, s, r])
-            ahead = sites[:-ny].reshape(-1, ny)
-            for i, j in ((ahead, ahead + ny), (ahead + ny, ahead)):
-                put(2 * i + s, 2 * j + s, -device.hops[:, None])
+                if s == r or device.bonds_along_x is not None:
+                    put(2 * ahead + s, 2 * (ahead + ny) + r, T[:, None, s, r])
+                    put(2 * (ahead + ny) + r, 2 * ahead + s, T[:, None, s, r].conj())
         if device.is_lattice:
             across = slice_hamiltonians(device, np.zeros((*device.shape, 2, 2), complex))
             x, row, column = np.nonzero(across)
@@ -346,10 +348,7 @@ class BathedSweeps:
         device = self.device
         width = 2 * (device.shape[1] if device.is_lattice else 1)
         orbitals, sites = np.arange(2 * device.n_sites), np.arange(device.n_sites)
-        bonds = sites[:-1], sites[1:], device.hops
-        if device.is_lattice:
-            found = lattice_bonds(device)
-            bonds = found.starts, found.ends, found.hops
+        bonds = lattice_bonds(device) if device.is_lattice else Bonds(sites[:-1], sites[1:], device.hops)
         ends = orbitals[:width], orbitals[-width:]
         return Layout(device.n_sites, self.where, self.width, self.probes, ends, bonds)
 
@@ -384,7 +383,7 @@ class BathedSweeps:
         rows, states, flows, bath = (
             np.array(part).reshape(n, *size) for part, size in zip(parts[:4], sizes, strict=True)
         )
-        bonds = np.array(parts[4]).reshape(n, 2, *self.layout.bonds[2].shape, 4) if with_bonds else np.empty((0, 2, 4))
+        bonds = np.array(parts[4]).reshape(n, 2, *self.layout.bonds.shape, 4) if with_bonds else np.empty((0, 2, 4))
         return Mixed(rows, states, flows, bath, bonds, np.array(parts[5]).reshape(n, 2, 2))
 
     def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:

@@ -15,19 +15,16 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bath import fillings
+from .bond_flows import Bonds
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
-
-# Bonds a -> b: flat indices of a and of b, and their hoppings, energy.
-Links = tuple[NDArray[np.intp], NDArray[np.intp], Floats]
 
 
 class Layout(NamedTuple):
     """Where things are in a system with a bath.
 
     n_sites: N; where: flat indices of the sites of the bath, (b,); width: of the bath, energy; probes: whether it takes
-    no net current; ends: orbitals 2 site + spin of the first and of the last slice; bonds: a -> b, flat indices in the
-    layout of `Sweeps.flows`, and their hoppings, energy.
+    no net current; ends: orbitals 2 site + spin of the first and of the last slice; bonds: those of the device.
     """
 
     n_sites: int
@@ -35,7 +32,7 @@ class Layout(NamedTuple):
     width: float
     probes: bool
     ends: tuple[NDArray[np.intp], NDArray[np.intp]]
-    bonds: Links
+    bonds: Bonds
 
 
 class BandedLU:
@@ -156,14 +153,11 @@ class BathedEnergy:
         """sqrt(Gamma)^+ of the lead q times columns (N, 2, c): (modes, 2, c)."""
         return np.einsum("yk,ysc->ksc", self.sources[q], columns[self.end_sites[q]])
 
-    def over_bonds(self, filled: Floats, links: Links | None = None) -> Floats:
-        """Tr[sigma_a j] over bonds a -> b, j = -i t (X - X^+), X = sum filled psi_b psi_a^+: (k, ..., 4).
-
-        links: these bonds, in place of those of the system.
-        """
-        starts, ends, hops = self.layout.bonds if links is None else links
-        over = 2 * hops[..., None, None] * (traces(self.psi[ends], self.psi[starts], np.imag) @ filled.T)
-        return np.moveaxis(over, -1, 0)
+    def over_bonds(self, filled: Floats, bonds: Bonds | None = None) -> Floats:
+        """Flows of rho = sum filled psi psi^+ over all bonds of the system, or over these: (k, ..., 4)."""
+        bonds = self.layout.bonds if bonds is None else bonds
+        between = 2 * (complex_traces(self.psi[bonds.ends], self.psi[bonds.starts]) @ filled.T)
+        return bonds.flow(np.moveaxis(between, -1, 0))
 
     def _through(self) -> Floats:
         """Transmission from left to right, (2, 2), of what comes directly and what probes hand on."""
@@ -220,10 +214,23 @@ class BathedEnergy:
                 flows[q] += (traces(arriving, arriving) @ further).sum(axis=0)
         bonds = np.empty(0)
         if with_bonds:
-            starts, ends, hops = self.layout.bonds
-            forth = traces(x[starts], psi[ends]).sum(axis=-1) - traces(x[ends], psi[starts]).sum(axis=-1)
-            bonds = self.over_bonds(further[None])[0] - hops[..., None] * forth
+            every = np.ones((1, psi.shape[2]))
+            bonds = (self.over_bonds(further[None]) - over_imaginary(self.layout.bonds, x, psi, every))[0]
         return density, flows, into_bath, bonds
+
+
+def over_imaginary(bonds: Bonds, a: Blocks, b: Blocks, filled: Floats) -> Floats:
+    """Flows over the bonds of rho = Im[a filled b^+], (k, ..., 4), for columns a, b (N, 2, C) and fillings (k, C)."""
+    back = complex_traces(a[bonds.ends], b[bonds.starts]) - complex_traces(a[bonds.starts], b[bonds.ends]).conj()
+    return bonds.flow(np.moveaxis(-1j * (back @ filled.T), -1, 0))
+
+
+def complex_traces(a: Blocks, b: Blocks) -> Blocks:
+    """Tr[sigma F] of F = a_c b_c^+ for each column c: (..., 2, C) twice -> (..., 4, C)."""
+    up, down = a[..., 0, :], a[..., 1, :]
+    to_up, to_down = b[..., 0, :].conj(), b[..., 1, :].conj()
+    f00, f01, f10, f11 = up * to_up, up * to_down, down * to_up, down * to_down
+    return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-2)
 
 
 def traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
@@ -231,10 +238,7 @@ def traces(a: Blocks, b: Blocks, part: Any = np.real) -> Floats:
 
     part: np.real for the Hermitian part of F, np.imag for (F - F^+)/2i.
     """
-    up, down = a[..., 0, :], a[..., 1, :]
-    to_up, to_down = b[..., 0, :].conj(), b[..., 1, :].conj()
-    f00, f01, f10, f11 = up * to_up, up * to_down, down * to_up, down * to_down
-    return np.asarray(part(np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-2)))
+    return np.asarray(part(complex_traces(a, b)))
 
 
 def pauli(blocks: NDArray[np.complex128]) -> Floats:

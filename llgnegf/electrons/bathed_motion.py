@@ -17,6 +17,7 @@ Energy: as in `bias.py`, with (E - V) Sigma and (E - V) gamma of the lead in pla
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ import numpy as np
 from llgnegf.once import cached_property
 
 from .bath import fillings
-from .bathed_energy import BathedEnergy, Links, pauli, traces
+from .bathed_energy import BathedEnergy, over_imaginary, pauli, traces
+from .bond_flows import Bonds
 from .sweeps import Blocks, Floats
 
 
@@ -155,19 +157,13 @@ class MotionAtBias:
         psi = project(self._psi)
         return terms + np.moveaxis(traces(psi, psi) @ self._further.T, -1, 0)
 
-    def bonds(self, links: Links | None = None) -> Floats:
+    def bonds(self, bonds: Bonds | None = None) -> Floats:
         """Flows over the bonds of the system, or over these: (R, ..., 4)."""
-        starts, ends, hops = self._one.layout.bonds if links is None else links
         first, second, third = self._parts
+        over = functools.partial(over_imaginary, self._one.layout.bonds if bonds is None else bonds)
         psi, x, y, z = self._psi, self._x, self._y, self._z
-
-        def over(a: Blocks, b: Blocks, filled: Floats) -> Floats:
-            """Of rho = Im[a filled b^+]."""
-            forth = traces(a[starts], b[ends]) - traces(a[ends], b[starts])
-            return np.moveaxis(hops[..., None, None] * (forth @ filled.T), -1, 0)
-
         found = over(z, psi, first) - over(x, y, first) + over(x, psi, second) + over(y, psi, third)
-        return found + self._one.over_bonds(self._further, links)
+        return found + self._one.over_bonds(self._further, bonds)
 
     @cached_property
     def into_leads(self) -> tuple[Floats, Floats]:

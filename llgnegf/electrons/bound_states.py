@@ -98,8 +98,14 @@ class Shares:
         ends: NDArray[np.intp] | slice = _CHAIN[1],
     ) -> NDArray[np.float64]:
         """Flow over bonds with these hoppings from sites `starts` to `ends`, (n_bonds, 4): as `green.contour_sums`."""
-        flows = [np.imag(_traces(a[ends], b[starts]) + _traces(b[ends], a[starts])) for a, b in self.pairs]
-        return hops[:, None] * sum(flows, np.zeros((len(hops), 4)))
+        return np.asarray(hops[:, None] * np.imag(self.between(starts, ends, len(hops))))
+
+    def between(
+        self, starts: NDArray[np.intp] | slice, ends: NDArray[np.intp] | slice, n_bonds: int
+    ) -> NDArray[np.complex128]:
+        """Traces of 2 rho_(end,start), (n_bonds, 4)."""
+        found = [_traces(a[ends], b[starts]) + _traces(b[ends], a[starts]) for a, b in self.pairs]
+        return sum(found, np.zeros((n_bonds, 4), complex))
 
 
 def _same(device: System, H: NDArray[np.complex128]) -> float:

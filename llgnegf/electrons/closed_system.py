@@ -168,9 +168,9 @@ class ClosedSystem:
                 for x, n, wrap in zip(ends, self.shape, wraps, strict=False):
                     inside &= wrap | ((x >= 0) & (x < n))
                 ends = [x % n for x, n in zip(ends, self.shape, strict=True)]
-                turn = np.zeros(3)
+                turn = np.zeros(3, complex)
                 if k == 0 and self.spin_orbit is not None:
-                    turn = self.spin_orbit.along_y if axis else self.spin_orbit.along_x
+                    turn = 1j * (self.spin_orbit.along_y if axis else self.spin_orbit.along_x)
                 there = np.ravel_multi_index(ends, self.shape)
                 yield np.arange(self.n_sites)[inside], there[inside], bond_matrix(t, turn)
 

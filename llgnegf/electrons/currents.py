@@ -9,29 +9,32 @@ which holds to first order in the velocities for the sum of the parts, with ds/d
 In steady precession ds/dt belongs to the geometric part; the sea (lead) and the surface part each satisfy the equation
 without it.
 
-With spin-orbit coupling spin is not conserved on a bond.  Its flow is then the mean of what leaves one of the two sites
-and what arrives at the other, and the difference is a torque of the bond on the electrons' spins, half of it at either
-site: with the sum tau_i of these halves at site i (`torque_spin_orbit`),
+On a bond that knows the spin, as with spin-orbit coupling, spin is not conserved.  Its flow is then the mean of what
+leaves one of the two sites and what arrives at the other, and the difference is a torque of the bond on the electrons'
+spins, half of it at either site: with the sum tau_i of these halves at site i (`torque_spin_orbit`),
 
     J_sd s_i x m_i + tau_i = (flow out) - (flow in) + (1/2) ds_i/dt.
 
-The device is extended by one site of each connected lead that has sites (a wide-band lead has none).  The flow over
-the bond to this site is the current into the lead, and one sweep gives the flows over all bonds.  In steady precession
-the contribution of the leads to K belongs to the sea part.  For the currents into the leads alone,
+The device is extended by one site of each connected lead that has sites, which a wide-band lead does not.  The flow
+over the bond to this site is the current into the lead, and one sweep gives the flows over all bonds.  In steady
+precession the contribution of the leads to K belongs to the sea part.  For the currents into the leads alone,
 `frozen.Frozen.lead_currents` needs no extended device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .bond_flows import outside
 from .chain import ChainSweeps
 from .counter import Counter
 from .frozen import NO_PRECESSION, Frozen, refuse_bath, refuse_spins, rotation_generator
 from .leads import SIDES, Lead
+from .spin_orbit import bond_matrix
 from .system import System
 
 
@@ -44,8 +47,8 @@ class Currents:
     charge[origin]: (n + 1,) particle flow, 1/time; spin[origin]: (n + 1, 3) spin flow, hbar/time, with spin sigma/2.
     Entry 0 is the bond from the left lead to site 0, entry i the bond from site i-1 to site i, entry n the bond from
     site n-1 to the right lead; the flow is zero where no lead is connected.
-    torque_spin_orbit[origin]: (n, 3), energy (hbar = 1), what spin-orbit coupling does to the electrons' spin sigma/2
-    at each site; empty without it.
+    torque_spin_orbit[origin]: (n, 3), on a lattice (nx, ny, 3), energy (hbar = 1), what bonds that know the spin do to
+    the electrons' spin sigma/2 at each site; empty without them.
     """
 
     charge: dict[str, np.ndarray]
@@ -133,16 +136,20 @@ class Extended:
             for end in self._ferromagnetic:
                 J[end] = splittings[end] / 2
             changes["sd_exchange"] = J
-        if device.is_lattice and device.has_other_leads:
-            given_y = device.bonds_along_y
-            across = -device.hopping * np.eye(2) * np.ones((*device.shape[:1], 1, 1)) if given_y is None else given_y
-            at_ends = [-hopping * np.eye(2)[None] for hopping in inner]
-            changes["bonds_along_y"] = np.concatenate(
-                [*self.pads[0] * at_ends[:1], across, *self.pads[1] * at_ends[1:]]
-            )
-        kind = System if self._frame is not None else type(device)
+        if device.is_lattice and (device.has_other_leads or device.bonds_along_y is not None):
+            plain = np.full(device.shape[0], device.hopping)
+            changes["bonds_along_y"] = self._between(inner, plain, device.bonds_along_y)
+        if device.bonds_along_x is not None:
+            changes["bonds_along_x"] = self._between([left, right], hops, device.bonds_along_x)
+        kind = type(device) if device is self.original else System
         self.device = kind(**device._arguments() | changes)
         self.sites = slice(self.pads[0], self.pads[0] + device.shape[0])
+
+    def _between(self, ends: Sequence[float], hops: np.ndarray, matrices: np.ndarray | None) -> np.ndarray:
+        """Bonds as matrices, with those of the added sites, hoppings `ends`, before and after."""
+        inside = bond_matrix(hops, np.zeros(3, complex)) if matrices is None else matrices
+        first, last = (bond_matrix(np.array([hopping]), np.zeros(3, complex)) for hopping in ends)
+        return np.concatenate([*self.pads[0] * [first], inside, *self.pads[1] * [last]])
 
     def _shortened(self, lead: Lead, hopping: float) -> Lead:
         """This lead without its first site, seen from the frame of the spins."""
@@ -172,14 +179,12 @@ class Extended:
             moments[end] = direction
         return Frozen(self.device, moments, gates, counter)
 
-    def out_of_frame(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Traced flows over the bonds of a chain, (n_bonds, 4), as (flow, torque): means of what leaves and arrives.
+    def out_of_frame(self, over: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Flows of the extended device outside of the frame, and the torque of the bonds, see `bond_flows.outside`.
 
-        torque: (n, 4), what spin-orbit coupling adds to the spin at each site.
+        torque: (*s, 4), at the sites of the device.
         """
-        if self._frame is None:
-            return bonds, np.zeros((self.original.n_sites, 4))
-        mean, torque = self._frame.over_bonds(bonds, (self.pads[0], self.pads[1]))
+        mean, torque = outside(over, self._frame, (self.pads[0], self.pads[1]))
         return mean, torque[self.sites]
 
     def flows(self, bonds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -219,12 +224,6 @@ def currents(
 
     Returns `Currents` of a chain, `LatticeCurrents` of a lattice.
     """
-    if device.is_lattice and (device.frame is not None or device.bonds_along_y is not None):
-        what = "bonds_along_y" if device.spin_orbit is None else f"spin_orbit = {device.spin_orbit!r}"
-        raise ValueError(
-            f"currents: not available on a lattice with {what}, where flows along y do not follow from scalar bonds; "
-            "`lead_currents` has those into the leads, and chains have both"
-        )
     extended = Extended(device)
     frozen, embed = extended.freeze(m, potential), extended.embed
     velocity = np.zeros((*device.shape, 3)) if mdot is None else device.vectors("mdot", mdot)
@@ -237,13 +236,14 @@ def currents(
             found.charge[origin][[0, -1]] += [-left[0], right[0]]
             found.spin[origin][[0, -1]] += np.array([-left[1:], right[1:]]) / 2
         return found
-    along_x = _pack(extended, {origin: part[:-1, 0] for origin, part in parts.items()})
-    along_y = {origin: part[extended.sites, 1] for origin, part in parts.items()}
+    means, torques = _outside(extended, parts)
+    flows = {origin: extended.flows(mean[:-1, 0]) for origin, mean in means.items()}
     return LatticeCurrents(
-        along_x.charge,
-        along_x.spin,
-        charge_y={origin: flow[..., 0].copy() for origin, flow in along_y.items()},
-        spin_y={origin: flow[..., 1:] / 2 for origin, flow in along_y.items()},
+        {origin: flow[0] for origin, flow in flows.items()},
+        {origin: flow[1] for origin, flow in flows.items()},
+        charge_y={origin: mean[extended.sites, 1, :, 0].copy() for origin, mean in means.items()},
+        spin_y={origin: mean[extended.sites, 1, :, 1:] / 2 for origin, mean in means.items()},
+        torque_spin_orbit=torques,
     )
 
 
@@ -272,12 +272,17 @@ def precession_currents(
     return _pack(extended, parts)
 
 
-def _pack(extended: Extended, bonds: dict[str, np.ndarray]) -> Currents:
-    torques: dict[str, np.ndarray] = {}
-    if extended.original.frame is not None:
-        turned = {origin: extended.out_of_frame(values) for origin, values in bonds.items()}
-        bonds = {origin: one[0] for origin, one in turned.items()}
-        torques = {origin: one[1][..., 1:] / 2 for origin, one in turned.items()}
-    flows = {origin: extended.flows(values) for origin, values in bonds.items()}
+def _outside(extended: Extended, parts: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Flows by origin outside of the frame, and the torques of bonds that know the spin, (*s, 3)."""
+    found = {origin: extended.out_of_frame(over) for origin, over in parts.items()}
+    means = {origin: one[0] for origin, one in found.items()}
+    if not extended.original.turns_spins:
+        return means, {}
+    return means, {origin: one[1][..., 1:] / 2 for origin, one in found.items()}
+
+
+def _pack(extended: Extended, parts: dict[str, np.ndarray]) -> Currents:
+    means, torques = _outside(extended, parts)
+    flows = {origin: extended.flows(mean) for origin, mean in means.items()}
     charge, spin = ({o: f[k] for o, f in flows.items()} for k in (0, 1))
     return Currents(charge, spin, torque_spin_orbit=torques)

@@ -73,9 +73,9 @@ class DeviceMemory:
         plain = system.is_plain and isinstance(system.sd_exchange, float)
         if not plain or system.is_biased or system.is_shifted:
             raise ValueError(
-                "memory of a device: known in equilibrium, for one J_sd, without vacancies and spin-orbit coupling, between "
-                "leads of the hopping of the device without polarization, width, voltage, chemical potential and "
-                "temperature of their own"
+                "memory of a device: known in equilibrium, for one J_sd, without vacancies and spin-orbit coupling, "
+                "between leads of the hopping of the device without polarization, width, voltage, chemical potential "
+                "and temperature of their own"
             )
         moments = np.asarray(m, float).reshape(*system.shape, 3)
         still = np.zeros(system.shape)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from .bathed import BathedSweeps
 from .bathed_bias import BathedBias
 from .bias import Bias
+from .bond_flows import outside
 from .chain import ChainSweeps
 from .counter import Counter
 from .fermi_step import Step
@@ -135,7 +136,8 @@ class Frozen:
             make = NetBias if device.bath is not None and device.bath.floats else BathedBias
             self.bias = make(bathed, self._filled_by) if device.is_biased else None
         else:
-            kind = SlicedChainSweeps if device.is_polarized else ChainSweeps
+            sliced = device.is_polarized or device.bonds_along_x is not None
+            kind = SlicedChainSweeps if sliced else ChainSweeps
             self.sweeps = LatticeSweeps(*given) if device.is_lattice else kind(*given)
             self.bias = Bias(self.sweeps, self._filled_by) if device.is_biased else None
 
@@ -398,15 +400,12 @@ class Frozen:
     def torque_spin_orbit(
         self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]
     ) -> dict[str, NDArray[np.float64]]:
-        """Torque of spin-orbit coupling on the electrons' spin sigma/2 at each site of a chain, by origin: (n, 3).
+        """Torque of bonds that know the spin on the electrons' spin sigma/2 at each site, by origin: (*s, 3).
 
-        See `currents.Currents.torque_spin_orbit`.  ValueError for lattices, and without spin-orbit coupling.
+        See `currents.Currents.torque_spin_orbit`.
         """
-        frame = self.device.frame
-        if frame is None or self.device.is_lattice:
-            raise ValueError("torque_spin_orbit: known for chains with spin-orbit coupling")
         parts = self.flows(self.device.coupling_blocks(mdot, potential_rate))
-        return {origin: frame.over_bonds(bonds)[1][:, 1:] / 2 for origin, bonds in parts.items()}
+        return {origin: outside(over, self.device.frame)[1][..., 1:] / 2 for origin, over in parts.items()}
 
     # --- steady precession ------------------------------------------------------------------------
 
@@ -508,8 +507,11 @@ def refuse_spins(device: System, what: str) -> None:
     hopping, or with vacancies."""
     if device.spin_orbit is not None:
         raise ValueError(f"{what}: not available with {device.spin_orbit!r}; use spin_orbit=None")
-    if device.bonds_along_y is not None:
-        raise ValueError(f"{what}: not available with bonds_along_y; use bonds_along_y=None")
+    if device.spin_hopping is not None:
+        raise ValueError(f"{what}: not available with {device.spin_hopping!r}; use spin_hopping=None")
+    for name in ("bonds_along_x", "bonds_along_y"):
+        if getattr(device, name) is not None:
+            raise ValueError(f"{what}: not available with {name}; use {name}=None")
     if device.vacancies:
         raise ValueError(f"{what}: not available with vacancies = {list(device.vacancies)}; use none")
     if device.has_other_leads:

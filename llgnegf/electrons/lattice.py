@@ -6,7 +6,6 @@ scattering states in `scattering.py`, the Fermi surface in `lattice_surface.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
+from .bond_flows import Bonds, of_layers
 from .chain_rows import BiasedRows
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
@@ -31,6 +31,7 @@ from .shifted_surface import ShiftedLatticeSurface
 from .slice_blocks import Allocator, Slices, Stack
 from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
+from .spin_orbit import bond_matrix
 from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, System
 from .threads import one_blas_thread
@@ -83,7 +84,13 @@ class LatticeSweeps:
     @cached_property
     def slices(self) -> Slices:
         """Blocks of H along x."""
-        return Slices(slice_hamiltonians(self.device, self.blocks), self.device.hops, self.counter, self.device.holes)
+        return self._slices_of(self.blocks)
+
+    def _slices_of(self, blocks: NDArray[np.complex128]) -> Slices:
+        """Those of other blocks on the sites."""
+        device = self.device
+        h = slice_hamiltonians(device, blocks)
+        return Slices(h, device.hops, self.counter, device.holes, device.bonds_along_x, device.has_matrices)
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -153,7 +160,7 @@ class LatticeSweeps:
         """G Hd G at energies z (k,), Im z > 0, in the layout of `slices.Sweep.blocks`; `rate` = Hd (nx, ny, 2, 2)."""
         if self.nested is None:
             G = self.sweep(z, len(rate))
-            return two_point(G, G, self.slices.hops, rate, len(rate))
+            return two_point(G, G, self.slices, rate, len(rate))
         found = []
         for energy in z[:, None]:
             with self.device.scratch.lent() as temporary:
@@ -162,7 +169,7 @@ class LatticeSweeps:
                     found.append(self.nested.driven(factors, None, rate, temporary)[1][None])
             if factors is None:
                 G = self.sweep(energy, len(rate))
-                found.append(two_point(G, G, self.slices.hops, rate, len(rate)))
+                found.append(two_point(G, G, self.slices, rate, len(rate)))
         return np.concatenate(found)
 
     def log_determinants(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -281,8 +288,7 @@ class LatticeSweeps:
     def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """The same where modes or spins mix without moments as well: all slices are eliminated."""
         device = self.device
-        bare = Slices(slice_hamiltonians(device, device.bare_blocks), device.hops, self.counter, device.holes)
-        return eliminate(bare, z, device.lead_slices(tuple(z)), with_logdet=True)[1]
+        return eliminate(self._slices_of(device.bare_blocks), z, device.lead_slices(tuple(z)), with_logdet=True)[1]
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -368,13 +374,12 @@ class LatticeSweeps:
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """See `Sweeps`."""
         bonds = lattice_bonds(self.device)
-        hops = bonds.hops[..., None]
-        parts = {"adiabatic": hops * self.equilibrium_sum(with_bonds=True)[:, 1:]}
+        parts = {"adiabatic": bonds.flow(of_layers(self.equilibrium_sum(with_bonds=True)))}
         if rate.any():
-            parts["sea"] = hops * self._sea(rate, with_bonds=True)[:, 1:]
-            parts["surface"] = self.surface.flows(rate, bonds.starts, bonds.ends, bonds.hops)
+            parts["sea"] = bonds.flow(of_layers(self._sea(rate, with_bonds=True)))
+            parts["surface"] = bonds.flow(self.surface.between_sites(rate, bonds.starts, bonds.ends))
         else:
-            parts["sea"] = parts["surface"] = np.zeros((*bonds.hops.shape, 4))
+            parts["sea"], parts["surface"] = (np.zeros_like(parts["adiabatic"]) for _ in range(2))
         return parts
 
     def into_leads(self, rate: NDArray[np.complex128], response: Response | None) -> NDArray[np.float64]:
@@ -426,10 +431,16 @@ class LatticeSweeps:
     ) -> list[tuple[complex, NDArray[np.complex128]]] | None:
         """See `Sweeps`; by the search for resonances of the surface term.
 
-        That is made without vacancies, and between leads without voltages, of one hopping, which know no spin.
+        That is made without vacancies, with scalar bonds along x, and between leads without voltages, of one hopping,
+        which know no spin.
         """
         device = self.device
-        if device.is_shifted or device.vacancies or device.n_sites > MOST_LEVEL_SITES:
+        if (
+            device.is_shifted
+            or device.vacancies
+            or device.bonds_along_x is not None
+            or device.n_sites > MOST_LEVEL_SITES
+        ):
             return None
         search, found = self.surface.search(low, high), []
         # Segments reach beyond, so that they know whether they end at a threshold.
@@ -464,13 +475,7 @@ class LatticeSweeps:
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
         """H of the lattice, (2 nx ny, 2 nx ny), index 2 (x ny + y) + spin; for small ones."""
-        nx, n, _ = self.slices.h.shape
-        H = np.zeros((nx, n, nx, n), complex)
-        x, c = np.arange(nx), np.arange(n)
-        H[x, :, x, :] = self.slices.h
-        for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
-            H[a[:, None], c, b[:, None], c] -= self.slices.hops[:, None]
-        return self.device.without_holes(H.reshape(nx * n, nx * n))
+        return self.device.without_holes(self.slices.dense())
 
     def biased(
         self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
@@ -485,13 +490,13 @@ class LatticeSweeps:
         found = each_energy(at, energies.tolist(), self.counter)
         if not found:
             f = 1 if rate is None else 2
-            over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.hops.shape), 4))
+            over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.shape), 4))
             nothing = np.empty((0, 2, f, 2, 4)), np.empty((0, 2, f - 1, 2))
             return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, *nothing)
         rows, into, stored = (np.array([one[k] for one in found]) for k in (0, 2, 3))
         if bonds is None:
             return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into, stored)
-        return BiasedRows(rows, bonds.hops[..., None] * np.array([one[1] for one in found]), into, stored)
+        return BiasedRows(rows, bonds.flow(np.array([one[1] for one in found])), into, stored)
 
     def smallest_width(self, _energies: NDArray[np.float64]) -> float:
         """See `Sweeps`; any level may be narrow."""
@@ -535,26 +540,19 @@ def slice_hamiltonians(device: System, blocks: NDArray[np.complex128]) -> NDArra
     return h.reshape(nx, 2 * ny, 2 * ny)
 
 
-@dataclass(frozen=True)
-class _Bonds:
-    """Bonds from each site to the next x, [:, 0], and to the next y, [:, 1], as arrays (nx, 2, ny).
-
-    starts, ends: indices x ny + y of the two sites; hops: hopping, energy, 0 where there is no bond.
-    """
-
-    starts: NDArray[np.intp]
-    ends: NDArray[np.intp]
-    hops: NDArray[np.float64]
-
-
-def lattice_bonds(device: System) -> _Bonds:
+def lattice_bonds(device: System) -> Bonds:
     """The bonds of this device; with periodic y also those from the last y to the first."""
     nx, ny = device.shape
     site = np.arange(nx * ny).reshape(nx, ny)
     hops = np.zeros((nx, 2, ny))
     hops[:-1, 0] = device.hops[:, None]
-    # (Where they are matrices, no flows are asked for.)
-    across = device.hopping if device.bonds_along_y is None else -device.bonds_along_y[:, :1, 0].real
-    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = across
+    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = device.hopping
     ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
-    return _Bonds(np.stack([site, site], axis=1), ends, hops)
+    matrices = None
+    if device.has_matrices:
+        matrices = bond_matrix(hops, np.zeros(3, complex))
+        if device.bonds_along_x is not None:
+            matrices[:-1, 0] = device.bonds_along_x[:, None]
+        if device.bonds_along_y is not None:
+            matrices[:, 1] = (hops[:, 1] > 0)[..., None, None] * device.bonds_along_y[:, None]
+    return Bonds(np.stack([site, site], axis=1), ends, hops, matrices)

@@ -98,32 +98,32 @@ class LatticeSurface:
             return np.zeros((*self.device.shape, 4))
         return levels.kept(rate.reshape(-1, 2, 2)).on_sites().reshape(*self.device.shape, 4)
 
-    def flows(
-        self,
-        rate: NDArray[np.complex128],
-        starts: NDArray[np.intp],
-        ends: NDArray[np.intp],
-        hops: NDArray[np.float64],
-    ) -> NDArray[np.float64]:
-        """Flow of the surface part from each site to the next x, [:, 0], and to the next y, [:, 1]: (nx, 2, ny, 4).
+    def between_sites(
+        self, rate: NDArray[np.complex128], starts: NDArray[np.intp], ends: NDArray[np.intp]
+    ) -> NDArray[np.complex128]:
+        """Traces of 2 rho_surf between the sites of bonds, [end, start], (nx, 2, ny, 4).
 
-        starts, ends: indices x ny + y of the two sites of each bond, (nx, 2, ny); hops: their hopping, energy.
+        Their imaginary parts are flows from each site to the next x, [:, 0], and to the next y, [:, 1], where the
+        hopping is 1; where bonds along y are scalars only these are right.
+        starts, ends: indices x ny + y of the two sites of each bond, (nx, 2, ny).
         """
         chosen = self._for_motion(rate)
+        total = np.zeros((*starts.shape, 4), complex)
         if isinstance(chosen, ThermalSurface):
-            return hops[..., None] * chosen.bonds(rate)
+            found = chosen.bonds(rate)
+            total += 1j * found[:, :2]
+            total[:, 1] += found[:, 2:].sum(axis=1)
+            return total
         energies, weights = chosen
 
-        def at(energy: float) -> NDArray[np.float64]:
+        def at(energy: float) -> NDArray[np.complex128]:
             return self.sweeps.at_energy(energy).driven_over(rate, starts, ends)
 
-        total = np.zeros((*hops.shape, 4))
-        for weight, found in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
-            total -= weight / (2 * np.pi) * found
-        total *= hops[..., None]
+        for weight, driven in zip(weights, each_energy(at, energies.tolist(), self.sweeps.counter), strict=True):
+            total -= weight / (2 * np.pi) * driven
         if self.levels.any:
             shares = self.levels.surface(rate.reshape(-1, 2, 2))
-            total += shares.over_bonds(hops.ravel(), starts.ravel(), ends.ravel()).reshape(total.shape)
+            total += shares.between(starts.ravel(), ends.ravel(), starts.size).reshape(total.shape)
         return total
 
     def into_leads(self, rate: NDArray[np.complex128]) -> NDArray[np.float64]:
@@ -312,4 +312,7 @@ class LatticeSurface:
         for axis in (0, 1):
             next_a, next_b = np.roll(a, -1, axis=axis), np.roll(b, -1, axis=axis)
             both.append(pauli_traces(next_a[..., :, None] * b[..., None, :] - a[..., :, None] * next_b[..., None, :]))
+        if self.sweeps.slices.whole:
+            next_a, next_b = np.roll(a, -1, axis=1), np.roll(b, -1, axis=1)
+            both.append(pauli_traces(next_a[..., :, None] * b[..., None, :] + a[..., :, None] * next_b[..., None, :]))
         return np.stack(both, axis=1)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bathed import BathedSweeps
-from .bathed_energy import BandedLU, Links
+from .bathed_energy import BandedLU
+from .bond_flows import Bonds
 from .lattice import LatticeSweeps
 from .modes import cross_section
 from .quadrature import FermiPoles
@@ -240,18 +241,18 @@ class Columns:
         parts = sites.reshape(k, 4 * nx * ny), flows.reshape(k, 8)
         return np.concatenate(parts if self.depth == 1 else (*parts, energies), axis=1)
 
-    def links(self, side: int) -> Links:
-        """The bonds over which particles enter the lead, see `bathed_energy.Links`."""
+    def bonds(self, side: int) -> Bonds:
+        """The bonds over which particles enter the lead."""
         here, pad = (x * self.ny + np.arange(self.ny) for x in self.into[side][:2])
-        return here, pad, np.full(self.ny, self.device.hops[self._bond(side)])
+        return Bonds(here, pad, np.full(self.ny, self.device.hops[self._bond(side)]))
 
-    def energy_links(self, side: int) -> Links:
+    def energy_bonds(self, side: int) -> Bonds:
         """The same, so that particles over them are d<H_lead>/dt: see the top of `moving_leads.py`."""
         here, pad, beyond = (x * self.ny + np.arange(self.ny) for x in self.into[side])
         starts, ends, hops = np.repeat(here, self.ny), np.tile(pad, self.ny), self._across.ravel()
         inner = np.full(self.ny, -self.device.hops[0 if side == 0 else -1])
         both = np.concatenate([hops, inner]) * self.device.hops[self._bond(side)]
-        return np.concatenate([starts, here]), np.concatenate([ends, beyond]), both
+        return Bonds(np.concatenate([starts, here]), np.concatenate([ends, beyond]), both)
 
     def _bond(self, side: int) -> int:
         """Where `System.hops` has the bond from the device to the lead."""

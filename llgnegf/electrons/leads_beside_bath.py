@@ -111,9 +111,9 @@ class LeadsBesideBath:
             flows = np.zeros((7, 2, 4))
             energy_flows = np.zeros((7, 2))
             for side in columns.connected:
-                flows[:, side] = motion.bonds(columns.links(side)).sum(axis=1)
+                flows[:, side] = motion.bonds(columns.bonds(side)).sum(axis=1)
                 if columns.depth > 1:
-                    energy_flows[:, side] = motion.bonds(columns.energy_links(side))[..., 0].sum(axis=1)
+                    energy_flows[:, side] = motion.bonds(columns.energy_bonds(side))[..., 0].sum(axis=1)
             parts = [motion.density.reshape(7, -1), flows.reshape(7, 8)]
             parts += [energy_flows] * (columns.depth > 1) + [motion.into_bath.reshape(7, -1)]
             rows = np.concatenate(parts, axis=1)

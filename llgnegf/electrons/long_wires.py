@@ -29,7 +29,7 @@ _ATTEMPTS = 3
 
 def is_long(device: System, *, moving: bool) -> bool:
     """Whether integrals over real energies are done by blocks; moving: those of the response to a motion."""
-    if device.is_lattice or device.is_closed or device.is_polarized or device.vacancies:
+    if device.is_lattice or device.is_closed or device.is_polarized or device.has_matrices or device.vacancies:
         return False
     warm = device.temperature > 0 or any(lead.occupation.temperature for lead in device.ends)
     return device.n_sites >= (LONG_MOVING if moving and warm else LONG)

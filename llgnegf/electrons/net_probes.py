@@ -72,7 +72,7 @@ class NetBias(BathedBias):
             lambda k: self.sweeps.keep(solved.energies[k]).filled_bonds(solved.weights[:, k]),
             list(range(len(solved.energies))),
         )
-        shape = (*self.sweeps.layout.bonds[2].shape, 4)
+        shape = (*self.sweeps.layout.bonds.shape, 4)
         total = np.sum(found, axis=0).reshape(shape) / (2 * np.pi) if found else np.zeros(shape)
         return total, np.zeros_like(total)
 

@@ -12,7 +12,7 @@ from llgnegf.once import cached_property
 
 from .lattice_parts import LatticeParts
 from .nested_dissection import Factors
-from .slice_blocks import Stack
+from .slice_blocks import Slices, Stack
 from .slices import eliminate, new, solve, solve_adjoint
 from .slices_near_levels import BandFactors, growth
 
@@ -35,10 +35,10 @@ _PROBES = 4
 
 @dataclass(frozen=True)
 class _Eliminated:
-    """E - H - Sigma as g (nx, n, n) of partial lattices; hops: (nx - 1,)."""
+    """E - H - Sigma as g (nx, n, n) of partial lattices of these slices."""
 
     g: Stack
-    hops: NDArray[np.float64]
+    slices: Slices
 
     @property
     def nbytes(self) -> int:
@@ -47,7 +47,7 @@ class _Eliminated:
 
     def solve(self, sources: Stack, adjoint: bool = False) -> Stack:
         """G sources, or G^+ sources, both (nx, n, p)."""
-        return (solve_adjoint if adjoint else solve)(self.g, self.hops, sources)
+        return (solve_adjoint if adjoint else solve)(self.g, self.slices, sources)
 
 
 class RealEnergy:
@@ -85,7 +85,7 @@ class RealEnergy:
             first, last = sigma[::-1] if self.flipped else sigma
             g = eliminate(slices, z, (first, last))[0][0]
             self._growth = float(growth(g[None], slices.hops)[0])
-            self._solver = _Eliminated(g, slices.hops)
+            self._solver = _Eliminated(g, slices)
             # Written with `not`, so that NaN counts as too large.
             if not self._growth <= _LARGEST_PARTIAL:
                 self._solver = BandFactors(slices, energy, (first[0], last[0]))
@@ -165,26 +165,29 @@ class RealEnergy:
 
     def driven_over(
         self, rate: NDArray[np.complex128], starts: NDArray[np.intp], ends: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
-        """Re[A_ab - A_ba] traced, A = G Hd G Gamma G^+, for bonds from sites a to b: (..., 4).
+    ) -> NDArray[np.complex128]:
+        """Traces of i (A_ab - A_ba) and of A_ab + A_ba, their imaginary and real parts: (..., 4), for bonds a to b.
 
-        starts, ends: indices x ny + y of a and b, arrays of the same shape.
+        i Re[Tr sigma (A_ab - A_ba)] + Im[Tr sigma (A_ab + A_ba)], A = G Hd G Gamma G^+.  starts, ends: indices x ny + y
+        of a and b, arrays of the same shape.
         """
         a, b = (
             self._ordered(x).reshape(self.shape[0] * self.shape[1], 2, x.shape[-1])
             for x in (self.driven_states(rate), self.psi)
         )
-        forth, back = (a[i] @ np.conj(np.swapaxes(b[j], -1, -2)) for i, j in ((starts, ends), (ends, starts)))
-        return np.real(pauli_traces(forth - back))
+        forth, back = (
+            pauli_traces(a[i] @ np.conj(np.swapaxes(b[j], -1, -2))) for i, j in ((starts, ends), (ends, starts))
+        )
+        return np.imag(forth + back) + 1j * np.real(forth - back)
 
     def biased(
         self, rate: NDArray[np.complex128] | None, bonds: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64], NDArray[np.float64]]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.complex128] | None, NDArray[np.float64], NDArray[np.float64]]:
         """Scattering states of either lead by itself, and with `rate` = dH/dt their change to first order.
 
         Returns the arrays of one energy in `chain_rows.BiasedRows`: on the sites (2, f, nx, ny, 4), over the bonds from
-        sites bonds[0] to bonds[1] (indices x ny + y) for a hopping of 1, or None, into the leads (2, f, 2, 4), and
-        stored (2, f - 1, 2).
+        sites bonds[0] to bonds[1] (indices x ny + y), or None, the traces of 2 rho_(end,start), whose imaginary parts
+        are flows for a hopping of 1, into the leads (2, f, 2, 4), and stored (2, f - 1, 2).
         The change is -i chi with chi = -dG/dE Hd psi = G B G Hd psi, B = 1 - dSigma/dE.
         """
         states = [self.psi]
@@ -195,7 +198,7 @@ class RealEnergy:
                 source[end] -= slope @ x[end]
             states.append(self._solver.solve(source))
         sites: list[list[NDArray[np.float64]]] = []
-        over: list[list[NDArray[np.float64]]] = []
+        over: list[list[NDArray[np.complex128]]] = []
         into: list[list[list[NDArray[np.float64]]]] = []
         stored = np.zeros((2, len(states) - 1, 2))
         for p, columns in enumerate(self._columns):
@@ -206,10 +209,10 @@ class RealEnergy:
             if bonds is not None:
                 a, b = bonds
                 ordered = [self._by_site(one) for one in (psi, *chi)]
-                over.append([2 * np.imag(_pairs(ordered[0], ordered[0], b, a))])
+                over.append([2 * _pairs(ordered[0], ordered[0], b, a)])
                 if chi:
                     change = _pairs(ordered[1], ordered[0], b, a) - _pairs(ordered[0], ordered[1], b, a)
-                    over[-1].append(-2 * np.real(change))
+                    over[-1].append(-2j * change)
             into.append([[], []] if chi else [[]])
             for q, end in enumerate(self._end_slices):
                 # u = -(hopping to the lead) times the state on the first slice of the lead.

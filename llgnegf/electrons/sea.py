@@ -25,7 +25,7 @@ from .lattice_parts import Difference, LatticeParts
 from .ranks import each_energy
 from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
-from .slice_blocks import Allocator, Stack, backwards
+from .slice_blocks import Allocator, Stack
 from .slices import Sweep, log_determinant, two_point
 from .slices_near_levels import two_point_near_levels
 
@@ -40,14 +40,15 @@ FOURTH_ORDER = Difference(2e-3, (1.0, 2.0), (8 / 12, -1 / 12), (4 / 3, -1 / 3))
 
 
 def traced(weights: NDArray[np.inexact], blocks: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1 or 3, ny, 4).
+    """rho = -sum_k [w_k F_k + h.c.] traced with 1, sigma_x, sigma_y, sigma_z: (nx, 1, 3 or 5, ny, 4).
 
     weights: w (k,); blocks: F in the layout of `Sweep.blocks`.  [:, 0]: density on the sites; with bonds also [:, 1]
     and [:, 2]: i (rho_ab - rho_ba) for the bond to the next x and y; times the hopping it is the flow over the bond.
+    With five layers [:, 3] and [:, 4]: rho_ab + rho_ba.
     """
     total = pauli_traces(-2 * np.einsum("k,k...->...", weights, blocks))
     out = np.real(total).copy()
-    out[:, 1:] = -np.imag(total[:, 1:])
+    out[:, 1:3] = -np.imag(total[:, 1:3])
     return out
 
 
@@ -116,7 +117,7 @@ class FirstOrder:
     ) -> None:
         """Replace G(z + s) Y G(z - s), and the same with -s, at nodes close to a level of a partial lattice.
 
-        There `two_point` loses digits.  ahead, back: the two functions, (k, nx, 1 or 3, ny, 2, 2), changed in place.
+        There `two_point` loses digits.  ahead, back: the two functions, (k, nx, layers, ny, 2, 2), changed in place.
         """
         chunk = self.chunks[number]
         weights, steps = abs(lattice.rule.weights[chunk]), lattice.steps[chunk]
@@ -139,17 +140,17 @@ class FirstOrder:
         Y: Hd in the order of the sweeps; the results too.
         """
         d = lattice.difference
-        hops = backwards(lattice.slices.hops) if self.flipped else lattice.slices.hops
+        slices = lattice.slices.reversed() if self.flipped else lattice.slices
         moved = int(np.flatnonzero(Y.any(axis=(1, 2, 3)))[-1]) + 1
         arrays: list[Stack] = []
         pairs = self.kept.get(number) or self._pairs(lattice, number, lattice.device.scratch.lender(arrays))
         chunk = self.chunks[number]
         weights, steps = lattice.rule.weights[chunk], lattice.steps[chunk]
         nx, ny = lattice.device.shape
-        sea = np.zeros((nx, 3 if with_bonds else 1, ny, 4))
+        sea = np.zeros((nx, slices.layers(with_bonds), ny, 4))
         equilibrium = np.zeros((nx, ny, 4))
         for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
-            ahead, back = (two_point(*pair, hops, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
+            ahead, back = (two_point(*pair, slices, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
             self._mend(lattice, number, offset, (a, b), Y, ahead, back)
             sea += traced(0.5j * slope * weights / steps, ahead - back)
             if needs_equilibrium:
@@ -181,6 +182,7 @@ class FirstOrder:
             sea, equilibrium = sea[::-1].copy(), equilibrium[::-1].copy()
             # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.
             sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
+            sea[:, 3:4] = np.roll(sea[:, 3:4], -1, axis=0)
         if needs_equilibrium:
             lattice.come_across(equilibrium, True)
         return np.asarray(sea)

@@ -1,7 +1,7 @@
-"""Green's functions of a chain between ferromagnetic leads: those of a lattice with one row.
+"""Green's functions of a chain that knows the spin beside its moments: those of a lattice with one row.
 
-The kernels of `green.py` for real energies know leads that treat both spins alike; block elimination (`slices.py`)
-takes any self-energy.
+The kernels of `green.py` know scalar bonds, and for real energies leads that treat both spins alike; block elimination
+(`slices.py`) takes any bond and any self-energy.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class SlicedChainSweeps:
     def flows(self, rate: Blocks) -> dict[str, Floats]:
         """See `Sweeps`."""
         found = self._lattice.flows(rate[:, None])
-        return {origin: bonds[:-1, 0, 0] for origin, bonds in found.items()}
+        return {origin: bonds[:-1, 0, 0] for origin, bonds in found.items()}  # leaving and arriving of matrices
 
     def into_leads(self, rate: Blocks, response: Response | None) -> Floats:
         """See `Sweeps`, and `LatticeSweeps.into_leads`."""
@@ -88,20 +88,21 @@ class SlicedChainSweeps:
 
     def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
         """See `Sweeps`."""
-        raise ValueError("energy_into_leads: not available between ferromagnetic leads")
+        raise ValueError("energy_into_leads: not available beside leads or bonds that know the spin")
 
     def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
         """See `Sweeps`."""
-        raise ValueError("split = 'precession': not available between ferromagnetic leads; use 'general'")
+        raise ValueError("split = 'precession': not available beside leads or bonds that know the spin; use 'general'")
 
     def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
         """See `Sweeps`."""
-        raise ValueError("split = 'precession': not available between ferromagnetic leads; use 'general'")
+        raise ValueError("split = 'precession': not available beside leads or bonds that know the spin; use 'general'")
 
     def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
         """See `Sweeps`."""
         found = self._lattice.biased(energies, None if rate is None else rate[:, None], with_bonds)
-        bonds = found.bonds[..., :-1, 0, 0, :] if with_bonds else found.bonds[..., 0, :]
+        # Energies, lead, order, nx, direction, ny.
+        bonds = found.bonds[:, :, :, :-1, 0, 0] if with_bonds else found.bonds[..., 0, :]
         return BiasedRows(found.rows[..., 0, :], bonds, found.flows, found.stored)
 
     def smallest_width(self, energies: Floats) -> float:
@@ -109,7 +110,7 @@ class SlicedChainSweeps:
         return self._lattice.smallest_width(energies)
 
     def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
-        """See `Sweeps`; there is no search between ferromagnetic leads."""
+        """See `Sweeps`; there is no search beside leads or bonds that know the spin."""
         return
 
     def thermal_states(self) -> tuple[Floats, float]:

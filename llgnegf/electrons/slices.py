@@ -9,6 +9,12 @@ from one pair of slices to the next:
 Off the diagonal, G_(i-1,i) = -t G_(i-1) g_i and G_(i,i-1) = -t g_i G_(i-1).  Flows over bonds need only the 2 x 2
 blocks of neighbouring sites, about n^2 operations for each bond direction.
 
+Where the bonds to the next slice are any 2 x 2 matrix T_i = H_(i,i+1), the same for all y, T takes the place of -t:
+
+    g_i = (z - h_i - T_i g_(i+1) T_i^+)^-1,      G_(i,i-1) = g_i T_(i-1)^+ G_(i-1),      G_(i-1,i) = G_(i-1) T_(i-1) g_i
+
+No product of these is larger than n^2, and no inverse of T is taken: bonds may be closed to one spin.
+
 `two_point`: blocks of G(a) Y G(b) for a block-diagonal Y and two energies a, b.  This is the off-diagonal block of the
 resolvent of [[H, Y], [0, H]] with a and b on the diagonal, and follows from the same recursions for triples
 (g(a), g(b), f) with the product rule (p q)_f = p_f q(b) + p(a) q_f: 6 n^3 more for each slice.
@@ -109,18 +115,43 @@ def _log_determinant(a):
 
 
 @njit(**_options)
-def _eliminate(h, hops, z, first, last, with_logdet, g, logdet):
+def _times_bond(x, T, out):
+    """out = x T for x (n, n) and T (2, 2) on each site."""
+    for a in range(x.shape[0]):
+        for y in range(x.shape[1] // 2):
+            up, down = x[a, 2 * y], x[a, 2 * y + 1]
+            out[a, 2 * y] = up * T[0, 0] + down * T[1, 0]
+            out[a, 2 * y + 1] = up * T[0, 1] + down * T[1, 1]
+
+
+@njit(**_options)
+def _bond_times(T, x, out):
+    """out = T x for x (n, p) and T (2, 2) on each site."""
+    for y in range(x.shape[0] // 2):
+        for b in range(x.shape[1]):
+            up, down = x[2 * y, b], x[2 * y + 1, b]
+            out[2 * y, b] = T[0, 0] * up + T[0, 1] * down
+            out[2 * y + 1, b] = T[1, 0] * up + T[1, 1] * down
+
+
+@njit(**_options)
+def _eliminate(h, hops, bonds, z, first, last, with_logdet, g, logdet):
     """Fill g (k, nx, n, n) and logdet = ln det G^-1 (k,) for slices h (nx, n, n) at energies z (k,).
 
-    hops: (nx - 1,); first, last: self-energies (k, n, n) of the first and of the last slice.  Without `with_logdet`
-    logdet is 0.
+    hops: (nx - 1,); bonds: (2, nx - 1, 2, 2), T and T^+ in their place, or (2, 0, 2, 2); first, last: self-energies
+    (k, n, n) of the first and of the last slice.  Without `with_logdet` logdet is 0.
     """
     nx, n = h.shape[0], h.shape[1]
     a = np.empty((n, n), np.complex128)
     for k in range(z.shape[0]):
         logdet[k] = 0j
         for i in range(nx - 1, -1, -1):
-            if i < nx - 1:
+            if i < nx - 1 and bonds.shape[1] > 0:
+                half = np.empty((n, n), np.complex128)
+                _bond_times(bonds[0, i], g[k, i + 1], half)
+                _times_bond(half, bonds[1, i], a)
+                a[:] = -a - h[i]
+            elif i < nx - 1:
                 a[:] = -hops[i] * hops[i] * g[k, i + 1] - h[i]
             else:
                 a[:] = -h[i] - last[k]
@@ -156,8 +187,8 @@ def _add_log_determinants(g, out):
 def _local_blocks(a, out):
     """Copy from a matrix (n, n) of one slice the 2 x 2 block of each site y into out[0, y].
 
-    If out (1 or 3, n/2, 2, 2) has room for bonds, out[2, y] receives a_(y,y+1) - a_(y+1,y); the last y is followed by
-    the first.
+    If out (1, 3 or 5, n/2, 2, 2) has room for bonds, out[2, y] receives a_(y,y+1) - a_(y+1,y); the last y is followed
+    by the first.  Of five, out[4, y] receives their sum.
     """
     ny = a.shape[0] // 2
     for y in range(ny):
@@ -167,6 +198,8 @@ def _local_blocks(a, out):
                 out[0, y, s, r] = a[2 * y + s, 2 * y + r]
                 if out.shape[0] > 1:
                     out[2, y, s, r] = a[2 * y + s, 2 * up + r] - a[2 * up + s, 2 * y + r]
+                if out.shape[0] > 3:
+                    out[4, y, s, r] = a[2 * y + s, 2 * up + r] + a[2 * up + s, 2 * y + r]
 
 
 @njit(**_options)
@@ -203,6 +236,94 @@ def _diagonal(g, hops, keep, blocks, before, after):
             np.dot(product, g[k, i], G)
             G += g[k, i]
             _local_blocks(G, blocks[k, i])
+
+
+@njit(**_options)
+def _pair(a, b, c, d, difference, total):
+    """difference += a b - c d and total += a b + c d, their 2 x 2 blocks on the diagonal, (n/2, 2, 2)."""
+    _add_product(a, b, 1.0, difference)
+    _add_product(c, d, -1.0, difference)
+    _add_product(a, b, 1.0, total)
+    _add_product(c, d, 1.0, total)
+
+
+@njit(**_options)
+def _diagonal_of_bonds(g, bonds, keep, blocks, before, after):
+    """`_diagonal` for bonds (2, nx - 1, 2, 2): before = G_(i,i-1), after = G_(i-1,i) for 0 < i < keep."""
+    n = g.shape[2]
+    with_bonds = blocks.shape[2] > 1
+    product, G, right, left = (
+        np.empty((n, n), np.complex128),
+        np.empty((n, n), np.complex128),
+        np.empty((n, n), np.complex128),
+        np.empty((n, n), np.complex128),
+    )
+    for k in range(g.shape[0]):
+        G[:] = g[k, 0]
+        _local_blocks(G, blocks[k, 0])
+        for i in range(1, g.shape[1]):
+            T, back = bonds[0, i - 1], bonds[1, i - 1]
+            _times_bond(G, T, right)
+            _bond_times(back, G, left)
+            if with_bonds:
+                _pair(right, g[k, i], g[k, i], left, blocks[k, i - 1, 1], blocks[k, i - 1, 3])
+            if i < keep:
+                np.dot(g[k, i], left, before[k, i])
+                np.dot(right, g[k, i], after[k, i])
+            _bond_times(back, right, left)
+            np.dot(g[k, i], left, product)
+            np.dot(product, g[k, i], G)
+            G += g[k, i]
+            _local_blocks(G, blocks[k, i])
+
+
+@njit(**_options)
+def _two_point_of_bonds(ga, after, gb, before, bonds, Y, moved, out):
+    """`_two_point` with bonds (2, nx - 1, 2, 2) and what `_diagonal_of_bonds` keeps."""
+    nx, n = ga.shape[1], ga.shape[2]
+    with_bonds = out.shape[2] > 1
+    D = np.empty((moved, n, n), np.complex128)
+    f, half = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
+    F, middle = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
+    driven = np.empty((n, n), np.complex128)
+    for k in range(ga.shape[0]):
+        # f of the partial lattice: D_i = Y_i + T_i f_(i+1) T_i^+, f_i = g_i(a) D_i g_i(b).
+        for i in range(moved - 1, -1, -1):
+            if i < moved - 1:
+                np.dot(ga[k, i + 1], D[i + 1], half)
+                np.dot(half, gb[k, i + 1], f)
+                _bond_times(bonds[0, i], f, half)
+                _times_bond(half, bonds[1, i], D[i])
+            else:
+                D[i] = 0.0
+            for y in range(n // 2):
+                for s in range(2):
+                    for r in range(2):
+                        D[i, 2 * y + s, 2 * y + r] += Y[i, y, s, r]
+        # F_i = g_i(a) [T^+ F_(i-1) T + D_i + D_i G_(i,i-1)(b) T + T^+ G_(i-1,i)(a) D_i] g_i(b), T that of i - 1 and i;
+        # F_(i-1,i) = [F_(i-1) T + G_(i-1,i)(a) D_i] g_i(b), F_(i,i-1) = g_i(a) [T^+ F_(i-1) + D_i G_(i,i-1)(b)].
+        for i in range(nx):
+            if i == 0:
+                middle[:] = D[0]
+            else:
+                T, back = bonds[0, i - 1], bonds[1, i - 1]
+                _times_bond(F, T, half)
+                _bond_times(back, F, f)
+                if i < moved:
+                    np.dot(D[i], before[k, i], driven)
+                    f += driven
+                    np.dot(after[k, i], D[i], middle)
+                    half += middle
+                if with_bonds:
+                    _pair(half, gb[k, i], ga[k, i], f, out[k, i - 1, 1], out[k, i - 1, 3])
+                _bond_times(back, half, middle)
+                if i < moved:
+                    middle += D[i]
+                    _times_bond(driven, T, f)
+                    middle += f
+            np.dot(ga[k, i], middle, f)
+            np.dot(f, gb[k, i], F)
+            _local_blocks(F, out[k, i])
 
 
 @njit(**_options)
@@ -252,16 +373,28 @@ def _two_point(ga, after, gb, before, hops, Y, moved, out):
 
 
 @njit(**_options)
-def _solve(g, hops, c, x):
-    """Fill x (nx, n, p), the solution of (E - H - Sigma) x = c, with g (nx, n, n) of one energy; c is overwritten."""
+def _solve(g, hops, bonds, c, x):
+    """Fill x (nx, n, p), the solution of (E - H - Sigma) x = c, with g (nx, n, n) of one energy; c is overwritten.
+
+    hops, bonds: as `_eliminate`.
+    """
     nx = g.shape[0]
     product = np.empty_like(c[0])
+    across = np.empty_like(c[0])
     for i in range(nx - 2, -1, -1):
         np.dot(g[i + 1], c[i + 1], product)
-        c[i] -= hops[i] * product
+        if bonds.shape[1] > 0:
+            _bond_times(bonds[0, i], product, across)
+            c[i] += across
+        else:
+            c[i] -= hops[i] * product
     np.dot(g[0], c[0], x[0])
     for i in range(1, nx):
-        c[i] -= hops[i - 1] * x[i - 1]
+        if bonds.shape[1] > 0:
+            _bond_times(bonds[1, i - 1], x[i - 1], across)
+            c[i] += across
+        else:
+            c[i] -= hops[i - 1] * x[i - 1]
         np.dot(g[i], c[i], x[i])
 
 
@@ -270,10 +403,12 @@ class Sweep:
     """Blocks of G at k energies, and the matrices from which `two_point` computes the response to a perturbation.
 
     g: (k, nx, n, n), Green's functions of the partial lattices.
-    blocks: (k, nx, 1 or 3, ny, 2, 2).  [:, :, 0]: G on each site.  With bonds also G_ab - G_ba of the bond from each
+    blocks: (k, nx, 1, 3 or 5, ny, 2, 2).  [:, :, 0]: G on each site.  With bonds also G_ab - G_ba of the bond from each
     site to the next x, [:, :, 1], zero at the last x, and to the next y, [:, :, 2], where the last is followed by the
-    first.
-    before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i.
+    first.  Where bonds are matrices (`Slices.whole`) also G_ab + G_ba, [:, :, 3] and [:, :, 4]; along x it is zero
+    beside scalar bonds between slices, where nothing asks for it.
+    before, after: (k, kept slices, n, n), t^2 g_i G_(i-1) and t^2 G_(i-1) g_i, or G_(i,i-1) and G_(i-1,i) where bonds
+    between slices are matrices.
     growth: (k,), see `slices_near_levels.growth`; where it is large, use `two_point_near_levels` instead of
     `two_point`.
     """
@@ -309,7 +444,7 @@ def eliminate(
     nx, n, _ = slices.h.shape
     g, logdet = allocate((len(z), nx, n, n)), np.empty(len(z), complex)
     slices.counter.add(len(z))
-    _eliminate(slices.h, slices.hops, z, sigma[0], sigma[1], with_logdet, g, logdet)
+    _eliminate(slices.h, slices.hops, slices.both_ways, z, sigma[0], sigma[1], with_logdet, g, logdet)
     return g, logdet
 
 
@@ -334,9 +469,12 @@ def sweep(
     """
     g, _ = eliminate(slices, z, sigma, allocate=allocate)
     k, nx, n, _ = g.shape
-    blocks = np.zeros((k, nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
+    blocks = np.zeros((k, nx, slices.layers(with_bonds), n // 2, 2, 2), complex)
     before, after = allocate((k, keep, n, n)), allocate((k, keep, n, n))
-    _diagonal(g, slices.hops, keep, blocks, before, after)
+    if slices.bonds is None:
+        _diagonal(g, slices.hops, keep, blocks, before, after)
+    else:
+        _diagonal_of_bonds(g, slices.both_ways, keep, blocks, before, after)
     grown = growth(g, slices.hops)
     # Written with `~`, so that NaN counts as too large.
     for i in np.flatnonzero(~(grown <= _LARGEST_PARTIAL)):
@@ -345,25 +483,28 @@ def sweep(
     return Sweep(g, blocks, before, after, grown)
 
 
-def two_point(a: Sweep, b: Sweep, hops: NDArray[np.float64], Y: Stack, moved: int, with_bonds: bool = False) -> Stack:
+def two_point(a: Sweep, b: Sweep, slices: Slices, Y: Stack, moved: int, with_bonds: bool = False) -> Stack:
     """G(z_a) Y G(z_b) in the layout of `Sweep.blocks`, for two sweeps a, b and Y (nx, ny, 2, 2).
 
-    hops: (nx - 1,); moved: Y is zero from this slice on.  Cost: six matrix products for each of the first `moved`
-    slices, two for each other one.
+    slices: those of the sweeps, in their order; moved: Y is zero from this slice on.  Cost: six matrix products for
+    each of the first `moved` slices, two for each other one.
     """
     k, nx, _, ny, _, _ = a.blocks.shape
-    out = np.zeros((k, nx, 3 if with_bonds else 1, ny, 2, 2), complex)
-    _two_point(a.g, a.after, b.g, b.before, hops, np.ascontiguousarray(Y), moved, out)
+    out = np.zeros((k, nx, slices.layers(with_bonds), ny, 2, 2), complex)
+    if slices.bonds is None:
+        _two_point(a.g, a.after, b.g, b.before, slices.hops, np.ascontiguousarray(Y), moved, out)
+    else:
+        _two_point_of_bonds(a.g, a.after, b.g, b.before, slices.both_ways, np.ascontiguousarray(Y), moved, out)
     return out
 
 
-def solve(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:
-    """Solution x (nx, n, p) of (E - H - Sigma) x = sources, from g (nx, n, n) at this energy; hops: (nx - 1,)."""
+def solve(g: Stack, slices: Slices, sources: Stack) -> Stack:
+    """Solution x (nx, n, p) of (E - H - Sigma) x = sources, from g (nx, n, n) of these slices at this energy."""
     x = np.empty_like(sources)
-    _solve(g, hops, np.array(sources, order="C"), x)
+    _solve(g, slices.hops, slices.both_ways, np.array(sources, order="C"), x)
     return x
 
 
-def solve_adjoint(g: Stack, hops: NDArray[np.float64], sources: Stack) -> Stack:
+def solve_adjoint(g: Stack, slices: Slices, sources: Stack) -> Stack:
     """Solution x of (E - H - Sigma)^+ x = sources, as `solve`: advanced states."""
-    return solve(np.ascontiguousarray(np.conj(np.swapaxes(g, 1, 2))), hops, sources)
+    return solve(np.ascontiguousarray(np.conj(np.swapaxes(g, 1, 2))), slices, sources)

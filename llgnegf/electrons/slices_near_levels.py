@@ -14,8 +14,9 @@ contributions are lost.  The two methods here avoid large intermediate results:
 
 * real energies: LU factors of the whole band matrix with row pivoting.
 
-The first multiplies by levels, and would lose all digits beside the huge ones of vacancies: in their place comes the
-inverse of the whole matrix without them, up to `MOST_WITH_HOLES` sites.
+The first multiplies by levels, and would lose all digits beside the huge ones of vacancies, and needs bonds between
+slices that are scalars: otherwise the inverse of the whole matrix takes its place, without the vacancies, up to
+`MOST_WITH_HOLES` sites.
 
 Each takes about five times as long as the elimination, and only a few energies need it.
 """
@@ -79,7 +80,7 @@ def two_point_near_levels(
 
 def _blocks(slices, z, sigma, Y, with_bonds):
     """Blocks of G (Y is None; z: (k,)) or of G(z_a) Y G(z_b) (z: (k, 2)), by the formulas at the top of this file."""
-    if slices.holes is not None:
+    if slices.holes is not None or slices.bonds is not None:
         return _whole(slices, z, sigma, Y, with_bonds)
     nx, n, _ = slices.h.shape
     hops, broadening = slices.hops, slices.hops.max(initial=0.0) or 1.0
@@ -120,7 +121,7 @@ def _blocks(slices, z, sigma, Y, with_bonds):
         part, middle = grown(inverse_green(i), lefts[-1], hops[i - 1] if i else 0.0)
         lefts.append(part)
         middles.append(middle)
-    out = np.zeros((len(z), nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
+    out = np.zeros((len(z), nx, slices.layers(with_bonds), n // 2, 2, 2), complex)
     right = nothing
     for i in range(nx - 1, -1, -1):
         t = hops[i] if i < nx - 1 else 0.0
@@ -132,6 +133,8 @@ def _blocks(slices, z, sigma, Y, with_bonds):
             y = np.arange(n // 2)
             up = np.roll(y, -1)
             out[:, i, 2] = np.moveaxis(sites[:, y, :, up] - sites[:, up, :, y], 0, 1)
+            if slices.whole:
+                out[:, i, 4] = np.moveaxis(sites[:, y, :, up] + sites[:, up, :, y], 0, 1)
             if t:
                 nl, dl = lefts[i + 1]
                 forth = nr @ _inverse(dl @ dr - t * t * nl @ nr) @ nl
@@ -145,18 +148,14 @@ def _blocks(slices, z, sigma, Y, with_bonds):
 def _whole(slices, z, sigma, Y, with_bonds):
     """`_blocks` from the inverse of the whole matrix, on the orbitals that are there."""
     nx, n, _ = slices.h.shape
-    if slices.holes.size > MOST_WITH_HOLES:
+    if nx * n // 2 > MOST_WITH_HOLES:
+        beside = "vacancies" if slices.bonds is None else "bonds that know the spin"
         raise ToleranceError(
-            f"beside vacancies, energies next to levels are solved for on up to {MOST_WITH_HOLES} sites, not "
-            f"{slices.holes.size}: use a temperature > 0, a larger electrons.tolerance or a smaller lattice"
+            f"beside {beside}, energies next to levels are solved for on up to {MOST_WITH_HOLES} sites, not "
+            f"{nx * n // 2}: use a temperature > 0, a larger electrons.tolerance or a smaller lattice"
         )
-    kept = np.flatnonzero(~np.repeat(slices.holes.ravel(), 2))
-    H = np.zeros((nx, n, nx, n), complex)
-    x, c = np.arange(nx), np.arange(n)
-    H[x, :, x, :] = slices.h
-    for a, b in ((x[:-1], x[1:]), (x[1:], x[:-1])):
-        H[a[:, None], c, b[:, None], c] -= slices.hops[:, None]
-    H = H.reshape(nx * n, nx * n)
+    kept = np.arange(nx * n) if slices.holes is None else np.flatnonzero(~np.repeat(slices.holes.ravel(), 2))
+    x, H = np.arange(nx), slices.dense()
 
     def green(k, part, energy):
         """G at one energy, (nx n, nx n), with this part of the self-energies."""
@@ -167,7 +166,7 @@ def _whole(slices, z, sigma, Y, with_bonds):
         G[np.ix_(kept, kept)] = _inverse(matrix[np.ix_(kept, kept)])
         return G
 
-    out = np.zeros((len(z), nx, 3 if with_bonds else 1, n // 2, 2, 2), complex)
+    out = np.zeros((len(z), nx, slices.layers(with_bonds), n // 2, 2, 2), complex)
     y = np.arange(n // 2)
     for k in range(len(z)):
         if Y is None:
@@ -180,9 +179,11 @@ def _whole(slices, z, sigma, Y, with_bonds):
         out[k, :, 0] = F[x[:, None], y, :, x[:, None], y]
         if with_bonds:
             right, up = (x + 1) % nx, np.roll(y, -1)
-            along_x = F[x[:, None], y, :, right[:, None], y] - F[right[:, None], y, :, x[:, None], y]
-            out[k, :-1, 1] = along_x[:-1]
-            out[k, :, 2] = F[x[:, None], y, :, x[:, None], up] - F[x[:, None], up, :, x[:, None], y]
+            forth, back = F[x[:, None], y, :, right[:, None], y], F[right[:, None], y, :, x[:, None], y]
+            up_forth, up_back = F[x[:, None], y, :, x[:, None], up], F[x[:, None], up, :, x[:, None], y]
+            out[k, :-1, 1], out[k, :, 2] = (forth - back)[:-1], up_forth - up_back
+            if slices.whole:
+                out[k, :-1, 3], out[k, :, 4] = (forth + back)[:-1], up_forth + up_back
     return out
 
 
@@ -197,7 +198,9 @@ class BandFactors:
 
         nx, n, _ = slices.h.shape
         self.n = n
-        band = np.zeros((3 * n + 1, nx * n), complex)  # element (r, c) at [2 n + r - c, c]
+        # One more band on either side where bonds mix the spins.
+        self.b = b = n + (slices.bonds is not None)
+        band = np.zeros((3 * b + 1, nx * n), complex)  # element (r, c) at [2 b + r - c, c]
         r, c = np.indices((n, n))
         for i in range(nx):
             a = energy * np.eye(n) - slices.h[i]
@@ -205,9 +208,17 @@ class BandFactors:
                 a = a - sigma[0]
             if i == nx - 1:
                 a = a - sigma[1]
-            band[2 * n + r - c, i * n + c] = a
-        band[n, n:] = band[3 * n, :-n] = np.repeat(slices.hops, n)
-        self._factors, self._exchanged, _ = zgbtrf(band, n, n)
+            band[2 * b + r - c, i * n + c] = a
+        if slices.bonds is None:
+            band[n, n:] = band[3 * n, :-n] = np.repeat(slices.hops, n)
+        else:
+            for i, T in enumerate(slices.bonds):
+                for s in range(2):
+                    for t in range(2):
+                        row, column = i * n + np.arange(s, n, 2), (i + 1) * n + np.arange(t, n, 2)
+                        band[2 * b + row - column, column] = -T[s, t]
+                        band[2 * b + column - row, row] = -T[s, t].conjugate()
+        self._factors, self._exchanged, _ = zgbtrf(band, b, b)
 
     @property
     def nbytes(self) -> int:
@@ -220,5 +231,5 @@ class BandFactors:
 
         nx, n, p = sources.shape
         flat = sources.reshape(nx * n, p)
-        x, _ = zgbtrs(self._factors, n, n, flat, self._exchanged, trans=2 if adjoint else 0)
+        x, _ = zgbtrs(self._factors, self.b, self.b, flat, self._exchanged, trans=2 if adjoint else 0)
         return np.ascontiguousarray(x).reshape(nx, n, p)

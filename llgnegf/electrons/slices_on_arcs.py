@@ -134,19 +134,21 @@ def _columns(g, hops, first, last, Y, moved, X, W, C):
 
 
 @njit(**_options)
-def _bond_traces(a_next, b_next, a, b, out):
-    """Fill out (ny, 4) with the traces of F_(next,this) - F_(this,next) for F = a b^T, of sites (2 ny, r)."""
+def _bond_traces(a_next, b_next, a, b, sign, out):
+    """Fill out (ny, 4) with the traces of F_(next,this) + sign F_(this,next) for F = a b^T, of sites (2 ny, r)."""
     back = np.empty_like(out)
     _site_traces(a_next, b, out)
     _site_traces(a, b_next, back)
-    out -= back
+    for y in range(out.shape[0]):
+        for c in range(4):
+            out[y, c] += sign * back[y, c]
 
 
 @njit(**_options)
 def _contracted(X, W, C, first, last, widths, states, response, bonds, ends):
     """Fill the arrays of `Jump` from X, W, C (k, nx, n, r) and widths (k, r); W is overwritten.
 
-    bonds (k, nx, 2, ny, 4) and ends (k, r, r) may have k = 0: they are not wanted.
+    bonds (k, nx, 2 or 3, ny, 4) and ends (k, r, r) may have k = 0: they are not wanted.
     """
     nx, n, r = X.shape[1], X.shape[2], X.shape[3]
     r1 = first.shape[1]
@@ -189,9 +191,11 @@ def _contracted(X, W, C, first, last, widths, states, response, bonds, ends):
         if bonds.shape[0]:
             for i in range(nx):
                 up = np.concatenate((C[k, i, 2:], C[k, i, :2])), np.concatenate((W[k, i, 2:], W[k, i, :2]))
-                _bond_traces(up[0], up[1], C[k, i], W[k, i], bonds[k, i, 1])
+                _bond_traces(up[0], up[1], C[k, i], W[k, i], -1.0, bonds[k, i, 1])
+                if bonds.shape[2] > 2:
+                    _bond_traces(up[0], up[1], C[k, i], W[k, i], 1.0, bonds[k, i, 2])
                 if i < nx - 1:
-                    _bond_traces(C[k, i + 1], W[k, i + 1], C[k, i], W[k, i], bonds[k, i, 0])
+                    _bond_traces(C[k, i + 1], W[k, i + 1], C[k, i], W[k, i], -1.0, bonds[k, i, 0])
                 else:
                     bonds[k, i, 0] = 0
 
@@ -201,7 +205,8 @@ class Jump:
     """Traces with 1, sigma_x, sigma_y, sigma_z at k energies, of F = G Y (A - G) unless said otherwise.
 
     states: of A - G on the sites; response: on the sites; (k, nx, ny, 4) each.
-    bonds: F_(next,this) - F_(this,next), for the next x in [:, :, 0] and the next y in [:, :, 1], (k, nx, 2, ny, 4).
+    bonds: F_(next,this) - F_(this,next), for the next x in [:, :, 0] and the next y in [:, :, 1], (k, nx, 2, ny, 4);
+    where those along y are matrices, (k, nx, 3, ny, 4), also F_(next,this) + F_(this,next) for the next y, [:, :, 2].
     ends: of G Y A by mode on the first and the last slice, (k, 2, ny, 4); zero in closed modes and without a lead.
     k = 0 for what is not wanted.
     """
@@ -255,7 +260,7 @@ class _Eliminated:
     def solve(self, b: Vectors) -> Vectors:
         """x with K x = b, (N, k)."""
         nx, n, _ = self.g.shape
-        x = solve(self.g, self.lattice.slices.hops, self.lattice.ordered(b.reshape(nx, n, -1)))
+        x = solve(self.g, self.lattice.slices, self.lattice.ordered(b.reshape(nx, n, -1)))
         return np.ascontiguousarray(self.lattice.ordered(x)).reshape(b.shape)
 
 
@@ -295,7 +300,7 @@ class Sheets:
         def part(chunk: slice) -> tuple[Vectors, Vectors, Vectors, Vectors]:
             k = len(z[chunk])
             states, response = np.zeros((k, nx, n // 2, 4), complex), np.zeros((k, nx, n // 2, 4), complex)
-            bonds = np.zeros((k if with_bonds else 0, nx, 2, n // 2, 4), complex)
+            bonds = np.zeros((k if with_bonds else 0, nx, 2 + self.lattice.slices.whole, n // 2, 4), complex)
             ends = np.zeros((k if with_ends else 0, r, r), complex)
             if r:
                 columns = self._columns(z[chunk], of_modes[chunk], largest_growth)

@@ -60,16 +60,45 @@ class SpinOrbit:
         """w, (3,), energy."""
         return np.array([-float(self.rashba), float(self.dresselhaus), 0.0])
 
-    def frame(self, hops: NDArray[np.float64]) -> SpinFrame:
-        """The frame for bonds along x with these hoppings (nx - 1,), energy."""
-        v = self.along_x
-        size = float(np.linalg.norm(v))
-        axis = v / size if size else np.array([0.0, 0.0, 1.0])
-        angles = np.concatenate([[0.0], np.cumsum(np.arctan2(size, hops))])
-        turns = np.array([_rotation(axis, 2 * angle) for angle in angles])
-        n = np.einsum("a,aij->ij", axis, PAULI)
-        spinors = np.cos(angles)[:, None, None] * np.eye(2) + 1j * np.sin(angles)[:, None, None] * n
-        return SpinFrame(np.hypot(hops, size), turns, spinors)
+
+def frame_along(v: NDArray[np.float64], hops: NDArray[np.float64]) -> SpinFrame:
+    """The frame for bonds -t + i v.sigma along x with these hoppings t (nx - 1,), energy."""
+    size = float(np.linalg.norm(v))
+    axis = v / size if size else np.array([0.0, 0.0, 1.0])
+    angles = np.concatenate([[0.0], np.cumsum(np.arctan2(size, hops))])
+    turns = np.array([_rotation(axis, 2 * angle) for angle in angles])
+    n = np.einsum("a,aij->ij", axis, PAULI)
+    spinors = np.cos(angles)[:, None, None] * np.eye(2) + 1j * np.sin(angles)[:, None, None] * n
+    return SpinFrame(np.hypot(hops, size), turns, spinors)
+
+
+@dataclass(frozen=True)
+class SpinHopping:
+    """A hopping that knows the spin, on all bonds of the device: H_(i,i+x) = -t + a.sigma and H_(i,i+y) = -t + b.sigma.
+
+    along_x, along_y: a and b, three numbers each, real or complex, energies.  Real parts are hoppings that differ for
+    spins along and against an axis, imaginary parts turn spins, as spin-orbit coupling does.
+    ValueError for what are no three finite numbers.
+    """
+
+    along_x: tuple[complex, complex, complex] = (0.0, 0.0, 0.0)
+    along_y: tuple[complex, complex, complex] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        for name in ("along_x", "along_y"):
+            given = getattr(self, name)
+            try:
+                found = np.array(given, complex)
+            except (TypeError, ValueError):
+                found = np.empty(0)
+            if found.shape != (3,) or not np.isfinite(found).all():
+                raise ValueError(f"{name} = {given!r} of spin_hopping: must be three finite numbers, real or complex")
+            object.__setattr__(self, name, tuple(found.tolist()))
+
+    @property
+    def turns_alone(self) -> bool:
+        """Whether bonds along x are a number times a rotation, which a frame of the spins removes."""
+        return not np.real(self.along_x).any()
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,25 +134,6 @@ class SpinFrame:
         turned = np.einsum("xab,xybzwc,zdc->xyazwd", self.spinors, blocks, self.spinors.conj(), optimize=True)
         return np.ascontiguousarray(turned.reshape(matrix.shape))
 
-    def over_bonds(
-        self, bonds: NDArray[np.float64], pads: tuple[int, int] = (0, 0)
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Traced flows over the bonds of a chain, (n_bonds, 4), outside of the frame, and the torque of the bonds.
-
-        A flow is the mean of what leaves a site and what arrives at the next, which differ by the turn of the bond.
-        pads: sites of the left and of the right lead at the ends of the chain.  torque: (n_bonds + 1, 4), energy, what
-        the bonds add to the traces at each site beside these flows, half of it at either end of a bond.
-        """
-        turns = np.concatenate([*pads[0] * [self.turns[:1]], self.turns, *pads[1] * [self.turns[-1:]]])
-        leaving, arriving = bonds.copy(), bonds.copy()
-        leaving[:, 1:] = np.einsum("iba,ib->ia", turns[:-1], bonds[:, 1:])
-        arriving[:, 1:] = np.einsum("iba,ib->ia", turns[1:], bonds[:, 1:])
-        mean = (leaving + arriving) / 2
-        torque = np.zeros((len(bonds) + 1, 4))
-        torque[:-1] += mean - leaving
-        torque[1:] += arriving - mean
-        return mean, torque
-
 
 def _rotation(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     """R(n, angle), (3, 3), right-handed about the unit vector n (Rodrigues)."""
@@ -132,6 +142,7 @@ def _rotation(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     return np.asarray(np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * cross @ cross)
 
 
-def bond_matrix(hopping: float, vector: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """-t + i v.sigma for vectors v (..., 3): (..., 2, 2), energy."""
-    return np.asarray(-hopping * np.eye(2) + 1j * np.einsum("...a,aij->...ij", vector, PAULI))
+def bond_matrix(hopping: NDArray[np.float64] | float, vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """-t + a.sigma for hoppings t (...) and vectors a (..., 3): (..., 2, 2), energy."""
+    scalar = -np.asarray(hopping)[..., None, None] * np.eye(2)
+    return np.asarray(scalar + np.einsum("...a,aij->...ij", vector, PAULI))

@@ -129,7 +129,8 @@ class Sweeps(Protocol):
         """Flows over the bonds, by origin "adiabatic", "sea" and "surface", 1/time.
 
         Chain: (n - 1, 4), from each site to the next.  Lattice: (nx, 2, ny, 4), from each site to the next x, [:, 0],
-        and to the next y, [:, 1].
+        and to the next y, [:, 1].  Where bonds are matrices (`System.has_matrices`) what leaves the one site and what
+        arrives at the other, in an axis before the last.
         """
         ...
 

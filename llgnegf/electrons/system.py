@@ -31,7 +31,7 @@ from .leads import SIDES, AttachedLead, AttachedWideLead, Lead, Occupation
 from .modes import Modes, transverse_modes
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles, thermal_gauss
 from .scratch import Scratch
-from .spin_orbit import SpinFrame, SpinOrbit, bond_matrix
+from .spin_orbit import SpinFrame, SpinHopping, SpinOrbit, bond_matrix, frame_along
 from .window import BiasWindow, ThermalWindow
 
 IDENTITY = np.eye(2, dtype=complex)
@@ -49,6 +49,7 @@ _VACANT = 1e13
 # A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many, or so many where
 # probes have chemical potentials of their own.
 LEAST_WIDTH, MOST_PAIRS, MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
+_ALONG = "along_x", "along_y"  # of `SpinHopping`
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -119,6 +120,8 @@ class System:
         bath: Bath | None = None,
         spin_orbit: SpinOrbit | None = None,
         bonds_along_y: ArrayLike | None = None,
+        spin_hopping: SpinHopping | None = None,
+        bonds_along_x: ArrayLike | None = None,
         vacancies: Sequence[int] | Sequence[tuple[int, ...]] = (),
     ) -> None:
         self.shape = lattice_shape(shape)
@@ -154,9 +157,16 @@ class System:
         self._check_wide_leads()
         self._check_overlap()
         self.vacancies = site_list("vacancies", vacancies, self.shape)
-        self.bonds_along_y = None if bonds_along_y is None else self._matrices(bonds_along_y)
+        self.bonds_along_y = None if bonds_along_y is None else self._matrices("bonds_along_y", bonds_along_y)
+        self.bonds_along_x = None if bonds_along_x is None else self._matrices("bonds_along_x", bonds_along_x)
         self.spin_orbit = self._of_bonds(spin_orbit)
+        self.spin_hopping = self._hopping_of_spins(spin_hopping)
+        if self.bonds_along_x is not None:  # what hops are for is the scale of a bond
+            self.hops = read_only(np.linalg.norm(self.bonds_along_x, 2, axis=(1, 2)))
         self.bath = self._fitting(bath)
+        for lead in self.leads:
+            if lead.width is not None:
+                self._refuse_matrices(f"width = {lead.width!r} of the {lead.side} lead", "use a lead with a coupling")
         self._contour = functools.lru_cache(maxsize=8)(self._make_contour)
         self.pole_rule = functools.lru_cache(maxsize=32)(self._make_pole_rule)
         self.lead_slices = functools.lru_cache(maxsize=256)(self._make_lead_slices)
@@ -199,6 +209,8 @@ class System:
             "bath": self.bath,
             "spin_orbit": self.spin_orbit,
             "bonds_along_y": self.bonds_along_y,
+            "spin_hopping": self.spin_hopping,
+            "bonds_along_x": self.bonds_along_x,
             "vacancies": self.vacancies,
         }
 
@@ -298,12 +310,22 @@ class System:
     @cached_property
     def is_separable(self) -> bool:
         """Whether without moments and potentials the modes of the leads are those of every slice, of either spin."""
-        return not self.has_other_leads and self.bonds_along_y is None and not self.vacancies
+        return not self.has_other_leads and not self.has_matrices and not self.vacancies
+
+    @cached_property
+    def turns_spins(self) -> bool:
+        """Whether bonds of the device know the spin."""
+        return self.spin_orbit is not None or self.spin_hopping is not None or self.has_matrices
+
+    @cached_property
+    def has_matrices(self) -> bool:
+        """Whether bonds are matrices, none of which a frame of the spins removes: of `straight`, or of any array."""
+        return self.bonds_along_y is not None or self.bonds_along_x is not None
 
     @cached_property
     def is_plain(self) -> bool:
         """Whether bonds and leads know no spin, leads have the hopping of the device, and no site is vacant."""
-        return self.is_separable and self.spin_orbit is None
+        return self.is_separable and self.spin_orbit is None and self.spin_hopping is None
 
     @cached_property
     def one_row(self) -> System:
@@ -324,26 +346,63 @@ class System:
 
     @cached_property
     def frame(self) -> SpinFrame | None:
-        """The frame of spins in which the bonds along x are scalars; None without spin-orbit coupling."""
-        return None if self.spin_orbit is None else self.spin_orbit.frame(self.hops)
+        """The frame of spins in which the bonds along x are scalars; None where they are, or where there is none."""
+        if self.spin_orbit is None and self.spin_hopping is None:
+            return None
+        if self.spin_hopping is not None and not self.spin_hopping.turns_alone:
+            return None
+        return frame_along(np.imag(self._bond_vectors[0]), self.hops)
 
     @cached_property
     def straight(self) -> System:
-        """This system in that frame, without spin-orbit coupling but in the bonds along y; itself without any."""
-        return self if self.frame is None else _Straight(self, self.frame)
+        """This system in that frame, or where there is none with its bonds as arrays of matrices.
 
-    def _matrices(self, bonds_along_y: ArrayLike) -> NDArray[np.complex128]:
-        """`bonds_along_y` as finite complex numbers, (nx, 2, 2), read-only; ValueError otherwise."""
+        It has neither `spin_orbit` nor `spin_hopping`; a system without these is its own.
+        """
+        return self if self.spin_orbit is None and self.spin_hopping is None else _Straight(self, self.frame)
+
+    @property
+    def _bond_vectors(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """a and b, (3,), of H_(i,i+x) = -t + a.sigma and H_(i,i+y) = -t + b.sigma, energy."""
+        a, b = np.zeros(3, complex), np.zeros(3, complex)
+        if self.spin_orbit is not None:
+            a, b = a + 1j * self.spin_orbit.along_x, b + 1j * self.spin_orbit.along_y
+        if self.spin_hopping is not None:
+            a, b = a + self.spin_hopping.along_x, b + self.spin_hopping.along_y
+        return a, b
+
+    def _matrices(self, name: str, given: ArrayLike) -> NDArray[np.complex128]:
+        """`bonds_along_x` or `bonds_along_y` as finite complex numbers, read-only; ValueError otherwise."""
+        along_y = name == "bonds_along_y"
+        n = self.shape[0] if along_y else self.shape[0] - 1
         try:
-            found = np.array(bonds_along_y, complex)
-            fine = self.is_lattice and found.shape == (self.shape[0], 2, 2) and bool(np.isfinite(found).all())
+            found = np.array(given, complex)
+            fine = found.shape == (n, 2, 2) and bool(np.isfinite(found).all()) and (self.is_lattice or not along_y)
         except (TypeError, ValueError):
             fine = False
         if not fine:
-            allowed = f"({self.shape[0]}, 2, 2), finite, or None" if self.is_lattice else "None on a chain"
-            raise ValueError(f"bonds_along_y: one 2 x 2 matrix for each column of a lattice is allowed, {allowed}")
-        in_scale(self.hopping, bonds_along_y=float(abs(found).max()))
+            what = "one 2 x 2 matrix for each " + ("column of a lattice" if along_y else "bond along x")
+            allowed = f"({n}, 2, 2), finite, or None" if self.is_lattice or not along_y else "None on a chain"
+            raise ValueError(f"{name}: {what} is allowed, {allowed}")
+        in_scale(self.hopping, **{name: float(abs(found).max(initial=0.0))})
         return read_only(found)
+
+    def _hopping_of_spins(self, given: Any) -> SpinHopping | None:
+        """The spin-dependent hopping, if it fits; ValueError otherwise.  None where it is zero."""
+        if given is None:
+            return None
+        if not isinstance(given, SpinHopping):
+            raise ValueError(
+                f"spin_hopping = {given!r}: use None, or for example SpinHopping(along_x=(0, 0, 0.2)) of "
+                "llgnegf.electrons"
+            )
+        sizes = {f"{key} of spin_hopping": float(abs(np.array(getattr(given, key))).max()) for key in _ALONG}
+        in_scale(self.hopping, **sizes)
+        if self.has_matrices:
+            raise ValueError(f"spin_hopping = {given!r}: beside it use bonds_along_x=None and bonds_along_y=None")
+        if not self.is_lattice and any(given.along_y):
+            raise ValueError(f"along_y = {given.along_y!r} of spin_hopping: a chain has no y; leave it out")
+        return given if any(sizes.values()) else None
 
     def _of_bonds(self, spin_orbit: Any) -> SpinOrbit | None:
         """The spin-orbit coupling, if it fits; ValueError otherwise.  None where it is zero."""
@@ -355,14 +414,18 @@ class System:
             )
         given = {f"{key} of spin_orbit": getattr(spin_orbit, key) for key in ("rashba", "dresselhaus")}
         in_scale(self.hopping, **given)
-        if self.bonds_along_y is not None:
-            raise ValueError(f"spin_orbit = {spin_orbit!r}: gives the bonds along y; use bonds_along_y=None beside it")
+        if self.has_matrices:
+            raise ValueError(
+                f"spin_orbit = {spin_orbit!r}: gives the bonds; use bonds_along_x=None and bonds_along_y=None beside it"
+            )
         return spin_orbit if any(given.values()) else None
 
     @cached_property
     def needs_shifted_surface(self) -> bool:
-        """Whether the Fermi surface spans energies at which the leads have different bands, or there are vacancies."""
-        differs = self.is_shifted or (bool(self.vacancies) and not self.is_closed)
+        """Whether the Fermi surface spans energies at which the leads have different bands, or what joins them is none
+        of the slices that arcs know: with vacancies, and with bonds along x that are matrices."""
+        others = bool(self.vacancies) or self.bonds_along_x is not None
+        differs = self.is_shifted or (others and not self.is_closed)
         return differs and self.temperature > 0
 
     @cached_property
@@ -458,6 +521,7 @@ class System:
         if not isinstance(bath, Bath):
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
+        self._refuse_matrices(f"bath = {bath!r}", "use bath=None")
         if self.is_polarized or self.vacancies:
             what = "vacancies" if self.vacancies else "a polarization of a lead"
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
@@ -475,6 +539,13 @@ class System:
                 "bath on each site fills all others; use fewer sites"
             )
         return bath
+
+    def _refuse_matrices(self, told: str, instead: str) -> None:
+        """ValueError for what a chain has not beside bonds that are matrices."""
+        alone = self.spin_hopping is None or self.spin_hopping.turns_alone
+        if not self.is_lattice and not (alone and self.bonds_along_x is None):
+            what = "bonds_along_x" if alone else f"the real part of {self.spin_hopping!r}"
+            raise ValueError(f"{told}: not available on a chain with {what}; {instead}, or bonds that turn spins alone")
 
     def _check_wide_leads(self) -> None:
         """ValueError where a wide-band lead is attached to what does not know it."""
@@ -822,18 +893,25 @@ def _tell(text: str) -> None:
 
 
 class _Straight(System):
-    """A system with spin-orbit coupling in the frame of spins in which its bonds along x are scalars.
+    """A system with bonds that know the spin, in the frame in which those along x are scalars, if there is one.
 
     Its sites, gates and leads are those of `lab`; moments come to it turned by the frame.
     """
 
-    def __init__(self, lab: System, frame: SpinFrame) -> None:
-        changes: dict[str, Any] = {"spin_orbit": None, "bond_hoppings": frame.hops}
-        if lab.is_lattice and lab.spin_orbit is not None:
-            w = np.einsum("xab,b->xa", frame.turns, lab.spin_orbit.along_y)
-            changes["bonds_along_y"] = bond_matrix(lab.hopping, w)
+    def __init__(self, lab: System, frame: SpinFrame | None) -> None:
+        changes: dict[str, Any] = {"spin_orbit": None, "spin_hopping": None}
+        a, b = lab._bond_vectors
+        along_y = np.broadcast_to(b, (lab.shape[0], 3))
+        if frame is None:
+            changes["bonds_along_x"] = bond_matrix(lab.hops, a)
+        else:
+            changes["bond_hoppings"] = frame.hops
+            along_y = np.einsum("xab,xb->xa", frame.turns, along_y)
+        if lab.is_lattice:
+            changes["bonds_along_y"] = bond_matrix(lab.hopping, along_y)
         super().__init__(**lab._arguments() | changes)
-        self.__dict__["ends"] = lab.ends[0], _turned(lab.ends[1], frame)
+        if frame is not None:
+            self.__dict__["ends"] = lab.ends[0], _turned(lab.ends[1], frame)
 
 
 def _turned(lead: AttachedLead, frame: SpinFrame) -> AttachedLead:

@@ -675,7 +675,10 @@ class ThermalSurface:
         return out
 
     def bonds(self, rate: Vectors) -> NDArray[np.float64]:
-        """rho_surf over bonds: Tr[sigma_a i (rho_this,next - rho_next,this)], the flow if the hopping were 1."""
+        """rho_surf over bonds: Tr[sigma_a i (rho_this,next - rho_next,this)], the flow if the hopping were 1.
+
+        Of a lattice whose bonds along y are matrices also Tr[sigma_a (rho_this,next + rho_next,this)] of those, [:, 2].
+        """
         nothing = np.zeros(self.system.size, complex)
         total = self.backend.over_bonds(nothing, nothing)
         for owner, part in self.arcs.parts():
@@ -683,7 +686,10 @@ class ThermalSurface:
             total = total - self._sign(owner) * np.tensordot(self.arcs.weights[part] / (2 * np.pi), bonds, axes=1)
         for a, b in self._pairs(rate):
             total = total + self.backend.over_bonds(a, b)
-        return np.imag(total)
+        found = np.imag(total)
+        if total.ndim == 4 and total.shape[1] == 3:
+            found[:, 2] = np.real(total[:, 2])
+        return found
 
     def into_leads(self, rate: Vectors, K: Vectors | None = None, energy: bool = False) -> NDArray[np.float64]:
         """Flow into the left and the right lead, Tr[sigma_a Gamma rho_surf] on the end slices: (2, 4), 1/time.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llgnegf.electrons import Device, Lead, Polarization, SpinOrbit
+from llgnegf.electrons import Device, Lead, Polarization, SpinHopping, SpinOrbit
 from tests.oracles.spin_lattice import SpinLattice
 
 # Ferromagnetic leads along y and between x and z, of two hoppings and couplings.
@@ -51,6 +51,7 @@ def device_of(oracle, tolerance=1e-9, **changes):
         "leads": leads,
         "bond_hoppings": oracle.x_bonds,
         "spin_orbit": SpinOrbit(oracle.rashba, oracle.dresselhaus),
+        "spin_hopping": SpinHopping(oracle.hop_x, oracle.hop_y),
         "vacancies": [site[0] if chain else site for site in oracle.vacancies],
     }
     return Device(**given | changes)

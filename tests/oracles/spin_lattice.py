@@ -25,12 +25,15 @@ def field(vector):
 class SpinLattice(Lattice):
     """`exchange` may be an array (nx, ny); the other fields are those of a `Lattice`.
 
-    rashba, dresselhaus: alpha, beta; lead_hoppings: (left, right), None: hopping; directions, splittings: of the
-    polarizations of the left and the right lead; voltages shift their levels; vacancies: sites (x, y) without orbitals.
+    rashba, dresselhaus: alpha, beta; hop_x, hop_y: three complex numbers each, times sigma in the bonds; lead_hoppings:
+    (left, right), None: hopping; directions, splittings: of the polarizations of the left and the right lead; voltages
+    shift their levels; vacancies: sites (x, y) without orbitals.
     """
 
     rashba: float = 0.0
     dresselhaus: float = 0.0
+    hop_x: tuple = (0, 0, 0)
+    hop_y: tuple = (0, 0, 0)
     lead_hoppings: tuple = (None, None)
     directions: tuple = ((0, 0, 1), (0, 0, 1))
     splittings: tuple = (0.0, 0.0)
@@ -72,8 +75,9 @@ class SpinLattice(Lattice):
         alpha, beta = self.rashba, self.dresselhaus
         # From the site to the next one: c_i^+ T c_(i+1).
         bonds = self.x_bonds if self.x_bonds is not None else [self.hopping] * (self.nx - 1)
-        turns_x = 1j * (alpha * SIGMA[2] - beta * SIGMA[1])
-        along_y = -self.hopping * SIGMA[0] + 1j * (beta * SIGMA[2] - alpha * SIGMA[1])
+        turns_x, along_y = (sum(c * s for c, s in zip(a, SIGMA[1:], strict=True)) for a in (self.hop_x, self.hop_y))
+        turns_x = turns_x + 1j * (alpha * SIGMA[2] - beta * SIGMA[1])
+        along_y = along_y - self.hopping * SIGMA[0] + 1j * (beta * SIGMA[2] - alpha * SIGMA[1])
         for x in range(self.nx):
             for y in range(self.ny):
                 here = slice(2 * (x * self.ny + y), 2 * (x * self.ny + y) + 2)
