@@ -150,7 +150,8 @@ def _check_comparable(deck: Deck) -> None:
     orbit = electrons.spin_orbit
     by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
     spins = orbit.rashba or orbit.dresselhaus or by_site
-    if spins or any(lead.hopping is not None or lead.polarization is not None for lead in electrons.lead):
+    of_leads = [(lead.hopping, lead.polarization, lead.spin_bias) for lead in electrons.lead]
+    if spins or any(given != (None, None, None) for given in of_leads):
         raise NothingToCompare(
             "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "
             "vacancies, between leads of one hopping without polarization, and with one electrons.sd_exchange"

@@ -5,13 +5,14 @@ See `conflicts.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from llgnegf.deck.messages import show
 from llgnegf.deck.rules import nearest
 
-_LEADS = ("hopping", "polarization")
+_LEADS = ("hopping", "polarization", "spin_bias")
 
 
 def _given(deck: Any) -> Iterator[tuple[str, str]]:
@@ -25,11 +26,13 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
         if value:
             yield f"electrons.spin_orbit.{key} = {show(value)}", f"{key} = 0.0"
     for i, lead in enumerate(electrons.lead):
-        hopping, polarization = (lead.__dict__.get(key) for key in _LEADS)
+        hopping, polarization, spin_bias = (lead.__dict__.get(key) for key in _LEADS)
         if hopping is not None and hopping != nearest(electrons.hopping):
             yield f"electrons.lead[{i}].hopping = {show(hopping)}", "that of electrons.hopping"
         if polarization is not None and polarization.__dict__.get("splitting"):
             yield f"electrons.lead[{i}].polarization = {{direction = ..., splitting = ...}}", "no polarization"
+        if spin_bias is not None and spin_bias.__dict__.get("difference"):
+            yield f"electrons.lead[{i}].spin_bias = {{direction = ..., difference = ...}}", "no spin_bias"
 
 
 def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
@@ -124,7 +127,24 @@ def _leads_without_contact(deck: Any) -> Iterator[str]:
                 )
 
 
+def _spin_bias_along_the_polarization(deck: Any) -> Iterator[str]:
+    if deck.electrons is None:
+        return
+    for i, lead in enumerate(deck.electrons.lead):
+        bias, polarization = (getattr(lead.__dict__.get(key), "__dict__", {}) for key in ("spin_bias", "polarization"))
+        d, e = bias.get("direction"), polarization.get("direction")
+        if d is None or e is None or not polarization.get("splitting"):
+            continue
+        apart = math.dist([x / math.hypot(*d) for x in d], [x / math.hypot(*e) for x in e])
+        if apart > 1e-9:
+            yield (
+                f"electrons.lead[{i}].spin_bias.direction = {show(list(d))}: spins across the polarization of the lead "
+                f"do not stay in it; allowed: its direction, {show(list(e))} (with a difference of either sign)"
+            )
+
+
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
+    _spin_bias_along_the_polarization,
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,
