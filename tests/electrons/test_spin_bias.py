@@ -146,6 +146,28 @@ def test_turning_everything():
     assert response.spin == pytest.approx(plain.bias_response(m, potential).spin, abs=1e-9)
 
 
+def test_injected_spins_form_a_helix():
+    """On a chain they turn by 2 theta from site to site; on a lattice with equal couplings those along the axis stay."""
+    n, lam, still = 5, 0.6, np.zeros((5, 3))
+    left, right = Lead("left", 0.8, spin_bias=SpinBias((0, 0, 1), 0.3)), Lead("right", 1.1)
+    given = {"sd_exchange": 0.0, "fermi_energy": 0.3, "leads": [left, right], "tolerance": 1e-9}
+    scalar = Device(n, bond_hoppings=[np.hypot(1, lam)] * (n - 1), **given).spin_density(still)
+    helix = Device(n, spin_orbit=SpinOrbit(rashba=lam), **given).spin_density(still)
+    turns = Rotation.from_rotvec(np.outer(-2 * np.arctan(lam) * np.arange(n), [0, 1, 0]))
+    assert helix.bias == pytest.approx(turns.apply(scalar.bias), abs=1e-9)
+    assert abs(scalar.bias[:, 2]).min() > 1e-2
+
+    axis = np.array([-1.0, 1.0, 0.0]) / np.sqrt(2)
+    given["leads"] = [replace(left, spin_bias=SpinBias(tuple(axis), 0.3)), right]
+    for beta, stays in ((0.4, True), (0.1, False)):
+        device, still = Device((4, 3), spin_orbit=SpinOrbit(0.4, beta), **given), np.zeros((4, 3, 3))
+        spin, across = device.spin_density(still).bias, np.array([[1, 1, 0], [0, 0, 1]])
+        into = device.lead_currents(still)[1]
+        assert bool(abs(spin @ across.T).max() < 1e-9) is stays
+        assert bool(abs(into.sum(axis=0) @ axis) < 1e-9) is stays
+        assert abs(into @ axis).min() > 1e-3
+
+
 UP = np.tile([0.0, 0.0, 1.0], (3, 1))
 WIRE = Device(3, sd_exchange=0.3, leads=[Lead("left", spin_bias=SpinBias((0, 0, 1), 0.1)), Lead("right")])
 
