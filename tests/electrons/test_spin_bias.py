@@ -147,7 +147,7 @@ def test_turning_everything():
 
 
 def test_injected_spins_form_a_helix():
-    """On a chain they turn by 2 theta from site to site; on a lattice with equal couplings those along the axis stay."""
+    """On a chain they turn by 2 theta from site to site; on a lattice with equal couplings some do not."""
     n, lam, still = 5, 0.6, np.zeros((5, 3))
     left, right = Lead("left", 0.8, spin_bias=SpinBias((0, 0, 1), 0.3)), Lead("right", 1.1)
     given = {"sd_exchange": 0.0, "fermi_energy": 0.3, "leads": [left, right], "tolerance": 1e-9}
