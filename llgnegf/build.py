@@ -42,6 +42,7 @@ from llgnegf.electrons import (
     Molecule,
     MoleculeLead,
     Polarization,
+    SpinBias,
     SpinOrbit,
     ToleranceError,
     uniform_disorder,
@@ -211,6 +212,7 @@ def build_device(deck: Deck) -> Device | ClosedDevice | None:
             one.hopping,
             None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
             one.width,
+            None if one.spin_bias is None else SpinBias(one.spin_bias.direction, one.spin_bias.difference),
         )
         for one in table.lead
     ]

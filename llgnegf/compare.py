@@ -156,7 +156,8 @@ def _check_comparable(deck: Deck) -> None:
     orbit = electrons.spin_orbit
     by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
     spins = orbit.rashba or orbit.dresselhaus or by_site
-    if spins or any((lead.hopping, lead.polarization, lead.width) != (None, None, None) for lead in electrons.lead):
+    of_leads = [(lead.hopping, lead.polarization, lead.spin_bias, lead.width) for lead in electrons.lead]
+    if spins or any(given != (None,) * 4 for given in of_leads):
         raise NothingToCompare(
             "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "
             "vacancies, between leads of one hopping without polarization or width, and with one electrons.sd_exchange"

@@ -170,8 +170,14 @@ def _has_spin_orbit(deck: Deck) -> bool:
 
 
 def _has_polarized_leads(deck: Deck) -> bool:
+    """Whether a lead tells spins apart, by its levels or by how it fills them."""
     leads = deck.electrons.lead if deck.electrons is not None else ()
-    return any(lead.coupling and lead.polarization is not None and lead.polarization.splitting for lead in leads)
+    connected = [lead for lead in leads if lead.coupling]
+    return any(
+        (lead.polarization is not None and lead.polarization.splitting)
+        or (lead.spin_bias is not None and lead.spin_bias.difference)
+        for lead in connected
+    )
 
 
 def _has_voltages(deck: Deck) -> bool:

@@ -227,6 +227,8 @@ def _energies_of_electrons(deck: Deck) -> Iterator[tuple[str, float]]:
             found.append((f"electrons.lead[{i}].width", lead.width))
             if lead.polarization is not None:
                 found.append((f"electrons.lead[{i}].polarization.splitting", lead.polarization.splitting))
+            if lead.spin_bias is not None:
+                found.append((f"electrons.lead[{i}].spin_bias.difference", lead.spin_bias.difference))
     if molecule is not None:
         found.append(("molecule.sd_exchange", molecule.sd_exchange))
         found += [(f"molecule.levels[{n}]", level) for n, level in enumerate(molecule.levels)]

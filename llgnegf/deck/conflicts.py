@@ -233,6 +233,8 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
     for i, lead in enumerate(electrons.lead):
         polarization = getattr(lead.__dict__.get("polarization"), "__dict__", {})
         found[f"electrons.lead[{i}].polarization.splitting"] = polarization.get("splitting")
+        spin_bias = getattr(lead.__dict__.get("spin_bias"), "__dict__", {})
+        found[f"electrons.lead[{i}].spin_bias.difference"] = spin_bias.get("difference")
         for key in ("coupling", "voltage", "chemical_potential", "hopping"):
             value = lead.__dict__.get(key)
             table = getattr(value, "__dict__", None)

@@ -17,7 +17,7 @@ UNITS = {
     "zhang_li.velocity": "lattice constants energy/hbar",
     "drive.amplitude": ENERGY,
     **dict.fromkeys(("hopping", "onsite", "sd_exchange", "fermi_energy", "electrons.temperature"), ENERGY),
-    **dict.fromkeys(("rashba", "dresselhaus", "splitting"), ENERGY),
+    **dict.fromkeys(("rashba", "dresselhaus", "splitting", "difference"), ENERGY),
     **dict.fromkeys(("tolerance", "velocity_tolerance", "back_action"), NO_UNIT),
     **dict.fromkeys(("disorder.amplitude", "gate.amplitude", "voltage.amplitude"), ENERGY),
     **dict.fromkeys(("lead.coupling", "lead.voltage", "chemical_potential", "lead.temperature"), ENERGY),

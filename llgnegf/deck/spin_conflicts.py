@@ -5,13 +5,14 @@ See `conflicts.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from llgnegf.deck.messages import show
 from llgnegf.deck.rules import nearest
 
-_LEADS = ("hopping", "polarization")
+_LEADS = ("hopping", "polarization", "spin_bias")
 # As `electrons.system` has it, which decks do not import.
 _LEAST_WIDTH = 1e-9
 
@@ -27,27 +28,36 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
         if value:
             yield f"electrons.spin_orbit.{key} = {show(value)}", f"{key} = 0.0"
     for i, lead in enumerate(electrons.lead):
-        hopping, polarization = (lead.__dict__.get(key) for key in _LEADS)
+        hopping, polarization, spin_bias = (lead.__dict__.get(key) for key in _LEADS)
         if hopping is not None and hopping != nearest(electrons.hopping):
             yield f"electrons.lead[{i}].hopping = {show(hopping)}", "that of electrons.hopping"
         if polarization is not None and polarization.__dict__.get("splitting"):
             yield f"electrons.lead[{i}].polarization = {{direction = ..., splitting = ...}}", "no polarization"
+        if spin_bias is not None and spin_bias.__dict__.get("difference"):
+            yield f"electrons.lead[{i}].spin_bias = {{direction = ..., difference = ...}}", "no spin_bias"
         width = lead.__dict__.get("width")
         if width is not None:
             yield f"electrons.lead[{i}].width = {show(width)}", "a lead with a coupling"
 
 
-def _with_width(deck: Any) -> Iterator[tuple[str, str]]:
-    """Leads of constant width."""
+def _frozen_alone(deck: Any) -> Iterator[tuple[str, str]]:
+    """Those of them that are not known in real time."""
     for told, without in _given(deck):
-        if ".width" in told:
+        if ".width" in told or "spin_bias" in told:
+            yield told, without
+
+
+def _with_spin_bias(deck: Any) -> Iterator[tuple[str, str]]:
+    """Leads that fill spins by themselves."""
+    for told, without in _given(deck):
+        if "spin_bias" in told:
             yield told, without
 
 
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known beside a bath."""
     for told, without in _given(deck):
-        if "vacancies" in told or "polarization" in told:
+        if "vacancies" in told or "polarization" in told or "spin_bias" in told:
             yield told, without
 
 
@@ -104,9 +114,8 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: deck.electrons.method == "real-time",
-        _with_width,
-        "not available in real time, where a reservoir on the end site is such a lead (electrons.bath); allowed: "
-        "{without}",
+        _frozen_alone,
+        'not available in real time; allowed there: {without}, or electrons.method = "frozen"',
     ),
     _beside(
         lambda deck: deck.electrons.method == "real-time" and deck.run.device == "gpu",
@@ -143,6 +152,12 @@ _EXCLUDED = (
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
     ),
     _beside(
+        lambda deck: _is_frozen(deck) and (deck.electrons.response_tensors or deck.motion.kind == "tensor"),
+        _with_spin_bias,
+        "the response tensors of electrons that it drives are not known; allowed beside electrons.response_tensors and "
+        'motion.kind = "tensor": {without}',
+    ),
+    _beside(
         lambda deck: deck.electrons.noise,
         _with_exchange,
         "the fluctuations of such electrons are not known; allowed beside electrons.noise = true: {without}, or "
@@ -177,13 +192,18 @@ def _wide_leads(deck: Any) -> Iterator[str]:
     """A width says all of a lead, and belongs to a chain."""
     if deck.electrons is None:
         return
-    polarized = [i for i, lead in enumerate(deck.electrons.lead) if lead.__dict__.get("polarization") is not None]
+    knows = [
+        (i, key)
+        for i, lead in enumerate(deck.electrons.lead)
+        for key in ("polarization", "spin_bias")
+        if lead.__dict__.get(key) is not None
+    ]
     for i, lead in enumerate(deck.electrons.lead):
         width = lead.__dict__.get("width")
         if width is None:
             continue
         told = f"electrons.lead[{i}].width = {show(width)}: "
-        for key, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
+        for key, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None), ("spin_bias", None)):
             if lead.__dict__.get(key, plain) != plain:
                 yield f"{told}a lead of constant width at all energies has no {key} of its own; remove one of the two"
         if len(deck.lattice.shape) == 2:
@@ -191,10 +211,10 @@ def _wide_leads(deck: Any) -> Iterator[str]:
                 f"{told}available on a chain; allowed with lattice.shape = {show(deck.lattice.shape)}: coupling, and a "
                 "large hopping of the lead"
             )
-        for other in polarized:
+        for other, key in knows:
             if other != i:
                 yield (
-                    f"{told}not available beside electrons.lead[{other}].polarization; remove that, or use a lead with "
+                    f"{told}not available beside electrons.lead[{other}].{key}; remove that, or use a lead with "
                     "a coupling"
                 )
         hopping = nearest(deck.electrons.hopping)
@@ -205,7 +225,24 @@ def _wide_leads(deck: Any) -> Iterator[str]:
             )
 
 
+def _spin_bias_along_the_polarization(deck: Any) -> Iterator[str]:
+    if deck.electrons is None:
+        return
+    for i, lead in enumerate(deck.electrons.lead):
+        bias, polarization = (getattr(lead.__dict__.get(key), "__dict__", {}) for key in ("spin_bias", "polarization"))
+        d, e = bias.get("direction"), polarization.get("direction")
+        if d is None or e is None or not polarization.get("splitting"):
+            continue
+        apart = math.dist([x / math.hypot(*d) for x in d], [x / math.hypot(*e) for x in e])
+        if apart > 1e-9:
+            yield (
+                f"electrons.lead[{i}].spin_bias.direction = {show(list(d))}: spins across the polarization of the lead "
+                f"do not stay in it; allowed: its direction, {show(list(e))} (with a difference of either sign)"
+            )
+
+
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
+    _spin_bias_along_the_polarization,
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,

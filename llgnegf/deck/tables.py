@@ -268,6 +268,14 @@ class Polarization(Table):
     splitting: Annotated[float, NON_NEGATIVE]
 
 
+class SpinBias(Table):
+    """spin_bias = {direction = [...], difference = ...}: spins along `direction` are filled higher than those against
+    it, by half of the difference above and below the chemical potential of the lead."""
+
+    direction: Annotated[Vector, DIRECTION]
+    difference: Annotated[float, NUMBER]
+
+
 class Lead(Table):
     """[[electrons.lead]]: a half-infinite lead at one end, bound with hopping `coupling` (0 closes that end).
 
@@ -284,6 +292,7 @@ class Lead(Table):
     hopping: Annotated[float | None, POSITIVE] = None
     polarization: Polarization | None = None
     width: Annotated[float | None, POSITIVE] = None
+    spin_bias: SpinBias | None = None
 
 
 class Gate(Table):
@@ -398,6 +407,8 @@ class Electrons(Table):
         return any(self._is_biased(lead) for lead in self.lead if lead.coupling)
 
     def _is_biased(self, lead: Lead) -> bool:
+        if lead.spin_bias is not None and lead.spin_bias.difference:
+            return True
         mu = lead.chemical_potential
         if mu is None:
             if not isinstance(lead.voltage, float):

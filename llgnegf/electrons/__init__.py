@@ -13,7 +13,7 @@ from .disorder import uniform_disorder
 from .exchange_constants import ExchangeConstants
 from .frozen import Frozen, Response, SpinDensity
 from .general.device import GeneralDevice
-from .leads import Lead, Polarization
+from .leads import Lead, Polarization, SpinBias
 from .memory_kernel import memory_kernel
 from .modes import chain_self_energy
 from .molecule import FrozenMolecule, Molecule, MoleculeLead
@@ -45,6 +45,7 @@ __all__ = [
     "Polarization",
     "Response",
     "ScatteringMatrix",
+    "SpinBias",
     "SpinDensity",
     "SpinHopping",
     "SpinOrbit",

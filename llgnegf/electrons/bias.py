@@ -6,10 +6,11 @@ leads have more or less of.  With psi_l = G sqrt(Gamma_l), the scattering states
     rho_bias   = (1/2pi) sum_l int (f_l - f_ref) psi_l psi_l^+
     rho_motion = -(1/pi) sum_l int (f_l - f_ref) Im[G' Hd psi_l psi_l^+],      G' = dG/dE = -G (1 - dSigma/dE) G
 
-at rest and to first order in the velocities: a scattering state follows slow moments and gates as psi + i G' Hd psi
-(Entin-Wohlman, Aharony, Levinson, Phys. Rev. B 65, 195411 (2002)).  That is the first order of the Keldysh equation for
-leads with Sigma^< = i sum_l f_l Gamma_l after the derivatives of f_l were integrated by parts.  Nothing is symmetric in
-these terms: the response to a motion does work, and may drive it.
+at rest and to first order in the velocities; l is a lead, or one spin of a lead with a spin bias.  A scattering state
+follows slow moments and gates as psi + i G' Hd psi (Entin-Wohlman, Aharony, Levinson, Phys. Rev. B 65, 195411 (2002)).
+That is the first order of the Keldysh equation for leads with Sigma^< = i sum_l f_l Gamma_l after the derivatives of
+f_l were integrated by parts.  Nothing is symmetric in these terms: the response to a motion does work, and may drive
+it.
 
 Energy: a lead whose levels carry their energy E - V as a weight has the self-energies (E - V) Sigma up to a constant.
 With these d<H_lead>/dt is what the flow of particles is with Sigma: the flow j of rho_motion becomes
@@ -185,15 +186,18 @@ class Bias:
         return rows[0, 0, 1], flows[0, 0, 1]
 
     def _values(self, energies: Floats, rate: Blocks | None) -> Floats:
-        """States on the sites, flows into the leads, `BiasedRows.stored`, one after the other: (n, 2, all)."""
+        """States on the sites, flows into the leads, `BiasedRows.stored`, one after the other: (n, s, all).
+
+        s: `System.sources`.
+        """
         found = self.sweeps.biased(energies, rate)
-        n, f = len(energies), found.rows.shape[2]
+        n, s, f = len(energies), *found.rows.shape[1:3]
         # Explicit sizes: without energies -1 would be ambiguous.
-        both = found.rows.reshape(n, 2, f * 4 * self.device.n_sites), found.flows.reshape(n, 2, f * 8)
-        return np.concatenate([*both, found.stored.reshape(n, 2, 2 * f - 2)], axis=2)
+        both = found.rows.reshape(n, s, f * 4 * self.device.n_sites), found.flows.reshape(n, s, f * 8)
+        return np.concatenate([*both, found.stored.reshape(n, s, 2 * f - 2)], axis=2)
 
     def _parts(self, values: Floats) -> tuple[Floats, Floats]:
-        """The first two of `_values` again: (n, 2, f, *s, 4) and (n, 2, f, 2, 4)."""
+        """The first two of `_values` again: (n, sources, f, *s, 4) and (n, sources, f, 2, 4)."""
         shape, n = self.device.shape, values.shape[:2]
         f = values.shape[2] // (4 * self.device.n_sites + 8)
         sites = 4 * f * self.device.n_sites
@@ -287,14 +291,14 @@ class Bias:
         """
         device, worst = self.device, 0.0
         seen: list[Occupation] = []
-        for k, lead in enumerate(device.ends):
-            if lead.coupling == 0 or lead.occupation == device.occupation or lead.occupation in seen:
+        for k, (lead, occupation) in enumerate(device.sources):
+            if lead.coupling == 0 or occupation == device.occupation or occupation in seen:
                 continue
-            seen.append(lead.occupation)
-            all_states = self._equilibrium(lead.occupation) - self.sweeps.adiabatic
+            seen.append(occupation)
+            all_states = self._equilibrium(occupation) - self.sweeps.adiabatic
             missing = all_states - found(k)
             if with_levels and abs(missing).max() > device.tolerance:
-                missing = missing - self._bound(lead.occupation)
+                missing = missing - self._bound(occupation)
             worst = max(worst, float(abs(missing).max()))
         return worst
 
@@ -339,7 +343,7 @@ class Bias:
         device = self.device
         for energy, _ in self._without_width:
             filled = device.occupation(energy)
-            if any(abs(lead.occupation(energy) - filled) > device.tolerance for lead in device.ends if lead.coupling):
+            if any(abs(one(energy) - filled) > device.tolerance for lead, one in device.sources if lead.coupling):
                 raise ToleranceError(
                     f"a level at {energy:.9g} has no contact to the leads but lies within their bands, where their "
                     "occupations differ: its response to a motion is not defined; use order = 0, other chemical "
@@ -349,6 +353,6 @@ class Bias:
     def _counts(self, energy: float, width: float) -> bool:
         """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
         device = self.device
-        filled, leads = device.occupation(energy), [lead for lead in device.ends if lead.coupling]
-        differs = float(max(abs(lead.occupation(energy) - filled) for lead in leads))
+        filled, sources = device.occupation(energy), [one for lead, one in device.sources if lead.coupling]
+        differs = float(max(abs(one(energy) - filled) for one in sources))
         return differs * device.hopping / width > 1e-3 * device.tolerance

@@ -60,7 +60,9 @@ def bias_response(frozen: Frozen) -> BiasResponse:
     def values(energies: Floats) -> Floats:
         found = sweeps.biased(energies, None)
         n = len(energies)
-        both = [found.rows.reshape(n, 2, size), found.flows.reshape(n, 2, 8)]
+        # Both spins of a lead together.
+        s = found.rows.shape[1] // 2
+        both = [found.rows.reshape(n, 2, s, size).sum(axis=2), found.flows.reshape(n, 2, s, 8).sum(axis=2)]
         return np.concatenate(both, axis=2).reshape(n, 1, 2 * (size + 8))
 
     low, high = device.band

@@ -183,7 +183,8 @@ def surface_rows(
 class BiasedRows:
     """Scattering states of either lead at n real energies, *s the shape of the system.
 
-    Axes [energy, lead that they come from, psi psi^+ or its change to first order, ..., trace]:
+    Axes [energy, lead that they come from, psi psi^+ or its change to first order, ..., trace]; on lattices where leads
+    have a spin bias each of their spins counts as one, 4 in place of 2:
     rows: (n, 2, f, *s, 4), on the sites, 1/energy; f is 2 with the change, which is per time as well, else 1.
     bonds: (n, 2, f, ..., 4), flows over the bonds in the layout of `Sweeps.flows`, or (0, ...) if not requested.
     flows: (n, 2, f, 2, 4), flow over the first bond of the left and the right lead into it.

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -153,11 +154,11 @@ class Extended:
 
     def _shortened(self, lead: Lead, hopping: float) -> Lead:
         """This lead without its first site, seen from the frame of the spins."""
-        polarization = lead.polarization
-        if self._frame is not None and polarization is not None and lead.side == "right":
-            direction = tuple((self._frame.turns[-1] @ polarization.unit).tolist())
-            polarization = replace(polarization, direction=direction)
-        return replace(lead, coupling=hopping, polarization=polarization)
+        turned: dict[str, Any] = {"polarization": lead.polarization, "spin_bias": lead.spin_bias}
+        for name, one in turned.items():
+            if self._frame is not None and one is not None and lead.side == "right":
+                turned[name] = replace(one, direction=tuple((self._frame.turns[-1] @ one.unit).tolist()))
+        return replace(lead, coupling=hopping, **turned)
 
     def embed(self, values: np.ndarray) -> np.ndarray:
         """These values of the original sites, with zeros on the added lead sites."""

@@ -36,6 +36,8 @@ class DevicePropagators:
             raise ValueError(
                 f"response tensors: not available with a bath on sites, {device.bath!r}; use a device without"
             )
+        if device.fills_spins:
+            raise ValueError("response tensors: not available with a spin_bias of a lead; use spin_bias=None")
         self._frozen, self._device = frozen, device
         exchange = np.broadcast_to(np.asarray(device.sd_exchange, float), device.shape)
         self.exchange = (exchange if device.holes is None else np.where(device.holes, 0.0, exchange)).ravel()

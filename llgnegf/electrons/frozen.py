@@ -454,7 +454,7 @@ class Frozen:
     def transmission(self, energy: float) -> NDArray[np.float64]:
         """|sqrt(Gamma_R) G sqrt(Gamma_L)|^2 at a real energy, summed over modes: (2, 2) [spin out, spin in].
 
-        Spins along z, in a ferromagnetic lead along its polarization.
+        Spins along z, in a lead with a polarization or a spin bias along that.
         """
         return self.sweeps.transmission(energy)
 
@@ -479,7 +479,7 @@ class Frozen:
             return np.inf
         filled = {self.device.fermi_energy}
         if self.bias is not None:
-            filled |= {lead.occupation.fermi_energy for lead in self.device.ends if lead.coupling}
+            filled |= {one.fermi_energy for lead, one in self.device.sources if lead.coupling}
         return min((self.sweeps.level_width(mu) for mu in sorted(filled) if low < mu < high), default=np.inf)
 
     def working_bytes(self, order: int) -> int:
@@ -514,6 +514,9 @@ def refuse_spins(device: System, what: str) -> None:
             raise ValueError(f"{what}: not available with {name}; use {name}=None")
     if device.vacancies:
         raise ValueError(f"{what}: not available with vacancies = {list(device.vacancies)}; use none")
+    if device.fills_spins:
+        biased = [lead for lead in device.leads if lead.spin_difference]
+        raise ValueError(f"{what}: not available with {biased!r}, a spin_bias; use leads without one")
     if device.has_other_leads:
         given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting or lead.width]
         raise ValueError(

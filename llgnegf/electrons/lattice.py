@@ -489,10 +489,10 @@ class LatticeSweeps:
 
         found = each_energy(at, energies.tolist(), self.counter)
         if not found:
-            f = 1 if rate is None else 2
-            over = np.empty((0, 2, f, *(self.device.shape if bonds is None else bonds.shape), 4))
-            nothing = np.empty((0, 2, f, 2, 4)), np.empty((0, 2, f - 1, 2))
-            return BiasedRows(np.empty((0, 2, f, *self.device.shape, 4)), over, *nothing)
+            f, s = 1 if rate is None else 2, len(self.device.sources)
+            over = np.empty((0, s, f, *(self.device.shape if bonds is None else bonds.shape), 4))
+            nothing = np.empty((0, s, f, 2, 4)), np.empty((0, s, f - 1, 2))
+            return BiasedRows(np.empty((0, s, f, *self.device.shape, 4)), over, *nothing)
         rows, into, stored = (np.array([one[k] for one in found]) for k in (0, 2, 3))
         if bonds is None:
             return BiasedRows(rows, np.empty((0, *rows.shape[1:])), into, stored)

@@ -20,6 +20,8 @@ from .quadrature import FermiPoles, fermi, fermi_derivative
 from .reservoirs import Reservoir, reservoir
 
 SIDES = ("left", "right")
+# Unit vectors that differ by less are the same direction.
+_PARALLEL = 1e-9
 
 
 def real_number(value: Any) -> float:
@@ -48,12 +50,7 @@ class Polarization:
     splitting: float
 
     def __post_init__(self) -> None:
-        given = self.direction
-        values = [real_number(x) for x in given] if isinstance(given, tuple | list | np.ndarray) else []
-        length = math.hypot(*values)
-        if len(values) != 3 or not math.isfinite(length) or length < 1e-150:
-            raise ValueError(f"direction = {given!r} of a polarization: use three finite numbers, not all zero")
-        object.__setattr__(self, "direction", tuple(values))
+        object.__setattr__(self, "direction", _direction(self.direction, "polarization"))
         splitting = real_number(self.splitting)
         if not (math.isfinite(splitting) and splitting >= 0):
             raise ValueError(f"splitting = {self.splitting!r} of a polarization: use a finite number >= 0")
@@ -61,8 +58,43 @@ class Polarization:
     @property
     def unit(self) -> NDArray[np.float64]:
         """d/|d|, (3,)."""
-        d = np.array(self.direction)
-        return np.asarray(d / math.hypot(*self.direction))
+        return _unit(self.direction)
+
+
+@dataclass(frozen=True)
+class SpinBias:
+    """A spin accumulation in a reservoir: electrons along d have another chemical potential than those against it.
+
+    direction: d, three numbers, not all zero, of any length; difference: by how much that of spins along d is higher,
+    energy of either sign, half of it above and half below that of the lead.
+    Raises ValueError for anything else.
+    """
+
+    direction: tuple[float, float, float]
+    difference: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direction", _direction(self.direction, "spin_bias"))
+        if not math.isfinite(real_number(self.difference)):
+            raise ValueError(f"difference = {self.difference!r} of a spin_bias: use a finite number")
+
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """d/|d|, (3,)."""
+        return _unit(self.direction)
+
+
+def _direction(given: Any, what: str) -> tuple[float, ...]:
+    """Three finite numbers, not all zero; ValueError otherwise."""
+    values = [real_number(x) for x in given] if isinstance(given, tuple | list | np.ndarray) else []
+    length = math.hypot(*values)
+    if len(values) != 3 or not math.isfinite(length) or length < 1e-150:
+        raise ValueError(f"direction = {given!r} of a {what}: use three finite numbers, not all zero")
+    return tuple(values)
+
+
+def _unit(direction: tuple[float, float, float]) -> NDArray[np.float64]:
+    return np.asarray(np.array(direction) / math.hypot(*direction))
 
 
 @dataclass(frozen=True)
@@ -79,6 +111,7 @@ class Lead:
     polarization: a `Polarization` of a ferromagnetic lead; None: none.
     width: Gamma > 0 of a wide-band lead, energy: so fast a level on the end site empties into it; in the place of
     `coupling`, `hopping` and `polarization`.  A voltage then moves its occupation alone, as a chemical potential does.
+    spin_bias: a `SpinBias` of its occupation, in a ferromagnetic lead along the polarization; None: none.
     Raises ValueError for anything else, and for a disconnected lead with one of these but `coupling`.
     """
 
@@ -90,6 +123,7 @@ class Lead:
     hopping: float | None = None
     polarization: Polarization | None = None
     width: float | None = None
+    spin_bias: SpinBias | None = None
 
     def __post_init__(self) -> None:
         if self.side not in SIDES:
@@ -125,7 +159,8 @@ class Lead:
             )
         if self.width is not None:
             self._check_width()
-        for name in ("hopping", "polarization"):
+        self._check_spin_bias()
+        for name in ("hopping", "polarization", "spin_bias"):
             if coupling == 0 and getattr(self, name) is not None:
                 raise ValueError(
                     f"{name} = {getattr(self, name)!r} of the {self.side} lead: means nothing without contact, "
@@ -136,12 +171,33 @@ class Lead:
         width = real_number(self.width)
         if not (math.isfinite(width) and width > 0):
             raise ValueError(f"width = {self.width!r} of the {self.side} lead: use a finite number > 0, or None")
-        for name, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
+        for name, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None), ("spin_bias", None)):
             if getattr(self, name) != plain:
                 raise ValueError(
                     f"{name} = {getattr(self, name)!r} of the {self.side} lead: says nothing beside width = "
                     f"{self.width!r}, by which it is a wide-band lead; leave out one of the two"
                 )
+
+    def _check_spin_bias(self) -> None:
+        bias = self.spin_bias
+        if bias is None:
+            return
+        if not isinstance(bias, SpinBias):
+            raise ValueError(
+                f"spin_bias = {bias!r} of the {self.side} lead: use None, or for example SpinBias((0, 0, 1), 0.1) of "
+                "llgnegf.electrons"
+            )
+        polarized = self.polarization if self.splitting else None
+        if polarized is not None and np.linalg.norm(polarized.unit - bias.unit) > _PARALLEL:
+            raise ValueError(
+                f"spin_bias = {bias!r} of the {self.side} lead: spins across its polarization do not stay in it; "
+                f"use the direction {polarized.direction}"
+            )
+
+    @property
+    def spin_difference(self) -> float:
+        """By how much the chemical potential of spins along `spin_bias` is above that of those against it, energy."""
+        return 0.0 if self.spin_bias is None else float(self.spin_bias.difference)
 
     @property
     def splitting(self) -> float:
@@ -153,7 +209,7 @@ class Lead:
         words = [f"side={self.side!r}", f"coupling={self.coupling!r}"]
         if self.voltage:
             words.append(f"voltage={self.voltage!r}")
-        for name in ("chemical_potential", "temperature", "hopping", "polarization", "width"):
+        for name in ("chemical_potential", "temperature", "hopping", "polarization", "width", "spin_bias"):
             if getattr(self, name) is not None:
                 words.append(f"{name}={getattr(self, name)!r}")
         return f"Lead({', '.join(words)})"
@@ -214,7 +270,8 @@ class AttachedLead:
     side: "left" or "right"; coupling: hopping of the bonds between lead and device, energy, 0 for a closed end;
     modes: transverse modes of its cross-section, its voltage included; occupation: Fermi function of its reservoir.
     splitting: distance of the levels of its two spins, energy; spin: (2, 2), unitary, its spin states in the columns:
-    along and against its polarization, or the two along z of a lead without one; None: the unit matrix.
+    along and against its polarization or spin bias, or the two along z of a lead without; None: the unit matrix.
+    spin_difference: of the chemical potentials of spins in the first and in the second column, energy.
     Matrices act on the n = 2 ny orbitals of the end slice, index 2 y + spin (chain: ny = 1).
     """
 
@@ -224,6 +281,16 @@ class AttachedLead:
     occupation: Occupation
     splitting: float = 0.0
     spin: NDArray[np.complex128] | None = None
+    spin_difference: float = 0.0
+
+    @property
+    def occupations(self) -> tuple[Occupation, Occupation]:
+        """Fermi functions of the spins in the two columns of `spin`."""
+        if not self.spin_difference:
+            return self.occupation, self.occupation
+        mu, kT = self.occupation.fermi_energy, self.occupation.temperature
+        half = self.spin_difference / 2
+        return Occupation(mu + half, kT), Occupation(mu - half, kT)
 
     is_wide = False  # whether it has states at all energies
 

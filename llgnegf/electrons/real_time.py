@@ -152,6 +152,8 @@ def exponentials(
             "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
             "`voltages` of the stepper, and leads without a voltage"
         )
+    if system.fills_spins:
+        raise ValueError("electrons in real time: not available with a spin_bias of a lead; use spin_bias=None")
     if system.bath is not None and system.bath.elastic:
         raise ValueError(
             f"electrons in real time: not available with a probe without current at any energy, {system.bath!r}; use "

@@ -71,6 +71,7 @@ class RealEnergy:
         sigma = tuple(lead.self_energy(z) for lead in device.ends)
         self._sigma = [one[0] for one in sigma]
         self.ends = [lead.injection(energy) for lead in device.ends]
+        self._by_spin = device.fills_spins
         factors = None
         if lattice.nested is not None:
             with device.scratch.lent() as temporary:
@@ -185,9 +186,10 @@ class RealEnergy:
     ) -> tuple[NDArray[np.float64], NDArray[np.complex128] | None, NDArray[np.float64], NDArray[np.float64]]:
         """Scattering states of either lead by itself, and with `rate` = dH/dt their change to first order.
 
-        Returns the arrays of one energy in `chain_rows.BiasedRows`: on the sites (2, f, nx, ny, 4), over the bonds from
+        Returns the arrays of one energy in `chain_rows.BiasedRows`: on the sites (s, f, nx, ny, 4), over the bonds from
         sites bonds[0] to bonds[1] (indices x ny + y), or None, the traces of 2 rho_(end,start), whose imaginary parts
-        are flows for a hopping of 1, into the leads (2, f, 2, 4), and stored (2, f - 1, 2).
+        are flows for a hopping of 1, into the leads (s, f, 2, 4), and stored (s, f - 1, 2); s = 2 leads, or 4 spins of
+        leads, as `System.sources`.
         The change is -i chi with chi = -dG/dE Hd psi = G B G Hd psi, B = 1 - dSigma/dE.
         """
         states = [self.psi]
@@ -200,8 +202,8 @@ class RealEnergy:
         sites: list[list[NDArray[np.float64]]] = []
         over: list[list[NDArray[np.complex128]]] = []
         into: list[list[list[NDArray[np.float64]]]] = []
-        stored = np.zeros((2, len(states) - 1, 2))
-        for p, columns in enumerate(self._columns):
+        stored = np.zeros((len(self._groups), len(states) - 1, 2))
+        for s, (p, columns) in enumerate(self._groups):
             psi, *chi = (one[:, :, columns] for one in states)
             sites.append([np.real(pauli_traces(self._site_products(psi, psi)))])
             if chi:
@@ -218,19 +220,27 @@ class RealEnergy:
                 # u = -(hopping to the lead) times the state on the first slice of the lead.
                 u = self._sigma[q] @ psi[end]
                 if p == q:
-                    u = u + self.ends[q]
+                    u = u + self._injected[:, columns]
                 into[-1][0].append(-2 * np.imag(_over_slice(u, psi[end])))
                 if chi:
                     v = self._sigma[q] @ chi[0][end] - self._slopes[q] @ x[end][:, columns]
                     into[-1][1].append(2 * np.real(_over_slice(v, psi[end]) - _over_slice(u, chi[0][end])))
-                    stored[p, 0, q] = -2 * np.vdot(psi[end], self._sigma[q] @ x[end][:, columns]).real
+                    stored[s, 0, q] = -2 * np.vdot(psi[end], self._sigma[q] @ x[end][:, columns]).real
         return np.array(sites), np.array(over) if bonds is not None else None, np.array(into), stored
 
-    @property
-    def _columns(self) -> tuple[slice, slice]:
-        """Columns of `psi` that come from the left and from the right lead."""
-        split = self.ends[0].shape[1]
-        return slice(0, split), slice(split, None)
+    @cached_property
+    def _groups(self) -> list[tuple[int, slice]]:
+        """Of each of `System.sources` the lead, 0 or 1, and its columns of `psi`."""
+        split, all_columns = self.ends[0].shape[1], self.psi.shape[-1]
+        if not self._by_spin:
+            return [(0, slice(0, split)), (1, slice(split, all_columns))]
+        starts = ((0, 0, split), (0, 1, split), (1, split, all_columns), (1, split + 1, all_columns))
+        return [(lead, slice(start, end, 2)) for lead, start, end in starts]
+
+    @cached_property
+    def _injected(self) -> NDArray[np.complex128]:
+        """sqrt(Gamma) of the lead that each column of `psi` comes from, on its slice: (2 ny, p)."""
+        return np.concatenate(self.ends, axis=1)
 
     @property
     def _end_slices(self) -> tuple[int, int]:

@@ -150,7 +150,7 @@ class System:
         if self.potential is not None:
             in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
         for lead in self.leads:
-            keys = "coupling", "voltage", "chemical_potential", "hopping", "splitting", "width"
+            keys = "coupling", "voltage", "chemical_potential", "hopping", "splitting", "width", "spin_difference"
             given = {key: getattr(lead, key) for key in keys}
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
@@ -269,14 +269,15 @@ class System:
         filled = lead.occupation(self.fermi_energy, self.temperature)
         if lead.width is not None:
             return AttachedWideLead(lead.side, lead.coupling, modes, filled, width=float(lead.width))
-        polarized = lead.polarization
+        polarized = lead.polarization if lead.splitting else lead.spin_bias if lead.spin_difference else None
         return AttachedLead(
             lead.side,
             lead.coupling,
             modes.shifted(lead.voltage),
             filled,
             lead.splitting,
-            None if polarized is None or not polarized.splitting else spin_states(polarized.unit),
+            None if polarized is None else spin_states(polarized.unit),
+            lead.spin_difference,
         )
 
     @cached_property
@@ -305,7 +306,12 @@ class System:
     @cached_property
     def is_polarized(self) -> bool:
         """Whether a lead tells the two spins apart."""
-        return any(lead.coupling and lead.splitting for lead in self.ends)
+        return self.fills_spins or any(lead.coupling and lead.splitting for lead in self.ends)
+
+    @cached_property
+    def fills_spins(self) -> bool:
+        """Whether a lead has a Fermi function for each spin."""
+        return any(lead.coupling and lead.spin_difference for lead in self.ends)
 
     @cached_property
     def is_separable(self) -> bool:
@@ -325,7 +331,7 @@ class System:
     @cached_property
     def is_plain(self) -> bool:
         """Whether bonds and leads know no spin, leads have the hopping of the device, and no site is vacant."""
-        return self.is_separable and self.spin_orbit is None and self.spin_hopping is None
+        return self.is_separable and self.spin_orbit is None and self.spin_hopping is None and not self.fills_spins
 
     @cached_property
     def one_row(self) -> System:
@@ -453,7 +459,7 @@ class System:
     @cached_property
     def is_biased(self) -> bool:
         """Whether a lead has another Fermi function than `occupation`."""
-        return any(lead.coupling and lead.occupation != self.occupation for lead in self.ends)
+        return any(lead.coupling and {*lead.occupations} != {self.occupation} for lead in self.ends)
 
     def bias_window(self, reach: float | None = None) -> BiasWindow:
         """Energies at which leads are filled otherwise than by `occupation`; cached.
@@ -483,8 +489,16 @@ class System:
         other.__dict__["scratch"] = self.scratch
         return other
 
+    @property
+    def sources(self) -> list[tuple[AttachedLead, Occupation]]:
+        """What scattering states come from, each with one Fermi function: leads, or where one fills spins by
+        themselves the first and the second spin of either lead."""
+        if not self.fills_spins:
+            return [(lead, lead.occupation) for lead in self.ends]
+        return [(lead, one) for lead in self.ends for one in lead.occupations]
+
     def _make_bias_window(self, reach: float) -> BiasWindow:
-        occupations = [lead.occupation if lead.coupling else self.occupation for lead in self.ends]
+        occupations = [one if lead.coupling else self.occupation for lead, one in self.sources]
         every = [*occupations, self.occupation]
         where = self.with_tails([(f.fermi_energy, reach * f.temperature) for f in every]), self.openings, reach
         return BiasWindow(occupations, self.occupation, *where, self.hopping, 2 * self.n_sites)
@@ -508,7 +522,7 @@ class System:
         return self._filled_by(occupation)
 
     def _make_filled(self, occupation: Occupation) -> System:
-        leads = [replace(lead, chemical_potential=None, temperature=None) for lead in self.leads]
+        leads = [replace(lead, chemical_potential=None, temperature=None, spin_bias=None) for lead in self.leads]
         return _Filled(
             **self._arguments()
             | {"fermi_energy": occupation.fermi_energy, "temperature": occupation.temperature, "leads": leads}
@@ -522,8 +536,9 @@ class System:
             raise ValueError(f"bath = {bath!r}: use None, or for example Bath([3], 0.1) of llgnegf.electrons")
         bath.on(self.shape)
         self._refuse_matrices(f"bath = {bath!r}", "use bath=None")
-        if self.is_polarized or self.vacancies:
+        if self.is_polarized or self.vacancies or self.fills_spins:
             what = "vacancies" if self.vacancies else "a polarization of a lead"
+            what = "a spin_bias of a lead" if self.fills_spins else what
             raise ValueError(f"bath = {bath!r}: not available with {what}; use bath=None, or a device without it")
         in_scale(self.hopping, **{"width of the bath": bath.width})
         if bath.width < LEAST_WIDTH * self.hopping:

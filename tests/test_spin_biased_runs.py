@@ -1,0 +1,120 @@
+"""Runs between leads with a spin bias: what is written, going on, what is refused."""
+
+import numpy as np
+import pytest
+
+from llgnegf import build_device, open_run, resume, run
+from llgnegf.compare import NothingToCompare, compare
+from llgnegf.deck import parse_deck
+from llgnegf.electrons import SpinBias
+from llgnegf.errors import DeckError
+from llgnegf.unit_table import units_of
+from tests.test_simulation import assert_same
+
+CHAIN = """
+[lattice]
+shape = [3]
+[texture]
+kind = "spiral"
+period = 12.0
+[magnet]
+exchange = 0.4
+field = [0.1, 0.0, 0.3]
+[electrons]
+sd_exchange = 0.8
+fermi_energy = 0.2
+tolerance = 1e-4
+[[electrons.lead]]
+side = "left"
+coupling = 0.7
+spin_bias = {direction = [0, 1, 1], difference = 0.2}
+[[electrons.lead]]
+side = "right"
+[integrator]
+step = 0.1
+electrons = "stage"
+[run]
+duration = 0.4
+save_every = 0.2
+checkpoint_every = 1
+"""
+
+
+def deck(**changes):
+    return parse_deck(CHAIN, overrides=changes)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    path = tmp_path_factory.mktemp("biased") / "run.h5"
+    run(deck(), path).close()
+    return path
+
+
+def test_the_run_holds_what_the_device_says(done):
+    device = build_device(deck())
+    assert device.leads[0].spin_bias == SpinBias((0.0, 1.0, 1.0), 0.2)
+    with open_run(done) as found:
+        assert "grand_potential" not in found.names
+        assert "by the bias at rest alone" in found["current_energy"].long_name
+        assert "deep in the lead, what a bias drives over its first bond" in found["current_spin"].long_name
+        m, v = found["moment"][-1], found["velocity"][-1]
+        spin = device.spin_density(m, v)
+        for name in ("adiabatic", "sea", "surface", "bias", "bias_motion"):
+            np.testing.assert_allclose(found[f"spin_{name}"][-1], getattr(spin, name), atol=1e-4)
+        charge, currents = device.lead_currents(m, v)
+        np.testing.assert_allclose(found["current_charge"][-1], charge, atol=1e-3)
+        np.testing.assert_allclose(found["current_spin"][-1], currents, atol=1e-3)
+        still = device.freeze(m).energy_currents
+        np.testing.assert_allclose(found["current_energy"][-1], still, atol=1e-3)
+        with pytest.raises(NothingToCompare):
+            compare(found)
+    assert abs(spin.bias).max() > 1e-2
+    assert abs(currents[1]).max() > 1e-3
+    assert "electrons.lead[0].spin_bias.difference" in units_of(deck(), None)
+
+
+def test_going_on_changes_no_bit(done, tmp_path):
+    path = tmp_path / "parts.h5"
+    run(deck(), path, until=0.2).close()
+    resume(path).close()
+    assert_same(path, done)
+
+
+def test_a_difference_of_zero_says_nothing(tmp_path):
+    zero = {"electrons.lead.0.spin_bias.difference": 0.0}
+    with run(deck(**zero), tmp_path / "run.h5") as found:
+        assert "spin_bias" not in found.names
+        assert "over the lead's first bond" in found["current_spin"].long_name
+
+
+TURNING = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.frequency": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"electrons.lead.0.coupling": 0.0}, "electrons.lead[0].spin_bias: means nothing without contact"),
+        (TURNING, 'motion.kind = "precession" and its exact reference are without it'),
+        ({"electrons.method": "real-time"}, 'not available with electrons.method = "real-time"'),
+        ({"electrons.noise": True}, "the fluctuations of such electrons are not known"),
+        ({"electrons.response_tensors": True}, "the response tensors of such electrons are not known"),
+        ({"motion.kind": "tensor"}, "the response tensors of such electrons are not known"),
+        ({"electrons.bath": {"sites": [1], "width": 0.1}}, "not available with electrons.bath"),
+        (
+            {"electrons.lead.1.voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 1.0}}},
+            "not available at first order in the rate of a voltage that changes",
+        ),
+        (
+            {"electrons.lead.0.polarization": {"direction": [0, 0, 1], "splitting": 0.3}},
+            "electrons.lead[0].spin_bias.direction = [0.0, 1.0, 1.0]: spins across the polarization of the lead",
+        ),
+        ({"electrons.lead.0.spin_bias.difference": 1e11}, "spin_bias.difference = 100000000000.0: is far out of scale"),
+        ({"electrons.lead.0.spin_bias.direction": [0, 0, 0]}, "spin_bias.direction = [0, 0, 0]: must be three"),
+        ({"electrons.lead.0.spin_bias": 0.1}, "electrons.lead[0].spin_bias = 0.1: must be a table"),
+    ],
+)
+def test_refused(changes, words):
+    with pytest.raises(DeckError) as error:
+        deck(**changes)
+    assert words in str(error.value)
