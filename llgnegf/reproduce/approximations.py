@@ -192,7 +192,7 @@ def approximations(track: Track) -> Figure:
     label = "error / torque of first order"
     panels = [
         Panel(key, f"torque, cone of {cone:g} rad", r"$\hbar\omega$ (hopping)", label, curves(found), True, True)
-        for key, cone, found in zip("ab", CONES, torques, strict=True)
+        for key, cone, found in zip("ab", CONES, torques, strict=False)
     ]
     panels.append(
         Panel("c", "path, half a turn in a field", r"$\hbar\omega$ (hopping)", "error / way", curves(paths), True, True)
@@ -203,8 +203,11 @@ def approximations(track: Track) -> Figure:
         3,
         (
             f"real time differs from exact steady precession by at most {judge:.1e} of the torque of first order",
-            *_in_words(f"torque, cone of {CONES[0]:g}", w, torques[0]),
-            *_in_words(f"torque, cone of {CONES[1]:g}", w, torques[1]),
+            *(
+                line
+                for cone, found in zip(CONES, torques, strict=True)
+                for line in _in_words(f"torque, cone of {cone:g}", w, found)
+            ),
             *_in_words("path", w, paths),
         ),
     )

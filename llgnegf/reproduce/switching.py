@@ -54,9 +54,9 @@ class Linear:
     barrier: float
 
 
-def linear(bias: float) -> Linear:
+def linear(bias: float, changes: dict[str, Any] | None = None) -> Linear:
     """The free moment about -z, by response tensors and the correlator of its spin density."""
-    deck = valve(bias)
+    deck = valve(bias, changes)
     device, table = build_device(deck), deck.magnet
     assert device is not None
     m = initial_moments(deck)
@@ -113,7 +113,7 @@ def switching(track: Track) -> Figure:
     paths = [path(valve(b, {"run.duration": DURATION, "run.save_every": 2 * STEP})) for b in track(SHOWN)]
     quiet = [float(turns(bias, {})) for bias in track(NOISY)]
     random = {"electrons.noise": True, "integrator.method": "heun", "integrator.electrons": "stage"}
-    noisy = [np.mean([turns(bias, random | {"run.seed": seed}) for seed in SEEDS]) for bias in track(NOISY)]
+    noisy = [float(np.mean([turns(bias, random | {"run.seed": seed}) for seed in SEEDS])) for bias in track(NOISY)]
     below = [(b, share) for b, share in zip(NOISY, noisy, strict=True) if b < threshold]
     label, bias = "bias (hopping)", np.array(BIASES)
     dots = {"color": "black", "linestyle": "", "marker": "o", "markersize": 3.5}
@@ -158,8 +158,8 @@ def switching(track: Track) -> Figure:
             [
                 Curve(
                     "noise temperature",
-                    bias,
-                    [one.temperature / one.barrier for one in found],
+                    bias[rates < 0],
+                    [one.temperature / one.barrier for one in found if one.rate < 0],
                     {"color": "#CC79A7", "linestyle": ":"},
                 )
             ],
