@@ -37,6 +37,7 @@ SHORT = {
     "wall_with_probes_real_time": {"lattice.shape": [12], "texture.center": 5.0, "run.duration": 20.0},
     "current_switching": {"run.duration": 100.0},
     "molecular_magnet": {"run.duration": 10.0},
+    "bias_switching": {"run.duration": 300.0},
     "skyrmion_classical": {"run.duration": 2.0},
     "kondo_torus": {"run.duration": 250.0},
 }

@@ -165,7 +165,7 @@ class Steps:
     """What the electrons remember of the past of a run in steps of length dt, 1/energy."""
 
     def __init__(self, memory: DeviceMemory, dt: float) -> None:
-        self.memory = memory
+        self.memory, self.dt = memory, dt
         x = dt * (memory.left[:, None] + memory.right.conj())
         first, second = _integrals(x)
         self._decay = np.exp(x)

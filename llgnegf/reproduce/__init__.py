@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from llgnegf.errors import DeckError
 from llgnegf.reproduce import (
+    approximations,
     beyond,
     cheng_niu,
     geometric_torque,
@@ -18,11 +19,13 @@ from llgnegf.reproduce import (
     kishine_driven,
     kishine_scattered,
     molecule,
+    nutation,
     pump_readings,
     real_time,
     skyrmion_exact,
     skyrmion_pump,
     spin_flips,
+    switching,
     wall_widths,
 )
 from llgnegf.reproduce.panels import Figure
@@ -38,7 +41,8 @@ class Target:
     skyrmion-pump paper), "xu_short" (the same on a smaller lattice), "xu_readings" (other interpretations of that
     paper), "xu_exact" and "xu_exact_short" (that system with electrons in real time), "real_time" (electrons in real
     time beside exact results and frozen electrons), "kishine" and "cheng_niu" (the papers on walls in a current),
-    "molecule" (response tensors of the skyrmion-pump paper).
+    "molecule" (response tensors of the skyrmion-pump paper), "dynamics" (moments that move by these tensors, with
+    inertia, under a bias and with noise).
     """
 
     title: str
@@ -92,6 +96,21 @@ TARGETS: dict[str, Target] = {
         "damping and inertia of a molecule against coupling and bias, alpha(omega) with its limits",
         molecule.tensors,
         "molecule",
+    ),
+    "approximations": Target(
+        "each approximation of the electrons' answer beside real time, against the frequency (a minute)",
+        approximations.approximations,
+        "dynamics",
+    ),
+    "nutation": Target(
+        "precession and nutation of a moment with inertia, alone and in a wire, beside the linearised equation",
+        nutation.nutation,
+        "dynamics",
+    ),
+    "switching": Target(
+        "a moment turned over by a bias: threshold by tensors and by runs, and with the electrons' noise (minutes)",
+        switching.switching,
+        "dynamics",
     ),
     "xu_exact": Target(
         "skyrmion pumped over 30 periods, electrons in real time (40 x 40, hours; minutes on a GPU)",
