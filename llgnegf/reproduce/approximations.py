@@ -68,7 +68,7 @@ def of_torques(cone: float, frequency: float) -> dict[str, float]:
     """
     deck = imposed(cone, frequency)
     device = build_device(deck)
-    assert device is not None
+    assert isinstance(device, Device)
     with tempfile.TemporaryDirectory() as folder, run(deck, Path(folder) / "run.h5") as found:
         times, m, spin = np.array(found.times), np.array(found.moment), np.array(found.spin_density)
     later = times >= times[-1] / 2

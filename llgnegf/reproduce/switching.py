@@ -23,6 +23,7 @@ import numpy as np
 
 from llgnegf.build import build_device, initial_moments
 from llgnegf.deck import Deck, load_deck
+from llgnegf.electrons import Device
 from llgnegf.errors import RunWarning
 from llgnegf.reproduce.geometric_torque import Track
 from llgnegf.reproduce.panels import Curve, Figure, Panel
@@ -58,7 +59,7 @@ def linear(bias: float, changes: dict[str, Any] | None = None) -> Linear:
     """The free moment about -z, by response tensors and the correlator of its spin density."""
     deck = valve(bias, changes)
     device, table = build_device(deck), deck.magnet
-    assert device is not None
+    assert isinstance(device, Device)
     m = initial_moments(deck)
     m[_FREE] = [0, 0, -1]
     frozen = device.freeze(m)
