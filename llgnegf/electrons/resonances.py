@@ -127,10 +127,10 @@ class ResonanceSearch:
         piece that contains its energy.  wanted(energies, half-widths): which levels are needed (None: all); pieces
         without any such Hermitian level are skipped.
         """
-        a, b = max(low, segment.low), min(high, segment.high)
-        if a >= b:
-            return []
         hopping = self.system.modes.hopping
+        a, b = max(low, segment.low), min(high, segment.high)
+        if b - a <= 1e-12 * hopping:  # at a threshold Sigma has no slope
+            return []
         # The factor allows for the error of first-order widths of Hermitian levels.
         promising = np.ones(len(self.levels), bool) if wanted is None else wanted(self.levels, 0.03 * self.level_widths)
         piece = hopping * (_PIECE if np.isfinite(self.margin) else _PIECE_OF_FEW)

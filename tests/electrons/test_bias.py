@@ -300,6 +300,22 @@ def test_mirror_image():
         assert abs(device.lead_currents(m)[0] - turned.lead_currents(m[::-1])[0][::-1]).max() < 1e-12
 
 
+def test_rows_of_a_ring_are_alike():
+    """Three rows, periodic: two modes open at the same energy, and the window ends there."""
+    m = np.random.default_rng(4).normal(size=(2, 3, 3))
+    m /= np.linalg.norm(m, axis=-1, keepdims=True)
+    leads = [Lead("left", chemical_potential=0.5), Lead("right", temperature=0.1)]
+    device = Device(
+        (2, 3), leads=leads, sd_exchange=0.7, fermi_energy=0.3, temperature=0.04, periodic="y", tolerance=1e-4
+    )
+    still, mdot = np.zeros((2, 3)), np.cross(m, [0.1, 0.2, 0.3])
+    one, other = (
+        device.freeze(np.roll(m, k, axis=1)).response(np.roll(mdot, k, axis=1), still)["bias_motion"] for k in (0, 1)
+    )
+    assert abs(one).max() > 1e-2
+    np.testing.assert_allclose(np.roll(one, 1, axis=1), other, atol=2e-4)
+
+
 def test_all_reversed_moments_reverse_the_spin_about_every_axis():
     """Rotations: a bias knows no axis.  Reversal of a coplanar texture is a rotation by pi about the normal."""
     device, m = biased((5,)), moments(np.random.default_rng(3), (5,))
