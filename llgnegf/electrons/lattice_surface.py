@@ -290,7 +290,11 @@ class LatticeSurface:
 
     @cached_property
     def _from_one_end(self) -> FromOneEnd:
-        """Elimination from the end with the better contact."""
+        """Elimination from the end with the better contact.
+
+        Not by nested dissection, also on wide lattices: the columns that are needed take 31 ms by it where all of
+        `Sheets.jump` takes 36 ms on 40 x 40 sites, 62 and 70 ms on 50 x 50, where the search for levels ends.
+        """
         left, right = self.sweeps.contacts
         return FromOneEnd(self.open_system, self.sweeps.slices, left > right)
 
