@@ -505,7 +505,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         if deck.electrons is not None and deck.electrons.method == "real-time":
             found = judge(result)
             told = {"run": str(arguments.path), **found.as_json()}
-            print(json.dumps(told, indent=1) if arguments.json else report_judgement(found))
+            print(json.dumps(told, indent=1) if arguments.json else report_judgement(found, deck.units.label))
             return _missed(found.share_missed, within)
         comparisons = compare(result)
     if arguments.json:

@@ -69,7 +69,8 @@ class ResponseReport:
             lines.append("  anti-damping     the smallest friction is negative: the bias drives the moments")
         for omega, value in self.alpha.items():
             lines.append(
-                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar"
+                f"  alpha(omega)     at {omega:g} {label}/hbar: real from {_range(value.real)}, imaginary from "
+                f"{_range(value.imag)} hbar"
             )
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
