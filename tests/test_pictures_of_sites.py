@@ -177,3 +177,15 @@ def test_units_of_labels():
     assert with_unit("torque", "meV") == "torque (meV)"
     assert with_unit("v", "lattice constant meV/hbar") == r"v ($a$ meV/$\hbar$)"
     assert with_unit("I", "hbar^2/(0.5 eV)") == r"I ($\hbar$$^2$/(0.5 eV))"
+
+
+@pytest.mark.filterwarnings("ignore:texture.path")
+def test_no_arrow_stands_for_a_moment_that_is_not_there_in_a_precession(tmp_path):
+    m = np.tile([0.6, 0.0, 0.8], (3, 1))
+    m[1] = 0.0
+    np.save(tmp_path / "m.npy", m)
+    changes = {"lattice.shape": [3], "texture": {"kind": "file", "path": str(tmp_path / "m.npy")}, "run.duration": 0.0}
+    with run(load_deck("precessing_wall", changes), tmp_path / "a.h5") as r:
+        figure = plots.plot(r)
+    (arrows, *_) = [each for ax in figure.axes for each in ax.collections if hasattr(each, "U")]
+    assert np.ravel(arrows.Umask).tolist() == [False, True, False]
