@@ -462,7 +462,7 @@ def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None
 
 def _ensemble_file(path: Path) -> Path | None:
     """The ensemble that `path` is or, as a folder, has; a run file is not opened for that."""
-    if not path.is_dir() and path.name != "ensemble.h5":
+    if not os.path.isdir(path) and path.name != "ensemble.h5":  # unlike Path.is_dir, for any text
         return None
     from llgnegf.sweep.ensemble_summary import ensemble_file
 
