@@ -292,8 +292,8 @@ class LatticeSurface:
     def _from_one_end(self) -> FromOneEnd:
         """Elimination from the end with the better contact.
 
-        Not by nested dissection, also on wide lattices: the columns that are needed take 31 ms by it where all of
-        `Sheets.jump` takes 36 ms on 40 x 40 sites, 62 and 70 ms on 50 x 50, where the search for levels ends.
+        Not by nested dissection, also on wide lattices: the columns of `Sheets.jump` take 1.15 times as long by it on
+        40 x 40 sites, 1/1.35 on 60 x 60 (`benchmarks/wide_lattices.py`), and the search for levels ends at 50 x 50.
         """
         left, right = self.sweeps.contacts
         return FromOneEnd(self.open_system, self.sweeps.slices, left > right)
