@@ -33,7 +33,7 @@ _LETTERS = 13  # of a title in an inch; movies have no time to measure it (`axes
 def check_variable(run: Run, name: str) -> None:
     """DeckError for a variable that the run does not have, or that no picture shows."""
     chosen_variables(run, [name])
-    if not run[name].per_frame and len(run[name].dims) > 2 and not tensors.is_tensor(run, name):
+    if not run[name].per_frame and len(run[name].dims) > 2 and not tensors.is_of_pairs(run, name):
         raise DeckError(f"--variable {name}: has the dimensions {', '.join(run[name].dims)}, too many for a picture")
 
 
@@ -57,7 +57,7 @@ def picture(run: Run, name: str, frame: int | None = None) -> Figure:
     if not run[name].per_frame:
         if frame is not None:
             raise DeckError(f"--frame {frame}: {name} is the same in all frames; leave it out")
-        if tensors.is_tensor(run, name):
+        if len(dims) > 2 and tensors.is_of_pairs(run, name):
             return tensors.components(run, name)
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         _once(figure, run, name)
