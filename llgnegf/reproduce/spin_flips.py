@@ -35,6 +35,7 @@ ROOM, SHORTEST = 11.0, 60  # length of the wire in widths of the wall, and at le
 _COLOURS = dict(zip(WIDTHS, ("#CC79A7", "#009E73", "#D55E00", "#0072B2"), strict=True))
 _LOCAL: dict[str, Any] = {"color": "black", "linestyle": ":"}
 _MARKERS, _DASHES = ("o", "s", "^", "d"), ("-", "--", "-.", (0, (5, 1)))  # beside the colours, for print
+_OF_SHOWN: dict[str, Any] = {"color": _COLOURS[SHOWN[0]], "linestyle": _DASHES[WIDTHS.index(SHOWN[0])]}
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ def _profile(key: str, title: str, out_of_plane: bool) -> Panel:
     scale = float(abs(one.along(False)).max())
     near = abs(one.x) < 5.0 * width
     curves = [
-        Curve(rf"$\lambda$ = {width:g}", one.x[near], one.along(out_of_plane)[near] / scale, {"color": "#D55E00"}),
+        Curve(rf"$\lambda$ = {width:g}", one.x[near], one.along(out_of_plane)[near] / scale, _OF_SHOWN),
         Curve("local formula", one.x[near], one.expected(_xi(rate), out_of_plane)[near] / scale, _LOCAL),
     ]
     return Panel(key, rf"{title}, $\xi$ = {_xi(rate):.2g}", "$x - X$ ($a$)", "torque, over the largest", curves)
