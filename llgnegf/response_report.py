@@ -56,7 +56,8 @@ class ResponseReport:
         n = len(t.gilbert)
         values = np.linalg.eigvalsh(_matrix(t.friction))
         lines = [
-            f"{self.deck.name}: response of the electrons to {n} moment{'s' if n > 1 else ''}",
+            f"{self.deck.name}: response of the electrons to {n} moment{'s' if n > 1 else ''}"
+            f"{f', omega in {label}/hbar' if self.alpha else ''}",
             f"  friction         from {values[0]:.6g} to {values[-1]:.6g} hbar; over the spin, {values[0] / S:.4g} to "
             f"{values[-1] / S:.4g}",
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
@@ -69,8 +70,7 @@ class ResponseReport:
             lines.append("  anti-damping     the smallest friction is negative: the bias drives the moments")
         for omega, value in self.alpha.items():
             lines.append(
-                f"  alpha(omega)     at {omega:g} {label}/hbar: real from {_range(value.real)}, imaginary from "
-                f"{_range(value.imag)} hbar"
+                f"  alpha({omega:g})      real from {_range(value.real)}, imaginary from {_range(value.imag)} hbar"
             )
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
