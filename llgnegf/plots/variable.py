@@ -57,7 +57,7 @@ def picture(run: Run, name: str, frame: int | None = None) -> Figure:
     if not run[name].per_frame:
         if frame is not None:
             raise DeckError(f"--frame {frame}: {name} is the same in all frames; leave it out")
-        if len(dims) > 2 and tensors.is_of_pairs(run, name):
+        if tensors.is_of_pairs(run, name):
             return tensors.components(run, name)
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         _once(figure, run, name)
