@@ -8,6 +8,8 @@ For L x L sites with random moments between two leads, CPU time of one thread an
     first motion  the Fermi-sea term of a motion of all moments, at one energy
     next motion   the same for a further motion of the same texture
     real energy   scattering states at a real energy, and the Fermi-surface term
+    arc columns   what one energy on an arc needs (kT > 0): G U, U^T G and G Y G U for the open modes U; the package
+                  takes sweeps there, since nested dissection gains nothing
 
 the largest difference of the densities, over the largest density, and the peak memory of a process that computes G, or
 a first motion, without that of its libraries.  The fastest of the repeats counts: what else runs here only adds.
@@ -34,8 +36,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from llgnegf.electrons import Device  # noqa: E402
 from llgnegf.electrons.counter import Counter  # noqa: E402
 from llgnegf.electrons.lattice import LatticeSweeps  # noqa: E402
+from llgnegf.electrons.open_system import mode_self_energies, segments  # noqa: E402
 from llgnegf.electrons.quadrature import FermiPoles  # noqa: E402
 from llgnegf.electrons.scattering import RealEnergy  # noqa: E402
+from llgnegf.electrons.slices import new  # noqa: E402
+from llgnegf.electrons.slices_on_arcs import Sheets  # noqa: E402
 
 NODE, REAL = 0.3 + 0.05j, 0.3
 WAYS = {"sweep": False, "nested": True}
@@ -74,6 +79,23 @@ class Lattice:
     def real_energy(self):
         return RealEnergy(self.make(), REAL).driven(self.rate)
 
+    def arc_columns(self):
+        sweeps, z = self.make(), np.array([NODE])
+        (segment,) = segments(self.device.modes, NODE.real - 1e-6, NODE.real + 1e-6)
+        sheets = Sheets(sweeps.surface._from_one_end, segment.open_modes, self.rate)
+        if sweeps.nested is None:
+            of_modes = mode_self_energies(z, self.device.modes, segment.open_modes)
+            columns = sheets._columns(z, of_modes, np.inf)
+            return np.stack([sheets.lattice.ordered(one[0]) for one in columns])
+        factors, (first, last) = sweeps.nested.factorize(NODE, new, new), sheets.lattice.ordered(sheets._U)
+        nx, ny = self.device.shape
+        U = np.zeros((nx, 2 * ny, first.shape[1] + last.shape[1]), complex)
+        left, right = (slice(None, first.shape[1]), slice(first.shape[1], None))[:: 1 - 2 * sheets.lattice.from_left]
+        U[0, :, left], U[-1, :, right] = first, last
+        X, W = factors.solve(U), factors.solve(U, adjoint=True).conj()
+        source = np.matmul(self.rate, X.reshape(nx, ny, 2, -1)).reshape(X.shape)
+        return np.stack([X, W, factors.solve(source)])
+
 
 def peak() -> float:
     """Megabytes of this process at most so far."""
@@ -97,12 +119,12 @@ def measure_memory(size: int, way: str, what: str) -> None:
 
 def main(sizes: list[int], repeats: int) -> None:
     for way in WAYS.values():  # kernels
-        for what in ("green", "first_motion", "real_energy"):
+        for what in ("green", "first_motion", "real_energy", "arc_columns"):
             getattr(Lattice(8, way), what)()
     for size in sizes:
         lattices = {way: Lattice(size, nested) for way, nested in WAYS.items()}
         print(f"{size} x {size} sites")
-        for what in ("green", "first_motion", "next_motion", "real_energy"):
+        for what in ("green", "first_motion", "next_motion", "real_energy", "arc_columns"):
             best = dict.fromkeys(WAYS, np.inf)
             found = {}
             for _ in range(repeats):

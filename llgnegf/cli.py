@@ -466,7 +466,7 @@ def _tell_result(arguments: argparse.Namespace, path: Path, result: Run) -> None
 
 def _ensemble_file(path: Path) -> Path | None:
     """The ensemble that `path` is or, as a folder, has; a run file is not opened for that."""
-    if not path.is_dir() and path.name != "ensemble.h5":
+    if not os.path.isdir(path) and path.name != "ensemble.h5":  # unlike Path.is_dir, for any text
         return None
     from llgnegf.sweep.ensemble_summary import ensemble_file
 
@@ -509,7 +509,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         if deck.electrons is not None and deck.electrons.method == "real-time":
             found = judge(result)
             told = {"run": str(arguments.path), **found.as_json()}
-            print(json.dumps(told, indent=1) if arguments.json else report_judgement(found))
+            print(json.dumps(told, indent=1) if arguments.json else report_judgement(found, deck.units.label))
             return _missed(found.share_missed, within)
         comparisons = compare(result)
     if arguments.json:

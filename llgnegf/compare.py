@@ -247,7 +247,8 @@ def _site_tables(c: Comparison, energy_unit: str) -> str:
     components = c.components()
     axis = ", ".join(f"{a:g}" for a in c.axis)
     lines = [
-        f"steady precession, frequency {c.frequency:g} {energy_unit}/hbar about ({axis}), t = {c.time:g}",
+        f"steady precession, frequency {c.frequency:g} {energy_unit}/hbar about ({axis}), t = {c.time:g} "
+        f"hbar/{energy_unit}",
         f"torque J_sd s x m without the adiabatic part, {energy_unit}; exact: rotating frame, to all orders",
     ]
     for k, label in enumerate(("field-like (along dm/dt)", "damping-like (along m x dm/dt)")):
@@ -266,8 +267,8 @@ def _site_tables(c: Comparison, energy_unit: str) -> str:
         "",
         f"largest error {c.absolute_error.max():.2e}, of the whole profile "
         f"{_norm_ratio(c.total - c.exact, c.exact):.2e} (frozen is first order: the absolute error falls as omega^2)",
-        f"total torque along the axis {(c.torques()['exact'] @ c.axis).sum():.6e}, spin current pumped into the leads "
-        f"{c.pumped_spin.sum():.6e} (exact; equal in a steady state)",
+        f"total torque along the axis {(c.torques()['exact'] @ c.axis).sum():.6e} {energy_unit}, spin current pumped "
+        f"into the leads {c.pumped_spin.sum():.6e} {energy_unit} (exact; equal in a steady state)",
     ]
     return "\n".join(lines)
 
@@ -275,7 +276,8 @@ def _site_tables(c: Comparison, energy_unit: str) -> str:
 def _frame_table(comparisons: list[Comparison], energy_unit: str) -> str:
     lines = [
         "one self-consistent moment, each frame beside the exact precession at its instantaneous rotation",
-        f"torque J_sd s x m without the adiabatic part, {energy_unit}",
+        f"torque J_sd s x m without the adiabatic part, {energy_unit}; time in hbar/{energy_unit}, frequency in "
+        f"{energy_unit}/hbar",
         f"{'time':>10}{'frequency':>14}{'FL sum':>14}{'FL exact':>14}{'DL sum':>14}{'DL exact':>14}"
         f"{'abs. error':>12}{'rel.':>10}",
     ]

@@ -173,10 +173,10 @@ def _at_frame(run: Run, deck: Deck, coupling: Coupling, k: int) -> tuple[np.ndar
     return found.adiabatic if found.bias is None else found.adiabatic + found.bias, found.total
 
 
-def report_judgement(found: Judgement) -> str:
+def report_judgement(found: Judgement, energy_unit: str = "energy") -> str:
     """The judgement as text: one line a frame, the worst sites, and the verdict."""
     lines = [
-        "spin density Tr[rho sigma]: |frozen - real time| of a site, largest and r.m.s.",
+        f"spin density Tr[rho sigma]: |frozen - real time| of a site, largest and r.m.s.; time in hbar/{energy_unit}",
         f"{'time':>12}{'|s| largest':>14}{'order 0':>12}{'r.m.s.':>12}{'order 0 + 1':>14}{'r.m.s.':>12}{'at site':>10}",
     ]
     zero, one = found.deviation(0), found.deviation(1)

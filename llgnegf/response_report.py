@@ -67,7 +67,8 @@ class ResponseReport:
         n = len(t.gilbert)
         values = np.linalg.eigvalsh(_matrix(t.friction))
         lines = [
-            f"{self.deck.name}: response of the electrons to {n} moment{'s' if n > 1 else ''}",
+            f"{self.deck.name}: response of the electrons to {n} moment{'s' if n > 1 else ''}"
+            f"{f', omega in {label}/hbar' if self.alpha else ''}",
             f"  friction         from {values[0]:.6g} to {values[-1]:.6g} hbar; over the spin, {values[0] / S:.4g} to "
             f"{values[-1] / S:.4g}",
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",

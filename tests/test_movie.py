@@ -75,7 +75,7 @@ def test_numbers_against_time_are_named(chain):
         lines = plots.plot(result, variable="current_spin").axes[0].get_lines()
         assert [line.get_label() for line in lines] == [f"{lead} {k}" for lead in ("left", "right") for k in "xyz"]
         np.testing.assert_array_equal(lines[4].get_ydata(), result.current_spin[:, 1, 1])
-        assert plots.plot(result, variable="current_spin").axes[0].get_ylabel().endswith("eV/hbar)")
+        assert plots.plot(result, variable="current_spin").axes[0].get_ylabel().endswith(r"eV/$\hbar$)")
 
 
 def test_every_variable_has_a_picture(chain, square):

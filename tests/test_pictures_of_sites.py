@@ -1,11 +1,15 @@
 """Pictures where a site has nothing, and of response tensors, as their readers see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from llgnegf import load_deck, movie, open_run, plots, run
 from llgnegf.axes import fit
+from llgnegf.build import METHODS
 from llgnegf.cli import main
+from llgnegf.observables import Variable
 from llgnegf.pictures import Figure, with_unit
 from llgnegf.plots import tensors, variable
 from llgnegf.plots.vacant import vacant
@@ -177,3 +181,49 @@ def test_units_of_labels():
     assert with_unit("torque", "meV") == "torque (meV)"
     assert with_unit("v", "lattice constant meV/hbar") == r"v ($a$ meV/$\hbar$)"
     assert with_unit("I", "hbar^2/(0.5 eV)") == r"I ($\hbar$$^2$/(0.5 eV))"
+
+
+@pytest.mark.filterwarnings("ignore:texture.path")
+def test_no_arrow_stands_for_a_moment_that_is_not_there_in_a_precession(tmp_path):
+    m = np.tile([0.6, 0.0, 0.8], (3, 1))
+    m[1] = 0.0
+    np.save(tmp_path / "m.npy", m)
+    changes = {"lattice.shape": [3], "texture": {"kind": "file", "path": str(tmp_path / "m.npy")}, "run.duration": 0.0}
+    with run(load_deck("precessing_wall", changes), tmp_path / "a.h5") as r:
+        figure = plots.plot(r)
+    (arrows, *_) = [each for ax in figure.axes for each in ax.collections if hasattr(each, "U")]
+    assert np.ravel(arrows.Umask).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("shape", [[3], [3, 2]])
+def test_other_variables_of_pairs(tmp_path, monkeypatch, shape):
+    """Numbers and vectors of pairs as maps; at several frequencies what each moment does to itself."""
+    n, rng = int(np.prod(shape)), np.random.default_rng(1)
+    J, D, A = rng.normal(size=(n, n)), rng.normal(size=(n, n, 3)), rng.normal(size=(4, n, n, 3, 3))
+
+    def as_is(values, lead=0):
+        return lambda _: values.reshape(*values.shape[:lead], *shape, *shape, *values.shape[lead + 2 :])
+
+    both, always = ("site", "motion_site"), lambda _: True
+    extra = (
+        Variable("exchange_constants", both, "energy", "J", always, as_is(J)),
+        Variable("dmi_vectors", (*both, "component"), "energy", "D", always, as_is(D)),
+        Variable(
+            "damping_tensor_real", ("response_frequency", *both, "component", "motion_component"), "hbar", "A", always,
+            as_is(A, 1), coordinates=lambda _: {"response_frequency": (0.0, 0.1, 0.2, 0.4)},
+        ),
+    )  # fmt: skip
+    frozen = METHODS["frozen"]
+    monkeypatch.setitem(METHODS, "frozen", replace(frozen, variables=(*frozen.variables, *extra)))
+    changes = {"lattice.shape": shape, "texture": {"kind": "uniform"}, "run.duration": 0.0}
+    with run(load_deck("wall_in_wire", {**changes, "electrons.tolerance": 1e-3}), tmp_path / "a.h5") as r:
+        (image,) = images(plots.plot(r, variable="exchange_constants"))
+        np.testing.assert_array_equal(image.get_array(), J)
+        shown = [image.get_array() for image in images(plots.plot(r, variable="dmi_vectors"))[:3]]
+        np.testing.assert_array_equal(np.stack(shown, axis=-1), D)
+        panels = plots.plot(r, variable="damping_tensor_real").axes
+        for (a, b), ax in zip(np.ndindex(3, 3), panels, strict=True):
+            (line,) = ax.get_lines()
+            np.testing.assert_array_equal(line.get_xdata(), [0.0, 0.1, 0.2, 0.4])
+            np.testing.assert_allclose(line.get_ydata(), [np.mean(A[w, range(n), range(n), a, b]) for w in range(4)])
+        assert panels[-1].get_xlabel() == r"$\omega$ (eV/$\hbar$)"

@@ -316,6 +316,7 @@ def test_command_prints_and_saves(tmp_path, capsys):
     assert "friction" in told
     assert "J = " in told
     assert "alpha(0.2)" in told
+    assert ", omega in eV/hbar\n" in told
     with open_run(tmp_path / "r.h5") as found:
         assert found.n_frames == 1
         saved = found["damping_tensor"][:]

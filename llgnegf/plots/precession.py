@@ -60,7 +60,7 @@ def _draw_texture(ax: Axes, m: np.ndarray, show_scale: bool, figure: Figure) -> 
     """The moments as arrows in the y-z plane, coloured by m_x."""
     # More than some two dozen arrows would hide each other.
     sites = np.arange(0, len(m), -(-len(m) // 24))
-    n, m = len(m), m[sites]
+    n, m = len(m), np.where(m.any(axis=-1, keepdims=True), m, np.nan)[sites]  # no dot for a moment that is not there
     arrows = ax.quiver(
         sites, np.zeros(len(sites)), m[:, 1], m[:, 2], m[:, 0], pivot="mid", cmap="PuOr", clim=(-1, 1), angles="uv",
         scale=1.35, scale_units="height", units="height", width=0.05, edgecolor="0.2", linewidth=0.4,

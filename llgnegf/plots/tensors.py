@@ -17,7 +17,7 @@ _COMPONENTS = ("x", "y", "z")
 # Okabe and Ito, with markers and lines for print.
 _STYLES = (("#E69F00", "o", "-"), ("#56B4E9", "s", "--"), ("black", "^", "-."))
 _MOST_MARKERS = 60
-_SYMBOLS = {"damping_tensor": r"\alpha", "inertia_tensor": "I", "susceptibility": r"\chi"}
+_SYMBOLS = {"damping_tensor": r"\alpha", "inertia_tensor": "I", "susceptibility": r"\chi", "dmi": "D", "exchange": "J"}
 
 
 def is_tensor(run: Run, name: str) -> bool:
@@ -26,16 +26,20 @@ def is_tensor(run: Run, name: str) -> bool:
     return not run[name].per_frame and dims[-2:] == ("component", "motion_component") and len(dims) in (4, 6)
 
 
+def _symbol(name: str) -> str:
+    return next((symbol for known, symbol in _SYMBOLS.items() if name.startswith(known)), "X")
+
+
 def tensors_of(run: Run) -> list[str]:
     """Those that a run has, in the order of its variables."""
     return [name for name, *_ in NAMES if name in run.names and is_tensor(run, name)]
 
 
 def pairs(run: Run, name: str) -> np.ndarray:
-    """A tensor as (n, n, 3, 3) over moments counted one after the other; NaN at vacant sites."""
+    """A variable of pairs, (n, n, ...), over moments counted one after the other; NaN at vacant sites."""
     values = np.asarray(run[name][...], float)
-    n = int(np.sqrt(values.size // 9))
-    values = values.reshape(n, n, 3, 3)
+    n, rest = int(np.prod(run["moment"].shape[1:-1])), len(_around_pairs(run, name)[1])
+    values = values.reshape(n, n, *values.shape[values.ndim - rest :])
     missing = vacant(run)
     if missing is not None:
         values[missing.ravel()] = values[:, missing.ravel()] = np.nan
@@ -59,25 +63,81 @@ def picture(run: Run) -> Figure:
     return figure
 
 
+def is_of_pairs(run: Run, name: str) -> bool:
+    """Whether a variable is a number, vector or matrix for every pair of moments, perhaps at several frequencies."""
+    dims = run[name].dims
+    if run[name].per_frame or "motion_x" not in dims or "x" not in dims:
+        return False
+    before, rest = _around_pairs(run, name)
+    return len(before) <= 1 and rest in ((), ("component",), ("component", "motion_component"))
+
+
+def _around_pairs(run: Run, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The dimensions before and after those of the pairs."""
+    dims = run[name].dims
+    first, last = dims.index("x"), max(k for k, dim in enumerate(dims) if dim in ("motion_x", "motion_y"))
+    return dims[:first], dims[last + 1 :]
+
+
 def components(run: Run, name: str) -> Figure:
-    """One tensor, every component: of one moment as numbers, else as a map of pairs, all in one scale of colours."""
-    values = pairs(run, name)
-    if len(values) == 1:
+    """A variable of pairs, every component: of one moment as numbers, else as maps, all in one scale of colours.
+
+    At several frequencies: against these, of several moments what each does to itself.
+    """
+    before, rest = _around_pairs(run, name)
+    if before:
+        figure = _against(run, name, before[0])
+    elif len(rest) == 2 and run["moment"].size == 3 * run.n_frames:
         figure = Figure(figsize=(3.2, 3.2), layout="constrained")
         matrix(figure.subplots(), run, name)
     else:
-        figure = Figure(figsize=(7.6, 6.8), layout="constrained")
-        axes = figure.subplots(3, 3, sharex=True, sharey=True)
-        span = _largest(values)
-        for a, b in np.ndindex(3, 3):
-            image = _pairs(axes[a, b], values[:, :, a, b], span)
-            axes[a, b].set_title(f"${_SYMBOLS[name]}_{{ij}}^{{{_COMPONENTS[a]}{_COMPONENTS[b]}}}$", fontsize=9)
-            if a == 2:
-                axes[a, b].set_xlabel("moment that turns $j$")
-            if b == 0:
-                axes[a, b].set_ylabel("moment $i$")
-        figure.colorbar(image, ax=axes, pad=0.02, label=with_unit(as_label(name), run[name].unit))
+        figure = _maps(run, name, rest)
     figure.suptitle(f"{as_label(run.deck.title or run.deck.name)}\n{as_label(run[name].long_name)}", fontsize=9)
+    return figure
+
+
+def _maps(run: Run, name: str, rest: tuple[str, ...]) -> Figure:
+    values = pairs(run, name)
+    rows, columns = {0: (1, 1), 1: (1, 3), 2: (3, 3)}[len(rest)]
+    figure = Figure(figsize=(1.3 + 2.1 * max(columns, 1.4), 0.5 + 2.1 * max(rows, 1.4)), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    span = _largest(values)
+    for index, ax in zip(np.ndindex(values.shape[2:]), axes.ravel(), strict=True):
+        image = _pairs(ax, values[(slice(None), slice(None), *index)], span)
+        if index:
+            ax.set_title(f"${_symbol(name)}_{{ij}}^{{{''.join(_COMPONENTS[k] for k in index)}}}$", fontsize=9)
+    for ax in axes[-1]:
+        ax.set_xlabel("moment that turns $j$" if len(rest) == 2 else "moment $j$")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("moment $i$")
+    figure.colorbar(image, ax=axes, pad=0.02, label=with_unit(as_label(name), run[name].unit))
+    return figure
+
+
+def _against(run: Run, name: str, dim: str) -> Figure:
+    """Components of what moments do to themselves against a coordinate: their mean, and from least to most."""
+    at, n = np.asarray(run[dim], float), int(np.prod(run["moment"].shape[1:-1]))
+    values = np.asarray(run[name][...], float)
+    rest = len(_around_pairs(run, name)[1])
+    values = values.reshape(len(at), n, n, *values.shape[values.ndim - rest :])
+    own = np.einsum("wii...->wi...", values)
+    missing = vacant(run)
+    if missing is not None:
+        own = own[:, ~missing.ravel()]
+    kinds = list(np.ndindex(own.shape[2:]))
+    rows, columns = {1: (1, 1), 3: (1, 3), 9: (3, 3)}[len(kinds)]
+    figure = Figure(figsize=(1.0 + 2.2 * max(columns, 1.6), 0.8 + 1.7 * max(rows, 1.4)), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, squeeze=False)
+    span = least_span([own])
+    for index, ax in zip(kinds, axes.ravel(), strict=True):
+        one = own[(slice(None), slice(None), *index)]
+        ax.plot(at, one.mean(axis=1), color="black", marker="o" if len(at) <= _MOST_MARKERS else "")
+        ax.fill_between(at, one.min(axis=1), one.max(axis=1), color="#56B4E9", alpha=0.5)
+        title = f"${_symbol(name)}_{{ii}}^{{{''.join(_COMPONENTS[k] for k in index)}}}$"
+        ax.set_ylabel(with_unit(title, run[name].unit))
+        settle(ax, span)
+    for ax in axes[-1]:
+        ax.set_xlabel(rf"$\omega$ ({run.deck.units.label}/$\hbar$)" if "frequency" in dim else dim)
     return figure
 
 
@@ -118,7 +178,7 @@ def _pairs(ax: Axes, values: np.ndarray, span: float):
 
 
 def _isotropic(run: Run, name: str, which: str) -> str:
-    return with_unit(rf"$\mathrm{{tr}}\,{_SYMBOLS[name]}_{{{which}}}/3$", run[name].unit)
+    return with_unit(rf"$\mathrm{{tr}}\,{_symbol(name)}_{{{which}}}/3$", run[name].unit)
 
 
 def _map(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray) -> None:
@@ -137,7 +197,7 @@ def _on_site(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray) 
         mean = own.mean(axis=1).reshape(shape)
         image = _pairs(ax, mean.T, _largest(mean))
         figure.colorbar(
-            image, ax=ax, pad=0.02, label=with_unit(rf"$\mathrm{{tr}}\,{_SYMBOLS[name]}_{{ii}}/3$", run[name].unit)
+            image, ax=ax, pad=0.02, label=with_unit(rf"$\mathrm{{tr}}\,{_symbol(name)}_{{ii}}/3$", run[name].unit)
         )
         ax.set_xlabel("site $x$ ($a$)")
         ax.set_ylabel("site $y$ ($a$)")
@@ -145,9 +205,9 @@ def _on_site(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray) 
     for k, (colour, marker, line) in enumerate(_STYLES):
         shown = marker if len(own) <= _MOST_MARKERS else ""
         c = _COMPONENTS[k]
-        ax.plot(own[:, k], color=colour, marker=shown, linestyle=line, label=f"${_SYMBOLS[name]}_{{ii}}^{{{c}{c}}}$")
+        ax.plot(own[:, k], color=colour, marker=shown, linestyle=line, label=f"${_symbol(name)}_{{ii}}^{{{c}{c}}}$")
     ax.set_xlabel("site $i$")
-    ax.set_ylabel(with_unit(f"${_SYMBOLS[name]}_{{ii}}$", run[name].unit))
+    ax.set_ylabel(with_unit(f"${_symbol(name)}_{{ii}}$", run[name].unit))
     settle(ax, least_span([own, np.nan_to_num(values)]))
     count_sites(ax.xaxis, len(own))
     legend_above(ax)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ _BLOCK = 8 << 20  # bytes of a variable that are read at once
 _MOST_COLUMNS = 2_000  # more frames side by side than any picture has dots across
 _MOST_CURVES = 12
 _ARROWS = 24  # along the longer side of a map
+_LETTERS = 13  # of a title in an inch; movies have no time to measure it (`axes.fit`)
 
 
 def check_variable(run: Run, name: str) -> None:
     """DeckError for a variable that the run does not have, or that no picture shows."""
     chosen_variables(run, [name])
-    if not run[name].per_frame and len(run[name].dims) > 2 and not tensors.is_tensor(run, name):
+    if not run[name].per_frame and len(run[name].dims) > 2 and not tensors.is_of_pairs(run, name):
         raise DeckError(f"--variable {name}: has the dimensions {', '.join(run[name].dims)}, too many for a picture")
 
 
@@ -55,7 +57,7 @@ def picture(run: Run, name: str, frame: int | None = None) -> Figure:
     if not run[name].per_frame:
         if frame is not None:
             raise DeckError(f"--frame {frame}: {name} is the same in all frames; leave it out")
-        if tensors.is_tensor(run, name):
+        if tensors.is_of_pairs(run, name):
             return tensors.components(run, name)
         figure = Figure(figsize=(5.2, 3.6), layout="constrained")
         _once(figure, run, name)
@@ -123,8 +125,9 @@ def at_frame(figure: Figure, run: Run, name: str, index: int, scale: Scale) -> N
         _map(figure, ax, run, name, values, scale)
     time = float(run.times[index])
     real = readable_time(time, deck.units_energy_ev).replace("us", "\u00b5s")
+    title = "\n".join(wrap(as_label(deck.title or deck.name), int(_LETTERS * figure.get_figwidth())))
     figure.suptitle(
-        f"{as_label(deck.title or deck.name)}\n"
+        f"{title}\n"
         rf"{as_label(name)}, $t$ = {time:.6g} $\hbar$/{deck.units.label} ({real})",
         fontsize=9,
     )

@@ -55,7 +55,7 @@ def exact_fig2(track: Track) -> Figure:
                     exact.setdefault((kind, J), {}).setdefault(frequency, []).append(value[0] / sine)
     panels = [
         Panel(
-            key, rf"$J_{{sd}}$ = {J:g}", r"$\gamma_c$", rf"$T^{{\mathrm{{{kind}}}}}/\hbar\omega\,\sin\theta$",
+            key, rf"$J_{{sd}}$ = {J:g} $t$", r"$\gamma_c/t$", rf"$T^{{\mathrm{{{kind}}}}}/\hbar\omega\,\sin\theta$",
             _with_frequencies(couplings, frozen[kind, J], exact[kind, J], LINES["sum"]),
         )
         for key, (kind, J) in zip("abcd", [(kind, J) for kind in ("FL", "DL") for J in EXCHANGES], strict=True)
@@ -120,7 +120,7 @@ def _exact_totals(wall: str, track: Track) -> Figure:
             _with_frequencies(exchanges, frozen, exact, LINES["sum"]), log_x=True,
         ),
         Panel(
-            "b", "$J_{sd}$ = 0.1", BONDS, r"$I^{S_z}_{i\to i+1}/\omega$",
+            "b", "$J_{sd}$ = 0.1 $t$", BONDS, r"$I^{S_z}_{i\to i+1}/\omega$",
             _with_frequencies(bonds, summed, local, MARKED["sum"]), sites=True,
         ),
     ]  # fmt: skip

@@ -137,7 +137,8 @@ def fig2(track: Track) -> Figure:
             wide = formulas[sd_exchange, kind, "wide band (geometric)"]
             curves.append(Curve("wide band (geometric)", couplings, wide, FORMULA))
         # The paper's order: (a), (b) are field-like, (c), (d) damping-like.
-        panels.append(_torque_panel(key, kind, rf"$J_{{sd}}$ = {sd_exchange:g}", r"$\gamma_c$", curves, r"\sin\theta"))
+        title = rf"$J_{{sd}}$ = {sd_exchange:g} $t$"
+        panels.append(_torque_panel(key, kind, title, r"$\gamma_c/t$", curves, r"\sin\theta"))
     return Figure("Single precessing moment, Fig. 2", panels, 2)
 
 
@@ -244,7 +245,7 @@ def totals(wall: str, track: Track) -> Figure:
         drawn = [Curve(o, bonds, flows.spin[o][:, 2], MARKED[o]) for o in origins]
         if key == "b":
             drawn.append(Curve("spin-motive force", smf_at, smf, SMF))
-        panels.append(Panel(key, "$J_{sd}$ = 0.1", BONDS, r"$I^{S_z}_{i\to i+1}/\omega$", drawn, sites=True))
+        panels.append(Panel(key, "$J_{sd}$ = 0.1 $t$", BONDS, r"$I^{S_z}_{i\to i+1}/\omega$", drawn, sites=True))
     return Figure(f"{_wall_name(wall)}, pumped spin current", panels, 3)
 
 

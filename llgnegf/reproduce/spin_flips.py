@@ -34,6 +34,8 @@ ROOM, SHORTEST = 11.0, 60  # length of the wire in widths of the wall, and at le
 
 _COLOURS = dict(zip(WIDTHS, ("#CC79A7", "#009E73", "#D55E00", "#0072B2"), strict=True))
 _LOCAL: dict[str, Any] = {"color": "black", "linestyle": ":"}
+_MARKERS, _DASHES = ("o", "s", "^", "d"), ("-", "--", "-.", (0, (5, 1)))  # beside the colours, for print
+_OF_SHOWN: dict[str, Any] = {"color": _COLOURS[SHOWN[0]], "linestyle": _DASHES[WIDTHS.index(SHOWN[0])]}
 
 
 @dataclass(frozen=True)
@@ -172,9 +174,9 @@ def _by_rate(
             rf"$\lambda$ = {width:g}",
             xi,
             [values[width, rate] for rate in RATES],
-            {"color": _COLOURS.get(width), "marker": "o", "markersize": 3.0},
+            {"color": _COLOURS.get(width), "marker": marker, "linestyle": line, "markersize": 3.0},
         )
-        for width in WIDTHS
+        for width, marker, line in zip(WIDTHS, _MARKERS, _DASHES, strict=False)
     ]
     if local is not None:
         curves.append(Curve("local formula", xi, local, _LOCAL))
@@ -187,7 +189,7 @@ def _profile(key: str, title: str, out_of_plane: bool) -> Panel:
     scale = float(abs(one.along(False)).max())
     near = abs(one.x) < 5.0 * width
     curves = [
-        Curve(rf"$\lambda$ = {width:g}", one.x[near], one.along(out_of_plane)[near] / scale, {"color": "#D55E00"}),
+        Curve(rf"$\lambda$ = {width:g}", one.x[near], one.along(out_of_plane)[near] / scale, _OF_SHOWN),
         Curve("local formula", one.x[near], one.expected(_xi(rate), out_of_plane)[near] / scale, _LOCAL),
     ]
     return Panel(key, rf"{title}, $\xi$ = {_xi(rate):.2g}", "$x - X$ ($a$)", "torque, over the largest", curves)
@@ -226,8 +228,8 @@ def _velocity() -> float:
 def _ohm(ohm: dict[Any, float]) -> Panel:
     curves = []
     n = np.array(LENGTHS, dtype=float)
-    for rate, colour in zip(RESISTIVE, ("#0072B2", "#D55E00"), strict=False):
-        style = {"color": colour, "linestyle": "", "marker": "s", "markersize": 3.0}
+    for rate, colour, marker in zip(RESISTIVE, ("#0072B2", "#D55E00"), _MARKERS, strict=False):
+        style = {"color": colour, "linestyle": "", "marker": marker, "markersize": 3.0}
         curves.append(Curve(rf"$\Gamma$ = {rate:g}", n, [ohm[k, rate] for k in LENGTHS], style))
         curves.append(Curve(r"$1 + L/2\ell$", n, 1.0 + n * rate / (2.0 * _velocity()), _LOCAL))
     return Panel("f", "Ohm's law, over a clean wire", "sites", "resistance", curves)

@@ -17,7 +17,7 @@ from llgnegf.sweep.work import Outcome, Task, work
 
 _LOOK = 0.5  # seconds between two looks at whether to stop
 _KILLS = 3  # a run whose process ended so many times is given up
-_CONNECT = 20.0  # seconds to find a scheduler
+_CONNECT = 10.0
 
 
 def this_machine(tasks: Sequence[Task], stop: Interrupts, workers: int | None) -> Iterator[Outcome]:

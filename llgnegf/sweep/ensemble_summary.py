@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,8 @@ _MOST_NUMBERS = 12
 
 def ensemble_file(path: Path) -> Path | None:
     """The file of an ensemble that `path` is, or has in it as a folder; None where there is none."""
-    file = path / ENSEMBLE_FILE if path.is_dir() else path
-    if not file.is_file():
+    file = path / ENSEMBLE_FILE if os.path.isdir(path) else path
+    if not os.path.isfile(file):  # unlike Path.is_file, for any text
         return None
     try:
         with h5py.File(file, "r", **OPEN) as opened:
