@@ -399,11 +399,11 @@ def test_what_cannot_be_known_is_told(tmp_path, capsys):
         (WALL, {"electrons__order": 0}, "electrons.order = 1"),
         (WALL, {"electrons__method": "real-time"}, 'electrons.method = "frozen"'),
         (WALL, {"electrons__gate": [{"columns": [0], "amplitude": 0.1, "frequency": 1.0}]}, "electrons.gate"),
-        (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath"),
+        (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath.zero_current = true"),
         (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
         (WALL, {"motion__kind": "llg", "motion__tensor": "reference"}, "means nothing with motion.kind"),
         (WALL, {"magnet__inertia": 0.4}, "magnet.inertia = 0.4"),
-        (WALL, {"electrons__response_frequencies": []}, "electrons.response_frequencies"),
+        (WALL, {"electrons__response_frequencies": 0.1}, "electrons.response_frequencies"),
         (WALL, {"electrons__response_frequencies": [float("inf")]}, "finite numbers"),
         (WALL, {"motion__kind": "llg", "electrons__response_frequencies": [0.1]}, "electrons.response_tensors = true"),
         (
@@ -428,7 +428,16 @@ def test_a_deck_without_electrons_has_no_response(tmp_path, capsys):
     assert main(["response", str(path)]) == 2
     assert "no electrons" in capsys.readouterr().err
     assert main(["response", "wall_with_probes"]) == 2
-    assert "bath" in capsys.readouterr().err
+    assert "bath of probes" in capsys.readouterr().err
+    path.write_text(WALL)
+    reservoir = ["--set=electrons.bath={sites = [1], width = 0.3, zero_current = false}", "--set=lattice.shape=[2]"]
+    reservoir += ["--json", "--set=electrons.lead.0.chemical_potential=0.6", "--set=electrons.tolerance=1e-6"]
+    assert main(["response", str(path), *reservoir]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    assert rest["leads"] == ["left", "right", "the bath"]
+    np.testing.assert_allclose(rest["spin_balance"], 0.0, atol=1e-5)
+    assert sum(rest["current_charge"]) == pytest.approx(0, abs=1e-5)
+    assert abs(rest["current_charge"][2]) > 1e-3
 
 
 def test_electrons_beyond_their_first_order_are_told(tmp_path):

@@ -97,33 +97,35 @@ class BathedSurface:
             device.tolerance,
             1e-13 * device.hopping,
         )
-        if not self._sweeps.broadens_all:
-            self._check(rule, rule.values[:, 0, -4 * N :])
+        check_states(self._sweeps, rule, rule.values[:, 0, -4 * N :])
         self._chosen = rule.energies, rule.weights[0]
         return self._chosen
 
-    def _check(self, rule: Rule, states: Floats) -> None:
-        """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
 
-        states: all states on the sites at the energies of the rule, (n, 4 N).
-        """
-        device = self._sweeps.device
-        mu, kT = device.fermi_energy, device.temperature
-        h = _SHIFT * kT
-        above, below, far_above, far_below = (
-            self._sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
+def check_states(sweeps: _Moved, rule: Rule, states: Floats) -> None:
+    """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
+
+    states: all states on the sites at the energies of the rule for int (-df/dE) dE, (n, 4 N).
+    """
+    if sweeps.broadens_all:
+        return
+    device = sweeps.device
+    mu, kT = device.fermi_energy, device.temperature
+    h = _SHIFT * kT
+    above, below, far_above, far_below = (
+        sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
+    )
+    known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
+    found = rule.weights[0] @ states / (2 * np.pi)
+    lost = kT * float(abs(known - found).max())
+    # The densities are known to the tolerance, their difference to a fourth power of the shift.
+    allowed = 2 / _SHIFT * device.tolerance + _SHIFT**4 * kT * float(abs(found).max())
+    if lost > allowed:
+        raise ToleranceError(
+            f"the first order in the velocities: {lost:.1e} electrons within kT of the Fermi energy were not found "
+            f"on the real axis, {allowed:.1e} is allowed: the bath hardly broadens a level outside the bands of "
+            "the leads; use a wider bath, baths on all sites, a lower temperature or order = 0"
         )
-        known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
-        found = rule.weights[0] @ states / (2 * np.pi)
-        lost = kT * float(abs(known - found).max())
-        # The densities are known to the tolerance, their difference to a fourth power of the shift.
-        allowed = 2 / _SHIFT * device.tolerance + _SHIFT**4 * kT * float(abs(found).max())
-        if lost > allowed:
-            raise ToleranceError(
-                f"the first order in the velocities: {lost:.1e} electrons within kT of the Fermi energy were not found "
-                f"on the real axis, {allowed:.1e} is allowed: the bath hardly broadens a level outside the bands of "
-                "the leads; use a wider bath, baths on all sites, a lower temperature or order = 0"
-            )
 
 
 # Of the tolerance, for the share of -df/dE outside the bands of the leads.
