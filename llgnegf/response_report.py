@@ -12,7 +12,7 @@ from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_
 from llgnegf.deck import Deck
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, LinearResponse, Tensors, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
 from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule, reference_of
 from llgnegf.simulation import run
@@ -150,26 +150,12 @@ def response_of(
         tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
         direction = reference_of(deck) if reference is None else np.array(reference)
         rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
-        second = _quadratic(found) if len(tensors.gilbert) == 1 else None
+        second = found.quadratic if len(tensors.gilbert) == 1 else None
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
     return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
-
-
-def _quadratic(response: LinearResponse) -> np.ndarray:
-    """Q^a_bc, (3, 3, 3), symmetric in b and c, of the second order Q^a_bc mdot_b mdot_c of one moment."""
-
-    def along(velocity: np.ndarray) -> np.ndarray:
-        return response.second_order(velocity[None], np.zeros((1, 3)))[0]
-
-    unit, Q = np.eye(3), np.empty((3, 3, 3))
-    for b in range(3):
-        Q[:, b, b] = along(unit[b])
-    for b, c in ((0, 1), (0, 2), (1, 2)):
-        Q[:, b, c] = Q[:, c, b] = (along(unit[b] + unit[c]) - Q[:, b, b] - Q[:, c, c]) / 2
-    return Q
 
 
 def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import torque
-from llgnegf.electrons import ExchangeConstants
+from llgnegf.electrons import ExchangeConstants, ToleranceError
+from llgnegf.errors import RunWarning
 from llgnegf.observables import Variable
 
 _OF_MOTION = ("site", "motion_site", "component", "motion_component")
@@ -33,6 +35,16 @@ def as_sites(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _tensor(instant: Any, name: str) -> np.ndarray:
     return as_sites(getattr(instant.linear_response.tensors, name), instant.m.shape[:-1])
+
+
+def _quadratic(instant: Any) -> np.ndarray:
+    """Q^a_bc; nan, and told, where it is not found to the tolerance: no run is to fail for what it does not need."""
+    try:
+        found: np.ndarray = instant.linear_response.quadratic
+    except ToleranceError as error:
+        warnings.warn(f"second_order: not known (nan): {error}", RunWarning, stacklevel=2)
+        return np.full((3, 3, 3), np.nan)
+    return found
 
 
 def response_frequencies(deck: Deck) -> tuple[float, ...]:
@@ -63,6 +75,15 @@ def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
         *(
             Variable(name, _OF_MOTION, unit, f"{meaning}; at the first texture", applies, partial(_tensor, name=of))
             for name, of, unit, meaning in NAMES
+        ),
+        Variable(
+            "second_order",
+            ("component", "motion_component", "second_component"),
+            "hbar^2/energy^2",
+            "Q_abc of the spin density Q_abc dm_b/dt dm_c/dt of second order, of a single moment; at the first texture",
+            lambda deck: applies(deck) and math.prod(deck.lattice.shape) == 1,
+            _quadratic,
+            coordinates=lambda _deck: {"second_component": ["x", "y", "z"]},
         ),
         *(
             Variable(

@@ -204,6 +204,25 @@ class LinearResponse:
         v, a = finite_array("velocity", velocity, shape), finite_array("acceleration", acceleration, shape)
         return self._sums.members @ second_order(self._source, v, a, self._knows_inertia)
 
+    @cached_property
+    def quadratic(self) -> Floats:
+        """Q^a_bc, (3, 3, 3), symmetric in b and c, of the second order Q^a_bc mdot_b mdot_c of a single moment.
+
+        Of more moments `second_order` of their motion is to be asked for: ValueError.
+        """
+        if self._sums.moments != 1:
+            raise ValueError(f"quadratic: of a single moment, here are {self._sums.moments}; use second_order")
+
+        def along(velocity: Floats) -> Floats:
+            return self.second_order(velocity[None], np.zeros((1, 3)))[0]
+
+        unit, Q = np.eye(3), np.empty((3, 3, 3))
+        for b in range(3):
+            Q[:, b, b] = along(unit[b])
+        for b, c in ((0, 1), (0, 2), (1, 2)):
+            Q[:, b, c] = Q[:, c, b] = (along(unit[b] + unit[c]) - Q[:, b, b] - Q[:, c, c]) / 2
+        return Q
+
     def _forces(self, omega: float) -> Matrices:
         """K(omega), omega > 0."""
         source, rule = self._source, self._source.rule(wider=omega)
