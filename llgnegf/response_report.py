@@ -12,7 +12,7 @@ from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_
 from llgnegf.deck import Deck
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, Tensors, ToleranceError
+from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, LinearResponse, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
 from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule, reference_of
 from llgnegf.simulation import run
@@ -85,10 +85,10 @@ class ResponseReport:
                 if omega
                 else f"  alpha(0)         real from {_range(value.real)} hbar"
             )
-        if self.second_order is not None and np.isfinite(self.second_order).all():
-            lines.append(
-                f"  second order     {abs(self.second_order).max():.6g} hbar^2/{label}^2 at most: spin over (dm/dt)^2"
-            )
+        if self.second_order is not None:
+            largest = abs(self.second_order).max()
+            told = f"{largest:.6g} hbar^2/{label}^2 at most, spin over (dm/dt)^2" if largest < np.inf else "not known"
+            lines.append(f"  second order     {told}")
         lines += self.rest.lines(label)
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
@@ -150,12 +150,20 @@ def response_of(
         tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
         direction = reference_of(deck) if reference is None else np.array(reference)
         rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
-        second = found.quadratic if len(tensors.gilbert) == 1 else None
+        second = _quadratic(found) if len(tensors.gilbert) == 1 else None
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
     return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
+
+
+def _quadratic(response: LinearResponse) -> np.ndarray:
+    """Q^a_bc, nan where it cannot be found to the tolerance."""
+    try:
+        return response.quadratic
+    except ToleranceError:
+        return np.full((3, 3, 3), np.nan)
 
 
 def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:

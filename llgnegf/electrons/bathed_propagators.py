@@ -49,10 +49,9 @@ class BathedPropagators(DevicePropagators):
         return np.concatenate([super().spectral(energies, green), of_bath[:, None]], axis=1)
 
     def spectral_slope(self, energies: Floats, green: Matrices, slope: Matrices) -> Matrices:
-        """See `Propagators`; the width is constant."""
-        half = self._width * slope[:, :, self._orbitals] @ np.conj(np.swapaxes(green[:, :, self._orbitals], 1, 2))
-        of_bath = half + np.conj(np.swapaxes(half, 1, 2))
-        return np.concatenate([super().spectral_slope(energies, green, slope), of_bath[:, None]], axis=1)
+        """See `Propagators`; zero for the bath, which is filled as the device and adds nothing to a bias."""
+        of_leads = super().spectral_slope(energies, green, slope)
+        return np.concatenate([of_leads, np.zeros_like(of_leads[:, :1])], axis=1)
 
     def waves(self, energy: float) -> Waves:
         """See `scattering_matrix`; two channels for each site of the bath, behind those of the leads."""

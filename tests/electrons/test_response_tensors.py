@@ -173,6 +173,15 @@ def test_reservoirs_on_sites(device):
         np.testing.assert_allclose(S.friction, found.friction, atol=1e-9)
 
 
+def test_reservoirs_next_to_an_edge_of_the_leads():
+    """Sigma of the leads varies there on a scale of its own, however wide the levels are."""
+    reservoirs = Bath([0, 1], 0.5, zero_current=False)
+    device, m = Device(2, sd_exchange=0.3, fermi_energy=1.997, tolerance=1e-7, bath=reservoirs), moments((2,))
+    found = device.linear_response(m).tensors
+    for part, one in zip((found.sea, found.surface), columns(device, m), strict=False):
+        np.testing.assert_allclose(part, one, atol=5e-7)
+
+
 @pytest.mark.parametrize("axis", np.eye(3).tolist())
 def test_constants_of_rotations_of_collinear_moments(axis):
     device = Device(4, sd_exchange=0.8, fermi_energy=MU)
