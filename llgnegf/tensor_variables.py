@@ -62,7 +62,12 @@ def _alpha(instant: Any, part: Callable[[Any], np.ndarray]) -> np.ndarray:
 # Name in the run file, attribute of `Tensors`, unit, meaning.
 NAMES = (
     ("damping_tensor", "gilbert", "hbar", "alpha_ij of S dm_i/dt = ... + m_i x sum_j alpha_ij dm_j/dt"),
-    ("inertia_tensor", "inertia", "hbar^2/energy", "I_ij of S dm_i/dt = ... + m_i x sum_j I_ij d^2 m_j/dt^2"),
+    (
+        "inertia_tensor",
+        "inertia",
+        "hbar^2/energy",
+        "I_ij of S dm_i/dt = ... + m_i x sum_j I_ij d^2 m_j/dt^2; nan where it is not defined",
+    ),
     ("susceptibility", "susceptibility", "1", "d s_i/d m_j at rest, s = Tr[rho sigma]"),
 )
 

@@ -21,29 +21,37 @@ from .window import Edges, Rule, Window
 
 
 class BathedPropagators(DevicePropagators):
-    """`Propagators` with the reservoirs on sites as the last of `reservoirs`."""
+    """`Propagators` of electrons whose spectrum has no end; a bath on sites is the last of `reservoirs`."""
 
     def __init__(self, frozen: Frozen) -> None:
         super().__init__(frozen)
+        assert isinstance(frozen.sweeps, BathedSweeps)
         bath = frozen.device.bath
-        assert bath is not None
+        self._sweeps, self._width, self._orbitals = frozen.sweeps, 0.0, np.empty(0, np.intp)
+        if bath is None:
+            return
         if bath.zero_current:
             raise ValueError(
                 f"response tensors: not available with a bath of probes, {bath!r}, which have no Fermi function of "
                 "their own while moments swing; use zero_current=False, reservoirs, or a device without"
             )
-        assert isinstance(frozen.sweeps, BathedSweeps)
-        self._sweeps, self._width = frozen.sweeps, bath.width
+        self._width = bath.width
         self._orbitals = (2 * bath.on(frozen.device.shape)[:, None] + np.arange(2)).ravel()
         self.reservoirs = (*self.reservoirs, self.occupation)
 
+    @property
+    def _has_bath(self) -> bool:
+        return len(self.reservoirs) > 2
+
     def _hamiltonian(self) -> Matrices:
-        H = self._sweeps.dense_hamiltonian()
+        H = super()._hamiltonian()
         H[self._orbitals, self._orbitals] -= 0.5j * self._width
         return H
 
     def spectral(self, energies: Floats, green: Matrices) -> Matrices:
         """See `Propagators`."""
+        if not self._has_bath:
+            return super().spectral(energies, green)
         columns = green[:, :, self._orbitals]
         of_bath = self._width * columns @ np.conj(np.swapaxes(columns, 1, 2))
         return np.concatenate([super().spectral(energies, green), of_bath[:, None]], axis=1)
@@ -51,6 +59,8 @@ class BathedPropagators(DevicePropagators):
     def spectral_slope(self, energies: Floats, green: Matrices, slope: Matrices) -> Matrices:
         """See `Propagators`; zero for the bath, which is filled as the device and adds nothing to a bias."""
         of_leads = super().spectral_slope(energies, green, slope)
+        if not self._has_bath:
+            return of_leads
         return np.concatenate([of_leads, np.zeros_like(of_leads[:, :1])], axis=1)
 
     def waves(self, energy: float) -> Waves:
@@ -83,7 +93,7 @@ class BathedPropagators(DevicePropagators):
             device.tolerance,
             1e-13 * device.hopping,
         )
-        check_states(self._sweeps, rule, rule.values[:, 0, -rows:])
+        check_states(self._sweeps, rule, rule.values[:, 0, -rows:], self._frozen.out_of_frame)
         return rule
 
     def biased(self, integrand: Integrand) -> Rule | None:
@@ -94,8 +104,8 @@ class BathedPropagators(DevicePropagators):
             return values[:, :2], states[:, :2]
 
         rule = super().biased(of_leads)
-        if rule is None:
-            return None
+        if rule is None or not self._has_bath:
+            return rule
         return Rule(rule.energies, np.concatenate([rule.weights, np.zeros((1, len(rule.energies)))]), rule.values)
 
     def _band(self, low: float, high: float) -> tuple[float, float]:
@@ -110,4 +120,4 @@ class BathedPropagators(DevicePropagators):
 
 def propagators_of(frozen: Frozen) -> DevicePropagators:
     """Those of the electrons of a chain or lattice.  ValueError for probes."""
-    return DevicePropagators(frozen) if frozen.device.bath is None else BathedPropagators(frozen)
+    return (BathedPropagators if isinstance(frozen.sweeps, BathedSweeps) else DevicePropagators)(frozen)

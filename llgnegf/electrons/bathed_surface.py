@@ -7,6 +7,7 @@ with u_p(E) such that no probe takes what the motion pumps into it (`bathed_ener
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -102,10 +103,13 @@ class BathedSurface:
         return self._chosen
 
 
-def check_states(sweeps: _Moved, rule: Rule, states: Floats) -> None:
+def check_states(
+    sweeps: _Moved, rule: Rule, states: Floats, of_states: Callable[[Floats], Floats] = lambda traced: traced
+) -> None:
     """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
 
-    states: all states on the sites at the energies of the rule for int (-df/dE) dE, (n, 4 N).
+    states: all states on the sites at the energies of the rule for int (-df/dE) dE, (n, 4 N); of_states: takes traces
+    of the sweeps (*s, 4) to the axes of these states.
     """
     if sweeps.broadens_all:
         return
@@ -113,7 +117,7 @@ def check_states(sweeps: _Moved, rule: Rule, states: Floats) -> None:
     mu, kT = device.fermi_energy, device.temperature
     h = _SHIFT * kT
     above, below, far_above, far_below = (
-        sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
+        of_states(sweeps.filled_by(Occupation(mu + k * h, kT))).reshape(-1) for k in (1, -1, 2, -2)
     )
     known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
     found = rule.weights[0] @ states / (2 * np.pi)
