@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.deck import Deck
-from llgnegf.electrons import Device, Frozen, FrozenMolecule, in_plane_and_out_of_plane
+from llgnegf.electrons import Device, Frozen, FrozenMolecule, ToleranceError, in_plane_and_out_of_plane
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def of_device(device: Device, frozen: Frozen) -> AtRest:
     kept = [side for side, coupling in enumerate(device.couplings) if coupling]
     try:
         flows = device.currents(frozen.m, potential=frozen.potential)
-    except ValueError:  # bonds of which flows do not follow
+    except (ValueError, ToleranceError):  # bonds of which flows do not follow, or not to the tolerance
         return AtRest(torque, None, names, None, None)
     charge, into = flows.into_leads()
     charge, into = charge[kept], into[kept]

@@ -94,7 +94,7 @@ def test_instantaneous_tensors_are_the_self_consistent_run(wall, tmp_path):
 
 @pytest.mark.parametrize("bath", [{}, {"electrons__bath": {"sites": [1, 2], "width": 0.3, "zero_current": False}}])
 def test_bias_acts_by_tensors_too(bath, tmp_path):
-    changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.4, **bath}
+    changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.2 if bath else 0.4, **bath}
     tensor, llg = deck(WALL, **changes), deck(WALL, motion__kind="llg", **changes)
     with run(tensor, tmp_path / "a.h5") as found, run(llg, tmp_path / "b.h5") as expected:
         np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
