@@ -27,6 +27,7 @@ class ResponseReport:
 
     alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest; second_order:
     of one moment, (3, 3, 3), Q^a_bc of the spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of more.
+    logarithm: `LinearResponse.inertia_logarithm` where there is no inertia tensor.
     """
 
     deck: Deck
@@ -35,6 +36,7 @@ class ResponseReport:
     alpha: dict[float, np.ndarray]
     rest: AtRest
     second_order: np.ndarray | None = None
+    logarithm: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All numbers as lists, [i][j][a][b] over moments counted one after the other."""
@@ -50,6 +52,8 @@ class ResponseReport:
         }
         if len(x.J) > 1:
             found |= {"exchange": x.J.tolist(), "dmi": x.dmi.tolist(), "anisotropic": x.anisotropic.tolist()}
+        if self.logarithm is not None:
+            found["inertia_logarithm"] = self.logarithm.tolist()
         if self.second_order is not None:
             found["second_order"] = self.second_order.tolist() if np.isfinite(self.second_order).all() else None
         found["at_rest"] = self.rest.as_json()
@@ -70,10 +74,7 @@ class ResponseReport:
             f"  friction         from {values[0]:.6g} to {values[-1]:.6g} hbar; over the spin, {values[0] / S:.4g} to "
             f"{values[-1] / S:.4g}",
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
-            f"  inertia          from {_range(t.inertia)} hbar^2/{label}"
-            if np.isfinite(t.inertia).all()
-            else "  inertia          none: a mode of a lead opens at an energy that leads fill differently, and "
-            "-Im alpha(omega)/omega grows as log(omega); use --omega",
+            *self._inertia(label),
             f"  susceptibility   from {_range(t.susceptibility)}",
         ]
         if values[0] < -1e-9:
@@ -97,6 +98,15 @@ class ResponseReport:
         else:
             lines += self._pairs(label)
         return "\n".join(lines)
+
+    def _inertia(self, label: str) -> list[str]:
+        """The inertia tensor, or why there is none."""
+        if self.logarithm is None:
+            return [f"  inertia          from {_range(self.tensors.inertia)} hbar^2/{label}"]
+        return [
+            "  inertia          none: a mode of a lead opens at an energy that leads fill differently, where",
+            f"                   -Im alpha(omega)/omega goes as L log(omega); L from {_range(self.logarithm)} (--omega)",
+        ]
 
     def _pairs(self, label: str) -> list[str]:
         """The pairs of moments with the largest exchange constants."""
@@ -155,7 +165,8 @@ def response_of(
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
-    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
+    logarithm = None if np.isfinite(tensors.inertia).all() else found.inertia_logarithm
+    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second, logarithm)
 
 
 def _quadratic(response: LinearResponse) -> np.ndarray:

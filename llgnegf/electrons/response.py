@@ -41,7 +41,7 @@ which these differ in prefactors.  With wide bands G' = -G G, and for unit vecto
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ _TAILS = 40.0
 _SAME_FILLING = 1e-8
 # Where the divergence at a threshold is judged, in units of `scale`; rules over energies end 1e-13 from it, and
 # log(1e13) = 30.
-_NEXT_TO_IT = 1e-6
+_NEXT_TO_IT = 1e-8
 _LOGARITHM = 30.0
 # Random contractions by which rules over real energies are judged.
 _PROBES = 5
@@ -77,7 +77,7 @@ class Tensors:
     d<dH/dm_i^a>/dm_j^b, energy, in equilibrium the second derivative of the grand potential; susceptibility:
     ds_i^a/dm_j^b; drag: ds_i^a/d(dm_j^b/dt), hbar/energy, also where J_i = 0 (alpha_ij = -J_i drag_ij).  Complete at a
     bias too, but inertia is nan where a mode of a lead opens at an energy that one reservoir fills otherwise than
-    another: alpha(omega) has no slope there, it grows as log(omega) (`response.py`).
+    another: alpha(omega) has no slope there, it grows as log(omega) (`LinearResponse.inertia_logarithm`).
     """
 
     sea: Floats
@@ -346,6 +346,28 @@ class LinearResponse:
         There P[G', A_r'] diverges as 1/(E - E_0) on either side; the integral over it, which ends next to E_0, must be
         below the tolerance.
         """
+        scale = self._source.scale
+        return all(
+            abs(one).max() * _NEXT_TO_IT * scale**2 / (2 * np.pi) * _LOGARITHM < self._source.tolerance
+            for one in self._next_to_thresholds()
+        )
+
+    @cached_property
+    def inertia_logarithm(self) -> Floats:
+        """L_ij^ab, (moments, moments, 3, 3), hbar^2/energy: -Im alpha(omega)/omega goes as L log(omega) at small omega.
+
+        Zero where the inertia tensor exists; where a mode of a lead opens at an energy that reservoirs fill otherwise
+        than each other it does not, because of this.
+        """
+        shape = (self._sums.moments, self._sums.moments, 3, 3)
+        if self._knows_inertia:
+            return np.zeros(shape)
+        # P[g_1, a_r] is 2 |E - E_0| times the sum of P[G', A_r'] on either side.
+        total = sum((one.real for one in self._next_to_thresholds()), np.zeros(shape))
+        return np.asarray(-_NEXT_TO_IT * self._source.scale / (2 * np.pi) * total)
+
+    def _next_to_thresholds(self) -> Iterator[Matrices]:
+        """sum_r (f_r - f) P[G', A_r'] above and below each threshold at which reservoirs are filled otherwise."""
         source = self._source
         filled = np.array([one(source.thresholds) - source.occupation(source.thresholds) for one in source.reservoirs])
         differs = abs(filled).max(axis=0, initial=0.0) > _SAME_FILLING * source.tolerance
@@ -354,10 +376,7 @@ class LinearResponse:
                 G, slope = source.at(energy, 1)
                 changes = _each(source.spectral_slope(energy, G, slope))
                 each = sum(pair_sum(f[r : r + 1], slope, a) for r, a in enumerate(changes))
-                share = abs(self._sums.energies(np.asarray(each))).max() * _NEXT_TO_IT * source.scale**2 / (2 * np.pi)
-                if not share * _LOGARITHM < source.tolerance:
-                    return False
-        return True
+                yield self._sums.energies(np.asarray(each))
 
     def _judged(self, terms: Callable[[Floats], Terms], powers: tuple[int, ...]) -> Integrand:
         """By which a rule is chosen: contractions of P with random unit vectors, without dimension.

@@ -356,6 +356,7 @@ def test_inertia_under_a_bias_is_the_slope_of_alpha():
         response = device.linear_response(m)
         inertia = response.tensors.inertia
         np.testing.assert_allclose(-response.alpha(0.01).imag / 0.01, inertia, atol=2e-6)
+        assert not response.inertia_logarithm.any()
         unbiased = device.changed(leads=[Lead("left"), Lead("right", 0.7)]).linear_response(m)
         assert abs(inertia - unbiased.tensors.inertia).max() > 1e-4
     # a level next to an edge makes more of the same tail
@@ -391,6 +392,7 @@ def test_where_a_mode_opens_between_chemical_potentials_alpha_has_no_slope(edge)
     left = g0 @ (ends[0] * (1j if upper else 1)) @ g0.conj().T
     traces = np.einsum("iapq,qr,jbrs,sp->ijab", V, g1, V, left, optimize=True).real
     expected = -(1 if upper else -1) * traces / (4 * np.pi)
+    np.testing.assert_allclose(response.inertia_logarithm, expected, atol=3e-3 * abs(expected).max())
     missed = [abs(one - expected).max() / abs(expected).max() for one in slopes]
     assert missed[1] < 0.2
     assert missed[1] < 0.75 * missed[0]
