@@ -103,9 +103,10 @@ class ResponseReport:
         """The inertia tensor, or why there is none."""
         if self.logarithm is None:
             return [f"  inertia          from {_range(self.tensors.inertia)} hbar^2/{label}"]
+        L = _range(self.logarithm)
         return [
             "  inertia          none: a mode of a lead opens at an energy that leads fill differently, where",
-            f"                   -Im alpha(omega)/omega goes as L log(omega); L from {_range(self.logarithm)} (--omega)",
+            f"                   -Im alpha(omega)/omega = L log(omega) + ...; L from {L} (see --omega)",
         ]
 
     def _pairs(self, label: str) -> list[str]:
