@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.deck import Deck
-from llgnegf.electrons import Device, Frozen, FrozenMolecule, in_plane_and_out_of_plane
+from llgnegf.electrons import Device, Frozen, FrozenMolecule, ToleranceError, in_plane_and_out_of_plane
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class AtRest:
     """Energies, hbar = 1: torque (n, 3), J_sd s x m on each moment, that of a bias included; spin_orbit (3,), tau_so,
     zero without spin-orbit coupling, None where it is not known.
 
-    names: of the leads; charge, spin: (leads,) and (leads, 3), particles and spin sigma/2 into them per time, None
-    where they are not known.  reference: p, (3,), or None; damping_like, field_like: (n,), the parts of the torque
-    beside it, in the plane of m and p and out of it (`electrons.torkance`), NaN along it.
+    names: of the leads, and of all sites of a bath together; charge, spin: (leads,) and (leads, 3), particles and spin
+    sigma/2 into them per time, None where they are not known.  reference: p, (3,), or None; damping_like, field_like:
+    (n,), the parts of the torque beside it, in the plane of m and p and out of it (`electrons.torkance`), NaN along it.
     """
 
     torque: np.ndarray
@@ -93,11 +93,17 @@ def of_device(device: Device, frozen: Frozen) -> AtRest:
     kept = [side for side, coupling in enumerate(device.couplings) if coupling]
     try:
         flows = device.currents(frozen.m, potential=frozen.potential)
-    except ValueError:  # bonds of which flows do not follow
+    except (ValueError, ToleranceError):  # bonds of which flows do not follow, or not to the tolerance
         return AtRest(torque, None, names, None, None)
     charge, into = flows.into_leads()
+    charge, into = charge[kept], into[kept]
+    if device.bath is not None:
+        still = np.zeros_like(frozen.m)
+        taken = [part.sum(axis=0, keepdims=True) for part in frozen.bath_currents(still, still[..., 0])]
+        charge, into = (np.concatenate(pair) for pair in zip((charge, into), taken, strict=True))
+        names = (*names, "the bath")
     tau = sum((part.reshape(-1, 3).sum(axis=0) for part in flows.torque_spin_orbit.values()), np.zeros(3))
-    return AtRest(torque, tau, names, charge[kept], into[kept])
+    return AtRest(torque, tau, names, charge, into)
 
 
 def of_molecule(frozen: FrozenMolecule) -> AtRest:

@@ -28,6 +28,7 @@ class ResponseReport:
 
     alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest; second_order:
     of one moment, (3, 3, 3), Q^a_bc of the spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of more.
+    logarithm: `LinearResponse.inertia_logarithm` where there is no inertia tensor.
     """
 
     deck: Deck
@@ -36,6 +37,7 @@ class ResponseReport:
     alpha: dict[float, np.ndarray]
     rest: AtRest
     second_order: np.ndarray | None = None
+    logarithm: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All numbers as lists, [i][j][a][b] over moments counted one after the other."""
@@ -51,6 +53,8 @@ class ResponseReport:
         }
         if len(x.J) > 1:
             found |= {"exchange": x.J.tolist(), "dmi": x.dmi.tolist(), "anisotropic": x.anisotropic.tolist()}
+        if self.logarithm is not None:
+            found["inertia_logarithm"] = self.logarithm.tolist()
         if self.second_order is not None:
             found["second_order"] = self.second_order.tolist() if np.isfinite(self.second_order).all() else None
         found["at_rest"] = self.rest.as_json()
@@ -72,10 +76,7 @@ class ResponseReport:
             f"  friction         from {values[0]:.6g} to {values[-1]:.6g} hbar; over the spin, {values[0] / S:.4g} to "
             f"{values[-1] / S:.4g}",
             f"  geometric        {abs(t.geometric).max():.6g} hbar at most",
-            f"  inertia          from {_range(t.inertia)} hbar^2/{label}"
-            if np.isfinite(t.inertia).all()
-            else "  inertia          none: a mode of a lead opens at an energy that leads fill differently, and "
-            "-Im alpha(omega)/omega grows as log(omega); use --omega",
+            *self._inertia(label),
             f"  susceptibility   from {_range(t.susceptibility)}",
         ]
         if values[0] < -1e-9:
@@ -87,10 +88,10 @@ class ResponseReport:
                 if omega
                 else f"  alpha(0)         real from {_range(value.real)} hbar"
             )
-        if self.second_order is not None and np.isfinite(self.second_order).all():
-            lines.append(
-                f"  second order     {abs(self.second_order).max():.6g} hbar^2/{label}^2 at most: spin over (dm/dt)^2"
-            )
+        if self.second_order is not None:
+            largest = abs(self.second_order).max()
+            told = f"{largest:.6g} hbar^2/{label}^2 at most, spin over (dm/dt)^2" if largest < np.inf else "not known"
+            lines.append(f"  second order     {told}")
         lines += self.rest.lines(label)
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
@@ -99,6 +100,16 @@ class ResponseReport:
         else:
             lines += self._pairs(label)
         return "\n".join(lines)
+
+    def _inertia(self, label: str) -> list[str]:
+        """The inertia tensor, or why there is none."""
+        if self.logarithm is None:
+            return [f"  inertia          from {_range(self.tensors.inertia)} hbar^2/{label}"]
+        L = _range(self.logarithm)
+        return [
+            "  inertia          none: a mode of a lead opens at an energy that leads fill differently, where",
+            f"                   -Im alpha(omega)/omega = L log(omega) + ...; L from {L} (see --omega)",
+        ]
 
     def _pairs(self, label: str) -> list[str]:
         """The pairs of moments with the largest exchange constants."""
@@ -157,21 +168,16 @@ def response_of(
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
-    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second)
+    logarithm = None if np.isfinite(tensors.inertia).all() else found.inertia_logarithm
+    return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second, logarithm)
 
 
 def _quadratic(response: LinearResponse) -> np.ndarray:
-    """Q^a_bc, (3, 3, 3), symmetric in b and c, of the second order Q^a_bc mdot_b mdot_c of one moment."""
-
-    def along(velocity: np.ndarray) -> np.ndarray:
-        return response.second_order(velocity[None], np.zeros((1, 3)))[0]
-
-    unit, Q = np.eye(3), np.empty((3, 3, 3))
-    for b in range(3):
-        Q[:, b, b] = along(unit[b])
-    for b, c in ((0, 1), (0, 2), (1, 2)):
-        Q[:, b, c] = Q[:, c, b] = (along(unit[b] + unit[c]) - Q[:, b, b] - Q[:, c, c]) / 2
-    return Q
+    """Q^a_bc, nan where it cannot be found to the tolerance."""
+    try:
+        return response.quadratic
+    except ToleranceError:
+        return np.full((3, 3, 3), np.nan)
 
 
 def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import torque
-from llgnegf.electrons import ExchangeConstants
+from llgnegf.electrons import ExchangeConstants, ToleranceError
+from llgnegf.errors import RunWarning
 from llgnegf.observables import Variable
 
 _OF_MOTION = ("site", "motion_site", "component", "motion_component")
@@ -35,6 +37,16 @@ def _tensor(instant: Any, name: str) -> np.ndarray:
     return as_sites(getattr(instant.linear_response.tensors, name), instant.m.shape[:-1])
 
 
+def _quadratic(instant: Any) -> np.ndarray:
+    """Q^a_bc; nan, and told, where it is not found to the tolerance: no run is to fail for what it does not need."""
+    try:
+        found: np.ndarray = instant.linear_response.quadratic
+    except ToleranceError as error:
+        warnings.warn(f"second_order: not known (nan): {error}", RunWarning, stacklevel=2)
+        return np.full((3, 3, 3), np.nan)
+    return found
+
+
 def response_frequencies(deck: Deck) -> tuple[float, ...]:
     """At which a run of this deck has alpha(omega), energy/hbar."""
     table = deck.electrons if deck.molecule is None else deck.molecule
@@ -50,7 +62,12 @@ def _alpha(instant: Any, part: Callable[[Any], np.ndarray]) -> np.ndarray:
 # Name in the run file, attribute of `Tensors`, unit, meaning.
 NAMES = (
     ("damping_tensor", "gilbert", "hbar", "alpha_ij of S dm_i/dt = ... + m_i x sum_j alpha_ij dm_j/dt"),
-    ("inertia_tensor", "inertia", "hbar^2/energy", "I_ij of S dm_i/dt = ... + m_i x sum_j I_ij d^2 m_j/dt^2"),
+    (
+        "inertia_tensor",
+        "inertia",
+        "hbar^2/energy",
+        "I_ij of S dm_i/dt = ... + m_i x sum_j I_ij d^2 m_j/dt^2; nan where it is not defined",
+    ),
     ("susceptibility", "susceptibility", "1", "d s_i/d m_j at rest, s = Tr[rho sigma]"),
 )
 
@@ -63,6 +80,15 @@ def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
         *(
             Variable(name, _OF_MOTION, unit, f"{meaning}; at the first texture", applies, partial(_tensor, name=of))
             for name, of, unit, meaning in NAMES
+        ),
+        Variable(
+            "second_order",
+            ("component", "motion_component", "second_component"),
+            "hbar^2/energy^2",
+            "Q_abc of the spin density Q_abc dm_b/dt dm_c/dt of second order, of a single moment; at the first texture",
+            lambda deck: applies(deck) and math.prod(deck.lattice.shape) == 1,
+            _quadratic,
+            coordinates=lambda _deck: {"second_component": ["x", "y", "z"]},
         ),
         *(
             Variable(

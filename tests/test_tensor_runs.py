@@ -92,8 +92,9 @@ def test_instantaneous_tensors_are_the_self_consistent_run(wall, tmp_path):
         assert abs(expected.moment[-1] - expected.moment[0]).max() > 0.03
 
 
-def test_bias_acts_by_tensors_too(tmp_path):
-    changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.4}
+@pytest.mark.parametrize("bath", [{}, {"electrons__bath": {"sites": [1, 2], "width": 0.3, "zero_current": False}}])
+def test_bias_acts_by_tensors_too(bath, tmp_path):
+    changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.2 if bath else 0.4, **bath}
     tensor, llg = deck(WALL, **changes), deck(WALL, motion__kind="llg", **changes)
     with run(tensor, tmp_path / "a.h5") as found, run(llg, tmp_path / "b.h5") as expected:
         np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
@@ -184,6 +185,8 @@ def test_one_level_damps_its_moment_as_its_closed_form_says(molecule):
         assert found["current_charge"].dims == ("time", "molecule_lead")
 
 
+ONE_SITE = WALL.replace("shape = [4]", "shape = [1]")
+ONE_SITE = ONE_SITE.replace('kind = "bloch_wall"\nwidth = 0.9\n', 'kind = "uniform"\n')
 KERNEL = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.02, 0.0, 1.0]").replace(
     "[integrator]\n", '[motion]\nkind = "kernel"\n[integrator]\nmethod = "heun"\n'
 )
@@ -308,6 +311,35 @@ def test_alpha_at_frequencies_stands_in_the_file(kind, tmp_path):
         assert abs(expected.imag).max() > 1e-3
 
 
+@pytest.mark.parametrize("text", [MOLECULE, ONE_SITE], ids=["molecule", "one site"])
+def test_second_order_of_a_single_moment_stands_in_the_file(text, tmp_path):
+    from llgnegf.build import build_device, build_molecule
+
+    made = deck(text, run__duration=0.0, **{"texture__kind": "uniform", "texture__direction": [0.3, -0.5, 1.0]})
+    with run(made, tmp_path / "run.h5") as found:
+        m, Q = found.moment[0], found["second_order"][:]
+        names = found.names
+    device, v = build_device(made), np.array([[0.3, -0.2, 0.5]])
+    of = build_molecule(made).freeze(m[0]).linear_response if device is None else device.linear_response(m)
+    np.testing.assert_allclose(np.einsum("abc,b,c->a", Q, v[0], v[0]), of.second_order(v, 0 * v)[0], atol=1e-8)
+    assert abs(Q).max() > 1e-2
+    assert "exchange_constants" not in names
+
+
+def test_second_order_that_cannot_be_had_stops_no_run(monkeypatch, tmp_path):
+    from llgnegf.electrons import LinearResponse, ToleranceError
+
+    def fails(*_):
+        raise ToleranceError("too many energies")
+
+    monkeypatch.setattr(LinearResponse, "second_order", fails)
+    with pytest.warns(RunWarning, match="second_order: not known"):
+        found = run(deck(MOLECULE, run__duration=0.0), tmp_path / "run.h5")
+    assert np.isnan(found["second_order"][:]).all()
+    assert np.isfinite(found["damping_tensor"][:]).all()
+    found.close()
+
+
 def test_command_prints_and_saves(tmp_path, capsys):
     path = tmp_path / "wall.toml"
     path.write_text(WALL)
@@ -381,7 +413,9 @@ def test_what_cannot_be_known_is_told(tmp_path, capsys):
     assert "log(omega)" in told
     assert "-Im/omega from" in told
     assert main(["response", str(path), "--json", *beyond]) == 0
-    assert json.loads(capsys.readouterr().out)["inertia_tensor"] is None
+    numbers = json.loads(capsys.readouterr().out)
+    assert numbers["inertia_tensor"] is None
+    assert abs(np.array(numbers["inertia_logarithm"])).max() > 1e-8
     lattice = ["--set=lattice.shape=[2, 2]", "--set=electrons.spin_orbit.rashba=0.3", "--set=electrons.tolerance=1e-6"]
     lattice += ['--set=texture={kind = "uniform", direction = [0.3, 0.2, 1.0]}']
     assert main(["response", str(path), "--json", *lattice]) == 0
@@ -411,11 +445,11 @@ def test_what_cannot_be_known_is_told(tmp_path, capsys):
         (WALL, {"electrons__order": 0}, "electrons.order = 1"),
         (WALL, {"electrons__method": "real-time"}, 'electrons.method = "frozen"'),
         (WALL, {"electrons__gate": [{"columns": [0], "amplitude": 0.1, "frequency": 1.0}]}, "electrons.gate"),
-        (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath"),
+        (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath.zero_current = true"),
         (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
         (WALL, {"motion__kind": "llg", "motion__tensor": "reference"}, "means nothing with motion.kind"),
         (WALL, {"magnet__inertia": 0.4}, "magnet.inertia = 0.4"),
-        (WALL, {"electrons__response_frequencies": []}, "electrons.response_frequencies"),
+        (WALL, {"electrons__response_frequencies": 0.1}, "electrons.response_frequencies"),
         (WALL, {"electrons__response_frequencies": [float("inf")]}, "finite numbers"),
         (WALL, {"motion__kind": "llg", "electrons__response_frequencies": [0.1]}, "electrons.response_tensors = true"),
         (
@@ -440,7 +474,16 @@ def test_a_deck_without_electrons_has_no_response(tmp_path, capsys):
     assert main(["response", str(path)]) == 2
     assert "no electrons" in capsys.readouterr().err
     assert main(["response", "wall_with_probes"]) == 2
-    assert "bath" in capsys.readouterr().err
+    assert "bath of probes" in capsys.readouterr().err
+    path.write_text(WALL)
+    reservoir = ["--set=electrons.bath={sites = [1], width = 0.3, zero_current = false}", "--set=lattice.shape=[2]"]
+    reservoir += ["--json", "--set=electrons.lead.0.chemical_potential=0.6", "--set=electrons.tolerance=1e-6"]
+    assert main(["response", str(path), *reservoir]) == 0
+    rest = json.loads(capsys.readouterr().out)["at_rest"]
+    assert rest["leads"] == ["left", "right", "the bath"]
+    np.testing.assert_allclose(rest["spin_balance"], 0.0, atol=1e-5)
+    assert sum(rest["current_charge"]) == pytest.approx(0, abs=1e-5)
+    assert abs(rest["current_charge"][2]) > 1e-3
 
 
 def test_electrons_beyond_their_first_order_are_told(tmp_path):

@@ -144,7 +144,13 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 
 def _levels(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or not value:
+    if not value:
+        raise ValueError
+    return _frequencies(value)
+
+
+def _frequencies(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
         raise ValueError
     return tuple(number(x) for x in value)
 
@@ -314,6 +320,7 @@ COLUMNS = Rule(
     {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
 )
 NUMBERS = Rule("a list of two or more finite numbers", _numbers, {"type": "array", "items": _NUMBER, "minItems": 2})
+FREQUENCIES = Rule("a list of finite numbers", _frequencies, {"type": "array", "items": _NUMBER})
 LEVELS = Rule("a list of one or more finite numbers", _levels, {"type": "array", "items": _NUMBER, "minItems": 1})
 WIDTHS = Rule(
     "a list of one or more numbers >= 0", _widths, {"type": "array", "items": {**_NUMBER, "minimum": 0}, "minItems": 1}

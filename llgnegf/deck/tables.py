@@ -20,6 +20,7 @@ from llgnegf.deck.rules import (
     DIRECTION,
     DIRECTIONS,
     ENERGY_UNIT,
+    FREQUENCIES,
     HOPPING,
     INDEX,
     LEVELS,
@@ -369,7 +370,7 @@ class Electrons(Table):
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-6
     response_tensors: Annotated[bool, BOOLEAN] = False
-    response_frequencies: Annotated[tuple[float, ...], LEVELS] = ()
+    response_frequencies: Annotated[tuple[float, ...], FREQUENCIES] = ()
     velocity_tolerance: Annotated[float, TOLERANCE] = 1e-11
     lead: tuple[Lead, ...] = ()
     frozen_beside: Annotated[bool, BOOLEAN] = False
@@ -447,7 +448,7 @@ class Molecule(Table):
     order: Annotated[int, choice(0, 1)] = 1
     back_action: Annotated[float, NON_NEGATIVE] = 1.0
     tolerance: Annotated[float, TOLERANCE] = 1e-9
-    response_frequencies: Annotated[tuple[float, ...], LEVELS] = ()
+    response_frequencies: Annotated[tuple[float, ...], FREQUENCIES] = ()
     lead: tuple[MoleculeLead, ...] = ()
 
 

@@ -129,16 +129,25 @@ def _kernel_motion(deck: Any) -> Iterator[str]:
                 )
 
 
-def _no_tensors_with_a_bath(deck: Any) -> Iterator[str]:
+def _no_tensors_with_probes(deck: Any) -> Iterator[str]:
+    """A reservoir is a lead; probes have no Fermi function of their own while moments swing."""
     table = deck.electrons
-    if table is None or table.__dict__.get("bath") is None:
+    bath = None if table is None else table.__dict__.get("bath")
+    if table is None or bath is None:
+        return
+    if deck.motion.kind == "kernel":
+        yield 'motion.kind = "kernel": memory of electrons is not available with electrons.bath; remove one of the two'
+    if bath.zero_current is False:
         return
     for key, asks in (
-        (f"motion.kind = {show(deck.motion.kind)}", deck.motion.kind in ("tensor", "kernel")),
+        ('motion.kind = "tensor"', deck.motion.kind == "tensor"),
         ("electrons.response_tensors = true", table.response_tensors),
     ):
         if asks:
-            yield f"{key}: response of electrons is not available with electrons.bath; remove one of the two"
+            yield (
+                f"{key}: response tensors are not available with probes, electrons.bath.zero_current = "
+                f"{show(bath.zero_current)}; use zero_current = false, or remove one of the two"
+            )
 
 
 def _no_random_fields(deck: Any) -> Iterator[str]:
@@ -192,7 +201,7 @@ CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _molecule_lengths,
     _tensor_motion,
     _kernel_motion,
-    _no_tensors_with_a_bath,
+    _no_tensors_with_probes,
     _no_random_fields,
     _expansions,
     _frequencies_alone,

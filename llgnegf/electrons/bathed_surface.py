@@ -7,6 +7,7 @@ with u_p(E) such that no probe takes what the motion pumps into it (`bathed_ener
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -102,8 +103,7 @@ class BathedSurface:
             device.tolerance,
             1e-13 * device.hopping,
         )
-        if not self._sweeps.broadens_all:
-            check_states(self._sweeps, device.occupation, rule.weights[0] @ rule.values[:, 0, -4 * N :])
+        check_states(self._sweeps, device.occupation, rule.weights[0] @ rule.values[:, 0, -4 * N :])
         self._chosen = rule.energies, rule.weights[0]
         return self._chosen
 
@@ -114,15 +114,23 @@ _TAIL = 0.1
 _SHIFT = 0.2
 
 
-def check_states(sweeps: _Moved, occupation: Occupation, found: Floats) -> None:
+def check_states(
+    sweeps: _Moved,
+    occupation: Occupation,
+    found: Floats,
+    of_states: Callable[[Floats], Floats] = lambda traced: traced,
+) -> None:
     """ToleranceError where levels were missed: poles know how the density changes with the Fermi energy.
 
-    found: int (-df/dE) of all states on the sites, by energies on the real axis, (4 N,), for this occupation, kT > 0.
+    found: int (-df/dE) of all states on the sites, by energies on the real axis, (4 N,), for this occupation, kT > 0;
+    of_states: takes traces of the sweeps (*s, 4) to the axes of these states.
     """
+    if sweeps.broadens_all:
+        return
     mu, kT = occupation.fermi_energy, occupation.temperature
     h = _SHIFT * kT
     above, below, far_above, far_below = (
-        sweeps.filled_by(Occupation(mu + k * h, kT)).reshape(-1) for k in (1, -1, 2, -2)
+        of_states(sweeps.filled_by(Occupation(mu + k * h, kT))).reshape(-1) for k in (1, -1, 2, -2)
     )
     known = (8 * (above - below) - (far_above - far_below)) / (12 * h)
     found = found / (2 * np.pi)

@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from .arguments import energies, number
 from .balance import spin_balance
 from .bathed import NOT_TO_FIRST_ORDER
+from .bathed_propagators import propagators_of
 from .bias_response import BiasResponse, bias_response
 from .counter import Counter
 from .currents import Currents, Extended, currents
-from .device_propagators import DevicePropagators
 from .frozen import Frozen, SpinDensity, refuse_spins
 from .general.device import GeneralDevice
 from .leads import Occupation
@@ -255,24 +255,24 @@ class Device(System):
         """Gilbert and inertia tensors, susceptibility and alpha(omega) of every pair of moments; see `response.py`.
 
         m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3), sites counted as in `m.reshape(-1, 3)`.
-        Raises ValueError with a bath, ToleranceError where the accuracy cannot be reached.
+        Raises ValueError with probes on sites, ToleranceError where the accuracy cannot be reached.
         """
         return self.linear_response_of(self.freeze(m, potential))
 
     @staticmethod
     def linear_response_of(frozen: Frozen) -> LinearResponse:
         """`linear_response` of electrons that are frozen already."""
-        return LinearResponse(DevicePropagators(frozen))
+        return LinearResponse(propagators_of(frozen))
 
     def scattering_matrix(
         self, m: ArrayLike, energy: float | None = None, potential: ArrayLike | None = None
     ) -> ScatteringMatrix:
         """S of all open channels at a real energy, None: at the Fermi energy, and its derivatives by all moments.
 
-        m, potential: as `freeze`.  Raises ValueError with a bath, or for an energy that is not a finite number.
+        m, potential: as `freeze`.  Raises ValueError with probes on sites, and for an energy that is not finite.
         """
         E = self.fermi_energy if energy is None else number("energy", energy, "finite")
-        return scattering_matrix(DevicePropagators(self.freeze(m, potential)), E)
+        return scattering_matrix(propagators_of(self.freeze(m, potential)), E)
 
     def torkance(self, m: ArrayLike, reference: ArrayLike, potential: ArrayLike | None = None) -> Torkance:
         """dT/dV of the torque on each moment, in the plane of the moment and the `reference` and out of it.

@@ -32,10 +32,6 @@ class DevicePropagators:
 
     def __init__(self, frozen: Frozen) -> None:
         device = frozen.device
-        if device.bath is not None:
-            raise ValueError(
-                f"response tensors: not available with a bath on sites, {device.bath!r}; use a device without"
-            )
         if device.fills_spins:
             raise ValueError("response tensors: not available with a spin_bias of a lead; use spin_bias=None")
         self._frozen, self._device = frozen, device
@@ -49,8 +45,12 @@ class DevicePropagators:
 
     @cached_property
     def _blocks(self) -> BlockColumns:
+        return BlockColumns.of_dense(self._hamiltonian(), self._device.shape[0])
+
+    def _hamiltonian(self) -> Matrices:
+        """H, (2 sites, 2 sites), in the given spin axes; without leads."""
         H, frame = self._frozen.sweeps.dense_hamiltonian(), self._device.frame
-        return BlockColumns.of_dense(H if frame is None else frame.matrix_back(H), self._device.shape[0])
+        return H if frame is None else frame.matrix_back(H)
 
     @one_blas_thread
     def at(self, z: NDArray[np.inexact], order: int) -> list[Matrices]:
@@ -220,13 +220,17 @@ class DevicePropagators:
     def _adapted(self, factors: Sequence[Factor], low: float, high: float, shift: float, integrand: Integrand) -> Rule:
         device = self._device
         openings = np.unique(np.concatenate([device.openings, device.openings - shift]))
-        window = Window(factors, low, high, device.band, openings, device.hopping, 2 * device.n_sites)
+        window = Window(factors, low, high, self._band(low, high), openings, device.hopping, 2 * device.n_sites)
 
         def values(energies: Floats) -> Floats:
             return integrand(energies)[0]
 
         edges = self._edges(window, shift)
         return window.panels.adapted(edges, values, lambda v: v, device.tolerance, 1e-13 * device.hopping)
+
+    def _band(self, _low: float, _high: float) -> tuple[float, float]:
+        """Energies at which there are states, as far as those between these two matter."""
+        return self._device.band
 
     def _edges(self, window: Window, shift: float = 0.0) -> Edges:
         """First panels, which end at narrow levels; shift: G is needed at E + shift too."""

@@ -78,10 +78,9 @@ class LeadsBesideBath:
             1e-13 * device.hopping,
         )
         found = np.einsum("wn,nwc->wc", rule.weights, rule.values)
-        if not sweeps.broadens_all:
-            for row, occupation in window.slopes:
-                if occupation.temperature > 0:
-                    check_states(sweeps, occupation, found[row, size:])
+        for row, occupation in window.slopes:
+            if occupation.temperature > 0:
+                check_states(sweeps, occupation, found[row, size:])
         energies, weights = window.at_steps
         if len(energies):
             found = found + np.einsum("wn,nwc->wc", weights, self._at(energies))

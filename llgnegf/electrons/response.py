@@ -41,7 +41,7 @@ which these differ in prefactors.  With wide bands G' = -G G, and for unit vecto
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -63,7 +63,7 @@ _TAILS = 40.0
 _SAME_FILLING = 1e-8
 # Where the divergence at a threshold is judged, in units of `scale`; rules over energies end 1e-13 from it, and
 # log(1e13) = 30.
-_NEXT_TO_IT = 1e-6
+_NEXT_TO_IT = 1e-8
 _LOGARITHM = 30.0
 # Random contractions by which rules over real energies are judged.
 _PROBES = 5
@@ -77,7 +77,7 @@ class Tensors:
     d<dH/dm_i^a>/dm_j^b, energy, in equilibrium the second derivative of the grand potential; susceptibility:
     ds_i^a/dm_j^b; drag: ds_i^a/d(dm_j^b/dt), hbar/energy, also where J_i = 0 (alpha_ij = -J_i drag_ij).  Complete at a
     bias too, but inertia is nan where a mode of a lead opens at an energy that one reservoir fills otherwise than
-    another: alpha(omega) has no slope there, it grows as log(omega) (`response.py`).
+    another: alpha(omega) has no slope there, it grows as log(omega) (`LinearResponse.inertia_logarithm`).
     """
 
     sea: Floats
@@ -204,6 +204,25 @@ class LinearResponse:
         v, a = finite_array("velocity", velocity, shape), finite_array("acceleration", acceleration, shape)
         return self._sums.members @ second_order(self._source, v, a, self._knows_inertia)
 
+    @cached_property
+    def quadratic(self) -> Floats:
+        """Q^a_bc, (3, 3, 3), symmetric in b and c, of the second order Q^a_bc mdot_b mdot_c of a single moment.
+
+        Of more moments `second_order` of their motion is to be asked for: ValueError.
+        """
+        if self._sums.moments != 1:
+            raise ValueError(f"quadratic: of a single moment, here are {self._sums.moments}; use second_order")
+
+        def along(velocity: Floats) -> Floats:
+            return self.second_order(velocity[None], np.zeros((1, 3)))[0]
+
+        unit, Q = np.eye(3), np.empty((3, 3, 3))
+        for b in range(3):
+            Q[:, b, b] = along(unit[b])
+        for b, c in ((0, 1), (0, 2), (1, 2)):
+            Q[:, b, c] = Q[:, c, b] = (along(unit[b] + unit[c]) - Q[:, b, b] - Q[:, c, c]) / 2
+        return Q
+
     def _forces(self, omega: float) -> Matrices:
         """K(omega), omega > 0."""
         source, rule = self._source, self._source.rule(wider=omega)
@@ -327,6 +346,28 @@ class LinearResponse:
         There P[G', A_r'] diverges as 1/(E - E_0) on either side; the integral over it, which ends next to E_0, must be
         below the tolerance.
         """
+        scale = self._source.scale
+        return all(
+            abs(one).max() * _NEXT_TO_IT * scale**2 / (2 * np.pi) * _LOGARITHM < self._source.tolerance
+            for one in self._next_to_thresholds()
+        )
+
+    @cached_property
+    def inertia_logarithm(self) -> Floats:
+        """L_ij^ab, (moments, moments, 3, 3), hbar^2/energy: -Im alpha(omega)/omega goes as L log(omega) at small omega.
+
+        Zero where the inertia tensor exists; where a mode of a lead opens at an energy that reservoirs fill otherwise
+        than each other it does not, because of this.
+        """
+        shape = (self._sums.moments, self._sums.moments, 3, 3)
+        if self._knows_inertia:
+            return np.zeros(shape)
+        # P[g_1, a_r] is 2 |E - E_0| times the sum of P[G', A_r'] on either side.
+        total = sum((one.real for one in self._next_to_thresholds()), np.zeros(shape))
+        return np.asarray(-_NEXT_TO_IT * self._source.scale / (2 * np.pi) * total)
+
+    def _next_to_thresholds(self) -> Iterator[Matrices]:
+        """sum_r (f_r - f) P[G', A_r'] above and below each threshold at which reservoirs are filled otherwise."""
         source = self._source
         filled = np.array([one(source.thresholds) - source.occupation(source.thresholds) for one in source.reservoirs])
         differs = abs(filled).max(axis=0, initial=0.0) > _SAME_FILLING * source.tolerance
@@ -335,10 +376,7 @@ class LinearResponse:
                 G, slope = source.at(energy, 1)
                 changes = _each(source.spectral_slope(energy, G, slope))
                 each = sum(pair_sum(f[r : r + 1], slope, a) for r, a in enumerate(changes))
-                share = abs(self._sums.energies(np.asarray(each))).max() * _NEXT_TO_IT * source.scale**2 / (2 * np.pi)
-                if not share * _LOGARITHM < source.tolerance:
-                    return False
-        return True
+                yield self._sums.energies(np.asarray(each))
 
     def _judged(self, terms: Callable[[Floats], Terms], powers: tuple[int, ...]) -> Integrand:
         """By which a rule is chosen: contractions of P with random unit vectors, without dimension.

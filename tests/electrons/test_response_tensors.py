@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, ExchangeConstants, Lead, ToleranceError, steady_precession
+from llgnegf.electrons import Bath, Device, ExchangeConstants, Lead, ToleranceError, steady_precession
 from tests.oracles import linear_response
 
 MU = 0.3
@@ -134,6 +134,52 @@ def test_exchange_constants_are_second_derivatives_of_the_grand_potential():
     u, v = moments((2,), 4)
     pair = -found.J[i, j] * u @ v + found.dmi[i, j] @ np.cross(u, v) + u @ found.anisotropic[i, j] @ v
     assert pair == pytest.approx(u @ found.stiffness[i, j] @ v, abs=1e-13)
+
+
+BIASED_LEADS = [Lead("left", chemical_potential=0.6), Lead("right", 0.8)]
+RESERVOIRS = [
+    Device(4, sd_exchange=0.7, fermi_energy=MU, tolerance=1e-7, bath=Bath([1, 2], 0.3, zero_current=False)),
+    Device(
+        2,
+        sd_exchange=0.4,
+        fermi_energy=MU,
+        temperature=0.05,
+        tolerance=1e-6,
+        bath=Bath([1], 0.3, zero_current=False),
+        leads=BIASED_LEADS,
+    ),
+    Device(2, sd_exchange=0.7, fermi_energy=MU, tolerance=1e-7, bath=Bath([0, 1], 0.3, zero_current=False), leads=[]),
+]
+
+
+@pytest.mark.parametrize("device", RESERVOIRS, ids=["chain", "warm bias", "no leads"])
+def test_reservoirs_on_sites(device):
+    """Column by column, by differences of the density at rest, by alpha(omega) and by the scattering matrix."""
+    m, step = moments(device.shape), 3e-4
+    response = device.linear_response(m)
+    found, expected = response.tensors, columns(device, m)
+    for part, one in zip((found.sea, found.surface, found.bias), expected, strict=True):
+        np.testing.assert_allclose(part, one, atol=3 * device.tolerance)
+    assert abs(expected).max() > 1e-2
+    way = np.random.default_rng(1).normal(size=m.shape)
+    ahead, back = (device.freeze(m + s * step * way).at_rest.reshape(-1, 4)[:, 1:] for s in (1, -1))
+    chi = np.einsum("ijab,jb->ia", found.susceptibility, way.reshape(-1, 3))
+    np.testing.assert_allclose(chi, (ahead - back) / (2 * step), atol=2e-6)
+    left = [abs(response.alpha(w) - found.gilbert + 1j * w * found.inertia).max() for w in (0.04, 0.02)]
+    assert 3.5 < left[0] / left[1] < 4.5
+    S = device.scattering_matrix(m)
+    np.testing.assert_allclose(S.S.conj().T @ S.S, np.eye(len(S.S)), atol=1e-12)
+    if not device.temperature:
+        np.testing.assert_allclose(S.friction, found.friction, atol=1e-9)
+
+
+def test_reservoirs_next_to_an_edge_of_the_leads():
+    """Sigma of the leads varies there on a scale of its own, however wide the levels are."""
+    reservoirs = Bath([0, 1], 0.5, zero_current=False)
+    device, m = Device(2, sd_exchange=0.3, fermi_energy=1.997, tolerance=1e-7, bath=reservoirs), moments((2,))
+    found = device.linear_response(m).tensors
+    for part, one in zip((found.sea, found.surface), columns(device, m), strict=False):
+        np.testing.assert_allclose(part, one, atol=5e-7)
 
 
 @pytest.mark.parametrize("axis", np.eye(3).tolist())
@@ -293,10 +339,10 @@ def test_levels_of_partial_chains_lose_no_digits():
 
 
 def test_what_is_refused():
-    from llgnegf.electrons import Bath
-
-    with pytest.raises(ValueError, match="bath"):
+    with pytest.raises(ValueError, match="bath of probes"):
         Device(3, sd_exchange=0.5, bath=Bath([1], 0.1)).linear_response(moments((3,)))
+    with pytest.raises(ValueError, match="bath of probes"):
+        Device(3, sd_exchange=0.5, bath=Bath([1], 0.1, zero_current="net")).scattering_matrix(moments((3,)))
     closed = Device(3, sd_exchange=0.5, temperature=0.1, leads=[])
     with pytest.raises(ToleranceError, match="discrete levels"):
         _ = closed.linear_response(moments((3,))).tensors
@@ -310,6 +356,7 @@ def test_inertia_under_a_bias_is_the_slope_of_alpha():
         response = device.linear_response(m)
         inertia = response.tensors.inertia
         np.testing.assert_allclose(-response.alpha(0.01).imag / 0.01, inertia, atol=2e-6)
+        assert not response.inertia_logarithm.any()
         unbiased = device.changed(leads=[Lead("left"), Lead("right", 0.7)]).linear_response(m)
         assert abs(inertia - unbiased.tensors.inertia).max() > 1e-4
     # a level next to an edge makes more of the same tail
@@ -345,6 +392,7 @@ def test_where_a_mode_opens_between_chemical_potentials_alpha_has_no_slope(edge)
     left = g0 @ (ends[0] * (1j if upper else 1)) @ g0.conj().T
     traces = np.einsum("iapq,qr,jbrs,sp->ijab", V, g1, V, left, optimize=True).real
     expected = -(1 if upper else -1) * traces / (4 * np.pi)
+    np.testing.assert_allclose(response.inertia_logarithm, expected, atol=3e-3 * abs(expected).max())
     missed = [abs(one - expected).max() / abs(expected).max() for one in slopes]
     assert missed[1] < 0.2
     assert missed[1] < 0.75 * missed[0]
