@@ -7,7 +7,7 @@ from llgnegf import load_deck, open_run, resume, run
 from llgnegf.build import build_device, build_magnet
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import parse_deck
-from llgnegf.errors import DeckError
+from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.estimate import estimate
 from llgnegf.response_report import response_of
 from llgnegf.summary import summary
@@ -126,6 +126,27 @@ def test_inertia_and_moments_at_rest(tmp_path):
         rate[1] = -0.21 * np.sin(0.7 * 2.0)
         spin = device.spin_density(found.moment[-1], None, np.eye(5)[1] * 0.3 * np.cos(1.4), rate)
         assert found["spin_sea"][-1] == pytest.approx(spin.sea, abs=1e-9)
+
+
+def test_a_band_that_is_full(tmp_path):
+    with run(deck(electrons__fermi_energy=9.0, run__duration=0.4), tmp_path / "run.h5") as found:
+        assert np.isnan(found["level_gap"][:]).all()
+        assert not np.any(found["rate_over_gap"])
+        assert found["density"][-1] == pytest.approx(np.full(5, 2.0), abs=1e-9)
+        assert "level_gap                          none" in summary(found)
+
+
+def test_a_level_at_the_fermi_energy_ends_a_run_of_first_order(tmp_path):
+    given = {"electrons__temperature": 0.0, "electrons__fermi_energy": 0.0, "electrons__sd_exchange": 0.0}
+    given |= {"electrons__hopping": 1.0, "electrons__spin_orbit": {}, "lattice__shape": [4]}
+    with pytest.raises(RunError, match="a level of the closed system lies at the Fermi energy 0"), told():
+        run(deck(**given), tmp_path / "run.h5")
+    with told(), run(deck(**given, electrons__order=0), tmp_path / "order 0.h5") as found:
+        assert np.isfinite(found["density"][:]).all()
+
+
+def told():
+    return pytest.warns(RunWarning, match="lie at the Fermi energy 0: at kT = 0 they are half filled")
 
 
 def test_words(done):
