@@ -10,10 +10,9 @@ import numpy as np
 
 from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, Frozen, LinearResponse, Tensors, ToleranceError
+from llgnegf.electrons import ClosedResponse, Device, ExchangeConstants, Frozen, LinearResponse, Tensors, ToleranceError
 from llgnegf.errors import DeckError, RunError
 from llgnegf.simulation import run
 
@@ -128,7 +127,7 @@ def response_of(deck: Deck, omegas: tuple[float, ...] = ()) -> ResponseReport:
     return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at)
 
 
-def _linear_response(deck: Deck) -> LinearResponse:
+def _linear_response(deck: Deck) -> LinearResponse | ClosedResponse:
     magnet = build_magnet(deck)
     m = initial_moments(deck, magnet)
     molecule = build_molecule(deck)
@@ -137,15 +136,9 @@ def _linear_response(deck: Deck) -> LinearResponse:
     if deck.electrons is None:
         raise DeckError("response: the deck has no electrons that could answer; give it [electrons] or a [molecule]")
     _refuse_real_time(deck)
-    if is_closed_lattice(deck):
-        raise DeckError(
-            "response: not available without leads (lattice.periodic along x, electrons.hopping to farther "
-            "neighbours); use an open x and one hopping"
-        )
     try:
         frozen = build_coupling(deck, magnet).freeze(0.0, m)
-        assert isinstance(frozen, Frozen)
-        return Device.linear_response_of(frozen)
+        return Device.linear_response_of(frozen) if isinstance(frozen, Frozen) else ClosedResponse(frozen)
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
 

@@ -153,8 +153,6 @@ def test_words(done):
     assert "10 levels without leads, diagonalised" in estimate(deck())
     assert "matrices diagonalised in all" in estimate(deck())
     assert "electrons.hopping[1]" in units_of(deck(), None)
-    with pytest.raises(DeckError, match="response: not available without leads"):
-        response_of(deck())
     single = {"lattice__shape": [1], "electrons__hopping": 1.0, "electrons__gate": [], "magnet__exchange": 0.0}
     with (
         open_run(done) as found,
@@ -181,7 +179,10 @@ LEAD = {"electrons.lead": [{"side": "left"}]}
         ),
         ({"motion.kind": "tensor", "electrons.gate": []}, 'motion.kind = "tensor": not available without leads'),
         ({"electrons.noise": True, "magnet.damping": 0.0}, "electrons.noise = true: not available without leads"),
-        ({"electrons.response_tensors": True}, "electrons.response_tensors = true: not available without leads"),
+        (
+            {"electrons.response_tensors": True, "lattice.shape": [101]},
+            "on 101 sites; allowed without leads: up to 100",
+        ),
         ({"electrons.bath": {"sites": [0], "width": 0.1, "zero_current": False}}, "electrons.bath = {sites"),
         ({"electrons.hopping": [1.0, 0.3, 1e11]}, "electrons.hopping[2] = 100000000000.0: is far out of scale"),
         ({"electrons.hopping": []}, "electrons.hopping = []: must be a number > 0, or a list of up to three"),
@@ -197,6 +198,16 @@ def test_refused(changes, words):
         parse_deck(CHAIN, overrides=changes)
     assert words in str(error.value)
     assert len(str(error.value).splitlines()) <= 2
+
+
+def test_response_tensors(tmp_path):
+    plain = {"electrons__spin_orbit": {}, "electrons__response_tensors": True}
+    report = response_of(deck(**plain), (0.1,))
+    assert "friction         from" in report.text()
+    assert abs(report.tensors.friction).max() < 1e-12 < 1e-3 < abs(report.exchange.J).max()
+    with run(deck(**plain), tmp_path / "run.h5") as found:
+        tensor = np.asarray(found["damping_tensor"])
+        assert np.moveaxis(tensor, 2, 1).ravel() == pytest.approx(np.moveaxis(report.tensors.gilbert, 2, 1).ravel())
 
 
 def test_leads_that_are_not_connected(done, tmp_path):

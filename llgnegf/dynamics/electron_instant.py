@@ -6,7 +6,7 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import ClosedFrozen, Device, Frozen, LeadResponse, Response, SpinDensity, Tensors
+from llgnegf.electrons import ClosedFrozen, ClosedResponse, Device, Frozen, LeadResponse, Response, SpinDensity, Tensors
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -106,7 +106,9 @@ class ElectronInstant(Instant):
     @cached_property
     def tensors(self) -> Tensors:
         """Response tensors of the electrons at rest here."""
-        return Device.linear_response_of(self.frozen).tensors
+        if isinstance(self.electrons, ClosedFrozen):
+            return ClosedResponse(self.electrons).tensors
+        return Device.linear_response_of(self.electrons).tensors
 
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
