@@ -6,7 +6,7 @@ import pytest
 from llgnegf import load_deck, open_run, resume, run
 from llgnegf.build import build_device, build_magnet
 from llgnegf.compare import NothingToCompare, compare
-from llgnegf.deck import parse_deck
+from llgnegf.deck import closed_conflicts, parse_deck
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.estimate import estimate
 from llgnegf.response_report import response_of
@@ -217,3 +217,9 @@ def test_leads_that_are_not_connected(done, tmp_path):
         assert np.array_equal(found["moment"][-1], expected["moment"][-1])
     open_wire = deck(lattice__periodic=False, electrons__hopping=[1.3], electrons__lead=[{"side": "left"}])
     assert build_device(open_wire).hopping == 1.3
+
+
+def test_keys_that_nobody_thought_of(monkeypatch):
+    monkeypatch.setattr(closed_conflicts, "_USED", closed_conflicts._USED - {"fermi_energy"})
+    with pytest.raises(DeckError, match=r"electrons.fermi_energy: not available without leads, lattice.periodic"):
+        deck()

@@ -102,4 +102,20 @@ def _excluded(deck: Any) -> Iterator[str]:
             yield f"{told}: not available without leads, {beside}; allowed there: {allowed}"
 
 
-CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (_no_leads, _axes, _size, _excluded)
+# Keys of [electrons] that `build.build_device` and the runs of such electrons use, or that `_excluded` judges.
+_USED = {
+    *("method", "hopping", "onsite", "potential", "disorder", "bath", "spin_orbit", "sd_exchange", "fermi_energy"),
+    *("temperature", "order", "velocity_feedback", "noise", "back_action", "tolerance", "response_tensors"),
+    *("velocity_tolerance", "lead", "frozen_beside", "gate"),
+}
+
+
+def _unused(deck: Any) -> Iterator[str]:
+    """Keys of [electrons] that say nothing to them, so that none is ignored."""
+    if not is_closed_lattice(deck):
+        return
+    for key in sorted(deck.electrons.said - _USED):
+        yield f"electrons.{key}: not available without leads, {_keys(deck)[0]}; remove the key"
+
+
+CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (_no_leads, _axes, _size, _excluded, _unused)

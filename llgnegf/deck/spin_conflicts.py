@@ -5,7 +5,6 @@ See `conflicts.py`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,6 +32,13 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
             yield f"electrons.lead[{i}].polarization = {{direction = ..., splitting = ...}}", "no polarization"
         if spin_bias is not None and spin_bias.__dict__.get("difference"):
             yield f"electrons.lead[{i}].spin_bias = {{direction = ..., difference = ...}}", "no spin_bias"
+
+
+def _but_spin_biases(deck: Any) -> Iterator[tuple[str, str]]:
+    """Without spin biases, which `spin_bias_conflicts` judges."""
+    for told, without in _given(deck):
+        if without != "no spin_bias":
+            yield told, without
 
 
 def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
@@ -86,12 +92,12 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: deck.electrons.bath is not None,
-        _given,
+        _but_spin_biases,
         "not available with electrons.bath; allowed beside it: {without}, or remove the bath",
     ),
     _beside(
         _has_moving_voltages,
-        _given,
+        _but_spin_biases,
         "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
     ),
@@ -127,24 +133,7 @@ def _leads_without_contact(deck: Any) -> Iterator[str]:
                 )
 
 
-def _spin_bias_along_the_polarization(deck: Any) -> Iterator[str]:
-    if deck.electrons is None:
-        return
-    for i, lead in enumerate(deck.electrons.lead):
-        bias, polarization = (getattr(lead.__dict__.get(key), "__dict__", {}) for key in ("spin_bias", "polarization"))
-        d, e = bias.get("direction"), polarization.get("direction")
-        if d is None or e is None or not polarization.get("splitting"):
-            continue
-        apart = math.dist([x / math.hypot(*d) for x in d], [x / math.hypot(*e) for x in e])
-        if apart > 1e-9:
-            yield (
-                f"electrons.lead[{i}].spin_bias.direction = {show(list(d))}: spins across the polarization of the lead "
-                f"do not stay in it; allowed: its direction, {show(list(e))} (with a difference of either sign)"
-            )
-
-
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
-    _spin_bias_along_the_polarization,
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,

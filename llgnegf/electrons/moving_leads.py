@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arguments import finite_array
 from .bathed_energy import BandedLU
 from .bias import Bias
-from .frozen import Frozen
+from .frozen import Frozen, refuse_spin_bias
 from .lattice import LatticeSweeps
 from .leads import Occupation
 from .outside_levels import bound_levels, thermal_levels
@@ -55,6 +55,7 @@ class MovingLeads:
     """
 
     def __init__(self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen]) -> None:
+        refuse_spin_bias(extended.device, "moving_leads")
         self._columns = _Columns(extended.sweeps)
         self._extended, self._sites, self._equilibrium = extended, sites, equilibrium
         self.device = extended.device

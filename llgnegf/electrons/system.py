@@ -16,7 +16,7 @@ import functools
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -49,6 +49,10 @@ _VACANT = 1e13
 # A bath is at least so wide, in units of the hopping; sites times those of a bath are at most so many, or so many where
 # probes have chemical potentials of their own.
 LEAST_WIDTH, MOST_PAIRS, MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
+# What leads may have beside a spin bias.
+_BESIDE_SPIN_BIAS = {
+    *("side", "coupling", "voltage", "chemical_potential", "temperature", "hopping", "polarization", "spin_bias"),
+}
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -152,6 +156,7 @@ class System:
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
         self._check_overlap()
+        self._check_spin_biases()
         self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.bonds_along_y = None if bonds_along_y is None else self._matrices(bonds_along_y)
         self.spin_orbit = self._of_bonds(spin_orbit)
@@ -475,6 +480,19 @@ class System:
                 "bath on each site fills all others; use fewer sites"
             )
         return bath
+
+    def _check_spin_biases(self) -> None:
+        """ValueError where a lead has something that is not known beside a spin bias of either."""
+        if not any(lead.coupling and lead.spin_difference for lead in self.leads):
+            return
+        for lead in self.leads:
+            for one in fields(lead):
+                value = getattr(lead, one.name)
+                if one.name not in _BESIDE_SPIN_BIAS and value != one.default:
+                    raise ValueError(
+                        f"{one.name} = {value!r} of the {lead.side} lead: not available beside a spin_bias; use leads "
+                        "without one of the two"
+                    )
 
     def _check_overlap(self) -> None:
         """ValueError where there is no energy at which both leads have states."""
