@@ -211,7 +211,7 @@ def build_device(deck: Deck) -> Device | ClosedDevice | None:
             one.temperature,
             one.hopping,
             None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
-            None if one.spin_bias is None else SpinBias(one.spin_bias.direction, one.spin_bias.difference),
+            spin_bias=None if one.spin_bias is None else SpinBias(one.spin_bias.direction, one.spin_bias.difference),
         )
         for one in table.lead
     ]
