@@ -6,7 +6,17 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import ClosedFrozen, ClosedResponse, Device, Frozen, LeadResponse, Response, SpinDensity, Tensors
+from llgnegf.electrons import (
+    ClosedFrozen,
+    ClosedResponse,
+    Device,
+    Frozen,
+    LeadResponse,
+    LinearResponse,
+    Response,
+    SpinDensity,
+    Tensors,
+)
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -104,11 +114,15 @@ class ElectronInstant(Instant):
         return self.frozen.bath_potentials - self.frozen.device.fermi_energy
 
     @cached_property
+    def linear_response(self) -> LinearResponse | ClosedResponse:
+        """Of the electrons at rest here."""
+        closed = isinstance(self.electrons, ClosedFrozen)
+        return ClosedResponse(self.closed) if closed else Device.linear_response_of(self.frozen)
+
+    @property
     def tensors(self) -> Tensors:
         """Response tensors of the electrons at rest here."""
-        if isinstance(self.electrons, ClosedFrozen):
-            return ClosedResponse(self.electrons).tensors
-        return Device.linear_response_of(self.electrons).tensors
+        return self.linear_response.tensors
 
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:
