@@ -212,7 +212,7 @@ def build_device(deck: Deck) -> Device | ClosedDevice | None:
             one.hopping,
             None if one.polarization is None else Polarization(one.polarization.direction, one.polarization.splitting),
             one.width,
-            None if one.spin_bias is None else SpinBias(one.spin_bias.direction, one.spin_bias.difference),
+            spin_bias=None if one.spin_bias is None else SpinBias(one.spin_bias.direction, one.spin_bias.difference),
         )
         for one in table.lead
     ]
@@ -654,6 +654,7 @@ def _device_with_memory(
             drives=build_drives(deck, magnet),
             field=field,
         )
+        coupling.response_frequencies = response_frequencies(deck)
     except ToleranceError as error:
         raise DeckError(f'motion.kind = "kernel": {error}') from None
     return DeviceKernelStepper(coupling)

@@ -283,6 +283,11 @@ def _rate_over_width(instant: ElectronInstant) -> float:
     return _fastest(instant) / instant.level_width
 
 
+def _level_gap(instant: ElectronInstant) -> float:
+    gap = instant.closed.level_gap()
+    return gap if np.isfinite(gap) else np.nan
+
+
 def _rate_over_gap(instant: ElectronInstant) -> float:
     fastest, gap = _fastest(instant), instant.closed.level_gap()
     return fastest / gap if gap else np.inf if fastest else 0.0
@@ -562,9 +567,9 @@ ELECTRONS = (
         "level_gap",
         _NUMBER,
         "energy",
-        "from the highest filled to the lowest empty level; at kT > 0 the least distance of levels partly filled",
+        "from the highest filled to the lowest empty level; at kT > 0 least distance of those partly filled; NaN: none",
         is_closed_lattice,
-        lambda i: i.closed.level_gap(),
+        _level_gap,
     ),
     Variable(
         "rate_over_gap",

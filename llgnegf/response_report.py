@@ -10,10 +10,19 @@ import numpy as np
 
 from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_moments
 from llgnegf.deck import Deck
-from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
-from llgnegf.electrons import Device, ExchangeConstants, Frozen, FrozenMolecule, LinearResponse, Tensors, ToleranceError
+from llgnegf.electrons import (
+    ClosedFrozen,
+    ClosedResponse,
+    Device,
+    ExchangeConstants,
+    Frozen,
+    FrozenMolecule,
+    LinearResponse,
+    Tensors,
+    ToleranceError,
+)
 from llgnegf.errors import DeckError, RunError
 from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule, reference_of
 from llgnegf.simulation import run
@@ -26,7 +35,8 @@ _PAIRS = 5
 class ResponseReport:
     """Tensors of a deck at t = 0.
 
-    alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest; second_order:
+    alpha: alpha(omega) for each omega asked for, (n, n, 3, 3), complex; rest: torques and flows at rest,
+    None without leads; second_order:
     of one moment, (3, 3, 3), Q^a_bc of the spin density Q^a_bc mdot_b mdot_c, hbar^2/energy^2, None of more.
     logarithm: `LinearResponse.inertia_logarithm` where there is no inertia tensor.
     """
@@ -35,7 +45,7 @@ class ResponseReport:
     tensors: Tensors
     exchange: ExchangeConstants
     alpha: dict[float, np.ndarray]
-    rest: AtRest
+    rest: AtRest | None
     second_order: np.ndarray | None = None
     logarithm: np.ndarray | None = None
 
@@ -57,7 +67,8 @@ class ResponseReport:
             found["inertia_logarithm"] = self.logarithm.tolist()
         if self.second_order is not None:
             found["second_order"] = self.second_order.tolist() if np.isfinite(self.second_order).all() else None
-        found["at_rest"] = self.rest.as_json()
+        if self.rest is not None:
+            found["at_rest"] = self.rest.as_json()
         if self.alpha:
             found["alpha"] = [
                 {"omega": omega, "real": value.real.tolist(), "imag": value.imag.tolist()}
@@ -92,7 +103,8 @@ class ResponseReport:
             largest = abs(self.second_order).max()
             told = f"{largest:.6g} hbar^2/{label}^2 at most, spin over (dm/dt)^2" if largest < np.inf else "not known"
             lines.append(f"  second order     {told}")
-        lines += self.rest.lines(label)
+        if self.rest is not None:
+            lines += self.rest.lines(label)
         if n == 1:
             lines += _table("damping tensor, hbar", t.gilbert[0, 0])
             if np.isfinite(t.inertia).all():
@@ -157,19 +169,28 @@ def response_of(
     """
     try:
         electrons = _electrons(deck)
-        found = (
-            electrons.linear_response if isinstance(electrons, FrozenMolecule) else Device.linear_response_of(electrons)
-        )
+        found = _response(electrons)
         tensors, at = found.tensors, {omega: found.alpha(omega) for omega in omegas}
-        direction = reference_of(deck) if reference is None else np.array(reference)
-        rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
-        second = _quadratic(found) if len(tensors.gilbert) == 1 else None
+        rest, second = None, None
+        if not isinstance(electrons, ClosedFrozen):
+            direction = reference_of(deck) if reference is None else np.array(reference)
+            rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
+        if len(tensors.gilbert) == 1 and isinstance(found, LinearResponse):
+            second = _quadratic(found)
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
-    logarithm = None if np.isfinite(tensors.inertia).all() else found.inertia_logarithm
+    logarithm = None
+    if isinstance(found, LinearResponse) and not np.isfinite(tensors.inertia).all():
+        logarithm = found.inertia_logarithm
     return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second, logarithm)
+
+
+def _response(electrons: Frozen | FrozenMolecule | ClosedFrozen) -> LinearResponse | ClosedResponse:
+    if isinstance(electrons, ClosedFrozen):
+        return ClosedResponse(electrons)
+    return electrons.linear_response if isinstance(electrons, FrozenMolecule) else Device.linear_response_of(electrons)
 
 
 def _quadratic(response: LinearResponse) -> np.ndarray:
@@ -187,7 +208,7 @@ def _at_rest(electrons: Frozen | FrozenMolecule) -> AtRest:
     return of_device(electrons.device, electrons)
 
 
-def _electrons(deck: Deck) -> Frozen | FrozenMolecule:
+def _electrons(deck: Deck) -> Frozen | FrozenMolecule | ClosedFrozen:
     magnet = build_magnet(deck)
     m = initial_moments(deck, magnet)
     molecule = build_molecule(deck)
@@ -196,14 +217,7 @@ def _electrons(deck: Deck) -> Frozen | FrozenMolecule:
     if deck.electrons is None:
         raise DeckError("response: the deck has no electrons that could answer; give it [electrons] or a [molecule]")
     _refuse_real_time(deck)
-    if is_closed_lattice(deck):
-        raise DeckError(
-            "response: not available without leads (lattice.periodic along x, electrons.hopping to farther "
-            "neighbours); use an open x and one hopping"
-        )
-    frozen = build_coupling(deck, magnet).freeze(0.0, m)
-    assert isinstance(frozen, Frozen)
-    return frozen
+    return build_coupling(deck, magnet).freeze(0.0, m)
 
 
 def _refuse_real_time(deck: Deck) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from llgnegf.deck import Deck
+from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.torques import torque
 from llgnegf.electrons import ExchangeConstants, ToleranceError
 from llgnegf.errors import RunWarning
@@ -86,7 +87,7 @@ def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
             ("component", "motion_component", "second_component"),
             "hbar^2/energy^2",
             "Q_abc of the spin density Q_abc dm_b/dt dm_c/dt of second order, of a single moment; at the first texture",
-            lambda deck: applies(deck) and math.prod(deck.lattice.shape) == 1,
+            lambda deck: applies(deck) and math.prod(deck.lattice.shape) == 1 and not is_closed_lattice(deck),
             _quadratic,
             coordinates=lambda _deck: {"second_component": ["x", "y", "z"]},
         ),

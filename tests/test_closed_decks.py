@@ -6,8 +6,8 @@ import pytest
 from llgnegf import load_deck, open_run, resume, run
 from llgnegf.build import build_device, build_magnet
 from llgnegf.compare import NothingToCompare, compare
-from llgnegf.deck import parse_deck
-from llgnegf.errors import DeckError
+from llgnegf.deck import closed_conflicts, parse_deck
+from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.estimate import estimate
 from llgnegf.response_report import response_of
 from llgnegf.summary import summary
@@ -128,12 +128,31 @@ def test_inertia_and_moments_at_rest(tmp_path):
         assert found["spin_sea"][-1] == pytest.approx(spin.sea, abs=1e-9)
 
 
+def test_a_band_that_is_full(tmp_path):
+    with run(deck(electrons__fermi_energy=9.0, run__duration=0.4), tmp_path / "run.h5") as found:
+        assert np.isnan(found["level_gap"][:]).all()
+        assert not np.any(found["rate_over_gap"])
+        assert found["density"][-1] == pytest.approx(np.full(5, 2.0), abs=1e-9)
+        assert "level_gap                          none" in summary(found)
+
+
+def test_a_level_at_the_fermi_energy_ends_a_run_of_first_order(tmp_path):
+    given = {"electrons__temperature": 0.0, "electrons__fermi_energy": 0.0, "electrons__sd_exchange": 0.0}
+    given |= {"electrons__hopping": 1.0, "electrons__spin_orbit": {}, "lattice__shape": [4]}
+    with pytest.raises(RunError, match="a level of the closed system lies at the Fermi energy 0"), told():
+        run(deck(**given), tmp_path / "run.h5")
+    with told(), run(deck(**given, electrons__order=0), tmp_path / "order 0.h5") as found:
+        assert np.isfinite(found["density"][:]).all()
+
+
+def told():
+    return pytest.warns(RunWarning, match="lie at the Fermi energy 0: at kT = 0 they are half filled")
+
+
 def test_words(done):
     assert "10 levels without leads, diagonalised" in estimate(deck())
     assert "matrices diagonalised in all" in estimate(deck())
     assert "electrons.hopping[1]" in units_of(deck(), None)
-    with pytest.raises(DeckError, match="response: not available without leads"):
-        response_of(deck())
     single = {"lattice__shape": [1], "electrons__hopping": 1.0, "electrons__gate": [], "magnet__exchange": 0.0}
     with (
         open_run(done) as found,
@@ -160,7 +179,10 @@ LEAD = {"electrons.lead": [{"side": "left"}]}
         ),
         ({"motion.kind": "tensor", "electrons.gate": []}, 'motion.kind = "tensor": not available without leads'),
         ({"electrons.noise": True, "magnet.damping": 0.0}, "electrons.noise = true: not available without leads"),
-        ({"electrons.response_tensors": True}, "electrons.response_tensors = true: not available without leads"),
+        (
+            {"electrons.response_tensors": True, "lattice.shape": [101]},
+            "on 101 sites; allowed without leads: up to 100",
+        ),
         ({"electrons.bath": {"sites": [0], "width": 0.1, "zero_current": False}}, "electrons.bath = {sites"),
         ({"electrons.hopping": [1.0, 0.3, 1e11]}, "electrons.hopping[2] = 100000000000.0: is far out of scale"),
         ({"electrons.hopping": []}, "electrons.hopping = []: must be a number > 0, or a list of up to three"),
@@ -178,6 +200,16 @@ def test_refused(changes, words):
     assert len(str(error.value).splitlines()) <= 2
 
 
+def test_response_tensors(tmp_path):
+    plain = {"electrons__spin_orbit": {}, "electrons__response_tensors": True}
+    report = response_of(deck(**plain), (0.1,))
+    assert "friction         from" in report.text()
+    assert abs(report.tensors.friction).max() < 1e-12 < 1e-3 < abs(report.exchange.J).max()
+    with run(deck(**plain), tmp_path / "run.h5") as found:
+        tensor = np.asarray(found["damping_tensor"])
+        assert np.moveaxis(tensor, 2, 1).ravel() == pytest.approx(np.moveaxis(report.tensors.gilbert, 2, 1).ravel())
+
+
 def test_leads_that_are_not_connected(done, tmp_path):
     """coupling = 0 is no lead; a list of one number is that number."""
     closed = [{"side": side, "coupling": 0.0} for side in ("left", "right")]
@@ -185,3 +217,9 @@ def test_leads_that_are_not_connected(done, tmp_path):
         assert np.array_equal(found["moment"][-1], expected["moment"][-1])
     open_wire = deck(lattice__periodic=False, electrons__hopping=[1.3], electrons__lead=[{"side": "left"}])
     assert build_device(open_wire).hopping == 1.3
+
+
+def test_keys_that_nobody_thought_of(monkeypatch):
+    monkeypatch.setattr(closed_conflicts, "_USED", closed_conflicts._USED - {"fermi_energy"})
+    with pytest.raises(DeckError, match=r"electrons.fermi_energy: not available without leads, lattice.periodic"):
+        deck()

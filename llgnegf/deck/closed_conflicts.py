@@ -15,6 +15,8 @@ from llgnegf.deck.rules import reaches_farther
 
 # As `electrons.closed_device` has it, which decks do not import.
 _MOST_SITES = 2500
+# As `electrons.closed_response` has it.
+_MOST_WITH_TENSORS = 100
 
 
 def wraps_x(periodic: bool | str) -> bool:
@@ -68,6 +70,10 @@ def _axes(deck: Any) -> Iterator[str]:
 
 def _size(deck: Any) -> Iterator[str]:
     sites = math.prod(deck.lattice.shape)
+    if is_closed_lattice(deck) and deck.electrons.response_tensors and sites > _MOST_WITH_TENSORS:
+        yield (
+            f"electrons.response_tensors = true: on {sites} sites; allowed without leads: up to {_MOST_WITH_TENSORS}"
+        )
     if is_closed_lattice(deck) and sites > _MOST_SITES:
         yield (
             f"lattice.shape = {show(list(deck.lattice.shape))}: {sites} sites; allowed with {_keys(deck)[0]}: up to "
@@ -89,7 +95,6 @@ def _excluded(deck: Any) -> Iterator[str]:
         ),
         (electrons.__dict__.get("bath") is not None, "electrons.bath = {sites = ..., width = ...}", "no bath"),
         (electrons.noise, "electrons.noise = true", "false"),
-        (electrons.response_tensors, "electrons.response_tensors = true", "false"),
         (kind in ("precession", "tensor", "kernel"), f"motion.kind = {show(kind)}", '"llg", "inertial" or "frozen"'),
     )
     for asks, told, allowed in found:
@@ -97,4 +102,20 @@ def _excluded(deck: Any) -> Iterator[str]:
             yield f"{told}: not available without leads, {beside}; allowed there: {allowed}"
 
 
-CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (_no_leads, _axes, _size, _excluded)
+# Keys of [electrons] that `build.build_device` and the runs of such electrons use, or that `_excluded` judges.
+_USED = {
+    *("method", "hopping", "onsite", "potential", "disorder", "bath", "spin_orbit", "sd_exchange", "fermi_energy"),
+    *("temperature", "order", "velocity_feedback", "noise", "back_action", "tolerance", "response_tensors"),
+    *("velocity_tolerance", "lead", "frozen_beside", "gate"),
+}
+
+
+def _unused(deck: Any) -> Iterator[str]:
+    """Keys of [electrons] that say nothing to them, so that none is ignored."""
+    if not is_closed_lattice(deck):
+        return
+    for key in sorted(deck.electrons.said - _USED):
+        yield f"electrons.{key}: not available without leads, {_keys(deck)[0]}; remove the key"
+
+
+CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (_no_leads, _axes, _size, _excluded, _unused)

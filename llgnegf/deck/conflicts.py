@@ -17,6 +17,7 @@ from llgnegf.deck import (
     drive_conflicts,
     inertial_conflicts,
     noise_conflicts,
+    spin_bias_conflicts,
     spin_conflicts,
     tensor_conflicts,
 )
@@ -508,6 +509,7 @@ CHECKS: tuple[Callable[[_Known], Iterator[str]], ...] = (
     _save_every,
     *drive_conflicts.CHECKS,
     *spin_conflicts.CHECKS,
+    *spin_bias_conflicts.CHECKS,
     *noise_conflicts.CHECKS,
     *inertial_conflicts.CHECKS,
     *tensor_conflicts.CHECKS,

@@ -5,7 +5,6 @@ See `conflicts.py`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,7 +56,14 @@ def _with_spin_bias(deck: Any) -> Iterator[tuple[str, str]]:
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known beside a bath."""
     for told, without in _given(deck):
-        if "vacancies" in told or "polarization" in told or "spin_bias" in told:
+        if "vacancies" in told or "polarization" in told:
+            yield told, without
+
+
+def _but_spin_biases(deck: Any) -> Iterator[tuple[str, str]]:
+    """Without spin biases, which `spin_bias_conflicts` judges."""
+    for told, without in _given(deck):
+        if without != "no spin_bias":
             yield told, without
 
 
@@ -147,7 +153,7 @@ _EXCLUDED = (
     ),
     _beside(
         _has_moving_voltages,
-        _given,
+        _but_spin_biases,
         "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
     ),
@@ -192,18 +198,13 @@ def _wide_leads(deck: Any) -> Iterator[str]:
     """A width says all of a lead, and belongs to a chain."""
     if deck.electrons is None:
         return
-    knows = [
-        (i, key)
-        for i, lead in enumerate(deck.electrons.lead)
-        for key in ("polarization", "spin_bias")
-        if lead.__dict__.get(key) is not None
-    ]
+    polarized = [i for i, lead in enumerate(deck.electrons.lead) if lead.__dict__.get("polarization") is not None]
     for i, lead in enumerate(deck.electrons.lead):
         width = lead.__dict__.get("width")
         if width is None:
             continue
         told = f"electrons.lead[{i}].width = {show(width)}: "
-        for key, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None), ("spin_bias", None)):
+        for key, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
             if lead.__dict__.get(key, plain) != plain:
                 yield f"{told}a lead of constant width at all energies has no {key} of its own; remove one of the two"
         if len(deck.lattice.shape) == 2:
@@ -211,10 +212,10 @@ def _wide_leads(deck: Any) -> Iterator[str]:
                 f"{told}available on a chain; allowed with lattice.shape = {show(deck.lattice.shape)}: coupling, and a "
                 "large hopping of the lead"
             )
-        for other, key in knows:
+        for other in polarized:
             if other != i:
                 yield (
-                    f"{told}not available beside electrons.lead[{other}].{key}; remove that, or use a lead with "
+                    f"{told}not available beside electrons.lead[{other}].polarization; remove that, or use a lead with "
                     "a coupling"
                 )
         hopping = nearest(deck.electrons.hopping)
@@ -225,24 +226,7 @@ def _wide_leads(deck: Any) -> Iterator[str]:
             )
 
 
-def _spin_bias_along_the_polarization(deck: Any) -> Iterator[str]:
-    if deck.electrons is None:
-        return
-    for i, lead in enumerate(deck.electrons.lead):
-        bias, polarization = (getattr(lead.__dict__.get(key), "__dict__", {}) for key in ("spin_bias", "polarization"))
-        d, e = bias.get("direction"), polarization.get("direction")
-        if d is None or e is None or not polarization.get("splitting"):
-            continue
-        apart = math.dist([x / math.hypot(*d) for x in d], [x / math.hypot(*e) for x in e])
-        if apart > 1e-9:
-            yield (
-                f"electrons.lead[{i}].spin_bias.direction = {show(list(d))}: spins across the polarization of the lead "
-                f"do not stay in it; allowed: its direction, {show(list(e))} (with a difference of either sign)"
-            )
-
-
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
-    _spin_bias_along_the_polarization,
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,

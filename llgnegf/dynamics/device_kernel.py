@@ -21,12 +21,11 @@ from llgnegf.dynamics.external import Drives, External
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.dynamics.tensor_motion import Nearness
-from llgnegf.electrons import Device, Tensors
+from llgnegf.electrons import Device, LinearResponse
 from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.device_memory import DeviceMemory, Steps
 from llgnegf.errors import RunWarning
 from llgnegf.magnet import Magnet
-from llgnegf.once import cached_property
 
 # J_sd over the hopping from which on its first order may be wrong by some ten per cent.
 _WEAK = 0.3
@@ -58,11 +57,11 @@ class DeviceKernelCoupling(Coupling):
         self.acts = self.strength != 0
         self.start, self.reference, self.dt, self.duration = start, reference, dt, max(duration, dt)
         frozen = device.freeze(reference, counter=Counter())
-        self._response = device.linear_response_of(frozen)
+        self.linear_response = device.linear_response_of(frozen)
         self._at_start = frozen.at_rest[..., 1:].copy()
         away = start - reference
         if away.any():
-            chi = self.tensors.susceptibility
+            chi = self.linear_response.tensors.susceptibility
             n = away.size // 3
             moved = np.moveaxis(chi, 1, 2).reshape(3 * n, 3 * n) @ away.ravel()
             self._at_start = self._at_start + moved.reshape(away.shape)
@@ -81,11 +80,6 @@ class DeviceKernelCoupling(Coupling):
     def take(self, memory: DeviceMemory) -> None:
         """Go on with this memory."""
         self.steps = Steps(memory, self.dt)
-
-    @property
-    def tensors(self) -> Tensors:
-        """About the reference."""
-        return self._response.tensors
 
     def moved(self, y: np.ndarray) -> np.ndarray:
         """m - m(0) of packed moments, (N, 3)."""
@@ -122,10 +116,15 @@ class DeviceKernelInstant(Instant):
         super().__init__(coupling.magnet, n, t, y, motion.velocity, external)
         self._coupling, self.spin_density, self.sd_exchange = coupling, spin, coupling.sd_exchange
 
-    @cached_property
-    def tensors(self) -> Tensors:
+    @property
+    def linear_response(self) -> LinearResponse:
         """About the reference."""
-        return self._coupling.tensors
+        return self._coupling.linear_response
+
+    @property
+    def response_frequencies(self) -> tuple[float, ...]:
+        """At which alpha(omega) is asked for, energy/hbar."""
+        return self._coupling.response_frequencies
 
 
 class DeviceKernelStepper:

@@ -6,7 +6,16 @@ import numpy as np
 
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.stepper import Instant
-from llgnegf.electrons import ClosedFrozen, Device, Frozen, LeadResponse, LinearResponse, Response, SpinDensity
+from llgnegf.electrons import (
+    ClosedFrozen,
+    ClosedResponse,
+    Device,
+    Frozen,
+    LeadResponse,
+    LinearResponse,
+    Response,
+    SpinDensity,
+)
 from llgnegf.electrons.frozen import as_flow
 from llgnegf.once import cached_property
 
@@ -109,9 +118,10 @@ class ElectronInstant(Instant):
         return self._coupling.response_frequencies
 
     @cached_property
-    def linear_response(self) -> LinearResponse:
+    def linear_response(self) -> LinearResponse | ClosedResponse:
         """Of the electrons at rest here."""
-        return Device.linear_response_of(self.frozen)
+        closed = isinstance(self.electrons, ClosedFrozen)
+        return ClosedResponse(self.closed) if closed else Device.linear_response_of(self.frozen)
 
     @cached_property
     def bath_currents(self) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from .bath import Bath
 from .bias_response import BiasResponse
 from .closed_device import ClosedDevice
 from .closed_frozen import ClosedFrozen
+from .closed_response import ClosedResponse
 from .currents import Currents, LatticeCurrents
 from .device import Device
 from .disorder import uniform_disorder
@@ -30,6 +31,7 @@ __all__ = [
     "BiasResponse",
     "ClosedDevice",
     "ClosedFrozen",
+    "ClosedResponse",
     "Currents",
     "Device",
     "ExchangeConstants",

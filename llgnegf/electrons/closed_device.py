@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .closed_frozen import ClosedFrozen
+from .closed_response import ClosedResponse
 from .closed_system import ClosedSystem
 from .counter import Counter
 from .frozen import SpinDensity
@@ -46,8 +47,8 @@ class ClosedDevice(ClosedSystem):
         if name.startswith("_"):
             raise AttributeError(name)
         raise AttributeError(
-            f"{name}: not available for a ClosedDevice, which has freeze, spin_density and levels; all else needs "
-            "leads (`Device`)"
+            f"{name}: not available for a ClosedDevice, which has freeze, spin_density, linear_response and levels; "
+            "all else needs leads (`Device`)"
         )
 
     def freeze(self, m: ArrayLike, potential: ArrayLike | None = None, counter: Counter | None = None) -> ClosedFrozen:
@@ -74,6 +75,14 @@ class ClosedDevice(ClosedSystem):
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)
         return self.freeze(m, potential).spin_density(velocity, self.scalars("potential_rate", potential_rate))
+
+    def linear_response(self, m: ArrayLike, potential: ArrayLike | None = None) -> ClosedResponse:
+        """Gilbert tensor (geometric alone), inertia tensor, susceptibility and alpha(omega) of every pair of moments.
+
+        See `response.py` and `closed_response.py`; m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3).
+        Raises ValueError for more than 100 sites, ToleranceError where a level lies at the Fermi energy at kT = 0.
+        """
+        return ClosedResponse(self.freeze(m, potential))
 
     def levels(self, m: ArrayLike, potential: ArrayLike | None = None) -> NDArray[np.float64]:
         """All energies, increasing, two for each site that is no vacancy; arguments as `freeze`."""

@@ -197,15 +197,26 @@ class ClosedFrozen:
         return np.asarray(np.subtract.outer(E[~full], E[full]) ** -2)
 
     @cached_property
-    def _weights(self) -> NDArray[np.float64]:
-        """(f_n - f_m)/(E_n - E_m)^2 at kT > 0, 0 for levels that are one within rounding."""
+    def pairs(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """f_n - f_m, E_n - E_m and whether these levels are not one within rounding, (n, m) each.
+
+        ToleranceError at kT = 0 where it is not certain which levels are filled.
+        """
         E, kT, mu = self.levels, self.device.temperature, self.device.fermi_energy
         distance = np.subtract.outer(E, E)
+        apart = np.asarray(abs(distance) > _ROUNDING * self._scale)
+        if kT == 0:
+            full = self._full.astype(float)
+            return np.subtract.outer(full, full), distance, apart
         # f_n - f_m = -f_n (1 - f_m) (exp((E_n - E_m)/kT) - 1) for E_n <= E_m: no digits are lost where they are close.
         f, hole = self.occupations, fermi(2 * mu - E, mu, kT)
         lower = -np.outer(f, hole) * np.expm1(np.minimum(distance, 0.0) / kT)
-        difference = np.where(distance <= 0, lower, -lower.T)
-        apart = abs(distance) > _ROUNDING * self._scale
+        return np.where(distance <= 0, lower, -lower.T), distance, apart
+
+    @cached_property
+    def _weights(self) -> NDArray[np.float64]:
+        """(f_n - f_m)/(E_n - E_m)^2, 0 for levels that are one within rounding."""
+        difference, distance, apart = self.pairs
         return np.divide(difference, distance**2, out=np.zeros_like(distance), where=apart)
 
     def spin_density(self, mdot: NDArray[np.float64], potential_rate: NDArray[np.float64]) -> SpinDensity:

@@ -21,7 +21,7 @@ from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
 from .arguments import exchange, finite_array, in_scale, lattice_shape, number, site_list
-from .spin_orbit import PAULI, SpinOrbit, bond_matrix
+from .spin_orbit import PAULI, SpinOrbit
 
 # More sites than this have matrices that no run can diagonalise at every step.
 MOST_SITES = 2500
@@ -172,7 +172,8 @@ class ClosedSystem:
                 if k == 0 and self.spin_orbit is not None:
                     turn = 1j * (self.spin_orbit.along_y if axis else self.spin_orbit.along_x)
                 there = np.ravel_multi_index(ends, self.shape)
-                yield np.arange(self.n_sites)[inside], there[inside], bond_matrix(t, turn)
+                matrix = -t * np.eye(2) + 1j * np.einsum("a,aij->ij", turn, PAULI)
+                yield np.arange(self.n_sites)[inside], there[inside], matrix
 
 
 def _hoppings(hopping: Any) -> tuple[float, ...]:

@@ -514,15 +514,20 @@ def refuse_spins(device: System, what: str) -> None:
             raise ValueError(f"{what}: not available with {name}; use {name}=None")
     if device.vacancies:
         raise ValueError(f"{what}: not available with vacancies = {list(device.vacancies)}; use none")
-    if device.fills_spins:
-        biased = [lead for lead in device.leads if lead.spin_difference]
-        raise ValueError(f"{what}: not available with {biased!r}, a spin_bias; use leads without one")
+    refuse_spin_bias(device, what)
     if device.has_other_leads:
         given = [lead for lead in device.leads if lead.hopping is not None or lead.splitting or lead.width]
         raise ValueError(
             f"{what}: not available with {given!r}, a hopping, polarization or width of its own; use leads without "
             "these"
         )
+
+
+def refuse_spin_bias(device: System, what: str) -> None:
+    """ValueError where `what` is asked for between leads that fill spins by themselves."""
+    if device.fills_spins:
+        biased = [lead for lead in device.leads if lead.spin_difference]
+        raise ValueError(f"{what}: not available with {biased!r}, a spin_bias; use leads without one")
 
 
 def as_flow(traced: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -171,7 +171,7 @@ class Lead:
         width = real_number(self.width)
         if not (math.isfinite(width) and width > 0):
             raise ValueError(f"width = {self.width!r} of the {self.side} lead: use a finite number > 0, or None")
-        for name, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None), ("spin_bias", None)):
+        for name, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
             if getattr(self, name) != plain:
                 raise ValueError(
                     f"{name} = {getattr(self, name)!r} of the {self.side} lead: says nothing beside width = "

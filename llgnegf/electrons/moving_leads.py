@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 
 from .arguments import finite_array
 from .bias import Bias
-from .frozen import Frozen
+from .frozen import Frozen, refuse_spin_bias
 from .lead_columns import Columns, adjoint
 from .leads import Occupation
 from .outside_levels import bound_levels, thermal_levels
@@ -52,6 +52,7 @@ class MovingLeads:
     def __init__(
         self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen], depth: int = 1
     ) -> None:
+        refuse_spin_bias(extended.device, "moving_leads")
         self._columns = Columns(extended.sweeps, depth)
         self._extended, self._sites, self._equilibrium = extended, sites, equilibrium
         self.device = extended.device

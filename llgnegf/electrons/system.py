@@ -16,7 +16,7 @@ import functools
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, cast
 
 import numpy as np
@@ -50,6 +50,10 @@ _VACANT = 1e13
 # probes have chemical potentials of their own.
 LEAST_WIDTH, MOST_PAIRS, MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
 _ALONG = "along_x", "along_y"  # of `SpinHopping`
+# What leads may have beside a spin bias.
+_BESIDE_SPIN_BIAS = {
+    *("side", "coupling", "voltage", "chemical_potential", "temperature", "hopping", "polarization", "spin_bias"),
+}
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7
 
@@ -156,6 +160,7 @@ class System:
             in_scale(self.hopping, **told)
         self._check_wide_leads()
         self._check_overlap()
+        self._check_spin_biases()
         self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.bonds_along_y = None if bonds_along_y is None else self._matrices("bonds_along_y", bonds_along_y)
         self.bonds_along_x = None if bonds_along_x is None else self._matrices("bonds_along_x", bonds_along_x)
@@ -583,6 +588,19 @@ class System:
                     raise ValueError(
                         f"width = {lead.width!r} of the {lead.side} lead: not available beside a polarization of the "
                         f"{other.side} lead; use polarization=None, or leads with a coupling"
+                    )
+
+    def _check_spin_biases(self) -> None:
+        """ValueError where a lead has something that is not known beside a spin bias of either."""
+        if not any(lead.coupling and lead.spin_difference for lead in self.leads):
+            return
+        for lead in self.leads:
+            for one in fields(lead):
+                value = getattr(lead, one.name)
+                if one.name not in _BESIDE_SPIN_BIAS and value != one.default:
+                    raise ValueError(
+                        f"{one.name} = {value!r} of the {lead.side} lead: not available beside a spin_bias; use leads "
+                        "without one of the two"
                     )
 
     def _check_overlap(self) -> None:

@@ -151,6 +151,51 @@ def test_answer_to_a_motion_does_no_work(rng, kT):
     assert abs(chi).max() > 0.05
 
 
+def test_response_tensors_where_green_s_functions_know_them(rng):
+    given = {"sd_exchange": 0.8, "fermi_energy": 0.3}
+    m = unit(rng, 3)
+    a, b = Device(3, leads=[], tolerance=1e-10, **given).linear_response(m), ClosedDevice(3, **given).linear_response(m)
+    for name in ("gilbert", "inertia", "stiffness", "susceptibility"):
+        one, other = getattr(a.tensors, name), getattr(b.tensors, name)
+        assert other == pytest.approx(one, abs=1e-7), name
+        assert abs(other).max() > 1e-2
+    assert b.alpha(0.03) == pytest.approx(a.alpha(0.03), abs=1e-6)
+
+
+@pytest.mark.parametrize("kT", [0.0, 0.1])
+def test_response_tensors_on_a_torus(rng, kT):
+    """Beside the answer to dm/dt, differences of densities at rest, and alpha(omega) = alpha - i omega I + ..."""
+    given = {"fermi_energy": 0.3, "temperature": kT}
+    J = rng.uniform(0.3, 1.0, (3, 2))
+    given |= {"sd_exchange": J, "spin_orbit": ORBIT, "vacancies": [(1, 1)], "hopping": (1.0, 0.3)}
+    device, m = ClosedDevice((3, 2), periodic="xy", **given), unit(rng, 3, 2)
+    m[1, 1] = 0.0
+    response, frozen, still = device.linear_response(m), device.freeze(m), np.zeros((3, 2))
+    found, w = response.tensors, 1e-3
+    assert response.alpha(0.0) == pytest.approx(found.gilbert, abs=1e-12)
+    assert (response.alpha(-w) - response.alpha(w)) / (2j * w) == pytest.approx(found.inertia, abs=1e-4)
+    assert abs(found.inertia).max() > 0.1
+    for j, c in ((0, 0), (4, 1), (3, 2)):
+        kick = np.zeros((6, 3))
+        kick[j, c] = 1.0
+        answer = frozen.respond(kick.reshape(3, 2, 3), still).sea[..., 1:].reshape(6, 3)
+        assert -J.reshape(6, 1) * answer == pytest.approx(found.gilbert[:, j, :, c], abs=1e-12)
+        ahead, back = (device.spin_density(m + s * 1e-4 * kick.reshape(3, 2, 3)).adiabatic for s in (1, -1))
+        slope = (ahead - back).reshape(6, 3) / 2e-4
+        assert found.susceptibility[:, j, :, c] == pytest.approx(slope, abs=1e-6)
+        assert found.stiffness[:, j, :, c] == pytest.approx(-J.reshape(6, 1) * slope, abs=1e-6)
+
+
+def test_resonances_have_no_width():
+    device = ClosedDevice(2, sd_exchange=0.0, fermi_energy=0.0).changed(sd_exchange=[0.3, 0.3])
+    m = np.tile([0.0, 0.0, 1.0], (2, 1))
+    E = device.levels(m)
+    with pytest.raises(ToleranceError, match="is the distance of two levels without a width"):
+        device.linear_response(m).alpha(E[2] - E[1])
+    with pytest.raises(ValueError, match="101 sites without leads; up to 100"):
+        ClosedDevice(101, sd_exchange=0.1).linear_response(np.tile([0.0, 0.0, 1.0], (101, 1)))
+
+
 def test_persistent_helix_on_a_torus():
     """dresselhaus = rashba: moments that turn by 2 theta from site to site are a ferromagnet without the coupling."""
     n, theta = 6, np.pi / 3
