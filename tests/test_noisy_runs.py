@@ -112,6 +112,20 @@ def test_an_interrupted_run_goes_on_bit_for_bit(case, tmp_path):
     assert_same(whole, cut)
 
 
+def test_noise_of_many_electrons_goes_on_bit_for_bit(tmp_path):
+    """On more than 64 sites, where it is drawn from the channels of the leads: shot noise."""
+    changes = {"electrons__temperature": 0.0, "electrons__lead__0__chemical_potential": 0.3, "run__duration": 0.2}
+    one = deck("noise of electrons", lattice__shape=[66], **changes)
+    whole, cut = tmp_path / "whole.h5", tmp_path / "cut.h5"
+    run(one, whole).close()
+    run(one, cut, until=0.1).close()
+    resume(cut).close()
+    assert_same(whole, cut)
+    quiet = deck("noise of electrons", lattice__shape=[66], **changes, electrons__noise=False)
+    with open_run(whole) as found, run(quiet, tmp_path / "quiet.h5", until=0.1) as without:
+        assert abs(found.moment[1] - without.moment[1]).max() > 1e-3
+
+
 @pytest.mark.parametrize("case", ["classical", "frozen electrons", "inertial, electrons"])
 def test_frames_and_checkpoints_change_no_bit(case, tmp_path):
     ends = []
@@ -329,7 +343,7 @@ def test_show_tells_of_the_noise_of_electrons(tmp_path):
         ("noise of electrons", {"electrons__velocity_feedback": False}, "allowed beside it: electrons.order = 1 and"),
         ("noise of electrons", {"electrons__back_action": 0.5}, "allowed beside it: electrons.back_action = 1.0"),
         ("noise of electrons", {"electrons__bath": {"sites": [1], "width": 0.1}}, "is not known with a bath"),
-        ("noise of electrons", {"lattice__shape": [65]}, "on 65 sites; allowed: up to 64"),
+        ("noise of electrons", {"lattice__shape": [1001]}, "on 1001 sites; allowed: up to 1000"),
         (
             "noise of electrons",
             {"integrator__electrons": "adaptive"},

@@ -98,7 +98,7 @@ SHORT = {
     "wall_in_wire": {"run.duration": 2.0},
     "macrospin_in_wire": {"run.duration": 10.0},
     "molecular_magnet": {"run.duration": 8.0},
-    "bias_switching": {"run.duration": 10.0},
+    "bias_switching": {"run.duration": 20.0},
 }
 
 

@@ -11,7 +11,7 @@ from llgnegf.deck.messages import show
 from llgnegf.deck.outline import IMPOSED
 
 # As `electrons.spin_noise` has it, which decks do not import.
-_MOST_SITES = 64
+_MOST_SITES = 1000
 
 
 def _sources(deck: Any) -> list[str]:
@@ -96,7 +96,7 @@ def electrons_that_fluctuate(deck: Any) -> Iterator[str]:
         yield f"{told}is not known with a bath; allowed: false, or remove electrons.bath"
     sites = math.prod(deck.lattice.shape)
     if sites > _MOST_SITES:
-        yield f"{told}on {sites} sites; allowed: up to {_MOST_SITES}, since every pair of them fluctuates together"
+        yield f"{told}on {sites} sites; allowed: up to {_MOST_SITES}"
 
 
 CHECKS = (

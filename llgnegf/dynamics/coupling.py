@@ -20,6 +20,7 @@ from llgnegf.dynamics.thermal import ThermalField
 from llgnegf.dynamics.velocity_equation import Tried, solve, sum_of
 from llgnegf.electrons import ClosedDevice, ClosedFrozen, Device, Frozen, LeadResponse, Response
 from llgnegf.electrons.counter import Counter
+from llgnegf.electrons.spin_noise import MOST_SITES
 from llgnegf.errors import RunError
 from llgnegf.magnet import Magnet
 from llgnegf.once import cached_property
@@ -179,7 +180,10 @@ class Coupling:
         if noise is not None and (noise.begun is None or noise.begun[0] != n):
             frozen = self.freeze(t, self.magnet.unpack(y), within)
             assert isinstance(frozen, Frozen)  # decks refuse it elsewhere
-            noise.begin(n, frozen.spin_noise())
+            if frozen.device.n_sites > MOST_SITES:
+                noise.begin_large(n, frozen)
+            else:
+                noise.begin(n, frozen.spin_noise())
 
     def velocity(self, t: float, y: np.ndarray) -> np.ndarray:
         """dm/dt, packed."""

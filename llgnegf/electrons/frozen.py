@@ -39,7 +39,7 @@ from .leads import Occupation
 from .net_probes import NetBias
 from .quadrature import FermiPoles, ToleranceError
 from .sliced_chain import SlicedChainSweeps
-from .spin_noise import SpinNoise
+from .spin_noise import MOST_SITES_OF_SAMPLES, SpinNoise
 from .sweeps import LeadResponse, Response, Sweeps
 from .system import System
 
@@ -466,6 +466,12 @@ class Frozen:
         """The correlator of the spin density's fluctuations at frequency zero, see `Device.spin_noise`."""
         refuse_spins(self.device, "spin_noise")
         return SpinNoise(self.device, self.sweeps, self.counter).matrix
+
+    def sample_of_spin_noise(self, numbers: np.random.Generator) -> NDArray[np.float64]:
+        """A random spin density (*s, 3) with the covariance of `spin_noise`, also on many sites; of these numbers."""
+        refuse_spins(self.device, "spin_noise")
+        noise = SpinNoise(self.device, self.sweeps, self.counter, MOST_SITES_OF_SAMPLES)
+        return noise.sample(numbers).reshape(*self.device.shape, 3)
 
     def level_width(self) -> float:
         """Width of the narrowest level at E_F, energy: 4 over the longest dwell time; inf if no lead has states at E_F.

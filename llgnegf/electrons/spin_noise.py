@@ -12,17 +12,24 @@ dissipation ask, J_sd^2 C = 2 kT alpha, with alpha the symmetric part of the dam
 kT = 0 a bias leaves f_l (1 - f_l') = 1 between the chemical potentials: shot noise.
 
 Levels that no lead broadens have no white noise, and no friction; they are left out.
+
+C is a sum of squares over energies and pairs of open channels, of which there are few: X_i^a = psi^+ sigma_a^i psi of
+scattering states psi, C = sum w (Re X Re X + Im X Im X).  So a sample needs no root of C and no pair of sites: on many
+sites numbers are drawn for energies and pairs of channels, and states come from a sweep along the system.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
+from .block_columns import BlockColumns
 from .counter import Counter
 from .leads import Occupation
+from .narrow_levels import MOST_ORBITALS, may_be_narrow, narrow_levels
 from .quadrature import ToleranceError
 from .sweeps import Sweeps
 from .system import BIAS_TAILS, System
@@ -33,6 +40,8 @@ Matrix = NDArray[np.complex128]
 
 # The matrix and the dense Green's functions of more sites would take too long.
 MOST_SITES = 64
+# Samples: narrow levels are found by dense eigenvalue solvers.
+MOST_SITES_OF_SAMPLES = MOST_ORBITALS // 2
 _PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], complex)
 # Levels narrower than this over the hopping have no contact to a lead.
 _NO_WIDTH = 1e-11
@@ -47,19 +56,21 @@ _CHUNK = 64 << 20  # bytes
 class SpinNoise:
     """The correlator of one texture, from scattering states of a dense Hamiltonian.
 
-    sweeps: of the texture; counter: of Green's functions.  ValueError for a bath, and for more than MOST_SITES sites.
+    sweeps: of the texture; counter: of Green's functions; most: sites, MOST_SITES for the matrix,
+    MOST_SITES_OF_SAMPLES for samples of its noise.  ValueError for a bath, and for more sites.
     """
 
-    def __init__(self, device: System, sweeps: Sweeps, counter: Counter) -> None:
+    def __init__(self, device: System, sweeps: Sweeps, counter: Counter, most: int = MOST_SITES) -> None:
         if device.bath is not None:
             raise ValueError(f"spin_noise: not available with a bath on sites, {device.bath!r}; use bath=None")
-        if device.n_sites > MOST_SITES:
+        if device.n_sites > most:
             raise ValueError(
-                f"spin_noise: not available on {device.n_sites} sites; allowed: up to {MOST_SITES}, since it needs "
-                "every pair of them"
+                f"spin_noise: not available on {device.n_sites} sites; allowed: up to {most}"
+                f"{', since it needs every pair of them' if most == MOST_SITES else ''}"
             )
-        self._device, self._counter = device, counter
+        self._device, self._sweeps, self._counter = device, sweeps, counter
         self._h = sweeps.dense_hamiltonian()
+        self._is_large = device.n_sites > MOST_SITES
         self._occupations = [lead.occupation if lead.coupling else device.occupation for lead in device.ends]
 
     @cached_property
@@ -83,6 +94,24 @@ class SpinNoise:
                 total += np.einsum("e,eip,ejp->ij", weights, flat.real, flat.real, optimize=True)
                 total += np.einsum("e,eip,ejp->ij", weights, flat.imag, flat.imag, optimize=True)
         return total.reshape(n, 3, n, 3).swapaxes(1, 2)
+
+    def sample(self, numbers: Generator) -> Floats:
+        """A random spin density (N, 3) with the covariance C, from independent normal numbers.
+
+        Raises ToleranceError where the integral of C over energy does not converge.
+        """
+        found = np.zeros((self._device.n_sites, 3))
+        if not self._window.stretches or self._is_still:
+            return found
+        rule = self._rule
+        for begin in range(0, len(rule.energies), self._chunk):
+            chosen = slice(begin, begin + self._chunk)
+            for k, x in enumerate(self._pairs(rule.energies[chosen])):
+                sizes = np.sqrt(np.maximum(rule.weights[k, chosen], 0.0) / (2 * np.pi))[:, None, None]
+                drawn = numbers.standard_normal((2, len(sizes), *x.shape[-2:])) * sizes
+                found += np.einsum("eiapq,epq->ia", x.real, drawn[0])
+                found += np.einsum("eiapq,epq->ia", x.imag, drawn[1])
+        return found
 
     @property
     def _is_still(self) -> bool:
@@ -137,6 +166,9 @@ class SpinNoise:
     def _chunk(self) -> int:
         """Energies at once."""
         n = 2 * self._device.n_sites
+        if self._is_large:  # factors of the slices, states, and X
+            width = n // self._device.shape[0]
+            return max(1, _CHUNK // (16 * n * (4 * width + 3 * width**2)))
         return max(1, _CHUNK // (16 * n * (2 * n + 3 * 64)))
 
     def _sizes(self, energies: Floats) -> Floats:
@@ -161,6 +193,8 @@ class SpinNoise:
         device = self._device
         self._counter.add(len(energies))
         n, z = 2 * device.n_sites, energies.astype(complex)
+        if self._is_large:
+            return self._states_by_slices(z)
         matrix = z[:, None, None] * np.eye(n) - self._h
         width = n // device.shape[0]
         ends = (slice(0, width), slice(n - width, n))
@@ -177,10 +211,35 @@ class SpinNoise:
             found.append(states.reshape(len(energies), device.n_sites, 2, most))
         return found
 
+    def _states_by_slices(self, z: Matrix) -> list[Matrix]:
+        left, right = self._device.ends
+        sigma = left.self_energy(z), right.self_energy(z)
+        solver = self._blocks.at(z, *sigma)
+        found: list[Matrix] = []
+        for lead, first in ((left, True), (right, False)):
+            injected = [lead.injection(float(e)) for e in z.real]
+            most = max(source.shape[1] for source in injected)
+            sources = np.zeros((len(z), len(self._h), most), complex)
+            for k, source in enumerate(injected):
+                rows = slice(0, len(source)) if first else slice(len(self._h) - len(source), None)
+                sources[k, rows, : source.shape[1]] = source
+            states = solver.solve(sources) if most else sources
+            found.append(states.reshape(len(z), self._device.n_sites, 2, most))
+        return found
+
+    @cached_property
+    def _blocks(self) -> BlockColumns:
+        return BlockColumns.of_dense(self._h, self._device.shape[0])
+
     @cached_property
     def _levels(self) -> list[tuple[float, float]]:
         """Narrow resonances (energy, half-width) in the window, from H with the self-energies at their own energies."""
         device, window = self._device, self._window
+        if self._is_large:
+            if not may_be_narrow(self._sweeps, window.edges):
+                return []
+            levels = narrow_levels(self._sweeps, window.stretches, lambda _e, width: width < device.hopping)
+            return [(one.energy, one.width) for one in levels]
         n = 2 * device.n_sites
         width = n // device.shape[0]
         ends = (slice(0, width), slice(n - width, n))

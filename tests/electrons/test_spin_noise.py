@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Bath, Device, Lead
+from llgnegf.electrons import Bath, Device, Lead, spin_noise
+from llgnegf.electrons.counter import Counter
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 J = 0.6
@@ -154,3 +155,50 @@ def test_what_is_not_known_is_refused():
         Device((3,), sd_exchange=J, temperature=0.1, bath=Bath([1], 0.1)).spin_noise(texture((3,)))
     with pytest.raises(ValueError, match="not available on 65 sites; allowed: up to 64"):
         Device((65,), sd_exchange=J, temperature=0.1).spin_noise(texture((65,)))
+
+
+SAMPLED = {
+    "warm lattice": ((2, 2), {"temperature": 0.05, "leads": [Lead("left", 0.6, 0.2), Lead("right", 0.8)]}),
+    "shot noise": ((3,), {"leads": [Lead("left", 0.6, 0.2), Lead("right", 0.3, -0.1)], "fermi_energy": 0.2}),
+    "narrow": ((3,), {"leads": [Lead("left", 0.02, chemical_potential=0.9), Lead("right", 0.02)]}),
+}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_on_many_sites_states_come_from_a_sweep(name, monkeypatch):
+    shape, changes = SAMPLED[name]
+    device, m = Device(shape, sd_exchange=J, **changes), texture(shape)
+    expected = device.spin_noise(m)
+    monkeypatch.setattr(spin_noise, "MOST_SITES", 1)
+    frozen = device.freeze(m)
+    noise = spin_noise.SpinNoise(device, frozen.sweeps, Counter(), 1000)
+    monkeypatch.undo()
+    assert np.allclose(noise.matrix, expected, atol=1e-5 * abs(expected).max())
+
+
+class One:
+    """In place of a generator: 1 at one place of all numbers that are drawn, and 0 elsewhere."""
+
+    def __init__(self, place):
+        self.place, self.drawn = place, 0
+
+    def standard_normal(self, shape):
+        out = np.zeros(np.prod(shape))
+        if 0 <= self.place - self.drawn < len(out):
+            out[self.place - self.drawn] = 1.0
+        self.drawn += len(out)
+        return out.reshape(shape)
+
+
+def test_samples_have_the_covariance_of_the_matrix():
+    """They are linear in the numbers: the sum of squares over all of these, one by one."""
+    leads = [Lead("left", 0.6, chemical_potential=0.3), Lead("right", 0.9)]
+    device, m = Device(2, sd_exchange=J, leads=leads), texture((2,))
+    frozen = device.freeze(m)
+    noise = spin_noise.SpinNoise(device, frozen.sweeps, Counter(), 1000)
+    counting = One(-1)
+    noise.sample(counting)
+    columns = np.array([noise.sample(One(place)).ravel() for place in range(counting.drawn)])
+    expected = device.spin_noise(m).transpose(0, 2, 1, 3).reshape(6, 6)
+    assert abs(expected).max() > 1e-3
+    assert np.allclose(columns.T @ columns, expected, atol=1e-10)
