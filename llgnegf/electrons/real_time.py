@@ -400,6 +400,8 @@ class RealTime:
             FOLLOWING * system.hopping**2 / width if self.floats else 0.0,
         )
         self._k: Real | None = None
+        self._dims = len(system.shape) + 1
+        self._felt_as_given = self.given.frame is None and isinstance(system.sd_exchange, float)
         self.periodic = system.periodic == "y"
         self.hops = np.ascontiguousarray(system.hops, float)
         # As the kernels of `rows` take them.
@@ -432,7 +434,9 @@ class RealTime:
     def felt(self, m: Real) -> Real:
         """Moments, or their velocities, (..., *s, 3) as kernels take them: (..., nx, ny, 3), in the frame, times J_sd
         where each site has its own."""
-        given, shape = self.given, m.shape[: m.ndim - len(self.system.shape) - 1]
+        if self._felt_as_given:
+            return m.reshape(*m.shape[: m.ndim - self._dims], self.nx, self.ny, 3)
+        given, shape = self.given, m.shape[: m.ndim - self._dims]
         if given.frame is not None:
             flat = m.reshape(-1, *given.shape, 3)
             m = np.stack([given.frame.into(one) for one in flat]) if len(flat) else flat
@@ -624,7 +628,7 @@ class RealTime:
         sites = self.nx, self.ny
         rows.derivative(
             Y,
-            self.felt(m),
+            m.reshape(*sites, 3) if self._felt_as_given else self.felt(m),
             self.system.on_sites(potential).reshape(sites),
             *self._constants,
             voltages[self.sides],
