@@ -18,17 +18,9 @@ from llgnegf.dynamics.profiles import inside, next_jump
 from llgnegf.dynamics.step_lengths import DividedSteps, WholeSteps
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons.quadrature import ToleranceError
-from llgnegf.electrons.real_time import (
-    Carrier,
-    Flows,
-    Gating,
-    RealTime,
-    adjusted,
-    error_near_edges,
-    exponentials,
-    temperature_used,
-)
+from llgnegf.electrons.real_time import Carrier, Flows, RealTime
 from llgnegf.electrons.real_time_layout import TileLayout
+from llgnegf.electrons.real_time_leads import Gating, adjusted, error_near_edges, exponentials, temperature_used
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
