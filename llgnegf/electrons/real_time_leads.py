@@ -91,7 +91,7 @@ def exponentials(
     def filled_by(mu: float, kT: float, depth: float | None = None) -> FermiPoles:
         return near_poles(low, high, mu, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
 
-    rule = filled_by(system.fermi_energy, temperature_used(system, duration, sharper), depth)
+    rule = filled_by(system.fermi_energy, smeared(system.occupation, system, duration, sharper), depth)
     of_leads = tuple(
         rule if one == system.occupation else filled_by(one.fermi_energy, smeared(one, system, duration, sharper))
         for one in (lead.occupation for lead in system.ends)
@@ -128,11 +128,6 @@ def _strength(system: System) -> float:
 
 def _fastest_hopping(system: System) -> float:
     return max(system.hopping, *(lead.modes.hopping for lead in system.ends))
-
-
-def temperature_used(system: System, duration: float, sharper: int = 0) -> float:
-    """kT of the device, energy: that of the system, or a small one that stands for 0.  Arguments as `exponentials`."""
-    return smeared(system.occupation, system, duration, sharper)
 
 
 def smeared(occupation: Occupation, system: System, duration: float, sharper: int = 0) -> float:
