@@ -84,9 +84,11 @@ def test_going_on_changes_no_bit(text, changes, tmp_path):
 
 
 def test_check_tells_what_the_run_takes(tmp_path, capsys):
-    (tmp_path / "mine.toml").write_text(BIASED)
+    (tmp_path / "mine.toml").write_text(BIASED.replace("temperature = 0.05", "temperature = 0.0"))
     assert main(["check", str(tmp_path / "mine.toml")]) == 0
-    assert "in real time" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "in real time" in told
+    assert "for 0" in told  # the temperature that stands for that of the lead
 
 
 PRECESSION = {"motion__kind": "precession", "motion__axis": [0, 0, 1], "motion__frequency": 0.1}

@@ -18,18 +18,11 @@ from llgnegf.dynamics.profiles import inside, next_jump
 from llgnegf.dynamics.step_lengths import DividedSteps, WholeSteps
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons import Device
+from llgnegf.electrons.leads import Occupation
 from llgnegf.electrons.quadrature import ToleranceError
-from llgnegf.electrons.real_time import (
-    Carrier,
-    Flows,
-    Gating,
-    RealTime,
-    adjusted,
-    error_near_edges,
-    exponentials,
-    temperature_used,
-)
+from llgnegf.electrons.real_time import Carrier, Flows, RealTime
 from llgnegf.electrons.real_time_layout import TileLayout
+from llgnegf.electrons.real_time_leads import Gating, adjusted, error_near_edges, exponentials, smeared
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import RunError, RunWarning
@@ -49,6 +42,11 @@ _NARROWEST = 8
 def _in_tiles(electrons: RealTime) -> bool:
     """Whether the state is held as tiles, which know neither baths nor spins of bonds and leads."""
     return electrons.ny >= _NARROWEST and electrons.is_plain
+
+
+def _of_leads(device: Device) -> list[Occupation]:
+    """The Fermi functions of the leads that are there."""
+    return [lead.occupation for lead in device.ends if lead.coupling]
 
 
 class RealTimeInstant(Instant):
@@ -197,8 +195,9 @@ class RealTimeStepper:
         if np.isnan(used.fit.error) and (used.kept, used.n_poles) == (self.planned.kept, self.planned.n_poles):
             known = self.planned  # a state that was recalled, from a checkpoint or after a trial, has no errors
         errors = [f"{one:.1e}" if np.isfinite(one) else "not known" for one in (known.fit.error, known.rule.bound)]
-        kT = temperature_used(self._device, self.duration, used.sharper)
-        instead = "" if self._device.temperature else f", kT = {kT:.1e} for 0"
+        device = self._device
+        cold = [one for one in (device.occupation, *_of_leads(device)) if not one.temperature]
+        instead = f", kT = {smeared(cold[0], device, self.duration, used.sharper):.1e} for 0" if cold else ""
         return (
             f"in real time, {used.kept} exponentials per channel of a lead (error {errors[0]}) and "
             f"{used.n_poles} poles of the Fermi function ({errors[1]}{instead}): {used.D} x "

@@ -306,17 +306,19 @@ def advance(base, k, acc, b, is_first, following, c):
             stage[i] = y[i] + c * rate[i]
 
 
-@njit(cache=True, nogil=True, inline="always")
-def add_exchanged(out, weighted, lead, s, other, value, turn, spins, turned):
-    """Adds a number <s|phi_c> of a channel c with the spin `other` of a lead to both."""
-    if turned[lead]:
-        for third in range(2):
-            out[lead, s, third] += value * spins[lead, third, other].conjugate()
-        weighted[lead] += turn * value * spins[lead, s, other].conjugate()
-    else:
-        out[lead, s, other] += value
-        if s == other:
-            weighted[lead] += turn * value
+@njit(cache=True, nogil=True)
+def add_exchanged_turned(Y, lead, i, s, orbital, first, turns, spins, out, weighted):
+    """What `exchanged` adds of a lead with spins of its own, in row i of the spin s; orbital: U of its row and mode.
+
+    first: columns of the exponents of the two spins of the mode, (2, k); turns: z^* of each, (2, k).
+    """
+    for other in range(2):
+        for k in range(first.shape[1]):
+            j = first[other, k]
+            value = orbital * complex(Y[i, 0, j], Y[i, 1, j])
+            for third in range(2):
+                out[lead, s, third] += value * spins[lead, third, other].conjugate()
+            weighted[lead] += turns[other, k] * value * spins[lead, s, other].conjugate()
 
 
 @njit(cache=True, nogil=True)
@@ -330,6 +332,22 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
     n, D = 2 * ny, Y.shape[0]
     out, weighted = np.zeros((leads, 2, 2), np.complex128), np.zeros(leads, np.complex128)
     for lead in range(leads):
+        if turned[lead]:
+            columns = np.empty((2, kept + n_poles), np.int64)
+            turns = np.empty((2, kept + n_poles), np.complex128)
+            for mode in range(ny):
+                for other in range(2):
+                    for k in range(kept):
+                        columns[other, k] = orbitals + (lead * kept + k) * n + other * ny + mode
+                        turns[other, k] = z[lead, k, other, mode].conjugate()
+                    for p in range(n_poles):
+                        columns[other, kept + p] = D + (lead * n_poles + p) * n + other * ny + mode
+                        turns[other, kept + p] = poles[lead, p].conjugate()
+                for s in range(2):
+                    for y in range(ny):
+                        i = ends[lead] * n + s * ny + y
+                        add_exchanged_turned(Y, lead, i, s, vectors[y, mode], columns, turns, spins, out, weighted)
+            continue
         for s in range(2):
             for y in range(ny):
                 i = ends[lead] * n + s * ny + y
@@ -339,14 +357,16 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
                         for k in range(kept):
                             j = first + k * n + at
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
-                            turn = z[lead, k, other, mode].conjugate()
-                            add_exchanged(out, weighted, lead, s, other, value, turn, spins, turned)
+                            out[lead, s, other] += value
+                            if s == other:
+                                weighted[lead] += z[lead, k, s, mode].conjugate() * value
                         first = D + lead * n_poles * n
                         for p in range(n_poles):
                             j = first + p * n + at
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
-                            turn = poles[lead, p].conjugate()
-                            add_exchanged(out, weighted, lead, s, other, value, turn, spins, turned)
+                            out[lead, s, other] += value
+                            if s == other:
+                                weighted[lead] += poles[lead, p].conjugate() * value
     return out, weighted
 
 

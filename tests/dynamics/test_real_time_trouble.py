@@ -13,7 +13,7 @@ from llgnegf.deck import parse_deck
 from llgnegf.dynamics import real_time
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.frozen import Frozen
-from llgnegf.electrons.real_time import adjusted
+from llgnegf.electrons.real_time_leads import adjusted
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.estimate import estimate
 from llgnegf.summary import summary

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.integrate import DOP853
 
-from llgnegf.electrons.real_time import adjusted
+from llgnegf.electrons.real_time_leads import adjusted
 from llgnegf.electrons.real_time_tiles import Tiles
 from tests.oracles import finite_chain
 from tests.oracles.unitary import LongSystem, columns_needed, evolve

@@ -8,7 +8,8 @@ from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.memory import semicircle
 from llgnegf.electrons.near_poles import near_poles
-from llgnegf.electrons.real_time import RealTime, adjusted
+from llgnegf.electrons.real_time import RealTime
+from llgnegf.electrons.real_time_leads import adjusted
 from tests.electrons.real_time_cases import (
     density_matrix,
     errors,

@@ -6,7 +6,8 @@ from scipy.integrate import quad_vec
 from scipy.special import expit
 
 from llgnegf.electrons import Bath, Device, Lead
-from llgnegf.electrons.real_time import Gating, RealTime, adjusted, exponentials
+from llgnegf.electrons.real_time import RealTime
+from llgnegf.electrons.real_time_leads import Gating, adjusted, exponentials
 from llgnegf.electrons.real_time_tiles import Tiles
 from tests.electrons.real_time_cases import evolved, follow, rows, turning, unit_vectors
 from tests.oracles.long_system import SIGMA, LongSystem

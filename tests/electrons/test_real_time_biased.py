@@ -5,7 +5,8 @@ import pytest
 
 from llgnegf.electrons import Bath, Device, Lead
 from llgnegf.electrons.frozen import Frozen
-from llgnegf.electrons.real_time import RealTime, adjusted
+from llgnegf.electrons.real_time import RealTime
+from llgnegf.electrons.real_time_leads import adjusted
 from tests.electrons.real_time_cases import errors, evolved, follow, rows, tiles, turning, unit_vectors
 from tests.oracles.biased_long import BiasedLongSystem
 from tests.oracles.unitary import evolve

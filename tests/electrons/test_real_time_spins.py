@@ -5,7 +5,7 @@ import pytest
 
 from llgnegf.electrons import Device, Lead, Polarization, SpinOrbit
 from llgnegf.electrons.frozen import Frozen
-from llgnegf.electrons.real_time import adjusted
+from llgnegf.electrons.real_time_leads import adjusted
 from tests.electrons.real_time_cases import SEEN, evolved, follow, rows, tiles, turning, unit_vectors
 from tests.oracles.spin_long import SpinLong
 

@@ -28,6 +28,11 @@ SYSTEMS = {
     "closed": {"shape": (4, 3), "leads": ()},
     "no exchange": {"shape": (3, 4), "sd_exchange": 0.0},
     "disorder": {"shape": (3, 4), "potential": uniform_disorder((3, 4), 2.0)},
+    "exchange of each site, a lead of another hopping": {
+        "shape": (3, 4),
+        "sd_exchange": np.linspace(-0.5, 0.9, 12).reshape(3, 4),
+        "leads": (Lead("left", 0.8, hopping=1.4), Lead("right")),
+    },
     "bonds of different strength": {"shape": (4, 3), "bond_hoppings": (0.4, 0.9, 1.3)},
 }
 
