@@ -146,11 +146,12 @@ def _check_comparable(deck: Deck) -> None:
         )
     orbit = electrons.spin_orbit
     by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
-    spins = orbit.rashba or orbit.dresselhaus or by_site
+    spins = orbit.rashba or orbit.dresselhaus or by_site or not electrons.spin_hopping.is_zero
     if spins or any((lead.hopping, lead.polarization, lead.width) != (None, None, None) for lead in electrons.lead):
         raise NothingToCompare(
-            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "
-            "vacancies, between leads of one hopping without polarization or width, and with one electrons.sd_exchange"
+            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling, "
+            "spin_hopping and vacancies, between leads of one hopping without polarization or width, and with one "
+            "electrons.sd_exchange"
         )
     if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")

@@ -35,6 +35,7 @@ UNITS = {
     "drive.amplitude": ENERGY,
     **dict.fromkeys(("hopping", "onsite", "sd_exchange", "fermi_energy", "electrons.temperature"), ENERGY),
     **dict.fromkeys(("rashba", "dresselhaus", "splitting"), ENERGY),
+    **dict.fromkeys(("along_x", "along_y", "imaginary_x", "imaginary_y"), ENERGY),
     **dict.fromkeys(("tolerance", "velocity_tolerance", "back_action"), NO_UNIT),
     **dict.fromkeys(("disorder.amplitude", "gate.amplitude", "voltage.amplitude"), ENERGY),
     **dict.fromkeys(("lead.coupling", "lead.voltage", "chemical_potential", "lead.temperature", "bath.width"), ENERGY),

@@ -11,6 +11,7 @@ from typing import Any
 from llgnegf.deck.messages import show
 
 _LEADS = ("hopping", "polarization")
+HOPPINGS = ("along_x", "along_y", "imaginary_x", "imaginary_y")  # of electrons.spin_hopping
 # As `electrons.system` has it, which decks do not import.
 _LEAST_WIDTH = 1e-9
 
@@ -25,6 +26,10 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
         value = orbit.__dict__.get(key)
         if value:
             yield f"electrons.spin_orbit.{key} = {show(value)}", f"{key} = 0.0"
+    for key in HOPPINGS:
+        value = electrons.spin_hopping.__dict__.get(key)
+        if value and any(value):
+            yield f"electrons.spin_hopping.{key} = {show(list(value))}", f"{key} = [0, 0, 0]"
     for i, lead in enumerate(electrons.lead):
         hopping, polarization = (lead.__dict__.get(key) for key in _LEADS)
         if hopping is not None and hopping != electrons.hopping:
@@ -39,7 +44,8 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known beside a bath."""
     for told, without in _given(deck):
-        if "vacancies" in told or "polarization" in told:
+        on_a_chain = len(deck.lattice.shape) == 1 and "spin_hopping.along_x" in told
+        if "vacancies" in told or "polarization" in told or on_a_chain:
             yield told, without
 
 
@@ -153,6 +159,12 @@ def _wide_leads(deck: Any) -> Iterator[str]:
                 f"{told}available on a chain; allowed with lattice.shape = {show(deck.lattice.shape)}: coupling, and a "
                 "large hopping of the lead"
             )
+        real = deck.electrons.spin_hopping.__dict__.get("along_x")
+        if real and any(real):
+            yield (
+                f"{told}not available beside electrons.spin_hopping.along_x = {show(list(real))}; allowed: "
+                "imaginary_x, or a lead with a coupling"
+            )
         for other in polarized:
             if other != i:
                 yield (
@@ -166,9 +178,23 @@ def _wide_leads(deck: Any) -> Iterator[str]:
             )
 
 
+def _hoppings_along_y(deck: Any) -> Iterator[str]:
+    """A chain has no bonds along y."""
+    if deck.electrons is None or len(deck.lattice.shape) == 2:
+        return
+    for key in ("along_y", "imaginary_y"):
+        value = deck.electrons.spin_hopping.__dict__.get(key)
+        if value and any(value):
+            yield (
+                f"electrons.spin_hopping.{key} = {show(list(value))}: a chain has no y (lattice.shape = "
+                f"{show(deck.lattice.shape)}); remove the key"
+            )
+
+
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,
     _wide_leads,
+    _hoppings_along_y,
 )

@@ -47,9 +47,10 @@ class Device(System):
     The `potential` that the methods take, that of gates, is added to it.
 
     bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
-    spin_orbit: a `SpinOrbit` on the bonds of the device (`spin_orbit.py`); None: none.
-    bonds_along_y: (nx, 2, 2) matrices H_(y,y+1) of the bonds along y in each column, energy, with any dependence on the
-    spin; None: -hopping, or what spin_orbit says.
+    spin_orbit, spin_hopping: a `SpinOrbit` and a `SpinHopping` on the bonds of the device (`spin_orbit.py`), which add
+    up; None: none.
+    bonds_along_x, bonds_along_y: (nx - 1, 2, 2) matrices H_(x,x+1) and (nx, 2, 2) matrices H_(y,y+1) of the bonds along
+    x, and along y in each column, energy, with any dependence on the spin; None: -hopping, or what the two say.
     vacancies: sites without an orbital and without a moment, x or (x, y); what is given there is not used.
     sd_exchange may also be an array (n,) or (nx, ny), one J_sd for each site.
 
