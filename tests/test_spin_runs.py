@@ -152,7 +152,6 @@ FILE = {"electrons.sd_exchange": {"file": "j.npy"}}
         (TURNING, r"electrons\.lead\[1\]\.polarization = .*precession"),
         (PLAIN | FILE | TURNING, r"electrons\.sd_exchange = \{file = ...\}: motion.kind = "),
         (BATH, r"electrons\.lead\[1\]\.polarization = .*: not available with electrons\.bath"),
-        (RAMP, r"electrons\.spin_orbit\.dresselhaus = -0\.1: not available at first order in the rate of a voltage"),
         ({"electrons.lead.0.coupling": 0.0}, r"electrons\.lead\[0\]\.hopping: means nothing without contact"),
         ({"electrons.lead.0.hopping": 0.0}, r"electrons\.lead\[0\]\.hopping = 0\.0: must be a number > 0"),
         (
@@ -229,6 +228,22 @@ def test_refused_widths(changes, message):
         deck(**changes)
 
 
+@pytest.mark.parametrize("changes", [{}, HOPPING], ids=["orbit", "hopping"])
+def test_a_run_with_a_voltage_that_changes(changes):
+    """At an instant the density has what moves, and what the rate of the voltage adds."""
+    one = deck(**RAMP, **changes, **{"run.duration": 0.2})
+    with run(one, "a.h5") as found:
+        m, velocity, voltage = found["moment"][-1], found["velocity"][-1], found["voltage"][-1]
+        device = build_device(one).at_voltages(voltage)
+        spin, leads = (
+            device.spin_density(m, velocity),
+            device.moving_leads(m).response((0.1 * np.pi / 2 * np.sin(0.2 * np.pi), 0.0)),
+        )
+        assert voltage[0] == pytest.approx(0.1 * np.sin(0.1 * np.pi) ** 2)
+        np.testing.assert_allclose(found["spin_surface"][-1], spin.surface + leads.surface[:, 1:], atol=1e-4)
+        assert abs(leads.surface[:, 1:]).max() > 2e-3
+
+
 ALONG_X = r"electrons\.spin_hopping\.along_x = \[0\.2, 0\.0, -0\.1\]: "
 
 
@@ -240,7 +255,6 @@ ALONG_X = r"electrons\.spin_hopping\.along_x = \[0\.2, 0\.0, -0\.1\]: "
         ({"electrons.spin_hopping.along_x": [0, 0, 1e11]}, "far out of scale"),
         (HOPPING | {"electrons.method": "real-time"}, ALONG_X + "not available with"),
         (HOPPING | TURNING, ALONG_X + r"motion\.kind"),
-        (HOPPING | RAMP, ALONG_X + "not available at first order"),
         (HOPPING | {"electrons.noise": True}, ALONG_X + "the fluctuations"),
         (HOPPING | {"electrons.response_tensors": True}, ALONG_X + "the response tensors"),
         (PLAIN | HOPPING | BATH, ALONG_X + r"not available with electrons\.bath"),

@@ -79,8 +79,15 @@ def _is_frozen(deck: Any) -> bool:
     return bool(deck.electrons.method == "frozen")
 
 
+def _widths(deck: Any) -> Iterator[tuple[str, str]]:
+    """Wide-band leads alone."""
+    for told, without in _given(deck):
+        if ".width" in told:
+            yield told, without
+
+
 def _has_moving_voltages(deck: Any) -> bool:
-    """Of frozen electrons of first order, which is known in the rates of voltages of equal leads alone."""
+    """Of frozen electrons of first order, which is not known in the rates of voltages of wide-band leads."""
     voltages = [lead.__dict__.get("voltage", 0.0) for lead in deck.electrons.lead]
     varies = not all(isinstance(voltage, float) for voltage in voltages)
     return _is_frozen(deck) and deck.electrons.order == 1 and varies
@@ -105,7 +112,7 @@ _EXCLUDED = (
     ),
     _beside(
         _has_moving_voltages,
-        _given,
+        _widths,
         "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
     ),

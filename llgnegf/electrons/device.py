@@ -102,14 +102,18 @@ class Device(System):
             raise ValueError(
                 f"moving_leads: not available with a bath on sites, {self.bath!r}; use voltages at rest, or bath=None"
             )
-        refuse_spins(self, "moving_leads")
+        if self.has_wide_leads:
+            raise ValueError(
+                f"moving_leads: not available with {[lead for lead in self.leads if lead.width]!r}, wide-band leads; "
+                "use voltages at rest, or leads with a coupling"
+            )
         extended = Extended(self)
         frozen = extended.freeze(m, potential, counter)
 
         def filled_by(occupation: Occupation) -> Frozen:
             return Frozen(extended.device.filled_by(occupation), frozen.m, frozen.potential, counter)
 
-        return MovingLeads(frozen, extended.sites, filled_by)
+        return MovingLeads(frozen, extended.sites, filled_by, self)
 
     def spin_density(
         self,

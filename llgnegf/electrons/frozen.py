@@ -199,19 +199,11 @@ class Frozen:
 
     def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
         """Traces (*s, 4) that the sweeps return as those for users: with spin-orbit coupling turned, 0 on vacancies."""
-        if self._is_plain:
-            return traced
-        frame, holes = self.device.frame, self.device.holes
-        if frame is not None:
-            traced = frame.back(traced)
-        if holes is not None:
-            traced = np.where(holes[..., None], 0.0, traced)
-        return traced
+        return traced if self._is_plain else self.device.out_of_frame(traced)
 
     def flow_out_of_frame(self, flow: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same for flows (..., 2, 4) into the left and the right lead."""
-        frame = self.device.frame
-        return flow if frame is None else frame.back_at_ends(flow)
+        return self.device.flow_out_of_frame(flow)
 
     # --- first order in the velocities ------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from .ranks import each_energy
 from .scattering import pauli_traces
 from .shifted_surface import thermal_rule
 from .sweeps import Blocks, Floats, LeadResponse, Sweeps
+from .system import System
 
 # Work arrays of a block of energies may have so many elements.
 _ELEMENTS = 2_000_000
@@ -51,10 +52,14 @@ class MovingLeads:
     """The response of one texture.  Both leads are evaluated at once, when first needed, and again for larger rates.
 
     extended: the electrons of the device with one site (column) of each connected lead; sites: slice along x of the
-    device within it; equilibrium: the same electrons filled by another Fermi function.
+    device within it; equilibrium: the same electrons filled by another Fermi function; original: the device itself,
+    which knows the frame of spins that results are turned out of.
     """
 
-    def __init__(self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen]) -> None:
+    def __init__(
+        self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen], original: System
+    ) -> None:
+        self._original = original
         self._columns = _Columns(extended.sweeps)
         self._extended, self._sites, self._equilibrium = extended, sites, equilibrium
         self.device = extended.device
@@ -69,8 +74,11 @@ class MovingLeads:
             self._known = share, self._units(share)
         size = 4 * self.device.n_sites
         parts = [np.tensordot(rates, part, 1) for part in self._known[1]] if share else [np.zeros(size + 8)] * 3
-        sea, surface, bias = (part[:size].reshape(*self.device.shape, 4)[self._sites] for part in parts)
-        return LeadResponse(sea, surface, bias, np.sum(parts, axis=0)[size:].reshape(2, 4))
+        sea, surface, bias = (
+            self._original.out_of_frame(part[:size].reshape(*self.device.shape, 4)[self._sites]) for part in parts
+        )
+        into_leads = self._original.flow_out_of_frame(np.sum(parts, axis=0)[size:].reshape(2, 4))
+        return LeadResponse(sea, surface, bias, into_leads)
 
     def _units(self, share: float) -> tuple[Floats, Floats, Floats]:
         """Sea, surface and bias for a unit rate of either lead, (2, all) each: densities and flows, one after another.
@@ -117,6 +125,12 @@ class MovingLeads:
         """What levels outside the bands add to the surface term for a unit rate of either lead, (2, all)."""
         total, columns = np.zeros((2, self._columns.size)), self._columns
         levels = thermal_levels(self._extended.sweeps)
+        if levels.any and self.device.has_other_leads:
+            raise ToleranceError(
+                f"temperature = {self.device.temperature:g} and a voltage that changes, between leads with a hopping "
+                "or a polarization of their own: levels outside their bands lie within some kT of fermi_energy = "
+                f"{self.device.fermi_energy:g}; use order = 0, temperature = 0.0 or another fermi_energy"
+            )
         for energy, v, resolvent, slope in zip(
             levels.energies.tolist(), levels.states, levels.resolvents, levels.slopes, strict=True
         ):
@@ -231,6 +245,11 @@ class _Columns:
         self.size = 4 * device.n_sites + 8
         self.connected = [k for k, coupling in enumerate(device.couplings) if coupling]
         self.h = sweeps.blocks if ny == 1 and not device.is_lattice else _slices(sweeps)
+        # H between each slice and the next, (nx - 1, p, p) or numbers (nx - 1, 1, 1).
+        between = device.bonds_along_x
+        self.across: Blocks = np.asarray(
+            -device.hops[:, None, None] + 0j if between is None else np.kron(np.eye(ny), between)
+        )
         self.ends = (0, nx - 1)
 
     def chunks(self, n: int) -> list[slice]:
@@ -268,33 +287,39 @@ class _Columns:
             a[:, end] -= sigma[side]
             da[:, end] -= slope[side]
         found = [self._from_end(a, da, with_rows)]
-        mirrored = self._from_end(a[:, ::-1], da[:, ::-1], with_rows, self.device.hops[::-1])
+        mirrored = self._from_end(a[:, ::-1], da[:, ::-1], with_rows, _adjoint(self.across)[::-1])
         found.append(tuple(part[:, ::-1] for part in mirrored))
         columns, slopes, rows, row_slopes = (list(part) for part in zip(*found, strict=True))
         return _Found(columns, slopes, rows, row_slopes, [one - each for each in slope])
 
-    def _from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats | None = None) -> tuple[Blocks, ...]:
+    def _from_end(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks | None = None) -> tuple[Blocks, ...]:
         """G and dG/dE between the first slice and all: column, its derivative, row, its derivative.
 
         a, da: diagonal blocks of z - H - Sigma and their derivatives.  By elimination from the far end.
         """
-        hops = self.device.hops if hops is None else hops
+        across = self.across if across is None else across
         with np.errstate(all="ignore"):  # at a level of a partial system; these energies are solved anew below
-            parts, growth = self._eliminated(a, da, with_rows, hops)
+            parts, growth = self._eliminated(a, da, with_rows, across)
         for k in np.flatnonzero(~(growth * self.device.hopping <= _LARGEST_GROWTH)):
-            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, hops), strict=True):
+            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, across), strict=True):
                 part[k] = exact
         return parts
 
-    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
+    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks) -> tuple[Blocks, ...]:
         """The same at one energy, a and da (nx, p, p), by LU factors of the whole matrix with row exchanges."""
         n, p = self.nx, self.p
         b, size = 2 * p - 1, n * p
         matrix = np.zeros((3 * b + 1, size), complex)  # in LAPACK's layout of bands
         x, i, j = np.meshgrid(np.arange(n), np.arange(p), np.arange(p), indexing="ij")
         matrix[2 * b + i - j, x * p + j] = a
-        between = np.repeat(hops, p)
-        matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = between
+        if across.shape[1] == 1:
+            matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = -np.repeat(across.ravel(), p)
+        else:
+            for place, T in enumerate(across):
+                up, down = np.nonzero(T)
+                here, there = place * p + up, (place + 1) * p + down
+                matrix[2 * b + here - there, there] = -T[up, down]
+                matrix[2 * b + there - here, here] = -T[up, down].conj()
         lu = BandedLU(matrix, b)
         blocks, first = (n, p, p), np.eye(size, p, dtype=complex)
 
@@ -310,14 +335,14 @@ class _Columns:
         rows = [row, derivative(row, True)]
         return *(part.reshape(blocks) for part in found), *(part.reshape(blocks).swapaxes(1, 2) for part in rows)
 
-    def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[tuple[Blocks, ...], Floats]:
+    def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks) -> tuple[tuple[Blocks, ...], Floats]:
         """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""
         n = self.nx
         g, dg = np.empty_like(a), np.empty_like(a)
         for i in range(n - 1, -1, -1):
             e, de = a[:, i], da[:, i]
             if i < n - 1:
-                e, de = e - hops[i] ** 2 * g[:, i + 1], de - hops[i] ** 2 * dg[:, i + 1]
+                e, de = (x - _between(across[i], y[:, i + 1], _adjoint(across[i])) for x, y in ((e, g), (de, dg)))
             g[:, i] = _inverse(e)
             dg[:, i] = -g[:, i] @ de @ g[:, i]
         growth = abs(g).max(axis=(1, 2, 3))
@@ -327,12 +352,12 @@ class _Columns:
         if with_rows:
             row[:, 0], row_slope[:, 0] = g[:, 0], dg[:, 0]
         for i in range(n - 1):
-            t, ahead, d_ahead = -hops[i], g[:, i + 1], dg[:, i + 1]
-            column[:, i + 1] = t * ahead @ column[:, i]
-            slope[:, i + 1] = t * (d_ahead @ column[:, i] + ahead @ slope[:, i])
+            ahead, d_ahead, T, back = g[:, i + 1], dg[:, i + 1], across[i], _adjoint(across[i])
+            column[:, i + 1] = _between(ahead, back, column[:, i])
+            slope[:, i + 1] = _between(d_ahead, back, column[:, i]) + _between(ahead, back, slope[:, i])
             if with_rows:
-                row[:, i + 1] = t * row[:, i] @ ahead
-                row_slope[:, i + 1] = t * (row_slope[:, i] @ ahead + row[:, i] @ d_ahead)
+                row[:, i + 1] = _between(row[:, i], T, ahead)
+                row_slope[:, i + 1] = _between(row_slope[:, i], T, ahead) + _between(row[:, i], T, d_ahead)
         return (column, slope, row, row_slope), growth
 
     def observed(self, left: Blocks, right: Blocks) -> Floats:
@@ -399,6 +424,12 @@ class _Columns:
 def _slices(sweeps: Sweeps) -> Blocks:
     assert isinstance(sweeps, LatticeSweeps)
     return sweeps.slices.h
+
+
+def _between(a: Blocks, b: Blocks, c: Blocks) -> Blocks:
+    """a b c, where any of them may be a number (1, 1)."""
+    left = a * b if 1 in (a.shape[-1], b.shape[-1]) else a @ b
+    return np.asarray(left * c if 1 in (left.shape[-1], c.shape[-1]) else left @ c)
 
 
 def _adjoint(blocks: Blocks) -> Blocks:

@@ -360,6 +360,16 @@ class System:
         """
         return self if self.spin_orbit is None and self.spin_hopping is None else _Straight(self, self.frame)
 
+    def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Traces (*s, 4) of `straight` with 1 and sigma as those outside of its frame, 0 on vacancies."""
+        if self.frame is not None:
+            traced = self.frame.back(traced)
+        return traced if self.holes is None else np.where(self.holes[..., None], 0.0, traced)
+
+    def flow_out_of_frame(self, flow: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for flows (..., 2, 4) into the left and the right lead."""
+        return flow if self.frame is None else self.frame.back_at_ends(flow)
+
     @property
     def _bond_vectors(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """a and b, (3,), of H_(i,i+x) = -t + a.sigma and H_(i,i+y) = -t + b.sigma, energy."""
