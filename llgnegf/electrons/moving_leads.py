@@ -248,7 +248,7 @@ class _Columns:
         # H between each slice and the next, (nx - 1, p, p) or numbers (nx - 1, 1, 1).
         between = device.bonds_along_x
         self.across: Blocks = np.asarray(
-            -device.hops[:, None, None] + 0j if between is None else np.kron(np.eye(ny), between)
+            -device.hops[:, None, None] if between is None else np.kron(np.eye(ny), between)
         )
         self.ends = (0, nx - 1)
 
@@ -338,11 +338,15 @@ class _Columns:
     def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks) -> tuple[tuple[Blocks, ...], Floats]:
         """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""
         n = self.nx
+        # Numbers, where they are.
+        scalar = across.shape[-1] == 1
+        Ts = across[:, 0, 0].real.tolist() if scalar else list(across)
+        backs = Ts if scalar else list(_adjoint(across))
         g, dg = np.empty_like(a), np.empty_like(a)
         for i in range(n - 1, -1, -1):
             e, de = a[:, i], da[:, i]
             if i < n - 1:
-                e, de = (x - _between(across[i], y[:, i + 1], _adjoint(across[i])) for x, y in ((e, g), (de, dg)))
+                e, de = e - _around(Ts[i], g[:, i + 1], backs[i]), de - _around(Ts[i], dg[:, i + 1], backs[i])
             g[:, i] = _inverse(e)
             dg[:, i] = -g[:, i] @ de @ g[:, i]
         growth = abs(g).max(axis=(1, 2, 3))
@@ -352,7 +356,7 @@ class _Columns:
         if with_rows:
             row[:, 0], row_slope[:, 0] = g[:, 0], dg[:, 0]
         for i in range(n - 1):
-            ahead, d_ahead, T, back = g[:, i + 1], dg[:, i + 1], across[i], _adjoint(across[i])
+            ahead, d_ahead, T, back = g[:, i + 1], dg[:, i + 1], Ts[i], backs[i]
             column[:, i + 1] = _between(ahead, back, column[:, i])
             slope[:, i + 1] = _between(d_ahead, back, column[:, i]) + _between(ahead, back, slope[:, i])
             if with_rows:
@@ -426,10 +430,12 @@ def _slices(sweeps: Sweeps) -> Blocks:
     return sweeps.slices.h
 
 
-def _between(a: Blocks, b: Blocks, c: Blocks) -> Blocks:
-    """a b c, where any of them may be a number (1, 1)."""
-    left = a * b if 1 in (a.shape[-1], b.shape[-1]) else a @ b
-    return np.asarray(left * c if 1 in (left.shape[-1], c.shape[-1]) else left @ c)
+def _between(a: Blocks, T: float | Blocks, c: Blocks) -> Blocks:
+    return np.asarray((T * a) @ c if isinstance(T, float) else a @ T @ c)
+
+
+def _around(T: float | Blocks, g: Blocks, back: float | Blocks) -> Blocks:
+    return np.asarray(T * T * g if isinstance(T, float) else T @ g @ back)
 
 
 def _adjoint(blocks: Blocks) -> Blocks:

@@ -297,6 +297,16 @@ class System:
         return any(lead.is_wide for lead in self.ends)
 
     @cached_property
+    def tails(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Flat indices of sites whose levels have tails, (q,), and their widths by the bath and the leads, (q, 1)."""
+        widths = np.zeros(self.shape)
+        if self.bath is not None:
+            widths.reshape(-1)[self.bath.on(self.shape)] = self.bath.width
+        for lead, end in zip(self.ends, (0, -1), strict=True):
+            widths[end] += lead.width if isinstance(lead, AttachedWideLead) else 0.0
+        return np.flatnonzero(widths), widths[widths > 0, None]
+
+    @cached_property
     def has_tails(self) -> bool:
         """Whether the spectrum has no end: beside a bath, and between wide-band leads."""
         return self.bath is not None or self.has_wide_leads
