@@ -244,6 +244,21 @@ def test_a_run_with_a_voltage_that_changes(changes):
         assert abs(leads.surface[:, 1:]).max() > 2e-3
 
 
+def test_a_precession_about_the_axis_of_the_bonds():
+    """Rashba bonds of a chain turn spins about y."""
+    turning = {"motion.kind": "precession", "motion.axis": [0, 2, 0], "motion.frequency": 0.1}
+    one = deck(**PLAIN | turning | {"electrons.spin_orbit": {"rashba": 0.3}})
+    with run(one, "a.h5") as found:
+        m, velocity = found["moment"][-1], found["velocity"][-1]
+        spin, device = build_device(one).spin_density(m, velocity), build_device(one)
+        parts = sum(np.asarray(found[f"spin_{name}"][-1]) for name in ("geometric", "sea", "surface"))
+        np.testing.assert_allclose(parts, spin.first_order, atol=1e-4)
+        assert abs(spin.first_order).max() > 3e-3
+        np.testing.assert_allclose(found["current_spin"][-1], device.lead_currents(m, velocity)[1], atol=1e-4)
+    with pytest.raises(DeckError, match=r"electrons\.spin_orbit\.rashba = 0\.3: .*motion\.axis along"):
+        deck(**PLAIN | TURNING | {"electrons.spin_orbit": {"rashba": 0.3}})
+
+
 ALONG_X = r"electrons\.spin_hopping\.along_x = \[0\.2, 0\.0, -0\.1\]: "
 
 

@@ -5,6 +5,7 @@ See `conflicts.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,6 +40,27 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
         width = lead.__dict__.get("width")
         if width is not None:
             yield f"electrons.lead[{i}].width = {show(width)}", "a lead with a coupling"
+
+
+def _beside_precession(deck: Any) -> Iterator[tuple[str, str]]:
+    """What there is beside steady precession but bonds of a chain that turn spins about its axis."""
+    for told, without in _with_exchange(deck):
+        turns = "electrons.spin_" in told and "along_x" not in told and len(deck.lattice.shape) == 1
+        if turns and _turn_about(deck.electrons, deck.motion.__dict__.get("axis")):
+            continue
+        yield told, f"{without}, or motion.axis along that of its rotation" if turns else without
+
+
+def _turn_about(electrons: Any, axis: Any) -> bool:
+    """Whether bonds along x turn spins about this axis."""
+    orbit, hopping = electrons.spin_orbit.__dict__, electrons.spin_hopping.__dict__
+    x, y, z = hopping.get("imaginary_x", (0.0, 0.0, 0.0))
+    x, y = x - orbit.get("dresselhaus", 0.0), y + orbit.get("rashba", 0.0)
+    if axis is None or any(hopping.get("along_x", ())):
+        return False
+    a, b, c = axis
+    across = math.hypot(y * c - z * b, z * a - x * c, x * b - y * a)
+    return across <= 1e-12 * math.hypot(x, y, z) * math.hypot(a, b, c)
 
 
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
@@ -101,9 +123,8 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: _is_frozen(deck) and deck.motion.kind == "precession",
-        _with_exchange,
-        'motion.kind = "precession" and its exact reference are without it; allowed: {without}, or motion.kind = "llg" '
-        'or "frozen"',
+        _beside_precession,
+        'motion.kind = "precession" is without it; allowed: {without}, or motion.kind = "llg" or "frozen"',
     ),
     _beside(
         lambda deck: deck.electrons.bath is not None,
