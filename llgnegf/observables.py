@@ -451,7 +451,7 @@ ELECTRONS = (
         "torque_spin_orbit",
         _VECTOR,
         "energy",
-        "of the bonds that know the spin on the electrons' spin sigma/2, without the adiabatic part",
+        "of the bonds that turn spins on the electrons' spin sigma/2, without the adiabatic part",
         _all(_FLOWS, _has_spin_orbit),
         lambda i: i.torque_spin_orbit,
     ),

@@ -31,6 +31,7 @@ SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
         (LATTICE, 0.0, ANY | FERROMAGNETS | {"vacancies": ((1, 1),)}),
         (LATTICE, 0.05, ANY | ORBIT),
         (LATTICE, 0.0, ALONG_Z | {"couplings": (0.0, 0.9)}),
+        (LATTICE, 0.0, ANY | {"couplings": (1.1, 0.2)}),  # sweeps from the other end
         (LATTICE, 0.0, {"hop_x": (0, 0.4j, -0.2j), "hop_y": (0.3, 0, 0.1j)}),  # a frame removes those along x
         pytest.param((2, 3), 0.05, ANY | {"periodic": True}, marks=pytest.mark.slow),
     ],
