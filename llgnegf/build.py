@@ -22,6 +22,7 @@ from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.deck.messages import show
 from llgnegf.deck.tables import FromFile, NumbersFile
 from llgnegf.deck.tables import Gate as GateTable
+from llgnegf.deck.tables import SpinHopping as SpinHoppingTable
 from llgnegf.dynamics.coupling import Coupling, Field
 from llgnegf.dynamics.electron_noise import ElectronNoise
 from llgnegf.dynamics.external import DrivenField, Drives
@@ -43,6 +44,7 @@ from llgnegf.electrons import (
     MoleculeLead,
     Polarization,
     SpinBias,
+    SpinHopping,
     SpinOrbit,
     ToleranceError,
     uniform_disorder,
@@ -227,6 +229,7 @@ def build_device(deck: Deck) -> Device | ClosedDevice | None:
             sd_exchange=sd_exchange(deck),
             vacancies=vacancies(deck),
             spin_orbit=orbit,
+            spin_hopping=_spin_hopping(table.spin_hopping),
             fermi_energy=table.fermi_energy,
             temperature=table.temperature,
             tolerance=table.tolerance,
@@ -234,6 +237,14 @@ def build_device(deck: Deck) -> Device | ClosedDevice | None:
         )
     except ValueError as error:  # bands of the leads that do not overlap
         raise DeckError(f"electrons.lead: {error}") from None
+
+
+def _spin_hopping(table: SpinHoppingTable) -> SpinHopping:
+    along = (table.along_x, table.imaginary_x), (table.along_y, table.imaginary_y)
+    (ax, ay, az), (bx, by, bz) = (
+        [complex(*part) for part in zip(real, imaginary, strict=True)] for real, imaginary in along
+    )
+    return SpinHopping((ax, ay, az), (bx, by, bz))
 
 
 def build_molecule(deck: Deck) -> Molecule | None:

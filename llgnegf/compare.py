@@ -155,12 +155,13 @@ def _check_comparable(deck: Deck) -> None:
         raise NothingToCompare("electrons without leads that are diagonalised: they are exact for moments at rest")
     orbit = electrons.spin_orbit
     by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
-    spins = orbit.rashba or orbit.dresselhaus or by_site
+    spins = orbit.rashba or orbit.dresselhaus or by_site or not electrons.spin_hopping.is_zero
     of_leads = [(lead.hopping, lead.polarization, lead.spin_bias, lead.width) for lead in electrons.lead]
     if spins or any(given != (None,) * 4 for given in of_leads):
         raise NothingToCompare(
-            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling and "
-            "vacancies, between leads of one hopping without polarization or width, and with one electrons.sd_exchange"
+            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling, "
+            "spin_hopping and vacancies, between leads of one hopping without polarization or width, and with one "
+            "electrons.sd_exchange"
         )
     if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")

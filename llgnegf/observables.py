@@ -166,7 +166,13 @@ def _has_exchange_of_sites(deck: Deck) -> bool:
 
 def _has_spin_orbit(deck: Deck) -> bool:
     orbit = deck.electrons.spin_orbit if deck.electrons is not None else None
-    return orbit is not None and bool(orbit.rashba or orbit.dresselhaus)
+    turns = orbit is not None and bool(orbit.rashba or orbit.dresselhaus)
+    return turns or (deck.electrons is not None and not deck.electrons.spin_hopping.is_zero)
+
+
+def _has_matrices(deck: Deck) -> bool:
+    """Whether bonds along x are matrices that no frame of the spins removes."""
+    return deck.electrons is not None and any(deck.electrons.spin_hopping.along_x)
 
 
 def _has_polarized_leads(deck: Deck) -> bool:
@@ -329,8 +335,9 @@ MOMENTS = (
 )
 
 # A chain's currents are taken over the first bond of the lead, a lattice's deep in it, and so are those of a chain
-# between ferromagnetic leads.  The two differ by what the lead stores in between; averaged over a cycle they agree.
-_OVER_FIRST_BONDS = _all(_is_chain, _not(_has_polarized_leads))
+# between ferromagnetic leads or with matrices for bonds.  The two differ by what the lead stores in between; averaged
+# over a cycle they agree.
+_OVER_FIRST_BONDS = _all(_is_chain, _not(_has_polarized_leads), _not(_has_matrices))
 _LEADS_OF = {
     "over the lead's first bond": _OVER_FIRST_BONDS,
     "arriving deep in the lead": _not(_any(_OVER_FIRST_BONDS, _is_biased)),
@@ -472,7 +479,7 @@ ELECTRONS = (
         _VECTOR,
         "energy",
         "of the bonds that turn spins on the electrons' spin sigma/2, without the adiabatic part",
-        _all(_FLOWS, _is_chain, _has_spin_orbit, _not(is_closed_lattice)),
+        _all(_FLOWS, _has_spin_orbit, _not(is_closed_lattice)),
         lambda i: i.torque_spin_orbit,
     ),
     Variable(

@@ -222,6 +222,8 @@ def _energies_of_electrons(deck: Deck) -> Iterator[tuple[str, float]]:
         found.append(("electrons.sd_exchange", electrons.sd_exchange))
         orbit = electrons.spin_orbit
         found += [(f"electrons.spin_orbit.{key}", getattr(orbit, key) or None) for key in ("rashba", "dresselhaus")]
+        for key, vector in electrons.spin_hopping:
+            found += [(f"electrons.spin_hopping.{key}[{k}]", value or None) for k, value in enumerate(vector)]
         for i, lead in enumerate(electrons.lead):
             found.append((f"electrons.lead[{i}].voltage", lead.voltage or None))
             found.append((f"electrons.lead[{i}].width", lead.width))

@@ -6,7 +6,7 @@ import pytest
 from llgnegf import build_device, load_deck, open_run, resume, run
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import parse_deck
-from llgnegf.electrons import Polarization, SpinOrbit
+from llgnegf.electrons import Polarization, SpinHopping, SpinOrbit
 from llgnegf.errors import DeckError
 from llgnegf.spin_transfer import exchange_of, spin_transfer
 
@@ -37,6 +37,7 @@ step = 0.1
 [run]
 duration = 0.3
 """
+HOPPING = {"electrons.spin_hopping": {"along_x": [0.2, 0.0, -0.1], "imaginary_x": [0.0, 0.1, 0.0]}}
 LATTICE = {"lattice.shape": [3, 2], "run.duration": 0.1}
 EXCHANGE = np.array([0.8, -0.2, 0.5, 0.0])
 
@@ -60,9 +61,14 @@ def test_a_deck_makes_this_device():
     assert right.polarization == Polarization((0.0, 1.0, 1.0), 0.5)
     assert (device.sd_exchange == EXCHANGE).all()
     assert build_device(deck(**{"electrons.spin_orbit": {}})).spin_orbit is None
+    assert device.spin_hopping is None
+    device = build_device(
+        deck(**HOPPING | {"lattice.shape": [3, 2], "electrons.spin_hopping.imaginary_y": [0.0, 0.3, 0.0]})
+    )
+    assert device.spin_hopping == SpinHopping((0.2, 0.1j, -0.1), (0, 0.3j, 0))
 
 
-@pytest.mark.parametrize("changes", [{}, LATTICE], ids=["chain", "lattice"])
+@pytest.mark.parametrize("changes", [{}, LATTICE, HOPPING], ids=["chain", "lattice", "hopping"])
 @pytest.mark.parametrize("refresh", ["stage", "adaptive"])
 def test_a_run_holds_what_the_device_says(changes, refresh):
     one = deck(**changes, **{"integrator.electrons": refresh})
@@ -73,12 +79,9 @@ def test_a_run_holds_what_the_device_says(changes, refresh):
             np.testing.assert_allclose(found[f"spin_{name}"][-1], getattr(spin, name), atol=1e-4)
         T = 0.8 * np.cross(spin.nonadiabatic, m)
         np.testing.assert_allclose(found["torque"][-1], T, atol=2e-4)
-        if m.ndim == 2:
-            by_origin = device.currents(m, velocity).torque_spin_orbit
-            np.testing.assert_allclose(
-                found["torque_spin_orbit"][-1], by_origin["sea"] + by_origin["surface"], atol=2e-4
-            )
-            assert abs(by_origin["surface"]).max() > 2e-3
+        by_origin = device.currents(m, velocity).torque_spin_orbit
+        np.testing.assert_allclose(found["torque_spin_orbit"][-1], by_origin["sea"] + by_origin["surface"], atol=2e-4)
+        assert abs(by_origin["surface"]).max() > 1e-3
         charge, currents = device.lead_currents(m, velocity)
         np.testing.assert_allclose(found["current_charge"][-1], charge, atol=1e-3)
         np.testing.assert_allclose(found["current_spin"][-1], currents, atol=1e-3)
@@ -155,7 +158,6 @@ FILE = {"electrons.sd_exchange": {"file": "j.npy"}}
         (TURNING, r"electrons\.lead\[1\]\.polarization = .*precession"),
         (PLAIN | FILE | TURNING, r"electrons\.sd_exchange = \{file = ...\}: motion.kind = "),
         (BATH, r"electrons\.lead\[1\]\.polarization = .*: not available with electrons\.bath"),
-        (RAMP, r"electrons\.spin_orbit\.dresselhaus = -0\.1: not available at first order in the rate of a voltage"),
         ({"electrons.lead.0.coupling": 0.0}, r"electrons\.lead\[0\]\.hopping: means nothing without contact"),
         ({"electrons.lead.0.hopping": 0.0}, r"electrons\.lead\[0\]\.hopping = 0\.0: must be a number > 0"),
         (
@@ -219,6 +221,7 @@ def test_a_run_with_a_wide_band_lead(more):
             WIDE | {"electrons.lead.1.polarization": {"direction": [0, 0, 1], "splitting": 0.5}},
             r"electrons\.lead\[0\]\.width = 0\.6: not available beside electrons\.lead\[1\]\.polarization",
         ),
+        (WIDE | HOPPING, r"electrons\.lead\[0\]\.width = 0\.6: not available beside electrons\.spin_hopping\.along_x"),
         (WIDE | TURNING, r"electrons\.lead\[0\]\.width = 0\.6: motion\.kind"),
         (WIDE | {"electrons.method": "real-time"}, r"electrons\.lead\[0\]\.width = 0\.6: not available with"),
         (WIDE | RAMP, r"electrons\.lead\[0\]\.width = 0\.6: not available at first order in the rate"),
@@ -229,6 +232,64 @@ def test_a_run_with_a_wide_band_lead(more):
 def test_refused_widths(changes, message):
     with pytest.raises(DeckError, match=message):
         deck(**changes)
+
+
+@pytest.mark.parametrize("changes", [{}, HOPPING], ids=["orbit", "hopping"])
+def test_a_run_with_a_voltage_that_changes(changes):
+    """At an instant the density has what moves, and what the rate of the voltage adds."""
+    one = deck(**RAMP, **changes, **{"run.duration": 0.2})
+    with run(one, "a.h5") as found:
+        m, velocity, voltage = found["moment"][-1], found["velocity"][-1], found["voltage"][-1]
+        device = build_device(one).at_voltages(voltage)
+        spin, leads = (
+            device.spin_density(m, velocity),
+            device.moving_leads(m).response((0.1 * np.pi / 2 * np.sin(0.2 * np.pi), 0.0)),
+        )
+        assert voltage[0] == pytest.approx(0.1 * np.sin(0.1 * np.pi) ** 2)
+        np.testing.assert_allclose(found["spin_surface"][-1], spin.surface + leads.surface[:, 1:], atol=1e-4)
+        assert abs(leads.surface[:, 1:]).max() > 2e-3
+
+
+def test_a_precession_about_the_axis_of_the_bonds():
+    """Rashba bonds of a chain turn spins about y."""
+    turning = {"motion.kind": "precession", "motion.axis": [0, 2, 0], "motion.frequency": 0.1}
+    one = deck(**PLAIN | turning | {"electrons.spin_orbit": {"rashba": 0.3}})
+    with run(one, "a.h5") as found:
+        m, velocity = found["moment"][-1], found["velocity"][-1]
+        spin, device = build_device(one).spin_density(m, velocity), build_device(one)
+        parts = sum(np.asarray(found[f"spin_{name}"][-1]) for name in ("geometric", "sea", "surface"))
+        np.testing.assert_allclose(parts, spin.first_order, atol=1e-4)
+        assert abs(spin.first_order).max() > 3e-3
+        np.testing.assert_allclose(found["current_spin"][-1], device.lead_currents(m, velocity)[1], atol=1e-4)
+    with pytest.raises(DeckError, match=r"electrons\.spin_orbit\.rashba = 0\.3: .*motion\.axis along"):
+        deck(**PLAIN | TURNING | {"electrons.spin_orbit": {"rashba": 0.3}})
+
+
+ALONG_X = r"electrons\.spin_hopping\.along_x = \[0\.2, 0\.0, -0\.1\]: "
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"electrons.spin_hopping.along_y": [0, 0, 0.1]}, r"along_y = \[0\.0, 0\.0, 0\.1\]: a chain has no y"),
+        ({"electrons.spin_hopping.along_x": [0, 0.1]}, r"electrons\.spin_hopping\.along_x = .*three finite numbers"),
+        ({"electrons.spin_hopping.along_x": [0, 0, 1e11]}, "far out of scale"),
+        (HOPPING | {"electrons.method": "real-time"}, ALONG_X + "not available with"),
+        (HOPPING | TURNING, ALONG_X + r"motion\.kind"),
+        (HOPPING | {"electrons.noise": True}, ALONG_X + "the fluctuations"),
+        (HOPPING | {"electrons.response_tensors": True}, ALONG_X + "the response tensors"),
+        (PLAIN | HOPPING | BATH, ALONG_X + r"not available with electrons\.bath"),
+    ],
+)
+def test_refused_hoppings(changes, message):
+    with pytest.raises(DeckError, match=message):
+        deck(**changes)
+
+
+def test_compare_without_spin_hopping():
+    single = {"lattice.shape": [1], "texture": {"kind": "uniform"}} | PLAIN | HOPPING
+    with run(deck(**single), "a.h5") as found, pytest.raises(NothingToCompare, match="spin_hopping"):
+        compare(found)
 
 
 def test_a_wrong_file_of_an_exchange_is_told_by_its_key():

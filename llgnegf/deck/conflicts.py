@@ -231,6 +231,9 @@ def _energies_in_scale(deck: _Known) -> Iterator[str]:
     found["electrons.disorder.amplitude"] = electrons.disorder.__dict__.get("amplitude")
     for key in ("rashba", "dresselhaus"):
         found[f"electrons.spin_orbit.{key}"] = electrons.spin_orbit.__dict__.get(key)
+    for key in spin_conflicts.HOPPINGS:
+        vector = electrons.spin_hopping.__dict__.get(key)
+        found[f"electrons.spin_hopping.{key}"] = None if vector is None else max(vector, key=abs)
     for i, lead in enumerate(electrons.lead):
         polarization = getattr(lead.__dict__.get("polarization"), "__dict__", {})
         found[f"electrons.lead[{i}].polarization.splitting"] = polarization.get("splitting")

@@ -21,7 +21,7 @@ UNITS = {
     **dict.fromkeys(("tolerance", "velocity_tolerance", "back_action"), NO_UNIT),
     **dict.fromkeys(("disorder.amplitude", "gate.amplitude", "voltage.amplitude"), ENERGY),
     **dict.fromkeys(("lead.coupling", "lead.voltage", "chemical_potential", "lead.temperature"), ENERGY),
-    **dict.fromkeys(("bath.width", "lead.width"), ENERGY),
+    **dict.fromkeys(("bath.width", "lead.width", "along_x", "along_y", "imaginary_x", "imaginary_y"), ENERGY),
     **dict.fromkeys(("molecule.levels", "spin_orbit", "widths", "spin_bias", "molecule.temperature"), ENERGY),
     "polarization": NO_UNIT,
     "gate.frequency": RATE,

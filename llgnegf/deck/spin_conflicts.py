@@ -5,6 +5,7 @@ See `conflicts.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from llgnegf.deck.messages import show
 from llgnegf.deck.rules import nearest
 
 _LEADS = ("hopping", "polarization", "spin_bias")
+HOPPINGS = ("along_x", "along_y", "imaginary_x", "imaginary_y")  # of electrons.spin_hopping
 # As `electrons.system` has it, which decks do not import.
 _LEAST_WIDTH = 1e-9
 
@@ -26,6 +28,10 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
         value = orbit.__dict__.get(key)
         if value:
             yield f"electrons.spin_orbit.{key} = {show(value)}", f"{key} = 0.0"
+    for key in HOPPINGS:
+        value = electrons.spin_hopping.__dict__.get(key)
+        if value and any(value):
+            yield f"electrons.spin_hopping.{key} = {show(list(value))}", f"{key} = [0, 0, 0]"
     for i, lead in enumerate(electrons.lead):
         hopping, polarization, spin_bias = (lead.__dict__.get(key) for key in _LEADS)
         if hopping is not None and hopping != nearest(electrons.hopping):
@@ -42,7 +48,7 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
 def _frozen_alone(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known in real time."""
     for told, without in _given(deck):
-        if ".width" in told or "spin_bias" in told:
+        if ".width" in told or "spin_bias" in told or "spin_hopping" in told:
             yield told, without
 
 
@@ -53,10 +59,32 @@ def _with_spin_bias(deck: Any) -> Iterator[tuple[str, str]]:
             yield told, without
 
 
+def _beside_precession(deck: Any) -> Iterator[tuple[str, str]]:
+    """What there is beside steady precession but bonds of a chain that turn spins about its axis."""
+    for told, without in _with_exchange(deck):
+        turns = "electrons.spin_" in told and "along_x" not in told and len(deck.lattice.shape) == 1
+        if turns and _turn_about(deck.electrons, deck.motion.__dict__.get("axis")):
+            continue
+        yield told, f"{without}, or motion.axis along that of its rotation" if turns else without
+
+
+def _turn_about(electrons: Any, axis: Any) -> bool:
+    """Whether bonds along x turn spins about this axis."""
+    orbit, hopping = electrons.spin_orbit.__dict__, electrons.spin_hopping.__dict__
+    x, y, z = hopping.get("imaginary_x", (0.0, 0.0, 0.0))
+    x, y = x - orbit.get("dresselhaus", 0.0), y + orbit.get("rashba", 0.0)
+    if axis is None or any(hopping.get("along_x", ())):
+        return False
+    a, b, c = axis
+    across = math.hypot(y * c - z * b, z * a - x * c, x * b - y * a)
+    return across <= 1e-12 * math.hypot(x, y, z) * math.hypot(a, b, c)
+
+
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known beside a bath."""
     for told, without in _given(deck):
-        if "vacancies" in told or "polarization" in told:
+        on_a_chain = len(deck.lattice.shape) == 1 and "spin_hopping.along_x" in told
+        if "vacancies" in told or "polarization" in told or on_a_chain:
             yield told, without
 
 
@@ -97,13 +125,20 @@ def _is_frozen(deck: Any) -> bool:
     return bool(deck.electrons.method == "frozen")
 
 
+def _widths(deck: Any) -> Iterator[tuple[str, str]]:
+    """Wide-band leads alone."""
+    for told, without in _given(deck):
+        if ".width" in told:
+            yield told, without
+
+
 def _are_beside(deck: Any) -> bool:
     """Whether frozen electrons of first order are recorded beside those in real time."""
     return bool(deck.electrons.method == "real-time" and deck.electrons.frozen_beside)
 
 
 def _voltages_vary(deck: Any) -> bool:
-    """Frozen electrons of first order are known in the rates of voltages of equal leads alone."""
+    """Whether the voltage of a lead changes in time."""
     voltages = [lead.__dict__.get("voltage", 0.0) for lead in deck.electrons.lead]
     return not all(isinstance(voltage, float) for voltage in voltages)
 
@@ -142,9 +177,8 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: _is_frozen(deck) and deck.motion.kind == "precession",
-        _with_exchange,
-        'motion.kind = "precession" and its exact reference are without it; allowed: {without}, or motion.kind = "llg" '
-        'or "frozen"',
+        _beside_precession,
+        'motion.kind = "precession" is without it; allowed: {without}, or motion.kind = "llg" or "frozen"',
     ),
     _beside(
         lambda deck: deck.electrons.bath is not None,
@@ -152,8 +186,14 @@ _EXCLUDED = (
         "not available with electrons.bath; allowed beside it: {without}, or remove the bath",
     ),
     _beside(
-        _has_moving_voltages,
+        lambda deck: deck.electrons.bath is not None and _has_moving_voltages(deck),
         _but_spin_biases,
+        "not available beside a bath and a voltage that changes, at first order; allowed beside these two: {without}, "
+        "or electrons.order = 0",
+    ),
+    _beside(
+        _has_moving_voltages,
+        _widths,
         "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
     ),
@@ -212,6 +252,12 @@ def _wide_leads(deck: Any) -> Iterator[str]:
                 f"{told}available on a chain; allowed with lattice.shape = {show(deck.lattice.shape)}: coupling, and a "
                 "large hopping of the lead"
             )
+        real = deck.electrons.spin_hopping.__dict__.get("along_x")
+        if real and any(real):
+            yield (
+                f"{told}not available beside electrons.spin_hopping.along_x = {show(list(real))}; allowed: "
+                "imaginary_x, or a lead with a coupling"
+            )
         for other in polarized:
             if other != i:
                 yield (
@@ -226,9 +272,23 @@ def _wide_leads(deck: Any) -> Iterator[str]:
             )
 
 
+def _hoppings_along_y(deck: Any) -> Iterator[str]:
+    """A chain has no bonds along y."""
+    if deck.electrons is None or len(deck.lattice.shape) == 2:
+        return
+    for key in ("along_y", "imaginary_y"):
+        value = deck.electrons.spin_hopping.__dict__.get(key)
+        if value and any(value):
+            yield (
+                f"electrons.spin_hopping.{key} = {show(list(value))}: a chain has no y (lattice.shape = "
+                f"{show(deck.lattice.shape)}); remove the key"
+            )
+
+
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     *_EXCLUDED,
     _vacancies_without_inertia,
     _leads_without_contact,
     _wide_leads,
+    _hoppings_along_y,
 )

@@ -341,6 +341,23 @@ class SpinOrbit(Table):
     dresselhaus: Annotated[float, NUMBER] = 0.0
 
 
+class SpinHopping(Table):
+    """spin_hopping = {along_x = a, along_y = b, imaginary_x = v, imaginary_y = w}: three numbers each.
+
+    Bonds are -t + (a + i v).sigma along x and -t + (b + i w).sigma along y.
+    """
+
+    along_x: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
+    along_y: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
+    imaginary_x: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
+    imaginary_y: Annotated[Vector, VECTOR] = (0.0, 0.0, 0.0)
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether bonds are those without it."""
+        return not any((*self.along_x, *self.along_y, *self.imaginary_x, *self.imaginary_y))
+
+
 _EXCHANGE = NumberOrTable('a finite number or a table {file = "j.npy"}', NUMBER.parse, NUMBER.schema, table=NumbersFile)
 
 
@@ -361,6 +378,7 @@ class Electrons(Table):
     disorder: Disorder = Disorder()
     bath: Bath | None = None
     spin_orbit: SpinOrbit = SpinOrbit()
+    spin_hopping: SpinHopping = SpinHopping()
     sd_exchange: Annotated[float | NumbersFile, _EXCHANGE]
     fermi_energy: Annotated[float, NUMBER] = 0.0
     temperature: Annotated[float, NON_NEGATIVE] = 0.0

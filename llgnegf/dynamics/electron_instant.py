@@ -136,7 +136,7 @@ class ElectronInstant(Instant):
 
     @property
     def torque_spin_orbit(self) -> np.ndarray:
-        """Of the bonds of a chain on the electrons' spins, (nx, 3), energy; without the adiabatic part."""
+        """Of the bonds on the electrons' spins, (nx[, ny], 3), energy; without the adiabatic part."""
         driving = self._driving, self._rate
         if not self._first_order:
             driving = np.zeros_like(self.m), np.zeros_like(self._rate)

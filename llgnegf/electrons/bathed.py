@@ -35,7 +35,7 @@ from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds, slice_hamiltonians
-from .leads import AttachedWideLead, Occupation
+from .leads import Occupation
 from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
 from .scattering import pauli_traces
 from .sea import traced
@@ -99,12 +99,7 @@ class BathedSweeps:
         self.leads_need_response = not device.is_lattice
         self._kept: dict[float, BathedEnergy] = {}  # for further motions
         # Sites whose levels have tails, (q,), and their widths by the bath and by wide-band leads, (q, 1), energy.
-        widths = np.zeros(device.shape)
-        widths.reshape(-1)[self.where] = self.width
-        for lead, end in zip(device.ends, (0, -1), strict=True):
-            widths[end] += lead.width if isinstance(lead, AttachedWideLead) else 0.0
-        self._tailed = np.flatnonzero(widths)
-        self._widths = widths.reshape(-1)[self._tailed, None]
+        self._tailed, self._widths = device.tails
 
     @property
     def damped_slices(self) -> Blocks:
@@ -366,9 +361,9 @@ class BathedSweeps:
             sigma = lead.self_energy(np.array([energy], complex))[0]
             i, j = np.repeat(orbitals, width), np.tile(orbitals, width)
             matrix[2 * b + i - j, j] -= sigma.ravel()
-            columns = np.kron(source, IDENTITY)
-            rhs[orbitals, first : first + columns.shape[1]] += columns
-            first += columns.shape[1]
+            for s in range(2):
+                rhs[orbitals[s::2], first + s : first + 2 * source.shape[1] : 2] += source
+            first += 2 * source.shape[1]
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
         self.counter.add(1)

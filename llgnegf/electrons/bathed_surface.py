@@ -140,8 +140,8 @@ def check_states(
     if lost > allowed:
         raise ToleranceError(
             f"the first order in the velocities: {lost:.1e} electrons within kT of the Fermi energy were not found "
-            f"on the real axis, {allowed:.1e} is allowed: the bath hardly broadens a level outside the bands of "
-            "the leads; use a wider bath, baths on all sites, a lower temperature or order = 0"
+            f"on the real axis, {allowed:.1e} is allowed: the bath, or a wide-band lead, hardly broadens a level "
+            "outside the bands of the leads; use a wider one, baths on all sites, a lower temperature or order = 0"
         )
 
 

@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike
 from .bond_flows import outside
 from .chain import ChainSweeps
 from .counter import Counter
-from .frozen import NO_PRECESSION, Frozen, refuse_bath, refuse_spins, rotation_generator
+from .frozen import Frozen, refuse_precession, rotation_generator
 from .leads import SIDES, Lead
 from .spin_orbit import bond_matrix
 from .system import System
@@ -256,16 +256,13 @@ def precession_currents(
     For chains.  m: (n, 3); axis: (3,), not zero; frequency: 1/time, right-handed about the axis; potential: (n,)
     gate voltages, energy.  Raises ValueError for a lattice or a zero axis.
     """
-    if device.is_biased or device.is_shifted or device.frame is not None:
-        raise ValueError(NO_PRECESSION)
-    refuse_bath(device)
-    refuse_spins(device, "steady precession")
+    K = rotation_generator(np.asarray(axis, float), frequency)
+    refuse_precession(device, np.asarray(axis, float))
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
     sweeps = frozen.sweeps
     if not isinstance(sweeps, ChainSweeps):
         raise ValueError(f"shape = {device.shape}: steady precession has flows by origin on a chain, shape (n,)")
-    K = rotation_generator(np.asarray(axis, float), frequency)
     unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
     rate = frozen.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(frozen.device.n_sites))
     parts = sweeps.turning_flows(rate, K, extended.sites)

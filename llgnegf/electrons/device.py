@@ -49,9 +49,10 @@ class Device(System):
     The `potential` that the methods take, that of gates, is added to it.
 
     bath: a `Bath` of constant width on some sites, probes or reservoirs (`bath.py`); None: none.
-    spin_orbit: a `SpinOrbit` on the bonds of the device (`spin_orbit.py`); None: none.
-    bonds_along_y: (nx, 2, 2) matrices H_(y,y+1) of the bonds along y in each column, energy, with any dependence on the
-    spin; None: -hopping, or what spin_orbit says.
+    spin_orbit, spin_hopping: a `SpinOrbit` and a `SpinHopping` on the bonds of the device (`spin_orbit.py`), which add
+    up; None: none.
+    bonds_along_x, bonds_along_y: (nx - 1, 2, 2) matrices H_(x,x+1) and (nx, 2, 2) matrices H_(y,y+1) of the bonds along
+    x, and along y in each column, energy, with any dependence on the spin; None: -hopping, or what the two say.
     vacancies: sites without an orbital and without a moment, x or (x, y); what is given there is not used.
     sd_exchange may also be an array (n,) or (nx, ny), one J_sd for each site.
 
@@ -109,7 +110,15 @@ class Device(System):
         """
         if self.bath is not None and self.bath.floats:
             raise ValueError(f"moving_leads: {NOT_TO_FIRST_ORDER}")
-        refuse_spins(self, "moving_leads")
+        if self.bath is not None or energy:
+            refuse_spins(
+                self, "moving_leads beside a bath" if self.bath is not None else "moving_leads with energy=True"
+            )
+        if self.has_wide_leads:
+            raise ValueError(
+                f"moving_leads: not available with {[lead for lead in self.leads if lead.width]!r}, wide-band leads; "
+                "use voltages at rest, or leads with a coupling"
+            )
         depth = 2 if energy else 1
         extended = Extended(self, depth)
         frozen = extended.freeze(m, potential, counter)
@@ -119,7 +128,7 @@ class Device(System):
         def filled_by(occupation: Occupation) -> Frozen:
             return Frozen(extended.device.filled_by(occupation), frozen.m, frozen.potential, counter)
 
-        return MovingLeads(frozen, extended.sites, filled_by, depth)
+        return MovingLeads(frozen, extended.sites, filled_by, self, depth)
 
     def spin_density(
         self,

@@ -201,19 +201,11 @@ class Frozen:
 
     def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
         """Traces (*s, 4) that the sweeps return as those for users: with spin-orbit coupling turned, 0 on vacancies."""
-        if self._is_plain:
-            return traced
-        frame, holes = self.device.frame, self.device.holes
-        if frame is not None:
-            traced = frame.back(traced)
-        if holes is not None:
-            traced = np.where(holes[..., None], 0.0, traced)
-        return traced
+        return traced if self._is_plain else self.device.out_of_frame(traced)
 
     def flow_out_of_frame(self, flow: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same for flows (..., 2, 4) into the left and the right lead."""
-        frame = self.device.frame
-        return flow if frame is None else frame.back_at_ends(flow)
+        return self.device.flow_out_of_frame(flow)
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -422,23 +414,21 @@ class Frozen:
     ) -> tuple[SpinDensity, NDArray[np.float64], NDArray[np.float64]]:
         """`precession`, and the particle (2,) and spin (2, 3) currents over the first bond of each lead, 1/time."""
         spin, sea_flow, (rate, K) = self._precession(axis, frequency)
-        return spin, *as_flow(sea_flow + self.sweeps.turning_into_leads(rate, K))
+        return spin, *as_flow(self.flow_out_of_frame(sea_flow + self.sweeps.turning_into_leads(rate, K)))
 
     def _precession(
         self, axis: NDArray[np.float64], frequency: float
     ) -> tuple[SpinDensity, NDArray[np.float64], tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
         """All parts, the flow of the sea into the leads (2, 4), and dH/dt with the generator of the rotation."""
         K = rotation_generator(axis, frequency)
-        if self.device.is_biased or self.device.is_shifted or self.device.frame is not None:
-            raise ValueError(NO_PRECESSION)
-        refuse_spins(self.device, "steady precession")
-        refuse_bath(self.device)
+        refuse_precession(self.device, axis)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
         rate = self.device.coupling_blocks(turning, np.zeros(self.device.shape))
         geometric, sea, surface, flow = self.sweeps.turned(rate, K)
         self.check_first_order(rate, sea + surface + geometric)
-        return self._pack(sea, surface, geometric), flow, (rate, K)
+        parts = [self.out_of_frame(part) for part in (sea, surface, geometric)]
+        return self._pack(*parts), flow, (rate, K)
 
     # --- levels and states ------------------------------------------------------------------------
 
@@ -494,10 +484,29 @@ class Frozen:
 
 
 NO_PRECESSION = (
-    "steady precession is available without spin-orbit coupling and between leads without voltages, with the hopping, "
-    "the chemical potential and the temperature of the device and no polarization: use split = 'general', which takes "
-    "any motion, or leads and bonds without these"
+    "steady precession is available between leads without voltages, with the hopping, the chemical potential and the "
+    "temperature of the device and no polarization: use split = 'general', which takes any motion, or leads without "
+    "these"
 )
+
+
+def refuse_precession(device: System, axis: NDArray[np.float64]) -> None:
+    """ValueError for a device whose electrons are not the same in the frame that turns about this axis, (3,), not zero.
+
+    Bonds of a chain that turn spins about the same axis are: their frame of spins has the same precession in it.
+    """
+    if device.is_biased or device.is_shifted:
+        raise ValueError(NO_PRECESSION)
+    refuse_bath(device)
+    if device.frame is None or device.vacancies or device.is_lattice:
+        refuse_spins(device, "steady precession")
+        return
+    about, axis = device.frame.axis, np.asarray(axis, float)
+    if np.linalg.norm(np.cross(about, axis)) > 1e-12 * np.linalg.norm(axis):
+        raise ValueError(
+            f"steady precession about {axis.tolist()}: the bonds turn spins about {about.tolist()}, and only a "
+            "precession about that axis is steady; use it, or split = 'general', which takes any motion"
+        )
 
 
 def refuse_bath(device: System) -> None:

@@ -90,6 +90,11 @@ class Columns:
         self.into = list(range(depth, -1, -1)), list(range(nx - 1 - depth, nx))
         self.added = slice(0, depth), slice(nx - depth, nx)
         self.h = _slices(sweeps)
+        # H between each slice and the next, (nx - 1, p, p) or numbers (nx - 1, 1, 1).
+        matrices = device.bonds_along_x
+        self.between: Blocks = np.asarray(
+            -device.hops[:, None, None] if matrices is None else np.kron(np.eye(ny), matrices)
+        )
         self.ends = (0, nx - 1)
 
     def chunks(self, n: int) -> list[slice]:
@@ -127,7 +132,7 @@ class Columns:
             a[:, end] -= sigma[side]
             da[:, end] -= slope[side]
         found = [self._from_end(a, da, with_rows)]
-        mirrored = self._from_end(a[:, ::-1], da[:, ::-1], with_rows, self.device.hops[::-1])
+        mirrored = self._from_end(a[:, ::-1], da[:, ::-1], with_rows, adjoint(self.between)[::-1])
         found.append(tuple(part[:, ::-1] for part in mirrored))
         ends = []
         for side, (end, parts) in enumerate(zip(self.ends, found, strict=True)):
@@ -150,28 +155,34 @@ class Columns:
         row[:, end.at] += np.eye(self.p) / hop
         return Slice(at, column, slope, row, row_slope, None)
 
-    def _from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats | None = None) -> tuple[Blocks, ...]:
+    def _from_end(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks | None = None) -> tuple[Blocks, ...]:
         """G and dG/dE between the first slice and all: column, its derivative, row, its derivative.
 
         a, da: diagonal blocks of z - H - Sigma and their derivatives.  By elimination from the far end.
         """
-        hops = self.device.hops if hops is None else hops
+        across = self.between if across is None else across
         with np.errstate(all="ignore"):  # at a level of a partial system; these energies are solved anew below
-            parts, growth = self._eliminated(a, da, with_rows, hops)
+            parts, growth = self._eliminated(a, da, with_rows, across)
         for k in np.flatnonzero(~(growth * self.device.hopping <= _LARGEST_GROWTH)):
-            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, hops), strict=True):
+            for part, exact in zip(parts, self._banded_from_end(a[k], da[k], with_rows, across), strict=True):
                 part[k] = exact
         return parts
 
-    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[Blocks, ...]:
+    def _banded_from_end(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks) -> tuple[Blocks, ...]:
         """The same at one energy, a and da (nx, p, p), by LU factors of the whole matrix with row exchanges."""
         n, p = self.nx, self.p
         b, size = 2 * p - 1, n * p
         matrix = np.zeros((3 * b + 1, size), complex)  # in LAPACK's layout of bands
         x, i, j = np.meshgrid(np.arange(n), np.arange(p), np.arange(p), indexing="ij")
         matrix[2 * b + i - j, x * p + j] = a
-        between = np.repeat(hops, p)
-        matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = between
+        if across.shape[1] == 1:
+            matrix[2 * b + p, : size - p] = matrix[2 * b - p, p:] = -np.repeat(across.ravel(), p)
+        else:
+            for place, T in enumerate(across):
+                up, down = np.nonzero(T)
+                here, there = place * p + up, (place + 1) * p + down
+                matrix[2 * b + here - there, there] = -T[up, down]
+                matrix[2 * b + there - here, here] = -T[up, down].conj()
         lu = BandedLU(matrix, b)
         blocks, first = (n, p, p), np.eye(size, p, dtype=complex)
 
@@ -187,14 +198,18 @@ class Columns:
         rows = [row, derivative(row, True)]
         return *(part.reshape(blocks) for part in found), *(part.reshape(blocks).swapaxes(1, 2) for part in rows)
 
-    def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, hops: Floats) -> tuple[tuple[Blocks, ...], Floats]:
+    def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks) -> tuple[tuple[Blocks, ...], Floats]:
         """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""
         n = self.nx
+        # Numbers, where they are.
+        scalar = across.shape[-1] == 1
+        Ts = across[:, 0, 0].real.tolist() if scalar else list(across)
+        backs = Ts if scalar else list(adjoint(across))
         g, dg = np.empty_like(a), np.empty_like(a)
         for i in range(n - 1, -1, -1):
             e, de = a[:, i], da[:, i]
             if i < n - 1:
-                e, de = e - hops[i] ** 2 * g[:, i + 1], de - hops[i] ** 2 * dg[:, i + 1]
+                e, de = e - _around(Ts[i], g[:, i + 1], backs[i]), de - _around(Ts[i], dg[:, i + 1], backs[i])
             g[:, i] = _inverse(e)
             dg[:, i] = -g[:, i] @ de @ g[:, i]
         growth = abs(g).max(axis=(1, 2, 3))
@@ -204,12 +219,12 @@ class Columns:
         if with_rows:
             row[:, 0], row_slope[:, 0] = g[:, 0], dg[:, 0]
         for i in range(n - 1):
-            t, ahead, d_ahead = -hops[i], g[:, i + 1], dg[:, i + 1]
-            column[:, i + 1] = t * ahead @ column[:, i]
-            slope[:, i + 1] = t * (d_ahead @ column[:, i] + ahead @ slope[:, i])
+            ahead, d_ahead, T, back = g[:, i + 1], dg[:, i + 1], Ts[i], backs[i]
+            column[:, i + 1] = _between(ahead, back, column[:, i])
+            slope[:, i + 1] = _between(d_ahead, back, column[:, i]) + _between(ahead, back, slope[:, i])
             if with_rows:
-                row[:, i + 1] = t * row[:, i] @ ahead
-                row_slope[:, i + 1] = t * (row_slope[:, i] @ ahead + row[:, i] @ d_ahead)
+                row[:, i + 1] = _between(row[:, i], T, ahead)
+                row_slope[:, i + 1] = _between(row_slope[:, i], T, ahead) + _between(row[:, i], T, d_ahead)
         return (column, slope, row, row_slope), growth
 
     def observed(self, left: Blocks, right: Blocks) -> Floats:
@@ -334,6 +349,14 @@ def _slices(sweeps: Sweeps) -> Blocks:
     if isinstance(sweeps, BathedSweeps):
         return sweeps.damped_slices
     return sweeps.slices.h if isinstance(sweeps, LatticeSweeps) else sweeps.blocks
+
+
+def _between(a: Blocks, T: float | Blocks, c: Blocks) -> Blocks:
+    return np.asarray((T * a) @ c if isinstance(T, float) else a @ T @ c)
+
+
+def _around(T: float | Blocks, g: Blocks, back: float | Blocks) -> Blocks:
+    return np.asarray(T * T * g if isinstance(T, float) else T @ g @ back)
 
 
 def adjoint(blocks: Blocks) -> Blocks:

@@ -110,7 +110,8 @@ class Lead:
     hopping: > 0, of all bonds inside the lead, energy; None: that of the device.
     polarization: a `Polarization` of a ferromagnetic lead; None: none.
     width: Gamma > 0 of a wide-band lead, energy: so fast a level on the end site empties into it; in the place of
-    `coupling`, `hopping` and `polarization`.  A voltage then moves its occupation alone, as a chemical potential does.
+    `coupling`, `hopping` and `polarization`.  Its levels are the same everywhere: a voltage moves its occupation, as a
+    chemical potential does, and where its energy is counted from.
     spin_bias: a `SpinBias` of its occupation, in a ferromagnetic lead along the polarization; None: none.
     Raises ValueError for anything else, and for a disconnected lead with one of these but `coupling`.
     """

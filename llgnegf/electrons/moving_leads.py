@@ -39,6 +39,7 @@ from .outside_levels import bound_levels, thermal_levels
 from .quadrature import ToleranceError
 from .shifted_surface import thermal_rule
 from .sweeps import Blocks, Floats, LeadResponse, Sweeps
+from .system import System
 
 
 class MovingLeads:
@@ -46,13 +47,19 @@ class MovingLeads:
 
     extended: the electrons of the device with `depth` sites (columns) of each connected lead, 1, or 2 where energies
     are asked for; sites: slice along x of the device within it; equilibrium: the same electrons filled by another Fermi
-    function.
+    function; original: the device itself, which knows the frame of spins that results are turned out of.
     """
 
     def __init__(
-        self, extended: Frozen, sites: slice, equilibrium: Callable[[Occupation], Frozen], depth: int = 1
+        self,
+        extended: Frozen,
+        sites: slice,
+        equilibrium: Callable[[Occupation], Frozen],
+        original: System,
+        depth: int = 1,
     ) -> None:
         refuse_spin_bias(extended.device, "moving_leads")
+        self._original = original
         self._columns = Columns(extended.sweeps, depth)
         self._extended, self._sites, self._equilibrium = extended, sites, equilibrium
         self.device = extended.device
@@ -68,10 +75,11 @@ class MovingLeads:
         size, shape = 4 * self.device.n_sites, (*self.device.shape, 4)
         nothing = np.zeros(self._columns.size)
         parts = [np.tensordot(rates, part, 1) for part in self._known[1]] if share else [nothing] * 3
-        sea, surface, bias = (part[:size].reshape(shape)[self._sites] for part in parts)
+        sea, surface, bias = (self._original.out_of_frame(part[:size].reshape(shape)[self._sites]) for part in parts)
         flows = np.sum(parts, axis=0)[size:]
         energy = flows[8:] if len(flows) > 8 else None
-        return LeadResponse(sea, surface, bias, flows[:8].reshape(2, 4), np.zeros((0, 4)), energy)
+        into_leads = self._original.flow_out_of_frame(flows[:8].reshape(2, 4))
+        return LeadResponse(sea, surface, bias, into_leads, np.zeros((0, 4)), energy)
 
     def _units(self, share: float) -> tuple[Floats, Floats, Floats]:
         """Sea, surface and bias for a unit rate of either lead, (2, all) each: densities and flows, one after another.
@@ -102,6 +110,12 @@ class MovingLeads:
         """What levels outside the bands add to the surface term for a unit rate of either lead, (2, all)."""
         total, columns = np.zeros((2, self._columns.size)), self._columns
         levels = thermal_levels(self._extended.sweeps)
+        if levels.any and self.device.has_other_leads:
+            raise ToleranceError(
+                f"temperature = {self.device.temperature:g} and a voltage that changes, between leads with a hopping "
+                "or a polarization of their own: levels outside their bands lie within some kT of fermi_energy = "
+                f"{self.device.fermi_energy:g}; use order = 0, temperature = 0.0 or another fermi_energy"
+            )
         for energy, v, resolvent, slope in zip(
             levels.energies.tolist(), levels.states, levels.resolvents, levels.slopes, strict=True
         ):

@@ -117,21 +117,23 @@ def _log_determinant(a):
 @njit(**_options)
 def _times_bond(x, T, out):
     """out = x T for x (n, n) and T (2, 2) on each site."""
+    t00, t01, t10, t11 = T[0, 0], T[0, 1], T[1, 0], T[1, 1]
     for a in range(x.shape[0]):
         for y in range(x.shape[1] // 2):
             up, down = x[a, 2 * y], x[a, 2 * y + 1]
-            out[a, 2 * y] = up * T[0, 0] + down * T[1, 0]
-            out[a, 2 * y + 1] = up * T[0, 1] + down * T[1, 1]
+            out[a, 2 * y] = up * t00 + down * t10
+            out[a, 2 * y + 1] = up * t01 + down * t11
 
 
 @njit(**_options)
 def _bond_times(T, x, out):
     """out = T x for x (n, p) and T (2, 2) on each site."""
+    t00, t01, t10, t11 = T[0, 0], T[0, 1], T[1, 0], T[1, 1]
     for y in range(x.shape[0] // 2):
         for b in range(x.shape[1]):
             up, down = x[2 * y, b], x[2 * y + 1, b]
-            out[2 * y, b] = T[0, 0] * up + T[0, 1] * down
-            out[2 * y + 1, b] = T[1, 0] * up + T[1, 1] * down
+            out[2 * y, b] = t00 * up + t01 * down
+            out[2 * y + 1, b] = t10 * up + t11 * down
 
 
 @njit(**_options)
@@ -142,12 +144,11 @@ def _eliminate(h, hops, bonds, z, first, last, with_logdet, g, logdet):
     (k, n, n) of the first and of the last slice.  Without `with_logdet` logdet is 0.
     """
     nx, n = h.shape[0], h.shape[1]
-    a = np.empty((n, n), np.complex128)
+    a, half = np.empty((n, n), np.complex128), np.empty((n, n), np.complex128)
     for k in range(z.shape[0]):
         logdet[k] = 0j
         for i in range(nx - 1, -1, -1):
             if i < nx - 1 and bonds.shape[1] > 0:
-                half = np.empty((n, n), np.complex128)
                 _bond_times(bonds[0, i], g[k, i + 1], half)
                 _times_bond(half, bonds[1, i], a)
                 a[:] = -a - h[i]

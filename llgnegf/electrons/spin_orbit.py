@@ -69,7 +69,7 @@ def frame_along(v: NDArray[np.float64], hops: NDArray[np.float64]) -> SpinFrame:
     turns = np.array([_rotation(axis, 2 * angle) for angle in angles])
     n = np.einsum("a,aij->ij", axis, PAULI)
     spinors = np.cos(angles)[:, None, None] * np.eye(2) + 1j * np.sin(angles)[:, None, None] * n
-    return SpinFrame(np.hypot(hops, size), turns, spinors)
+    return SpinFrame(np.hypot(hops, size), turns, spinors, axis)
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,12 @@ class SpinHopping:
 @dataclass(frozen=True, eq=False)
 class SpinFrame:
     """hops: (nx - 1,) t' of each bond along x, energy; turns: (nx, 3, 3), R(n, 2 Theta) of each column, which takes
-    vectors into the frame; spinors: (nx, 2, 2), U of each column, which takes spinors out of it."""
+    vectors into the frame; spinors: (nx, 2, 2), U of each column, which takes spinors out of it; axis: n, (3,)."""
 
     hops: NDArray[np.float64]
     turns: NDArray[np.float64]
     spinors: NDArray[np.complex128]
+    axis: NDArray[np.float64]
 
     def into(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Vectors (nx[, ny], 3) of the sites in the frame."""

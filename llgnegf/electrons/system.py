@@ -304,6 +304,16 @@ class System:
         return any(lead.is_wide for lead in self.ends)
 
     @cached_property
+    def tails(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Flat indices of sites whose levels have tails, (q,), and their widths by the bath and the leads, (q, 1)."""
+        widths = np.zeros(self.shape)
+        if self.bath is not None:
+            widths.reshape(-1)[self.bath.on(self.shape)] = self.bath.width
+        for lead, end in zip(self.ends, (0, -1), strict=True):
+            widths[end] += lead.width if isinstance(lead, AttachedWideLead) else 0.0
+        return np.flatnonzero(widths), widths[widths > 0, None]
+
+    @cached_property
     def has_tails(self) -> bool:
         """Whether the spectrum has no end: beside a bath, and between wide-band leads."""
         return self.bath is not None or self.has_wide_leads
@@ -371,6 +381,16 @@ class System:
         It has neither `spin_orbit` nor `spin_hopping`; a system without these is its own.
         """
         return self if self.spin_orbit is None and self.spin_hopping is None else _Straight(self, self.frame)
+
+    def out_of_frame(self, traced: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Traces (*s, 4) of `straight` with 1 and sigma as those outside of its frame, 0 on vacancies."""
+        if self.frame is not None:
+            traced = self.frame.back(traced)
+        return traced if self.holes is None else np.where(self.holes[..., None], 0.0, traced)
+
+    def flow_out_of_frame(self, flow: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for flows (..., 2, 4) into the left and the right lead."""
+        return flow if self.frame is None else self.frame.back_at_ends(flow)
 
     @property
     def _bond_vectors(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:

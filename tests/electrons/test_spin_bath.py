@@ -90,3 +90,16 @@ def test_a_lead_of_another_hopping_is_no_other_beside_a_bath():
     a, b = (one.spin_density(m, 0.1 * np.roll(m, 1, axis=1)) for one in (plain, bathed))
     assert a.adiabatic == pytest.approx(b.adiabatic, abs=1e-6)
     assert a.first_order == pytest.approx(b.first_order, abs=1e-6)
+
+
+def test_transmission_tells_spins_along_z_on_either_side():
+    """Of a bath that is hardly there, and of a wide-band lead, beside the device without and with a wide chain lead."""
+    m = np.roll(np.eye(3), 1, axis=0)
+    plain = Device(3, sd_exchange=0.7, fermi_energy=0.1, tolerance=1e-8, spin_orbit=SpinOrbit(RASHBA, DRESSELHAUS))
+    expected = plain.transmission(0.3, m)
+    assert abs(expected[0] - expected[1]).max() > 0.05
+    bathed = plain.changed(bath=Bath([1], 1e-8, zero_current=False))
+    assert bathed.transmission(0.3, m) == pytest.approx(expected, abs=1e-7)
+    wide = plain.changed(leads=[Lead("left"), Lead("right", width=0.8)])
+    chain = plain.changed(leads=[Lead("left"), Lead("right", np.sqrt(0.4e6), hopping=1e6)])
+    assert wide.transmission(0.3, m) == pytest.approx(chain.transmission(0.3, m), abs=1e-6)

@@ -31,6 +31,7 @@ SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
         (LATTICE, 0.0, ANY | FERROMAGNETS | {"vacancies": ((1, 1),)}),
         (LATTICE, 0.05, ANY | ORBIT),
         (LATTICE, 0.0, ALONG_Z | {"couplings": (0.0, 0.9)}),
+        (LATTICE, 0.0, ANY | {"couplings": (1.1, 0.2)}),  # sweeps from the other end
         (LATTICE, 0.0, {"hop_x": (0, 0.4j, -0.2j), "hop_y": (0.3, 0, 0.1j)}),  # a frame removes those along x
         pytest.param((2, 3), 0.05, ANY | {"periodic": True}, marks=pytest.mark.slow),
     ],
@@ -269,7 +270,6 @@ def test_a_bath_beside_them(probe):
         (lambda: hopping(bath=Bath([1], 0.1)), "bath = "),
         (lambda: hopping(leads=[Lead("left", width=0.1)]), "width = "),
         (lambda: hopping().linear_response(np.eye(3)), "response tensors.*SpinHopping"),
-        (lambda: hopping().moving_leads(np.eye(3)), "moving_leads"),
         (lambda: hopping().spin_noise(np.eye(3)), "spin_noise"),
         (lambda: hopping().to_kwant(np.eye(3)), "to_kwant"),
         (lambda: hopping().lead_energies(np.eye(3), np.eye(3)[::-1]), "lead_energies"),

@@ -228,14 +228,15 @@ def test_levels_that_no_spin_of_the_leads_fills_are_refused():
         (lambda: Device(3, sd_exchange=np.nan), "sd_exchange = nan"),
         (lambda: Device(3, sd_exchange=0.1, leads=[Lead("left", voltage=9.0), Lead("right", hopping=2.0)]), "overlap"),
         (
-            lambda: Device(3, sd_exchange=0.1, leads=[Lead("left", hopping=2.0)], bath=Bath([0], 0.1)),
-            "not available with a hopping or polarization of a lead",
+            lambda: Device(
+                3, sd_exchange=0.1, leads=[Lead("left", polarization=Polarization((0, 0, 1), 1.0))], bath=Bath([0], 0.1)
+            ),
+            "not available with a polarization of a lead",
         ),
         (
             lambda: steady_precession(device_of(system(1, CHAIN, **FERROMAGNETS)), np.ones((4, 3)), (0, 0, 1), 0.1),
             "steady precession",
         ),
-        (lambda: device_of(system(1, CHAIN, **FERROMAGNETS)).moving_leads(np.ones((4, 3))), "moving_leads: not avail"),
         (lambda: device_of(system(1, CHAIN, **FERROMAGNETS)).to_kwant(np.ones((4, 3))), "to_kwant: not available"),
     ],
 )

@@ -133,7 +133,6 @@ def test_a_hard_wall_of_vacancies_is_a_narrower_lattice():
         (lambda: Device((4, 3), sd_exchange=0.1, vacancies=[(1, 1), (1, 1)]), "each site once"),
         (lambda: Device((4, 3), sd_exchange=0.1, vacancies=["a"]), "is no site"),
         (lambda: Device(4, sd_exchange=0.1, vacancies=[1], bath=Bath([0], 0.1)), "not available with vacancies"),
-        (lambda: Device(4, sd_exchange=0.1, vacancies=[1]).moving_leads(np.ones((4, 3))), "moving_leads: not avail"),
         (lambda: Device(4, sd_exchange=0.1, vacancies=[1]).to_kwant(np.ones((4, 3))), "to_kwant: not available"),
     ],
 )
