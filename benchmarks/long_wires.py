@@ -102,7 +102,8 @@ def main():
                 seconds, peak, solves, _ = pool.apply(measure_leads, (n, kT))
             ratio = f"{seconds / before:5.2f} times" if before else " " * 11
             print(
-                f"kT = {kT:<5} {'voltages that change':22} {n:5} sites {seconds:8.3f} s {ratio}  {peak:6.0f} MB  {solves:6}"
+                f"kT = {kT:<5} {'voltages that change':22} {n:5} sites {seconds:8.3f} s {ratio}  {peak:6.0f} MB  "
+                f"{solves:6} Green's functions"
             )
             before = seconds
 
