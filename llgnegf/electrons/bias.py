@@ -24,6 +24,7 @@ Levels outside the bands of all leads, and those without contact to any, are fil
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -238,7 +239,7 @@ class Bias:
         self._searched = True
         if rate is not None:
             self._check_for_motion()
-        levels = [(one.energy, one.width) for one in self._resolvable]
+        levels = [(one.energy, one.width, self._reach(one)) for one in self._resolvable]
         rule = attempt(device.bias_window(BIAS_TAILS).divided(levels), MOST_ENERGIES)
         lost = self._lost(self._found_by(rule))
         if lost > device.tolerance:
@@ -348,7 +349,15 @@ class Bias:
 
     def _counts(self, energy: float, width: float) -> bool:
         """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
+        return self._response(energy, width) > 1e-3 * self.device.tolerance
+
+    def _response(self, energy: float, width: float) -> float:
+        """How large that of a level may be, for a motion of the order of the hopping."""
         device = self.device
         filled, leads = device.occupation(energy), [lead for lead in device.ends if lead.coupling]
         differs = float(max(abs(lead.occupation(energy) - filled) for lead in leads))
-        return differs * device.hopping / width > 1e-3 * device.tolerance
+        return differs * device.hopping / width
+
+    def _reach(self, level: Level) -> float:
+        """Up to how many half-widths from it the tails of a level, which fall as the square, count."""
+        return math.sqrt(self._response(level.energy, level.width) / self.device.tolerance)
