@@ -133,7 +133,7 @@ def test_a_lattice_has_the_same_bits_in_any_number_of_threads(monkeypatch):
         monkeypatch.setenv("LLGNEGF_NUM_THREADS", threads)
         device, m = made("lattice")
         found.append(device.moving_leads(m).response((1.0, -0.4)))
-    assert all((one == other).all() for one, other in zip(*found, strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_a_device_at_other_voltages_is_the_one_made_with_them():
