@@ -374,5 +374,5 @@ class Bias:
         return self.device.bias_window().divided([(one.energy, one.width) for one in seen])
 
     def _reach(self, level: Level) -> float:
-        """Up to how many half-widths from it the tails of a level, which fall as the square, count."""
-        return math.sqrt(self._response(level.energy, level.width) / self.device.tolerance)
+        """Up to how many half-widths from it the tails of a level, which fall as the square, count; at least 30."""
+        return max(30.0, math.sqrt(self._response(level.energy, level.width) / (1e-2 * self.device.tolerance)))
