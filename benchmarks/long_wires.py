@@ -3,7 +3,8 @@
     python benchmarks/long_wires.py
 
 A wall of width 6 in a wire of 250 to 2000 sites, J_sd = 0.5, chemical potentials -0.9 and -1.1, tolerance 1e-6, at
-kT = 0 and 0.01: at rest (densities, currents into the leads), and with the response to a motion.  Each is measured in a
+kT = 0 and 0.01: at rest (densities, currents into the leads), with the response to a motion, and the response to
+voltages that change (between leads at 0.1 and -0.1).  Each is measured in a
 process of its own, so that the peak of its memory is that of this evaluation; the second evaluation of two counts.
 `all energies`: every energy by itself through all sites, as in short wires, up to 500 sites, at rest or at kT = 0.
 
@@ -58,6 +59,21 @@ def measure(n, kT, moving, coupling=1.0, disorder=0.0, blocks=True):
     return seconds, peak, frozen.solves, 0 if long is None or long._tree is None else len(long._tree.top.energies)
 
 
+def measure_leads(n, kT):
+    """As `measure`, of the response to voltages that change."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for sites in (64, n, n):
+        u = (np.arange(sites) - (sites - 1) / 2) / 6.0
+        m = np.column_stack([1 / np.cosh(u), 0 * u, np.tanh(u)])
+        leads = [Lead("left", voltage=0.1), Lead("right", voltage=-0.1)]
+        device = Device(sites, sd_exchange=0.5, fermi_energy=-1.0, temperature=kT, tolerance=1e-6, leads=leads)
+        moving, begin = device.moving_leads(m), time.process_time()
+        moving.response((0.01, 0.0))
+        seconds = time.process_time() - begin
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return seconds, peak, moving._extended.solves, 0
+
+
 def main():
     context = multiprocessing.get_context("spawn")
     cases = [
@@ -80,6 +96,16 @@ def main():
                     flush=True,
                 )
                 before = seconds
+        before = None
+        for n in LENGTHS[:3]:
+            with context.Pool(1) as pool:
+                seconds, peak, solves, _ = pool.apply(measure_leads, (n, kT))
+            ratio = f"{seconds / before:5.2f} times" if before else " " * 11
+            print(
+                f"kT = {kT:<5} {'voltages that change':22} {n:5} sites {seconds:8.3f} s {ratio}  {peak:6.0f} MB  "
+                f"{solves:6} Green's functions"
+            )
+            before = seconds
 
 
 if __name__ == "__main__":

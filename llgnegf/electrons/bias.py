@@ -25,6 +25,7 @@ Levels outside the bands of all leads, and those without contact to any, are fil
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -38,13 +39,15 @@ from .outside_levels import bound_levels
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS
-from .window import MOST_ENERGIES, Rule
+from .window import MOST_ENERGIES, Edges, Rule
 
 # Where more energies than this are needed, narrow levels are searched for: in all, and for each site of a long wire,
 # whose standing waves take about six.
 _MOST_WITHOUT_LEVELS, _MOST_PER_SITE = 4000, 12
 # Share of the tolerance for which panels are halved where states are missing, before levels are searched for.
 _FINER = 1e-2
+# Only if the states that are missing are no more than this times the tolerance: else they are narrow levels.
+_A_LITTLE = 10.0
 
 
 class _HiddenLevels(Exception):
@@ -225,14 +228,16 @@ class Bias:
             with contextlib.suppress(ToleranceError):
                 most = max(_MOST_WITHOUT_LEVELS, _MOST_PER_SITE * device.n_sites)
                 coarse = attempt(device.bias_window().edges, most)
-                if self._lost(self._found_by(coarse), with_levels=False) <= device.tolerance:
+                lost = self._lost(self._found_by(coarse), with_levels=False)
+                if lost <= device.tolerance:
                     return coarse
                 # A rule that is only a little too coarse is made finer: that costs less than any search for levels.
                 rules = [coarse]
-                with contextlib.suppress(ToleranceError):
-                    rules.append(attempt(device.bias_window().edges, most, _FINER))
-                    if self._lost(self._found_by(rules[1]), with_levels=False) <= device.tolerance:
-                        return rules[1]
+                if lost <= _A_LITTLE * device.tolerance:
+                    with contextlib.suppress(ToleranceError):
+                        rules.append(attempt(device.bias_window().edges, most, _FINER))
+                        if self._lost(self._found_by(rules[1]), with_levels=False) <= device.tolerance:
+                            return rules[1]
                 if self._long is not None and not self._long.hides:
                     self._long.hides = True
                     raise _HiddenLevels
@@ -242,8 +247,7 @@ class Bias:
         self._searched = True
         if rate is not None:
             self._check_for_motion()
-        levels = [(one.energy, one.width) for one in self._resolvable]
-        rule = attempt(device.bias_window(BIAS_TAILS).divided(levels), MOST_ENERGIES)
+        rule = attempt(self._divided(moving=rate is not None), MOST_ENERGIES)
         lost = self._lost(self._found_by(rule))
         if lost > device.tolerance:
             raise ToleranceError(
@@ -322,7 +326,8 @@ class Bias:
 
     @cached_property
     def _outside(self) -> list[tuple[float, Floats]]:
-        return bound_levels(self.sweeps, self.device.bias_window(BIAS_TAILS))
+        # Farther off no density can notice how they are filled.
+        return bound_levels(self.sweeps, self.device.bias_window())
 
     @cached_property
     def _without_width(self) -> list[tuple[float, Floats]]:
@@ -352,7 +357,27 @@ class Bias:
 
     def _counts(self, energy: float, width: float) -> bool:
         """Whether a level, whose response to a motion grows as 1/width, can be seen in a density."""
+        return self._response(energy, width) > 1e-3 * self.device.tolerance
+
+    def _response(self, energy: float, width: float) -> float:
+        """How large that of a level may be, for a motion of the order of the hopping."""
+        return self._differs(energy) * self.device.hopping / width
+
+    def _differs(self, energy: float) -> float:
+        """By how much a lead is filled otherwise than the device."""
         device = self.device
         filled, sources = device.occupation(energy), [one for lead, one in device.sources if lead.coupling]
-        differs = float(max(abs(one(energy) - filled) for one in sources))
-        return differs * device.hopping / width > 1e-3 * device.tolerance
+        return float(max(abs(one(energy) - filled) for one in sources))
+
+    def _divided(self, *, moving: bool) -> Edges:
+        """First panels that end at narrow levels, those that a density or, if `moving`, a response can show."""
+        levels = self._resolvable
+        if moving:
+            reached = [(one.energy, one.width, self._reach(one)) for one in levels]
+            return self.device.bias_window(BIAS_TAILS).divided(reached)
+        seen = [one for one in levels if self._differs(one.energy) > 1e-2 * self.device.tolerance]
+        return self.device.bias_window().divided([(one.energy, one.width) for one in seen])
+
+    def _reach(self, level: Level) -> float:
+        """Up to how many half-widths from it the tails of a level, which fall as the square, count; at least 30."""
+        return max(30.0, math.sqrt(self._response(level.energy, level.width) / (1e-2 * self.device.tolerance)))

@@ -281,7 +281,7 @@ class Columns:
             return np.array([[device.onsite]])
         return cross_section(self.ny, device.hopping, device.onsite, device.periodic == "y")
 
-    def _widths(self, energies: Floats, k: int) -> tuple[Blocks, Blocks]:
+    def widths(self, energies: Floats, k: int) -> tuple[Blocks, Blocks]:
         """Gamma and dGamma/dE of lead k, (n, 1, p, p)."""
         sigma, slope = (part[k] for part in self._leads_at(energies.astype(complex)))
         return tuple((1j * (one - adjoint(one)))[:, None] for one in (sigma, slope))  # type: ignore[return-value]
@@ -319,9 +319,9 @@ class Columns:
         found = self.at(energies.astype(complex))
         out = np.zeros((len(energies), 3, self.size))
         for lead in self.connected:
-            gamma = self._widths(energies, lead)[0]
+            gamma = self.widths(energies, lead)[0]
             out[:, 0] += self.observed(found.column(lead) @ (gamma / 2), adjoint(found.column(lead)))
-        gamma, back = self._widths(energies, k)[0], adjoint(found.column(k))
+        gamma, back = self.widths(energies, k)[0], adjoint(found.column(k))
         for m in self.connected:
             out[:, 1 + m] = self.observed(-0.5j * (self._moved(found, k, m)[1] @ gamma), back)
         return out
@@ -334,7 +334,7 @@ class Columns:
         out = np.zeros((len(energies), 2, 3, self.size))
         found = self.at(energies.astype(complex))
         for k in self.connected:
-            (gamma, d_gamma), back = self._widths(energies, k), adjoint(found.column(k))
+            (gamma, d_gamma), back = self.widths(energies, k), adjoint(found.column(k))
             d_back = adjoint(found.slope(k))
             out[:, k, 0] = self.observed(found.column(k) @ (gamma / 2), back)
             for m in self.connected:

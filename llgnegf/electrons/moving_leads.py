@@ -25,6 +25,7 @@ with t_0 the hopping to the lead, and h, the Hamiltonian of its columns, and t i
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -35,11 +36,13 @@ from .bias import Bias
 from .frozen import Frozen, refuse_spin_bias
 from .lead_columns import Columns, adjoint
 from .leads import Occupation
+from .long_moving_leads import integrated
+from .long_wires import is_long
 from .outside_levels import bound_levels, thermal_levels
 from .quadrature import ToleranceError
 from .shifted_surface import thermal_rule
 from .sweeps import Blocks, Floats, LeadResponse, Sweeps
-from .system import System
+from .system import BIAS_TAILS, System
 
 
 class MovingLeads:
@@ -143,6 +146,16 @@ class MovingLeads:
 
         beyond = bound_levels(sweeps, sweeps.device.thermal_window)
         bound = sum((slope(energy) * traced for energy, traced in beyond), np.zeros((*device.shape, 4)))
+        if is_long(device, moving=True):
+            known, known_to = sweeps.thermal_states()
+
+            def missed(states: Floats) -> float:
+                lost = float(abs(known - bound - states[0] / (2 * np.pi)).max())
+                return max(lost - known_to, 0.0) * device.hopping
+
+            with contextlib.suppress(ToleranceError):
+                window = sweeps.device.thermal_window
+                return integrated(columns, sweeps, window, (k,), of_slope=True, warm=True, lost=missed).moved
         rule, lost = thermal_rule(
             sweeps,
             lambda energies: columns.surface(energies, k).reshape(len(energies), 1, 3 * columns.size),
@@ -164,7 +177,11 @@ class MovingLeads:
         if not self.device.is_biased:
             return np.zeros((2, self._columns.size))
         sweeps = self._extended.sweeps
-        return _MovingBias(sweeps, lambda other: self._equilibrium(other).adiabatic, self._columns, share).units
+        bias = _MovingBias(sweeps, lambda other: self._equilibrium(other).adiabatic, self._columns, share)
+        if is_long(self.device, moving=True):
+            with contextlib.suppress(ToleranceError):
+                return bias.by_blocks()
+        return bias.units
 
 
 class _MovingBias(Bias):
@@ -176,6 +193,18 @@ class _MovingBias(Bias):
         super().__init__(sweeps, equilibrium)
         self._columns, self._share = columns, share
         self._long = None  # blocks do not know this response
+
+    def by_blocks(self) -> Floats:
+        """The same as `units` in a long wire; ToleranceError where blocks miss states."""
+        device = self.device
+        warm = device.temperature > 0 or any(lead.occupation.temperature for lead in device.ends)
+        window = device.bias_window(BIAS_TAILS) if warm else device.bias_window()
+
+        def missed(states: Floats) -> float:
+            return self._lost(lambda k: states[k] / (2 * np.pi))
+
+        given = self._columns, self.sweeps, window, (0, 1)
+        return integrated(*given, of_slope=False, warm=warm, lost=missed).moved / (2 * np.pi)
 
     @property
     def units(self) -> Floats:

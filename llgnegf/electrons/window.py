@@ -30,6 +30,10 @@ _SHARE = 1 / 4
 # ... or rounding decides: values lose digits near a level.
 _ROUNDING = 1e-12
 MOST_ENERGIES = 100_000
+# Panels end at these numbers of half-widths from a narrow level, or at the nearest and farther by this factor: then the
+# level, a pole beside the real axis, is far from each panel in units of its length.
+_AROUND = (-30.0, -3.0, 0.0, 3.0, 30.0)
+_NEAREST, _FARTHER = 3.0, 8.0
 # So many panels at once, or fewer, are joined once and for all.
 _FEW = 32
 # Cuts of the integral over w, in units of kT around its step, between which Gauss rules are exact to rounding.
@@ -340,9 +344,10 @@ class Window:
             for one in self.stretches
         ]
 
-    def divided(self, levels: Sequence[tuple[float, float]]) -> list[tuple[Stretch, list[float]]]:
+    def divided(self, levels: Sequence[tuple[float, ...]]) -> list[tuple[Stretch, list[float]]]:
         """First panels that end at narrow levels (energy, half-width) and at a few widths around them.
 
+        A third number of a level tells up to how many half-widths its tails count: farther panels may be wide.
         Levels wider than the spacing of the nodes show in the first panels as they are, which are halved there.
         """
         if not levels:
@@ -357,13 +362,23 @@ class Window:
                 ends = stretch.energy(np.clip([x - dx, x + dx], 0.0, 1.0))
                 return float(ends[1] - ends[0]) / 2
 
-            narrow = [(e, width) for e, width in levels if width < spacing(e)]
-            near = [e + k * width for e, width in narrow for k in (-30.0, -3.0, 0.0, 3.0, 30.0)]
+            narrow = [one for one in levels if one[1] < spacing(one[0])]
+            near = [one[0] + k * one[1] for one in narrow for k in (_AROUND if len(one) < 3 else _around(one[2]))]
             inside = np.array([e for e in near if stretch.low < e < stretch.high])
             points = np.unique(np.concatenate([edges, stretch.x(inside)]))
             apart = np.concatenate([[True], np.diff(points) > 1e-14])
             found.append((stretch, points[apart].tolist()))
         return found
+
+
+def _around(reach: float) -> list[float]:
+    """Half-widths from a level at which panels end: each is so many times as far from it as the one before."""
+    found = [0.0]
+    x = _NEAREST
+    while x < max(reach, _NEAREST * 1.01):
+        found += [-x, x]
+        x *= _FARTHER
+    return found
 
 
 class BiasWindow(Window):

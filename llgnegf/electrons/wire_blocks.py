@@ -149,6 +149,11 @@ class WireBlocks:
         return sum(float(abs(one.weights).sum(axis=1).max()) for one in panels) / (2 * np.pi)
 
     @property
+    def usual(self) -> float:
+        """How large a response to leads that move by one energy unit a time unit may be, as `expected`."""
+        return max(self._whole_weight / self.device.hopping**3, 1e-300)
+
+    @property
     def expected(self) -> float:
         """How large a response to this motion, an integral over 2 pi, may be so that its error is what is allowed."""
         size = float(abs(self.rate).max()) / self.device.hopping
@@ -362,6 +367,16 @@ class WireBlocks:
                 w = weights[q, p] if q < plain or first is None else first[p]
                 for spin in (2 * p, 2 * p + 1):
                     sums[:, 0, q, spin, spin] = w * gamma[:, p]
+        out, change, bonds = self.descended(sums, plain, with_bonds)
+        return Sums(out, None if first is None else change, bonds)
+
+    def descended(self, sums: Blocks, plain: int, with_bonds: bool) -> tuple[Floats, Floats, Floats]:
+        """Densities (plain, n, 4) and (n, 4), and flows over the bonds, from products of amplitudes on the whole wire.
+
+        sums: (k, 1, plain + more, 4, 4) at its energies, as in `wire_kernels.hand_down`; results as in
+        `wire_kernels.block_densities`, and flows (2, n - 1, 4), or (2, 0, 4) if not requested.
+        """
+        device = self.device
         for level, below in zip(self.levels[:0:-1], self.levels[-2::-1], strict=True):
             sums = self._handed_down(level, below, sums, plain)
         low, n = self.levels[0], device.n_sites
@@ -379,7 +394,7 @@ class WireBlocks:
 
         self.counter.add(len(energies))
         spread(blocks, len(energies) * n // blocks, sites)
-        return Sums(out, None if first is None else change, bonds[:, :-1] if with_bonds else bonds)
+        return out, change, bonds[:, :-1] if with_bonds else bonds
 
     def _handed_down(self, level: _Level, below: _Level, sums: Blocks, plain: int) -> Blocks:
         """`sums` of a level become those of the level below, on its energies."""

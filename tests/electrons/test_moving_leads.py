@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead, lead_columns
+from llgnegf.electrons import Device, Lead, lead_columns, moving_leads
 from tests.electrons.test_bias import both
 from tests.electrons.test_lead_energies import stored_energy
 
@@ -133,7 +133,7 @@ def test_a_lattice_has_the_same_bits_in_any_number_of_threads(monkeypatch):
         monkeypatch.setenv("LLGNEGF_NUM_THREADS", threads)
         device, m = made("lattice")
         found.append(device.moving_leads(m).response((1.0, -0.4)))
-    assert all((one == other).all() for one, other in zip(*found, strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
 
 
 def test_a_device_at_other_voltages_is_the_one_made_with_them():
@@ -186,3 +186,33 @@ def test_levels_outside_the_bands_are_part_of_the_gauge(kT, voltage):
     expected = -device.freeze(m).respond(np.zeros((3, 3)), np.ones(3)).density
     assert abs(expected).max() > 1e-4
     np.testing.assert_allclose(found.density, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kT", "fermi_energy", "voltages"),
+    [
+        (0.05, -0.3, (0.3, -0.1)),
+        (0.0, -0.3, (0.3, -0.1)),
+        pytest.param(0.05, 0.4, (0.0, 0.0), marks=pytest.mark.slow),
+    ],
+)
+def test_blocks_of_a_long_wire_give_what_single_energies_give(kT, fermi_energy, voltages, monkeypatch):
+    rng, n = np.random.default_rng(2), 34
+    x = (np.arange(n) - n / 2) / 4
+    m = np.column_stack([1 / np.cosh(x), 0.3 / np.cosh(x), np.tanh(x)]) + 0.05 * rng.normal(size=(n, 3))
+    m /= np.linalg.norm(m, axis=1)[:, None]
+    leads = [Lead("left", 0.8, voltages[0]), Lead("right", 0.9, voltages[1])]
+    device = Device(n, sd_exchange=0.5, fermi_energy=fermi_energy, temperature=kT, leads=leads, tolerance=1e-6)
+    found = []
+    for is_long in (True, False):
+        monkeypatch.setattr(moving_leads, "is_long", lambda device, moving, is_long=is_long: is_long)
+        moving = device.moving_leads(m, energy=True)
+        found.append([moving.response(unit) for unit in np.eye(2)])
+        solves = moving._extended.solves
+        found[-1].append(solves)
+    assert found[0].pop() != found[1].pop()  # another way
+    for one, other in zip(*found, strict=True):
+        assert abs(other.surface).max() > 0.05
+        assert abs(other.bias).max() > 0.05 or not any(voltages)
+        for name in ("sea", "surface", "bias", "into_leads", "energy_into_leads"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-6), name
