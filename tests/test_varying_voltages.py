@@ -118,7 +118,13 @@ def compared(tmp_path, shape, duration, **more):
 BESIDE = {
     "chain": {"shape": (4,)},
     "lattice": {"shape": (3, 2)},
-    "bath": {"shape": (2,), "bath": {"sites": [1], "width": 0.6, "zero_current": False}, "temperature": 0.1},
+    "bath": {
+        "shape": (2,),
+        "bath": {"sites": [1], "width": 0.6, "zero_current": False},
+        "temperature": 0.1,
+        "tolerance": 1e-5,
+        "step": 0.4,
+    },
 }
 
 
