@@ -50,10 +50,10 @@ def inertia_with_electrons(deck: Any) -> Iterator[str]:
             f"electrons.method = {show(table.method)}: not available with motion.{_KIND}; allowed beside it: "
             '"frozen", or motion.kind = "llg"'
         )
-    elif deck.integrator.electrons == "adaptive" and table.back_action and table.sd_exchange != 0.0:
+    elif deck.integrator.electrons not in ("stage", "step") and table.back_action and table.sd_exchange != 0.0:
         yield (
-            f'integrator.electrons = "adaptive": not available with motion.{_KIND}; allowed beside it: "stage", or '
-            '"step", which is cheaper and of first order in the step'
+            f"integrator.electrons = {show(deck.integrator.electrons)}: not available with motion.{_KIND}; allowed beside it: "
+            '"stage", or "step", which is cheaper and of first order in the step'
         )
 
 

@@ -60,10 +60,10 @@ def noise_is_not_smooth(deck: Any) -> Iterator[str]:
     if not found or table is None:
         return
     refresh, acts = deck.integrator.electrons, bool(table.back_action) and table.sd_exchange != 0.0
-    if refresh == "adaptive" and (acts or table.method == "real-time"):
+    if refresh not in ("stage", "step") and (acts or table.method == "real-time"):
         frozen = ', or "step" where electrons.order = 0 or electrons.velocity_feedback = false'
         yield (
-            f'integrator.electrons = "adaptive": follows motions that are smooth, which no random field '
+            f"integrator.electrons = {show(refresh)}: follows motions that are smooth, which no random field "
             f'({found[0]}) leaves; allowed: "stage"{frozen if table.method == "frozen" and not table.noise else ""}'
         )
     elif deck.motion.kind == "inertial":

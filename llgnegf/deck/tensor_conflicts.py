@@ -188,10 +188,11 @@ def _expansions(deck: Any) -> Iterator[str]:
 def _every_stage(deck: Any) -> Iterator[str]:
     if deck.motion.kind not in ("tensor", "kernel") and deck.molecule is None:
         return
-    if deck.integrator.electrons == "step":
+    refresh = deck.integrator.electrons
+    if refresh not in ("stage", "adaptive"):
         what = f"motion.kind = {show(deck.motion.kind)}" if deck.molecule is None else "a [molecule]"
         yield (
-            f'integrator.electrons = "step": {what} solves for the velocity at every stage; allowed: "stage", or '
+            f'integrator.electrons = {show(refresh)}: {what} solves for the velocity at every stage; allowed: "stage", or '
             '"adaptive", which is the same here'
         )
 
