@@ -52,8 +52,8 @@ def inertia_with_electrons(deck: Any) -> Iterator[str]:
         )
     elif deck.integrator.electrons not in ("stage", "step") and table.back_action and table.sd_exchange != 0.0:
         yield (
-            f"integrator.electrons = {show(deck.integrator.electrons)}: not available with motion.{_KIND}; allowed beside it: "
-            '"stage", or "step", which is cheaper and of first order in the step'
+            f"integrator.electrons = {show(deck.integrator.electrons)}: not available with motion.{_KIND}; "
+            'allowed beside it: "stage", or "step", which is cheaper and of first order in the step'
         )
 
 

@@ -192,8 +192,8 @@ def _every_stage(deck: Any) -> Iterator[str]:
     if refresh not in ("stage", "adaptive"):
         what = f"motion.kind = {show(deck.motion.kind)}" if deck.molecule is None else "a [molecule]"
         yield (
-            f'integrator.electrons = {show(refresh)}: {what} solves for the velocity at every stage; allowed: "stage", or '
-            '"adaptive", which is the same here'
+            f"integrator.electrons = {show(refresh)}: {what} solves for the velocity at every stage; allowed: "
+            '"stage", or "adaptive", which is the same here'
         )
 
 
