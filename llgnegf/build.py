@@ -201,6 +201,7 @@ def build_device(deck: Deck) -> Device | ClosedDevice | None:
             temperature=table.temperature,
             potential=potential,
             spin_orbit=orbit,
+            spin_hopping=_spin_hopping(table.spin_hopping),
             vacancies=vacancies(deck),
         )
     leads = [

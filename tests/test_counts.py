@@ -18,7 +18,7 @@ from llgnegf.electrons import Frozen, green, slices
 from llgnegf.runfile import checkpoint
 
 # Every kernel that makes a sweep, and where its energies are among the arguments.
-KERNELS = {green.contour_sums: 0, green.surface_terms: 0, green.between_terms: 0, slices._eliminate: 2}
+KERNELS = {green.contour_sums: 0, green.surface_terms: 0, green.between_terms: 0, slices._eliminate: 3}
 
 
 def sweeps_of(kernel, place, arguments):

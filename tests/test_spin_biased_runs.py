@@ -95,11 +95,11 @@ TURNING = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.freque
     ("changes", "words"),
     [
         ({"electrons.lead.0.coupling": 0.0}, "electrons.lead[0].spin_bias: means nothing without contact"),
-        (TURNING, 'motion.kind = "precession" and its exact reference are without it'),
-        ({"electrons.method": "real-time"}, 'not available with electrons.method = "real-time"'),
+        (TURNING, 'motion.kind = "precession" is without it'),
+        ({"electrons.method": "real-time"}, "not available in real time"),
         ({"electrons.noise": True}, "the fluctuations of such electrons are not known"),
-        ({"electrons.response_tensors": True}, "the response tensors of such electrons are not known"),
-        ({"motion.kind": "tensor"}, "the response tensors of such electrons are not known"),
+        ({"electrons.response_tensors": True}, "the response tensors of electrons that it drives are not known"),
+        ({"motion.kind": "tensor"}, "the response tensors of electrons that it drives are not known"),
         ({"electrons.bath": {"sites": [1], "width": 0.1}}, "not available with electrons.bath"),
         (
             {"electrons.lead.1.voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 1.0}}},

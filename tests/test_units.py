@@ -138,6 +138,7 @@ def power_of_energy(unit, label):
         "hbar/energy": -1,
         "hbar": 0,
         f"hbar^2/{label}": -1,
+        f"hbar^2/{label}^2": -2,
     }
     return powers[unit]
 

@@ -104,8 +104,10 @@ def _excluded(deck: Any) -> Iterator[str]:
 
 # Keys of [electrons] that `build.build_device` and the runs of such electrons use, or that `_excluded` judges.
 _USED = {
-    *("method", "hopping", "onsite", "potential", "disorder", "bath", "spin_orbit", "sd_exchange", "fermi_energy"),
+    *("method", "hopping", "onsite", "potential", "disorder", "bath", "spin_orbit", "spin_hopping"),
+    *("sd_exchange", "fermi_energy"),
     *("temperature", "order", "velocity_feedback", "noise", "back_action", "tolerance", "response_tensors"),
+    "response_frequencies",
     *("velocity_tolerance", "lead", "frozen_beside", "gate"),
 }
 

@@ -26,7 +26,8 @@ class ClosedDevice(ClosedSystem):
     hopping: t > 0, or up to three numbers, of nearest (> 0), next and third neighbours.
     onsite, sd_exchange J_sd (a number or one for each site), fermi_energy E_F, temperature kT >= 0: energies.
     potential: (n,) or (nx, ny) on-site energies beside `onsite`; None: none.
-    spin_orbit: a `SpinOrbit`; None: none.  vacancies: sites without an orbital and without a moment.
+    spin_orbit: a `SpinOrbit`, spin_hopping: a `SpinHopping`; None: none.  vacancies: sites without an orbital and
+    without a moment.
 
     Levels are filled by the Fermi function at every instant: the number of electrons is not fixed.
     Immutable: `changed` returns a new one.  Raises ValueError naming the argument, its value and what is allowed.

@@ -21,7 +21,7 @@ from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
 from .arguments import exchange, finite_array, in_scale, lattice_shape, number, site_list
-from .spin_orbit import PAULI, SpinOrbit
+from .spin_orbit import PAULI, SpinHopping, SpinOrbit, bond_matrix
 
 # More sites than this have matrices that no run can diagonalise at every step.
 MOST_SITES = 2500
@@ -45,6 +45,7 @@ class ClosedSystem:
         temperature: float = 0.0,
         potential: ArrayLike | None = None,
         spin_orbit: SpinOrbit | None = None,
+        spin_hopping: SpinHopping | None = None,
         vacancies: Sequence[int] | Sequence[tuple[int, ...]] = (),
     ) -> None:
         self.shape = lattice_shape(shape)
@@ -69,6 +70,14 @@ class ClosedSystem:
                 f"spin_orbit = {spin_orbit!r}: use None, or for example SpinOrbit(rashba=0.1) of llgnegf.electrons"
             )
         self.spin_orbit = spin_orbit
+        if spin_hopping is not None and not isinstance(spin_hopping, SpinHopping):
+            raise ValueError(
+                f"spin_hopping = {spin_hopping!r}: use None, or for example SpinHopping((0, 0, 0.2)) of "
+                "llgnegf.electrons"
+            )
+        self.spin_hopping = spin_hopping
+        if len(self.shape) == 1 and spin_hopping is not None and any(spin_hopping.along_y):
+            raise ValueError(f"along_y = {spin_hopping.along_y!r} of spin_hopping: a chain has no y; leave it out")
         self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.voltages = (0.0, 0.0)
         sizes = {"onsite": self.onsite, "fermi_energy": self.fermi_energy, "temperature": self.temperature}
@@ -77,6 +86,9 @@ class ClosedSystem:
             sizes["potential"] = float(abs(self.potential).max())
         if spin_orbit is not None:
             sizes |= {"rashba": spin_orbit.rashba, "dresselhaus": spin_orbit.dresselhaus}
+        if spin_hopping is not None:
+            along = np.array([spin_hopping.along_x, spin_hopping.along_y])
+            sizes["spin_hopping"] = float(abs(along).max())
         in_scale(self.hoppings[0], **sizes)
         self.known: dict[str, float] = {}  # of the bare system, evaluated once
         self.tell_once = functools.lru_cache(maxsize=8)(_tell)
@@ -92,6 +104,7 @@ class ClosedSystem:
             "temperature": self.temperature,
             "potential": self.potential,
             "spin_orbit": self.spin_orbit,
+            "spin_hopping": self.spin_hopping,
             "vacancies": self.vacancies,
         }
 
@@ -170,10 +183,11 @@ class ClosedSystem:
                 ends = [x % n for x, n in zip(ends, self.shape, strict=True)]
                 turn = np.zeros(3, complex)
                 if k == 0 and self.spin_orbit is not None:
-                    turn = 1j * (self.spin_orbit.along_y if axis else self.spin_orbit.along_x)
+                    turn = turn + 1j * (self.spin_orbit.along_y if axis else self.spin_orbit.along_x)
+                if k == 0 and self.spin_hopping is not None:
+                    turn = turn + (self.spin_hopping.along_y if axis else self.spin_hopping.along_x)
                 there = np.ravel_multi_index(ends, self.shape)
-                matrix = -t * np.eye(2) + 1j * np.einsum("a,aij->ij", turn, PAULI)
-                yield np.arange(self.n_sites)[inside], there[inside], matrix
+                yield np.arange(self.n_sites)[inside], there[inside], bond_matrix(t, turn)
 
 
 def _hoppings(hopping: Any) -> tuple[float, ...]:

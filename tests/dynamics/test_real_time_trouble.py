@@ -114,7 +114,7 @@ def test_of_an_imposed_motion_the_energies_are_counted_whatever_acts_on_moments(
         total = np.asarray(found["energy_electrons"]) - np.asarray(found["work"])
         (line,) = (line for line in summary(found).splitlines() if "all energies - work" in line)
     assert total[-1] != 0
-    assert float(line.split()[-3]) == pytest.approx(total[-1], rel=1e-6)
+    assert float(line.split()[-4]) == pytest.approx(total[-1], rel=1e-6)
 
 
 @pytest.mark.parametrize(("duration", "coupling"), [(100.0, 0.1), (1000.0, 0.03)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from llgnegf.electrons import ClosedDevice, Device, SpinOrbit, ToleranceError
+from llgnegf.electrons import ClosedDevice, Device, SpinHopping, SpinOrbit, ToleranceError
 from llgnegf.errors import RunWarning
 from tests.electrons.test_kondo_lattice import MU, J, L, hamiltonian, texture
 
@@ -71,6 +71,7 @@ def test_where_green_s_functions_know_it_too(rng, shape, given, kT):
     """Closed ends: the sum of sea and surface is what levels of no width answer."""
     given = given | {
         "sd_exchange": rng.normal(size=shape), "fermi_energy": 0.3, "temperature": kT, "spin_orbit": ORBIT,
+        "spin_hopping": SpinHopping((0.1, 0.2j, 0.3), (0.2 - 0.1j, 0, 0.1) if len(shape) > 1 else (0, 0, 0)),
         "potential": 0.3 * rng.normal(size=shape),
     }  # fmt: skip
     motion = unit(rng, *shape), rng.normal(size=(*shape, 3)), rng.normal(size=shape), rng.normal(size=shape)

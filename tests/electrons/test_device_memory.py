@@ -115,9 +115,9 @@ def test_what_has_no_memory_is_refused():
 
     for changes, words in (
         ({"bath": Bath([(0,)], 0.1)}, "bath"),
-        ({"spin_orbit": SpinOrbit(0.2, 0.0)}, "spin_orbit"),
+        ({"spin_orbit": SpinOrbit(0.2, 0.0)}, "without vacancies and spin-orbit coupling"),
         ({"leads": [Lead("left", voltage=0.1), Lead("right")]}, "equilibrium"),
-        ({"sd_exchange": np.array([0.3, 0.2])}, "sd_exchange"),
+        ({"sd_exchange": np.array([0.3, 0.2])}, "one J_sd"),
     ):
         device = Device(2, **{"sd_exchange": 0.3, "temperature": 0.05, "tolerance": 1e-4} | changes)
         with pytest.raises(ValueError, match=words):

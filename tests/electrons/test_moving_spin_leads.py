@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Lead, moving_leads
+from llgnegf.electrons import Lead, lead_columns
 from tests.electrons.spin_systems import FERROMAGNETS, ORBIT, device_of, motion, row, system
 
 HOPPING = {"hop_x": (0.3, 0.1 + 0.2j, -0.25)}
@@ -89,7 +89,7 @@ def test_next_to_levels_of_parts_the_whole_matrix_is_solved(monkeypatch):
     oracle = system(6, (3, 1), **HOPPING)
     m, _, potential, _ = motion(oracle)
     expected = device_of(oracle).moving_leads(m, potential).response([0.3, 1])
-    monkeypatch.setattr(moving_leads, "_LARGEST_GROWTH", 0.0)
+    monkeypatch.setattr(lead_columns, "_LARGEST_GROWTH", 0.0)
     found = device_of(oracle).moving_leads(m, potential).response([0.3, 1])
     assert found.density == pytest.approx(expected.density, abs=1e-11)
 

@@ -269,7 +269,6 @@ def test_a_bath_beside_them(probe):
         ),
         (lambda: hopping(bath=Bath([1], 0.1)), "bath = "),
         (lambda: hopping(leads=[Lead("left", width=0.1)]), "width = "),
-        (lambda: hopping().linear_response(np.eye(3)), "response tensors.*SpinHopping"),
         (lambda: hopping().spin_noise(np.eye(3)), "spin_noise"),
         (lambda: hopping().to_kwant(np.eye(3)), "to_kwant"),
         (lambda: hopping().lead_energies(np.eye(3), np.eye(3)[::-1]), "lead_energies"),

@@ -138,6 +138,21 @@ def test_a_bath_beside_wide_leads():
         assert found.first_order == pytest.approx(expected.first_order, abs=1e-9)
 
 
+@pytest.mark.parametrize("kT", [0.0, 0.1])
+def test_tensors_are_the_response_to_a_motion(kT):
+    rng = np.random.default_rng(8)
+    m = rng.normal(size=(3, 3))
+    m /= np.linalg.norm(m, axis=-1, keepdims=True)
+    leads = [Lead("left", width=0.7), Lead("right", 0.6)]
+    device = Device(3, sd_exchange=0.8, leads=leads, temperature=kT, fermi_energy=0.2, tolerance=1e-8)
+    mdot = np.cross(m, rng.normal(size=(3, 3)))
+    found, spin = device.linear_response(m).tensors, device.spin_density(m, mdot)
+    for name in ("sea", "surface"):
+        expected = -0.8 * getattr(spin, name)
+        np.testing.assert_allclose(np.einsum("ijab,jb->ia", getattr(found, name), mdot), expected, atol=1e-7)
+        assert abs(expected).max() > 1e-2
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
@@ -151,7 +166,6 @@ def test_a_bath_beside_wide_leads():
             lambda: wide().changed(leads=[Lead("left", width=1.0), Lead("right", polarization=ALONG_Z)]),
             "beside a polarization",
         ),
-        (lambda: wide().linear_response(np.eye(3)[:2]), "response tensors"),
         (lambda: wide().moving_leads(np.eye(3)[:2]), "moving_leads"),
         (lambda: wide().spin_noise(np.eye(3)[:2]), "spin_noise"),
         (lambda: wide().lead_energies(np.eye(3)[:2], np.eye(3)[1:]), "lead_energies"),
