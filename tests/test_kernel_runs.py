@@ -61,6 +61,7 @@ def ends(tmp_path, name, **changes):
         return found.moment[-1], found.spin_density[-1]
 
 
+@pytest.mark.slow
 def test_small_fast_motions_are_those_of_electrons_in_real_time(tmp_path):
     """About the first texture the error is of second order in the way of the moments, at any frequency: levels beside
     the bands of the leads ring, and electrons that were at rest begin to move."""

@@ -7,6 +7,7 @@ from llgnegf.reproduce import approximations, choose, nutation, switching
 from tests.test_reproduce_real_time import made
 
 
+@pytest.mark.slow
 def test_errors_of_torques_grow_with_their_powers_of_the_frequency():
     slow, fast = (approximations.of_torques(0.03, frequency) for frequency in (0.2, 0.4))
     assert slow["real time"] < 1e-3
@@ -33,6 +34,7 @@ def test_approximations(monkeypatch, tmp_path, capsys):
     assert "steady precession" in told
 
 
+@pytest.mark.slow
 def test_nutation_of_runs_is_that_of_the_linearised_equation(monkeypatch, tmp_path, capsys):
     for name, value in (("INERTIAS", (1.0,)), ("DAMPINGS", (0.1,)), ("EXCHANGES", (80.0,))):
         monkeypatch.setattr(nutation, name, value)

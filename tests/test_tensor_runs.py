@@ -290,7 +290,10 @@ def test_tensors_stand_in_the_file_without_a_time(tmp_path):
         assert "damping_tensor" not in found.names
 
 
-@pytest.mark.parametrize("kind", ["llg", "tensor", "molecule", "kernel"])
+SLOW_LLG = pytest.param("llg", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("kind", [SLOW_LLG, "tensor", "molecule", "kernel"])
 def test_alpha_at_frequencies_stands_in_the_file(kind, tmp_path):
     from llgnegf.build import build_device, build_molecule
 
@@ -403,6 +406,7 @@ def test_what_stands_still_is_told_with_its_balance(tmp_path, capsys):
         main(["response", str(path), "--reference=1,2"])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_known_is_told(tmp_path, capsys):
     path = tmp_path / "wall.toml"
     path.write_text(WALL)

@@ -136,6 +136,7 @@ def test_log_determinant_is_on_the_branch_of_the_sweeps(lattice):
 
 
 @pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.slow
 def test_columns_of_g_equal_those_of_the_dense_inverse(lattice, rng, adjoint):
     G, _ = dense_inverse(lattice, Z)
     nx, ny = lattice.device.shape
