@@ -19,15 +19,42 @@ from .bathed_energy import BandedLU
 from .bond_flows import Bonds
 from .lattice import LatticeSweeps
 from .modes import cross_section
-from .quadrature import FermiPoles
+from .quadrature import FermiPoles, ToleranceError
 from .ranks import each_energy
 from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
+from .system import System
 
 # Work arrays of a block of energies may have so many elements.
 _ELEMENTS = 2_000_000
 # Where an element of g of a partial system exceeds this, in 1/hopping, its square times 1e-16 is lost in derivatives.
 _LARGEST_GROWTH = 300.0
+
+
+# Edges so close, in units of the hopping, are one; the logarithm of what a rule leaves out next to one.
+_SAME_EDGE, _LOGARITHM = 1e-9, 30.0
+
+
+def refuse_shared_edges(device: System, share: float) -> None:
+    """ToleranceError where a mode of both leads opens at an energy that they fill differently.
+
+    There the first order in dV/dt has a factor 1/(E - E_0) from the slopes of both self-energies, whose integral grows
+    as the logarithm of the distance of the two edges.  share: rates over hopping^2 that are held to the tolerance.
+    """
+    left, right = device.ends
+    if not (left.coupling and right.coupling):
+        return
+    for edge in left.thresholds.tolist():
+        if not np.any(abs(right.thresholds - edge) <= _SAME_EDGE * device.hopping):
+            continue
+        differ = abs(float(left.occupation(edge) - right.occupation(edge)))
+        if differ * _LOGARITHM * share > device.tolerance:
+            raise ToleranceError(
+                f"a voltage that changes: a mode of both leads opens at the energy {edge:g}, which they fill "
+                f"differently, by {differ:.1e}: the first order in dV/dt grows as the logarithm of the distance of the "
+                "two edges, and has no value where they coincide; use order = 0, or electrons in real time, or a "
+                "hopping or voltage that keeps the edges of the bands apart"
+            )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from .bathed_bias import steps_of
 from .bathed_motion import LeadModes, MotionAtBias
 from .bathed_surface import check_states, narrow_levels, refuse_isolated_probes
 from .frozen import Frozen
-from .lead_columns import Columns
+from .lead_columns import Columns, refuse_shared_edges
 from .leads import Occupation
 from .sweeps import Blocks, Floats, LeadResponse
 from .system import BIAS_TAILS, System
@@ -60,6 +60,7 @@ class LeadsBesideBath:
         Rates up to `share` hopping^2 are held to the tolerance.
         """
         device, sweeps, columns = self.device, self._sweeps, self._columns
+        refuse_shared_edges(device, share)
         sea = np.zeros((2, columns.size + 4 * len(sweeps.where)))
         sea[:, : columns.size] = columns.sea(sweeps.sharp_rule)
         if sweeps.probes:

@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike
 from .arguments import finite_array
 from .bias import Bias
 from .frozen import Frozen, refuse_spin_bias
-from .lead_columns import Columns, adjoint
+from .lead_columns import Columns, adjoint, refuse_shared_edges
 from .leads import Occupation
 from .long_moving_leads import integrated
 from .long_wires import is_long
@@ -176,6 +176,7 @@ class MovingLeads:
     def _bias(self, share: float) -> Floats:
         if not self.device.is_biased:
             return np.zeros((2, self._columns.size))
+        refuse_shared_edges(self.device, share)
         sweeps = self._extended.sweeps
         bias = _MovingBias(sweeps, lambda other: self._equilibrium(other).adiabatic, self._columns, share)
         if is_long(self.device, moving=True):

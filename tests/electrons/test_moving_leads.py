@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Device, Lead, lead_columns, moving_leads
+from llgnegf.electrons import Bath, Device, Lead, ToleranceError, lead_columns, moving_leads
 from tests.electrons.test_bias import both
 from tests.electrons.test_lead_energies import stored_energy
 
@@ -51,6 +51,33 @@ def test_the_same_shift_of_leads_and_sites_changes_nothing(case):
     pumped = device.freeze(m).energy_pumped(np.zeros_like(m), np.ones(device.shape))
     assert abs(pumped).max() > 0.02
     assert np.allclose(with_energy.energy_into_leads, -pumped, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "more", "filled"),
+    [
+        ((2, 2), {}, {"chemical_potential": 1.6}),
+        ((1,), {"temperature": 0.1}, {"temperature": 0.3}),
+        ((2,), {"temperature": 0.1, "bath": Bath([0], 0.25, False)}, {"temperature": 0.3}),
+    ],
+)
+def test_edges_that_coincide_and_are_filled_differently_have_no_first_order(shape, more, filled):
+    """It grows as the logarithm of their distance: by the same for each factor of ten."""
+    m = np.zeros((*shape, 3))
+    m[..., 2] = 1.0
+    m[(0,) * len(shape)] = [1.0, 0.0, 0.0]
+
+    def answer(apart):
+        leads = [Lead("left", 0.8, voltage=apart), Lead("right", 0.9, **filled)]
+        device = Device(shape, sd_exchange=0.5, fermi_energy=0.3, onsite=0.1, leads=leads, **more)
+        return device.moving_leads(m).response([1, 0]).density
+
+    far, near, nearer = (answer(apart) for apart in (1e-4, 1e-6, 1e-8))
+    assert abs(near - far).max() > 1e-4
+    np.testing.assert_allclose(nearer - near, near - far, rtol=0.05, atol=1e-4)
+    for apart in (0.0, 1e-12):
+        with pytest.raises(ToleranceError, match="a mode of both leads opens at the energy"):
+            answer(apart)
 
 
 @pytest.mark.parametrize(("case", "side"), [(case, k % 2) for k, case in enumerate(CASES)] + [("chain", 0)])
