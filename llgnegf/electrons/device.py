@@ -180,8 +180,9 @@ class Device(System):
         """Particle (2,) and spin (2, 3) currents that a slow motion pumps into the left and the right lead, 1/time.
 
         Arguments as `spin_density`; first order in the velocities.  On a chain: the flow over the first bond of each
-        lead, as in `currents` but cheaper.  On a square lattice: the flow deep inside the leads.  It differs from the
-        flow over their first bonds (`currents`) by what the lead stores near its end; over one period of a cyclic
+        lead, as in `currents` but cheaper.  On a square lattice, and on a chain beside a lead with a polarization or
+        spin bias or with bonds along x that are no rotations: the flow deep inside the leads.  It differs from the flow
+        over their first bonds (`currents`) by what the lead stores near its end; over one period of a cyclic
         motion both pump the same amount.
         """
         velocity = np.zeros((*self.shape, 3)) if mdot is None else self.vectors("mdot", mdot)

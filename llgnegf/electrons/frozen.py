@@ -304,7 +304,8 @@ class Frozen:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Particle (2,) and spin (2, 3) currents into the left and the right lead, 1/time, first order in velocities.
 
-        On a chain over the first bond of each lead, on a lattice deep inside the leads (`LatticeSweeps.into_leads`);
+        On a chain over the first bond of each lead, on a lattice deep inside the leads (`LatticeSweeps.into_leads`),
+        and so on chains that are evaluated as one (`sliced_chain.py`);
         what leads with Fermi functions of their own add, over the first bonds in either case.
         response: the result of `respond` for the same motion, if it is known already.
         """
