@@ -319,6 +319,7 @@ def test_cost_and_memory_grow_slower_than_those_of_sweeps():
     assert isinstance(nested.nested, NestedDissection)
 
 
+@pytest.mark.slow
 def test_what_is_lost_close_to_the_real_axis(rng):
     """Closed parts of the lattice have sharp levels there; what their growth costs is what is said of it."""
     device = Device((16, 16), sd_exchange=0.7, fermi_energy=0.3)
