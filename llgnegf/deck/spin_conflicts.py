@@ -45,20 +45,6 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
             yield f"electrons.lead[{i}].width = {show(width)}", "a lead with a coupling"
 
 
-def _frozen_alone(deck: Any) -> Iterator[tuple[str, str]]:
-    """Those of them that are not known in real time."""
-    for told, without in _given(deck):
-        if ".width" in told or "spin_bias" in told or "spin_hopping" in told:
-            yield told, without
-
-
-def _with_spin_bias(deck: Any) -> Iterator[tuple[str, str]]:
-    """Leads that fill spins by themselves."""
-    for told, without in _given(deck):
-        if "spin_bias" in told:
-            yield told, without
-
-
 def _beside_precession(deck: Any) -> Iterator[tuple[str, str]]:
     """What there is beside steady precession but bonds of a chain that turn spins about its axis."""
     for told, without in _with_exchange(deck):
@@ -80,18 +66,22 @@ def _turn_about(electrons: Any, axis: Any) -> bool:
     return across <= 1e-12 * math.hypot(x, y, z) * math.hypot(a, b, c)
 
 
+def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str]]]:
+    """Of the same those whose key, as it is told, is wanted."""
+    return lambda deck: ((told, without) for told, without in _given(deck) if of(told))
+
+
+_frozen_alone = _those(lambda told: any(key in told for key in (".width", "spin_bias", "spin_hopping")))
+_with_spin_bias = _those(lambda told: "spin_bias" in told)
+_but_spin_biases = _those(lambda told: "spin_bias" not in told)  # which `spin_bias_conflicts` judges
+_widths = _those(lambda told: ".width" in told)
+
+
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of them that are not known beside a bath."""
     for told, without in _given(deck):
         on_a_chain = len(deck.lattice.shape) == 1 and "spin_hopping.along_x" in told
         if "vacancies" in told or "polarization" in told or on_a_chain:
-            yield told, without
-
-
-def _but_spin_biases(deck: Any) -> Iterator[tuple[str, str]]:
-    """Without spin biases, which `spin_bias_conflicts` judges."""
-    for told, without in _given(deck):
-        if without != "no spin_bias":
             yield told, without
 
 
@@ -123,13 +113,6 @@ def _beside(
 
 def _is_frozen(deck: Any) -> bool:
     return bool(deck.electrons.method == "frozen")
-
-
-def _widths(deck: Any) -> Iterator[tuple[str, str]]:
-    """Wide-band leads alone."""
-    for told, without in _given(deck):
-        if ".width" in told:
-            yield told, without
 
 
 def _are_beside(deck: Any) -> bool:

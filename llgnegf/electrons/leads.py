@@ -418,10 +418,6 @@ class AttachedWideLead(AttachedLead):
         """See `AttachedLead`: zero."""
         return np.zeros_like(self.self_energy(z))
 
-    def curvature(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """See `AttachedLead`: zero."""
-        return np.zeros_like(self.self_energy(z))
-
     def injection(self, energy: float) -> NDArray[np.complex128]:
         """See `AttachedLead`."""
         columns = np.sqrt(self.width) * np.kron(self.modes.vectors, self._spin_states)
