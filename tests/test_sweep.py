@@ -286,7 +286,7 @@ def test_workers_of_a_cluster_may_die(deck, tmp_path):
         )  # fmt: skip
 
     address_file = tmp_path / "scheduler.json"
-    here = ("--scheduler-file", str(address_file), "--no-dashboard")
+    here = ("--scheduler-file", str(address_file), "--dashboard-address", ":0")  # never the fixed port of a neighbour
     scheduler = start("dask_scheduler", *here, "--host", "127.0.0.1", "--port", "0")
     worker = ("dask_worker", *here, "--nthreads", "1", "--no-nanny")
     workers = [start(*worker) for _ in range(2)]
@@ -425,7 +425,7 @@ def test_a_cluster_stops_its_runs_at_checkpoints(deck, tmp_path):
 
     with (
         warnings.catch_warnings(),
-        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as here,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as here,
     ):
         warnings.simplefilter("ignore")
         threading.Thread(target=stop_when_two_have_begun, daemon=True).start()
