@@ -82,7 +82,7 @@ def measure(size, memory, rounds):
         f"{8e-9 * np.prod(tiles.shape):.3f} GB a state"
     )
     start = time.perf_counter()
-    y = tiles.equilibrium(m, potential)
+    y = tiles.at_rest(m, potential)
     line("equilibrium", f"{time.perf_counter() - start:.1f} s")
     arrays = [np.zeros(tiles.shape) for _ in range(3)]
     m = np.ascontiguousarray(m[::-1])
