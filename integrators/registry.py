@@ -55,13 +55,13 @@ class Method:
 
     @property
     def coefficients(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Nodes c and weights b of a method each of whose stages needs the one before it alone, None for others.
+        """Nodes c and weights b of a method of two to four stages that each need the one before alone, else None.
 
         Stage i is at t + c_i dt and y + c_i dt k_(i-1), and y(t + dt) = y + dt sum_i b_i k_i.  Whoever has a large y
         can make such a step within a few arrays, without one for each k.
         """
         found: tuple[tuple[float, ...], tuple[float, ...]] | None = getattr(self._module, "COEFFICIENTS", None)
-        return found
+        return found if found is None or 2 <= len(found[0]) <= 4 else None
 
     @property
     def _module(self) -> ModuleType:

@@ -18,6 +18,7 @@ from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.step_error import Trail
 from llgnegf.electrons.real_time import Carrier, RealTime
+from llgnegf.electrons.real_time_step import StagedStep, arrays_for
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work on the electrons;
 # and what driven fields give to the moments, S sum B.dm.
@@ -160,29 +161,27 @@ class MomentsAndElectrons:
         coefficients = self.method.coefficients
         assert coefficients is not None
         nodes, weights = coefficients
-        carrier, at, y, sums = self.carrier, now.state, now.y, now.sums
-        acc, others = self._array(), (self._array(), self._array())
+        y, sums = now.y, now.sums
+        arrays = [self._array() for _ in range(arrays_for(coefficients))]
+        electrons = StagedStep(self.carrier, now.state, h, coefficients, arrays)
         y_end = now.y.copy()
         begins: tuple[np.ndarray | None, np.ndarray] | None = None
         for i, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
-            is_last = i + 1 == len(nodes)
-            following, new = (0.0, None) if is_last else (nodes[i + 1], others[i % 2])
-            m, potential, voltages, velocity, rates, traced = self._rates(t + node * h, y, at, within)
+            m, potential, voltages, velocity, rates, traced = self._rates(t + node * h, y, electrons.at, within)
             if points is not None and i == 0:
                 begins = velocity, traced
             elif points is not None and i == 1:
                 assert begins is not None
                 rate = self._seen(begins[0], (traced - begins[1]) / (node * h))
                 points.append((t, self._seen(now.y, begins[1]), rate))
-            carrier.stage(now.state, at, acc, new, m, potential, voltages, weight * h, following * h)
-            at = new
+            electrons.advance(m, potential, voltages)
             sums = sums + weight * h * rates
             if velocity is not None:
                 y_end += weight * h * velocity
-                y = now.y + following * h * velocity
-        for array in others:
+                y = now.y + (nodes[i + 1] if i + 1 < len(nodes) else 0.0) * h * velocity
+        for array in electrons.released:
             self.release(array)
-        return Together(y_end, sums, acc)
+        return Together(y_end, sums, electrons.at)
 
     def _by_method(self, t: float, now: Together, h: float, within: float, _points: Points | None) -> Together:
         """One step of any registered method, on everything as one array; within: as above."""

@@ -39,6 +39,7 @@ from .memory import Exponentials
 from .modes import cross_section
 from .quadrature import FermiPoles
 from .real_time_bias import BiasedStart
+from .real_time_step import MakesStages, Weights
 from .system import System
 
 Complex = NDArray[np.complex128]
@@ -49,7 +50,7 @@ Real = NDArray[np.float64]
 FOLLOWING = 1.0
 
 
-class Carrier(Protocol):
+class Carrier(MakesStages, Protocol):
     """Holds and moves the state of electrons in real time: `RealTime` itself as rows, others as tiles or on a GPU."""
 
     @property
@@ -70,24 +71,6 @@ class Carrier(Protocol):
 
     def derivative(self, state: Any, m: Real, potential: Real, voltages: Real) -> Any:
         """d(state)/dt at moments m, gates, and voltages of the left and right lead (2,), energy."""
-
-    def stage(
-        self,
-        y: Any,
-        stage: Any,
-        total: Any,
-        new: Any | None,
-        m: Real,
-        potential: Real,
-        voltages: Real,
-        b_dt: float,
-        c_dt: float = 0.0,
-    ) -> None:
-        """One stage of a step that begins at y, with k the derivative of `stage`: total += b_dt k, new = y + c_dt k.
-
-        In the first stage, where `stage` is y itself, total = y + b_dt k, whatever it held.  new: the state of the next
-        stage; None in the last one, after which `total` is the state at the end of the step.
-        """
 
     def traced(self, state: Any) -> Real:
         """Density and spin density of each site, Tr[rho_i (1, sigma)]: (*s, 4)."""
@@ -461,19 +444,22 @@ class RealTime:
         self,
         y: Real,
         stage: Real,
-        total: Real,
-        new: Real | None,
+        new: Real,
         m: Real,
         potential: Real,
         voltages: Real,
-        b_dt: float,
-        c_dt: float = 0.0,
+        dt: float,
+        last: tuple[Real, Weights] | None = None,
     ) -> None:
-        """One stage of a method with `coefficients`, as `Carrier.stage`."""
+        """One stage of a method with `coefficients`, as `MakesStages.stage`."""
         if self._k is None:
             self._k = np.empty(self.shape)
         self.derivative(stage, m, potential, voltages, self._k)
-        rows.advance(y, self._k, total, b_dt, stage is y, total if new is None else new, 0.0 if new is None else c_dt)
+        if last is None:
+            rows.move(y, self._k, dt, new)
+        else:
+            third, weights = last
+            rows.finish(y, third, stage, self._k, weights, dt, new)
 
     def steps(
         self,

@@ -173,38 +173,31 @@ DEVICE void add_product(Four& q, double re, double im, const double* tile, int y
         }
 }
 
-/* total += b k (mode 0: total = y0 + b k), fresh = y0 + c k (not in mode 2), for one element with k = i q. */
+/* new = y0 + c k with k = i q, for one element; is_last: new = w0 y0 + w1 new + w2 third + w3 own + c k. */
 DEVICE void advance(
-    const double* __restrict__ y0, double* __restrict__ total, double* __restrict__ fresh, int mode, double b, double c,
-    long long at, double q_re, double q_im, double* out
+    const double* __restrict__ y0, const double* __restrict__ third, const double* fresh, int is_last,
+    double w0, double w1, double w2, double w3, double c, long long at, double own_re, double own_im, double q_re,
+    double q_im, double* out
 ) {
-    double start_re = 0.0, start_im = 0.0;
-    if (mode != 2) {
-        start_re = READ_ONCE(y0 + at);
-        start_im = READ_ONCE(y0 + at + N);
+    double re = READ_ONCE(y0 + at), im = READ_ONCE(y0 + at + N);
+    if (is_last) {
+        re = (w0 * re + w1 * READ_ONCE(fresh + at)) + (w2 * READ_ONCE(third + at) + w3 * own_re);
+        im = (w0 * im + w1 * READ_ONCE(fresh + at + N)) + (w2 * READ_ONCE(third + at + N) + w3 * own_im);
     }
-    out[0] = (mode == 0 ? start_re : READ_ONCE(total + at)) - b * q_im;
-    out[1] = (mode == 0 ? start_im : READ_ONCE(total + at + N)) + b * q_re;
-    out[2] = start_re - c * q_im;
-    out[3] = start_im + c * q_re;
+    out[0] = re - c * q_im;
+    out[1] = im + c * q_re;
 }
 
-DEVICE void store(
-    double* __restrict__ total, double* __restrict__ fresh, int mode, long long at, const double* out, double sign
-) {
-    WRITE_ONCE(total + at, out[0]);
-    WRITE_ONCE(total + at + N, sign * out[1]);
-    if (mode != 2) {
-        WRITE_ONCE(fresh + at, out[2]);
-        WRITE_ONCE(fresh + at + N, sign * out[3]);
-    }
+DEVICE void store(double* fresh, long long at, const double* out, double sign) {
+    WRITE_ONCE(fresh + at, out[0]);
+    WRITE_ONCE(fresh + at + N, sign * out[1]);
 }
 
 /* One stage, as `real_time_stage.pass_over`.  rows: (TILES,), the row of each tile; zeta: (ROWS, 2, N); mixed:
    (NX, 2, NY); hops: (NX - 1,); g: (LEADS KEPT, 2); V, W: what product and flip made. */
 extern "C" GLOBAL void pass_over(
-    const double* __restrict__ y0, const double* __restrict__ state, double* __restrict__ total,
-    double* __restrict__ fresh, int mode, double b, double c, double across, const int* __restrict__ rows,
+    const double* __restrict__ y0, const double* __restrict__ state, double* fresh, const double* __restrict__ third,
+    int is_last, double w0, double w1, double w2, double w3, double c, double across, const int* __restrict__ rows,
     const double* __restrict__ zeta, const double* __restrict__ mixed, const double* __restrict__ hops,
     const double* __restrict__ g, const double* __restrict__ V, const double* __restrict__ W
 ) {
@@ -279,12 +272,15 @@ extern "C" GLOBAL void pass_over(
                     /* On the diagonal of the matrix R is real, and beside it one of two adjoint elements is made. */
                     if (on_diagonal && y == yy && t > s) continue;
                     if (on_diagonal && y == yy && t == s) q.re[s][t] = 0.0;
-                    double out[4];
+                    double out[2];
                     long long at = (long long)tile * SIZE + (s * NY + y) * ROW + t * NY + yy;
-                    advance(y0, total, fresh, mode, b, c, at, q.re[s][t], q.im[s][t], out);
-                    store(total, fresh, mode, at, out, 1.0);
+                    advance(
+                        y0, third, fresh, is_last, w0, w1, w2, w3, c, at, own.re[s][t], own.im[s][t], q.re[s][t],
+                        q.im[s][t], out
+                    );
+                    store(fresh, at, out, 1.0);
                     if (on_diagonal && !(y == yy && t == s))
-                        store(total, fresh, mode, (long long)tile * SIZE + (t * NY + yy) * ROW + s * NY + y, out, -1.0);
+                        store(fresh, (long long)tile * SIZE + (t * NY + yy) * ROW + s * NY + y, out, -1.0);
                 }
         }
     }

@@ -16,12 +16,13 @@ from llgnegf.errors import RunError
 
 from .real_time import Flows, RealTime
 from .real_time_cuda import SOURCE
+from .real_time_step import Weights
 from .real_time_tiles import Tiles
 
 Real = NDArray[np.float64]
 
 _THREADS = 256
-# A step takes four arrays: at its start, the sum over the stages, and two stages; comparing two steps takes two more.
+# A step takes four arrays: at its start and at the three stages after it; comparing two steps takes two more.
 _STATES = 6
 _REMEDY = 'or use run.device = "cpu"'
 
@@ -170,8 +171,8 @@ class GpuTiles(Tiles):
         return self.put(super().at_rest(m, potential))
 
     def derivative(self, state: Any, m: Real, potential: Real, voltages: Real) -> Any:
-        out = self.put(np.zeros(self.shape))
-        self.stage(self.empty(), state, out, None, m, potential, voltages, 1.0)
+        out = self.empty()
+        self.stage(self.put(np.zeros(self.shape)), state, out, m, potential, voltages, 1.0)
         return out
 
     # --- the equation -------------------------------------------------------------------------------
@@ -180,20 +181,17 @@ class GpuTiles(Tiles):
         self,
         y: Any,
         stage: Any,
-        total: Any,
-        new: Any | None,
+        new: Any,
         m: Real,
         potential: Real,
         voltages: Real,
-        b_dt: float,
-        c_dt: float = 0.0,
+        dt: float,
+        last: tuple[Any, Weights] | None = None,
     ) -> None:
-        self._check(y, stage, total, new)
+        third, weights = (y, (1.0, 0.0, 0.0, 0.0)) if last is None else last
+        self._check(y, stage, third, new)
         launch, leads, rows, n = self.machine.launch, self.leads, self.rows, self.n
         size = n * 2 * n
-        is_first = self.machine.address(stage) == self.machine.address(y)
-        if new is None and is_first:
-            total[...] = y
         zeta, mixed = self._diagonal(m, potential, voltages)
         changing = self.machine.put(np.concatenate([zeta[:-1].reshape(-1), mixed.reshape(-1)]))
         if leads:
@@ -215,11 +213,11 @@ class GpuTiles(Tiles):
             self.count * self.ny**2,
             y,
             stage,
-            total,
-            total if new is None else new,
-            np.int32(2 if new is None else 0 if is_first else 1),
-            np.float64(b_dt),
-            np.float64(c_dt),
+            new,
+            third,
+            np.int32(last is not None),
+            *map(np.float64, weights),
+            np.float64(dt),
             np.float64(self.electrons.system.hopping),
             self._rows,
             changing[: rows * 2 * n],

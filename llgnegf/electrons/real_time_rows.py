@@ -306,6 +306,23 @@ def advance(base, k, acc, b, is_first, following, c):
             stage[i] = y[i] + c * rate[i]
 
 
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def move(base, k, dt, new):
+    """new = base + dt k."""
+    y, rate, to = base.ravel(), k.ravel(), new.ravel()
+    for i in range(y.size):
+        to[i] = y[i] + dt * rate[i]
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def finish(base, third, own, k, weights, dt, new):
+    """new = weights[0] base + weights[1] new + weights[2] third + weights[3] own + dt k."""
+    y, before, stage, rate, to = base.ravel(), third.ravel(), own.ravel(), k.ravel(), new.ravel()
+    w_base, w_new, w_third, w_own = weights
+    for i in range(y.size):
+        to[i] = (w_base * y[i] + w_new * to[i]) + (w_third * before[i] + w_own * stage[i]) + dt * rate[i]
+
+
 @njit(cache=True, nogil=True)
 def add_exchanged_turned(Y, lead, i, s, orbital, first, turns, spins, out, weighted):
     """What `exchanged` adds of a lead with spins of its own, in row i of the spin s; orbital: U of its row and mode.

@@ -10,9 +10,10 @@ from the products V and W with all exponents of a lead:
 
     V[0, l, i] = sum_k R[i, (l, k)] U^T + source,    V[1, l, i] = R[i, end of l] U,    W[., l, j] = V[., l, j]^+,
 
-U the transverse modes.  These are made first (`real_time_gather`), then each tile in one pass: derivative, the sum over
-the stages, and the state of the next stage.  Each tile is made on its own, so that the bits do not depend on how
-tiles are spread over threads.
+U the transverse modes.
+These are made first (`real_time_gather`), then each tile in one pass: derivative and the state of
+the next stage, or that after the step.  Each tile is made on its own, so that the bits do not
+depend on how tiles are spread over threads.
 """
 
 from __future__ import annotations
@@ -124,31 +125,22 @@ def add_product(q, re, im, row):
 
 
 @njit(**_row)
-def begin(q, start, total, new, b, c):
-    """total = start + b k, new = start + c k with k = i q: the first stage."""
+def move(q, start, c, new):
+    """new = start + c k with k = i q."""
     for j in range(start.shape[1]):
-        total[0, j] = start[0, j] - b * q[1, j]
-        total[1, j] = start[1, j] + b * q[0, j]
         new[0, j] = start[0, j] - c * q[1, j]
         new[1, j] = start[1, j] + c * q[0, j]
 
 
 @njit(**_row)
-def go_on(q, start, total, new, b, c):
-    """total += b k, new = start + c k with k = i q."""
+def finish(q, start, third, own, weights, c, new):
+    """new = weights[0] start + weights[1] new + weights[2] third + weights[3] own + c k with k = i q."""
+    w_start, w_new, w_third, w_own = weights
     for j in range(start.shape[1]):
-        total[0, j] -= b * q[1, j]
-        total[1, j] += b * q[0, j]
-        new[0, j] = start[0, j] - c * q[1, j]
-        new[1, j] = start[1, j] + c * q[0, j]
-
-
-@njit(**_row)
-def end_with(q, total, b):
-    """total += b i q: the last stage."""
-    for j in range(total.shape[1]):
-        total[0, j] -= b * q[1, j]
-        total[1, j] += b * q[0, j]
+        re = (w_start * start[0, j] + w_new * new[0, j]) + (w_third * third[0, j] + w_own * own[0, j])
+        im = (w_start * start[1, j] + w_new * new[1, j]) + (w_third * third[1, j] + w_own * own[1, j])
+        new[0, j] = re - c * q[1, j]
+        new[1, j] = im + c * q[0, j]
 
 
 # --- one stage ------------------------------------------------------------------------------------
@@ -161,10 +153,10 @@ def pass_over(
     y0,
     state,
     split_state,
-    total,
     new,
-    mode,
-    b,
+    third,
+    weights,
+    is_last,
     c,
     T,
     nx,
@@ -182,9 +174,9 @@ def pass_over(
     halves,
     split_halves,
 ):
-    """Tiles first ... last - 1 in a stage with k = dR/dt of `state`: total += b k, new = y0 + c k.
+    """Tiles first ... last - 1 in a stage with k = dR/dt of `state`: new = y0 + c k.
 
-    mode: 0 the first stage, where total = y0 + b k; 2 the last one, without new; else 1.  Arrays of the state:
+    is_last: new = weights[0] y0 + weights[1] new + weights[2] third + weights[3] state + c k.  Arrays of the state:
     (tiles, n, 2, n).  zeta, mixed: as `diagonal` fills them; hops: (nx - 1,); across, periodic: hopping along y, and
     whether the last y is bound to the first; g: (leads, kept); V, W: as `gather` leaves them; halves: work array of one
     tile.  split_...: the same arrays with the last axis as (2, ny).
@@ -273,21 +265,17 @@ def pass_over(
                 lead = (j - nx) // kept
                 weight = g[lead, (j - nx) % kept]
                 add_product(halves[slot], weight.real, -weight.imag, V[1, lead, i, at])
-            if mode == 0:
-                begin(halves[slot], y0[t, at], total[t, at], new[t, at], b, c)
-            elif mode == 1:
-                go_on(halves[slot], y0[t, at], total[t, at], new[t, at], b, c)
+            if is_last:
+                finish(halves[slot], y0[t, at], third[t, at], state[t, at], weights, c, new[t, at])
             else:
-                end_with(halves[slot], total[t, at], b)
+                move(halves[slot], y0[t, at], c, new[t, at])
         if on_diagonal:
             subtract_adjoint(halves)
             for at in range(n):
-                if mode == 0:
-                    begin(halves[at], y0[t, at], total[t, at], new[t, at], b, c)
-                elif mode == 1:
-                    go_on(halves[at], y0[t, at], total[t, at], new[t, at], b, c)
+                if is_last:
+                    finish(halves[at], y0[t, at], third[t, at], state[t, at], weights, c, new[t, at])
                 else:
-                    end_with(halves[at], total[t, at], b)
+                    move(halves[at], y0[t, at], c, new[t, at])
         j += 1
         if j == min(i + 1, T):
             i, j = i + 1, 0

@@ -2,7 +2,7 @@
 
 A large state is bound by memory: what counts is how often it is read and written.  So it is kept as tiles that fit into
 a core's cache, of the Hermitian R the lower triangle alone, and a stage of a step reads and writes each tile once:
-derivative, sum over the stages, and the state of the next stage together.
+derivative and the state of the next stage together.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from . import real_time_sums as sums
 from .real_time import Flows
 from .real_time_layout import TileLayout
 from .real_time_start import at_rest
+from .real_time_step import Weights
 from .threads import each
 
 Real = NDArray[np.float64]
@@ -61,32 +62,31 @@ class Tiles(TileLayout):
 
     def derivative(self, state: Real, m: Real, potential: Real, voltages: Real) -> Real:
         """dR/dt as tiles; arguments as those of `RealTime.derivative`."""
-        nothing = np.zeros(self.shape)
-        out = np.zeros(self.shape)
-        self.stage(nothing, state, out, None, m, potential, voltages, 1.0)
+        nothing, out = np.zeros(self.shape), self.empty()
+        self.stage(nothing, state, out, m, potential, voltages, 1.0)
         return out
 
     def stage(
         self,
         y: Real,
         stage: Real,
-        total: Real,
-        new: Real | None,
+        new: Real,
         m: Real,
         potential: Real,
         voltages: Real,
-        b_dt: float,
-        c_dt: float = 0.0,
+        dt: float,
+        last: tuple[Real, Weights] | None = None,
     ) -> None:
-        """One stage of a step that begins at y, with k the derivative of `stage`: total += b_dt k, new = y + c_dt k.
+        """One stage of a step that begins at y: new = y + dt k, with k the derivative of `stage`.
 
-        In the first stage, where `stage` is y itself, total = y + b_dt k, whatever it held.  new: the state of the next
-        stage; None in the last one, after which `total` is the state at the end of the step.  m (*s, 3), potential
-        (*s,), voltages (2,): moments, gates, and voltages of the left and right lead, energy.
-        y and `stage` stay as they are.  Raises ValueError where two arrays share memory that must not.
+        last = (third, w), in the last stage: new = w[0] y + w[1] new + w[2] third + w[3] stage + dt k.  What a step
+        adds up of the k before is what earlier stages differ by, so that there is no array for the sum.
+        m (*s, 3), potential (*s,), voltages (2,): moments, gates, and voltages of the left and right lead, energy.
+        All but `new` stay as they are.  Raises ValueError where two arrays share memory that must not.
         """
-        self._check(y, stage, total, new)
-        is_first = self._shares_memory(stage, y)
+        third, weights = (y, (1.0, 0.0, 0.0, 0.0)) if last is None else last
+        self._check(y, stage, third, new)
+        is_last = last is not None
         zeta, mixed = self._diagonal(m, potential, voltages)
         T = self.columns
         V, W = self._products
@@ -112,10 +112,7 @@ class Tiles(TileLayout):
                 )
 
             self._spread(self.leads * self.rows, self.count / self.rows, gather)
-        if new is None and is_first:
-            np.copyto(total, y)
-        mode = 2 if new is None else 0 if is_first else 1
-        target, split_zeta = total if new is None else new, self._split(zeta)
+        split_zeta = self._split(zeta)
 
         def pass_over(first: int, last: int) -> None:
             halves = np.empty((self.n, 2, self.n))
@@ -125,11 +122,11 @@ class Tiles(TileLayout):
                 y,
                 stage,
                 split,
-                total,
-                target,
-                mode,
-                b_dt,
-                c_dt,
+                new,
+                third,
+                weights,
+                is_last,
+                dt,
                 T,
                 self.nx,
                 self.ends,
@@ -149,19 +146,18 @@ class Tiles(TileLayout):
 
         self._spread(self.count, 1, pass_over)
 
-    def _check(self, y: Any, stage: Any, total: Any, new: Any | None) -> None:
-        named = {"y": y, "stage": stage, "total": total} | ({} if new is None else {"new": new})
+    def _check(self, y: Any, stage: Any, third: Any, new: Any) -> None:
+        named = {"y": y, "stage": stage, "third": third, "new": new}
         for name, one in named.items():
             if one.shape != self.shape or one.dtype != np.float64 or not one.flags.c_contiguous:
                 raise ValueError(
                     f"{name} has shape {one.shape} and type {one.dtype}: a state of these electrons is a C-contiguous "
                     f"array of shape {self.shape} and type float64"
                 )
-        for name, other in itertools.combinations(named, 2):
-            if (name, other) != ("y", "stage") and self._shares_memory(named[name], named[other]):
+        for name in ("y", "stage", "third"):
+            if self._shares_memory(named[name], new):
                 raise ValueError(
-                    f"{other} shares memory with {name}: a stage writes {other} while it reads {name}; use an array of "
-                    "its own"
+                    f"new shares memory with {name}: a stage writes new while it reads {name}; use an array of its own"
                 )
 
     def _shares_memory(self, one: Any, other: Any) -> bool:

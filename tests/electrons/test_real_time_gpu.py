@@ -18,7 +18,7 @@ from llgnegf.electrons.real_time_cuda import SOURCE
 from llgnegf.electrons.real_time_gpu import Cuda, GpuTiles
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.errors import DeckError, RunError
-from tests.electrons.test_real_time_tiles import SYSTEMS, any_state, electrons_of, situation, steps_of
+from tests.electrons.test_real_time_tiles import METHODS, SYSTEMS, any_state, electrons_of, situation, steps_of
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
@@ -71,14 +71,15 @@ def pair(tmp_path, monkeypatch):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_step_is_that_of_the_processor(pair, name):
+@pytest.mark.parametrize(("name", "method"), [*((name, "rk4") for name in SYSTEMS), ("wide", "heun")])
+def test_step_is_that_of_the_processor(pair, name, method):
     electrons, tiles, gpu = pair(name)
-    Y, given = any_state(electrons), [situation(electrons.system, i) for i in range(4)]
-    voltages = [np.array([0.1 * i, -0.3]) for i in range(4)]
-    expected = steps_of(tiles, "rk4")(tiles.from_rows(Y), 0.05, given, voltages)
+    n = len(METHODS[method][0])
+    Y, given = any_state(electrons), [situation(electrons.system, i) for i in range(n)]
+    voltages = [np.array([0.1 * i, -0.3]) for i in range(n)]
+    expected = steps_of(tiles, method)(tiles.from_rows(Y), 0.05, given, voltages)
     start = gpu.from_rows(Y)
-    found = steps_of(gpu, "rk4")(start, 0.05, given, voltages)
+    found = steps_of(gpu, method)(start, 0.05, given, voltages)
     assert abs(gpu.get(found) - expected).max() <= 1e-13 * abs(expected).max()
     assert (gpu.to_rows(start) == Y).all(), "the state at the start was changed"
     square = gpu.to_rows(found)[:, :, : electrons.D]
@@ -108,7 +109,7 @@ def test_each_kernel_is_asked_for_every_item_it_makes(pair):
     electrons, _, gpu = pair("longer than wide")
     m, potential = situation(electrons.system, 0)
     y = gpu.at_rest(m, potential)
-    gpu.stage(y, y, gpu.empty(), gpu.empty(), m, potential, np.zeros(2), 0.1, 0.1)
+    gpu.stage(y, y, gpu.empty(), m, potential, np.zeros(2), 0.1)
     gpu.flows(y)
     gpu.traced(y)
     size, rows, T, ny = gpu.n * 2 * gpu.n, gpu.rows, gpu.columns, gpu.ny

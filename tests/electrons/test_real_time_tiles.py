@@ -8,6 +8,7 @@ from llgnegf.electrons import Lead, real_time_tiles, threads, uniform_disorder
 from llgnegf.electrons.memory import semicircle
 from llgnegf.electrons.near_poles import near_poles
 from llgnegf.electrons.real_time import RealTime
+from llgnegf.electrons.real_time_step import StagedStep, arrays_for
 from llgnegf.electrons.real_time_tiles import Tiles
 from llgnegf.electrons.system import System
 
@@ -62,18 +63,24 @@ def any_state(electrons, seed=1):
     return Y
 
 
+# Nodes and weights; that of three stages: K. Heun (1900), of order 3.
+METHODS = {
+    "rk4": ((0, 0.5, 0.5, 1), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
+    "heun": ((0, 1), (0.5, 0.5)),
+    "three stages": ((0, 1 / 3, 2 / 3), (0.25, 0, 0.75)),
+}
+
+
 def steps_of(tiles, method):
     """One step y -> y of a one-step method by stages: dt, moments and gates of each stage."""
-    nodes, weights = {"rk4": ((0, 0.5, 0.5, 1), (1 / 6, 1 / 3, 1 / 3, 1 / 6)), "heun": ((0, 1), (0.5, 0.5))}[method]
+    coefficients = METHODS[method]
 
     def step(y, dt, given, voltages):
-        total, stage = np.full(tiles.shape, np.nan), y
-        for i, (m, potential) in enumerate(given):
-            new = np.full(tiles.shape, np.nan) if i + 1 < len(nodes) else None
-            following = 0.0 if new is None else dt * nodes[i + 1]
-            tiles.stage(y, stage, total, new, m, potential, voltages[i], dt * weights[i], following)
-            stage = new
-        return total
+        arrays = [tiles.put(np.full(tiles.shape, np.nan)) for _ in range(arrays_for(coefficients))]
+        staged = StagedStep(tiles, y, dt, coefficients, arrays)
+        for (m, potential), at in zip(given, voltages, strict=True):
+            staged.advance(m, potential, at)
+        return staged.at
 
     return step
 
@@ -99,29 +106,31 @@ def test_derivative_is_that_of_rows(name):
     assert (state == tiles.from_rows(Y)).all()
 
 
-@pytest.mark.parametrize("method", ["rk4", "heun"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["wider than long, a ring across", "chain", "closed"])
 def test_step_by_stages_is_that_of_the_method(name, method):
     electrons = electrons_of(name)
-    Y, tiles = any_state(electrons), Tiles(electrons)
-    times = {"rk4": (0, 0.5, 0.5, 1), "heun": (0, 1)}[method]
-    given = [situation(electrons.system, int(2 * t)) for t in times]
-    voltages = [np.array([t, -0.3]) for t in times]
-
-    def rhs(t, Y):
-        stage = times.index(t) if t != 0.5 else 1
-        return electrons.derivative(Y, *given[stage], voltages[stage])
-
-    dt = 0.05
-
-    def scaled(t, Y):
-        return dt * rhs(t, Y)
-
-    expected = get(method).step(scaled, 0.0, Y, 1.0)
+    Y, tiles, dt = any_state(electrons), Tiles(electrons), 0.05
+    nodes, weights = METHODS[method]
+    given = [situation(electrons.system, int(2 * t)) for t in nodes]
+    voltages = [np.array([t, -0.3]) for t in nodes]
+    expected, stage = Y.copy(), Y
+    for i, weight in enumerate(weights):
+        k = electrons.derivative(stage, *given[i], voltages[i])
+        expected += dt * weight * k
+        stage = Y + dt * nodes[i + 1] * k if i + 1 < len(nodes) else None
     state = tiles.from_rows(Y)
     found = steps_of(tiles, method)(state, dt, given, voltages)
     assert abs(tiles.to_rows(found) - expected).max() <= 1e-13 * abs(expected).max()
     assert (state == tiles.from_rows(Y)).all(), "the state at the start was changed"
+    in_rows = steps_of(electrons, method)(Y, dt, given, voltages)
+    assert abs(in_rows - expected).max() <= 1e-13 * abs(expected).max()
+    assert (tiles.to_rows(state) == Y).all(), "the state at the start was changed"
+
+
+def test_coefficients_are_those_of_the_registered_methods():
+    for name in ("rk4", "heun"):
+        assert get(name).coefficients == METHODS[name]
 
 
 def test_diagonal_tiles_stay_hermitian_to_the_last_bit():
@@ -180,9 +189,9 @@ def test_arrays_that_a_stage_would_damage_are_refused():
     tiles, (m, potential) = Tiles(electrons), situation(electrons.system, 0)
     y = tiles.from_rows(any_state(electrons))
     other, voltages = np.empty_like(y), np.zeros(2)
-    with pytest.raises(ValueError, match=r"total shares memory with y: .* use an array of its own"):
-        tiles.stage(y, y, y, other, m, potential, voltages, 0.1, 0.1)
-    with pytest.raises(ValueError, match="new shares memory with stage"):
-        tiles.stage(y, other, np.empty_like(y), other, m, potential, voltages, 0.1, 0.1)
+    for given, name in (((y, y, y), "y"), ((y, other, other), "stage"), ((y, y, other), "third")):
+        last = (other, (1.0, 0.0, 0.0, 0.0)) if name == "third" else None
+        with pytest.raises(ValueError, match=f"new shares memory with {name}: .* use an array of its own"):
+            tiles.stage(*given, m, potential, voltages, 0.1, last)
     with pytest.raises(ValueError, match=r"stage has shape .* C-contiguous array of shape"):
-        tiles.stage(y, y[:-1], other, None, m, potential, voltages, 0.1, 0.1)
+        tiles.stage(y, y[:-1], other, m, potential, voltages, 0.1)
