@@ -29,6 +29,7 @@ import numpy as np  # noqa: E402
 from llgnegf import open_run  # noqa: E402
 from llgnegf.build import build  # noqa: E402
 from llgnegf.deck import deck_from, load_deck  # noqa: E402
+from llgnegf.deck.tables import UNUSED  # noqa: E402
 
 SHORT = 100  # steps of the plain code, from which the rest follows
 
@@ -36,8 +37,7 @@ SHORT = 100  # steps of the plain code, from which the rest follows
 def deck_of(frequency, tolerance, frames=None):
     """The deck of one period and its number of steps; frames: in the period, default one every `SHORT` steps."""
     tables = load_deck("precessing_wall").tables()
-    unused = {"order": None, "velocity_feedback": None, "velocity_tolerance": None}
-    tables["electrons"] |= {"method": "real-time", "tolerance": tolerance, **unused}
+    tables["electrons"] |= {"method": "real-time", "tolerance": tolerance, **dict.fromkeys(UNUSED["real-time"])}
     tables["motion"]["frequency"] = frequency
     period = 2 * np.pi / frequency
     steps = round(period / 0.3) if frames is None else frames * round(period / 0.3 / frames)
@@ -72,9 +72,9 @@ def plain(stepper, steps):
         axis=1,
     )
     n = electrons.n
-    z = np.concatenate([np.tile(electrons.z, (1, 1, 2)).reshape(-1), np.repeat(electrons.poles.reshape(-1), n)])
+    z = np.concatenate([electrons.z.reshape(-1), np.repeat(electrons.poles.reshape(-1), n)])
     g = np.concatenate([np.repeat(electrons.g.reshape(-1), n), np.zeros(E)])
-    a = np.concatenate([np.tile(electrons.a, (1, 1, 2)).reshape(-1), np.tile(electrons.b, (1, 1, 2)).reshape(-1)])
+    a = np.concatenate([electrons.a.reshape(-1), electrons.b.reshape(-1)])
     A, S = np.zeros((size, size), complex), np.zeros((size, size), complex)
     A[:N, N:], A[N:, :N] = C, -g[:, None] * C.conj().T
     A[N:, N:] = np.diag(-1j * z)
