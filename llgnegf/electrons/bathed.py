@@ -139,7 +139,8 @@ class BathedSweeps:
         widest = float(self._widths.max())
         scale = max(abs(device.fermi_energy - end) for end in self.bounds) + widest
         # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
-        neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
+        along_y = [] if device.bonds_along_y is None else np.linalg.norm(device.bonds_along_y, 2, axis=(1, 2))
+        neighbours = 2 * max([device.hopping, *device.couplings, *device.hops, *along_y]) ** 2 * (1 + device.is_lattice)
         beyond = (widest * (neighbours + widest**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
         fraction, exponent = math.frexp(max(4 * scale, beyond) / device.hopping)
         return device.hopping * math.ldexp(
@@ -199,15 +200,14 @@ class BathedSweeps:
     def grand_potential(self) -> float:
         """See `frozen.Frozen.grand_potential`, energy; that of the bath on its sites included, as of leads."""
         rule, device = self.rule, self.device
-        bare = np.zeros_like(self.blocks) + device.onsite * IDENTITY
-        still = self.blocks.reshape(-1, 2, 2)
+        still, bare = (blocks.reshape(-1, 2, 2) for blocks in (self.blocks, device.bare_blocks))
         logdet: Any = np.zeros(len(rule.nodes), complex)
-        trace = local = 0.0
-        for blocks, sign in ((still, 1), (bare.reshape(-1, 2, 2), -1)):
+        trace, local = float(np.einsum("iaa->", still - bare).real), 0.0  # those of vacancies cancel exactly
+        for blocks, sign in ((still, 1), (bare, -1)):
             levels = np.linalg.eigvalsh(blocks[self._tailed]).astype(float)
             damped = np.log(rule.nodes[:, None, None] - levels + 0.5j * self._widths).sum(axis=(1, 2))
             logdet = logdet + sign * (self._logdet(blocks.reshape(self.blocks.shape)) - damped)
-            trace += sign * (float(np.einsum("iaa->", blocks).real) - float(levels.sum()))
+            trace -= sign * float(levels.sum())
             local += sign * float(level_potential(levels, self._widths, device.occupation).sum())
         return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace + local)
 
@@ -404,7 +404,7 @@ class BathedSweeps:
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            found = MotionAtBias(self.keep(energy), self.modes_at(energy), blocks)
+            found = self.motion_at_bias(self.keep(energy), energy, blocks)
             if with_bonds:
                 return (found.bonds(),)
             flow, energy_flow = found.into_leads
@@ -413,6 +413,10 @@ class BathedSweeps:
         # Without energies the shapes are those of any other.
         found = each(at, energies.tolist() or [self.device.fermi_energy])
         return tuple(np.array(part)[: len(energies)] for part in zip(*found, strict=True))
+
+    def motion_at_bias(self, one: BathedEnergy, energy: float, blocks: Blocks) -> MotionAtBias:
+        """Of dH/dt = `blocks` (N, 2, 2) at this energy, of which `one` is."""
+        return MotionAtBias(one, self.modes_at(energy), blocks)
 
     def keep(self, energy: float) -> BathedEnergy:
         """`at_energy`, kept for further motions as far as there is room."""
@@ -439,6 +443,9 @@ class BathedSweeps:
         dense[orbitals, orbitals] -= 0.5j * self.width
         for part, sigma, _ in self.device.end_self_energies(energy):
             dense[part, part] += sigma
+        if self.device.holes is not None:  # beside levels so far away others would lose digits
+            kept = np.repeat(~self.device.holes.ravel(), 2)
+            dense = dense[np.ix_(kept, kept)]
         return np.asarray(np.linalg.eigvals(dense))
 
     def filled_by(self, occupation: Occupation) -> Floats:
@@ -454,7 +461,11 @@ class BathedSweeps:
         return np.asarray(self.mixed(np.array([energy])).through[0])
 
     def level_width(self, energy: float) -> float:
-        """8 over the density of states times 2 pi: as of a chain without bath."""
+        """See `frozen.Frozen.level_width`; on a chain 8 over the density of states times 2 pi, as without a bath."""
+        if self._lattice is not None:
+            psi = self.at_energy(energy).psi.reshape(2 * self.device.n_sites, -1)
+            longest = float(np.linalg.eigvalsh(psi.conj().T @ psi)[-1]) if psi.size else 0.0
+            return 4 / longest if longest > 0 else np.inf
         states = float(self.states(energy)[..., 0].sum())
         return 8 / states if states > 0 else np.inf
 
@@ -471,7 +482,9 @@ class BathedSweeps:
 
     def working_bytes(self, order: int) -> int:
         """See `Sweeps`."""
-        N, n = 2 * self.device.n_sites, 2 * len(self.where)
+        device = self.device
+        rows = device.shape[1] if device.is_lattice else 1
+        N, n = 2 * device.n_sites, 2 * (len(self.where) + rows * sum(c > 0 for c in device.couplings))
         return 2 * 16 * N * n * 4 + 8 * 4 * N * 2000
 
     @property

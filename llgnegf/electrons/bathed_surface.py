@@ -63,18 +63,18 @@ class BathedSurface:
 
     def bonds(self, rate: Blocks) -> Floats:
         """Flows over the bonds in the layout of `Sweeps.flows`, 1/time."""
-        energies, weights = self._rule(rate)
+        energies, weights = self.rule(rate)
         return np.tensordot(weights, self._sweeps.moved(energies, rate, True)[3], 1) / (2 * np.pi)
 
     def _terms(self, rate: Blocks) -> tuple[Floats, ...]:
         if self._known is None or self._known[0] is not rate:
-            energies, weights = self._rule(rate)
+            energies, weights = self.rule(rate)
             found = self._sweeps.moved(energies, rate)[:3]
             carried = (energies[:, None] - np.array(self._sweeps.device.voltages)) * found[1][..., 0]
             self._known = rate, tuple(np.tensordot(weights, part, 1) / (2 * np.pi) for part in (*found, carried))
         return self._known[1]
 
-    def _rule(self, rate: Blocks) -> tuple[Floats, Floats]:
+    def rule(self, rate: Blocks) -> tuple[Floats, Floats]:
         """Energies and weights for int (-df/dE) dE."""
         if self._chosen is not None:
             return self._chosen

@@ -392,7 +392,7 @@ class AttachedLead:
 class AttachedWideLead(AttachedLead):
     """A wide-band lead: Sigma = -i width/2 of every orbital of the end slice, at all energies.
 
-    width: Gamma > 0, energy.  coupling is not 0 and says nothing; the modes are those of the slice.
+    width: Gamma > 0, energy.  coupling is not 0 and says nothing; the modes are the rows of the slice.
     """
 
     width: float = 1.0
