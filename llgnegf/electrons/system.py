@@ -593,7 +593,7 @@ class System:
             raise ValueError(f"{told}: not available on a chain with {what}; {instead}, or bonds that turn spins alone")
 
     def _check_wide_leads(self) -> None:
-        """ValueError where a wide-band lead is attached to what does not know it."""
+        """ValueError where a wide-band lead is too narrow, or beside a lead that it is not known beside."""
         for lead in self.leads:
             if lead.width is None:
                 continue
