@@ -29,7 +29,7 @@ from llgnegf.once import cached_property
 from .bath import filled_level, level_potential
 from .bathed_energy import BandedLU, BathedEnergy, Layout
 from .bathed_motion import LeadModes, MotionAtBias
-from .bathed_surface import BathedSurface
+from .bathed_surface import BathedSurface, nearest
 from .bond_flows import Bonds, of_layers
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
@@ -52,6 +52,8 @@ _SMALLEST_GAP = 1e-14
 _TAIL_SHARE = 1 / 8
 # Scattering states of one texture that are kept for further motions.
 _KEPT_BYTES = 200e6
+# From so many sites on a level is followed by inverse iteration, at most so many times.
+_FEW_SITES, _MOST_ITERATIONS = 12, 12
 NO_TURN = "steady precession: not available with a bath on sites; use a device without bath"
 
 
@@ -349,25 +351,31 @@ class BathedSweeps:
 
     def at_energy(self, energy: float) -> BathedEnergy:
         """Scattering states at a real energy."""
-        device, (b, bands) = self.device, self._band
-        matrix = np.zeros((3 * b + 1, 2 * device.n_sites), complex)
-        matrix[b:] = bands
-        matrix[2 * b] += energy
+        device = self.device
         sources = [lead.sources(energy) for lead in device.ends]
-        width = len(self.layout.ends[0])
         rhs = np.zeros((2 * device.n_sites, 2 * sum(s.shape[1] for s in sources) + 2 * len(self.where)), complex)
         first = 0
-        for lead, orbitals, source in zip(device.ends, self.layout.ends, sources, strict=True):
-            sigma = lead.self_energy(np.array([energy], complex))[0]
-            i, j = np.repeat(orbitals, width), np.tile(orbitals, width)
-            matrix[2 * b + i - j, j] -= sigma.ravel()
+        for orbitals, source in zip(self.layout.ends, sources, strict=True):
             for s in range(2):
                 rhs[orbitals[s::2], first + s : first + 2 * source.shape[1] : 2] += source
             first += 2 * source.shape[1]
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
         self.counter.add(1)
-        return BathedEnergy(self.layout, BandedLU(matrix, b), rhs, sources, device.ends[1].spin)
+        lu = BandedLU(self._banded(energy, energy), self._band[0])
+        return BathedEnergy(self.layout, lu, rhs, sources, device.ends[1].spin)
+
+    def _banded(self, z: complex, energy: float) -> Blocks:
+        """z - H - Sigma(E) in LAPACK's layout, (3 b + 1, 2 N)."""
+        b, bands = self._band
+        matrix = np.zeros((3 * b + 1, 2 * self.device.n_sites), complex)
+        matrix[b:] = bands
+        matrix[2 * b] += z
+        for lead, orbitals in zip(self.device.ends, self.layout.ends, strict=True):
+            sigma = lead.self_energy(np.array([energy], complex))[0]
+            i, j = np.repeat(orbitals, len(orbitals)), np.tile(orbitals, len(orbitals))
+            matrix[2 * b + i - j, j] -= sigma.ravel()
+        return matrix
 
     def mixed(self, energies: Floats, with_bonds: bool = False) -> Mixed:
         """What either lead fills at these real energies (n,)."""
@@ -438,6 +446,34 @@ class BathedSweeps:
 
     def levels_near(self, energy: float) -> Blocks:
         """Eigenvalues of H + Sigma(E) at a real energy, those of the bath included: levels e - i half-width."""
+        if all(lead.is_wide for lead in self.device.ends if lead.coupling):
+            return self._constant_levels
+        return self._levels_at(energy)
+
+    def level_near(self, energy: float, level: complex) -> complex:
+        """Of `levels_near` the one that is nearest to this; by inverse iteration, which takes one LU."""
+        if all(lead.is_wide for lead in self.device.ends if lead.coupling) or self.device.n_sites < _FEW_SITES:
+            return nearest(self.levels_near(energy), level)
+        try:
+            lu = BandedLU(self._banded(level, energy), self._band[0])
+        except ToleranceError:  # it is a level to the last digit
+            return level
+        x = np.random.default_rng(0).normal(size=(2 * self.device.n_sites, 1)) + 0j
+        found = complex(np.inf)
+        for _ in range(_MOST_ITERATIONS):
+            y = lu.solve(x)
+            before, found = found, level - complex(np.vdot(x, x) / np.vdot(x, y))
+            x = y / np.linalg.norm(y)
+            if abs(found - before) <= max(0.01 * abs(found.imag), 1e-13 * self.device.hopping):
+                return found
+        return nearest(self.levels_near(energy), level)
+
+    @cached_property
+    def _constant_levels(self) -> Blocks:
+        """Those of a system whose leads are the same at all energies."""
+        return self._levels_at(self.device.fermi_energy)
+
+    def _levels_at(self, energy: float) -> Blocks:
         dense = self.dense_hamiltonian()
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         dense[orbitals, orbitals] -= 0.5j * self.width

@@ -34,6 +34,8 @@ class _Moved(Protocol):
 
     def levels_near(self, energy: float) -> Blocks: ...
 
+    def level_near(self, energy: float, level: complex) -> complex: ...
+
     def filled_by(self, occupation: Occupation) -> Floats: ...
 
 
@@ -185,13 +187,17 @@ def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
 def _settled(sweeps: _Moved, level: complex) -> complex:
     """The level whose Sigma is taken at its own energy: levels move with the energy at which the leads are taken."""
     for _ in range(_STEPS):
-        again = sweeps.levels_near(level.real)
-        following = complex(again[abs(again - level).argmin()])
+        following = sweeps.level_near(level.real, level)
         moved = abs(following.real - level.real)
         level = following
         if moved <= max(0.1 * abs(level.imag), 1e-13 * sweeps.device.hopping):
             break
     return level
+
+
+def nearest(levels: Blocks, level: complex) -> complex:
+    """Of these levels the nearest to that one."""
+    return complex(levels[abs(levels - level).argmin()])
 
 
 def _distinct(levels: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Bath, Device, Lead, SpinHopping, SpinOrbit
+from llgnegf.electrons import Bath, Device, Lead, SpinHopping, SpinOrbit, bathed
+from llgnegf.electrons.bathed_surface import narrow_levels
 from tests.oracles.biased_dense import Reservoir
 from tests.oracles.wide_dense import Bonded
 
@@ -248,6 +249,19 @@ def test_tensors_are_the_response_to_a_motion_and_to_a_bias(name):
 def test_the_width_of_a_level_is_that_of_both_leads():
     device = Device((1, 1), sd_exchange=0.0, leads=[Lead("left", width=0.7), Lead("right", width=0.4)])
     assert device.freeze(np.zeros((1, 1, 3))).level_width() == pytest.approx(1.1, rel=1e-12)
+
+
+def test_levels_are_followed_one_by_one(monkeypatch):
+    """Beside a lead with a band, as by all eigenvalues; with and without vacancies, which have none."""
+    for name in ("vacancies", "hopping"):
+        case = CASES[name] | {"widths": (0.05, 0.0), "couplings": (0.0, 0.2), "kT": 0.1, "mus": (0.1, 0.1)}
+        _, device, (m, _, V, _) = both(**case)
+        found = []
+        for few in (0, 1000):
+            monkeypatch.setattr(bathed, "_FEW_SITES", few)
+            found.append(np.array(narrow_levels(device.freeze(m, V).sweeps, device.thermal_window)))
+        assert len(found[0]) > 4
+        assert found[0] == pytest.approx(found[1], rel=0.1, abs=1e-3)
 
 
 def test_a_small_unit_of_energy():
