@@ -173,6 +173,8 @@ def _said(deck: Deck, scale: Scale) -> Iterator[Row]:
     found = list(_told_by_name(deck, scale))
     yield from found
     names = {row.name for row in found} | {"magnet.field", "magnet.zhang_li.velocity"}
+    leads = enumerate(deck.electrons.lead if deck.electrons is not None else ())
+    names |= {f"electrons.lead[{i}].coupling" for i, lead in leads if lead.width}  # which says nothing there
     for name, number, value, unit in numbers_of_deck(deck, scale):
         if name not in names and name.split("[")[0] not in names:
             yield Row(name, number, value, unit)

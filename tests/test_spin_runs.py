@@ -186,7 +186,15 @@ def test_refused(changes, message):
 WIDE = {"electrons.lead": [{"side": "left", "width": 0.6}, {"side": "right", "coupling": 0.9}]}
 
 
-@pytest.mark.parametrize("more", [{}, BATH | {"electrons.bath.zero_current": False}], ids=["leads", "bath"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        BATH | {"electrons.bath.zero_current": False},
+        {"lattice.shape": [3, 2], "lattice.vacancies": [[0, 1]], **HOPPING},
+    ],
+    ids=["leads", "bath", "lattice"],
+)
 def test_a_run_with_a_wide_band_lead(more):
     one = deck(**WIDE, **more)
     with run(one, "a.h5") as found:
@@ -196,11 +204,15 @@ def test_a_run_with_a_wide_band_lead(more):
         np.testing.assert_allclose(found["spin_adiabatic"][-1], spin.adiabatic, atol=1e-4)
         np.testing.assert_allclose(found["spin_surface"][-1], spin.surface, atol=1e-4)
         assert abs(spin.surface).max() > 1e-2
-        for name, flow in zip(("charge", "spin"), flows.into_leads("sea", "surface"), strict=True):
-            np.testing.assert_allclose(found[f"current_{name}"][-1], flow, atol=1e-4)
+        for k, name in enumerate(("charge", "spin")):
+            over_bonds, into = flows.into_leads("sea", "surface")[k], device.lead_currents(m, velocity)[k]
+            np.testing.assert_allclose(found[f"current_{name}"][-1], into, atol=1e-4)
+            # Into the lead with a band the flow over its bonds is that of a chain alone.
+            both = slice(1 if "lattice.shape" in more else 2)
+            np.testing.assert_allclose(over_bonds[both], into[both], atol=1e-4)
         torque = np.sum([flows.torque_spin_orbit[origin] for origin in ("sea", "surface")], axis=0)
         np.testing.assert_allclose(found["torque_spin_orbit"][-1], torque, atol=1e-4)
-        if more:
+        if "electrons.bath" in more:
             into = device.bath_currents(m, velocity)[1]
             np.testing.assert_allclose(found["bath_current_spin"][-1], into, atol=1e-4)
     run(deck(**WIDE, **more, **{"run.duration": 0.1}), "part.h5").close()
@@ -214,14 +226,16 @@ def test_a_run_with_a_wide_band_lead(more):
     [
         ({"electrons.lead.0.width": 0.5}, r"electrons\.lead\[0\]\.width = 0\.5: .*no coupling of its own"),
         ({"electrons.lead.1.width": 0.5}, r"electrons\.lead\[1\]\.width = 0\.5: .*no polarization of its own"),
-        (WIDE | {"lattice.shape": [3, 2]}, r"electrons\.lead\[0\]\.width = 0\.6: available on a chain"),
         (WIDE | {"electrons.lead.0.width": 0.0}, r"electrons\.lead\[0\]\.width = 0\.0: must be"),
         (WIDE | {"electrons.lead.0.width": 1e11}, "far out of scale"),
         (
             WIDE | {"electrons.lead.1.polarization": {"direction": [0, 0, 1], "splitting": 0.5}},
             r"electrons\.lead\[0\]\.width = 0\.6: not available beside electrons\.lead\[1\]\.polarization",
         ),
-        (WIDE | HOPPING, r"electrons\.lead\[0\]\.width = 0\.6: not available beside electrons\.spin_hopping\.along_x"),
+        (
+            WIDE | HOPPING,
+            r"electrons\.lead\[0\]\.width = 0\.6: not available on a chain beside electrons\.spin_hopping\.along_x",
+        ),
         (WIDE | TURNING, r"electrons\.lead\[0\]\.width = 0\.6: motion\.kind"),
         (WIDE | {"electrons.method": "real-time"}, r"electrons\.lead\[0\]\.width = 0\.6: not available in real time"),
         (WIDE | RAMP, r"electrons\.lead\[0\]\.width = 0\.6: not available at first order in the rate"),

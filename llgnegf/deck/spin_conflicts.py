@@ -218,7 +218,7 @@ def _leads_without_contact(deck: Any) -> Iterator[str]:
 
 
 def _wide_leads(deck: Any) -> Iterator[str]:
-    """A width says all of a lead, and belongs to a chain."""
+    """A width says all of a lead."""
     if deck.electrons is None:
         return
     polarized = [i for i, lead in enumerate(deck.electrons.lead) if lead.__dict__.get("polarization") is not None]
@@ -230,15 +230,10 @@ def _wide_leads(deck: Any) -> Iterator[str]:
         for key, plain in (("coupling", 1.0), ("hopping", None), ("polarization", None)):
             if lead.__dict__.get(key, plain) != plain:
                 yield f"{told}a lead of constant width at all energies has no {key} of its own; remove one of the two"
-        if len(deck.lattice.shape) == 2:
-            yield (
-                f"{told}available on a chain; allowed with lattice.shape = {show(deck.lattice.shape)}: coupling, and a "
-                "large hopping of the lead"
-            )
         real = deck.electrons.spin_hopping.__dict__.get("along_x")
-        if real and any(real):
+        if real and any(real) and len(deck.lattice.shape) == 1:
             yield (
-                f"{told}not available beside electrons.spin_hopping.along_x = {show(list(real))}; allowed: "
+                f"{told}not available on a chain beside electrons.spin_hopping.along_x = {show(list(real))}; allowed: "
                 "imaginary_x, or a lead with a coupling"
             )
         for other in polarized:

@@ -282,7 +282,7 @@ class Lead(Table):
 
     voltage moves levels and occupation together; chemical_potential and temperature are those of its occupation alone.
     hopping: of the bonds inside the lead, default electrons.hopping.  width: a wide-band lead of this Gamma at all
-    energies, on a chain, in the place of coupling, hopping and polarization.
+    energies and on each site of that end, in the place of coupling, hopping and polarization.
     """
 
     side: Annotated[str, choice("left", "right")]

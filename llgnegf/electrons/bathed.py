@@ -29,7 +29,7 @@ from llgnegf.once import cached_property
 from .bath import filled_level, level_potential
 from .bathed_energy import BandedLU, BathedEnergy, Layout
 from .bathed_motion import LeadModes, MotionAtBias
-from .bathed_surface import BathedSurface
+from .bathed_surface import BathedSurface, nearest
 from .bond_flows import Bonds, of_layers
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
@@ -52,6 +52,8 @@ _SMALLEST_GAP = 1e-14
 _TAIL_SHARE = 1 / 8
 # Scattering states of one texture that are kept for further motions.
 _KEPT_BYTES = 200e6
+# From so many sites on a level is followed by inverse iteration, at most so many times.
+_FEW_SITES, _MOST_ITERATIONS = 12, 12
 NO_TURN = "steady precession: not available with a bath on sites; use a device without bath"
 
 
@@ -139,7 +141,8 @@ class BathedSweeps:
         widest = float(self._widths.max())
         scale = max(abs(device.fermi_energy - end) for end in self.bounds) + widest
         # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
-        neighbours = 2 * max([device.hopping, *device.couplings, *device.hops]) ** 2 * (1 + device.is_lattice)
+        along_y = [] if device.bonds_along_y is None else np.linalg.norm(device.bonds_along_y, 2, axis=(1, 2))
+        neighbours = 2 * max([device.hopping, *device.couplings, *device.hops, *along_y]) ** 2 * (1 + device.is_lattice)
         beyond = (widest * (neighbours + widest**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
         fraction, exponent = math.frexp(max(4 * scale, beyond) / device.hopping)
         return device.hopping * math.ldexp(
@@ -199,15 +202,14 @@ class BathedSweeps:
     def grand_potential(self) -> float:
         """See `frozen.Frozen.grand_potential`, energy; that of the bath on its sites included, as of leads."""
         rule, device = self.rule, self.device
-        bare = np.zeros_like(self.blocks) + device.onsite * IDENTITY
-        still = self.blocks.reshape(-1, 2, 2)
+        still, bare = (blocks.reshape(-1, 2, 2) for blocks in (self.blocks, device.bare_blocks))
         logdet: Any = np.zeros(len(rule.nodes), complex)
-        trace = local = 0.0
-        for blocks, sign in ((still, 1), (bare.reshape(-1, 2, 2), -1)):
+        trace, local = float(np.einsum("iaa->", still - bare).real), 0.0  # those of vacancies cancel exactly
+        for blocks, sign in ((still, 1), (bare, -1)):
             levels = np.linalg.eigvalsh(blocks[self._tailed]).astype(float)
             damped = np.log(rule.nodes[:, None, None] - levels + 0.5j * self._widths).sum(axis=(1, 2))
             logdet = logdet + sign * (self._logdet(blocks.reshape(self.blocks.shape)) - damped)
-            trace += sign * (float(np.einsum("iaa->", blocks).real) - float(levels.sum()))
+            trace -= sign * float(levels.sum())
             local += sign * float(level_potential(levels, self._widths, device.occupation).sum())
         return float(2 * (rule.weights * logdet).sum().real + rule.constant * trace + local)
 
@@ -349,25 +351,31 @@ class BathedSweeps:
 
     def at_energy(self, energy: float) -> BathedEnergy:
         """Scattering states at a real energy."""
-        device, (b, bands) = self.device, self._band
-        matrix = np.zeros((3 * b + 1, 2 * device.n_sites), complex)
-        matrix[b:] = bands
-        matrix[2 * b] += energy
+        device = self.device
         sources = [lead.sources(energy) for lead in device.ends]
-        width = len(self.layout.ends[0])
         rhs = np.zeros((2 * device.n_sites, 2 * sum(s.shape[1] for s in sources) + 2 * len(self.where)), complex)
         first = 0
-        for lead, orbitals, source in zip(device.ends, self.layout.ends, sources, strict=True):
-            sigma = lead.self_energy(np.array([energy], complex))[0]
-            i, j = np.repeat(orbitals, width), np.tile(orbitals, width)
-            matrix[2 * b + i - j, j] -= sigma.ravel()
+        for orbitals, source in zip(self.layout.ends, sources, strict=True):
             for s in range(2):
                 rhs[orbitals[s::2], first + s : first + 2 * source.shape[1] : 2] += source
             first += 2 * source.shape[1]
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
         self.counter.add(1)
-        return BathedEnergy(self.layout, BandedLU(matrix, b), rhs, sources, device.ends[1].spin)
+        lu = BandedLU(self._banded(energy, energy), self._band[0])
+        return BathedEnergy(self.layout, lu, rhs, sources, device.ends[1].spin)
+
+    def _banded(self, z: complex, energy: float) -> Blocks:
+        """z - H - Sigma(E) in LAPACK's layout, (3 b + 1, 2 N)."""
+        b, bands = self._band
+        matrix = np.zeros((3 * b + 1, 2 * self.device.n_sites), complex)
+        matrix[b:] = bands
+        matrix[2 * b] += z
+        for lead, orbitals in zip(self.device.ends, self.layout.ends, strict=True):
+            sigma = lead.self_energy(np.array([energy], complex))[0]
+            i, j = np.repeat(orbitals, len(orbitals)), np.tile(orbitals, len(orbitals))
+            matrix[2 * b + i - j, j] -= sigma.ravel()
+        return matrix
 
     def mixed(self, energies: Floats, with_bonds: bool = False) -> Mixed:
         """What either lead fills at these real energies (n,)."""
@@ -404,7 +412,7 @@ class BathedSweeps:
         blocks = rate.reshape(-1, 2, 2)
 
         def at(energy: float) -> tuple[Floats, ...]:
-            found = MotionAtBias(self.keep(energy), self.modes_at(energy), blocks)
+            found = self.motion_at_bias(self.keep(energy), energy, blocks)
             if with_bonds:
                 return (found.bonds(),)
             flow, energy_flow = found.into_leads
@@ -413,6 +421,10 @@ class BathedSweeps:
         # Without energies the shapes are those of any other.
         found = each(at, energies.tolist() or [self.device.fermi_energy])
         return tuple(np.array(part)[: len(energies)] for part in zip(*found, strict=True))
+
+    def motion_at_bias(self, one: BathedEnergy, energy: float, blocks: Blocks) -> MotionAtBias:
+        """Of dH/dt = `blocks` (N, 2, 2) at this energy, of which `one` is."""
+        return MotionAtBias(one, self.modes_at(energy), blocks)
 
     def keep(self, energy: float) -> BathedEnergy:
         """`at_energy`, kept for further motions as far as there is room."""
@@ -434,11 +446,42 @@ class BathedSweeps:
 
     def levels_near(self, energy: float) -> Blocks:
         """Eigenvalues of H + Sigma(E) at a real energy, those of the bath included: levels e - i half-width."""
+        if all(lead.is_wide for lead in self.device.ends if lead.coupling):
+            return self._constant_levels
+        return self._levels_at(energy)
+
+    def level_near(self, energy: float, level: complex) -> complex:
+        """Of `levels_near` the one that is nearest to this; by inverse iteration, which takes one LU."""
+        if all(lead.is_wide for lead in self.device.ends if lead.coupling) or self.device.n_sites < _FEW_SITES:
+            return nearest(self.levels_near(energy), level)
+        try:
+            lu = BandedLU(self._banded(level, energy), self._band[0])
+        except ToleranceError:  # it is a level to the last digit
+            return level
+        x = np.random.default_rng(0).normal(size=(2 * self.device.n_sites, 1)) + 0j
+        found = complex(np.inf)
+        for _ in range(_MOST_ITERATIONS):
+            y = lu.solve(x)
+            before, found = found, level - complex(np.vdot(x, x) / np.vdot(x, y))
+            x = y / np.linalg.norm(y)
+            if abs(found - before) <= max(0.01 * abs(found.imag), 1e-13 * self.device.hopping):
+                return found
+        return nearest(self.levels_near(energy), level)
+
+    @cached_property
+    def _constant_levels(self) -> Blocks:
+        """Those of a system whose leads are the same at all energies."""
+        return self._levels_at(self.device.fermi_energy)
+
+    def _levels_at(self, energy: float) -> Blocks:
         dense = self.dense_hamiltonian()
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         dense[orbitals, orbitals] -= 0.5j * self.width
         for part, sigma, _ in self.device.end_self_energies(energy):
             dense[part, part] += sigma
+        if self.device.holes is not None:  # beside levels so far away others would lose digits
+            kept = np.repeat(~self.device.holes.ravel(), 2)
+            dense = dense[np.ix_(kept, kept)]
         return np.asarray(np.linalg.eigvals(dense))
 
     def filled_by(self, occupation: Occupation) -> Floats:
@@ -454,7 +497,11 @@ class BathedSweeps:
         return np.asarray(self.mixed(np.array([energy])).through[0])
 
     def level_width(self, energy: float) -> float:
-        """8 over the density of states times 2 pi: as of a chain without bath."""
+        """See `frozen.Frozen.level_width`; on a chain 8 over the density of states times 2 pi, as without a bath."""
+        if self._lattice is not None:
+            psi = self.at_energy(energy).psi.reshape(2 * self.device.n_sites, -1)
+            longest = float(np.linalg.eigvalsh(psi.conj().T @ psi)[-1]) if psi.size else 0.0
+            return 4 / longest if longest > 0 else np.inf
         states = float(self.states(energy)[..., 0].sum())
         return 8 / states if states > 0 else np.inf
 
@@ -471,7 +518,9 @@ class BathedSweeps:
 
     def working_bytes(self, order: int) -> int:
         """See `Sweeps`."""
-        N, n = 2 * self.device.n_sites, 2 * len(self.where)
+        device = self.device
+        rows = device.shape[1] if device.is_lattice else 1
+        N, n = 2 * device.n_sites, 2 * (len(self.where) + rows * sum(c > 0 for c in device.couplings))
         return 2 * 16 * N * n * 4 + 8 * 4 * N * 2000
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 from llgnegf.once import cached_property
 
 from .bathed import BathedSweeps, Mixed
+from .bathed_energy import BathedEnergy
 from .bathed_surface import narrow_levels
 from .leads import Occupation
 from .quadrature import ToleranceError
@@ -77,17 +78,28 @@ class BathedBias:
         """Energy that it carries into the left and the right lead, (2,), energy/time, from the levels of each lead."""
         return self._motion(rate)[3]
 
+    @property
+    def filled(self) -> tuple[Floats, Callable[[int, BathedEnergy], Floats]]:
+        """Energies (n,), and what leads and sites of the bath have more than f_ref at the k-th of them, (2 + b,),
+        times its weight."""
+        rule = self._rule
+
+        def at(k: int, one: BathedEnergy) -> Floats:
+            return np.concatenate([rule.weights[:, k], rule.weights[:, k] @ one.weights])
+
+        return rule.energies, at
+
     def bonds(self, rate: Blocks | None) -> tuple[Floats, Floats]:
         """Flows over the bonds of rho_bias, and of its change, in the layout of `Sweeps.flows`."""
         found = self._rule.integral(self.sweeps.mixed(self._rule.energies, with_bonds=True).bonds) / (2 * np.pi)
         if rate is None:
             return found, np.zeros_like(found)
-        energies, weights = self._for_motion(rate)
+        energies, weights = self.rule_of_motion(rate)
         return found, self._sum(weights, self.sweeps.moved_at_bias(energies, rate, True)[0])
 
     def _motion(self, rate: Blocks) -> tuple[Floats, ...]:
         if self._known is None or self._known[0] is not rate:
-            energies, weights = self._for_motion(rate)
+            energies, weights = self.rule_of_motion(rate)
             found = self.sweeps.moved_at_bias(energies, rate)
             density, *flows = (self._sum(weights, part) for part in found)
             self._known = rate, (density.reshape(*self.device.shape, 4), *flows)
@@ -98,7 +110,7 @@ class BathedBias:
         """sum over energies and factors of values (n, 4, ...) with weights (4, n), over 2 pi."""
         return np.asarray(np.einsum("wn,nw...->...", weights, values)) / (2 * np.pi)
 
-    def _for_motion(self, rate: Blocks) -> tuple[Floats, Floats]:
+    def rule_of_motion(self, rate: Blocks) -> tuple[Floats, Floats]:
         """Energies (n,) and weights (4, n) for F and dF/dE of both leads, chosen for the first motion and kept."""
         if self._chosen is not None:
             return self._chosen

@@ -137,13 +137,15 @@ class BathedEnergy:
 
     def filled(self, filled: Floats) -> tuple[Floats, Floats, Floats]:
         """The same, and what flows into the leads (2, 4) and into each site of the bath (b, 4)."""
-        columns, flows = self._columns_of(filled), np.empty((2, 4))
-        density = np.asarray(traces(self.psi, self.psi) @ columns)
-        for q in range(2):
-            arriving = self._arriving(q, self.psi)
-            flows[q] = (traces(arriving, arriving) @ (columns - filled[q])).sum(axis=0)
+        density = np.asarray(traces(self.psi, self.psi) @ self._columns_of(filled))
+        flows = np.array([self.filled_into_modes(q, filled).sum(axis=0) for q in range(2)])
         into_bath = self.width * (density[self.where] - filled[2:, None] * self.states[self.where])
         return density, flows, into_bath
+
+    def filled_into_modes(self, q: int, filled: Floats) -> Floats:
+        """What of it flows into each open mode of the lead q, of a wide-band lead into each row: (modes, 4)."""
+        arriving = self._arriving(q, self.psi)
+        return np.asarray(traces(arriving, arriving) @ (self._columns_of(filled) - filled[q]))
 
     def filled_bonds(self, filled: Floats) -> Floats:
         """Its flows over the bonds, (..., 4), in the layout of `Sweeps.flows`."""
@@ -189,34 +191,54 @@ class BathedEnergy:
         dSigma/dE of the leads adds on a chain, and flows over the bonds (..., 4), or (0,) if not requested.
         """
         psi, where = self.psi, self.where
-        N = len(psi)
-        x = self.lu.solve((rate @ psi).reshape(2 * N, psi.shape[2])).reshape(psi.shape)  # G Hd psi
-        # Im[G Hd A], A = i (G - G^+) = sum psi psi^+.
-        driven = traces(x, psi, np.imag).sum(axis=-1)
-        # G Hd G on each site of the bath and in the modes of each lead: G Hd G^+ is the Hermitian part less Im[G Hd A].
-        into_bath = np.sqrt(self.width) * pauli(self.own(x)) - self.width * driven[where]
-        flows = np.empty((2, 4))
-        for q in range(2):
-            arriving = self._arriving(q, x)
-            back = arriving[:, :, self.spans[q]].reshape(len(arriving), 2, len(arriving), 2)
-            back = np.einsum("ksrk->sr", np.moveaxis(back, 2, 3))
-            flows[q] = pauli(back) - traces(arriving, self._arriving(q, psi), np.imag).sum(axis=(0, -1))
-        density = -driven
-        further = np.zeros(psi.shape[2])
+        x = self._driven(rate)
+        driven, into_bath, u = self._pumped(x)
+        density, further = -driven, self._into_probes(u)
         if self.layout.probes:
-            u = fillings(*self.transmissions, into_bath[:, :1])[1][:, 0]
-            further[self.spans[2]] = np.repeat(u, 2)
             from_probes = traces(psi, psi) @ further
             density = density + from_probes
             into_bath = into_bath + self.width * (from_probes[where] - u[:, None] * self.states[where])
-            for q in range(2):
-                arriving = self._arriving(q, psi)
-                flows[q] += (traces(arriving, arriving) @ further).sum(axis=0)
+        flows = np.array([self._moved_into(q, x, further).sum(axis=0) for q in range(2)])
         bonds = np.empty(0)
         if with_bonds:
             every = np.ones((1, psi.shape[2]))
             bonds = (self.over_bonds(further[None]) - over_imaginary(self.layout.bonds, x, psi, every))[0]
         return density, flows, into_bath, bonds
+
+    def moved_into_modes(self, q: int, rate: Blocks) -> Floats:
+        """Of the same what flows into each open mode of the lead q, of a wide-band lead into each row: (modes, 4)."""
+        x = self._driven(rate)
+        return self._moved_into(q, x, self._into_probes(self._pumped(x)[2]))
+
+    def _pumped(self, x: Blocks) -> tuple[Floats, Floats, Floats]:
+        """Of x = G Hd psi: Im[G Hd A] traced (N, 4), what is pumped into the bath (b, 4) before probes are filled
+        further, and how far they are, (b,)."""
+        # A = i (G - G^+) = sum psi psi^+.
+        driven = traces(x, self.psi, np.imag).sum(axis=-1)
+        # G Hd G on each site of the bath: G Hd G^+ is the Hermitian part less Im[G Hd A].
+        into_bath = np.sqrt(self.width) * pauli(self.own(x)) - self.width * driven[self.where]
+        if not self.layout.probes:
+            return driven, into_bath, np.zeros(len(self.where))
+        return driven, into_bath, fillings(*self.transmissions, into_bath[:, :1])[1][:, 0]
+
+    def _into_probes(self, u: Floats) -> Floats:
+        """Columns, of which those of the probes are filled so far: (columns,)."""
+        further = np.zeros(self.psi.shape[2])
+        further[self.spans[2]] = np.repeat(u, 2)
+        return further
+
+    def _driven(self, rate: Blocks) -> Blocks:
+        """G Hd psi."""
+        return self.lu.solve((rate @ self.psi).reshape(-1, self.psi.shape[2])).reshape(self.psi.shape)
+
+    def _moved_into(self, q: int, x: Blocks, further: Floats) -> Floats:
+        """Into each open mode of the lead q, (modes, 4), of x = G Hd psi and columns that are filled further."""
+        arriving, at_rest = self._arriving(q, x), self._arriving(q, self.psi)
+        # G Hd G in the modes, less Im[G Hd A] as on the sites.
+        back = arriving[:, :, self.spans[q]].reshape(len(arriving), 2, len(arriving), 2)
+        back = np.einsum("kskr->ksr", back)
+        flow = pauli(back) - traces(arriving, at_rest, np.imag).sum(axis=-1)
+        return np.asarray(flow + traces(at_rest, at_rest) @ further) if further.any() else flow
 
 
 def over_imaginary(bonds: Bonds, a: Blocks, b: Blocks, filled: Floats) -> Floats:

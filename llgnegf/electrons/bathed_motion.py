@@ -171,22 +171,37 @@ class MotionAtBias:
         both = [self._into_lead(q) for q in range(2)]
         return np.stack([flow for flow, _ in both], axis=1), np.stack([energy for _, energy in both], axis=1)
 
+    def into_modes(self, q: int) -> Floats:
+        """Flow into each mode of the lead q, of a wide-band lead into each row: (rows, modes, 4)."""
+        return self._into_modes(q)[0]
+
     def _into_lead(self, q: int) -> tuple[Floats, Floats]:
         """(4, 4), [F or dF/dE of either lead, trace], and the energy that comes with it, (4,)."""
+        lead = self._leads[q]
+        by_mode, changing, of_modes = self._into_modes(q)
+        arriving = by_mode.sum(axis=1)
+        # d((E - V) Sigma)/dE and d((E - V) F gamma)/dE have Sigma and F gamma besides.
+        energy = lead.above * arriving[:, 0]
+        energy[:2] -= lead.sigma.real @ changing[:, 0]
+        energy[q] -= of_modes[:, 0].sum()
+        return arriving, energy
+
+    def _into_modes(self, q: int) -> tuple[Floats, Floats, Floats]:
+        """Into each of its modes, (R, modes, 4); d(G^n)/dt in them, (modes, 4, 2); gamma Re[Gd] in them, (modes, 4)."""
         lead, one = self._leads[q], self._one
 
         def project(columns: Blocks) -> Blocks:
             return np.einsum("yk,ysc->ksc", lead.vectors, columns[one.end_sites[q]])
 
-        arriving = np.einsum("k,lka->la", lead.gamma, self._with_further(self._terms(project), project))
+        arriving = lead.gamma[:, None] * self._with_further(self._terms(project), project)
         # Re[Sigma'] dG^n/dt
         psi, x = project(self._psi), project(self._x)
         first, _, third = (part[:2] for part in self._parts)
         changing = 2 * traces(x, psi) @ first.T + traces(psi, psi) @ third.T
-        arriving[:2] -= np.einsum("k,kal->la", lead.slope.real, changing)
+        arriving[:2] -= np.einsum("k,kal->lka", lead.slope.real, changing)
         # F A_1 and (F gamma)' Re[Gd] of its own modes, from its own columns.
         open_modes = np.flatnonzero(lead.gamma > 0)
-        root = np.sqrt(lead.gamma[open_modes])
+        root = np.sqrt(lead.gamma[open_modes])[:, None]
         own_x, own_z = (
             np.stack(
                 [pauli(columns[k][:, one.spans[q]].reshape(2, -1, 2)[:, i]) for i, k in enumerate(open_modes)]
@@ -195,11 +210,7 @@ class MotionAtBias:
             else np.zeros((0, 4))
             for columns in (x, project(self._z))
         )
-        arriving[q] -= (root[:, None] * own_z).sum(axis=0)
-        arriving[q] -= (lead.gamma_slope[open_modes] / root) @ own_x
-        arriving[2 + q] -= root @ own_x
-        # d((E - V) Sigma)/dE and d((E - V) F gamma)/dE have Sigma and F gamma besides.
-        energy = lead.above * arriving[:, 0]
-        energy[:2] -= lead.sigma.real @ changing[:, 0]
-        energy[q] -= root @ own_x[:, 0]
-        return arriving, energy
+        arriving[q, open_modes] -= root * own_z
+        arriving[q, open_modes] -= lead.gamma_slope[open_modes, None] / root * own_x
+        arriving[2 + q, open_modes] -= root * own_x
+        return arriving, changing, root * own_x

@@ -34,6 +34,8 @@ class _Moved(Protocol):
 
     def levels_near(self, energy: float) -> Blocks: ...
 
+    def level_near(self, energy: float, level: complex) -> complex: ...
+
     def filled_by(self, occupation: Occupation) -> Floats: ...
 
 
@@ -63,18 +65,18 @@ class BathedSurface:
 
     def bonds(self, rate: Blocks) -> Floats:
         """Flows over the bonds in the layout of `Sweeps.flows`, 1/time."""
-        energies, weights = self._rule(rate)
+        energies, weights = self.rule(rate)
         return np.tensordot(weights, self._sweeps.moved(energies, rate, True)[3], 1) / (2 * np.pi)
 
     def _terms(self, rate: Blocks) -> tuple[Floats, ...]:
         if self._known is None or self._known[0] is not rate:
-            energies, weights = self._rule(rate)
+            energies, weights = self.rule(rate)
             found = self._sweeps.moved(energies, rate)[:3]
             carried = (energies[:, None] - np.array(self._sweeps.device.voltages)) * found[1][..., 0]
             self._known = rate, tuple(np.tensordot(weights, part, 1) / (2 * np.pi) for part in (*found, carried))
         return self._known[1]
 
-    def _rule(self, rate: Blocks) -> tuple[Floats, Floats]:
+    def rule(self, rate: Blocks) -> tuple[Floats, Floats]:
         """Energies and weights for int (-df/dE) dE."""
         if self._chosen is not None:
             return self._chosen
@@ -185,13 +187,17 @@ def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
 def _settled(sweeps: _Moved, level: complex) -> complex:
     """The level whose Sigma is taken at its own energy: levels move with the energy at which the leads are taken."""
     for _ in range(_STEPS):
-        again = sweeps.levels_near(level.real)
-        following = complex(again[abs(again - level).argmin()])
+        following = sweeps.level_near(level.real, level)
         moved = abs(following.real - level.real)
         level = following
         if moved <= max(0.1 * abs(level.imag), 1e-13 * sweeps.device.hopping):
             break
     return level
+
+
+def nearest(levels: Blocks, level: complex) -> complex:
+    """Of these levels the nearest to that one."""
+    return complex(levels[abs(levels - level).argmin()])
 
 
 def _distinct(levels: list[tuple[float, float]]) -> list[tuple[float, float]]:

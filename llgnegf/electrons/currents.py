@@ -37,6 +37,7 @@ from .frozen import Frozen, refuse_precession, rotation_generator
 from .leads import SIDES, Lead
 from .spin_orbit import bond_matrix
 from .system import System
+from .wide_leads import into_wide_leads
 
 
 @dataclass(frozen=True)
@@ -196,23 +197,6 @@ class Extended:
         full = np.pad(bonds, [(1 - self.pads[0], 1 - self.pads[1])] + [(0, 0)] * (bonds.ndim - 1))
         return full[..., 0], full[..., 1:] / 2
 
-    def into_wide_leads(self, frozen: Frozen, rate: np.ndarray) -> dict[str, np.ndarray]:
-        """Flow into the left and the right lead by origin, (2, 4), 1/time, 0 into those that are no wide-band lead.
-
-        In equilibrium none flows into a lead that is the same at all energies, nor of the sea.
-        """
-        wide = np.array([lead.is_wide for lead in frozen.device.ends])[:, None]
-        if not wide.any():
-            return {}
-        found = {"surface": frozen.sweeps.into_leads(rate, None)} if rate.any() else {}
-        if frozen.bias is not None:
-            found["bias"] = frozen.bias.into_leads
-            if rate.any():
-                found["bias_motion"] = frozen.bias.moved_into_leads(rate)
-        found = {origin: np.where(wide, flow, 0.0) for origin, flow in found.items()}
-        frame = self._frame
-        return found if frame is None else {origin: frame.back_at_ends(flow) for origin, flow in found.items()}
-
 
 def currents(
     device: System,
@@ -231,21 +215,12 @@ def currents(
     changing = extended.into_frame(velocity), embed(device.scalars("potential_rate", potential_rate))
     rate = extended.device.coupling_blocks(*changing)
     parts = frozen.flows(rate)
-    if not device.is_lattice:
-        found = _pack(extended, parts)
-        for origin, (left, right) in extended.into_wide_leads(frozen, rate).items():
-            found.charge[origin][[0, -1]] += [-left[0], right[0]]
-            found.spin[origin][[0, -1]] += np.array([-left[1:], right[1:]]) / 2
-        return found
-    means, torques = _outside(extended, parts)
-    flows = {origin: extended.flows(mean[:-1, 0]) for origin, mean in means.items()}
-    return LatticeCurrents(
-        {origin: flow[0] for origin, flow in flows.items()},
-        {origin: flow[1] for origin, flow in flows.items()},
-        charge_y={origin: mean[extended.sites, 1, :, 0].copy() for origin, mean in means.items()},
-        spin_y={origin: mean[extended.sites, 1, :, 1:] / 2 for origin, mean in means.items()},
-        torque_spin_orbit=torques,
-    )
+    found = _pack(extended, parts) if not device.is_lattice else _pack_lattice(extended, parts)
+    for origin, flow in into_wide_leads(frozen, rate, device.frame).items():
+        left, right = flow if device.is_lattice else flow[:, 0]
+        found.charge[origin][[0, -1]] += np.array([-left[..., 0], right[..., 0]])
+        found.spin[origin][[0, -1]] += np.array([-left[..., 1:], right[..., 1:]]) / 2
+    return found
 
 
 def precession_currents(
@@ -277,6 +252,18 @@ def _outside(extended: Extended, parts: dict[str, np.ndarray]) -> tuple[dict[str
     if not extended.original.turns_spins:
         return means, {}
     return means, {origin: one[1][..., 1:] / 2 for origin, one in found.items()}
+
+
+def _pack_lattice(extended: Extended, parts: dict[str, np.ndarray]) -> LatticeCurrents:
+    means, torques = _outside(extended, parts)
+    flows = {origin: extended.flows(mean[:-1, 0]) for origin, mean in means.items()}
+    return LatticeCurrents(
+        {origin: flow[0] for origin, flow in flows.items()},
+        {origin: flow[1] for origin, flow in flows.items()},
+        charge_y={origin: mean[extended.sites, 1, :, 0].copy() for origin, mean in means.items()},
+        spin_y={origin: mean[extended.sites, 1, :, 1:] / 2 for origin, mean in means.items()},
+        torque_spin_orbit=torques,
+    )
 
 
 def _pack(extended: Extended, parts: dict[str, np.ndarray]) -> Currents:

@@ -100,7 +100,7 @@ def _unit(direction: tuple[float, float, float]) -> NDArray[np.float64]:
 @dataclass(frozen=True)
 class Lead:
     """One semi-infinite lead, as wide as the device, with the device's onsite energy, without moments and spin-orbit
-    coupling; or with `width` a wide-band lead, whose self-energy is -i width/2 at all energies, for chains.
+    coupling; or with `width` a wide-band lead, whose self-energy is -i width/2 at all energies.
 
     side: "left" (attached to the first x) or "right" (to the last x).
     coupling: hopping >= 0 of the bonds between lead and device, energy; 0 disconnects the lead.
@@ -109,9 +109,9 @@ class Lead:
     the device.  They change the occupation of its levels alone.
     hopping: > 0, of all bonds inside the lead, energy; None: that of the device.
     polarization: a `Polarization` of a ferromagnetic lead; None: none.
-    width: Gamma > 0 of a wide-band lead, energy: so fast a level on the end site empties into it; in the place of
-    `coupling`, `hopping` and `polarization`.  Its levels are the same everywhere: a voltage moves its occupation, as a
-    chemical potential does, and where its energy is counted from.
+    width: Gamma > 0 of a wide-band lead, energy: so fast a level on the end site, or on each site of the end column of
+    a lattice by itself, empties into it; in the place of `coupling`, `hopping` and `polarization`.  Its levels are the
+    same everywhere: a voltage moves its occupation, as a chemical potential does, and where its energy is counted from.
     spin_bias: a `SpinBias` of its occupation, in a ferromagnetic lead along the polarization; None: none.
     Raises ValueError for anything else, and for a disconnected lead with one of these but `coupling`.
     """
@@ -392,7 +392,7 @@ class AttachedLead:
 class AttachedWideLead(AttachedLead):
     """A wide-band lead: Sigma = -i width/2 of every orbital of the end slice, at all energies.
 
-    width: Gamma > 0, energy.  coupling is not 0 and says nothing; the modes are those of the slice.
+    width: Gamma > 0, energy.  coupling is not 0 and says nothing; the modes are the rows of the slice.
     """
 
     width: float = 1.0

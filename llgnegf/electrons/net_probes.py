@@ -23,6 +23,7 @@ from llgnegf.once import cached_property
 from .bath import fillings
 from .bathed import NOT_TO_FIRST_ORDER
 from .bathed_bias import BathedBias, joined
+from .bathed_energy import BathedEnergy
 from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
@@ -59,6 +60,12 @@ class NetBias(BathedBias):
     def potentials(self) -> Floats:
         """mu_p of each probe, (b,), energy."""
         return self._solved.potentials
+
+    @property
+    def filled(self) -> tuple[Floats, Callable[[int, BathedEnergy], Floats]]:
+        """See `BathedBias`."""
+        solved = self._solved
+        return solved.energies, lambda k, _one: solved.weights[:, k]
 
     def _motion(self, rate: Blocks) -> tuple[Floats, ...]:
         raise ValueError(NOT_TO_FIRST_ORDER)

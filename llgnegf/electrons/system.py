@@ -147,7 +147,9 @@ class System:
         self.bond_hoppings = None if bond_hoppings is None else tuple(hops.tolist())
         self.hops = read_only(hops)
         self.potential = None if potential is None else read_only(finite_array("potential", potential, self.shape))
-        self.couplings = tuple(next((ld.coupling for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
+        # That of a wide-band lead says nothing, but that it is there.
+        strengths = {ld.side: ld.coupling if ld.width is None else self.hopping for ld in self.leads}
+        self.couplings = tuple(strengths.get(side, 0.0) for side in SIDES)
         self.voltages = tuple(next((float(ld.voltage) for ld in self.leads if ld.side == side), 0.0) for side in SIDES)
         self.largest_exchange = float(np.abs(self.sd_exchange).max())  # of all sites
         in_scale(self.hopping, onsite=self.onsite, sd_exchange=self.largest_exchange, fermi_energy=self.fermi_energy)
@@ -155,7 +157,7 @@ class System:
             in_scale(self.hopping, potential=float(self.potential.flat[abs(self.potential).argmax()]))
         for lead in self.leads:
             keys = "coupling", "voltage", "chemical_potential", "hopping", "splitting", "width", "spin_difference"
-            given = {key: getattr(lead, key) for key in keys}
+            given = {key: getattr(lead, key) for key in keys if key != "coupling" or lead.width is None}
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
         self._check_wide_leads()
@@ -273,7 +275,8 @@ class System:
             modes = transverse_modes(width, float(lead.hopping), self.onsite, self.periodic == "y")
         filled = lead.occupation(self.fermi_energy, self.temperature)
         if lead.width is not None:
-            return AttachedWideLead(lead.side, lead.coupling, modes, filled, width=float(lead.width))
+            rows = replace(modes, vectors=read_only(np.eye(len(modes.energies))))
+            return AttachedWideLead(lead.side, lead.coupling, rows, filled, width=float(lead.width))
         polarized = lead.polarization if lead.splitting else lead.spin_bias if lead.spin_difference else None
         return AttachedLead(
             lead.side,
@@ -311,6 +314,8 @@ class System:
             widths.reshape(-1)[self.bath.on(self.shape)] = self.bath.width
         for lead, end in zip(self.ends, (0, -1), strict=True):
             widths[end] += lead.width if isinstance(lead, AttachedWideLead) else 0.0
+        if self.holes is not None:
+            widths[self.holes] = 0.0
         return np.flatnonzero(widths), widths[widths > 0, None]
 
     @cached_property
@@ -588,15 +593,10 @@ class System:
             raise ValueError(f"{told}: not available on a chain with {what}; {instead}, or bonds that turn spins alone")
 
     def _check_wide_leads(self) -> None:
-        """ValueError where a wide-band lead is attached to what does not know it."""
+        """ValueError where a wide-band lead is too narrow, or beside a lead that it is not known beside."""
         for lead in self.leads:
             if lead.width is None:
                 continue
-            if self.is_lattice:
-                raise ValueError(
-                    f"width = {lead.width!r} of the {lead.side} lead: a wide-band lead is available on a chain; on a "
-                    "lattice use coupling, and a large hopping of the lead"
-                )
             if lead.width < LEAST_WIDTH * self.hopping:
                 raise ValueError(
                     f"width = {lead.width!r} of the {lead.side} lead: must be at least {LEAST_WIDTH:g} times the "

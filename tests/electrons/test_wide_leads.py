@@ -160,7 +160,6 @@ def test_tensors_are_the_response_to_a_motion(kT):
         (lambda: Lead("left", width=np.nan), "width = nan"),
         (lambda: Lead("left", 0.5, width=1.0), "coupling = 0.5"),
         (lambda: Lead("left", width=1.0, hopping=2.0), "hopping = 2.0"),
-        (lambda: Device((2, 2), sd_exchange=0.1, leads=[Lead("left", width=1.0)]), "available on a chain"),
         (lambda: Device(2, sd_exchange=0.1, leads=[Lead("left", width=1e-12)]), "at least"),
         (
             lambda: wide().changed(leads=[Lead("left", width=1.0), Lead("right", polarization=ALONG_Z)]),
