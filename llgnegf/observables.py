@@ -657,6 +657,14 @@ REAL_TIME = (
         lambda i: torque(i.spin_density, i.m, i.sd_exchange),
     ),
     Variable(
+        "torque_spin_orbit",
+        _VECTOR,
+        "energy",
+        "of the bonds that turn spins on the electrons' spin sigma/2, all of it, in real time",
+        _has_spin_orbit,
+        lambda i: i.torque_spin_orbit,
+    ),
+    Variable(
         "current_charge",
         ("time", "lead"),
         "energy/hbar",

@@ -273,7 +273,7 @@ ALONG_X = r"electrons\.spin_hopping\.along_x = \[0\.2, 0\.0, -0\.1\]: "
         ({"electrons.spin_hopping.along_y": [0, 0, 0.1]}, r"along_y = \[0\.0, 0\.0, 0\.1\]: a chain has no y"),
         ({"electrons.spin_hopping.along_x": [0, 0.1]}, r"electrons\.spin_hopping\.along_x = .*three finite numbers"),
         ({"electrons.spin_hopping.along_x": [0, 0, 1e11]}, "far out of scale"),
-        (HOPPING | {"electrons.method": "real-time"}, ALONG_X + "not available in real time"),
+        (HOPPING | {"electrons.method": "real-time", "run.device": "gpu"}, ALONG_X + r"not available with run\.device"),
         (HOPPING | TURNING, ALONG_X + r"motion\.kind"),
         (HOPPING | {"electrons.noise": True}, ALONG_X + "the fluctuations"),
         (PLAIN | HOPPING | BATH, ALONG_X + r"not available with electrons\.bath"),

@@ -25,6 +25,7 @@ from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_leads import Gating, adjusted, error_near_edges, exponentials, smeared
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
+from llgnegf.electrons.real_time_torque import torque_of_bonds
 from llgnegf.errors import RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.once import cached_property
@@ -58,7 +59,8 @@ class RealTimeInstant(Instant):
     included, not a number with a bath, whose energy is unknown; voltages: of the leads, (2,), energy; work: done by
     gates, voltages, driven fields and an imposed motion since the
     start, work_drives: by driven fields alone, energy.  bath_currents: particles (b,) and spin (b, 3) that flow into
-    the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.
+    the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.  torque_spin_orbit: of
+    bonds that know the spin on the electrons' spin sigma/2, (nx[, ny], 3), energy, where there are some.
     Where something jumps at t, all of it is as after the jump.
     """
 
@@ -89,6 +91,8 @@ class RealTimeInstant(Instant):
         self.work = float(sums[3]) + self.work_drives
         self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
         equation = stepper.equation
+        if equation.given.turns_spins:
+            self.torque_spin_orbit = torque_of_bonds(equation, state)
         if len(equation.bath):
             self.bath_currents, self.bath_voltages = equation.into_bath(state), equation.probe_voltages(state)
         self._stepper = stepper

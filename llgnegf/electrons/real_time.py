@@ -149,9 +149,10 @@ class RealTime:
     Spin-orbit coupling is seen from the frame of `System.straight`; arguments and results are outside of it.  Its
     leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
     kept, 2, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its
-    channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); periodic: whether the
-    last y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a
-    bath, (b, 2); floats: whether it is one of floating probes.
+    channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); along_x: these as
+    matrices of the spin, (nx - 1, 2, 2), where no frame makes them numbers, else (0, 2, 2); periodic: whether the last
+    y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a bath,
+    (b, 2); floats: whether it is one of floating probes.
     """
 
     def __init__(
@@ -194,12 +195,15 @@ class RealTime:
         of_spins = [system.ends[side].spin if system.ends[side].splitting else None for side in self.sides]
         self.spins = np.array([np.eye(2) if one is None else one for one in of_spins], complex).reshape(leads, 2, 2)
         self._turned = np.array([one is not None for one in of_spins], bool)
-        bonds = np.zeros((0, 2, 2)) if system.bonds_along_y is None else system.bonds_along_y
-        self._bonds = np.ascontiguousarray(bonds, complex)
+        self._bonds, self.along_x = (
+            np.zeros((0, 2, 2), complex) if one is None else np.ascontiguousarray(one, complex)
+            for one in (system.bonds_along_y, system.bonds_along_x)
+        )
         vacant = np.zeros((self.nx, self.ny), bool) if system.holes is None else system.holes.reshape(self.nx, self.ny)
         x, y = np.nonzero(vacant)
         self.holes = np.concatenate([x * n + y, x * n + self.ny + y]).astype(np.int64)
-        plain = not len(at) and not len(self.holes) and not len(bonds) and not self._turned.any()
+        scalar = not len(self._bonds) and not len(self.along_x)
+        plain = not len(at) and not len(self.holes) and scalar and not self._turned.any()
         self.is_plain = bool(plain and self.given.frame is None)
 
         def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
@@ -243,6 +247,7 @@ class RealTime:
             self.spins,
             self._turned,
             self._bonds,
+            self.along_x,
             self.holes,
         )
 
@@ -433,12 +438,20 @@ class RealTime:
                 H[:, s, y, other, y] += blocks[:, :, s, other]
         return H.reshape(nx, self.n, self.n)
 
+    def bonds_along_x(self) -> Complex:
+        """H_(x,x+1) between slices where it is no number, (nx - 1, n, n); see `along_x`."""
+        return np.stack([np.kron(one, np.eye(self.ny)) for one in self.along_x])
+
     def hamiltonian(self, m: Real, potential: Real) -> Complex:
         """H of the device, (orbitals, orbitals), in the order of the state."""
         H = np.zeros((self.nx, self.n, self.nx, self.n), complex)
         x, i = np.arange(self.nx), np.arange(self.n)
         H[x, :, x] = self.slices(m, potential)
-        H[x[1:, None], i, x[:-1, None], i] = H[x[:-1, None], i, x[1:, None], i] = -self.hops[:, None]
+        if len(self.along_x):
+            there = self.bonds_along_x()
+            H[x[:-1], :, x[1:]], H[x[1:], :, x[:-1]] = there, there.conj().swapaxes(1, 2)
+        else:
+            H[x[1:, None], i, x[:-1, None], i] = H[x[:-1, None], i, x[1:, None], i] = -self.hops[:, None]
         return H.reshape(self.orbitals, self.orbitals)
 
     # --- the equation -----------------------------------------------------------------------------
@@ -551,15 +564,20 @@ class RealTime:
         exchanged, weighted = rows.exchanged(
             Y, self.orbitals, vectors, self.ends, self.z, self.poles, self.spins, self._turned
         )
-        if self.given.frame is not None:
-            spinors = self.given.frame.spinors[self.ends]
-            exchanged = spinors @ exchanged @ spinors.conj().swapaxes(1, 2)
-        return Flows.of(self.sides, exchanged, weighted)
+        return Flows.of(self.sides, self._turned_back(exchanged, self.ends), weighted)
+
+    def _turned_back(self, exchanged: Complex, columns: NDArray[np.int64]) -> Complex:
+        """Matrices of the spin (k, 2, 2) on sites of these columns of the lattice, (k,), outside of the frame."""
+        if self.given.frame is None:
+            return exchanged
+        spinors = self.given.frame.spinors[columns]
+        return np.asarray(spinors @ exchanged @ spinors.conj().swapaxes(1, 2))
 
     def into_bath(self, Y: Real) -> tuple[Real, Real]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
         first = self.D + self.in_bath
         exchanged = rows.bath_exchanged(Y, self.bath, self.n_poles, first, *self._of_bath[3:5])
+        exchanged = self._turned_back(exchanged, self.bath[:, 0] // self.n)
         return -2 * np.trace(exchanged, axis1=1, axis2=2).real, spin_flow(exchanged)
 
     def probe_voltages(self, Y: Real) -> Real:
@@ -570,7 +588,7 @@ class RealTime:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""
         sites = self.nx, self.ny
         on_sites = self.system.on_sites(potential).reshape(sites)
-        return rows.own_energy(Y, self.felt(m), on_sites, *self._constants[:5], self._bonds)
+        return rows.own_energy(Y, self.felt(m), on_sites, *self._constants[:5], self._bonds, self.along_x)
 
 
 def _recalled(arrays: Mapping[str, NDArray[Any]], name: str) -> FermiPoles:

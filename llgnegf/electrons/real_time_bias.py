@@ -47,6 +47,7 @@ class _Electrons(Protocol):
     sides: NDArray[np.int64]
     ends: NDArray[np.int64]
     hops: Real
+    along_x: Complex
     z: Complex
     g: Complex
     rule: FermiPoles
@@ -55,6 +56,9 @@ class _Electrons(Protocol):
 
     def slices(self, m: Real, potential: Real) -> Complex:
         """Blocks of H on the slices, (nx, n, n)."""
+
+    def bonds_along_x(self) -> Complex:
+        """H_(x,x+1) between slices where it is no number, (nx - 1, n, n)."""
 
     def channels(self, lead: int) -> Complex:
         """|c> of a lead on its slice as columns, (n, n)."""
@@ -215,15 +219,24 @@ class BiasedStart:
             assert self.system.bath is not None
             own[:, columns, i, i] += 0.5j * self.system.bath.width
         begins = int(e.ends[lead]) == 0
-        hops = e.hops if begins else e.hops[::-1]
         own = own if begins else own[:, ::-1]
         # From the far end to the slice of the lead, and back with G.
         found = np.empty_like(own)
         found[:, -1] = np.linalg.inv(own[:, -1])
-        for x in range(nx - 2, -1, -1):
-            found[:, x] = np.linalg.inv(own[:, x] - hops[x] ** 2 * found[:, x + 1])
-        for x in range(1, nx):
-            found[:, x] = -hops[x - 1] * (found[:, x] @ found[:, x - 1])
+        if len(e.along_x):
+            there = e.bonds_along_x()
+            back = there.conj().swapaxes(1, 2)
+            there, back = (there, back) if begins else (back[::-1], there[::-1])
+            for x in range(nx - 2, -1, -1):
+                found[:, x] = np.linalg.inv(own[:, x] - there[x] @ found[:, x + 1] @ back[x])
+            for x in range(1, nx):
+                found[:, x] = found[:, x] @ (back[x - 1] @ found[:, x - 1])
+        else:
+            hops = e.hops if begins else e.hops[::-1]
+            for x in range(nx - 2, -1, -1):
+                found[:, x] = np.linalg.inv(own[:, x] - hops[x] ** 2 * found[:, x + 1])
+            for x in range(1, nx):
+                found[:, x] = -hops[x - 1] * (found[:, x] @ found[:, x - 1])
         found = found if begins else found[:, ::-1]
         return found.reshape(k, nx * n, n)
 

@@ -76,11 +76,6 @@ def exponentials(
             "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
             "`voltages` of the stepper, and leads without a voltage"
         )
-    if system.spin_hopping is not None or system.bonds_along_x is not None:
-        what = "bonds_along_x" if system.spin_hopping is None else f"{system.spin_hopping!r}"
-        raise ValueError(
-            f"electrons in real time: not available with {what}; use spin_hopping=None, bonds_along_x=None"
-        )
     if system.fills_spins:
         raise ValueError("electrons in real time: not available with a spin_bias of a lead; use spin_bias=None")
     if system.bath is not None and system.bath.elastic:

@@ -136,6 +136,7 @@ def derivative(
     spins,
     turned,
     bonds,
+    along_x,
     holes,
     shifts,
     out,
@@ -147,10 +148,11 @@ def derivative(
     columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, 2, ny), g: (leads, k), poles:
     (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; shifts: voltage; spins: these
     spins in the columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
-    H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); holes: rows of vacancies, which stay 0.  bath: rows
-    of up and down of each of its sites, (sites, 2); bath_poles, bath_filled: (p,), poles and a of each; damping: half
-    its width; filling: a of its delta function; following: dV/dt of a floating probe over what flows into it, energy, 0
-    where none floats; the last column of Y, which is there then, has V in the rows of spin up of their sites.
+    H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); along_x: the same, H_(x,x+1) in place of hops,
+    (nx - 1, 2, 2), or none; holes: rows of vacancies, which stay 0.  bath: rows of up and down of each of its sites,
+    (sites, 2); bath_poles, bath_filled: (p,), poles and a of each; damping: half its width; filling: a of its delta
+    function; following: dV/dt of a floating probe over what flows into it, energy, 0 where none floats; the last column
+    of Y, which is there then, has V in the rows of spin up of their sites.
     """
     nx, ny = potential.shape
     leads, kept = g.shape
@@ -173,10 +175,13 @@ def derivative(
             for s in range(2):
                 turns[0, in_bath + (2 * q + s) * n_poles + p] = turn.real
                 turns[1, in_bath + (2 * q + s) * n_poles + p] = turn.imag
+    matrices = along_x.shape[0] > 0
     # H on the sites
     for x in range(nx):
         below, t_below = (x - 1, hops[x - 1]) if x > 0 else (x, 0.0)
         above, t_above = (x + 1, hops[x]) if x < nx - 1 else (x, 0.0)
+        if matrices:
+            t_below = t_above = 0.0
         for s in range(2):
             sign = 1.0 - 2.0 * s
             for y in range(ny):
@@ -192,6 +197,13 @@ def derivative(
                     Y[above * n + at],
                     t_above,
                 )
+                if matrices:
+                    for other in range(2):
+                        if x > 0:
+                            back = -1j * along_x[x - 1, other, s].conjugate()
+                            add_complex(out[i], back, Y[below * n + other * ny + y])
+                        if x < nx - 1:
+                            add_complex(out[i], -1j * along_x[x, s, other], Y[above * n + other * ny + y])
                 if bonds.shape[0] > 0:
                     for other in range(2):
                         if ny > 1 and (y > 0 or periodic):
@@ -417,6 +429,7 @@ def steps(
     spins,
     turned,
     bonds,
+    along_x,
     holes,
     voltages,
     orbitals,
@@ -461,6 +474,7 @@ def steps(
                 spins,
                 turned,
                 bonds,
+                along_x,
                 holes,
                 voltages[step, i],
                 k,
@@ -488,7 +502,7 @@ def steps(
 
 
 @njit(cache=True, nogil=True)
-def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bonds):
+def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bonds, along_x):
     """Tr[rho H] of the device; arguments as those of `derivative`."""
     nx, ny = potential.shape
     n, total = 2 * ny, 0.0
@@ -501,7 +515,12 @@ def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bon
             for s in range(2):
                 i = x * n + s * ny + y
                 if x < nx - 1:
-                    total -= 2 * hops[x] * Y[i, 0, i + n]
+                    if along_x.shape[0] > 0:
+                        for other in range(2):
+                            j = (x + 1) * n + other * ny + y
+                            total += 2 * (along_x[x, s, other] * complex(Y[j, 0, i], Y[j, 1, i])).real
+                    else:
+                        total -= 2 * hops[x] * Y[i, 0, i + n]
                 if ny > 1 and (y < ny - 1 or periodic):
                     if bonds.shape[0] > 0:
                         for other in range(2):
