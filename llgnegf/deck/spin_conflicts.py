@@ -71,7 +71,6 @@ def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str
     return lambda deck: ((told, without) for told, without in _given(deck) if of(told))
 
 
-_frozen_alone = _those(lambda told: any(key in told for key in (".width", "spin_bias")))
 _with_spin_bias = _those(lambda told: "spin_bias" in told)
 _but_spin_biases = _those(lambda told: "spin_bias" not in told)  # which `spin_bias_conflicts` judges
 _widths = _those(lambda told: ".width" in told)
@@ -138,7 +137,7 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: deck.electrons.method == "real-time",
-        _frozen_alone,
+        _widths,
         'not available in real time; allowed there: {without}, or electrons.method = "frozen"',
     ),
     _beside(

@@ -47,7 +47,7 @@ def _in_tiles(electrons: RealTime) -> bool:
 
 def _of_leads(device: Device) -> list[Occupation]:
     """The Fermi functions of the leads that are there."""
-    return [lead.occupation for lead in device.ends if lead.coupling]
+    return [one for lead in device.ends if lead.coupling for one in lead.occupations]
 
 
 class RealTimeInstant(Instant):

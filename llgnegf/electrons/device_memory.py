@@ -224,7 +224,8 @@ def _matrix(electrons: RealTime, m: Floats) -> Complex:
             A[rows, rows] = np.diag(-1j * electrons.z[lead, k].reshape(n))
         for p in range(electrons.n_poles):
             rows = slice(D + (lead * electrons.n_poles + p) * n, D + (lead * electrons.n_poles + p + 1) * n)
-            A[:N, rows], A[rows, rows] = channels, -1j * electrons.poles[lead, p] * np.eye(n)
+            A[:N, rows] = channels
+            A[rows, rows] = np.diag(-1j * np.repeat(electrons.poles[lead, p], n // 2))
     return A
 
 

@@ -142,14 +142,14 @@ def spin_flow(exchanged: Complex) -> Real:
 class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
-    rule: the Fermi function of the device, which fills the levels bound in it and a bath; lead_rules: of the left and
-    the right lead, None: the same.  `real_time_leads` chooses all; sharper: how often their errors were made
-    smaller than planned.
+    rule: the Fermi function of the device, which fills the levels bound in it and a bath; lead_rules: of the two spins
+    of the left and the right lead, None: the same.  `real_time_leads` chooses all; sharper: how often their errors were
+    made smaller than planned.
 
     Spin-orbit coupling is seen from the frame of `System.straight`; arguments and results are outside of it.  Its
     leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
-    kept, 2, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its
-    channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); along_x: these as
+    kept, 2, ny), g: (leads, kept), poles: (leads, p, 2), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of
+    its channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); along_x: these as
     matrices of the spin, (nx - 1, 2, 2), where no frame makes them numbers, else (0, 2, 2); periodic: whether the last
     y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a bath,
     (b, 2); floats: whether it is one of floating probes.
@@ -160,7 +160,7 @@ class RealTime:
         system: System,
         fit: Exponentials,
         rule: FermiPoles,
-        lead_rules: Sequence[FermiPoles] | None = None,
+        lead_rules: Sequence[tuple[FermiPoles, FermiPoles]] | None = None,
         sharper: int = 0,
     ) -> None:
         self.given, system = system, system.straight
@@ -168,16 +168,16 @@ class RealTime:
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
         self.sides = np.flatnonzero(system.couplings)
-        self.lead_rules: list[FermiPoles] = [
-            rule if lead_rules is None else lead_rules[int(side)] for side in self.sides
+        self.lead_rules: list[tuple[FermiPoles, FermiPoles]] = [
+            (rule, rule) if lead_rules is None else lead_rules[int(side)] for side in self.sides
         ]
         # As many poles for all, and for a bath: those that are added hold nothing.
-        poles = max(len(one.nodes) for one in (rule, *self.lead_rules))
+        poles = max(len(one.nodes) for one in self.rules)
         spare = poles - len(rule.nodes)
         # Of the two spins of each lead.
         self.reservoirs = [
-            [one.padded(poles) for one in system.ends[side].memories(sites[side], fit, rule_of_lead)]
-            for side, rule_of_lead in zip(self.sides, self.lead_rules, strict=True)
+            [one.padded(poles) for one in system.ends[side].memories(sites[side], fit, of_lead)]
+            for side, of_lead in zip(self.sides, self.lead_rules, strict=True)
         ]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
         kept = len(fit.energies)
@@ -192,7 +192,7 @@ class RealTime:
         self.floats = bath is not None and bath.floats
         self.E = self.in_bath + 2 * poles * len(at) + self.floats
         self.ends = np.array([one.site for one, _ in self.reservoirs], np.int64)
-        of_spins = [system.ends[side].spin if system.ends[side].splitting else None for side in self.sides]
+        of_spins = [system.ends[side].spin if system.ends[side].tells_spins else None for side in self.sides]
         self.spins = np.array([np.eye(2) if one is None else one for one in of_spins], complex).reshape(leads, 2, 2)
         self._turned = np.array([one is not None for one in of_spins], bool)
         self._bonds, self.along_x = (
@@ -213,7 +213,7 @@ class RealTime:
         self.z = stacked([np.stack([one.energies for one in pair], axis=1) for pair in both], (kept, 2, ny))
         self.g = stacked([one.weights for one, _ in both], (kept,))
         self.a = stacked([np.stack([one.filled for one in pair], axis=1) for pair in both], (kept, 2, ny))
-        self.poles = stacked([one.poles for one, _ in both], (poles,))
+        self.poles = stacked([np.stack([one.poles for one in pair], axis=1) for pair in both], (poles, 2))
         self.b = stacked([np.stack([one.pole_filled for one in pair], axis=1) for pair in both], (poles, 2, ny))
         width = 0.0 if bath is None else bath.width
         self._of_bath = (
@@ -274,9 +274,11 @@ class RealTime:
         """The exponents, for `recalled`: the same bits whatever version chose them."""
         found: dict[str, NDArray[Any]] = {"lead_energies": self.fit.energies, "lead_weights": self.fit.weights}
         rules = {"fermi": self.rule}
-        for side, one in zip(self.sides, self.lead_rules, strict=True):
+        for side, (one, other) in zip(self.sides, self.lead_rules, strict=True):
             if one is not self.rule:
                 rules[f"fermi_{SIDES[side]}"] = one
+            if other is not one and other is not self.rule:
+                rules[f"fermi_{SIDES[side]}_against"] = other
         for name, rule in rules.items():
             found |= {
                 f"{name}_nodes": rule.nodes,
@@ -296,10 +298,14 @@ class RealTime:
         if not (z.imag < 0).all():
             raise ValueError("exponents that do not decay")
         rule = _recalled(arrays, "fermi")
-        of_leads = [
-            _recalled(arrays, f"fermi_{side}") if lead.coupling and lead.occupation != system.occupation else rule
-            for side, lead in zip(SIDES, system.ends, strict=True)
-        ]
+        of_leads = []
+        for side, lead in zip(SIDES, system.ends, strict=True):
+            known = {system.occupation: rule}
+            for occupation, name in zip(lead.occupations, (f"fermi_{side}", f"fermi_{side}_against"), strict=True):
+                if lead.coupling and occupation not in known:
+                    known[occupation] = _recalled(arrays, name)
+            along, against = (known.get(occupation, rule) for occupation in lead.occupations)
+            of_leads.append((along, against))
         return cls(system, Exponentials(z, g, np.empty(0), np.nan, np.nan), rule, of_leads)
 
     @property
@@ -319,8 +325,24 @@ class RealTime:
             return width
         middle = (low + high) / 2
         exponents = float(abs(self.z - middle).max()) + lead_voltage if self.reservoirs else 0.0
-        poles = max(float(abs(one.nodes - middle).max()) for one in (self.rule, *self.lead_rules))
+        poles = max(float(abs(one.nodes - middle).max()) for one in self.rules)
         return max(width, 2 * exponents, poles + width / 2 + lead_voltage)
+
+    @property
+    def rules(self) -> list[FermiPoles]:
+        """Fermi functions of the device and of either spin of all leads."""
+        return [self.rule, *(one for pair in self.lead_rules for one in pair)]
+
+    @property
+    def filled(self) -> list[tuple[int, slice, FermiPoles]]:
+        """Channels that have a Fermi function in common: their lead, which of its n they are, and the function."""
+        found = []
+        for lead, (one, other) in enumerate(self.lead_rules):
+            if one is other:
+                found.append((lead, slice(0, self.n), one))
+            else:
+                found += [(lead, slice(0, self.ny), one), (lead, slice(self.ny, self.n), other)]
+        return found
 
     # --- the start --------------------------------------------------------------------------------
 
@@ -345,7 +367,7 @@ class RealTime:
         rho, phi = Y[:N, :N], Y[:N, N:D]
         np.fill_diagonal(rho, self.rule.constant)
         C = self._channels()  # (leads, N, n)
-        biased = [lead for lead, one in enumerate(self.lead_rules) if one is not self.rule]
+        biased = [one for one in self.filled if one[2] is not self.rule]
         for p, (zeta, w) in enumerate(zip(self.rule.nodes, self.rule.weights, strict=True)):
             G = self._green(H, C, zeta)
             rho -= w * G + (w * G).conj().T
@@ -360,15 +382,16 @@ class RealTime:
                         * self.g[lead, k].conj()
                         * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
-                if lead not in biased:
-                    self._put_pole_of_lead(Y, C, lead, p, on_channels)
+                for _, channels, _ in (one for one in self.filled if one[0] == lead and one not in biased):
+                    self._put_pole_of_lead(Y, C, lead, p, on_channels[:, channels], channels)
             sites = self.bath.ravel()
             of_bath = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
             self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], of_bath)
         if biased:
-            for lead in biased:
-                for p, zeta in enumerate(self.lead_rules[lead].nodes):
-                    self._put_pole_of_lead(Y, C, lead, p, self._green(H, C, zeta) @ C[lead])
+            for lead, channels, rule in biased:
+                for p, zeta in enumerate(rule.nodes):
+                    on_channels = self._green(H, C, zeta) @ C[lead][:, channels]
+                    self._put_pole_of_lead(Y, C, lead, p, on_channels, channels)
             start = BiasedStart(self, m, potential)
             start.add(rho, phi)
         for part in (Y, Y[:, :N].T):
@@ -383,12 +406,16 @@ class RealTime:
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
         return np.stack([Y.real, Y.imag], axis=1)
 
-    def _put_pole_of_lead(self, Y: Complex, C: Complex, lead: int, p: int, on_channels: Complex) -> None:
-        """Columns of X of a pole of a lead's Fermi function; on_channels: G |c> at the pole, (orbitals, n)."""
-        b = self.b[lead, p].conj().ravel()
-        where = self.D + (lead * self.n_poles + p) * self.n
-        zeta = self.poles[lead, p].conjugate()
-        self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + self.n))
+    def _put_pole_of_lead(
+        self, Y: Complex, C: Complex, lead: int, p: int, on_channels: Complex, channels: slice
+    ) -> None:
+        """Columns of X of a pole of a Fermi function that these channels of a lead have; on_channels: G |c> at it,
+        (orbitals, channels)."""
+        b = self.b[lead, p].conj().ravel()[channels]
+        first = self.D + (lead * self.n_poles + p) * self.n
+        zeta = self.poles[lead, p, channels.start // self.ny].conjugate()
+        where = slice(first + channels.start, first + channels.stop)
+        self._put_pole(Y, C, zeta, 1j * b * on_channels, where)
 
     def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
         """Columns of X of one pole into a state at rest, from their rows of the sites."""

@@ -1,8 +1,8 @@
 """The start of electrons in real time between leads with Fermi functions of their own: a steady state, not equilibrium.
 
-With f_l of lead l and f of the device, which fills the levels bound in it, the state is that of equilibrium with f, and
-what each lead has more or less.  From the stationary equation of `real_time` (its Fourier integral) follows, with the
-scattering states psi_l = G sqrt(Gamma_l) of the leads made of exponentials,
+With f_l of lead l, or of one of its two spins, and f of the device, which fills the levels bound in it, the state is
+that of equilibrium with f, and what each lead has more or less.  From the stationary equation of `real_time` (its
+Fourier integral) follows, with the scattering states psi_l = G sqrt(Gamma_l) of the leads made of exponentials,
 
     rho     += sum_l int dE/2pi (f_l - f) psi_l psi_l^+,
     phi_ck  += i g_ck^* sum_l int dE/2pi (f_l - f) psi_l psi_l^+ |c>/(E - z_ck^*)
@@ -51,8 +51,12 @@ class _Electrons(Protocol):
     z: Complex
     g: Complex
     rule: FermiPoles
-    lead_rules: list[FermiPoles]
+    lead_rules: list[tuple[FermiPoles, FermiPoles]]
     bath: NDArray[np.int64]
+
+    @property
+    def filled(self) -> list[tuple[int, slice, FermiPoles]]:
+        """Channels that have a Fermi function in common: lead, which of its channels, the function."""
 
     def slices(self, m: Real, potential: Real) -> Complex:
         """Blocks of H on the slices, (nx, n, n)."""
@@ -73,26 +77,27 @@ class BiasedStart:
     def __init__(self, electrons: _Electrons, m: Real, potential: Real) -> None:
         self.electrons, self.system = electrons, electrons.system
         self.H = electrons.slices(m, potential)
-        rules = electrons.lead_rules
-        self.biased = [lead for lead, one in enumerate(rules) if one is not electrons.rule]
+        leads = range(len(electrons.lead_rules))
+        # Sources of scattering states: a lead, which of its channels, and their Fermi function.
+        self.biased = [one for one in electrons.filled if one[2] is not electrons.rule]
         # Of each lead: its channels on the slice, in columns; z of its exponents by channel, (kept, n); the levels of
         # its channels, (n,).
-        self.channels = [electrons.channels(lead) for lead in range(len(rules))]
-        self.z = electrons.z.reshape(len(rules), electrons.kept, electrons.n)
+        self.channels = [electrons.channels(lead) for lead in leads]
+        self.z = electrons.z.reshape(len(leads), electrons.kept, electrons.n)
         ends = [self.system.ends[side] for side in electrons.sides]
         self.levels = [np.concatenate([modes.energies for modes in one.by_spin]) for one in ends]
         self.reach = [2 * one.modes.hopping for one in ends]
 
     def add(self, rho: Complex, phi: Complex) -> None:
         """Adds to rho (orbitals, orbitals) and phi (orbitals, exponents)."""
-        for lead in self.biased:
-            self._add_own(lead, phi)
+        for lead, channels, filled in self.biased:
+            self._add_own(lead, channels, filled, phi)
         rule = self._rule
         most = max(1, _MOST_COLUMNS // (self.electrons.n * phi.shape[1]))
         for first in range(0, len(rule.energies), most):
             part = slice(first, first + most)
-            for k, lead in enumerate(self.biased):
-                self._add_states(lead, rule.energies[part], rule.weights[k, part] / (2 * np.pi), rho, phi)
+            for k, (lead, channels, _) in enumerate(self.biased):
+                self._add_states(lead, channels, rule.energies[part], rule.weights[k, part] / (2 * np.pi), rho, phi)
 
     # --- integrals over energy ----------------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class BiasedStart:
         """Energies at which the leads differ from the device, and weights for each of `biased`."""
         system, reach = self.system, tails(self.system.tolerance)
         reference = self.electrons.rule
-        rules = [self.electrons.lead_rules[lead] for lead in self.biased]
+        rules = [one for _, _, one in self.biased]
 
         def factor(one: FermiPoles) -> Factor:
             return Factor(lambda e: _filled(one, e) - _filled(reference, e), (_step(one), _step(reference)))
@@ -121,14 +126,14 @@ class BiasedStart:
 
     def _judged(self, energies: Real) -> Real:
         """What the rule has to integrate: densities of all sites, and of all exponents what they have of their own
-        channel; (energies, biased leads, all)."""
+        channel; (energies, sources, all)."""
         e, sites = self.electrons, self.electrons.nx * self.electrons.ny
         out = np.empty((len(energies), len(self.biased), 4 * sites + 2 * self.z.size))
 
         def part(which: slice) -> None:
-            for k, lead in enumerate(self.biased):
-                psi = self._states(lead, energies[which])
-                on_sites = psi.reshape(len(psi), e.nx, 2, e.ny, e.n)
+            for k, (lead, channels, _) in enumerate(self.biased):
+                psi = self._states(lead, channels, energies[which])
+                on_sites = psi.reshape(len(psi), e.nx, 2, e.ny, psi.shape[2])
                 up, down = on_sites[:, :, 0], on_sites[:, :, 1]
                 traced = out[which, k, : 4 * sites].reshape(len(psi), 4, e.nx, e.ny)
                 mixed = 2 * (up.conj() * down).sum(axis=-1)
@@ -150,12 +155,14 @@ class BiasedStart:
         each(part, [slice(first, first + most) for first in range(0, len(energies), most)])
         return out
 
-    def _add_states(self, lead: int, energies: Real, weights: Real, rho: Complex, phi: Complex) -> None:
+    def _add_states(
+        self, lead: int, channels: slice, energies: Real, weights: Real, rho: Complex, phi: Complex
+    ) -> None:
         e = self.electrons
-        psi = self._states(lead, energies)
-        N = psi.shape[1]
+        psi = self._states(lead, channels, energies)
+        _, N, n = psi.shape
         flat = np.ascontiguousarray(psi.transpose(1, 0, 2)).reshape(N, -1)
-        weighted = (flat.conj() * np.repeat(weights, e.n)).T  # (energies and channels, N)
+        weighted = (flat.conj() * np.repeat(weights, n)).T  # (energies and channels, N)
         rho += flat @ weighted
         for other, end in enumerate(e.ends):
             met = self._met(other, psi, int(end)).conj()  # (energies, channels met, channels of psi)
@@ -169,14 +176,13 @@ class BiasedStart:
         g = self.electrons.g[lead].conj()[:, None]
         return np.asarray(g / (energies[:, None, None] - self.z[lead].conj()))
 
-    def _add_own(self, lead: int, phi: Complex) -> None:
-        """The part of the exponents of this lead themselves, at their own energies."""
+    def _add_own(self, lead: int, channels: slice, rule: FermiPoles, phi: Complex) -> None:
+        """The part of the exponents of these channels themselves, at their own energies."""
         e = self.electrons
-        z = self.z[lead]
-        rule = e.lead_rules[lead]
+        z = self.z[lead][:, channels]
         more = occupation(rule, z) - occupation(e.rule, z)
         weights = 1j * (e.g[lead][:, None] * more).conj()
-        first, sources = lead * e.kept * e.n, self.channels[lead]
+        first, sources = lead * e.kept * e.n + channels.start, self.channels[lead][:, channels]
         # Channels of the same energy have G in common.
         found, which = np.unique(z.conj().ravel(), return_inverse=True)
         different: Complex = found.astype(np.complex128)
@@ -194,13 +200,14 @@ class BiasedStart:
         n = self.electrons.n
         return np.asarray(self.channels[lead].conj().T @ psi[:, end * n : (end + 1) * n])
 
-    def _states(self, lead: int, energies: Real) -> Complex:
-        """G sqrt(Gamma) of a lead at real energies, (energies, orbitals, n); zero for channels that are closed."""
+    def _states(self, lead: int, channels: slice, energies: Real) -> Complex:
+        """G sqrt(Gamma) of channels of a lead at real energies, (energies, orbitals, channels); zero for those that are
+        closed."""
         z = energies.astype(np.complex128)
-        sigma = self._self_energy(lead, z)
-        is_open = abs(energies[:, None] - self.levels[lead]) < self.reach[lead]
+        sigma = self._self_energy(lead, z)[:, channels]
+        is_open = abs(energies[:, None] - self.levels[lead][channels]) < self.reach[lead]
         roots = np.sqrt(np.where(is_open, np.maximum(-2 * sigma.imag, 0.0), 0.0))
-        return np.asarray(self.columns(lead, z) @ (self.channels[lead] * roots[:, None, :]))
+        return np.asarray(self.columns(lead, z) @ (self.channels[lead][:, channels] * roots[:, None, :]))
 
     def _self_energy(self, lead: int, energies: Complex) -> Complex:
         """Of the channels of a lead, (energies, n)."""

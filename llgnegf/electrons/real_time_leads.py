@@ -61,10 +61,10 @@ class Gating:
 
 def exponentials(
     system: System, m: Real, potential: Real, duration: float, sharper: int = 0, gates: Gating | None = None
-) -> tuple[Exponentials, FermiPoles, tuple[FermiPoles, ...]]:
+) -> tuple[Exponentials, FermiPoles, tuple[tuple[FermiPoles, FermiPoles], ...]]:
     """The memory of a lead and the Fermi functions for a run from moments m (*s, 3) and gates `potential` (*s,).
 
-    Of the Fermi functions first that of the device, then those of the left and the right lead.
+    Of the Fermi functions first that of the device, then those of the two spins of the left and of the right lead.
 
     duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
     later on, which count beside a bath, where levels are filled at all energies.
@@ -76,8 +76,6 @@ def exponentials(
             "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
             "`voltages` of the stepper, and leads without a voltage"
         )
-    if system.fills_spins:
-        raise ValueError("electrons in real time: not available with a spin_bias of a lead; use spin_bias=None")
     if system.bath is not None and system.bath.elastic:
         raise ValueError(
             f"electrons in real time: not available with a probe without current at any energy, {system.bath!r}; use "
@@ -94,10 +92,11 @@ def exponentials(
         return near_poles(low, high, mu, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
 
     rule = filled_by(system.fermi_energy, smeared(system.occupation, system, duration, sharper), depth)
-    of_leads = tuple(
-        rule if one == system.occupation else filled_by(one.fermi_energy, smeared(one, system, duration, sharper))
-        for one in (lead.occupation for lead in system.ends)
-    )
+    known = {system.occupation: rule}
+    for one in (one for lead in system.ends for one in lead.occupations):
+        if one not in known:
+            known[one] = filled_by(one.fermi_energy, smeared(one, system, duration, sharper))
+    of_leads = tuple((known[lead.occupations[0]], known[lead.occupations[1]]) for lead in system.ends)
     if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
@@ -192,7 +191,12 @@ def _at_an_edge(system: System) -> str:
         return ""
     for what, mu in (
         ("electrons.fermi_energy", system.fermi_energy),
-        *(("the chemical potential of a lead", lead.occupation.fermi_energy) for lead in system.ends if lead.coupling),
+        *(
+            ("the chemical potential of a lead", one.fermi_energy)
+            for lead in system.ends
+            if lead.coupling
+            for one in lead.occupations
+        ),
     ):
         edge = float(edges[abs(edges - mu).argmin()])
         distance = abs(edge - mu)

@@ -146,8 +146,8 @@ def derivative(
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
     across, periodic: hopping along y, and whether the last y is bound to the first.  vectors: transverse modes in
     columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, 2, ny), g: (leads, k), poles:
-    (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; shifts: voltage; spins: these
-    spins in the columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
+    (leads, p, 2), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; shifts: voltage; spins:
+    these spins in the columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
     H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); along_x: the same, H_(x,x+1) in place of hops,
     (nx - 1, 2, 2), or none; holes: rows of vacancies, which stay 0.  bath: rows of up and down of each of its sites,
     (sites, 2); bath_poles, bath_filled: (p,), poles and a of each; damping: half its width; filling: a of its delta
@@ -163,10 +163,11 @@ def derivative(
     turns = np.zeros((2, width - D))
     for lead in range(leads):
         for p in range(n_poles):
-            turn = 1j * (poles[lead, p].conjugate() + shifts[lead])
-            first = (lead * n_poles + p) * n
-            turns[0, first : first + n] = turn.real
-            turns[1, first : first + n] = turn.imag
+            for s in range(2):
+                turn = 1j * (poles[lead, p, s].conjugate() + shifts[lead])
+                first = (lead * n_poles + p) * n + s * ny
+                turns[0, first : first + ny] = turn.real
+                turns[1, first : first + ny] = turn.imag
     in_bath = leads * n_poles * n
     for q in range(bath.shape[0]):
         level = Y[bath[q, 0], 0, width - 1] if following != 0 else 0.0
@@ -354,7 +355,7 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
                         turns[other, k] = z[lead, k, other, mode].conjugate()
                     for p in range(n_poles):
                         columns[other, kept + p] = D + (lead * n_poles + p) * n + other * ny + mode
-                        turns[other, kept + p] = poles[lead, p].conjugate()
+                        turns[other, kept + p] = poles[lead, p, other].conjugate()
                 for s in range(2):
                     for y in range(ny):
                         i = ends[lead] * n + s * ny + y
@@ -378,7 +379,7 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
                             out[lead, s, other] += value
                             if s == other:
-                                weighted[lead] += poles[lead, p].conjugate() * value
+                                weighted[lead] += poles[lead, p, s].conjugate() * value
     return out, weighted
 
 

@@ -25,7 +25,8 @@ FAR = 100.0  # energy of vacancies, which have no bonds
 @dataclass(frozen=True)
 class SpinLong:
     """shape (nx, ny); exchange: a number or (nx, ny); polarizations: (direction, splitting) of each lead; filled:
-    ((mu, kT) left, (mu, kT) right), joined `settling` before t = 0; vacancies: sites (x, y)."""
+    ((mu, kT) left, (mu, kT) right), joined `settling` before t = 0; spin_biases: (direction, difference) of mu of spins
+    along and against it, of each lead; vacancies: sites (x, y)."""
 
     shape: tuple
     n_lead: int
@@ -42,6 +43,7 @@ class SpinLong:
     fermi_energy: float = 0.0
     temperature: float = 0.2
     filled: tuple = ()
+    spin_biases: tuple = (((0, 0, 1), 0.0), ((0, 0, 1), 0.0))
     settling: float = 0.0
 
     def at(self, x, y):
@@ -107,8 +109,13 @@ class SpinLong:
             return _filled(H, self.fermi_energy, self.temperature)
         rho, first = np.zeros(H.shape, complex), 2 * self.n_lead * self.shape[1]
         parts = (slice(0, first), self.filled[0]), (slice(len(H) - first, None), self.filled[1])
-        for part, (mu, kT) in (*parts, (slice(first, len(H) - first), (self.fermi_energy, self.temperature))):
-            rho[part, part] = _filled(H[part, part], mu, kT)
+        for (part, (mu, kT)), (direction, difference) in zip(parts, self.spin_biases, strict=True):
+            d = np.array(direction) / np.linalg.norm(direction)
+            for sign in (1, -1):
+                along = np.kron(np.eye(first // 2), (np.eye(2) + sign * np.tensordot(d, SIGMA, 1)) / 2)
+                rho[part, part] += _filled(H[part, part], mu + sign * difference / 2, kT) @ along
+        inside = slice(first, len(H) - first)
+        rho[inside, inside] = _filled(H[inside, inside], self.fermi_energy, self.temperature)
         energies, states = np.linalg.eigh(H)
         past = (states * np.exp(-1j * energies * self.settling)) @ states.conj().T
         return past @ rho @ past.conj().T
