@@ -92,6 +92,13 @@ def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
         yield "electrons.sd_exchange = {file = ...}", "a number"
 
 
+def _without_memory(deck: Any) -> Iterator[tuple[str, str]]:
+    """Those of these that electrons with a memory have not."""
+    for told, without in _with_exchange(deck):
+        if any(key in told for key in ("vacancies", "sd_exchange", "spin_bias", ".width")):
+            yield told, without
+
+
 def _beside(
     asks: Callable[[Any], bool], others: Callable[[Any], Iterator[tuple[str, str]]], words: str
 ) -> Callable[[Any], Iterator[str]]:
@@ -193,7 +200,7 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: _is_frozen(deck) and deck.motion.kind == "kernel",
-        _with_exchange,
+        _without_memory,
         'the memory of such electrons is not known; allowed beside motion.kind = "kernel": {without}',
     ),
 )

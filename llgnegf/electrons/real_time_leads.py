@@ -60,18 +60,26 @@ class Gating:
 
 
 def exponentials(
-    system: System, m: Real, potential: Real, duration: float, sharper: int = 0, gates: Gating | None = None
+    system: System,
+    m: Real,
+    potential: Real,
+    duration: float,
+    sharper: int = 0,
+    gates: Gating | None = None,
+    *,
+    at_voltages: bool = False,
 ) -> tuple[Exponentials, FermiPoles, tuple[tuple[FermiPoles, FermiPoles], ...]]:
     """The memory of a lead and the Fermi functions for a run from moments m (*s, 3) and gates `potential` (*s,).
 
     Of the Fermi functions first that of the device, then those of the two spins of the left and of the right lead.
 
     duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
-    later on, which count beside a bath, where levels are filled at all energies.
+    later on, which count beside a bath, where levels are filled at all energies; at_voltages: whether voltages of the
+    leads are there from the start, and none is switched on.
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
-    if any(system.voltages):
+    if any(system.voltages) and not at_voltages:
         raise ValueError(
             "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
             "`voltages` of the stepper, and leads without a voltage"
@@ -146,6 +154,8 @@ def adjusted(
     duration: float,
     carrier: Callable[[RealTime], Carrier],
     gates: Gating | None = None,
+    *,
+    at_voltages: bool = False,
 ) -> tuple[RealTime, Carrier, Any]:
     """Electrons in real time, what carries their state, and this state at rest: in equilibrium, or steady between leads
     with Fermi functions of their own.
@@ -161,7 +171,7 @@ def adjusted(
     exact, best, allowed = Frozen(still, m, potential).at_rest, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
         try:
-            sums = exponentials(system, m, potential, duration, sharper, gates)
+            sums = exponentials(system, m, potential, duration, sharper, gates, at_voltages=at_voltages)
         except ToleranceError:
             if sharper == 0:
                 raise
