@@ -223,7 +223,10 @@ def test_a_run_with_a_wide_band_lead(more):
         ),
         (WIDE | HOPPING, r"electrons\.lead\[0\]\.width = 0\.6: not available beside electrons\.spin_hopping\.along_x"),
         (WIDE | TURNING, r"electrons\.lead\[0\]\.width = 0\.6: motion\.kind"),
-        (WIDE | {"electrons.method": "real-time"}, r"electrons\.lead\[0\]\.width = 0\.6: not available in real time"),
+        (
+            WIDE | {"electrons.method": "real-time", "run.device": "gpu"},
+            r"electrons\.lead\[0\]\.width = 0\.6: not available with run\.device",
+        ),
         (WIDE | RAMP, r"electrons\.lead\[0\]\.width = 0\.6: not available at first order in the rate"),
         (WIDE | {"electrons.noise": True}, r"electrons\.lead\[0\]\.width = 0\.6: the fluctuations"),
     ],

@@ -143,11 +143,6 @@ _EXCLUDED = (
         'not available with electrons.method = {method}; allowed there: {without}, or electrons.method = "frozen"',
     ),
     _beside(
-        lambda deck: deck.electrons.method == "real-time",
-        _widths,
-        'not available in real time; allowed there: {without}, or electrons.method = "frozen"',
-    ),
-    _beside(
         lambda deck: deck.electrons.method == "real-time" and deck.run.device == "gpu",
         _given,
         'not available with run.device = "gpu"; allowed there: {without}, or run.device = "cpu"',

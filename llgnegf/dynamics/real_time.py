@@ -56,8 +56,8 @@ class RealTimeInstant(Instant):
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy, or
     (nx[, ny]) of each site; vacancy: 1 where there is one; traced: density and spin density Tr[rho_i (1, sigma)],
     (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that at the start, leads
-    included, not a number with a bath, whose energy is unknown; voltages: of the leads, (2,), energy; work: done by
-    gates, voltages, driven fields and an imposed motion since the
+    included, not a number with a bath or a wide-band lead, whose is unknown; voltages: of the leads, (2,), energy;
+    work: done by gates, voltages, driven fields and an imposed motion since the
     start, work_drives: by driven fields alone, energy.  bath_currents: particles (b,) and spin (b, 3) that flow into
     the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.  torque_spin_orbit: of
     bonds that know the spin on the electrons' spin sigma/2, (nx[, ny], 3), energy, where there are some.
@@ -93,7 +93,7 @@ class RealTimeInstant(Instant):
         equation = stepper.equation
         if equation.given.turns_spins:
             self.torque_spin_orbit = torque_of_bonds(equation, state)
-        if len(equation.bath):
+        if equation.in_probes:
             self.bath_currents, self.bath_voltages = equation.into_bath(state), equation.probe_voltages(state)
         self._stepper = stepper
 
@@ -228,12 +228,16 @@ class RealTimeStepper:
 
     @property
     def _gates(self) -> Gating:
-        gates = self.coupling.gates
-        if not gates:
-            return Gating(0.0, 0.0)
-        beside_bath = self._device.bath is not None  # where alone it counts
-        jumps = beside_bath and next_jump((one.profile for one in gates.drives), 0, self.dt) is not None
-        return Gating(gates.reach, 2 * gates.reach if jumps else 0.0)
+        gates, voltages = self.coupling.gates, None
+        if self._device.has_wide_leads:
+            voltages = self.voltages  # by which the levels move as seen from their occupation
+        drives = [one for given in (gates, voltages) if given for one in given.drives]
+        reach = (gates.reach if gates else 0.0) + (voltages.reach if voltages else 0.0)
+        jumps = next_jump((one.profile for one in drives), 0, self.dt) is not None
+        # Until t = 0 leads are without voltages.
+        jumps = jumps or (voltages is not None and bool(self.voltages_at(0.0, inside(0, self.dt)).any()))
+        counts = self._device.has_tails  # where alone it does
+        return Gating(reach, 2 * reach if counts and jumps else 0.0)
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
@@ -424,7 +428,7 @@ class RealTimeStepper:
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
     def energy(self, state: Any, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
-        """Energy of the electrons since the start, leads included; not a number with a bath, whose is unknown."""
+        """Energy of the electrons since the start, leads included; not a number with a bath or a wide-band lead."""
         if len(self.equation.bath):
             return math.nan
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy

@@ -432,8 +432,8 @@ class AttachedWideLead(AttachedLead):
         return np.ascontiguousarray(columns)
 
     def memory(self, site: int, fit: Exponentials, rule: FermiPoles) -> Reservoir:
-        """ValueError: electrons in real time know leads with a band, and baths."""
-        raise ValueError("a wide-band lead: not available in real time; use a bath on the end site")
+        """ValueError: nothing but its reservoir, which `RealTime` has as a bath on the end site."""
+        raise ValueError("a wide-band lead has no memory but that of its reservoir")
 
     def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """See `AttachedLead`."""

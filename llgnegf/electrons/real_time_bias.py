@@ -9,11 +9,14 @@ Fourier integral) follows, with the scattering states psi_l = G sqrt(Gamma_l) of
                 + i g_ck^* (f_l(z_ck^*) - f(z_ck^*)) G(z_ck^*) |c>      for c in lead l,
 
 which is at rest wherever the integrals find all states.  Levels without contact to the leads, or outside their bands,
-are filled by f, as those of frozen electrons (`bias.py`).
+are filled by f, as those of frozen electrons (`bias.py`).  A wide-band lead has states beyond the energies where the
+rational Fermi functions are right; what these fill there ends where levels are, at which they are right
+(`near_poles.py`), so that nothing is left to be integrated beyond the steps of the true ones.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -53,6 +56,13 @@ class _Electrons(Protocol):
     rule: FermiPoles
     lead_rules: list[tuple[FermiPoles, FermiPoles]]
     bath: NDArray[np.int64]
+    wide: NDArray[np.int64]
+    widths: Real
+    rules_of_bath: list[FermiPoles]
+
+    @property
+    def in_probes(self) -> int:
+        """How many of `bath` are sites of a bath, before the wide-band leads."""
 
     @property
     def filled(self) -> list[tuple[int, slice, FermiPoles]]:
@@ -68,6 +78,22 @@ class _Electrons(Protocol):
         """|c> of a lead on its slice as columns, (n, n)."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What scattering states with one Fermi function come from: channels of a lead, or a wide-band lead.
+
+    end: its slice; columns: |c> on it, (n, channels); rule: Fermi function.  lead, channels: which, None and all of a
+    wide-band lead; width: of that, else 0.
+    """
+
+    end: int
+    columns: Complex
+    rule: FermiPoles
+    lead: int | None
+    channels: slice
+    width: float = 0.0
+
+
 class BiasedStart:
     """What leads with Fermi functions of their own add to the state at rest at moments m and gates `potential`.
 
@@ -78,26 +104,40 @@ class BiasedStart:
         self.electrons, self.system = electrons, electrons.system
         self.H = electrons.slices(m, potential)
         leads = range(len(electrons.lead_rules))
-        # Sources of scattering states: a lead, which of its channels, and their Fermi function.
-        self.biased = [one for one in electrons.filled if one[2] is not electrons.rule]
         # Of each lead: its channels on the slice, in columns; z of its exponents by channel, (kept, n); the levels of
         # its channels, (n,).
         self.channels = [electrons.channels(lead) for lead in leads]
         self.z = electrons.z.reshape(len(leads), electrons.kept, electrons.n)
+        self.biased = [
+            _Source(int(electrons.ends[lead]), self.channels[lead][:, channels], rule, lead, channels)
+            for lead, channels, rule in electrons.filled
+            if rule is not electrons.rule
+        ]
+        self.biased += [
+            _Source((0, electrons.nx - 1)[side], np.eye(electrons.n, dtype=complex), rule, None, slice(None), w)
+            for side, rule, w in zip(
+                electrons.wide.tolist(),
+                electrons.rules_of_bath[electrons.in_probes :],
+                electrons.widths[electrons.in_probes :].tolist(),
+                strict=True,
+            )
+            if rule is not electrons.rule
+        ]
         ends = [self.system.ends[side] for side in electrons.sides]
         self.levels = [np.concatenate([modes.energies for modes in one.by_spin]) for one in ends]
         self.reach = [2 * one.modes.hopping for one in ends]
 
     def add(self, rho: Complex, phi: Complex) -> None:
         """Adds to rho (orbitals, orbitals) and phi (orbitals, exponents)."""
-        for lead, channels, filled in self.biased:
-            self._add_own(lead, channels, filled, phi)
+        for source in self.biased:
+            if source.lead is not None:
+                self._add_own(source.lead, source.channels, source.rule, phi)
         rule = self._rule
-        most = max(1, _MOST_COLUMNS // (self.electrons.n * phi.shape[1]))
+        most = max(1, _MOST_COLUMNS // (self.electrons.n * max(1, phi.shape[1])))
         for first in range(0, len(rule.energies), most):
             part = slice(first, first + most)
-            for k, (lead, channels, _) in enumerate(self.biased):
-                self._add_states(lead, channels, rule.energies[part], rule.weights[k, part] / (2 * np.pi), rho, phi)
+            for k, source in enumerate(self.biased):
+                self._add_states(source, rule.energies[part], rule.weights[k, part] / (2 * np.pi), rho, phi)
 
     # --- integrals over energy ----------------------------------------------------------------------
 
@@ -106,7 +146,7 @@ class BiasedStart:
         """Energies at which the leads differ from the device, and weights for each of `biased`."""
         system, reach = self.system, tails(self.system.tolerance)
         reference = self.electrons.rule
-        rules = [one for _, _, one in self.biased]
+        rules = [one.rule for one in self.biased]
 
         def factor(one: FermiPoles) -> Factor:
             return Factor(lambda e: _filled(one, e) - _filled(reference, e), (_step(one), _step(reference)))
@@ -131,8 +171,8 @@ class BiasedStart:
         out = np.empty((len(energies), len(self.biased), 4 * sites + 2 * self.z.size))
 
         def part(which: slice) -> None:
-            for k, (lead, channels, _) in enumerate(self.biased):
-                psi = self._states(lead, channels, energies[which])
+            for k, source in enumerate(self.biased):
+                psi = self._states(source, energies[which])
                 on_sites = psi.reshape(len(psi), e.nx, 2, e.ny, psi.shape[2])
                 up, down = on_sites[:, :, 0], on_sites[:, :, 1]
                 traced = out[which, k, : 4 * sites].reshape(len(psi), 4, e.nx, e.ny)
@@ -148,18 +188,17 @@ class BiasedStart:
                 for other, end in enumerate(e.ends):
                     met = (abs(self._met(other, psi, int(end))) ** 2).sum(axis=2)
                     own[:, other] = self._by_exponents(other, energies[which]) * met[:, None, :]
-                own_parts = out[which, k, 4 * sites :].reshape(len(psi), 2, -1)
-                own_parts[:, 0], own_parts[:, 1] = own.real.reshape(len(psi), -1), own.imag.reshape(len(psi), -1)
+                own_parts = out[which, k, 4 * sites :].reshape(len(psi), 2, self.z.size)
+                flat = own.reshape(len(psi), self.z.size)
+                own_parts[:, 0], own_parts[:, 1] = flat.real, flat.imag
 
         most = max(1, _MOST_BLOCKS // (e.nx * e.n**2))
         each(part, [slice(first, first + most) for first in range(0, len(energies), most)])
         return out
 
-    def _add_states(
-        self, lead: int, channels: slice, energies: Real, weights: Real, rho: Complex, phi: Complex
-    ) -> None:
+    def _add_states(self, source: _Source, energies: Real, weights: Real, rho: Complex, phi: Complex) -> None:
         e = self.electrons
-        psi = self._states(lead, channels, energies)
+        psi = self._states(source, energies)
         _, N, n = psi.shape
         flat = np.ascontiguousarray(psi.transpose(1, 0, 2)).reshape(N, -1)
         weighted = (flat.conj() * np.repeat(weights, n)).T  # (energies and channels, N)
@@ -200,14 +239,15 @@ class BiasedStart:
         n = self.electrons.n
         return np.asarray(self.channels[lead].conj().T @ psi[:, end * n : (end + 1) * n])
 
-    def _states(self, lead: int, channels: slice, energies: Real) -> Complex:
-        """G sqrt(Gamma) of channels of a lead at real energies, (energies, orbitals, channels); zero for those that are
-        closed."""
+    def _states(self, source: _Source, energies: Real) -> Complex:
+        """G sqrt(Gamma) of a source at real energies, (energies, orbitals, channels); zero where they are closed."""
         z = energies.astype(np.complex128)
-        sigma = self._self_energy(lead, z)[:, channels]
-        is_open = abs(energies[:, None] - self.levels[lead][channels]) < self.reach[lead]
+        if source.lead is None:
+            return np.asarray(self._columns_at(source.end, z) * source.width**0.5)
+        sigma = self._self_energy(source.lead, z)[:, source.channels]
+        is_open = abs(energies[:, None] - self.levels[source.lead][source.channels]) < self.reach[source.lead]
         roots = np.sqrt(np.where(is_open, np.maximum(-2 * sigma.imag, 0.0), 0.0))
-        return np.asarray(self.columns(lead, z) @ (self.channels[lead][:, channels] * roots[:, None, :]))
+        return np.asarray(self._columns_at(source.end, z) @ (source.columns * roots[:, None, :]))
 
     def _self_energy(self, lead: int, energies: Complex) -> Complex:
         """Of the channels of a lead, (energies, n)."""
@@ -215,17 +255,20 @@ class BiasedStart:
 
     def columns(self, lead: int, energies: Complex) -> Complex:
         """The columns of G that end at the slice of a lead, (energies, orbitals, n)."""
+        return self._columns_at(int(self.electrons.ends[lead]), energies)
+
+    def _columns_at(self, slice_: int, energies: Complex) -> Complex:
+        """The same of the first or the last slice."""
         e = self.electrons
         k, nx, n = len(energies), e.nx, e.n
         own = energies[:, None, None, None] * np.eye(n) - self.H
         for other, end in enumerate(e.ends):
             sigma = self._self_energy(other, energies)
             own[:, end] -= (self.channels[other] * sigma[:, None, :]) @ self.channels[other].conj().T
-        if len(e.bath):
-            columns, i = np.divmod(e.bath.ravel(), n)
-            assert self.system.bath is not None
-            own[:, columns, i, i] += 0.5j * self.system.bath.width
-        begins = int(e.ends[lead]) == 0
+        for rows, width in zip(e.bath, e.widths, strict=True):
+            columns, i = np.divmod(rows, n)
+            own[:, columns, i, i] += 0.5j * width
+        begins = slice_ == 0
         own = own if begins else own[:, ::-1]
         # From the far end to the slice of the lead, and back with G.
         found = np.empty_like(own)

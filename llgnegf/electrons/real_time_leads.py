@@ -53,7 +53,8 @@ _NEAR_AN_EDGE = 0.02
 
 @dataclass(frozen=True)
 class Gating:
-    """largest: voltage of any gate in a run, jump: by which one changes at once, energies."""
+    """largest: voltage of any gate in a run, jump: by which one changes at once, energies; those of wide-band leads
+    added."""
 
     largest: float
     jump: float
@@ -74,8 +75,8 @@ def exponentials(
     Of the Fermi functions first that of the device, then those of the two spins of the left and of the right lead.
 
     duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
-    later on, which count beside a bath, where levels are filled at all energies; at_voltages: whether voltages of the
-    leads are there from the start, and none is switched on.
+    later on, which count where levels are filled at all energies, beside a bath or a wide-band lead; at_voltages:
+    whether voltages of the leads are there from the start, and none is switched on.
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
@@ -91,19 +92,21 @@ def exponentials(
         )
     tolerance = system.tolerance / 4**sharper
     low, high = system.straight.spectrum_bounds(m, potential)
-    if system.bath is not None:
+    if system.has_tails:
         low, high = _beside_bath(system, low, high, gates or Gating(float(abs(potential).max(initial=0.0)), 0.0))
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
-    depth = None if system.bath is None else _BELOW * system.bath.width
+    depth = _BELOW * float(system.tails[1].max()) if system.has_tails else None
 
     def filled_by(mu: float, kT: float, depth: float | None = None) -> FermiPoles:
         return near_poles(low, high, mu, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
 
     rule = filled_by(system.fermi_energy, smeared(system.occupation, system, duration, sharper), depth)
     known = {system.occupation: rule}
-    for one in (one for lead in system.ends for one in lead.occupations):
-        if one not in known:
-            known[one] = filled_by(one.fermi_energy, smeared(one, system, duration, sharper))
+    for lead in sorted(system.ends, key=lambda lead: not lead.is_wide):
+        for one in lead.occupations:
+            if one not in known:
+                kT = smeared(one, system, duration, sharper)
+                known[one] = filled_by(one.fermi_energy, kT, depth if lead.is_wide else None)
     of_leads = tuple((known[lead.occupations[0]], known[lead.occupations[1]]) for lead in system.ends)
     if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
@@ -116,9 +119,8 @@ def exponentials(
 
 def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tuple[float, float]:
     """The energies at which f has to be right beside a bath: those of levels, and what sudden motions reach."""
-    assert system.bath is not None
     low, high = low - 2 * gates.largest, high + 2 * gates.largest
-    allowed = system.tolerance / (system.bath.width / system.hopping)
+    allowed = system.tolerance / (float(system.tails[1].max()) / system.hopping)
     reach = system.hopping * max((_SUDDEN / allowed) ** (1 / 3), (_JUMP * gates.jump / system.hopping / allowed) ** 0.5)
     return min(low, (low + high) / 2 - reach), max(high, (low + high) / 2 + reach)
 
@@ -130,9 +132,8 @@ def error_near_edges(system: System, fit: Exponentials, duration: float) -> floa
 
 def _strength(system: System) -> float:
     """By how much the error of the memory counts more: bonds to the leads over hoppings of either side."""
-    return max(
-        1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in system.ends if lead.coupling), 0.0
-    )
+    bonds = [one for one in system.ends if one.coupling and not one.is_wide]
+    return max(1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in bonds), 0.0)
 
 
 def _fastest_hopping(system: System) -> float:

@@ -78,7 +78,7 @@ def of_bath(Y, bath, n_poles, in_bath, filled, damping, filling, out):
     for q in range(bath.shape[0]):
         for s in range(2):
             i, first = bath[q, s], D + in_bath + (2 * q + s) * n_poles
-            add_real(out[i], -damping, Y[i])
+            add_real(out[i], -damping[q], Y[i])
             for j in range(D):
                 re, im = 0.0, 0.0
                 for column in range(first, first + n_poles):
@@ -90,10 +90,10 @@ def of_bath(Y, bath, n_poles, in_bath, filled, damping, filling, out):
                 out[i, 0, j] += row[0, j]
                 out[i, 1, j] += row[1, j]
             # The source: half of it here, the other half is the adjoint.
-            out[i, 0, i] += filling
+            out[i, 0, i] += filling[q]
             for p in range(n_poles):
-                out[i, 0, first + p] += filled[p].real
-                out[i, 1, first + p] -= filled[p].imag
+                out[i, 0, first + p] += filled[q, p].real
+                out[i, 1, first + p] -= filled[q, p].imag
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
@@ -102,7 +102,7 @@ def into_site(Y, rows, q, n_poles, first, damping, filling):
     total = 0.0
     for s in range(2):
         i = rows[s]
-        total += 2 * (damping * Y[i, 0, i] - filling)
+        total += 2 * (damping[q] * Y[i, 0, i] - filling[q])
         for column in range(first + (2 * q + s) * n_poles, first + (2 * q + s + 1) * n_poles):
             total -= 2 * Y[i, 0, column]
     return total
@@ -146,13 +146,14 @@ def derivative(
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
     across, periodic: hopping along y, and whether the last y is bound to the first.  vectors: transverse modes in
     columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, 2, ny), g: (leads, k), poles:
-    (leads, p, 2), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; shifts: voltage; spins:
-    these spins in the columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
+    (leads, p, 2), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; spins: these in the
+    columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
     H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); along_x: the same, H_(x,x+1) in place of hops,
-    (nx - 1, 2, 2), or none; holes: rows of vacancies, which stay 0.  bath: rows of up and down of each of its sites,
-    (sites, 2); bath_poles, bath_filled: (p,), poles and a of each; damping: half its width; filling: a of its delta
-    function; following: dV/dt of a floating probe over what flows into it, energy, 0 where none floats; the last column
-    of Y, which is there then, has V in the rows of spin up of their sites.
+    (nx - 1, 2, 2), or none; holes: rows of vacancies, which stay 0.  bath: rows of up and down of each of its
+    sites, (b, 2), wide-band leads after them; bath_poles, bath_filled: (b, p), poles and a of each; damping: half its
+    width, (b,); filling: a of its delta function, (b,); following: dV/dt of a floating probe over what flows into it,
+    energy, (b,), 0 where none floats; the last column of Y, which is there then, has V in the rows of spin up of their
+    sites.  shifts: voltages of leads and, after them, of the b, (leads + b,).
     """
     nx, ny = potential.shape
     leads, kept = g.shape
@@ -170,9 +171,11 @@ def derivative(
                 turns[1, first : first + ny] = turn.imag
     in_bath = leads * n_poles * n
     for q in range(bath.shape[0]):
-        level = Y[bath[q, 0], 0, width - 1] if following != 0 else 0.0
+        level = shifts[leads + q]
+        if following[q] != 0:
+            level = Y[bath[q, 0], 0, width - 1]
         for p in range(n_poles):
-            turn = 1j * (bath_poles[p].conjugate() + level)
+            turn = 1j * (bath_poles[q, p].conjugate() + level)
             for s in range(2):
                 turns[0, in_bath + (2 * q + s) * n_poles + p] = turn.real
                 turns[1, in_bath + (2 * q + s) * n_poles + p] = turn.imag
@@ -270,12 +273,13 @@ def derivative(
     # between the sites of a bath and what it remembers, which is no time and the poles of the Fermi function
     if bath.shape[0] > 0:
         of_bath(Y, bath, n_poles, in_bath, bath_filled, damping, filling, out)
-        if following != 0:
+        if following[0] != 0:  # all of a bath float, or none
             out[:, :, width - 1] = 0.0
             for q in range(bath.shape[0]):
-                out[bath[q, 0], 0, width - 1] = following * into_site(
-                    Y, bath[q], q, n_poles, D + in_bath, damping, filling
-                )
+                if following[q] != 0:
+                    out[bath[q, 0], 0, width - 1] = following[q] * into_site(
+                        Y, bath[q], q, n_poles, D + in_bath, damping, filling
+                    )
     for i in holes:
         out[i] = 0.0
     # and the square part gets the adjoint
@@ -389,10 +393,10 @@ def bath_exchanged(Y, bath, n_poles, first, damping, filling):
     out = np.zeros((bath.shape[0], 2, 2), np.complex128)
     for q in range(bath.shape[0]):
         for s in range(2):
-            out[q, s, s] += filling
+            out[q, s, s] += filling[q]
             for other in range(2):
                 i, j = bath[q, s], bath[q, other]
-                out[q, s, other] -= damping * complex(Y[i, 0, j], Y[i, 1, j])
+                out[q, s, other] -= damping[q] * complex(Y[i, 0, j], Y[i, 1, j])
                 for column in range(first + (2 * q + other) * n_poles, first + (2 * q + other + 1) * n_poles):
                     out[q, s, other] += complex(Y[i, 0, column], Y[i, 1, column])
     return out
@@ -439,8 +443,9 @@ def steps(
     """Steps of length h of a method whose stages are at `fractions` of it, where the moments are known beforehand.
 
     m, turning: moments and dm/dt at all stages of all steps, (steps, stages, nx, ny, 3); potential, rate: gates and
-    dV/dt, (steps, stages, nx, ny); voltages: of each lead, (steps, stages, leads).  sums (2 + leads,): energy of the
-    leads, work, particles in each lead; what the steps add is added.  begun: gets the density and spin density at the
+    dV/dt, (steps, stages, nx, ny); voltages: `shifts` of `derivative`, (steps, stages, leads + b).  sums (2 + leads +
+    b,): energy of the leads, work, particles in each lead and in the bath at each of its sites; what the steps add is
+    added.  begun: gets the density and spin density at the
     first two stages of each step, (steps, 2, nx, ny, 4).  The others as in `derivative`.  Returns the state at the end;
     Y stays as it is.
     """
@@ -495,6 +500,11 @@ def steps(
                 work -= voltages[step, i, lead] * charge
                 sums[0] += weights[i] * h * -2 * weighted[lead].real
                 sums[2 + lead] += weights[i] * h * charge
+            for q in range(bath.shape[0]):
+                first = Y.shape[0] + leads * poles.shape[1] * 2 * ny
+                charge = into_site(at, bath[q], q, poles.shape[1], first, damping, filling)
+                work -= voltages[step, i, leads + q] * charge
+                sums[2 + leads + q] += weights[i] * h * charge
             sums[1] += weights[i] * h * work
             is_last = i == stages - 1
             advance(base, k, total, weights[i] * h, i == 0, stage, 0.0 if is_last else fractions[i + 1] * h)
