@@ -231,13 +231,14 @@ class RealTimeStepper:
         gates, voltages = self.coupling.gates, None
         if self._device.has_wide_leads:
             voltages = self.voltages  # by which the levels move as seen from their occupation
-        drives = [one for given in (gates, voltages) if given for one in given.drives]
         reach = (gates.reach if gates else 0.0) + (voltages.reach if voltages else 0.0)
+        if not self._device.has_tails:  # where alone jumps count
+            return Gating(reach, 0.0)
+        drives = [one for given in (gates, voltages) if given for one in given.drives]
         jumps = next_jump((one.profile for one in drives), 0, self.dt) is not None
         # Until t = 0 leads are without voltages.
         jumps = jumps or (voltages is not None and bool(self.voltages_at(0.0, inside(0, self.dt)).any()))
-        counts = self._device.has_tails  # where alone it does
-        return Gating(reach, 2 * reach if counts and jumps else 0.0)
+        return Gating(reach, 2 * reach if jumps else 0.0)
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
