@@ -124,6 +124,10 @@ def _has_bath(deck: Deck) -> bool:
     return deck.electrons is not None and deck.electrons.bath is not None
 
 
+def _has_wide_leads(deck: Deck) -> bool:
+    return deck.electrons is not None and any(lead.width for lead in deck.electrons.lead)
+
+
 def _pumps_unknown_energy(deck: Deck) -> bool:
     """Whether the energy that moments and gates pump is not known, as `Frozen.knows_energy_pumped` has it."""
     electrons = deck.electrons
@@ -657,6 +661,14 @@ REAL_TIME = (
         lambda i: torque(i.spin_density, i.m, i.sd_exchange),
     ),
     Variable(
+        "torque_spin_orbit",
+        _VECTOR,
+        "energy",
+        "of the bonds that turn spins on the electrons' spin sigma/2, all of it, in real time",
+        _has_spin_orbit,
+        lambda i: i.torque_spin_orbit,
+    ),
+    Variable(
         "current_charge",
         ("time", "lead"),
         "energy/hbar",
@@ -677,7 +689,7 @@ REAL_TIME = (
         ("time", "lead"),
         "energy^2/hbar",
         f"energy into the lead, {_FIRST_BOND}, in real time",
-        _has_leads,
+        _all(_has_leads, _not(_has_wide_leads)),
         lambda i: i.flows.energy,
     ),
     *_of_sites_of_bath(_always, ", in real time"),
@@ -690,13 +702,13 @@ REAL_TIME = (
         lambda i: i.bath_voltages,
         coordinates=_of_bath,
     ),
-    # That of a bath, whose band has no bottom, is not known.
+    # That of a bath, or of a wide-band lead, whose band has no bottom, is not known.
     Variable(
         "energy_electrons",
         _NUMBER,
         "energy",
         "of the electrons, leads included, less that at the start",
-        _not(_has_bath),
+        _not(_any(_has_bath, _has_wide_leads)),
         lambda i: i.energy_electrons,
     ),
     Variable(

@@ -8,6 +8,7 @@ from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import parse_deck, spin_bias_conflicts
 from llgnegf.electrons import Device, Lead, SpinBias, system
 from llgnegf.errors import DeckError
+from llgnegf.judged import judge
 from llgnegf.unit_table import units_of
 from tests.test_simulation import assert_same
 
@@ -81,6 +82,36 @@ def test_going_on_changes_no_bit(done, tmp_path):
     assert_same(path, done)
 
 
+REAL_TIME = {"electrons.method": "real-time", "electrons.temperature": 0.1, "electrons.lead.1.chemical_potential": 0.5}
+
+
+def test_in_real_time_nothing_moves_where_moments_are_held(tmp_path):
+    still = REAL_TIME | {"motion.kind": "frozen", "electrons.frozen_beside": True, "run.duration": 1.0}
+    with run(deck(**still), tmp_path / "run.h5") as found:
+        device, m = build_device(deck(**still)), found["moment"][0]
+        spin, (charge, _) = device.spin_density(m), device.lead_currents(m)
+        for k in range(len(found.times)):
+            np.testing.assert_allclose(found["spin_density"][k], spin.total, atol=1e-4)
+            np.testing.assert_allclose(found["spin_bias"][k], spin.bias, atol=1e-6)
+            np.testing.assert_allclose(found["current_charge"][k], charge, atol=1e-4)
+        assert abs(spin.bias).max() > 1e-2
+        assert judge(found).deviation(0).max() < 1e-4
+
+
+def test_in_real_time_balances_and_going_on(tmp_path):
+    """Energy and particles of moments, electrons, and a voltage on top; parts of a run are the whole."""
+    ramp = {"amplitude": 0.3, "profile": {"kind": "ramp", "duration": 0.5}}
+    more = {"magnet.damping": 0.0, "integrator.step": 0.05, "run.save_every": 0.05, "run.duration": 1.0}
+    table = deck(**REAL_TIME | more | {"electrons.lead.0.voltage": ramp, "electrons.tolerance": 1e-5})
+    with run(table, tmp_path / "whole.h5") as found:
+        total = found["energy_classical"][:] + found["energy_electrons"][:] - found["work"][:]
+        assert abs(total - total[0]).max() < 1e-6
+        assert abs(found["work"][-1]) > 1e-3
+    run(table, tmp_path / "parts.h5", until=0.5).close()
+    resume(tmp_path / "parts.h5").close()
+    assert_same(tmp_path / "parts.h5", tmp_path / "whole.h5")
+
+
 def test_a_difference_of_zero_says_nothing(tmp_path):
     zero = {"electrons.lead.0.spin_bias.difference": 0.0}
     with run(deck(**zero), tmp_path / "run.h5") as found:
@@ -96,7 +127,7 @@ TURNING = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.freque
     [
         ({"electrons.lead.0.coupling": 0.0}, "electrons.lead[0].spin_bias: means nothing without contact"),
         (TURNING, 'motion.kind = "precession" is without it'),
-        ({"electrons.method": "real-time"}, "not available in real time"),
+        ({"electrons.method": "real-time", "run.device": "gpu"}, 'not available with run.device = "gpu"'),
         ({"electrons.noise": True}, "the fluctuations of such electrons are not known"),
         ({"electrons.response_tensors": True}, "the response tensors of electrons that it drives are not known"),
         ({"motion.kind": "tensor"}, "the response tensors of electrons that it drives are not known"),

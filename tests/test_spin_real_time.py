@@ -28,6 +28,13 @@ SQUARE = {
     "electrons.sd_exchange": 0.7,
     "texture": {"kind": "random"},
 }
+HOPPING = {"electrons.spin_hopping": {"along_x": [0.2, 0.1, -0.3], "imaginary_x": [0.0, 0.2, 0.3]}}
+BOTH = SQUARE | {
+    "electrons.spin_hopping": HOPPING["electrons.spin_hopping"] | {"along_y": [0, 0.2, 0], "imaginary_y": [0.1, 0, 0]}
+}
+SYSTEMS = pytest.mark.parametrize(
+    "changes", [{}, SQUARE, HOPPING, BOTH], ids=["chain", "lattice", "chain, hopping", "lattice, hopping"]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +48,7 @@ def deck(**changes):
     return parse_deck(SPINS, overrides={"run.duration": 0.9} | changes)
 
 
-@pytest.mark.parametrize("changes", [{}, SQUARE], ids=["chain", "lattice"])
+@SYSTEMS
 def test_energy_and_particles_balance(changes):
     more = {"magnet.damping": 0.0, "electrons.tolerance": 1e-5, "integrator.step": 0.05, "run.duration": 1.5}
     more |= {"run.save_every": 0.05}
@@ -54,13 +61,20 @@ def test_energy_and_particles_balance(changes):
         into = found.current_charge[:].sum(axis=1)
         left = 0.05 / 3 * (into[0] + into[-1] + 4 * into[1:-1:2].sum() + 2 * into[2:-1:2].sum())
         assert number[0] - number[-1] == pytest.approx(left, abs=1e-6)
-        if changes:
+        # The spin of all sites: what moments and bonds do to it, less what flows out.
+        spin = found.spin_density[:].reshape(len(found.times), -1, 3).sum(axis=1) / 2
+        torques = (found.torque[:] + found["torque_spin_orbit"][:]).reshape(len(found.times), -1, 3).sum(axis=1)
+        rate = torques - found.current_spin[:].sum(axis=1)
+        turned = 0.05 / 3 * (rate[0] + rate[-1] + 4 * rate[1:-1:2].sum(axis=0) + 2 * rate[2:-1:2].sum(axis=0))
+        assert spin[-1] - spin[0] == pytest.approx(turned, abs=1e-6)
+        assert abs(spin[-1] - spin[0]).max() > 1e-3
+        if "lattice.shape" in changes:
             assert not found.spin_density[:, 1, 0].any()
             assert not found.density[:, 1, 0].any()
             assert found["vacancy"][1, 0] == 1
 
 
-@pytest.mark.parametrize("changes", [{}, SQUARE], ids=["chain", "lattice"])
+@SYSTEMS
 def test_going_on_changes_no_bit_whatever_became_of_the_files(changes):
     run(deck(**changes), "whole.h5").close()
     run(deck(**changes), "parts.h5", until=0.3).close()
@@ -83,10 +97,11 @@ def test_frozen_electrons_beside_are_those_of_the_device(capsys):
     assert "frozen electrons of order" in capsys.readouterr().out
 
 
-def test_an_imposed_motion_does_all_the_work():
+@pytest.mark.parametrize("changes", [{}, HOPPING], ids=["spin-orbit coupling", "hopping"])
+def test_an_imposed_motion_does_all_the_work(changes):
     turning = {"motion.kind": "precession", "motion.axis": [0, 1, 1], "motion.frequency": 0.5, "electrons.gate": []}
     more = {"electrons.tolerance": 1e-5, "integrator.step": 0.05, "run.save_every": 0.9}
-    with run(deck(**turning, **more), "run.h5") as found:
+    with run(deck(**turning, **more, **changes), "run.h5") as found:
         assert found.energy_electrons[-1] == pytest.approx(found.work[-1], abs=1e-7)
         assert abs(found.work[-1]) > 1e-3
 

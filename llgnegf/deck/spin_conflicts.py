@@ -71,7 +71,6 @@ def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str
     return lambda deck: ((told, without) for told, without in _given(deck) if of(told))
 
 
-_frozen_alone = _those(lambda told: any(key in told for key in (".width", "spin_bias", "spin_hopping")))
 _with_spin_bias = _those(lambda told: "spin_bias" in told)
 _but_spin_biases = _those(lambda told: "spin_bias" not in told)  # which `spin_bias_conflicts` judges
 _widths = _those(lambda told: ".width" in told)
@@ -91,6 +90,13 @@ def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
     exchange = deck.electrons.__dict__.get("sd_exchange", 0.0)
     if not isinstance(exchange, float):
         yield "electrons.sd_exchange = {file = ...}", "a number"
+
+
+def _without_memory(deck: Any) -> Iterator[tuple[str, str]]:
+    """Those of these that electrons with a memory have not."""
+    for told, without in _with_exchange(deck):
+        if any(key in told for key in ("vacancies", "sd_exchange", "spin_bias", ".width")):
+            yield told, without
 
 
 def _beside(
@@ -135,11 +141,6 @@ _EXCLUDED = (
         lambda deck: deck.electrons.method not in ("frozen", "real-time"),
         _with_exchange,
         'not available with electrons.method = {method}; allowed there: {without}, or electrons.method = "frozen"',
-    ),
-    _beside(
-        lambda deck: deck.electrons.method == "real-time",
-        _frozen_alone,
-        'not available in real time; allowed there: {without}, or electrons.method = "frozen"',
     ),
     _beside(
         lambda deck: deck.electrons.method == "real-time" and deck.run.device == "gpu",
@@ -194,7 +195,7 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: _is_frozen(deck) and deck.motion.kind == "kernel",
-        _with_exchange,
+        _without_memory,
         'the memory of such electrons is not known; allowed beside motion.kind = "kernel": {without}',
     ),
 )

@@ -102,7 +102,7 @@ _MOST_SITES = 64
 
 
 def _kernel_motion(deck: Any) -> Iterator[str]:
-    """A memory is known in equilibrium, of wide bands at a bias too; steps of Heun's method have its integral."""
+    """A memory is the answer to dm/dt, and steps of Heun's method have its integral."""
     if deck.motion.kind != "kernel":
         return
     if deck.molecule is not None and deck.molecule.order != 1:
@@ -118,15 +118,6 @@ def _kernel_motion(deck: Any) -> Iterator[str]:
             f'lattice.shape = {show(list(deck.lattice.shape))}: motion.kind = "kernel" has a memory for every pair of '
             f"sites; allowed: up to {_MOST_SITES} sites"
         )
-    for i, lead in enumerate(table.lead):
-        for key, nothing in (("voltage", 0.0), ("chemical_potential", None), ("temperature", None)):
-            value = lead.__dict__.get(key, nothing)
-            if value != nothing and (key != "voltage" or isinstance(value, float)):
-                yield (
-                    f"electrons.lead[{i}].{key} = {show(value)}: the memory of electrons of a chain or lattice is "
-                    'known in equilibrium; remove the key, or use motion.kind = "tensor" or a [molecule], which know a '
-                    "bias"
-                )
 
 
 def _no_tensors_with_probes(deck: Any) -> Iterator[str]:

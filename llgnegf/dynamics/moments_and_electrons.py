@@ -214,7 +214,8 @@ class MomentsAndElectrons:
         sums, velocity = np.zeros(SUMS), None
         flows = carrier.flows(state)
         charge = flows.charge
-        sums[0], sums[1:3] = flows.energy.sum(), charge
+        # That of a wide-band lead is not known, nor needed.
+        sums[0], sums[1:3] = np.nansum(flows.energy), charge
         sums[3] = (rate * traced[..., 0]).sum() - voltages @ charge
         if self.imposed is None:
             velocity = self.velocity(t, y, traced, within)

@@ -25,6 +25,7 @@ from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_leads import Gating, adjusted, error_near_edges, exponentials, smeared
 from llgnegf.electrons.real_time_rows import farthest_outside
 from llgnegf.electrons.real_time_tiles import Tiles
+from llgnegf.electrons.real_time_torque import torque_of_bonds
 from llgnegf.errors import RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.once import cached_property
@@ -46,7 +47,7 @@ def _in_tiles(electrons: RealTime) -> bool:
 
 def _of_leads(device: Device) -> list[Occupation]:
     """The Fermi functions of the leads that are there."""
-    return [lead.occupation for lead in device.ends if lead.coupling]
+    return [one for lead in device.ends if lead.coupling for one in lead.occupations]
 
 
 class RealTimeInstant(Instant):
@@ -55,10 +56,11 @@ class RealTimeInstant(Instant):
     potential: gate voltages, (nx[, ny]), energy; static_potential: that of the device, or None; sd_exchange: energy, or
     (nx[, ny]) of each site; vacancy: 1 where there is one; traced: density and spin density Tr[rho_i (1, sigma)],
     (nx[, ny], 4); flows: particles and spin that flow into the leads; energy_electrons: less that at the start, leads
-    included, not a number with a bath, whose energy is unknown; voltages: of the leads, (2,), energy; work: done by
-    gates, voltages, driven fields and an imposed motion since the
+    included, not a number with a bath or a wide-band lead, whose is unknown; voltages: of the leads, (2,), energy;
+    work: done by gates, voltages, driven fields and an imposed motion since the
     start, work_drives: by driven fields alone, energy.  bath_currents: particles (b,) and spin (b, 3) that flow into
-    the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.
+    the bath on each of its b sites, 1/time; bath_voltages: of floating probes, (b,), energy.  torque_spin_orbit: of
+    bonds that know the spin on the electrons' spin sigma/2, (nx[, ny], 3), energy, where there are some.
     Where something jumps at t, all of it is as after the jump.
     """
 
@@ -89,7 +91,9 @@ class RealTimeInstant(Instant):
         self.work = float(sums[3]) + self.work_drives
         self.energy_electrons = stepper.energy(state, self.m, self.potential, self.flows, sums)
         equation = stepper.equation
-        if len(equation.bath):
+        if equation.given.turns_spins:
+            self.torque_spin_orbit = torque_of_bonds(equation, state)
+        if equation.in_probes:
             self.bath_currents, self.bath_voltages = equation.into_bath(state), equation.probe_voltages(state)
         self._stepper = stepper
 
@@ -224,12 +228,17 @@ class RealTimeStepper:
 
     @property
     def _gates(self) -> Gating:
-        gates = self.coupling.gates
-        if not gates:
-            return Gating(0.0, 0.0)
-        beside_bath = self._device.bath is not None  # where alone it counts
-        jumps = beside_bath and next_jump((one.profile for one in gates.drives), 0, self.dt) is not None
-        return Gating(gates.reach, 2 * gates.reach if jumps else 0.0)
+        gates, voltages = self.coupling.gates, None
+        if self._device.has_wide_leads:
+            voltages = self.voltages  # by which the levels move as seen from their occupation
+        reach = (gates.reach if gates else 0.0) + (voltages.reach if voltages else 0.0)
+        if not self._device.has_tails:  # where alone jumps count
+            return Gating(reach, 0.0)
+        drives = [one for given in (gates, voltages) if given for one in given.drives]
+        jumps = next_jump((one.profile for one in drives), 0, self.dt) is not None
+        # Until t = 0 leads are without voltages.
+        jumps = jumps or (voltages is not None and bool(self.voltages_at(0.0, inside(0, self.dt)).any()))
+        return Gating(reach, 2 * reach if jumps else 0.0)
 
     def _fewest_parts(self, electrons: RealTime) -> int:
         """Parts of a step that the method needs to be stable."""
@@ -420,7 +429,7 @@ class RealTimeStepper:
         return RealTimeInstant(self, n, y, velocity, state, sums)
 
     def energy(self, state: Any, m: np.ndarray, potential: np.ndarray, flows: Flows, sums: np.ndarray) -> float:
-        """Energy of the electrons since the start, leads included; not a number with a bath, whose is unknown."""
+        """Energy of the electrons since the start, leads included; not a number with a bath or a wide-band lead."""
         if len(self.equation.bath):
             return math.nan
         own = self.electrons.energy(state, np.ascontiguousarray(m), potential) + flows.coupling_energy

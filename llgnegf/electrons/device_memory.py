@@ -1,6 +1,7 @@
 """How the electrons of a chain or lattice remember small motions of its moments, at any frequency.
 
-About moments m^0 that stood still, with the electrons in equilibrium, to first order in what the moments moved since,
+About moments m^0 that stood still, with the electrons in equilibrium, or steady between leads with Fermi functions of
+their own, to first order in what the moments moved since,
 
     ds_i(t) = sum_j int_0^inf chi_ij(tau) dm_j(t - tau) dtau,      chi(omega) = int_0^inf chi(tau) exp(i omega tau) dtau
 
@@ -66,21 +67,18 @@ class DeviceMemory:
         """Of a device at moments m (n, 3) or (nx, ny, 3); duration: how long chi is needed, 1/energy.
 
         RunWarning where its error may grow beyond the tolerance within `duration`.  Raises ToleranceError where the
-        tolerance of the device cannot be had, ValueError where electrons in real time
-        are not known: a bath, leads or bonds that know the spin, a bias, a J_sd of each site.
+        tolerance of the device cannot be had, ValueError for a bath, a spin bias, a wide-band lead, vacancies, or a
+        J_sd of each site.
         """
         if system.bath is not None:
             raise ValueError(f"memory of a device: not available with a bath on sites, {system.bath!r}; use bath=None")
-        plain = system.is_plain and isinstance(system.sd_exchange, float)
-        if not plain or system.is_biased or system.is_shifted:
+        if system.vacancies or system.fills_spins or system.has_wide_leads or not isinstance(system.sd_exchange, float):
             raise ValueError(
-                "memory of a device: known in equilibrium, for one J_sd, without vacancies and spin-orbit coupling, "
-                "between leads of the hopping of the device without polarization, width, voltage, chemical potential "
-                "and temperature of their own"
+                "memory of a device: known for one J_sd, without vacancies, between leads without width and spin_bias"
             )
         moments = np.asarray(m, float).reshape(*system.shape, 3)
         still = np.zeros(system.shape)
-        electrons, _, state = adjusted(system, moments, still, duration, lambda found: found)
+        electrons, _, state = adjusted(system, moments, still, duration, lambda found: found, at_voltages=True)
         error = error_near_edges(system, electrons.fit, duration)
         if error > system.tolerance:
             warnings.warn(
@@ -103,18 +101,16 @@ class DeviceMemory:
         at_rest = np.concatenate([R[:, :N], R[:N, D:].conj().T])
         site = np.arange(electrons.nx * electrons.ny)
         up = site // electrons.ny * electrons.n + site % electrons.ny
-        J = electrons.system.sd_exchange
+        J, orbitals = electrons.system.sd_exchange, up[:, None] + electrons.ny * np.arange(2)
         assert isinstance(J, float)  # `of` refuses others
-        return cls(
-            J,
-            left,
-            vectors[:N],
-            np.linalg.inv(vectors)[:, :N],
-            right,
-            both[:N],
-            np.linalg.solve(both, at_rest),
-            up[:, None] + electrons.ny * np.arange(2),
-        )
+        turned = [vectors[:N], np.linalg.inv(vectors)[:, :N], both[:N], np.linalg.solve(both, at_rest)]
+        if electrons.given.frame is not None:
+            # In the given axes: spinors of the frame as columns, rows those outside of it.
+            back = np.zeros((N, N), complex)
+            back[orbitals[:, :, None], orbitals[:, None]] = electrons.given.frame.spinors[site // electrons.ny]
+            there = back.conj().T
+            turned = [back @ turned[0], turned[1] @ there, back @ turned[2], turned[3] @ there]
+        return cls(J, left, turned[0], turned[1], right, turned[2], turned[3], orbitals)
 
     def kernel(self, tau: ArrayLike) -> Floats:
         """chi_ij^ab at times tau >= 0 (n,), 1/energy: (n, N, N, 3, 3), [time, i, j, a, b], energy."""
@@ -216,15 +212,16 @@ def _matrix(electrons: RealTime, m: Floats) -> Complex:
     A = np.zeros((D + electrons.E, D + electrons.E), complex)
     A[:N, :N] = -1j * electrons.hamiltonian(m, np.zeros(electrons.system.shape))
     for lead, end in enumerate(electrons.ends.tolist()):
-        channels = np.zeros((N, n))
-        channels[end * n : (end + 1) * n] = np.kron(np.eye(2), electrons.system.modes.vectors)
+        channels = np.zeros((N, n), complex)
+        channels[end * n : (end + 1) * n] = electrons.channels(lead)
         for k in range(electrons.kept):
             rows = slice(N + (lead * electrons.kept + k) * n, N + (lead * electrons.kept + k + 1) * n)
-            A[:N, rows], A[rows, :N] = channels, -electrons.g[lead, k] * channels.T
+            A[:N, rows], A[rows, :N] = channels, -electrons.g[lead, k] * channels.conj().T
             A[rows, rows] = np.diag(-1j * electrons.z[lead, k].reshape(n))
         for p in range(electrons.n_poles):
             rows = slice(D + (lead * electrons.n_poles + p) * n, D + (lead * electrons.n_poles + p + 1) * n)
-            A[:N, rows], A[rows, rows] = channels, -1j * electrons.poles[lead, p] * np.eye(n)
+            A[:N, rows] = channels
+            A[rows, rows] = np.diag(-1j * np.repeat(electrons.poles[lead, p], n // 2))
     return A
 
 

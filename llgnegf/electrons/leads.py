@@ -296,6 +296,11 @@ class AttachedLead:
     is_wide = False  # whether it has states at all energies
 
     @property
+    def tells_spins(self) -> bool:
+        """Whether it has other levels, or fills them otherwise, for one of its spins."""
+        return bool(self.splitting or self.spin_difference)
+
+    @property
     def by_spin(self) -> tuple[Modes, Modes]:
         """Modes of the spins in the two columns of `spin`."""
         return self.modes.shifted(-self.splitting / 2), self.modes.shifted(self.splitting / 2)
@@ -356,12 +361,15 @@ class AttachedLead:
         """
         return reservoir(site, self.coupling, self.modes.hopping, self.modes.energies, fit, rule)
 
-    def memories(self, site: int, fit: Exponentials, rule: FermiPoles) -> tuple[Reservoir, Reservoir]:
-        """The same of each of its two spins, in the columns of `spin`."""
-        if not self.splitting:
-            return (self.memory(site, fit, rule),) * 2
+    def memories(
+        self, site: int, fit: Exponentials, rules: tuple[FermiPoles, FermiPoles]
+    ) -> tuple[Reservoir, Reservoir]:
+        """The same of each of its two spins, in the columns of `spin`, with a Fermi function for each."""
+        if not self.splitting and rules[0] is rules[1]:
+            return (self.memory(site, fit, rules[0]),) * 2
         first, second = (
-            reservoir(site, self.coupling, modes.hopping, modes.energies, fit, rule) for modes in self.by_spin
+            reservoir(site, self.coupling, modes.hopping, modes.energies, fit, rule)
+            for modes, rule in zip(self.by_spin, rules, strict=True)
         )
         return first, second
 
@@ -424,8 +432,8 @@ class AttachedWideLead(AttachedLead):
         return np.ascontiguousarray(columns)
 
     def memory(self, site: int, fit: Exponentials, rule: FermiPoles) -> Reservoir:
-        """ValueError: electrons in real time know leads with a band, and baths."""
-        raise ValueError("a wide-band lead: not available in real time; use a bath on the end site")
+        """ValueError: nothing but its reservoir, which `RealTime` has as a bath on the end site."""
+        raise ValueError("a wide-band lead has no memory but that of its reservoir")
 
     def on_chain(self, energy: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """See `AttachedLead`."""

@@ -16,12 +16,14 @@ A bath of constant width on a site (`bath.py`) remembers nothing: g(tau) = width
 adds -width/2 to A on its site.  What it sends in is n(tau) = width [c delta(tau) + poles of f], f = c + poles: a source
 width c of rho, and columns of X with a_p = -i width w_p^*.
 
+So does a wide-band lead, on the site at its end, with a Fermi function of its own; a voltage moves its poles.
+
 A probe floats (`zero_current = "net"`): its levels and their occupation are at a voltage V that what flows into it
 charges, dV/dt = `FOLLOWING` hopping^2/width times the flow, so that after some hbar/hopping little flows.  V is kept in
 the last column of Y, in the row of spin up of its site.
 
 Rows and columns: first the orbitals of the sites, in the order (x, spin, y), then the exponents (lead, k, spin, mode);
-the columns of X: (lead, pole, spin, mode), then (site of the bath, spin, pole), then that of the V.
+the columns of X: (lead, pole, spin, mode), then (site of the bath, or wide-band lead, spin, pole), then that of the V.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import real_time_rows as rows
-from .leads import SIDES
+from .leads import SIDES, AttachedWideLead
 from .memory import Exponentials
 from .modes import cross_section
 from .quadrature import FermiPoles
@@ -87,7 +89,7 @@ class Flows:
     """What the left and the right lead take up.
 
     exchanged: <c|phi_c> summed over the exponents, (2, 2, 2) [lead, spin, spin], 1/time; energy: (2,), energy/time,
-    counted from the levels of the lead, which a voltage shifts.
+    counted from the levels of the lead, which a voltage shifts; not a number of wide-band leads, whose is not known.
     """
 
     exchanged: Complex
@@ -125,16 +127,18 @@ def spin_flow(exchanged: Complex) -> Real:
 class RealTime:
     """The electrons of a system in real time, with leads whose memory is the exponentials `fit`.
 
-    rule: the Fermi function of the device, which fills the levels bound in it and a bath; lead_rules: of the left and
-    the right lead, None: the same.  `real_time_leads` chooses all; sharper: how often their errors were made
-    smaller than planned.
+    rule: the Fermi function of the device, which fills the levels bound in it and a bath; lead_rules: of the two spins
+    of the left and the right lead, None: the same.  `real_time_leads` chooses all; sharper: how often their errors were
+    made smaller than planned.
 
     Spin-orbit coupling is seen from the frame of `System.straight`; arguments and results are outside of it.  Its
     leads, in the order left, right as far as they are there: sides: 0 or 1; ends: the slice of each; z, a: (leads,
-    kept, 2, ny), g: (leads, kept), poles: (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its
-    channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); periodic: whether the
-    last y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a
-    bath, (b, 2); floats: whether it is one of floating probes.
+    kept, 2, ny), g: (leads, kept), poles: (leads, p, 2), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of
+    its channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); along_x: these as
+    matrices of the spin, (nx - 1, 2, 2), where no frame makes them numbers, else (0, 2, 2); periodic: whether the last
+    y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a bath,
+    and after them of each wide-band lead, (b, 2); wide: sides of these leads; widths: of each, (b,), and rules_of_bath
+    their Fermi functions; floats: whether it is one of floating probes.
     """
 
     def __init__(
@@ -142,24 +146,29 @@ class RealTime:
         system: System,
         fit: Exponentials,
         rule: FermiPoles,
-        lead_rules: Sequence[FermiPoles] | None = None,
+        lead_rules: Sequence[tuple[FermiPoles, FermiPoles]] | None = None,
         sharper: int = 0,
     ) -> None:
         self.given, system = system, system.straight
         self.system, self.fit, self.rule, self.sharper = system, fit, rule, sharper
         self.nx, self.ny = (*system.shape, 1)[:2]
         sites = 0, self.nx - 1
-        self.sides = np.flatnonzero(system.couplings)
-        self.lead_rules: list[FermiPoles] = [
-            rule if lead_rules is None else lead_rules[int(side)] for side in self.sides
+        is_wide = np.array([lead.is_wide for lead in system.ends])
+        self.sides = np.flatnonzero(np.array(system.couplings, bool) & ~is_wide)
+        self.wide = np.flatnonzero(is_wide)
+        self.lead_rules: list[tuple[FermiPoles, FermiPoles]] = [
+            (rule, rule) if lead_rules is None else lead_rules[int(side)] for side in self.sides
         ]
         # As many poles for all, and for a bath: those that are added hold nothing.
-        poles = max(len(one.nodes) for one in (rule, *self.lead_rules))
-        spare = poles - len(rule.nodes)
+        bath = system.bath
+        at = np.empty(0, np.int64) if bath is None else bath.on(system.shape).astype(np.int64)
+        self.rules_of_bath = len(at) * [rule]
+        self.rules_of_bath += [rule if lead_rules is None else lead_rules[int(side)][0] for side in self.wide]
+        poles = max(len(one.nodes) for one in self.rules)
         # Of the two spins of each lead.
         self.reservoirs = [
-            [one.padded(poles) for one in system.ends[side].memories(sites[side], fit, rule_of_lead)]
-            for side, rule_of_lead in zip(self.sides, self.lead_rules, strict=True)
+            [one.padded(poles) for one in system.ends[side].memories(sites[side], fit, of_lead)]
+            for side, of_lead in zip(self.sides, self.lead_rules, strict=True)
         ]
         n, leads, ny = 2 * self.ny, len(self.reservoirs), self.ny
         kept = len(fit.energies)
@@ -167,22 +176,24 @@ class RealTime:
         self.orbitals = n * self.nx
         self.D = self.orbitals + leads * kept * n
         self.in_bath = leads * poles * n  # columns of X before those of the bath
-        bath = system.bath
-        at = np.empty(0, np.int64) if bath is None else bath.on(system.shape).astype(np.int64)
+        at = np.concatenate([at, np.array(sites)[self.wide] * self.ny])
         # Rows of up and down.
         self.bath = (at // self.ny * n + at % self.ny)[:, None] + self.ny * np.arange(2)
         self.floats = bath is not None and bath.floats
         self.E = self.in_bath + 2 * poles * len(at) + self.floats
         self.ends = np.array([one.site for one, _ in self.reservoirs], np.int64)
-        of_spins = [system.ends[side].spin if system.ends[side].splitting else None for side in self.sides]
+        of_spins = [system.ends[side].spin if system.ends[side].tells_spins else None for side in self.sides]
         self.spins = np.array([np.eye(2) if one is None else one for one in of_spins], complex).reshape(leads, 2, 2)
         self._turned = np.array([one is not None for one in of_spins], bool)
-        bonds = np.zeros((0, 2, 2)) if system.bonds_along_y is None else system.bonds_along_y
-        self._bonds = np.ascontiguousarray(bonds, complex)
+        self._bonds, self.along_x = (
+            np.zeros((0, 2, 2), complex) if one is None else np.ascontiguousarray(one, complex)
+            for one in (system.bonds_along_y, system.bonds_along_x)
+        )
         vacant = np.zeros((self.nx, self.ny), bool) if system.holes is None else system.holes.reshape(self.nx, self.ny)
         x, y = np.nonzero(vacant)
         self.holes = np.concatenate([x * n + y, x * n + self.ny + y]).astype(np.int64)
-        plain = not len(at) and not len(self.holes) and not len(bonds) and not self._turned.any()
+        scalar = not len(self._bonds) and not len(self.along_x)
+        plain = not len(at) and not len(self.holes) and scalar and not self._turned.any()
         self.is_plain = bool(plain and self.given.frame is None)
 
         def stacked(parts: list[Complex], shape: tuple[int, ...]) -> Complex:
@@ -192,17 +203,24 @@ class RealTime:
         self.z = stacked([np.stack([one.energies for one in pair], axis=1) for pair in both], (kept, 2, ny))
         self.g = stacked([one.weights for one, _ in both], (kept,))
         self.a = stacked([np.stack([one.filled for one in pair], axis=1) for pair in both], (kept, 2, ny))
-        self.poles = stacked([one.poles for one, _ in both], (poles,))
+        self.poles = stacked([np.stack([one.poles for one in pair], axis=1) for pair in both], (poles, 2))
         self.b = stacked([np.stack([one.pole_filled for one in pair], axis=1) for pair in both], (poles, 2, ny))
-        width = 0.0 if bath is None else bath.width
-        self._of_bath = (
-            self.bath,
-            np.pad(rule.nodes.conj(), (0, spare), "edge"),
-            np.pad(-1j * width * rule.weights.conj(), (0, spare)),
-            width / 2,
-            width * rule.constant / 2,
-            FOLLOWING * system.hopping**2 / width if self.floats else 0.0,
-        )
+        self.widths = np.zeros(len(at)) if bath is None else np.full(len(at), float(bath.width))
+        for k, side in enumerate(self.wide.tolist(), len(at) - len(self.wide)):
+            lead = system.ends[side]
+            assert isinstance(lead, AttachedWideLead)
+            self.widths[k] = lead.width
+        bath_poles, bath_filled = np.zeros((2, len(at), poles), complex)
+        for k, one in enumerate(self.rules_of_bath):
+            spare = poles - len(one.nodes)
+            bath_poles[k] = np.pad(one.nodes.conj(), (0, spare), "edge")
+            bath_filled[k] = np.pad(-1j * self.widths[k] * one.weights.conj(), (0, spare))
+        following = np.zeros(len(at))
+        if self.floats:
+            following[: self.in_probes] = FOLLOWING * system.hopping**2 / self.widths[: self.in_probes]
+        constants = np.array([one.constant for one in self.rules_of_bath])
+        filling = self.widths * constants / 2
+        self._of_bath = self.bath, bath_poles, bath_filled, self.widths / 2, filling, following
         self._k: Real | None = None
         self._dims = len(system.shape) + 1
         self._felt_as_given = self.given.frame is None and isinstance(system.sd_exchange, float)
@@ -226,6 +244,7 @@ class RealTime:
             self.spins,
             self._turned,
             self._bonds,
+            self.along_x,
             self.holes,
         )
 
@@ -252,7 +271,12 @@ class RealTime:
         """The exponents, for `recalled`: the same bits whatever version chose them."""
         found: dict[str, NDArray[Any]] = {"lead_energies": self.fit.energies, "lead_weights": self.fit.weights}
         rules = {"fermi": self.rule}
-        for side, one in zip(self.sides, self.lead_rules, strict=True):
+        for side, (one, other) in zip(self.sides, self.lead_rules, strict=True):
+            if one is not self.rule:
+                rules[f"fermi_{SIDES[side]}"] = one
+            if other is not one and other is not self.rule:
+                rules[f"fermi_{SIDES[side]}_against"] = other
+        for side, one in zip(self.wide, self.rules_of_bath[self.in_probes :], strict=True):
             if one is not self.rule:
                 rules[f"fermi_{SIDES[side]}"] = one
         for name, rule in rules.items():
@@ -274,10 +298,14 @@ class RealTime:
         if not (z.imag < 0).all():
             raise ValueError("exponents that do not decay")
         rule = _recalled(arrays, "fermi")
-        of_leads = [
-            _recalled(arrays, f"fermi_{side}") if lead.coupling and lead.occupation != system.occupation else rule
-            for side, lead in zip(SIDES, system.ends, strict=True)
-        ]
+        of_leads = []
+        for side, lead in zip(SIDES, system.ends, strict=True):
+            known = {system.occupation: rule}
+            for occupation, name in zip(lead.occupations, (f"fermi_{side}", f"fermi_{side}_against"), strict=True):
+                if lead.coupling and occupation not in known:
+                    known[occupation] = _recalled(arrays, name)
+            along, against = (known.get(occupation, rule) for occupation in lead.occupations)
+            of_leads.append((along, against))
         return cls(system, Exponentials(z, g, np.empty(0), np.nan, np.nan), rule, of_leads)
 
     @property
@@ -291,14 +319,35 @@ class RealTime:
         voltage: the largest of any gate, lead_voltage: the largest of a lead, energy.
         """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
-        of_bath = 0.0 if self.system.bath is None else self.system.bath.width
+        of_bath = float(self.widths.sum()) if len(self.wide) else float(self.widths.max(initial=0.0))
         width = high - low + 2 * voltage + of_bath
         if not (self.reservoirs or of_bath):
             return width
         middle = (low + high) / 2
         exponents = float(abs(self.z - middle).max()) + lead_voltage if self.reservoirs else 0.0
-        poles = max(float(abs(one.nodes - middle).max()) for one in (self.rule, *self.lead_rules))
+        poles = max(float(abs(one.nodes - middle).max()) for one in self.rules)
         return max(width, 2 * exponents, poles + width / 2 + lead_voltage)
+
+    @property
+    def rules(self) -> list[FermiPoles]:
+        """Fermi functions of the device, of either spin of all leads, and of a bath."""
+        return [self.rule, *(one for pair in self.lead_rules for one in pair), *self.rules_of_bath]
+
+    @property
+    def in_probes(self) -> int:
+        """How many of `bath` are sites of a bath, before the wide-band leads."""
+        return len(self.bath) - len(self.wide)
+
+    @property
+    def filled(self) -> list[tuple[int, slice, FermiPoles]]:
+        """Channels that have a Fermi function in common: their lead, which of its n they are, and the function."""
+        found = []
+        for lead, (one, other) in enumerate(self.lead_rules):
+            if one is other:
+                found.append((lead, slice(0, self.n), one))
+            else:
+                found += [(lead, slice(0, self.ny), one), (lead, slice(self.ny, self.n), other)]
+        return found
 
     # --- the start --------------------------------------------------------------------------------
 
@@ -323,7 +372,7 @@ class RealTime:
         rho, phi = Y[:N, :N], Y[:N, N:D]
         np.fill_diagonal(rho, self.rule.constant)
         C = self._channels()  # (leads, N, n)
-        biased = [lead for lead, one in enumerate(self.lead_rules) if one is not self.rule]
+        biased = [one for one in self.filled if one[2] is not self.rule]
         for p, (zeta, w) in enumerate(zip(self.rule.nodes, self.rule.weights, strict=True)):
             G = self._green(H, C, zeta)
             rho -= w * G + (w * G).conj().T
@@ -338,15 +387,20 @@ class RealTime:
                         * self.g[lead, k].conj()
                         * (on_channels * (w / (zeta - z[k])) + advanced * (w.conjugate() / (zeta.conjugate() - z[k])))
                     )
-                if lead not in biased:
-                    self._put_pole_of_lead(Y, C, lead, p, on_channels)
-            sites = self.bath.ravel()
-            of_bath = D + self.in_bath + np.arange(len(sites)) * self.n_poles + p
-            self._put_pole(Y, C, zeta, 1j * self._of_bath[2][p].conjugate() * G[:, sites], of_bath)
-        if biased:
-            for lead in biased:
-                for p, zeta in enumerate(self.lead_rules[lead].nodes):
-                    self._put_pole_of_lead(Y, C, lead, p, self._green(H, C, zeta) @ C[lead])
+                for _, channels, _ in (one for one in self.filled if one[0] == lead and one not in biased):
+                    self._put_pole_of_lead(Y, C, lead, p, on_channels[:, channels], channels)
+            for q, one in enumerate(self.rules_of_bath):
+                if one is self.rule:
+                    self._put_pole_of_bath(Y, C, q, p, G[:, self.bath[q]])
+        alone = [q for q, one in enumerate(self.rules_of_bath) if one is not self.rule]
+        for q in alone:
+            for p, zeta in enumerate(self.rules_of_bath[q].nodes):
+                self._put_pole_of_bath(Y, C, q, p, self._green(H, C, zeta)[:, self.bath[q]])
+        if biased or alone:
+            for lead, channels, rule in biased:
+                for p, zeta in enumerate(rule.nodes):
+                    on_channels = self._green(H, C, zeta) @ C[lead][:, channels]
+                    self._put_pole_of_lead(Y, C, lead, p, on_channels, channels)
             start = BiasedStart(self, m, potential)
             start.add(rho, phi)
         for part in (Y, Y[:, :N].T):
@@ -361,12 +415,22 @@ class RealTime:
         Y[N:D, N:D] = (half + half.conj().T) / (1j * (z.conj()[None, :] - z[:, None]))
         return np.stack([Y.real, Y.imag], axis=1)
 
-    def _put_pole_of_lead(self, Y: Complex, C: Complex, lead: int, p: int, on_channels: Complex) -> None:
-        """Columns of X of a pole of a lead's Fermi function; on_channels: G |c> at the pole, (orbitals, n)."""
-        b = self.b[lead, p].conj().ravel()
-        where = self.D + (lead * self.n_poles + p) * self.n
-        zeta = self.poles[lead, p].conjugate()
-        self._put_pole(Y, C, zeta, 1j * b * on_channels, slice(where, where + self.n))
+    def _put_pole_of_lead(
+        self, Y: Complex, C: Complex, lead: int, p: int, on_channels: Complex, channels: slice
+    ) -> None:
+        """Columns of X of a pole of a Fermi function that these channels of a lead have; on_channels: G |c> at it,
+        (orbitals, channels)."""
+        b = self.b[lead, p].conj().ravel()[channels]
+        first = self.D + (lead * self.n_poles + p) * self.n
+        zeta = self.poles[lead, p, channels.start // self.ny].conjugate()
+        where = slice(first + channels.start, first + channels.stop)
+        self._put_pole(Y, C, zeta, 1j * b * on_channels, where)
+
+    def _put_pole_of_bath(self, Y: Complex, C: Complex, q: int, p: int, on_site: Complex) -> None:
+        """The same of one of `bath`; on_site: columns of G, (orbitals, 2)."""
+        columns = self.D + self.in_bath + (2 * q + np.arange(2)) * self.n_poles + p
+        zeta, a = self._of_bath[1][q, p].conjugate(), self._of_bath[2][q, p].conjugate()
+        self._put_pole(Y, C, zeta, 1j * a * on_site, columns)
 
     def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
         """Columns of X of one pole into a state at rest, from their rows of the sites."""
@@ -396,7 +460,7 @@ class RealTime:
             sigma = np.concatenate([one.self_energy(zeta) for one in pair])
             inverse -= (C[lead] * sigma) @ C[lead].conj().T
         sites = self.bath.ravel()
-        inverse[sites, sites] += 1j * self._of_bath[3]
+        np.add.at(inverse, (sites, sites), 0.5j * np.repeat(self.widths, 2))  # two leads may be on one site
         return np.asarray(np.linalg.inv(inverse), np.complex128)
 
     def slices(self, m: Real, potential: Real) -> Complex:
@@ -416,12 +480,20 @@ class RealTime:
                 H[:, s, y, other, y] += blocks[:, :, s, other]
         return H.reshape(nx, self.n, self.n)
 
+    def bonds_along_x(self) -> Complex:
+        """H_(x,x+1) between slices where it is no number, (nx - 1, n, n); see `along_x`."""
+        return np.stack([np.kron(one, np.eye(self.ny)) for one in self.along_x])
+
     def hamiltonian(self, m: Real, potential: Real) -> Complex:
         """H of the device, (orbitals, orbitals), in the order of the state."""
         H = np.zeros((self.nx, self.n, self.nx, self.n), complex)
         x, i = np.arange(self.nx), np.arange(self.n)
         H[x, :, x] = self.slices(m, potential)
-        H[x[1:, None], i, x[:-1, None], i] = H[x[:-1, None], i, x[1:, None], i] = -self.hops[:, None]
+        if len(self.along_x):
+            there = self.bonds_along_x()
+            H[x[:-1], :, x[1:]], H[x[1:], :, x[:-1]] = there, there.conj().swapaxes(1, 2)
+        else:
+            H[x[1:, None], i, x[:-1, None], i] = H[x[:-1, None], i, x[1:, None], i] = -self.hops[:, None]
         return H.reshape(self.orbitals, self.orbitals)
 
     # --- the equation -----------------------------------------------------------------------------
@@ -435,10 +507,17 @@ class RealTime:
             m.reshape(*sites, 3) if self._felt_as_given else self.felt(m),
             self.system.on_sites(potential).reshape(sites),
             *self._constants,
-            voltages[self.sides],
+            self._shifts(voltages),
             out,
         )
         return out
+
+    def _shifts(self, voltages: Real) -> Real:
+        """Voltages (..., 2) of the left and the right lead as kernels take them, (..., leads + b)."""
+        if not len(self.bath):
+            return voltages[..., self.sides]
+        none = np.zeros((*voltages.shape[:-1], self.in_probes))
+        return np.concatenate([voltages[..., self.sides], none, voltages[..., self.wide]], axis=-1)
 
     def stage(
         self,
@@ -479,7 +558,8 @@ class RealTime:
         particles in the left and the right lead, work (of gates, voltages, and of the motion).
         """
         shape = *voltages.shape[:2], self.nx, self.ny
-        own = np.array([sums[0], sums[3], *(sums[1 + side] for side in self.sides)])
+        kept = [*self.sides, *(self.in_probes * [None]), *self.wide]  # where particles are counted
+        own = np.array([sums[0], sums[3], *(0.0 if side is None else sums[1 + side] for side in kept)])
         fractions, weights = (np.array(one) for one in coefficients)
         m, turning = (self.felt(one) for one in moments)
         potential, rate = self.system.on_sites(gates[0]).reshape(shape), gates[1].reshape(shape)
@@ -495,14 +575,15 @@ class RealTime:
             turning,
             own,
             *self._constants,
-            np.ascontiguousarray(voltages[..., self.sides]),
+            np.ascontiguousarray(self._shifts(voltages)),
             self.orbitals,
             begun,
         )
         found = sums.copy()
         found[0], found[3] = own[:2]
-        for lead, side in enumerate(self.sides):
-            found[1 + side] = own[2 + lead]
+        for k, side in enumerate(kept):
+            if side is not None:
+                found[1 + side] = own[2 + k]
         return new, found, self._outside(begun.reshape(len(voltages), 2, *self.system.shape, 4))
 
     def _outside(self, traced: Real) -> Real:
@@ -537,26 +618,39 @@ class RealTime:
         exchanged, weighted = rows.exchanged(
             Y, self.orbitals, vectors, self.ends, self.z, self.poles, self.spins, self._turned
         )
-        if self.given.frame is not None:
-            spinors = self.given.frame.spinors[self.ends]
-            exchanged = spinors @ exchanged @ spinors.conj().swapaxes(1, 2)
-        return Flows.of(self.sides, exchanged, weighted)
+        found = Flows.of(self.sides, self._turned_back(exchanged, self.ends), weighted)
+        if len(self.wide):
+            found.exchanged[self.wide] = self._exchanged_with_bath(Y)[self.in_probes :]
+            found.energy[self.wide] = np.nan  # a band without a bottom
+        return found
+
+    def _turned_back(self, exchanged: Complex, columns: NDArray[np.int64]) -> Complex:
+        """Matrices of the spin (k, 2, 2) on sites of these columns of the lattice, (k,), outside of the frame."""
+        if self.given.frame is None:
+            return exchanged
+        spinors = self.given.frame.spinors[columns]
+        return np.asarray(spinors @ exchanged @ spinors.conj().swapaxes(1, 2))
 
     def into_bath(self, Y: Real) -> tuple[Real, Real]:
         """Particles (b,) and spin (b, 3) that flow into the bath on each of its b sites, 1/time."""
+        exchanged = self._exchanged_with_bath(Y)[: self.in_probes]
+        return -2 * np.trace(exchanged, axis1=1, axis2=2).real, spin_flow(exchanged)
+
+    def _exchanged_with_bath(self, Y: Real) -> Complex:
+        """<s|phi_s> with each of `bath`, (b, 2, 2), outside of the frame."""
         first = self.D + self.in_bath
         exchanged = rows.bath_exchanged(Y, self.bath, self.n_poles, first, *self._of_bath[3:5])
-        return -2 * np.trace(exchanged, axis1=1, axis2=2).real, spin_flow(exchanged)
+        return self._turned_back(exchanged, self.bath[:, 0] // self.n)
 
     def probe_voltages(self, Y: Real) -> Real:
         """Of each floating probe, (b,), energy."""
-        return Y[self.bath[:, 0], 0, -1].copy() if self.floats else np.zeros(0)
+        return Y[self.bath[: self.in_probes, 0], 0, -1].copy() if self.floats else np.zeros(0)
 
     def energy(self, Y: Real, m: Real, potential: Real) -> float:
         """Tr[rho H] of the device, without its coupling to the leads, energy."""
         sites = self.nx, self.ny
         on_sites = self.system.on_sites(potential).reshape(sites)
-        return rows.own_energy(Y, self.felt(m), on_sites, *self._constants[:5], self._bonds)
+        return rows.own_energy(Y, self.felt(m), on_sites, *self._constants[:5], self._bonds, self.along_x)
 
 
 def _recalled(arrays: Mapping[str, NDArray[Any]], name: str) -> FermiPoles:

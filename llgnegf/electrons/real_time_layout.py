@@ -51,7 +51,7 @@ class TileLayout:
         )
         # Of either spin.
         self.z, self.a, self.b = (np.ascontiguousarray(one[:, :, 0]) for one in (electrons.z, electrons.a, electrons.b))
-        self.g, self.poles = electrons.g, electrons.poles
+        self.g, self.poles = electrons.g, np.ascontiguousarray(electrons.poles[:, :, 0])
         vectors = electrons.system.modes.vectors
         self.modes = np.stack([vectors.T, vectors])
 

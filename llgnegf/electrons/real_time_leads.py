@@ -53,36 +53,38 @@ _NEAR_AN_EDGE = 0.02
 
 @dataclass(frozen=True)
 class Gating:
-    """largest: voltage of any gate in a run, jump: by which one changes at once, energies."""
+    """largest: voltage of any gate in a run, jump: by which one changes at once, energies; those of wide-band leads
+    added."""
 
     largest: float
     jump: float
 
 
 def exponentials(
-    system: System, m: Real, potential: Real, duration: float, sharper: int = 0, gates: Gating | None = None
-) -> tuple[Exponentials, FermiPoles, tuple[FermiPoles, ...]]:
+    system: System,
+    m: Real,
+    potential: Real,
+    duration: float,
+    sharper: int = 0,
+    gates: Gating | None = None,
+    *,
+    at_voltages: bool = False,
+) -> tuple[Exponentials, FermiPoles, tuple[tuple[FermiPoles, FermiPoles], ...]]:
     """The memory of a lead and the Fermi functions for a run from moments m (*s, 3) and gates `potential` (*s,).
 
-    Of the Fermi functions first that of the device, then those of the left and the right lead.
+    Of the Fermi functions first that of the device, then those of the two spins of the left and of the right lead.
 
     duration: of the run, 1/energy; sharper: how often the error of both was made smaller, by factors of four; gates:
-    later on, which count beside a bath, where levels are filled at all energies.
+    later on, which count where levels are filled at all energies, beside a bath or a wide-band lead; at_voltages:
+    whether voltages of the leads are there from the start, and none is switched on.
     Raises ToleranceError where the tolerance of the system cannot be reached.  Over long times it may be reached but
     for levels near the edges of the bands: see `error_near_edges`.
     """
-    if any(system.voltages):
+    if any(system.voltages) and not at_voltages:
         raise ValueError(
             "electrons in real time start at rest, before voltages are switched on: give those of the leads as "
             "`voltages` of the stepper, and leads without a voltage"
         )
-    if system.spin_hopping is not None or system.bonds_along_x is not None:
-        what = "bonds_along_x" if system.spin_hopping is None else f"{system.spin_hopping!r}"
-        raise ValueError(
-            f"electrons in real time: not available with {what}; use spin_hopping=None, bonds_along_x=None"
-        )
-    if system.fills_spins:
-        raise ValueError("electrons in real time: not available with a spin_bias of a lead; use spin_bias=None")
     if system.bath is not None and system.bath.elastic:
         raise ValueError(
             f"electrons in real time: not available with a probe without current at any energy, {system.bath!r}; use "
@@ -90,19 +92,22 @@ def exponentials(
         )
     tolerance = system.tolerance / 4**sharper
     low, high = system.straight.spectrum_bounds(m, potential)
-    if system.bath is not None:
+    if system.has_tails:
         low, high = _beside_bath(system, low, high, gates or Gating(float(abs(potential).max(initial=0.0)), 0.0))
     low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
-    depth = None if system.bath is None else _BELOW * system.bath.width
+    depth = _BELOW * float(system.tails[1].max()) if system.has_tails else None
 
     def filled_by(mu: float, kT: float, depth: float | None = None) -> FermiPoles:
         return near_poles(low, high, mu, kT, _RULE_SHARE * tolerance, 0.9 * (high - low), depth)
 
     rule = filled_by(system.fermi_energy, smeared(system.occupation, system, duration, sharper), depth)
-    of_leads = tuple(
-        rule if one == system.occupation else filled_by(one.fermi_energy, smeared(one, system, duration, sharper))
-        for one in (lead.occupation for lead in system.ends)
-    )
+    known = {system.occupation: rule}
+    for lead in sorted(system.ends, key=lambda lead: not lead.is_wide):
+        for one in lead.occupations:
+            if one not in known:
+                kT = smeared(one, system, duration, sharper)
+                known[one] = filled_by(one.fermi_energy, kT, depth if lead.is_wide else None)
+    of_leads = tuple((known[lead.occupations[0]], known[lead.occupations[1]]) for lead in system.ends)
     if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
@@ -114,9 +119,8 @@ def exponentials(
 
 def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tuple[float, float]:
     """The energies at which f has to be right beside a bath: those of levels, and what sudden motions reach."""
-    assert system.bath is not None
     low, high = low - 2 * gates.largest, high + 2 * gates.largest
-    allowed = system.tolerance / (system.bath.width / system.hopping)
+    allowed = system.tolerance / (float(system.tails[1].max()) / system.hopping)
     reach = system.hopping * max((_SUDDEN / allowed) ** (1 / 3), (_JUMP * gates.jump / system.hopping / allowed) ** 0.5)
     return min(low, (low + high) / 2 - reach), max(high, (low + high) / 2 + reach)
 
@@ -128,9 +132,8 @@ def error_near_edges(system: System, fit: Exponentials, duration: float) -> floa
 
 def _strength(system: System) -> float:
     """By how much the error of the memory counts more: bonds to the leads over hoppings of either side."""
-    return max(
-        1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in system.ends if lead.coupling), 0.0
-    )
+    bonds = [one for one in system.ends if one.coupling and not one.is_wide]
+    return max(1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in bonds), 0.0)
 
 
 def _fastest_hopping(system: System) -> float:
@@ -152,6 +155,8 @@ def adjusted(
     duration: float,
     carrier: Callable[[RealTime], Carrier],
     gates: Gating | None = None,
+    *,
+    at_voltages: bool = False,
 ) -> tuple[RealTime, Carrier, Any]:
     """Electrons in real time, what carries their state, and this state at rest: in equilibrium, or steady between leads
     with Fermi functions of their own.
@@ -167,7 +172,7 @@ def adjusted(
     exact, best, allowed = Frozen(still, m, potential).at_rest, np.inf, _START_SHARE * system.tolerance
     for sharper in range(_MOST_TRIES):
         try:
-            sums = exponentials(system, m, potential, duration, sharper, gates)
+            sums = exponentials(system, m, potential, duration, sharper, gates, at_voltages=at_voltages)
         except ToleranceError:
             if sharper == 0:
                 raise
@@ -197,7 +202,12 @@ def _at_an_edge(system: System) -> str:
         return ""
     for what, mu in (
         ("electrons.fermi_energy", system.fermi_energy),
-        *(("the chemical potential of a lead", lead.occupation.fermi_energy) for lead in system.ends if lead.coupling),
+        *(
+            ("the chemical potential of a lead", one.fermi_energy)
+            for lead in system.ends
+            if lead.coupling
+            for one in lead.occupations
+        ),
     ):
         edge = float(edges[abs(edges - mu).argmin()])
         distance = abs(edge - mu)

@@ -78,7 +78,7 @@ def of_bath(Y, bath, n_poles, in_bath, filled, damping, filling, out):
     for q in range(bath.shape[0]):
         for s in range(2):
             i, first = bath[q, s], D + in_bath + (2 * q + s) * n_poles
-            add_real(out[i], -damping, Y[i])
+            add_real(out[i], -damping[q], Y[i])
             for j in range(D):
                 re, im = 0.0, 0.0
                 for column in range(first, first + n_poles):
@@ -90,10 +90,10 @@ def of_bath(Y, bath, n_poles, in_bath, filled, damping, filling, out):
                 out[i, 0, j] += row[0, j]
                 out[i, 1, j] += row[1, j]
             # The source: half of it here, the other half is the adjoint.
-            out[i, 0, i] += filling
+            out[i, 0, i] += filling[q]
             for p in range(n_poles):
-                out[i, 0, first + p] += filled[p].real
-                out[i, 1, first + p] -= filled[p].imag
+                out[i, 0, first + p] += filled[q, p].real
+                out[i, 1, first + p] -= filled[q, p].imag
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
@@ -102,7 +102,7 @@ def into_site(Y, rows, q, n_poles, first, damping, filling):
     total = 0.0
     for s in range(2):
         i = rows[s]
-        total += 2 * (damping * Y[i, 0, i] - filling)
+        total += 2 * (damping[q] * Y[i, 0, i] - filling[q])
         for column in range(first + (2 * q + s) * n_poles, first + (2 * q + s + 1) * n_poles):
             total -= 2 * Y[i, 0, column]
     return total
@@ -136,6 +136,7 @@ def derivative(
     spins,
     turned,
     bonds,
+    along_x,
     holes,
     shifts,
     out,
@@ -145,12 +146,14 @@ def derivative(
     Y, out: (D, 2, D + E).  m: (nx, ny, 3); potential: (nx, ny), energy; hops: hopping of each bond along x, (nx - 1,);
     across, periodic: hopping along y, and whether the last y is bound to the first.  vectors: transverse modes in
     columns, (ny, ny).  For each of the leads: ends: its slice; z, a: (leads, k, 2, ny), g: (leads, k), poles:
-    (leads, p), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; shifts: voltage; spins: these
-    spins in the columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
-    H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); holes: rows of vacancies, which stay 0.  bath: rows
-    of up and down of each of its sites, (sites, 2); bath_poles, bath_filled: (p,), poles and a of each; damping: half
-    its width; filling: a of its delta function; following: dV/dt of a floating probe over what flows into it, energy, 0
-    where none floats; the last column of Y, which is there then, has V in the rows of spin up of their sites.
+    (leads, p, 2), b: (leads, p, 2, ny), as in `Reservoir`, of the two spins of its channels; spins: these in the
+    columns, (leads, 2, 2), turned: whether they are others than up and down.  bonds: 2 x 2 matrices
+    H_(y,y+1) in place of -across, (nx, 2, 2), or none, (0, 2, 2); along_x: the same, H_(x,x+1) in place of hops,
+    (nx - 1, 2, 2), or none; holes: rows of vacancies, which stay 0.  bath: rows of up and down of each of its
+    sites, (b, 2), wide-band leads after them; bath_poles, bath_filled: (b, p), poles and a of each; damping: half its
+    width, (b,); filling: a of its delta function, (b,); following: dV/dt of a floating probe over what flows into it,
+    energy, (b,), 0 where none floats; the last column of Y, which is there then, has V in the rows of spin up of their
+    sites.  shifts: voltages of leads and, after them, of the b, (leads + b,).
     """
     nx, ny = potential.shape
     leads, kept = g.shape
@@ -161,22 +164,28 @@ def derivative(
     turns = np.zeros((2, width - D))
     for lead in range(leads):
         for p in range(n_poles):
-            turn = 1j * (poles[lead, p].conjugate() + shifts[lead])
-            first = (lead * n_poles + p) * n
-            turns[0, first : first + n] = turn.real
-            turns[1, first : first + n] = turn.imag
+            for s in range(2):
+                turn = 1j * (poles[lead, p, s].conjugate() + shifts[lead])
+                first = (lead * n_poles + p) * n + s * ny
+                turns[0, first : first + ny] = turn.real
+                turns[1, first : first + ny] = turn.imag
     in_bath = leads * n_poles * n
     for q in range(bath.shape[0]):
-        level = Y[bath[q, 0], 0, width - 1] if following != 0 else 0.0
+        level = shifts[leads + q]
+        if following[q] != 0:
+            level = Y[bath[q, 0], 0, width - 1]
         for p in range(n_poles):
-            turn = 1j * (bath_poles[p].conjugate() + level)
+            turn = 1j * (bath_poles[q, p].conjugate() + level)
             for s in range(2):
                 turns[0, in_bath + (2 * q + s) * n_poles + p] = turn.real
                 turns[1, in_bath + (2 * q + s) * n_poles + p] = turn.imag
+    matrices = along_x.shape[0] > 0
     # H on the sites
     for x in range(nx):
         below, t_below = (x - 1, hops[x - 1]) if x > 0 else (x, 0.0)
         above, t_above = (x + 1, hops[x]) if x < nx - 1 else (x, 0.0)
+        if matrices:
+            t_below = t_above = 0.0
         for s in range(2):
             sign = 1.0 - 2.0 * s
             for y in range(ny):
@@ -192,6 +201,13 @@ def derivative(
                     Y[above * n + at],
                     t_above,
                 )
+                if matrices:
+                    for other in range(2):
+                        if x > 0:
+                            back = -1j * along_x[x - 1, other, s].conjugate()
+                            add_complex(out[i], back, Y[below * n + other * ny + y])
+                        if x < nx - 1:
+                            add_complex(out[i], -1j * along_x[x, s, other], Y[above * n + other * ny + y])
                 if bonds.shape[0] > 0:
                     for other in range(2):
                         if ny > 1 and (y > 0 or periodic):
@@ -257,12 +273,13 @@ def derivative(
     # between the sites of a bath and what it remembers, which is no time and the poles of the Fermi function
     if bath.shape[0] > 0:
         of_bath(Y, bath, n_poles, in_bath, bath_filled, damping, filling, out)
-        if following != 0:
+        if following[0] != 0:  # all of a bath float, or none
             out[:, :, width - 1] = 0.0
             for q in range(bath.shape[0]):
-                out[bath[q, 0], 0, width - 1] = following * into_site(
-                    Y, bath[q], q, n_poles, D + in_bath, damping, filling
-                )
+                if following[q] != 0:
+                    out[bath[q, 0], 0, width - 1] = following[q] * into_site(
+                        Y, bath[q], q, n_poles, D + in_bath, damping, filling
+                    )
     for i in holes:
         out[i] = 0.0
     # and the square part gets the adjoint
@@ -359,7 +376,7 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
                         turns[other, k] = z[lead, k, other, mode].conjugate()
                     for p in range(n_poles):
                         columns[other, kept + p] = D + (lead * n_poles + p) * n + other * ny + mode
-                        turns[other, kept + p] = poles[lead, p].conjugate()
+                        turns[other, kept + p] = poles[lead, p, other].conjugate()
                 for s in range(2):
                     for y in range(ny):
                         i = ends[lead] * n + s * ny + y
@@ -383,7 +400,7 @@ def exchanged(Y, orbitals, vectors, ends, z, poles, spins, turned):
                             value = vectors[y, mode] * complex(Y[i, 0, j], Y[i, 1, j])
                             out[lead, s, other] += value
                             if s == other:
-                                weighted[lead] += poles[lead, p].conjugate() * value
+                                weighted[lead] += poles[lead, p, s].conjugate() * value
     return out, weighted
 
 
@@ -393,10 +410,10 @@ def bath_exchanged(Y, bath, n_poles, first, damping, filling):
     out = np.zeros((bath.shape[0], 2, 2), np.complex128)
     for q in range(bath.shape[0]):
         for s in range(2):
-            out[q, s, s] += filling
+            out[q, s, s] += filling[q]
             for other in range(2):
                 i, j = bath[q, s], bath[q, other]
-                out[q, s, other] -= damping * complex(Y[i, 0, j], Y[i, 1, j])
+                out[q, s, other] -= damping[q] * complex(Y[i, 0, j], Y[i, 1, j])
                 for column in range(first + (2 * q + other) * n_poles, first + (2 * q + other + 1) * n_poles):
                     out[q, s, other] += complex(Y[i, 0, column], Y[i, 1, column])
     return out
@@ -434,6 +451,7 @@ def steps(
     spins,
     turned,
     bonds,
+    along_x,
     holes,
     voltages,
     orbitals,
@@ -442,8 +460,9 @@ def steps(
     """Steps of length h of a method whose stages are at `fractions` of it, where the moments are known beforehand.
 
     m, turning: moments and dm/dt at all stages of all steps, (steps, stages, nx, ny, 3); potential, rate: gates and
-    dV/dt, (steps, stages, nx, ny); voltages: of each lead, (steps, stages, leads).  sums (2 + leads,): energy of the
-    leads, work, particles in each lead; what the steps add is added.  begun: gets the density and spin density at the
+    dV/dt, (steps, stages, nx, ny); voltages: `shifts` of `derivative`, (steps, stages, leads + b).  sums (2 + leads +
+    b,): energy of the leads, work, particles in each lead and in the bath at each of its sites; what the steps add is
+    added.  begun: gets the density and spin density at the
     first two stages of each step, (steps, 2, nx, ny, 4).  The others as in `derivative`.  Returns the state at the end;
     Y stays as it is.
     """
@@ -478,6 +497,7 @@ def steps(
                 spins,
                 turned,
                 bonds,
+                along_x,
                 holes,
                 voltages[step, i],
                 k,
@@ -497,6 +517,11 @@ def steps(
                 work -= voltages[step, i, lead] * charge
                 sums[0] += weights[i] * h * -2 * weighted[lead].real
                 sums[2 + lead] += weights[i] * h * charge
+            for q in range(bath.shape[0]):
+                first = Y.shape[0] + leads * poles.shape[1] * 2 * ny
+                charge = into_site(at, bath[q], q, poles.shape[1], first, damping, filling)
+                work -= voltages[step, i, leads + q] * charge
+                sums[2 + leads + q] += weights[i] * h * charge
             sums[1] += weights[i] * h * work
             is_last = i == stages - 1
             advance(base, k, total, weights[i] * h, i == 0, stage, 0.0 if is_last else fractions[i + 1] * h)
@@ -505,7 +530,7 @@ def steps(
 
 
 @njit(cache=True, nogil=True)
-def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bonds):
+def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bonds, along_x):
     """Tr[rho H] of the device; arguments as those of `derivative`."""
     nx, ny = potential.shape
     n, total = 2 * ny, 0.0
@@ -518,7 +543,12 @@ def own_energy(Y, m, potential, onsite, sd_exchange, hops, across, periodic, bon
             for s in range(2):
                 i = x * n + s * ny + y
                 if x < nx - 1:
-                    total -= 2 * hops[x] * Y[i, 0, i + n]
+                    if along_x.shape[0] > 0:
+                        for other in range(2):
+                            j = (x + 1) * n + other * ny + y
+                            total += 2 * (along_x[x, s, other] * complex(Y[j, 0, i], Y[j, 1, i])).real
+                    else:
+                        total -= 2 * hops[x] * Y[i, 0, i + n]
                 if ny > 1 and (y < ny - 1 or periodic):
                     if bonds.shape[0] > 0:
                         for other in range(2):

@@ -39,7 +39,7 @@ class _Start:
         # Of each lead with its slice e: G[j, e]^+ and G[e, j], in the transverse modes of the rows.
         self.at_ends = np.empty((leads, nx, 2, n, n), complex)
         rules = tiles.electrons.lead_rules
-        self.biased = [lead for lead, one in enumerate(rules) if one is not self.rule]
+        self.biased = [lead for lead, (one, _) in enumerate(rules) if one is not self.rule]
         for p in range(len(self.rule.nodes)):
             self._add_pole(p)
         for x in range(nx):
@@ -112,7 +112,7 @@ class _Start:
         tiles, nx, n, T = self.tiles, self.tiles.nx, self.tiles.n, self.tiles.columns
         start = BiasedStart(tiles.electrons, m, potential)
         for lead in self.biased:
-            zeta = tiles.electrons.lead_rules[lead].nodes
+            zeta = tiles.electrons.lead_rules[lead][0].nodes
             for p, column in enumerate(start.columns(lead, zeta)):
                 for j, block in enumerate(column.reshape(nx, n, n)):
                     self._put_pole(p, lead, j, self._in_modes(block.conj().T))

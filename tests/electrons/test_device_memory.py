@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.integrate import simpson
 
-from llgnegf.electrons import Device, Lead
+from llgnegf.electrons import Device, Lead, Polarization, SpinBias, SpinHopping, SpinOrbit
 from llgnegf.electrons.device_memory import DeviceMemory, Steps
+from tests.electrons.test_real_time_spins import device_of
 from tests.electrons.test_response_tensors import moments
 from tests.oracles import linear_response
+from tests.oracles.spin_long import SpinLong
 
 J = 0.3
 
@@ -30,6 +32,7 @@ def test_forces_at_any_frequency_are_those_of_dense_quadrature(kT):
     assert abs(memory.at_frequency(1.7).imag).max() > 0.01
 
 
+RIGHT = Lead("right", 0.8, hopping=1.2)
 CASES = {
     "bound levels": Device(3, sd_exchange=0.8, fermi_energy=0.2, tolerance=1e-7),
     "J_sd < 0, warm": Device(2, sd_exchange=-0.6, fermi_energy=0.2, temperature=0.06, tolerance=1e-7),
@@ -37,6 +40,20 @@ CASES = {
     "closed end": Device(2, sd_exchange=0.5, fermi_energy=0.2, tolerance=1e-7, leads=[Lead("right", 0.8)]),
     "potential": Device(2, sd_exchange=0.5, potential=[0.3, -0.4], onsite=0.1, tolerance=1e-7),
     "one site": Device(1, sd_exchange=0.5, fermi_energy=0.4, tolerance=1e-7),
+    "bias": Device(
+        2, sd_exchange=0.5, fermi_energy=0.3, tolerance=1e-6, leads=[Lead("left", 0.7, chemical_potential=0.8), RIGHT]
+    ),
+    "voltage": Device(
+        2, sd_exchange=0.5, fermi_energy=0.3, temperature=0.05, leads=[Lead("left", 0.7, voltage=0.5), RIGHT]
+    ),
+    "all that knows the spin": Device(
+        2,
+        sd_exchange=0.5,
+        fermi_energy=0.3,
+        temperature=0.05,
+        spin_orbit=SpinOrbit(0.3, -0.1),
+        leads=[Lead("left", 0.7, chemical_potential=0.8, polarization=Polarization((0, 1, 1), 0.5)), RIGHT],
+    ),
 }
 
 
@@ -53,6 +70,37 @@ def test_slow_motions_are_answered_by_the_response_tensors(name):
     close = 2e-5 if name != "lattice" else 2e-2
     np.testing.assert_allclose(static, tensors.susceptibility, atol=close * abs(tensors.susceptibility).max())
     np.testing.assert_allclose(device.sd_exchange * slope, tensors.gilbert, atol=close * abs(tensors.gilbert).max())
+
+
+BIASED = {"filled": ((0.6, 0.2), (-0.2, 0.3)), "settling": 30.0, "n_lead": 40, "exchange": 0.3, "couplings": (0.6, 0.7)}
+MAGNETS = {"polarizations": (((0, 1, 0), 0.3), ((1, 0, 1), 0.2))}
+
+
+@pytest.mark.parametrize(
+    "oracle",
+    [
+        SpinLong((1, 1), **BIASED, **MAGNETS),
+        SpinLong((2, 1), **BIASED, rashba=0.3, dresselhaus=-0.2),
+        SpinLong((2, 1), **BIASED, hop_x=(0.2, 0.1 + 0.2j, -0.15)),
+        SpinLong((2, 2), **BIASED, hop_y=(0.2, 0.3j, 0.0), rashba=0.2),
+    ],
+    ids=["one site, ferromagnets", "spin-orbit coupling", "hopping", "lattice"],
+)
+def test_what_follows_a_jump_at_a_bias_is_that_of_unitary_evolution(oracle):
+    """Moments jump at t = 0 by dm: ds(t) = int_0^t chi dm, against halves of differences of exact evolutions."""
+    device = device_of(oracle, spin_hopping=SpinHopping(oracle.hop_x, oracle.hop_y))
+    m, T, size = moments(oracle.shape, 7), 3.0, 0.02
+    dm = size * np.random.default_rng(1).normal(size=m.shape)
+    V, U = np.zeros(oracle.shape), np.zeros(2)
+    both = [
+        oracle.evolve([T], lambda t, sign=sign: m + sign * dm * (t > 0), lambda t: V, lambda t: U).spin[0]
+        for sign in (1, -1)
+    ]
+    memory = DeviceMemory.of(device, m.reshape(*device.shape, 3), T)
+    chi = simpson(memory.kernel(np.linspace(0, T, 201)), dx=T / 200, axis=0)
+    found = np.einsum("ijab,jb->ia", chi, dm.reshape(-1, 3))
+    expected = ((both[0] - both[1]) / 2).reshape(-1, 3)
+    np.testing.assert_allclose(found, expected, atol=3e-3 * abs(expected).max())
 
 
 def test_kernel_transforms_to_its_frequencies():
@@ -111,12 +159,13 @@ def test_recalled_from_arrays():
 
 
 def test_what_has_no_memory_is_refused():
-    from llgnegf.electrons import Bath, SpinOrbit
+    from llgnegf.electrons import Bath
 
     for changes, words in (
         ({"bath": Bath([(0,)], 0.1)}, "bath"),
-        ({"spin_orbit": SpinOrbit(0.2, 0.0)}, "without vacancies and spin-orbit coupling"),
-        ({"leads": [Lead("left", voltage=0.1), Lead("right")]}, "equilibrium"),
+        ({"vacancies": [0]}, "without vacancies"),
+        ({"leads": [Lead("left", spin_bias=SpinBias((0, 1, 0), 0.1)), Lead("right")]}, "without width and spin_bias"),
+        ({"leads": [Lead("left", width=0.4), Lead("right")]}, "without width and spin_bias"),
         ({"sd_exchange": np.array([0.3, 0.2])}, "one J_sd"),
     ):
         device = Device(2, **{"sd_exchange": 0.3, "temperature": 0.05, "tolerance": 1e-4} | changes)

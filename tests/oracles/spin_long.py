@@ -3,9 +3,10 @@
     H = onsite + sum_<ij> c_i^+ H_ij c_j - J_i c_i^+ sigma c_i . m_i + V_i n_i,     H_(i,i+x) = -t + i v.sigma,
     H_(i,i+y) = -t + i w.sigma,   v = (-beta, alpha, 0),   w = (-alpha, beta, 0)
 
-in the device; in lead l hopping t_l, levels -(D_l/2) sigma.d_l + U_l(t), no spin-orbit coupling; bonds c_l to it.  The
-state at t = 0 is equilibrium, or, with `filled`, what is left long after leads of their own were joined to the device.
-The orbitals that are looked at are moved back in time to t = 0, where the state is known.  Only numpy and scipy.
+and hop_x.sigma, hop_y.sigma in the device; in lead l hopping t_l, levels -(D_l/2) sigma.d_l + U_l(t), bonds of numbers;
+bonds c_l to it.  The state at t = 0 is equilibrium, or, with `filled`, what is left long after leads of their own were
+joined to the device.  The orbitals that are looked at are moved back in time to t = 0, where the state is known.  Only
+numpy and scipy.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ FAR = 100.0  # energy of vacancies, which have no bonds
 @dataclass(frozen=True)
 class SpinLong:
     """shape (nx, ny); exchange: a number or (nx, ny); polarizations: (direction, splitting) of each lead; filled:
-    ((mu, kT) left, (mu, kT) right), joined `settling` before t = 0; vacancies: sites (x, y)."""
+    ((mu, kT) left, (mu, kT) right), joined `settling` before t = 0; spin_biases: (direction, difference) of mu of spins
+    along and against it, of each lead; vacancies: sites (x, y)."""
 
     shape: tuple
     n_lead: int
@@ -34,11 +36,14 @@ class SpinLong:
     polarizations: tuple = (((0, 0, 1), 0.0), ((0, 0, 1), 0.0))
     rashba: float = 0.0
     dresselhaus: float = 0.0
+    hop_x: tuple = (0, 0, 0)
+    hop_y: tuple = (0, 0, 0)
     periodic: bool = False
     vacancies: tuple = ()
     fermi_energy: float = 0.0
     temperature: float = 0.2
     filled: tuple = ()
+    spin_biases: tuple = (((0, 0, 1), 0.0), ((0, 0, 1), 0.0))
     settling: float = 0.0
 
     def at(self, x, y):
@@ -64,8 +69,8 @@ class SpinLong:
         n = 2 * (2 * self.n_lead + nx) * ny
         H = np.zeros((n, n), complex)
         orbit = {
-            "x": np.tensordot([-self.dresselhaus, self.rashba, 0.0], SIGMA, 1),
-            "y": np.tensordot([-self.rashba, self.dresselhaus, 0.0], SIGMA, 1),
+            "x": np.tensordot(1j * np.array([-self.dresselhaus, self.rashba, 0.0]) + self.hop_x, SIGMA, 1),
+            "y": np.tensordot(1j * np.array([-self.rashba, self.dresselhaus, 0.0]) + self.hop_y, SIGMA, 1),
         }
 
         def bond(one, other, block):
@@ -87,10 +92,10 @@ class SpinLong:
                 up = (y + 1) % ny if self.periodic and ny > 1 else y + 1
                 if up < ny and (x, up) not in self.vacancies:
                     t = 1.0 if inside else self.lead_hoppings[side]
-                    bond(here, self.at(x, up), -t * np.eye(2) + (1j * orbit["y"] if inside else 0))
+                    bond(here, self.at(x, up), -t * np.eye(2) + (orbit["y"] if inside else 0))
                 if x + 1 < nx + self.n_lead and (x + 1, y) not in self.vacancies:
                     if inside and x + 1 < nx:
-                        block = -np.eye(2) + 1j * orbit["x"]
+                        block = -np.eye(2) + orbit["x"]
                     elif x == -1 or x + 1 == nx:
                         block = -self.couplings[0 if x == -1 else 1] * np.eye(2)
                     else:
@@ -104,14 +109,19 @@ class SpinLong:
             return _filled(H, self.fermi_energy, self.temperature)
         rho, first = np.zeros(H.shape, complex), 2 * self.n_lead * self.shape[1]
         parts = (slice(0, first), self.filled[0]), (slice(len(H) - first, None), self.filled[1])
-        for part, (mu, kT) in (*parts, (slice(first, len(H) - first), (self.fermi_energy, self.temperature))):
-            rho[part, part] = _filled(H[part, part], mu, kT)
+        for (part, (mu, kT)), (direction, difference) in zip(parts, self.spin_biases, strict=True):
+            d = np.array(direction) / np.linalg.norm(direction)
+            for sign in (1, -1):
+                along = np.kron(np.eye(first // 2), (np.eye(2) + sign * np.tensordot(d, SIGMA, 1)) / 2)
+                rho[part, part] += _filled(H[part, part], mu + sign * difference / 2, kT) @ along
+        inside = slice(first, len(H) - first)
+        rho[inside, inside] = _filled(H[inside, inside], self.fermi_energy, self.temperature)
         energies, states = np.linalg.eigh(H)
         past = (states * np.exp(-1j * energies * self.settling)) @ states.conj().T
         return past @ rho @ past.conj().T
 
     def evolve(self, times, moments, potential, voltages):
-        """spin, density, current, spin_current, density_matrix at `times`; arguments: functions of time."""
+        """spin, density, current, spin_current, density_matrix, torque at `times`; arguments: functions of time."""
         nx, ny = self.shape
         base = self.base()
         rho = self.state(self.moved(base, moments(0.0), potential(0.0), np.zeros(2)))
@@ -126,10 +136,10 @@ class SpinLong:
 
             start = np.eye(len(rho), dtype=complex)[:, rows].ravel()
             found = solve_ivp(back, (0, until), start, "DOP853", rtol=1e-8, atol=1e-10).y[:, -1].reshape(len(rho), -1)
-            seen.append(self._look(found.conj().T @ rho @ found))
+            seen.append(self._look(found.conj().T @ rho @ found, base))
         return SimpleNamespace(**{name: np.array([one[name] for one in seen]) for name in seen[0]})
 
-    def _look(self, rho):
+    def _look(self, rho, base):
         """rho: of the device and one column of either lead."""
         nx, ny = self.shape
         blocks = rho.reshape(nx + 2, ny, 2, nx + 2, ny, 2)
@@ -149,7 +159,21 @@ class SpinLong:
             "current": current,
             "spin_current": spin_current,
             "density_matrix": rho[2 * ny : -2 * ny, 2 * ny : -2 * ny],
+            "torque": self._torque(rho[2 * ny : -2 * ny, 2 * ny : -2 * ny], base),
         }
+
+    def _torque(self, rho, base):
+        """(nx, ny, 3): half of what arrives less what leaves, in spin sigma/2, at both ends of each bond."""
+        n, first = rho.shape[0] // 2, 2 * self.n_lead * self.shape[1]
+        out = np.zeros((n, 3))
+        for a in range(n):
+            for b in range(a + 1, n):
+                T = base[first + 2 * a : first + 2 * a + 2, first + 2 * b : first + 2 * b + 2]
+                back = rho[2 * b : 2 * b + 2, 2 * a : 2 * a + 2]
+                half = [-np.trace((T @ s - s @ T) @ back).imag / 2 for s in SIGMA]
+                out[a] += half
+                out[b] += half
+        return out.reshape(*self.shape, 3)
 
 
 def _filled(H, mu, kT):
