@@ -74,6 +74,7 @@ class LatticeSweeps:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
         self.nested = NestedDissection.of(device, blocks, counter, nested)
+        self._wanted = nested
         if self.nested is None:
             _ = self.slices  # before threads, which would each make them
         self._equilibrium: NDArray[np.float64] | None = None
@@ -92,6 +93,13 @@ class LatticeSweeps:
         device = self.device
         h = slice_hamiltonians(device, blocks)
         return Slices(h, device.hops, self.counter, device.holes, device.bonds_along_x, device.has_matrices)
+
+    @cached_property
+    def near_levels(self) -> NestedDissection | None:
+        """See `LatticeParts`."""
+        if self.nested is not None:
+            return self.nested
+        return NestedDissection.near_levels(self.device, self.blocks, self.counter, self._wanted)
 
     # --- equilibrium ------------------------------------------------------------------------------
 

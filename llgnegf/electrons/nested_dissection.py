@@ -20,10 +20,11 @@ from .slices import log_determinant
 from .system import System
 
 # A sweep takes 3 (2 ny)^3 multiply-adds for each of nx slices; nested dissection is taken where its estimated cost is
-# less than this part of it, at about 40 x 40 sites, for the sea term at 60 x 60 (`benchmarks/wide_lattices.py`).
-_GAIN = 1.0
+# less than this multiple of it, at about 34 x 34 sites (38 x 38 with periodic y), for the sea term at 60 x 60
+# (`benchmarks/wide_lattices.py`).
+_GAIN = 1.25
 _GAIN_FOR_MOTION = 0.65
-# Lattices with fewer sites are not judged.
+# Lattices with fewer sites are not judged, and single energies close to levels of their parts stay with sweeps.
 _FEWEST_SITES = 400
 # A part of the lattice whose Green's function has an element beyond this, times 1/hopping, is eliminated with what
 # surrounds it: about 1e-16 times the square of this value and the rows of its matrix is lost.  Beside solutions refined
@@ -122,6 +123,23 @@ class NestedDissection:
         if wanted is None:
             gains = device.n_sites >= _FEWEST_SITES and least_cost(*_key(device)) < _GAIN * _sweep_cost(device)
         return cls(device, blocks, counter, wanted) if gains else None
+
+    @classmethod
+    def near_levels(
+        cls, device: System, blocks: NDArray[np.complex128], counter: Counter, wanted: bool | None = None
+    ) -> NestedDissection | None:
+        """It for single energies at which sweeps lose digits, whatever else is faster; None for small lattices."""
+        large = device.n_sites >= _FEWEST_SITES and wanted is not False
+        return cls(device, blocks, counter) if large else None
+
+    def exact_motion(self, z: complex, rate: Stack, with_bonds: bool) -> Stack | None:
+        """G' Y G - G Y G' at one energy, Y = `rate`, as `driven`; None where `factorize` fails."""
+        scratch = self.device.scratch
+        with scratch.lent() as temporary:
+            factors = self.factorize(z, temporary, temporary)
+            if factors is None:
+                return None
+            return self.driven(factors, self.slope(factors, temporary, temporary), rate, temporary, with_bonds)[1]
 
     def _hop(self, hops: NDArray[np.float64]) -> tuple[NDArray[np.float64], Stack]:
         """The bonds of the tree as the kernels take them (`fronts.py`); hops: of all bonds, (2 sites,)."""

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Bath, Device, Lead, Polarization, SpinHopping, SpinOrbit, nested_dissection, nested_sea
+from llgnegf.electrons import (
+    Bath,
+    Device,
+    Lead,
+    Polarization,
+    SpinHopping,
+    SpinOrbit,
+    nested_dissection,
+    nested_sea,
+    sea,
+)
 from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.dissection import dissect, least_cost
 from llgnegf.electrons.lattice import LatticeSweeps, lattice_bonds
@@ -320,6 +330,38 @@ def test_without_room_for_large_parts_sweeps_take_over(rng, monkeypatch):
     assert ways(device, m, potential)[1].adiabatic == pytest.approx(sweeps.adiabatic, abs=1e-8)
     assert np.array_equal(nested.driven_blocks(np.array([Z]), rate), sweeps.driven_blocks(np.array([Z]), rate))
     assert np.array_equal(nested.transmission(0.3), sweeps.transmission(0.3))
+
+
+@pytest.mark.parametrize(
+    ("name", "fewest"),
+    [
+        ("8 x 7, any bonds", 0),
+        ("two columns", 1000),
+        ("9 x 2 ring, spin-orbit coupling", 1000),
+        pytest.param("12 x 9", 0, marks=pytest.mark.slow),
+        pytest.param("12 x 9", 1000, marks=pytest.mark.slow),
+        pytest.param("7 x 9 ring, any bonds, parts put off", 1000, marks=pytest.mark.slow),
+    ],
+)
+def test_nodes_close_to_levels_of_parts(rng, monkeypatch, name, fewest):
+    """All nodes are taken for such: by nested dissection on large lattices, by differences on small ones."""
+    device = device_of(rng, name, temperature=0.0, tolerance=1e-8)
+    m, potential = texture(rng, device.shape)
+    given = device, device.hamiltonian_blocks(m, potential), device.spectrum_bounds(m, potential)
+    for columns in (slice(0, None), slice(-1, None)):  # the latter from the last column
+        rate = device.coupling_blocks(np.cross(m, rng.normal(size=m.shape)), rng.normal(size=device.shape))
+        rate[: columns.start] = 0
+        usual, nested = ways(device, m, potential)
+        with monkeypatch.context() as patch:
+            patch.setattr(nested_dissection, "_FEWEST_SITES", fewest)
+            patch.setattr(nested_dissection, "_GAIN", 0.0)
+            patch.setattr(sea, "_ROUNDING", 1.0)
+            near = LatticeSweeps(*given, Counter())
+            assert near.nested is None
+            flows = near.flows(rate)["sea"]
+        expected = (usual if fewest else nested).flows(rate)["sea"]
+        assert flows == pytest.approx(expected, abs=1e-12 * abs(rate).max() if not fewest else 1e-8)
+        assert (near.counter.count > usual.counter.count) == (not fewest)
 
 
 @pytest.mark.parametrize("bonds", [{}, {"spin_hopping": ANY}])
