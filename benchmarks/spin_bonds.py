@@ -24,7 +24,7 @@ KINDS = {
 
 
 def evaluate(device: Device, m: np.ndarray, velocity: np.ndarray, order: int, by_sweeps: bool) -> tuple[float, str]:
-    """Processor time of one evaluation, seconds, and the method of its equilibrium and of its sea term."""
+    """Processor time of one evaluation, seconds, and its method and number of energies."""
     start = time.process_time()
     frozen = device.freeze(m)
     sweeps = frozen.sweeps
@@ -37,7 +37,7 @@ def evaluate(device: Device, m: np.ndarray, velocity: np.ndarray, order: int, by
     _ = frozen.adiabatic
     taken = time.process_time() - start
     nested = sweeps.nested is not None and (not order or sweeps.nested.gains_for_motion)
-    return taken, "nested dissection" if nested else "sweeps"
+    return taken, f"{frozen.solves} energies by {'nested dissection' if nested else 'sweeps'}"
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
                     taken, ways[k] = evaluate(pair[k], m, velocity, order, given.sweeps)
                     best[k] = min(best[k], taken if repeat else np.inf)
             (plain, matrices), (way, other) = best, ways
-            by = way if way == other else f"{way} and {other}"
+            by = way if way == other else f"{way} and {other} beside matrices"
             print(
                 f"order {order}, {words}, {by}: scalar {plain:.3f} s, matrices {matrices:.3f} s, "
                 f"ratio {matrices / plain:.2f}",

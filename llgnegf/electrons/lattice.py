@@ -42,6 +42,8 @@ from .threads import one_blas_thread
 _STACK_ELEMENTS = 6400
 # Scattering states are kept for further motions up to this total size.
 _KEPT_STATES_BYTES = 500_000_000
+# Energies at which a device keeps ln det G^-1 of its lattice without moments.
+_MOST_BARE = 5000
 # For the estimate of memory: largest number of energies in a thermal window with narrow resonances.
 _MOST_THERMAL_ENERGIES = 1000
 _ROUNDING = float(np.finfo(float).eps)
@@ -86,13 +88,13 @@ class LatticeSweeps:
     @cached_property
     def slices(self) -> Slices:
         """Blocks of H along x."""
-        return self._slices_of(self.blocks)
+        return self._slices_of(self.blocks, self.counter)
 
-    def _slices_of(self, blocks: NDArray[np.complex128]) -> Slices:
+    def _slices_of(self, blocks: NDArray[np.complex128], counter: Counter) -> Slices:
         """Those of other blocks on the sites."""
         device = self.device
         h = slice_hamiltonians(device, blocks)
-        return Slices(h, device.hops, self.counter, device.holes, device.bonds_along_x, device.has_matrices)
+        return Slices(h, device.hops, counter, device.holes, device.bonds_along_x, device.has_matrices)
 
     @cached_property
     def near_levels(self) -> NestedDissection | None:
@@ -303,10 +305,21 @@ class LatticeSweeps:
         return total
 
     def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """The same where modes or spins mix without moments as well: the whole lattice is eliminated."""
-        bare = self.device.bare_blocks
-        nested = None if self.nested is None else NestedDissection(self.device, bare, self.counter)
-        return self._log_determinants(nested, lambda: self._slices_of(bare), z)
+        """The same where modes or spins mix without moments as well: the whole lattice is eliminated.
+
+        That is done once for each energy and device, and not counted: a resumed run would count it again.
+        """
+        device, known = self.device, dict(self.device.bare_logdets)
+        new_ones = np.array([e for e in z.tolist() if e not in known])
+        if len(new_ones):
+            bare = device.bare_blocks
+            nested = None if self.nested is None else NestedDissection(device, bare, Counter())
+            found = self._log_determinants(nested, lambda: self._slices_of(bare, Counter()), new_ones)
+            known |= zip(new_ones.tolist(), found.tolist(), strict=True)
+            if len(device.bare_logdets) > _MOST_BARE:
+                device.bare_logdets.clear()
+            device.bare_logdets.update(zip(new_ones.tolist(), found.tolist(), strict=True))
+        return np.array([known[e] for e in z.tolist()])
 
     # --- first order in the velocities ------------------------------------------------------------
 

@@ -48,7 +48,7 @@ OF_SPINS = {"any bonds": {"spin_hopping": ANY}, "spin-orbit coupling": {"spin_or
 
 
 def device_of(rng, name, **options):
-    nx, ny, periodic, couplings, _ = SYSTEMS[name]
+    nx, ny, periodic, couplings, _ = SYSTEMS.get(name, (8, 7, False, BOTH, 10.0))
     leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True) if c]
     hops = rng.uniform(0.4, 1.3, nx - 1)
     hops[4:5] = 0.1  # a weak bond
@@ -279,6 +279,27 @@ def test_grand_potential_after_a_first_order_is_the_same(rng, monkeypatch, keeps
     assert moving.grand_potential == pytest.approx(still.grand_potential, abs=1e-11)
     assert moving.adiabatic == pytest.approx(still.adiabatic, abs=1e-12)
     assert (moving.counter.count == before) == keeps
+
+
+@pytest.mark.parametrize("by_nested", [False, True])
+def test_the_lattice_without_moments_is_eliminated_once_for_each_energy(rng, by_nested):
+    device, fresh, other = (
+        device_of(np.random.default_rng(1), "8 x 7" + bonds)
+        for bonds in (", any bonds", ", any bonds", ", spin-orbit coupling")
+    )
+    first, second = (texture(rng, device.shape) for _ in range(2))
+    found, kept = [], []
+    for one in (first, second, first):
+        found.append(ways(device, *one)[by_nested].grand_potential)
+        kept.append(len(device.bare_logdets))
+    assert found[0] == found[2]
+    assert kept[0] >= 5
+    assert kept[1] == kept[2]
+    assert found[1] == pytest.approx(ways(fresh, *second)[not by_nested].grand_potential, abs=1e-11)
+    # Another device knows nothing of these.
+    assert ways(other, *first)[by_nested].grand_potential == pytest.approx(
+        ways(other, *first)[not by_nested].grand_potential, abs=1e-11
+    )
 
 
 def test_further_motions_use_the_factors_again(rng):
