@@ -24,7 +24,7 @@ class Counter:
 
     Counted where the kernels are called (`chain_rows`, `ChainSurface.between`, `slices.eliminate`).  What is computed
     from the results of a sweep (responses, scattering states, flows) is not counted again, nor are scalar recursions
-    and dense eigenvalue problems.
+    and dense eigenvalue problems, nor the lattice without moments, to which grand potentials are relative.
 
     above: another counter, such as that of a whole run, that counts everything this one counts.
     """

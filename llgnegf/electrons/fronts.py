@@ -23,6 +23,9 @@ A finite difference in s would lose digits, for partial lattices are closed here
 Matrices lie one behind the other in large arrays: `store` keeps R, U and L of all nodes; fronts on their way up lie on
 one of two stacks, by even and odd depth, and on their way down on one stack.
 
+`hop` is everywhere a pair: -H of the bonds of the tree, (bonds,), and, where bonds are matrices, what stands in its
+place, -H_(own, other) and -H_(other, own) of the sites of each bond, (2, bonds, 2, 2), else (2, 0, 2, 2).
+
 Kernels with cache=True call only functions of this file: numba does not notice changes in other files.
 """
 
@@ -167,6 +170,20 @@ def _with_children(tree, k, sizes, stack, start, put_off, touched, SS, SB, BS, p
 
 
 @njit(**_options)
+def _add_bond(hop, e, forth, i, j, back):
+    """Add bond e to the blocks forth[i, j] and back[j, i]."""
+    scalars, matrices = hop
+    for s in range(2):
+        if matrices.shape[1] == 0:
+            forth[2 * i + s, 2 * j + s] += scalars[e]
+            back[2 * j + s, 2 * i + s] += scalars[e]
+        else:
+            for r in range(2):
+                forth[2 * i + s, 2 * j + r] += matrices[0, e, s, r]
+                back[2 * j + s, 2 * i + r] += matrices[1, e, s, r]
+
+
+@njit(**_options)
 def _own_matrices(tree, k, z, blocks, hop, sigma, SS):
     """Fill SS, of the own sites of node k alone, with z - H - Sigma."""
     own_start, own, bond_start, bonds = tree[4], tree[5], tree[10], tree[11]
@@ -182,9 +199,7 @@ def _own_matrices(tree, k, z, blocks, hop, sigma, SS):
     for e in range(bond_start[k], bond_start[k + 1]):
         i, j = bonds[e, 0], bonds[e, 1]
         if j < n_own:
-            for s in range(2):
-                SS[2 * i + s, 2 * j + s] += hop[e]
-                SS[2 * j + s, 2 * i + s] += hop[e]
+            _add_bond(hop, e, SS, i, j, SS)
     for side in range(2):
         if lead_nodes[side] == k:
             to = lead_places[side]
@@ -203,39 +218,55 @@ def _bonds_around(tree, k, hop, SB, BS):
     for e in range(bond_start[k], bond_start[k + 1]):
         i, j = bonds[e, 0], bonds[e, 1] - n_own
         if j >= 0:
-            for s in range(2):
-                SB[2 * i + s, 2 * j + s] += hop[e]
-                BS[2 * j + s, 2 * i + s] += hop[e]
+            _add_bond(hop, e, SB, i, j, BS)
 
 
 @njit(**_options)
 def _leaf_products(tree, k, hop, R, U, L):
     """Fill U = -R A_SB and L = -A_BS R of a leaf, which bonds alone couple to its surroundings."""
     own_start, bond_start, bonds = tree[4], tree[10], tree[11]
+    scalars, matrices = hop
     n_own = own_start[k + 1] - own_start[k]
     U[:] = 0
     L[:] = 0
     for e in range(bond_start[k], bond_start[k + 1]):
         i, j = bonds[e, 0], bonds[e, 1] - n_own
-        if j >= 0:
-            for s in range(2):
+        if j < 0:
+            continue
+        for s in range(2):
+            if matrices.shape[1] == 0:
+                t = scalars[e]
                 for c in range(R.shape[0]):
-                    U[c, 2 * j + s] -= hop[e] * R[c, 2 * i + s]
-                    L[2 * j + s, c] -= hop[e] * R[2 * i + s, c]
+                    U[c, 2 * j + s] -= t * R[c, 2 * i + s]
+                    L[2 * j + s, c] -= t * R[2 * i + s, c]
+            else:
+                forth_up, forth_down = matrices[0, e, 0, s], matrices[0, e, 1, s]
+                back_up, back_down = matrices[1, e, s, 0], matrices[1, e, s, 1]
+                for c in range(R.shape[0]):
+                    U[c, 2 * j + s] -= R[c, 2 * i] * forth_up + R[c, 2 * i + 1] * forth_down
+                    L[2 * j + s, c] -= back_up * R[2 * i, c] + back_down * R[2 * i + 1, c]
 
 
 @njit(**_options)
 def _leaf_front(tree, k, hop, U, BB):
     """Fill BB = A_BS U of a leaf."""
     own_start, bond_start, bonds = tree[4], tree[10], tree[11]
+    scalars, matrices = hop
     n_own = own_start[k + 1] - own_start[k]
     BB[:] = 0
     for e in range(bond_start[k], bond_start[k + 1]):
         i, j = bonds[e, 0], bonds[e, 1] - n_own
-        if j >= 0:
-            for s in range(2):
+        if j < 0:
+            continue
+        for s in range(2):
+            if matrices.shape[1] == 0:
+                t = scalars[e]
                 for c in range(BB.shape[1]):
-                    BB[2 * j + s, c] += hop[e] * U[2 * i + s, c]
+                    BB[2 * j + s, c] += t * U[2 * i + s, c]
+            else:
+                up, down = matrices[1, e, s, 0], matrices[1, e, s, 1]
+                for c in range(BB.shape[1]):
+                    BB[2 * j + s, c] += up * U[2 * i, c] + down * U[2 * i + 1, c]
 
 
 @njit(**_options)
@@ -274,11 +305,11 @@ def _places(tree, sizes):
 def factorize(tree, z, blocks, hop, sigma, largest, put_off, sizes, offsets, store, even, odd):
     """Fill store, offsets (n,) and sizes (n,) with R, U, L of all nodes; returns (growth, status, length).
 
-    tree: the arrays of `Dissection` in their order; blocks (sites, 2, 2): of H; hop (bonds,): -H of the bonds of the
-    tree; sigma (2, 2 ny, 2 ny): of the leads.  put_off (n,): nodes that are eliminated with their parents, chosen here
-    where an element of R exceeds `largest`.  growth: the largest element of any R but that of the whole lattice and
-    those put off.  status: 0; the number of the array that is too small, 1 for store, 2 for even, 3 for odd; or 4 where
-    the whole lattice has a level at z.  length: what `selected` needs of its stack.
+    tree: the arrays of `Dissection` in their order; blocks (sites, 2, 2): of H; sigma (2, 2 ny, 2 ny): of the leads.
+    put_off (n,): nodes that are eliminated with their parents, chosen here where an element of R exceeds `largest`.
+    growth: the largest element of any R but that of the whole lattice and those put off.  status: 0; the number of the
+    array that is too small, 1 for store, 2 for even, 3 for odd; or 4 where the whole lattice has a level at z.  length:
+    what `selected` needs of its stack.
     """
     depth, first_child, next_sibling = tree[1], tree[2], tree[3]
     n = len(depth)
@@ -406,7 +437,7 @@ def _appended_at(tree, sizes, put_off):
 
 @njit(**_options)
 def _copy_blocks(tree, k, stack, front, s, b, out):
-    """Copy G of the own sites of node k, and of their bonds, to out (sites, 1) or (3, sites), from its whole front."""
+    """Copy G of the own sites of node k, and of their bonds, from its whole front to out, laid out as in `selected`."""
     own_start, own, bond_start, bonds = tree[4], tree[5], tree[10], tree[11]
     sites = own[own_start[k] : own_start[k + 1]]
     n_own = len(sites)
@@ -424,16 +455,18 @@ def _copy_blocks(tree, k, stack, front, s, b, out):
     ny = tree[13].shape[1]
     for e in range(bond_start[k], bond_start[k + 1]):
         i, j, sign = bonds[e, 0], bonds[e, 1], 1.0 if bonds[e, 2] else -1.0
-        # Bonds are numbered in (nx, 2, ny), the layout of `out` is (3, nx, ny).
+        # Bonds are numbered in (nx, 2, ny), the layout of `out` is (3 or 5, nx, ny).
         x, rest = bonds[e, 3] // (2 * ny), bonds[e, 3] % (2 * ny)
         which, at = 1 + rest // ny, x * ny + rest % ny
         for a in range(2):
             for c in range(2):
                 if j < n_own:
-                    flow = SS[2 * i + a, 2 * j + c] - SS[2 * j + a, 2 * i + c]
+                    forth, back = SS[2 * i + a, 2 * j + c], SS[2 * j + a, 2 * i + c]
                 else:
-                    flow = SB[2 * i + a, 2 * (j - n_own) + c] - BS[2 * (j - n_own) + a, 2 * i + c]
-                out[which, at, a, c] = sign * flow
+                    forth, back = SB[2 * i + a, 2 * (j - n_own) + c], BS[2 * (j - n_own) + a, 2 * i + c]
+                out[which, at, a, c] = sign * (forth - back)
+                if out.shape[0] > 3:
+                    out[2 + which, at, a, c] = forth + back
 
 
 @njit(**_options)
@@ -495,9 +528,10 @@ def _on_front(tree, k, stack, at, s, b, R, U, L, whole, out):
 
 @njit(**_options)
 def selected(tree, hop, put_off, sizes, offsets, store, stack, out):
-    """Fill out (1 or 3, sites, 2, 2) with blocks of G.
+    """Fill out (1, 3 or 5, sites, 2, 2) with blocks of G.
 
-    out[0]: on the sites; with three, out[1] and out[2]: G_ab - G_ba of the bonds to the next x and the next y.
+    out[0]: on the sites; with three, out[1] and out[2]: G_ab - G_ba of the bonds to the next x and the next y; with
+    five, out[3] and out[4]: G_ab + G_ba.
     """
     parent, first_child = tree[0], tree[2]
     n, with_bonds = len(parent), out.shape[0] > 1
@@ -692,7 +726,7 @@ def _q_on_front(tree, k, touched, at, s, m, of_g, of_p, of_f, of_q, stacks, whol
 
 @njit(**_options)
 def driven(tree, hop, touched, everywhere, put_off, sizes, offsets, g, p, f, q, stacks, out):
-    """Fill out (2, 1 or 3, sites, 2, 2), zero at first, with blocks of G and of q, or of f, as `selected`.
+    """Fill out (2, 1, 3 or 5, sites, 2, 2), zero at first, with blocks of G and of q, or of f, as `selected`.
 
     g, p, f, q: stores that `factorize` and `moved` have filled; with p and q of length 0 only f is found.
     everywhere: G on all sites, not only on those of touched nodes.  stacks: (4, ...), or (2, ...) for f alone.

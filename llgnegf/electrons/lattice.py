@@ -6,6 +6,7 @@ scattering states in `scattering.py`, the Fermi surface in `lattice_surface.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,7 @@ from .bond_flows import Bonds, of_layers
 from .chain_rows import BiasedRows
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
+from .lattice_hops import hops_and_matrices
 from .lattice_parts import Difference
 from .lattice_surface import MOST_LEVEL_SITES, LatticeSurface
 from .modes import cross_section
@@ -31,7 +33,6 @@ from .shifted_surface import ShiftedLatticeSurface
 from .slice_blocks import Allocator, Slices, Stack
 from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
-from .spin_orbit import bond_matrix
 from .sweeps import Response, Sea
 from .system import DERIVATIVE_ERROR, System
 from .threads import one_blas_thread
@@ -41,6 +42,8 @@ from .threads import one_blas_thread
 _STACK_ELEMENTS = 6400
 # Scattering states are kept for further motions up to this total size.
 _KEPT_STATES_BYTES = 500_000_000
+# Energies at which a device keeps ln det G^-1 of its lattice without moments.
+_MOST_BARE = 5000
 # For the estimate of memory: largest number of energies in a thermal window with narrow resonances.
 _MOST_THERMAL_ENERGIES = 1000
 _ROUNDING = float(np.finfo(float).eps)
@@ -73,6 +76,7 @@ class LatticeSweeps:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
         self.nested = NestedDissection.of(device, blocks, counter, nested)
+        self._wanted = nested
         if self.nested is None:
             _ = self.slices  # before threads, which would each make them
         self._equilibrium: NDArray[np.float64] | None = None
@@ -84,13 +88,20 @@ class LatticeSweeps:
     @cached_property
     def slices(self) -> Slices:
         """Blocks of H along x."""
-        return self._slices_of(self.blocks)
+        return self._slices_of(self.blocks, self.counter)
 
-    def _slices_of(self, blocks: NDArray[np.complex128]) -> Slices:
+    def _slices_of(self, blocks: NDArray[np.complex128], counter: Counter) -> Slices:
         """Those of other blocks on the sites."""
         device = self.device
         h = slice_hamiltonians(device, blocks)
-        return Slices(h, device.hops, self.counter, device.holes, device.bonds_along_x, device.has_matrices)
+        return Slices(h, device.hops, counter, device.holes, device.bonds_along_x, device.has_matrices)
+
+    @cached_property
+    def near_levels(self) -> NestedDissection | None:
+        """See `LatticeParts`."""
+        if self.nested is not None:
+            return self.nested
+        return NestedDissection.near_levels(self.device, self.blocks, self.counter, self._wanted)
 
     # --- equilibrium ------------------------------------------------------------------------------
 
@@ -174,18 +185,26 @@ class LatticeSweeps:
 
     def log_determinants(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
         """ln det G^-1 at energies z (k,): (k,)."""
-        if self.nested is None:
-            return eliminate(self.slices, z, self.device.lead_slices(tuple(z)), with_logdet=True)[1]
+        return self._log_determinants(self.nested, lambda: self.slices, z)
+
+    def _log_determinants(
+        self, nested: NestedDissection | None, slices: Callable[[], Slices], z: NDArray[np.complex128]
+    ) -> NDArray[np.complex128]:
+        """Those of a lattice with these leads, by nested dissection where there is one, else by its slices."""
+
+        def by_sweeps(energies: NDArray[np.complex128]) -> NDArray[np.complex128]:
+            return eliminate(slices(), energies, self.device.lead_slices(tuple(energies)), with_logdet=True)[1]
+
+        if nested is None:
+            return by_sweeps(z)
         found = []
         for energy in z[:, None]:
             with self.device.scratch.lent() as temporary:
-                factors = self.nested.factorize(complex(energy[0]), temporary, temporary)
+                factors = nested.factorize(complex(energy[0]), temporary, temporary)
                 if factors is not None:
                     found.append(factors.log_determinant())
             if factors is None:
-                found.append(
-                    eliminate(self.slices, energy, self.device.lead_slices(tuple(energy)), with_logdet=True)[1]
-                )
+                found.append(by_sweeps(energy))
         return np.concatenate(found)
 
     def chunks(self, n: int, per_node: int = 1) -> list[slice]:
@@ -286,9 +305,21 @@ class LatticeSweeps:
         return total
 
     def _bare_logdet_of_all(self, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """The same where modes or spins mix without moments as well: all slices are eliminated."""
-        device = self.device
-        return eliminate(self._slices_of(device.bare_blocks), z, device.lead_slices(tuple(z)), with_logdet=True)[1]
+        """The same where modes or spins mix without moments as well: the whole lattice is eliminated.
+
+        That is done once for each energy and device, and not counted: a resumed run would count it again.
+        """
+        device, known = self.device, dict(self.device.bare_logdets)
+        new_ones = np.array([e for e in z.tolist() if e not in known])
+        if len(new_ones):
+            bare = device.bare_blocks
+            nested = None if self.nested is None else NestedDissection(device, bare, Counter())
+            found = self._log_determinants(nested, lambda: self._slices_of(bare, Counter()), new_ones)
+            known |= zip(new_ones.tolist(), found.tolist(), strict=True)
+            if len(device.bare_logdets) > _MOST_BARE:
+                device.bare_logdets.clear()
+            device.bare_logdets.update(zip(new_ones.tolist(), found.tolist(), strict=True))
+        return np.array([known[e] for e in z.tolist()])
 
     # --- first order in the velocities ------------------------------------------------------------
 
@@ -544,15 +575,5 @@ def lattice_bonds(device: System) -> Bonds:
     """The bonds of this device; with periodic y also those from the last y to the first."""
     nx, ny = device.shape
     site = np.arange(nx * ny).reshape(nx, ny)
-    hops = np.zeros((nx, 2, ny))
-    hops[:-1, 0] = device.hops[:, None]
-    hops[:, 1, : ny if device.periodic and ny > 1 else ny - 1] = device.hopping
     ends = np.stack([np.roll(site, -1, axis=0), np.roll(site, -1, axis=1)], axis=1)
-    matrices = None
-    if device.has_matrices:
-        matrices = bond_matrix(hops, np.zeros(3, complex))
-        if device.bonds_along_x is not None:
-            matrices[:-1, 0] = device.bonds_along_x[:, None]
-        if device.bonds_along_y is not None:
-            matrices[:, 1] = (hops[:, 1] > 0)[..., None, None] * device.bonds_along_y[:, None]
-    return Bonds(np.stack([site, site], axis=1), ends, hops, matrices)
+    return Bonds(np.stack([site, site], axis=1), ends, *hops_and_matrices(device))

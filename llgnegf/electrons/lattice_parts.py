@@ -53,6 +53,11 @@ class LatticeParts(Protocol):
     def slices(self) -> Slices: ...
 
     @property
+    def near_levels(self) -> NestedDissection | None:
+        """Nested dissection for single energies close to levels of partial lattices; None for small lattices."""
+        ...
+
+    @property
     def rule(self) -> FermiPoles: ...
 
     @property

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from .counter import Counter
 from .dissection import Dissection, dissect, least_cost
 from .fronts import driven, factorize, moved, selected, solve
-from .slice_blocks import Allocator, Stack
+from .lattice_hops import hops_and_matrices
+from .slice_blocks import Allocator, Stack, layers
 from .slices import log_determinant
 from .system import System
 
 # A sweep takes 3 (2 ny)^3 multiply-adds for each of nx slices; nested dissection is taken where its estimated cost is
-# less than this part of it, at about 40 x 40 sites, for the sea term at 60 x 60 (`benchmarks/wide_lattices.py`).
-_GAIN = 1.0
+# less than this multiple of it, at about 34 x 34 sites (38 x 38 with periodic y), for the sea term at 60 x 60
+# (`benchmarks/wide_lattices.py`).
+_GAIN = 1.25
 _GAIN_FOR_MOTION = 0.65
-# Lattices with fewer sites are not judged.
+# Lattices with fewer sites are not judged, and single energies close to levels of their parts stay with sweeps.
 _FEWEST_SITES = 400
 # A part of the lattice whose Green's function has an element beyond this, times 1/hopping, is eliminated with what
 # surrounds it: about 1e-16 times the square of this value and the rows of its matrix is lost.  Beside solutions refined
@@ -71,9 +73,9 @@ class Factors:
         return self.put_off, self.sizes, self.offsets
 
     def blocks(self, with_bonds: bool, temporary: Allocator) -> Stack:
-        """Blocks of G in the layout of `slices.Sweep.blocks`, of one energy: (nx, 1 or 3, ny, 2, 2)."""
+        """Blocks of G in the layout of `slices.Sweep.blocks`, of one energy: (nx, 1, 3 or 5, ny, 2, 2)."""
         lattice = self.lattice
-        out = np.zeros((3 if with_bonds else 1, lattice.n_sites, 2, 2), complex)
+        out = np.zeros((lattice.layers(with_bonds), lattice.n_sites, 2, 2), complex)
         selected(lattice.tree.arrays, lattice.hop, *self.known, self.store, temporary((self.down,)), out)
         return lattice.by_slice(out)
 
@@ -107,11 +109,8 @@ class NestedDissection:
         self.device, self.counter, self.shape = device, counter, device.shape
         self.n_sites = device.n_sites
         self.tree = dissect(*_key(device))
-        nx, ny = device.shape
-        hops = np.zeros((nx, 2, ny))
-        hops[:-1, 0] = device.hops[:, None]
-        hops[:, 1] = device.hopping
-        self.hop = hops.ravel()[self.tree.bonds[:, 3]]
+        hops, self._matrices = hops_and_matrices(device)
+        self.hop = self._hop(hops.ravel())
         self._blocks = np.ascontiguousarray(blocks.reshape(-1, 2, 2))
         self.gains_for_motion = bool(wanted) or self.tree.cost < _GAIN_FOR_MOTION * _sweep_cost(device)
 
@@ -122,12 +121,42 @@ class NestedDissection:
         """It for this lattice, or None if sweeps are faster; wanted: whether it is taken in any case or not at all."""
         gains = wanted
         if wanted is None:
-            large = device.is_plain and device.n_sites >= _FEWEST_SITES
-            gains = large and least_cost(*_key(device)) < _GAIN * _sweep_cost(device)
+            gains = device.n_sites >= _FEWEST_SITES and least_cost(*_key(device)) < _GAIN * _sweep_cost(device)
         return cls(device, blocks, counter, wanted) if gains else None
 
+    @classmethod
+    def near_levels(
+        cls, device: System, blocks: NDArray[np.complex128], counter: Counter, wanted: bool | None = None
+    ) -> NestedDissection | None:
+        """It for single energies at which sweeps lose digits, whatever else is faster; None for small lattices."""
+        large = device.n_sites >= _FEWEST_SITES and wanted is not False
+        return cls(device, blocks, counter) if large else None
+
+    def exact_motion(self, z: complex, rate: Stack, with_bonds: bool) -> Stack | None:
+        """G' Y G - G Y G' at one energy, Y = `rate`, as `driven`; None where `factorize` fails."""
+        scratch = self.device.scratch
+        with scratch.lent() as temporary:
+            factors = self.factorize(z, temporary, temporary)
+            if factors is None:
+                return None
+            return self.driven(factors, self.slope(factors, temporary, temporary), rate, temporary, with_bonds)[1]
+
+    def _hop(self, hops: NDArray[np.float64]) -> tuple[NDArray[np.float64], Stack]:
+        """The bonds of the tree as the kernels take them (`fronts.py`); hops: of all bonds, (2 sites,)."""
+        begins, number = self.tree.bonds[:, 2].astype(bool), self.tree.bonds[:, 3]
+        if self._matrices is None:
+            return hops[number], np.empty((2, 0, 2, 2), complex)
+        forth = -self._matrices.reshape(-1, 2, 2)[number]
+        back = _adjoint(forth)
+        from_own = begins[:, None, None]
+        return hops[number], np.stack([np.where(from_own, forth, back), np.where(from_own, back, forth)])
+
+    def layers(self, with_bonds: bool) -> int:
+        """See `Slices.layers`."""
+        return layers(self._matrices is not None, with_bonds)
+
     def by_slice(self, out: Stack) -> Stack:
-        """Blocks (..., 1 or 3, sites, 2, 2) in the layout of `slices.Sweep.blocks`."""
+        """Blocks (..., 1, 3 or 5, sites, 2, 2) in the layout of `slices.Sweep.blocks`."""
         nx, ny = self.shape
         return np.moveaxis(out.reshape(*out.shape[:-3], nx, ny, 2, 2), -5, -4)
 
@@ -203,7 +232,7 @@ class NestedDissection:
         f, *more = self._moved(factors, slope, X, np.zeros((0, 0, 0), complex), touched, temporary, temporary)
         p, q = (_NOTHING, _NOTHING) if slope is None else (slope, more[0])
         stacks = temporary((2 if slope is None else 4, factors.down))
-        out = np.zeros((2, 3 if with_bonds else 1, self.n_sites, 2, 2), complex)
+        out = np.zeros((2, self.layers(with_bonds), self.n_sites, 2, 2), complex)
         known = tree.arrays, self.hop, touched, everywhere, *factors.known, factors.store
         driven(*known, p, f, q, stacks, out)
         G, found = self.by_slice(out)
@@ -215,6 +244,14 @@ class NestedDissection:
         nx, ny = self.shape
         x = x.reshape(nx, ny, 2, x.shape[-1])
         out = self._blocks.reshape(nx, ny, 2, 2) @ x
+        if self._matrices is not None:
+            along_x, along_y = self._matrices[:-1, 0], self._matrices[:, 1]
+            out[:-1] += along_x @ x[1:]
+            out[1:] += _adjoint(along_x) @ x[:-1]
+            # The matrix of a bond that is not there is zero.
+            out += along_y @ np.roll(x, -1, axis=1)
+            out += np.roll(_adjoint(along_y) @ x, 1, axis=1)
+            return out.reshape(nx, 2 * ny, -1)
         hops = device.hops[:, None, None, None]
         out[1:] -= hops * x[:-1]
         out[:-1] -= hops * x[1:]
@@ -233,6 +270,11 @@ class NestedDissection:
         """Memory of one thread for an energy of order 0, or for a pair of energies of the sea term, bytes."""
         store, even, odd, down = _lengths(self.tree, _ROOM[0])
         return 16 * ((4 if order else 1) * (store + down) + even + odd)
+
+
+def _adjoint(matrices: Stack) -> Stack:
+    """The adjoint of each matrix (..., 2, 2)."""
+    return np.conj(np.swapaxes(matrices, -1, -2))
 
 
 def _key(device: System) -> tuple[int, int, bool, tuple[bool, bool]]:

@@ -7,6 +7,9 @@ is approximated by a central difference whose step is a small fraction of the di
 function is analytic within that distance, so that the error is of second (or fourth) order in this fraction.  This
 takes fewer matrix products than recursions for the derivatives.
 
+Close to levels of partial lattices digits would be lost.  There larger lattices take nested dissection, which needs no
+difference (`fronts.py`), smaller ones `slices_near_levels.py`.
+
 If dH/dt is nonzero only on a few columns near one lead, as with gates alone, products with dH/dt are needed only for
 the slices up to these columns, counted from that lead.
 """
@@ -105,32 +108,39 @@ class FirstOrder:
             pairs.append((both.of(slice(0, len(z))), both.of(slice(len(z), None))))
         return pairs
 
-    def _mend(
-        self,
-        lattice: LatticeParts,
-        number: int,
-        offset: float,
-        pair: tuple[Sweep, Sweep],
-        Y: NDArray[np.complex128],
-        ahead: Stack,
-        back: Stack,
-    ) -> None:
-        """Replace G(z + s) Y G(z - s), and the same with -s, at nodes close to a level of a partial lattice.
-
-        There `two_point` loses digits.  ahead, back: the two functions, (k, nx, layers, ny, 2, 2), changed in place.
-        """
+    def _near_levels(self, lattice: LatticeParts, number: int, pairs: list[tuple[Sweep, Sweep]]) -> NDArray[np.bool_]:
+        """Which nodes of this chunk lie so close to a level of a partial lattice that digits are lost, (k,)."""
         chunk = self.chunks[number]
         weights, steps = abs(lattice.rule.weights[chunk]), lattice.steps[chunk]
+        grown = np.max([np.maximum(a.growth, b.growth) for a, b in pairs], axis=0)  # NaN stays NaN
         # Estimated rounding error of the sea term: four factors g of partial lattices, divided by the step.
-        lost = _ROUNDING * weights / abs(steps) * np.maximum(pair[0].growth, pair[1].growth) ** 4
+        lost = _ROUNDING * weights / abs(steps) * grown**4
+        return np.asarray(~(lost <= 0.1 * lattice.device.tolerance))
+
+    def _exact(self, lattice: LatticeParts, z: complex, Y: NDArray[np.complex128], with_bonds: bool) -> Stack | None:
+        """G' Y G - G Y G' at a node, by no difference, in the layout of `Sweep.blocks`, (1, ...); None: it failed."""
+        nested = lattice.near_levels
+        if nested is None:
+            return None
+        found = nested.exact_motion(z, Y[::-1] if self.flipped else Y, with_bonds)
+        if found is None:
+            return None
+        return (mirrored(found) if self.flipped else found)[None]
+
+    def _by_differences(
+        self, lattice: LatticeParts, node: int, Y: NDArray[np.complex128], with_bonds: bool
+    ) -> NDArray[np.complex128]:
+        """The same times the step of this node, by differences that lose no digits next to levels."""
         slices = lattice.slices.reversed() if self.flipped else lattice.slices
-        for k in np.flatnonzero(~(lost <= 0.1 * lattice.device.tolerance)):
-            z = lattice.rule.nodes[chunk][k : k + 1]
-            for out, step in ((ahead, offset * steps[k]), (back, -offset * steps[k])):
-                left, right = zip(*(lattice.device.lead_slices(tuple(e)) for e in (z + step, z - step)), strict=True)
+        z, step, d = lattice.rule.nodes[node : node + 1], lattice.steps[node], lattice.difference
+        total = np.zeros((), complex)
+        for offset, slope in zip(d.offsets, d.slopes, strict=True):
+            for sign in (1, -1):
+                pair = z + sign * offset * step, z - sign * offset * step
+                left, right = zip(*(lattice.device.lead_slices(tuple(e)) for e in pair), strict=True)
                 first, last = (right, left) if self.flipped else (left, right)
-                with_bonds = out.shape[2] > 1
-                out[k : k + 1] = two_point_near_levels(slices, (z + step, z - step), first, last, Y, with_bonds)
+                total = total + sign * slope * two_point_near_levels(slices, pair, first, last, Y, with_bonds)
+        return total
 
     def at_nodes(
         self, lattice: LatticeParts, number: int, Y: NDArray[np.complex128], with_bonds: bool, needs_equilibrium: bool
@@ -149,12 +159,21 @@ class FirstOrder:
         nx, ny = lattice.device.shape
         sea = np.zeros((nx, slices.layers(with_bonds), ny, 4))
         equilibrium = np.zeros((nx, ny, 4))
-        for (a, b), offset, slope, mean in zip(pairs, d.offsets, d.slopes, d.means, strict=True):
-            ahead, back = (two_point(*pair, slices, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
-            self._mend(lattice, number, offset, (a, b), Y, ahead, back)
-            sea += traced(0.5j * slope * weights / steps, ahead - back)
+        near = self._near_levels(lattice, number, pairs)
+        for (a, b), slope, mean in zip(pairs, d.slopes, d.means, strict=True):
+            if not near.all():
+                ahead, back = (two_point(*pair, slices, Y, moved, with_bonds) for pair in ((a, b), (b, a)))
+                change = np.where(near[:, None, None, None, None, None], 0.0, ahead - back)
+                sea += traced(0.5j * slope * weights / steps, change)
             if needs_equilibrium:
                 equilibrium += traced(mean / 2 * weights, a.blocks + b.blocks)[:, 0]
+        for k in np.flatnonzero(near):
+            node, weight = chunk.start + int(k), weights[k : k + 1]
+            exact = self._exact(lattice, complex(lattice.rule.nodes[node]), Y, with_bonds)
+            if exact is None:
+                sea += traced(0.5j * weight / steps[k], self._by_differences(lattice, node, Y, with_bonds))
+            else:
+                sea += traced(0.5j * weight, exact)
         if self.keeps:
             self.kept[number] = pairs
             self._arrays += arrays
@@ -179,10 +198,16 @@ class FirstOrder:
             sum(parts) for parts in zip(*each_energy(part, range(len(self.chunks)), lattice.counter), strict=True)
         )
         if self.flipped:
-            sea, equilibrium = sea[::-1].copy(), equilibrium[::-1].copy()
-            # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.
-            sea[:, 1:2] = -np.roll(sea[:, 1:2], -1, axis=0)
-            sea[:, 3:4] = np.roll(sea[:, 3:4], -1, axis=0)
+            sea, equilibrium = mirrored(np.asarray(sea)), equilibrium[::-1].copy()
         if needs_equilibrium:
             lattice.come_across(equilibrium, True)
         return np.asarray(sea)
+
+
+def mirrored(layers: NDArray[Any]) -> NDArray[Any]:
+    """Values (nx, 1, 3 or 5, ny, ...) laid out as `Sweep.blocks`, with the order of the slices reversed."""
+    out = layers[::-1].copy()
+    # After the reversal, entry x holds the bond from x to x - 1: move it to entry x - 1 and change its sign.
+    out[:, 1:2] = -np.roll(out[:, 1:2], -1, axis=0)
+    out[:, 3:4] = np.roll(out[:, 3:4], -1, axis=0)
+    return out

@@ -37,7 +37,7 @@ class Slices:
 
     def layers(self, with_bonds: bool) -> int:
         """How many blocks there are for a site, with those of its bonds or without; see `slices.Sweep.blocks`."""
-        return (5 if self.whole else 3) if with_bonds else 1
+        return layers(self.whole, with_bonds)
 
     @cached_property
     def both_ways(self) -> Stack:
@@ -77,6 +77,11 @@ class Slices:
         holes = None if self.holes is None else self.holes[::-1]
         bonds = None if self.bonds is None else np.ascontiguousarray(self.both_ways[1][::-1])
         return Slices(np.ascontiguousarray(self.h[::-1]), backwards(self.hops), self.counter, holes, bonds, self.whole)
+
+
+def layers(whole: bool, with_bonds: bool) -> int:
+    """How many blocks there are for a site, see `slices.Sweep.blocks`; whole: as of `Slices`."""
+    return (5 if whole else 3) if with_bonds else 1
 
 
 def backwards(hops: NDArray[np.float64]) -> NDArray[np.float64]:

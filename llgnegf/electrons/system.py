@@ -180,6 +180,8 @@ class System:
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
         self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
+        # Of a lattice, by energy, as far as it has been asked for; see `LatticeSweeps`.
+        self.bare_logdets: dict[complex, complex] = {}
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
         self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
         self._at_voltages = functools.lru_cache(maxsize=4)(self._make_at_voltages)

@@ -3,12 +3,24 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Bath, Device, Lead, nested_dissection, nested_sea
+from llgnegf.electrons import (
+    Bath,
+    Device,
+    Lead,
+    Polarization,
+    SpinHopping,
+    SpinOrbit,
+    nested_dissection,
+    nested_sea,
+    sea,
+)
 from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.dissection import dissect, least_cost
 from llgnegf.electrons.lattice import LatticeSweeps, lattice_bonds
 from llgnegf.electrons.nested_dissection import NestedDissection
 from llgnegf.electrons.slices import new
+from tests.electrons.spin_systems import FERROMAGNETS, ORBIT, errors, motion, system
+from tests.electrons.spin_systems import device_of as device_beside
 
 BOTH, LEFT, RIGHT, NONE = (1.0, 0.8), (0.7, 0.0), (0.0, 1.2), (0.0, 0.0)
 # nx, ny, periodic, couplings of the leads, largest element of G of a part that is eliminated alone.
@@ -26,16 +38,24 @@ SYSTEMS = {
     "closed": (8, 7, False, NONE, 10.0),
     "wide": (3, 12, False, BOTH, 0.6),
     "ring of one column": (1, 8, "y", BOTH, 0.6),
+    "8 x 7, any bonds": (8, 7, False, BOTH, 10.0),
+    "7 x 9 ring, any bonds, parts put off": (7, 9, "y", RIGHT, 0.6),
+    "9 x 2 ring, spin-orbit coupling": (9, 2, "y", LEFT, 10.0),
 }
+ANY = SpinHopping((0.3, 0.1 + 0.2j, -0.25), (0.1j, -0.3, 0.2 + 0.1j))
+# What bonds and leads know of the spin, in systems with these words.
+OF_SPINS = {"any bonds": {"spin_hopping": ANY}, "spin-orbit coupling": {"spin_orbit": SpinOrbit(0.4, -0.2)}}
 
 
 def device_of(rng, name, **options):
-    nx, ny, periodic, couplings, _ = SYSTEMS[name]
+    nx, ny, periodic, couplings, _ = SYSTEMS.get(name, (8, 7, False, BOTH, 10.0))
     leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True) if c]
     hops = rng.uniform(0.4, 1.3, nx - 1)
     hops[4:5] = 0.1  # a weak bond
-    options = {"sd_exchange": 0.7, "fermi_energy": 0.3, "temperature": 0.05} | options
-    return Device((nx, ny), periodic=periodic, leads=leads, bond_hoppings=hops, **options)
+    for words, bonds in OF_SPINS.items():
+        options = (bonds if words in name else {}) | options
+    options = {"sd_exchange": 0.7, "fermi_energy": 0.3, "temperature": 0.05, "leads": leads} | options
+    return Device((nx, ny), periodic=periodic, bond_hoppings=hops, **options).straight
 
 
 def texture(rng, shape):
@@ -79,21 +99,23 @@ def dense_inverse(lattice, z):
 
 
 def local(device, matrix):
-    """The layout of `slices.Sweep.blocks` with bonds, (nx, 3, ny, 2, 2), and bonds times the hopping."""
+    """The layout of `slices.Sweep.blocks` with bonds, (nx, 3 or 5, ny, 2, 2), and bonds times the hopping."""
     nx, ny = device.shape
     blocks = matrix.reshape(device.n_sites, 2, device.n_sites, 2)
     site = np.arange(device.n_sites)
     bonds = lattice_bonds(device)
     on_sites = blocks[site, :, site].reshape(nx, 1, ny, 2, 2)
-    over = blocks[bonds.starts, :, bonds.ends] - blocks[bonds.ends, :, bonds.starts]
-    return np.concatenate([on_sites, bonds.hops[..., None, None] * over], axis=1)
+    forth, back = blocks[bonds.starts, :, bonds.ends], blocks[bonds.ends, :, bonds.starts]
+    both = [forth - back, forth + back] if device.has_matrices else [forth - back]
+    return np.concatenate([on_sites, *(bonds.hops[..., None, None] * over for over in both)], axis=1)
 
 
 def times_hops(device, blocks):
     """Blocks whose bonds, if any, are multiplied with the hopping, which is 0 where there is no bond."""
     blocks = blocks.copy()
     if blocks.shape[1] > 1:
-        blocks[:, 1:] *= lattice_bonds(device).hops[..., None, None]
+        for first in range(1, blocks.shape[1], 2):
+            blocks[:, first : first + 2] *= lattice_bonds(device).hops[..., None, None]
     return blocks
 
 
@@ -160,7 +182,7 @@ def test_driven_blocks_equal_dense_products(lattice, rng, columns):
     factors = lattice.nested.factorize(Z, new, new)
     change = lattice.nested.slope(factors, new, new)
     for with_bonds in (True, False):
-        parts = slice(0, 3 if with_bonds else 1)
+        parts = slice(0, None if with_bonds else 1)
         known, driven = lattice.nested.driven(factors, change, Y, new, with_bonds, everywhere=True)
         _, still = lattice.nested.driven(factors, None, Y, new, with_bonds)
         expected = local(device, slope @ y @ G - G @ y @ slope)[:, parts]
@@ -178,9 +200,29 @@ def test_the_hamiltonian_times_columns(lattice, rng):
     assert far(lattice.slices.times(x).reshape(-1, 3), expected) < 1e-13
 
 
-@pytest.mark.parametrize(("name", "temperature"), [("12 x 9", 0.0), ("9 x 12 ring", 0.0), ("two columns", 0.05)])
-def test_every_part_is_that_of_the_sweeps(rng, name, temperature):
-    device = device_of(rng, name, temperature=temperature, tolerance=1e-8)
+BESIDE_SPINS = {
+    "vacancies": [(3, 4), (0, 2), (5, 5), (5, 6)],
+    "leads": [
+        Lead("left", 0.8, polarization=Polarization((0, 1, 0), 0.9)),
+        Lead("right", 1.1, hopping=1.3, polarization=Polarization((1, 0, 1), 0.4)),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "temperature", "options"),
+    [
+        ("12 x 9", 0.0, {}),
+        ("9 x 12 ring", 0.0, {}),
+        ("two columns", 0.05, {}),
+        ("8 x 7, any bonds", 0.0, {}),
+        ("7 x 9 ring, any bonds, parts put off", 0.0, BESIDE_SPINS),
+        ("9 x 2 ring, spin-orbit coupling", 0.05, {}),
+        pytest.param("12 x 9", 0.0, BESIDE_SPINS, marks=pytest.mark.slow),
+    ],
+)
+def test_every_part_is_that_of_the_sweeps(rng, name, temperature, options):
+    device = device_of(rng, name, temperature=temperature, tolerance=1e-8, **options)
     m, potential = texture(rng, device.shape)
     rate = device.coupling_blocks(np.cross(m, rng.normal(size=m.shape)), rng.normal(size=device.shape))
     sweeps, nested = ways(device, m, potential)
@@ -202,6 +244,27 @@ def test_every_part_is_that_of_the_sweeps(rng, name, temperature):
         assert found[rows] == pytest.approx(expected, abs=1e-9), rows
 
 
+@pytest.mark.parametrize(
+    ("shape", "given"),
+    [
+        ((4, 3), {"hop_x": ANY.along_x, "hop_y": ANY.along_y, "vacancies": ((1, 1),)} | FERROMAGNETS),
+        ((3, 4), {"periodic": True} | ORBIT),
+        pytest.param((3, 4), {"hop_x": ANY.along_x, "temperature": 0.05}, marks=pytest.mark.slow),
+    ],
+)
+def test_bonds_that_know_the_spin_as_dense_calculations_have_it(monkeypatch, shape, given):
+    monkeypatch.setattr(nested_dissection, "_FEWEST_SITES", 0)
+    monkeypatch.setattr(nested_dissection, "_GAIN", np.inf)
+    monkeypatch.setattr(nested_dissection, "_GAIN_FOR_MOTION", np.inf)
+    oracle = system(1, shape, **given)
+    device = device_beside(oracle)
+    assert device.freeze(oracle.m, oracle.potential).sweeps.nested.gains_for_motion
+    found = errors(oracle)
+    assert max(found.values()) < 1e-9, found
+    # Flows over the bonds and into the leads, and the torque of the bonds.
+    assert abs(device.spin_balance(*motion(oracle))).max() < 1e-9
+
+
 @pytest.mark.parametrize("keeps", [True, False])
 def test_grand_potential_after_a_first_order_is_the_same(rng, monkeypatch, keeps):
     if not keeps:
@@ -216,6 +279,27 @@ def test_grand_potential_after_a_first_order_is_the_same(rng, monkeypatch, keeps
     assert moving.grand_potential == pytest.approx(still.grand_potential, abs=1e-11)
     assert moving.adiabatic == pytest.approx(still.adiabatic, abs=1e-12)
     assert (moving.counter.count == before) == keeps
+
+
+@pytest.mark.parametrize("by_nested", [False, True])
+def test_the_lattice_without_moments_is_eliminated_once_for_each_energy(rng, by_nested):
+    device, fresh, other = (
+        device_of(np.random.default_rng(1), "8 x 7" + bonds)
+        for bonds in (", any bonds", ", any bonds", ", spin-orbit coupling")
+    )
+    first, second = (texture(rng, device.shape) for _ in range(2))
+    found, kept = [], []
+    for one in (first, second, first):
+        found.append(ways(device, *one)[by_nested].grand_potential)
+        kept.append(len(device.bare_logdets))
+    assert found[0] == found[2]
+    assert kept[0] >= 5
+    assert kept[1] == kept[2]
+    assert found[1] == pytest.approx(ways(fresh, *second)[not by_nested].grand_potential, abs=1e-11)
+    # Another device knows nothing of these.
+    assert ways(other, *first)[by_nested].grand_potential == pytest.approx(
+        ways(other, *first)[not by_nested].grand_potential, abs=1e-11
+    )
 
 
 def test_further_motions_use_the_factors_again(rng):
@@ -269,8 +353,42 @@ def test_without_room_for_large_parts_sweeps_take_over(rng, monkeypatch):
     assert np.array_equal(nested.transmission(0.3), sweeps.transmission(0.3))
 
 
-def test_a_bath_on_sites(rng, monkeypatch):
-    device = Device((6, 5), sd_exchange=0.6, temperature=0.0, fermi_energy=0.3, bath=Bath([(2, 1), (4, 3)], 0.2))
+@pytest.mark.parametrize(
+    ("name", "fewest"),
+    [
+        ("8 x 7, any bonds", 0),
+        ("two columns", 1000),
+        ("9 x 2 ring, spin-orbit coupling", 1000),
+        pytest.param("12 x 9", 0, marks=pytest.mark.slow),
+        pytest.param("12 x 9", 1000, marks=pytest.mark.slow),
+        pytest.param("7 x 9 ring, any bonds, parts put off", 1000, marks=pytest.mark.slow),
+    ],
+)
+def test_nodes_close_to_levels_of_parts(rng, monkeypatch, name, fewest):
+    """All nodes are taken for such: by nested dissection on large lattices, by differences on small ones."""
+    device = device_of(rng, name, temperature=0.0, tolerance=1e-8)
+    m, potential = texture(rng, device.shape)
+    given = device, device.hamiltonian_blocks(m, potential), device.spectrum_bounds(m, potential)
+    for columns in (slice(0, None), slice(-1, None)):  # the latter from the last column
+        rate = device.coupling_blocks(np.cross(m, rng.normal(size=m.shape)), rng.normal(size=device.shape))
+        rate[: columns.start] = 0
+        usual, nested = ways(device, m, potential)
+        with monkeypatch.context() as patch:
+            patch.setattr(nested_dissection, "_FEWEST_SITES", fewest)
+            patch.setattr(nested_dissection, "_GAIN", 0.0)
+            patch.setattr(sea, "_ROUNDING", 1.0)
+            near = LatticeSweeps(*given, Counter())
+            assert near.nested is None
+            flows = near.flows(rate)["sea"]
+        expected = (usual if fewest else nested).flows(rate)["sea"]
+        assert flows == pytest.approx(expected, abs=1e-12 * abs(rate).max() if not fewest else 1e-8)
+        assert (near.counter.count > usual.counter.count) == (not fewest)
+
+
+@pytest.mark.parametrize("bonds", [{}, {"spin_hopping": ANY}])
+def test_a_bath_on_sites(rng, monkeypatch, bonds):
+    bath = Bath([(2, 1), (4, 3)], 0.2)
+    device = Device((6, 5), sd_exchange=0.6, temperature=0.0, fermi_energy=0.3, bath=bath, **bonds)
     m, potential = texture(rng, device.shape)
     mdot, rate = np.cross(m, rng.normal(size=m.shape)), rng.normal(size=device.shape)
     expected = device.spin_density(m, mdot, potential, rate)
@@ -306,6 +424,8 @@ def test_it_is_chosen_by_size():
     assert chosen((60, 60)) is not None
     assert chosen((60, 60), periodic="y") is not None
     assert chosen((100, 100)).gains_for_motion
+    assert chosen((60, 60), spin_orbit=SpinOrbit(0.2)) is not None
+    assert chosen((60, 60), vacancies=[(3, 4)]) is not None
 
 
 def test_cost_and_memory_grow_slower_than_those_of_sweeps():
