@@ -72,7 +72,6 @@ def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str
 
 
 _frozen_alone = _those(lambda told: any(key in told for key in (".width", "spin_bias", "spin_hopping")))
-_with_spin_bias = _those(lambda told: "spin_bias" in told)
 _but_spin_biases = _those(lambda told: "spin_bias" not in told)  # which `spin_bias_conflicts` judges
 _widths = _those(lambda told: ".width" in told)
 
@@ -179,12 +178,6 @@ _EXCLUDED = (
         _widths,
         "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
-    ),
-    _beside(
-        lambda deck: _is_frozen(deck) and (deck.electrons.response_tensors or deck.motion.kind == "tensor"),
-        _with_spin_bias,
-        "the response tensors of electrons that it drives are not known; allowed beside electrons.response_tensors and "
-        'motion.kind = "tensor": {without}',
     ),
     _beside(
         lambda deck: deck.electrons.noise,
