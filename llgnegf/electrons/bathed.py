@@ -52,7 +52,6 @@ _SMALLEST_GAP = 1e-14
 _TAIL_SHARE = 1 / 8
 # Scattering states of one texture that are kept for further motions.
 _KEPT_BYTES = 200e6
-NO_TURN = "steady precession: not available with a bath on sites; use a device without bath"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Mixed:
 
 
 class BathedSweeps:
-    """`sweeps.Sweeps` of a chain or lattice with a bath; steady precession raises ValueError."""
+    """`sweeps.Sweeps` of a chain or lattice with a bath."""
 
     surface_is_cheap = False
     step = None
@@ -480,14 +479,6 @@ class BathedSweeps:
         return len(self.where) == self.device.n_sites and self.width >= 2 * self.device.hopping
 
     # --- what is not available ----------------------------------------------------------------------
-
-    def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
-        """ValueError: `Frozen` refuses a bath before."""
-        raise ValueError(NO_TURN)
-
-    def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
-        """ValueError: `Frozen` refuses a bath before."""
-        raise ValueError(NO_TURN)
 
     def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
         """See `Sweeps`."""
