@@ -25,6 +25,7 @@ from .general.device import GeneralDevice
 from .leads import Occupation
 from .leads_beside_bath import LeadsBesideBath
 from .moving_leads import MovingLeads
+from .probed_response import response_of
 from .response import LinearResponse
 from .scattering_matrix import ScatteringMatrix, scattering_matrix
 from .system import System
@@ -263,14 +264,15 @@ class Device(System):
         """Gilbert and inertia tensors, susceptibility and alpha(omega) of every pair of moments; see `response.py`.
 
         m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3), sites counted as in `m.reshape(-1, 3)`.
-        Raises ValueError with probes on sites, ToleranceError where the accuracy cannot be reached.
+        Beside probes that take no current at any energy it has no inertia and no alpha(omega): `probed_response.py`.
+        Raises ValueError with probes with zero_current="net", ToleranceError where the accuracy cannot be reached.
         """
         return self.linear_response_of(self.freeze(m, potential))
 
     @staticmethod
     def linear_response_of(frozen: Frozen) -> LinearResponse:
         """`linear_response` of electrons that are frozen already."""
-        return LinearResponse(propagators_of(frozen))
+        return response_of(frozen)
 
     def scattering_matrix(
         self, m: ArrayLike, energy: float | None = None, potential: ArrayLike | None = None
