@@ -101,7 +101,7 @@ PROBES = {"electrons__bath": {"sites": [1, 2], "width": 0.3}}
 def test_bias_acts_by_tensors_too(bath, tmp_path):
     changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.2 if bath else 0.4, **bath}
     if bath is PROBES:
-        changes |= {"run__duration": 0.1, "electrons__tolerance": 1e-6}
+        changes |= {"electrons__tolerance": 1e-6}
     tensor, llg = deck(WALL, **changes), deck(WALL, motion__kind="llg", **changes)
     with run(tensor, tmp_path / "a.h5") as found, run(llg, tmp_path / "b.h5") as expected:
         np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
