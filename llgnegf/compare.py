@@ -19,6 +19,7 @@ from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
 from llgnegf.runfile.reader import Run
+from llgnegf.spin_transfer import exchange_of
 
 CONTRIBUTIONS = ("geometric", "sea", "surface")
 
@@ -35,8 +36,8 @@ class Comparison:
 
     time; m, velocity: (n, 3) moments and dm/dt (1/time); parts: contribution -> Tr[rho sigma] (n, 3); exact: (n, 3),
     exact spin density minus its adiabatic part; frequency (1/time), axis (3,): rotation of the exact result;
-    sd_exchange: energy, for torques; pumped_spin: (2,), exact spin current along the axis into the left and the right
-    lead, 1/time.
+    sd_exchange: energy, a number or that of each site (n,), for torques; pumped_spin: (2,), exact spin current along
+    the axis into the left and the right lead, 1/time.
     """
 
     time: float
@@ -46,7 +47,7 @@ class Comparison:
     exact: np.ndarray
     frequency: float
     axis: np.ndarray
-    sd_exchange: float
+    sd_exchange: float | np.ndarray
     pumped_spin: np.ndarray
 
     @property
@@ -101,7 +102,7 @@ class Comparison:
             "time": self.time,
             "frequency": self.frequency,
             "axis": self.axis.tolist(),
-            "sd_exchange": self.sd_exchange,
+            "sd_exchange": np.asarray(self.sd_exchange).tolist(),
             "contributions": list(self.parts),
             "sites": sites,
             "total_torque": {name: T.sum(axis=0).tolist() for name, T in torques.items()},
@@ -154,14 +155,14 @@ def _check_comparable(deck: Deck) -> None:
     if is_closed_lattice(deck):
         raise NothingToCompare("electrons without leads that are diagonalised: they are exact for moments at rest")
     orbit = electrons.spin_orbit
-    by_site = "electrons.sd_exchange.file" in deck.site_files or deck.lattice.vacancies
-    spins = orbit.rashba or orbit.dresselhaus or by_site or not electrons.spin_hopping.is_zero
-    of_leads = [(lead.hopping, lead.polarization, lead.spin_bias, lead.width) for lead in electrons.lead]
-    if spins or any(given != (None,) * 4 for given in of_leads):
+    spins = orbit.rashba or orbit.dresselhaus or deck.lattice.vacancies or not electrons.spin_hopping.is_zero
+    driven = any(lead.width or (lead.spin_bias and lead.spin_bias.difference) for lead in electrons.lead)
+    polarized = any(lead.polarization and lead.polarization.splitting for lead in electrons.lead)
+    if spins or driven or (polarized and motion.kind != "precession"):
         raise NothingToCompare(
-            "bonds, leads or an exchange of their own: the exact steady precession is without spin-orbit coupling, "
-            "spin_hopping and vacancies, between leads of one hopping without polarization or width, and with one "
-            "electrons.sd_exchange"
+            "bonds or leads of their own: the exact steady precession is without spin-orbit coupling, spin_hopping and "
+            "vacancies, between leads without a width or a spin_bias, and with a polarization in "
+            'motion.kind = "precession" alone'
         )
     if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")
@@ -180,7 +181,7 @@ def _check_comparable(deck: Deck) -> None:
 def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
     electrons = deck.electrons
     assert electrons is not None
-    device, J = build_open_device(deck), electrons.uniform_exchange
+    device, J = build_open_device(deck), exchange_of(run)
     m, velocity = run["moment"][index], run["velocity"][index]
     if deck.motion.kind == "precession":
         assert deck.motion.axis is not None

@@ -131,4 +131,6 @@ def reference_of(deck: Deck) -> np.ndarray | None:
     for one in deck.electrons.lead if deck.electrons is not None else ():
         if one.polarization is not None and one.polarization.splitting:
             return np.array(one.polarization.direction, float)
+        if one.spin_bias is not None and one.spin_bias.difference:
+            return np.array(one.spin_bias.direction, float)
     return None

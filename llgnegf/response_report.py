@@ -115,6 +115,8 @@ class ResponseReport:
 
     def _inertia(self, label: str) -> list[str]:
         """The inertia tensor, or why there is none."""
+        if self.logarithm is None and np.isnan(self.tensors.inertia).all():
+            return ["  inertia          not known beside probes, which are known to first order in a motion"]
         if self.logarithm is None:
             return [f"  inertia          from {_range(self.tensors.inertia)} hbar^2/{label}"]
         L = _range(self.logarithm)
@@ -175,14 +177,14 @@ def response_of(
         if not isinstance(electrons, ClosedFrozen):
             direction = reference_of(deck) if reference is None else np.array(reference)
             rest = beside(_at_rest(electrons), electrons.m.reshape(-1, 3), direction)
-        if len(tensors.gilbert) == 1 and isinstance(found, LinearResponse):
+        if len(tensors.gilbert) == 1 and isinstance(found, LinearResponse) and not found.is_slow_alone:
             second = _quadratic(found)
     except ToleranceError as error:
         raise RunError(f"response: {error}") from None
     except ValueError as error:
         raise DeckError(f"response: {error}") from None
     logarithm = None
-    if isinstance(found, LinearResponse) and not np.isfinite(tensors.inertia).all():
+    if isinstance(found, LinearResponse) and not found.is_slow_alone and not np.isfinite(tensors.inertia).all():
         logarithm = found.inertia_logarithm
     return ResponseReport(deck, tensors, ExchangeConstants.of(tensors.stiffness), at, rest, second, logarithm)
 

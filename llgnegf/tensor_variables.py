@@ -48,6 +48,12 @@ def _quadratic(instant: Any) -> np.ndarray:
     return found
 
 
+def _knows_second_order(deck: Deck) -> bool:
+    """Whether more than the first order in a motion is known."""
+    bath = None if deck.electrons is None else deck.electrons.bath
+    return not is_closed_lattice(deck) and not (bath is not None and bath.zero_current)
+
+
 def response_frequencies(deck: Deck) -> tuple[float, ...]:
     """At which a run of this deck has alpha(omega), energy/hbar."""
     table = deck.electrons if deck.molecule is None else deck.molecule
@@ -87,7 +93,7 @@ def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
             ("component", "motion_component", "second_component"),
             "hbar^2/energy^2",
             "Q_abc of the spin density Q_abc dm_b/dt dm_c/dt of second order, of a single moment; at the first texture",
-            lambda deck: applies(deck) and math.prod(deck.lattice.shape) == 1 and not is_closed_lattice(deck),
+            lambda deck: applies(deck) and math.prod(deck.lattice.shape) == 1 and _knows_second_order(deck),
             _quadratic,
             coordinates=lambda _deck: {"second_component": ["x", "y", "z"]},
         ),

@@ -9,6 +9,7 @@ from llgnegf.deck import parse_deck, spin_bias_conflicts
 from llgnegf.electrons import Device, Lead, SpinBias, system
 from llgnegf.errors import DeckError
 from llgnegf.judged import judge
+from llgnegf.response_report import response_of
 from llgnegf.unit_table import units_of
 from tests.test_simulation import assert_same
 
@@ -75,6 +76,20 @@ def test_the_run_holds_what_the_device_says(done):
     assert "electrons.lead[0].spin_bias.difference" in units_of(deck(), None)
 
 
+def test_electrons_that_act_by_their_tensors_move_moments_alike(done, tmp_path):
+    """By alpha and the torque at rest of a spin bias; `response` takes it apart beside the spins of the lead."""
+    with open_run(done) as one, run(deck(**{"motion.kind": "tensor"}), tmp_path / "run.h5") as other:
+        np.testing.assert_allclose(other["moment"][-1], one["moment"][-1], atol=1e-6)
+        assert abs(one["moment"][-1] - one["moment"][0]).max() > 0.05
+    rest = response_of(deck()).rest
+    np.testing.assert_array_equal(rest.reference, (0, 1, 1))
+    assert abs(rest.balance).max() < 1e-3
+    # without it no current flows, and what is left is the torque of the other moments
+    still = response_of(deck(**{"electrons.lead.0.spin_bias.difference": 0.0}), reference=(0, 1, 1)).rest
+    assert abs(rest.damping_like - still.damping_like).max() > 1e-3
+    assert abs(rest.field_like - still.field_like).max() > 1e-3
+
+
 def test_going_on_changes_no_bit(done, tmp_path):
     path = tmp_path / "parts.h5"
     run(deck(), path, until=0.2).close()
@@ -129,8 +144,7 @@ TURNING = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.freque
         (TURNING, 'motion.kind = "precession" is without it'),
         ({"electrons.method": "real-time", "run.device": "gpu"}, 'not available with run.device = "gpu"'),
         ({"electrons.noise": True}, "the fluctuations of such electrons are not known"),
-        ({"electrons.response_tensors": True}, "the response tensors of electrons that it drives are not known"),
-        ({"motion.kind": "tensor"}, "the response tensors of electrons that it drives are not known"),
+        ({"motion.kind": "kernel", "integrator.method": "heun"}, "the memory of such electrons is not known"),
         ({"electrons.bath": {"sites": [1], "width": 0.1}}, "not available with electrons.bath"),
         (
             {"electrons.lead.1.voltage": {"amplitude": 0.1, "profile": {"kind": "ramp", "duration": 1.0}}},

@@ -92,12 +92,37 @@ def test_instantaneous_tensors_are_the_self_consistent_run(wall, tmp_path):
         assert abs(expected.moment[-1] - expected.moment[0]).max() > 0.03
 
 
-@pytest.mark.parametrize("bath", [{}, {"electrons__bath": {"sites": [1, 2], "width": 0.3, "zero_current": False}}])
+PROBES = {"electrons__bath": {"sites": [1, 2], "width": 0.3}}
+
+
+@pytest.mark.parametrize(
+    "bath", [{}, {"electrons__bath": {"sites": [1, 2], "width": 0.3, "zero_current": False}}, PROBES]
+)
 def test_bias_acts_by_tensors_too(bath, tmp_path):
     changes = {"electrons__lead__0__chemical_potential": 0.6, "run__duration": 0.2 if bath else 0.4, **bath}
+    if bath is PROBES:
+        changes |= {"electrons__tolerance": 1e-6}
     tensor, llg = deck(WALL, **changes), deck(WALL, motion__kind="llg", **changes)
     with run(tensor, tmp_path / "a.h5") as found, run(llg, tmp_path / "b.h5") as expected:
         np.testing.assert_allclose(found.moment[:], expected.moment[:], atol=1e-7)
+
+
+def test_probes_have_tensors_of_slow_motions_alone(tmp_path, capsys):
+    single = {"lattice__shape": [1], "electrons__bath": {"sites": [0], "width": 0.3}, "run__duration": 0.0}
+    given = {"motion__kind": "llg", "electrons__response_tensors": True, "texture__center": 0.0}
+    with run(deck(WALL, **single, **given), tmp_path / "a.h5") as found:
+        assert "second_order" not in found.names
+        assert np.isnan(found.inertia_tensor[:]).all()
+        assert np.isfinite(found.damping_tensor[:]).all()
+    path = tmp_path / "probes.toml"
+    path.write_text(WALL)
+    probes = ["response", str(path), "--set=electrons.bath={sites = [1, 2], width = 0.3}"]
+    assert main(probes) == 0
+    assert "not known beside probes" in capsys.readouterr().out
+    assert main([*probes, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inertia_tensor"] is None
+    assert main([*probes, "--omega", "0.1"]) == 2
+    assert "alpha(0.1): not known beside a bath of probes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("vacancies", [[], [2]])
@@ -449,7 +474,26 @@ def test_what_cannot_be_known_is_told(tmp_path, capsys):
         (WALL, {"electrons__order": 0}, "electrons.order = 1"),
         (WALL, {"electrons__method": "real-time"}, 'electrons.method = "frozen"'),
         (WALL, {"electrons__gate": [{"columns": [0], "amplitude": 0.1, "frequency": 1.0}]}, "electrons.gate"),
-        (WALL, {"electrons__bath": {"sites": [1], "width": 0.1}}, "electrons.bath.zero_current = true"),
+        (
+            WALL,
+            {"electrons__bath": {"sites": [1], "width": 0.1, "zero_current": "net"}, "electrons__order": 1},
+            'not available with probes of electrons.bath.zero_current = "net"',
+        ),
+        (
+            WALL,
+            {"electrons__bath": {"sites": [1], "width": 0.1}, "electrons__response_frequencies": [0.1]},
+            "tensors are known for slow motions alone",
+        ),
+        (
+            WALL,
+            {
+                "electrons__bath": {"sites": [1], "width": 0.1},
+                "electrons__lead__0__voltage": 0.1,
+                "lattice__shape": [33],
+                "texture__center": 16.0,
+            },
+            "beside probes and electrons.lead[0].voltage",
+        ),
         (WALL, {"motion__tensor": "frozen"}, "motion.tensor"),
         (WALL, {"motion__kind": "llg", "motion__tensor": "reference"}, "means nothing with motion.kind"),
         (WALL, {"magnet__inertia": 0.4}, "magnet.inertia = 0.4"),

@@ -261,7 +261,7 @@ def _lattice_precession(deck: _Known) -> Iterator[str]:
         return
     if deck.motion.kind == "precession" and len(deck.lattice.shape) == 2:
         yield (
-            'motion.kind = "precession": the split of precession and its exact reference are those of a chain; allowed '
+            'motion.kind = "precession": its currents by origin and its exact reference are those of a chain; allowed '
             f'with electrons on lattice.shape = {show(deck.lattice.shape)}: "llg" or "frozen"'
         )
 

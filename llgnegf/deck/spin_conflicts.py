@@ -46,24 +46,36 @@ def _given(deck: Any) -> Iterator[tuple[str, str]]:
 
 
 def _beside_precession(deck: Any) -> Iterator[tuple[str, str]]:
-    """What there is beside steady precession but bonds of a chain that turn spins about its axis."""
-    for told, without in _with_exchange(deck):
-        turns = "electrons.spin_" in told and "along_x" not in told and len(deck.lattice.shape) == 1
-        if turns and _turn_about(deck.electrons, deck.motion.__dict__.get("axis")):
-            continue
-        yield told, f"{without}, or motion.axis along that of its rotation" if turns else without
+    """What is not the same in the frame that turns with the moments, as `electrons.turning` has it: a lead or a bond of
+    a chain that tells spins apart along another axis, what fills spins by themselves, and a width."""
+    axis, turns = deck.motion.__dict__.get("axis"), _bond_axes(deck.electrons)
+    for told, without in _given(deck):
+        if "electrons.spin_" in told:
+            along = _are_along(turns, axis) and len(deck.lattice.shape) == 1
+            yield from () if along else [(told, f"{without}, or motion.axis along that of its rotation")]
+        elif ".polarization" in told:
+            lead = deck.electrons.lead[int(told.split("[")[1].split("]")[0])]
+            if not _are_along([lead.polarization.__dict__.get("direction")], axis):
+                yield told, f"{without}, or motion.axis along its direction"
+        elif ".hopping" not in told and "vacancies" not in told:
+            yield told, without
 
 
-def _turn_about(electrons: Any, axis: Any) -> bool:
-    """Whether bonds along x turn spins about this axis."""
+def _bond_axes(electrons: Any) -> list[tuple[float, ...]]:
+    """Vectors of sigma in the bonds along x: a of -t + a.sigma, its real and its imaginary part."""
     orbit, hopping = electrons.spin_orbit.__dict__, electrons.spin_hopping.__dict__
     x, y, z = hopping.get("imaginary_x", (0.0, 0.0, 0.0))
-    x, y = x - orbit.get("dresselhaus", 0.0), y + orbit.get("rashba", 0.0)
-    if axis is None or any(hopping.get("along_x", ())):
+    imaginary = (x - orbit.get("dresselhaus", 0.0), y + orbit.get("rashba", 0.0), z)
+    return [imaginary, hopping.get("along_x", (0.0, 0.0, 0.0))]
+
+
+def _are_along(vectors: list[Any], axis: Any) -> bool:
+    """Whether these vectors (some may be 0, or None where a deck is wrong) are along this axis or against it."""
+    if axis is None or None in vectors:
         return False
     a, b, c = axis
-    across = math.hypot(y * c - z * b, z * a - x * c, x * b - y * a)
-    return across <= 1e-12 * math.hypot(x, y, z) * math.hypot(a, b, c)
+    across = [math.hypot(y * c - z * b, z * a - x * c, x * b - y * a) for x, y, z in vectors]
+    return all(s <= 1e-12 * math.hypot(*v) * math.hypot(a, b, c) for s, v in zip(across, vectors, strict=True))
 
 
 def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str]]]:
@@ -149,7 +161,7 @@ _EXCLUDED = (
     ),
     _beside(
         lambda deck: _are_beside(deck) and deck.motion.kind == "precession",
-        _with_exchange,
+        _beside_precession,
         "the frozen parts of a precession are without it; allowed beside electrons.frozen_beside = true: {without}, or "
         "electrons.frozen_beside = false",
     ),
@@ -180,12 +192,6 @@ _EXCLUDED = (
         _widths,
         "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
         "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
-    ),
-    _beside(
-        lambda deck: _is_frozen(deck) and (deck.electrons.response_tensors or deck.motion.kind == "tensor"),
-        _with_spin_bias,
-        "the response tensors of electrons that it drives are not known; allowed beside electrons.response_tensors and "
-        'motion.kind = "tensor": {without}',
     ),
     _beside(
         lambda deck: deck.electrons.noise,

@@ -99,6 +99,8 @@ _OR_ELSE = {
 _ANSWER = {"tensor": "the Gilbert tensor is the answer to dm/dt", "kernel": "a memory is the answer to what moved"}
 # As for electrons.noise: every pair of sites remembers.
 _MOST_SITES = 64
+# As `electrons.probed_response` has it, which decks do not import.
+_MOST_BIASED = 32
 
 
 def _kernel_motion(deck: Any) -> Iterator[str]:
@@ -120,25 +122,50 @@ def _kernel_motion(deck: Any) -> Iterator[str]:
         )
 
 
+def _biased_keys(table: Any) -> list[str]:
+    """Keys by which leads have a Fermi function of their own."""
+    return [
+        f"electrons.lead[{i}].{key}"
+        for i, lead in enumerate(table.lead)
+        for key, nothing in (("voltage", 0.0), ("chemical_potential", None), ("temperature", None))
+        if lead.__dict__.get(key, nothing) != nothing
+    ]
+
+
 def _no_tensors_with_probes(deck: Any) -> Iterator[str]:
-    """A reservoir is a lead; probes have no Fermi function of their own while moments swing."""
+    """A reservoir is a lead; probes follow a slow motion, those without current in all at rest alone."""
     table = deck.electrons
     bath = None if table is None else table.__dict__.get("bath")
     if table is None or bath is None:
         return
     if deck.motion.kind == "kernel":
         yield 'motion.kind = "kernel": memory of electrons is not available with electrons.bath; remove one of the two'
-    if bath.zero_current is False:
-        return
-    for key, asks in (
-        ('motion.kind = "tensor"', deck.motion.kind == "tensor"),
-        ("electrons.response_tensors = true", table.response_tensors),
-    ):
-        if asks:
+    sites = math.prod(deck.lattice.shape)
+    asked = [
+        key
+        for key, asks in (
+            ('motion.kind = "tensor"', deck.motion.kind == "tensor"),
+            ("electrons.response_tensors = true", table.response_tensors),
+        )
+        if asks
+    ]
+    if bath.zero_current == "net":
+        for key in asked:
             yield (
-                f"{key}: response tensors are not available with probes, electrons.bath.zero_current = "
-                f"{show(bath.zero_current)}; use zero_current = false, or remove one of the two"
+                f'{key}: response tensors are not available with probes of electrons.bath.zero_current = "net", which '
+                "are known at rest alone; use zero_current = true or false, or remove one of the two"
             )
+    elif bath.zero_current and asked and sites > _MOST_BIASED and _biased_keys(table):
+        yield (
+            f"{asked[0]}: beside probes and {_biased_keys(table)[0]} response tensors are those of motions of each "
+            f"moment by itself; allowed there: up to {_MOST_BIASED} sites, or electrons.bath.zero_current = false"
+        )
+    elif bath.zero_current and asked and table.response_frequencies:
+        yield (
+            f"electrons.response_frequencies = {show(list(table.response_frequencies))}: beside probes, "
+            f"electrons.bath.zero_current = {show(bath.zero_current)}, tensors are known for slow motions alone; "
+            "remove the key, or use zero_current = false"
+        )
 
 
 def _no_random_fields(deck: Any) -> Iterator[str]:

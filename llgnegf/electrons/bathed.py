@@ -54,7 +54,6 @@ _TAIL_SHARE = 1 / 8
 _KEPT_BYTES = 200e6
 # From so many sites on a level is followed by inverse iteration, at most so many times.
 _FEW_SITES, _MOST_ITERATIONS = 12, 12
-NO_TURN = "steady precession: not available with a bath on sites; use a device without bath"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Mixed:
 
 
 class BathedSweeps:
-    """`sweeps.Sweeps` of a chain or lattice with a bath; steady precession raises ValueError."""
+    """`sweeps.Sweeps` of a chain or lattice with a bath."""
 
     surface_is_cheap = False
     step = None
@@ -529,14 +528,6 @@ class BathedSweeps:
         return len(self.where) == self.device.n_sites and self.width >= 2 * self.device.hopping
 
     # --- what is not available ----------------------------------------------------------------------
-
-    def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
-        """ValueError: `Frozen` refuses a bath before."""
-        raise ValueError(NO_TURN)
-
-    def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
-        """ValueError: `Frozen` refuses a bath before."""
-        raise ValueError(NO_TURN)
 
     def narrow_zeros(self, _low: float, _high: float, _widest: float) -> None:
         """See `Sweeps`."""

@@ -2,13 +2,14 @@
 
 A reservoir on a site is a lead of constant width with the Fermi function of the device, one more among `Propagators`.
 Its states have tails at all energies: integrals over occupied ones go along the line above E_F (`line_rule.py`).
-Probes have no Fermi function of their own while moments swing, and are refused.
+Probes are filled by the leads: see `probed_response.py`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from .bath import Bath
 from .bathed import BathedSweeps
 from .bathed_surface import check_states, narrow_levels
 from .device_propagators import DevicePropagators
@@ -18,6 +19,11 @@ from .propagators import Floats, Integrand, Matrices
 from .quadrature import FermiPoles
 from .scattering_matrix import Waves
 from .window import Edges, Rule, Window
+
+NO_NET_PROBES = (
+    'response tensors: not available with a bath of probes with zero_current="net", whose chemical potentials follow '
+    "moments at rest alone; use zero_current=True, zero_current=False, or a device without"
+)
 
 
 class BathedPropagators(DevicePropagators):
@@ -30,14 +36,19 @@ class BathedPropagators(DevicePropagators):
         self._sweeps, self._width, self._orbitals = frozen.sweeps, 0.0, np.empty(0, np.intp)
         if bath is None:
             return
-        if bath.zero_current:
-            raise ValueError(
-                f"response tensors: not available with a bath of probes, {bath!r}, which have no Fermi function of "
-                "their own while moments swing; use zero_current=False, reservoirs, or a device without"
-            )
+        self._admit(bath)
         self._width = bath.width
         self._orbitals = (2 * bath.on(frozen.device.shape)[:, None] + np.arange(2)).ravel()
-        self.reservoirs = (*self.reservoirs, self.occupation)
+        if not bath.zero_current:
+            self.reservoirs = (*self.reservoirs, self.occupation)
+
+    def _admit(self, bath: Bath) -> None:
+        """ValueError for a bath that this does not know."""
+        if bath.zero_current:
+            raise ValueError(
+                f"not available with a bath of probes, {bath!r}, which are no channels of their own: what enters them "
+                "comes back; use zero_current=False, reservoirs, or a device without"
+            )
 
     @property
     def _has_bath(self) -> bool:

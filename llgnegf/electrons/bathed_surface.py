@@ -51,6 +51,10 @@ class BathedSurface:
         """rho_surf on the sites, (*s, 4), for Hd = `rate`."""
         return self._terms(rate)[0].reshape(*self._sweeps.device.shape, 4)
 
+    def kept(self, rate: Blocks) -> Floats:
+        """Nothing: beside a bath no level is discrete."""
+        return np.zeros((*self._sweeps.device.shape, 4))
+
     def into_leads(self, rate: Blocks) -> Floats:
         """(2, 4), 1/time; on a chain without what dSigma/dE of the leads adds."""
         return self._terms(rate)[1]

@@ -31,12 +31,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .bond_flows import outside
-from .chain import ChainSweeps
 from .counter import Counter
-from .frozen import Frozen, refuse_precession, rotation_generator
+from .frozen import Frozen, rotation_generator
 from .leads import SIDES, Lead
 from .spin_orbit import bond_matrix
 from .system import System
+from .turning import refuse_precession
 from .wide_leads import into_wide_leads
 
 
@@ -235,9 +235,14 @@ def precession_currents(
     refuse_precession(device, np.asarray(axis, float))
     extended = Extended(device)
     frozen = extended.freeze(m, potential)
-    sweeps = frozen.sweeps
-    if not isinstance(sweeps, ChainSweeps):
+    sweeps = frozen.turning
+    if device.is_lattice:
         raise ValueError(f"shape = {device.shape}: steady precession has flows by origin on a chain, shape (n,)")
+    if sweeps is None:
+        raise ValueError(
+            "flows of steady precession by origin: not available beside leads and bonds that tell spins apart, and at "
+            "kT > 0 beside leads of another hopping and vacancies; use `currents`, which takes any motion"
+        )
     unit = np.asarray(axis, float) / np.linalg.norm(np.asarray(axis, float))
     rate = frozen.device.coupling_blocks(frequency * np.cross(unit, frozen.m), np.zeros(frozen.device.n_sites))
     parts = sweeps.turning_flows(rate, K, extended.sites)

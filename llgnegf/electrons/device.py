@@ -25,6 +25,7 @@ from .general.device import GeneralDevice
 from .leads import Occupation
 from .leads_beside_bath import LeadsBesideBath
 from .moving_leads import MovingLeads
+from .probed_response import response_of
 from .response import LinearResponse
 from .scattering_matrix import ScatteringMatrix, scattering_matrix
 from .system import System
@@ -145,9 +146,9 @@ class Device(System):
         (n,) or (nx, ny) gate voltages (energy) and their rates (energy/time; None: zero).
         Returns the adiabatic, sea and surface parts of the spin density, shaped as m, and of the charge density.
         split: "general" for any motion (equations in `frozen.py`); "precession" for the geometric, sea and surface
-        parts of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2).  These exist only on a chain whose
-        moments all rotate about one common axis with the gates at rest; a single moment fixes its velocity but not
-        the rotation, and the slowest rotation is taken.
+        parts of Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eq. (2).  These exist only where the
+        moments all rotate about one common axis with the gates at rest, and leads and bonds know no other
+        (`turning.py`); a single moment fixes its velocity but not the rotation, and the slowest rotation is taken.
         Raises ValueError for a wrong shape, an unknown split, or a motion without the split asked for; ToleranceError
         if the accuracy cannot be reached.
         """
@@ -158,9 +159,7 @@ class Device(System):
             return frozen.spin_density(velocity, rate)
         if split != "precession":
             raise ValueError(f"split = {split!r}: allowed are 'general' and 'precession'")
-        if self.is_lattice:
-            raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
-        rotation = _rigid_rotation(frozen.m, velocity)
+        rotation = _rigid_rotation(frozen.m.reshape(-1, 3), velocity.reshape(-1, 3))
         if rotation is None or rate.any():
             reason = "the gates move" if rate.any() else "no rotation about one axis carries all the moments"
             raise ValueError(
@@ -265,14 +264,15 @@ class Device(System):
         """Gilbert and inertia tensors, susceptibility and alpha(omega) of every pair of moments; see `response.py`.
 
         m, potential: as `freeze`.  Its arrays have (sites, sites, 3, 3), sites counted as in `m.reshape(-1, 3)`.
-        Raises ValueError with probes on sites, ToleranceError where the accuracy cannot be reached.
+        Beside probes that take no current at any energy it has no inertia and no alpha(omega): `probed_response.py`.
+        Raises ValueError with probes with zero_current="net", ToleranceError where the accuracy cannot be reached.
         """
         return self.linear_response_of(self.freeze(m, potential))
 
     @staticmethod
     def linear_response_of(frozen: Frozen) -> LinearResponse:
         """`linear_response` of electrons that are frozen already."""
-        return LinearResponse(propagators_of(frozen))
+        return response_of(frozen)
 
     def scattering_matrix(
         self, m: ArrayLike, energy: float | None = None, potential: ArrayLike | None = None

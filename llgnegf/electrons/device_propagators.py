@@ -32,8 +32,6 @@ class DevicePropagators:
 
     def __init__(self, frozen: Frozen) -> None:
         device = frozen.device
-        if device.fills_spins:
-            raise ValueError("response tensors: not available with a spin_bias of a lead; use spin_bias=None")
         self._frozen, self._device = frozen, device
         exchange = np.broadcast_to(np.asarray(device.sd_exchange, float), device.shape)
         self.exchange = (exchange if device.holes is None else np.where(device.holes, 0.0, exchange)).ravel()
@@ -41,7 +39,7 @@ class DevicePropagators:
         self.scale, self.tolerance = device.hopping, device.tolerance
         self.occupation = device.occupation
         self.thresholds = device.openings
-        self.reservoirs = tuple(lead.occupation if lead.coupling else device.occupation for lead in device.ends)
+        self.reservoirs = tuple(one if lead.coupling else device.occupation for lead, one in device.sources)
 
     @cached_property
     def _blocks(self) -> BlockColumns:
@@ -74,12 +72,30 @@ class DevicePropagators:
 
     def _injections(self, energy: float) -> list[Matrices]:
         """sqrt(Gamma) of the open channels of the left and the right lead, (n, p) each."""
+        return [_open(columns) for columns in self._columns(energy)]
+
+    def _by_source(self, energy: float) -> list[tuple[slice, Matrices]]:
+        """The same of each of `System.sources`, with the orbitals next to it: leads, or one spin of a lead each."""
+        given = zip(self._ends, self._columns(energy), strict=True)
+        spins = [slice(0, None, 2), slice(1, None, 2)] if self._device.fills_spins else [slice(None)]
+        return [(end, _open(columns[:, one])) for end, columns in given for one in spins]
+
+    def _columns(self, energy: float) -> list[Matrices]:
+        found = [lead.injection(energy) for lead in self._device.ends]
+        if self._kept is None:
+            return found
+        return [np.where(kept[:, None], one, 0.0) for one, kept in zip(found, self._kept, strict=True)]
+
+    @cached_property
+    def _spins(self) -> list[list[Matrices]]:
+        """Projectors (n, n) on the spin of each of `System.sources`, of the left and of the right lead."""
+        width = self._ends[0].stop
+        if not self._device.fills_spins:
+            return [[np.eye(width, dtype=complex)]] * 2
         found = []
-        for r, lead in enumerate(self._device.ends):
-            columns = lead.injection(energy)
-            if self._kept is not None:
-                columns = np.where(self._kept[r][:, None], columns, 0.0)
-            found.append(columns[:, abs(columns).max(axis=0, initial=0.0) > 0])
+        for lead in self._device.ends:
+            states = np.eye(2) if lead.spin is None else lead.spin
+            found.append([np.asarray(np.kron(np.eye(width // 2), np.outer(u, u.conj())), complex) for u in states.T])
         return found
 
     @cached_property
@@ -104,9 +120,9 @@ class DevicePropagators:
     def spectral(self, energies: Floats, green: Matrices) -> Matrices:
         """See `Propagators`."""
         k, size, _ = green.shape
-        out = np.empty((k, 2, size, size), complex)
+        out = np.empty((k, len(self._device.sources), size, size), complex)
         for i, energy in enumerate(energies.tolist()):
-            for r, (W, end) in enumerate(zip(self._injections(energy), self._ends, strict=True)):
+            for r, (end, W) in enumerate(self._by_source(energy)):
                 psi = green[i][:, end] @ W
                 out[i, r] = psi @ psi.conj().T
         return out
@@ -119,10 +135,11 @@ class DevicePropagators:
             for of in (lambda lead: lead.self_energy(z), lambda lead: lead.slope(z))
         )
         out = []
-        for gamma, change, end in zip(gammas, changes, self._ends, strict=True):
+        for gamma, change, spins, end in zip(gammas, changes, self._spins, self._ends, strict=True):
             G = green[:, :, end]
-            half = slope[:, :, end] @ gamma @ _adjoint(G)
-            out.append(half + _adjoint(half) + G @ change @ _adjoint(G))
+            for P in spins:  # Sigma is diagonal in the spin of the lead
+                half = slope[:, :, end] @ (gamma @ P) @ _adjoint(G)
+                out.append(half + _adjoint(half) + G @ (change @ P) @ _adjoint(G))
         return np.stack(out, axis=1)
 
     def waves(self, energy: float) -> Waves:
@@ -244,6 +261,11 @@ class DevicePropagators:
     def check(self, response: Floats) -> None:
         """See `Propagators`."""
         self._frozen.check_first_order(np.array([[[abs(self.exchange).max()]]], complex), response)
+
+
+def _open(columns: Matrices) -> Matrices:
+    """Those that are not zero."""
+    return columns[:, abs(columns).max(axis=0, initial=0.0) > 0]
 
 
 def _adjoint(stack: Matrices) -> Matrices:

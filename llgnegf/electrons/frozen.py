@@ -22,6 +22,7 @@ along x are scalars (`spin_orbit.py`); what `Frozen` returns is turned back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,8 +41,9 @@ from .net_probes import NetBias
 from .quadrature import FermiPoles, ToleranceError
 from .sliced_chain import SlicedChainSweeps
 from .spin_noise import MOST_SITES_OF_SAMPLES, SpinNoise
-from .sweeps import LeadResponse, Response, Sweeps
+from .sweeps import LeadResponse, Response, Sea, Sweeps
 from .system import System
+from .turning import refuse_precession, turning_parts
 
 
 @dataclass(frozen=True)
@@ -405,31 +407,52 @@ class Frozen:
     def precession(self, axis: NDArray[np.float64], frequency: float) -> SpinDensity:
         """Geometric, lead (sea) and surface parts of steady precession about `axis` (Bajpai and Nikolic, Eq. (2)).
 
-        axis: (3,), any length > 0; frequency: omega (1/time), right-handed about the axis.
-        Raises ValueError for a zero axis or a lattice.
+        axis: (3,), any length > 0; frequency: omega (1/time), right-handed about the axis.  See `turning.py`.
+        Raises ValueError for a zero axis, and for electrons that are not steady in the frame that turns.
         """
         return self._precession(axis, frequency)[0]
 
     def precession_with_currents(
         self, axis: NDArray[np.float64], frequency: float
     ) -> tuple[SpinDensity, NDArray[np.float64], NDArray[np.float64]]:
-        """`precession`, and the particle (2,) and spin (2, 3) currents over the first bond of each lead, 1/time."""
-        spin, sea_flow, (rate, K) = self._precession(axis, frequency)
-        return spin, *as_flow(self.flow_out_of_frame(sea_flow + self.sweeps.turning_into_leads(rate, K)))
+        """`precession`, and the particle (2,) and spin (2, 3) currents into each lead, 1/time, as `lead_currents`."""
+        spin, into_leads = self._precession(axis, frequency)
+        return spin, *as_flow(self.flow_out_of_frame(into_leads()))
+
+    @property
+    def turning(self) -> ChainSweeps | None:
+        """The sweeps that have kernels of their own for the parts of steady precession, or None."""
+        sweeps = self.sweeps
+        return sweeps if isinstance(sweeps, ChainSweeps) and not sweeps.device.needs_shifted_surface else None
 
     def _precession(
         self, axis: NDArray[np.float64], frequency: float
-    ) -> tuple[SpinDensity, NDArray[np.float64], tuple[NDArray[np.complex128], NDArray[np.complex128]]]:
-        """All parts, the flow of the sea into the leads (2, 4), and dH/dt with the generator of the rotation."""
+    ) -> tuple[SpinDensity, Callable[[], NDArray[np.float64]]]:
+        """All parts, and a function that returns the flow into the leads, (2, 4)."""
         K = rotation_generator(axis, frequency)
         refuse_precession(self.device, axis)
         axis = np.asarray(axis, float) / np.linalg.norm(axis)
         turning = frequency * np.cross(axis, self.m)
         rate = self.device.coupling_blocks(turning, np.zeros(self.device.shape))
-        geometric, sea, surface, flow = self.sweeps.turned(rate, K)
-        self.check_first_order(rate, sea + surface + geometric)
-        parts = [self.out_of_frame(part) for part in (sea, surface, geometric)]
-        return self._pack(*parts), flow, (rate, K)
+        into_leads: Callable[[], NDArray[np.float64]]
+        chain = self.turning
+        if chain is not None:
+            geometric, lead, surface, flow = chain.turned(rate, K)
+
+            def into_leads() -> NDArray[np.float64]:
+                return flow + chain.turning_into_leads(rate, K)
+        else:
+            moves, nothing = bool(rate.any()), np.zeros((*self.device.shape, 4))
+            sea = self.sweeps.sea(rate) if moves else Sea(nothing, None)
+            first = self.sweeps.surface.density(rate) if moves else nothing
+            geometric, lead, surface = turning_parts(self.sweeps, sea, first, K)
+
+            def into_leads() -> NDArray[np.float64]:
+                response = Response(sea.density, first, sea.driven_ends)
+                return self.sweeps.into_leads(rate, response) if moves else np.zeros((2, 4))
+
+        self.check_first_order(rate, lead + surface + geometric)
+        return self._pack(*(self.out_of_frame(part) for part in (lead, surface, geometric))), into_leads
 
     # --- levels and states ------------------------------------------------------------------------
 
@@ -482,40 +505,6 @@ class Frozen:
     def working_bytes(self, order: int) -> int:
         """Estimated working memory of evaluations of this order in the velocities (0 or 1), bytes, without results."""
         return self.sweeps.working_bytes(order)
-
-
-NO_PRECESSION = (
-    "steady precession is available between leads without voltages, with the hopping, the chemical potential and the "
-    "temperature of the device and no polarization: use split = 'general', which takes any motion, or leads without "
-    "these"
-)
-
-
-def refuse_precession(device: System, axis: NDArray[np.float64]) -> None:
-    """ValueError for a device whose electrons are not the same in the frame that turns about this axis, (3,), not zero.
-
-    Bonds of a chain that turn spins about the same axis are: their frame of spins has the same precession in it.
-    """
-    if device.is_biased or device.is_shifted:
-        raise ValueError(NO_PRECESSION)
-    refuse_bath(device)
-    if device.frame is None or device.vacancies or device.is_lattice:
-        refuse_spins(device, "steady precession")
-        return
-    about, axis = device.frame.axis, np.asarray(axis, float)
-    if np.linalg.norm(np.cross(about, axis)) > 1e-12 * np.linalg.norm(axis):
-        raise ValueError(
-            f"steady precession about {axis.tolist()}: the bonds turn spins about {about.tolist()}, and only a "
-            "precession about that axis is steady; use it, or split = 'general', which takes any motion"
-        )
-
-
-def refuse_bath(device: System) -> None:
-    """ValueError for a device with a bath, where steady precession is asked for."""
-    if device.bath is not None:
-        raise ValueError(
-            f"steady precession: not available with a bath on sites, {device.bath!r}; use a device without"
-        )
 
 
 def refuse_spins(device: System, what: str) -> None:

@@ -426,14 +426,6 @@ class LatticeSweeps:
         """See `Sweeps`; deep inside the leads, as `into_leads`."""
         return self.surface.energy_into_leads(rate)
 
-    def turned(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]):
-        """See `Sweeps`."""
-        raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
-
-    def turning_into_leads(self, rate: NDArray[np.complex128], K: NDArray[np.complex128]) -> NDArray[np.float64]:
-        """See `Sweeps`."""
-        raise ValueError("split = 'precession': available on a chain; on a square lattice use 'general'")
-
     # --- the Fermi surface ------------------------------------------------------------------------
 
     @one_blas_thread

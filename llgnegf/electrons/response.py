@@ -153,6 +153,8 @@ class LinearResponse:
     where an integral cannot reach the tolerance.
     """
 
+    is_slow_alone = False  # whether nothing is known beyond the first order in a frequency
+
     def __init__(self, source: Propagators) -> None:
         self._source, self._sums = source, _Sums(source)
 

@@ -90,14 +90,6 @@ class SlicedChainSweeps:
         """See `Sweeps`."""
         raise ValueError("energy_into_leads: not available beside leads or bonds that know the spin")
 
-    def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
-        """See `Sweeps`."""
-        raise ValueError("split = 'precession': not available beside leads or bonds that know the spin; use 'general'")
-
-    def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
-        """See `Sweeps`."""
-        raise ValueError("split = 'precession': not available beside leads or bonds that know the spin; use 'general'")
-
     def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:
         """See `Sweeps`."""
         found = self._lattice.biased(energies, None if rate is None else rate[:, None], with_bonds)
@@ -148,3 +140,7 @@ class _OneRow:
     def density(self, rate: Blocks) -> Floats:
         """See `Surface`."""
         return self._lattice.density(rate[:, None])[:, 0]
+
+    def kept(self, rate: Blocks) -> Floats:
+        """See `Surface`."""
+        return self._lattice.kept(rate[:, None])[:, 0]

@@ -3,7 +3,9 @@
 In the frame that turns with the moments the problem is stationary (Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202
 (2020), Eqs. (2)-(3)): with up and down along the axis a,
 
-    H_RF = H(0) - (omega/2) sigma_a,   Sigma(E + omega/2) and f(E + omega/2) for up, E - omega/2 for down.
+    H_RF = H(0) - (omega/2) sigma_a,   Sigma(E + omega/2) and f(E + omega/2) for up, E - omega/2 for down,
+
+with Sigma of spins along and against a, in a ferromagnetic lead whose magnetisation is along a of bands of their own.
 
 With w = |omega| (axis along the rotation vector), the density matrix is the equilibrium one with the Fermi function of
 the up electrons, a sum over its poles, plus an integral over real energies where that of the down electrons differs:
@@ -29,9 +31,11 @@ from .chain_rows import contour_integral, surface_rows
 from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
-from .frozen import NO_PRECESSION, Frozen, refuse_bath, refuse_spins, rotation_generator
-from .quadrature import ToleranceError, adaptive_nodes
+from .frozen import Frozen, rotation_generator
+from .quadrature import FermiPoles, ToleranceError, adaptive_nodes
 from .system import IDENTITY, Contour, System, dense_hamiltonian
+from .turning import refuse_precession
+from .turning_leads import LeadsInMotion
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,24 @@ def steady_precession(
 ) -> SteadyPrecession:
     """Electrons of a chain whose moments precess rigidly, m(t) = R_axis(frequency t) m; exact in the frequency.
 
+    Leads may have hoppings of their own and magnetisations along the axis, J_sd may be another on each site.
+
     A reference for the first-order expansion in the velocities, and the only result for fast precession.
     device: its own tolerance is replaced by `tolerance`; m: (n, 3) moments at t = 0; axis: (3,), not zero; frequency:
     1/time, either sign; potential: (n,) static gate voltages, energy (None: zero).
     tolerance: bound on the error of the spin density.  If kT is too low for it, the calculation is repeated with ten
     times the tolerance, up to 1e-6.
-    Raises ValueError for a zero axis or a wrong shape, ToleranceError if even 1e-6 cannot be reached.
+    Raises ValueError for a zero axis, a wrong shape, and for electrons that are not steady in the frame that turns;
+    ToleranceError if even 1e-6 cannot be reached.
     Source: Bajpai and Nikolic, Phys. Rev. Lett. 125, 187202 (2020), Eqs. (2)-(3); see the equations of this module.
     """
-    if device.is_biased or device.is_shifted:
-        raise ValueError(NO_PRECESSION)
-    refuse_bath(device)
-    refuse_spins(device, "steady precession")
+    _ = rotation_generator(np.asarray(axis, float), frequency)  # which judges the axis
+    refuse_precession(device, np.asarray(axis, float))
+    if device.turns_spins or device.vacancies or device.is_lattice:
+        raise ValueError(
+            "the exact steady precession is that of a chain without vacancies and without bonds that know the spin; "
+            "use `Frozen.precession`, the first order of it, or a device without these"
+        )
     while True:
         try:
             return _steady(device.changed(tolerance=tolerance), m, axis, frequency, potential)
@@ -142,43 +152,39 @@ def _filled(device: System, filling: NDArray[np.float64], states: NDArray[np.com
     return shares.on_sites(), shares.over_bonds(device.hops)
 
 
-def _kept_occupation(frozen: Frozen, blocks: np.ndarray, up: np.ndarray, down: np.ndarray, half: float, rule):
+def _kept_occupation(frozen: Frozen, blocks: np.ndarray, leads: LeadsInMotion, rule: FermiPoles):
     """Correction for levels bound outside the lead band, which keep their occupation; None if there cannot be any.
 
     Returns traces on sites (n, 4) and over bonds (n - 1, 4).
-    blocks: of H_RF; up, down: (2, 2) projectors on the two spins along the rotation vector; half: |omega|/2; rule: the
-    poles by which the first term of the density matrix fills the levels in motion.
+    blocks: of H_RF; rule: the poles by which the first term of the density matrix fills the levels in motion.
     """
-    device = frozen.device
+    device, half = frozen.device, leads.half
     # The rotating frame shifts a level by omega/2 at most, so that outside low ... high its two occupations agree
     # within the tolerance.
     reach = device.temperature * np.log(10 / device.tolerance)
     low, high = device.fermi_energy - reach - 2 * half, device.fermi_energy + reach + 2 * half
-    margin = 1e-9 * device.hopping
-    band = device.band[0] - margin, device.band[1] + margin
-    if half == 0 or (low >= band[0] and high <= band[1]):
+    hop, margin = device.hopping, 1e-9 * device.hopping
+    gaps_at_rest = leads.gaps(low, high, 0.0, margin)
+    # In the rotating frame the bands of the two spins are shifted by omega against each other.  A level between their
+    # edges decays into one of the bands and is not discrete.
+    gaps = leads.gaps(low - half, high + half, half, margin)
+    if half == 0 or not gaps_at_rest or not gaps:
         return None
-    hop = device.hopping
 
     def effective_of(site_blocks, shift):
         H = dense_hamiltonian(site_blocks, device.hops)
 
         def effective(energy):
             matrix, overlap = H.copy(), np.eye(len(H), dtype=complex)
-            populations = zip(device.self_energy(energy + shift), device.self_energy(energy - shift), strict=True)
+            populations = leads.populations(energy, shift)
             for end, (plus, minus) in zip((slice(0, 2), slice(-2, None)), populations, strict=True):
-                matrix[end, end] += plus[0].real * up + minus[0].real * down
-                overlap[end, end] -= plus[1].real * up + minus[1].real * down
+                matrix[end, end] += plus[0].real * leads.up + minus[0].real * leads.down
+                overlap[end, end] -= plus[1].real * leads.up + minus[1].real * leads.down
             return matrix, overlap
 
         return effective
 
-    at_rest = discrete_levels(
-        effective_of(frozen.blocks, 0.0), [(low, min(high, band[0])), (max(low, band[1]), high)], hop
-    )
-    # In the rotating frame the bands of the two spins are shifted by omega against each other.  A level between their
-    # edges decays into one of the bands and is not discrete.
-    gaps = [(low - half, min(high + half, band[0] - half)), (max(low - half, band[1] + half), high + half)]
+    at_rest = discrete_levels(effective_of(frozen.blocks, 0.0), gaps_at_rest, hop)
     moving = discrete_levels(effective_of(blocks, half), gaps, hop)
     rest, motion = partners(at_rest, moving, 2 * half)
     energies = moving.energies[motion, None]
@@ -194,22 +200,17 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
     sigma_a = K / half if half else rotation_generator(np.asarray(axis, float), 2.0)
     up, down = ((IDENTITY + sign * sigma_a).astype(np.complex128) / 2 for sign in (1, -1))
 
-    def ends(energies):
-        shifted = device.self_energy(energies + half), device.self_energy(energies - half)
-        return [
-            plus[0][:, None, None] * up + minus[0][:, None, None] * down for plus, minus in zip(*shifted, strict=True)
-        ]
-
+    leads = LeadsInMotion(device, up, down, half)
     low, high = frozen.bounds
     gap = 0.1 * device.tolerance * device.hopping
-    rule = device.contour((low - half, high + half), gap, device.fermi_energy - half).rule
-    left, right = ends(rule.nodes)
+    rule = device.pole_rule(low - half, high + half, gap, device.fermi_energy - half, 0)
+    left, right = leads.matrices(rule.nodes)
     zero = np.zeros_like(left)
     contour, counter = Contour(rule, (left, right), (zero, zero)), frozen.counter
     sums, _, flows = contour_integral(blocks, device.hops, contour, with_bonds=True, counter=counter)
     traced, bonds = sums[0].copy(), flows[0].copy()
     traced[:, 0] += 2 * rule.constant
-    kept = _kept_occupation(frozen, blocks, up, down, half, rule)
+    kept = _kept_occupation(frozen, blocks, leads, rule)
     if kept is not None:
         traced += kept[0]
         bonds += kept[1]
@@ -218,13 +219,9 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
 
     def window_terms(energies):
         energies = np.asarray(energies, complex)
-        roots = []
-        for plus, minus in zip(device.self_energy(energies + half), device.self_energy(energies - half), strict=True):
-            gamma_up, gamma_down = (np.sqrt(np.maximum(-2 * s[0].imag, 0.0)) for s in (plus, minus))
-            roots.append(gamma_up[:, None, None] * up + gamma_down[:, None, None] * down)
-        sigma = ends(energies)
+        sigma, roots = leads.matrices(energies), leads.roots(energies)
         found = surface_rows(
-            *(energies.real, blocks, device.hops, (sigma[0], sigma[1]), np.stack(roots, axis=1), none, down, True),
+            *(energies.real, blocks, device.hops, (sigma[0], sigma[1]), roots, none, down, True),
             counter=counter,
         )
         out, amplitudes, window_bonds = found.rows, found.amplitudes, found.bonds
@@ -240,8 +237,9 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
 
     reach = half + device.temperature * 40.0
     edges = [device.fermi_energy + s for s in (-reach, -half, 0.0, half, reach)]
-    edges += [edge + s for edge in device.band for s in (-half, half)]
-    limits = max(edges[0], device.band[0] - half), min(edges[4], device.band[1] + half)
+    bands = leads.bands(half)
+    edges += [edge for band in bands for edge in band]
+    limits = max(edges[0], min(low for low, _ in bands)), min(edges[4], max(high for _, high in bands))
     if limits[0] >= limits[1] or half == 0:
         return traced, bonds, np.zeros(2), np.zeros(2)
     points = np.unique([e for e in (*edges, *limits) if limits[0] <= e <= limits[1]])

@@ -78,6 +78,10 @@ class Surface(Protocol):
         """rho_surf on the sites, (*s, 4), for Hd = `rate`."""
         ...
 
+    def kept(self, rate: Blocks) -> Floats:
+        """Part of d rho_ad/dt from changes of f at discrete levels, whose occupation is kept: (*s, 4), 1/time."""
+        ...
+
 
 class Sweeps(Protocol):
     """Green's functions of one texture and integrals of them over energy.
@@ -143,18 +147,6 @@ class Sweeps(Protocol):
 
         Counted from the levels of the lead; over the first bonds of a chain, deep in the leads of a lattice.
         """
-        ...
-
-    def turned(self, rate: Blocks, K: Blocks) -> tuple[Floats, Floats, Floats, Floats]:
-        """Geometric, lead (sea) and surface part of steady precession, (*s, 4), and flow of the sea into the leads.
-
-        The flow is (2, 4), 1/time.  K: (2, 2) generator of the rotation, rate: the Hd that this rotation causes.
-        Raises ValueError on lattices, for which this split is not available.
-        """
-        ...
-
-    def turning_into_leads(self, rate: Blocks, K: Blocks) -> Floats:
-        """Flow of the surface part of steady precession into the leads, (2, 4), 1/time."""
         ...
 
     def biased(self, energies: Floats, rate: Blocks | None, with_bonds: bool = False) -> BiasedRows:

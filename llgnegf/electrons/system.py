@@ -379,7 +379,7 @@ class System:
             return None
         if self.spin_hopping is not None and not self.spin_hopping.turns_alone:
             return None
-        return frame_along(np.imag(self._bond_vectors[0]), self.hops)
+        return frame_along(np.imag(self.bond_vectors[0]), self.hops)
 
     @cached_property
     def straight(self) -> System:
@@ -400,7 +400,7 @@ class System:
         return flow if self.frame is None else self.frame.back_at_ends(flow)
 
     @property
-    def _bond_vectors(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    def bond_vectors(self) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
         """a and b, (3,), of H_(i,i+x) = -t + a.sigma and H_(i,i+y) = -t + b.sigma, energy."""
         a, b = np.zeros(3, complex), np.zeros(3, complex)
         if self.spin_orbit is not None:
@@ -955,7 +955,7 @@ class _Straight(System):
 
     def __init__(self, lab: System, frame: SpinFrame | None) -> None:
         changes: dict[str, Any] = {"spin_orbit": None, "spin_hopping": None}
-        a, b = lab._bond_vectors
+        a, b = lab.bond_vectors
         along_y = np.broadcast_to(b, (lab.shape[0], 3))
         if frame is None:
             changes["bonds_along_x"] = bond_matrix(lab.hops, a)

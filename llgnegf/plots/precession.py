@@ -12,13 +12,15 @@ from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.pictures import Axes, Figure
 from llgnegf.plots.curves import STYLES
 from llgnegf.runfile.reader import Run
+from llgnegf.spin_transfer import exchange_of
 
 
 def picture(run: Run) -> Figure:
     """The last frame; the exact result beside it where there is one."""
     deck = run.deck
     assert deck.electrons is not None
-    J = deck.electrons.uniform_exchange
+    J = exchange_of(run)
+    largest = float(np.abs(J).max())
     m, velocity = run["moment"][-1], run["velocity"][-1]
     frequency = deck.motion.frequency or 0.0
     spins = {name: run[f"spin_{name}"][-1] for name in ("geometric", "sea", "surface")}
@@ -30,7 +32,7 @@ def picture(run: Run) -> Figure:
     components = {
         name: np.array(field_and_damping_like(torque(spin, m, J), m, velocity)) / scale for name, spin in spins.items()
     }
-    span = least_span(components.values(), sizes=[J], error=abs(J) * deck.electrons.tolerance / scale)
+    span = least_span(components.values(), sizes=[largest], error=largest * deck.electrons.tolerance / scale)
     sites = np.arange(len(m))
     figure = Figure(figsize=(7.0, 4.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, gridspec_kw={"height_ratios": [1, 3.2]})
@@ -47,8 +49,9 @@ def picture(run: Run) -> Figure:
         count_sites(ax.xaxis, len(m))
     figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, handlelength=2.6)
     couplings = " and ".join(f"{deck.electrons.coupling(side):g}" for side in ("left", "right"))
+    told = f"= {J:g}" if isinstance(J, float) else f"up to {largest:g}"
     figure.suptitle(
-        rf"$J_{{sd}}$ = {J:g}, $\gamma_c$ = {couplings}, $E_F$ = "
+        rf"$J_{{sd}}$ {told}, $\gamma_c$ = {couplings}, $E_F$ = "
         rf"{deck.electrons.fermi_energy:g}, $k_BT$ = {deck.electrons.temperature:g}, "
         rf"$\hbar\omega$ = {frequency:g} (all in {deck.units.label})",
         fontsize=9,

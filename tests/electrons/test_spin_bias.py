@@ -186,8 +186,6 @@ WIRE = Device(3, sd_exchange=0.3, leads=[Lead("left", spin_bias=SpinBias((0, 0, 
         (lambda: WIRE.changed(bath=Bath([0], 0.1)), "not available with a spin_bias of a lead"),
         (lambda: WIRE.moving_leads(UP), "moving_leads: not available with .*a spin_bias"),
         (lambda: WIRE.spin_noise(UP), "spin_noise: not available with .*a spin_bias"),
-        (lambda: WIRE.linear_response(UP), "response tensors: not available with .*a spin_bias"),
-        (lambda: WIRE.scattering_matrix(UP), "not available with .*a spin_bias"),
         (lambda: WIRE.to_kwant(UP), "to_kwant: not available with .*a spin_bias"),
         (lambda: WIRE.lead_energies(UP, UP), "lead_energies: not available with"),
         (
