@@ -251,6 +251,26 @@ def test_the_width_of_a_level_is_that_of_both_leads():
     assert device.freeze(np.zeros((1, 1, 3))).level_width() == pytest.approx(1.1, rel=1e-12)
 
 
+@pytest.mark.parametrize("bath", [None, Bath([(1, 0), (0, 1)], 0.3, zero_current=False)])
+def test_many_energies_at_once_are_those_one_by_one(monkeypatch, bath):
+    """Inside and outside of a band, with voltages: densities, flows of particles, spin and energy."""
+    case = {"widths": (0.7, 0.0), "couplings": (0.0, 0.9), "voltages": (0.3, -0.1), "bonds": TURNING}
+    _, device, (m, mdot, V, rate) = both((2, 2), **case)
+    device = device.changed(bath=bath)
+    driven, energies = device.coupling_blocks(mdot, rate), np.array([-7.0, -0.4, 0.3, 5.0])
+    found = []
+    for most in (0, 32):
+        monkeypatch.setattr(bathed, "MOST_SITES", most)
+        sweeps = device.freeze(m, V).sweeps
+        assert (sweeps._few_sites is None) == (most == 0)
+        found.append((*sweeps.moved(energies, driven), *sweeps.moved_at_bias(energies, driven)))
+        assert [len(part) for part in sweeps.moved_at_bias(np.empty(0), driven)] == [0, 0, 0, 0]
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        assert one == pytest.approx(other, abs=1e-12)
+    assert all(abs(part).max(initial=1.0) > 1e-2 for part in found[0])
+
+
 def test_levels_are_followed_one_by_one(monkeypatch):
     """Beside a lead with a band, as by all eigenvalues; with and without vacancies, which have none."""
     for name in ("vacancies", "hopping"):
