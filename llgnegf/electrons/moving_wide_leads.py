@@ -68,7 +68,7 @@ class MovingWideLeads:
         return np.asarray(found[: n + 8]) / (2 * np.pi)
 
     def _at(self, side: int, energies: Floats) -> Floats:
-        """What -df/dE of this lead multiplies at energies (n,), (n, 1, all): density, flows into the leads, all states."""
+        """What -df/dE of this lead multiplies at energies (n,): density, flows into leads, all states; (n, 1, all)."""
         return np.array(each(lambda energy: self._at_energy(side, energy), energies.tolist()))[:, None]
 
     def _at_energy(self, side: int, energy: float) -> Floats:
