@@ -245,7 +245,7 @@ def test_a_run_with_a_wide_band_lead(more):
             WIDE | {"electrons.method": "real-time", "run.device": "gpu"},
             r"electrons\.lead\[0\]\.width = 0\.6: not available with run\.device",
         ),
-        (WIDE | RAMP, r"electrons\.lead\[0\]\.width = 0\.6: not available at first order in the rate"),
+        (WIDE | RAMP, r"electrons\.lead\[0\]\.width = 0\.6: not available beside a lead with a band"),
         (WIDE | {"electrons.noise": True}, r"electrons\.lead\[0\]\.width = 0\.6: the fluctuations"),
     ],
 )
@@ -254,10 +254,16 @@ def test_refused_widths(changes, message):
         deck(**changes)
 
 
-@pytest.mark.parametrize("changes", [{}, HOPPING], ids=["orbit", "hopping"])
+BOTH_WIDE = {
+    "electrons.lead": [{"side": "left", "width": 0.6}, {"side": "right", "width": 0.9}],
+    "lattice.shape": [3, 2],
+}
+
+
+@pytest.mark.parametrize("changes", [{}, HOPPING, BOTH_WIDE], ids=["orbit", "hopping", "wide"])
 def test_a_run_with_a_voltage_that_changes(changes):
     """At an instant the density has what moves, and what the rate of the voltage adds."""
-    one = deck(**RAMP, **changes, **{"run.duration": 0.2})
+    one = deck(**changes | RAMP, **{"run.duration": 0.2})
     with run(one, "a.h5") as found:
         m, velocity, voltage = found["moment"][-1], found["velocity"][-1], found["voltage"][-1]
         device = build_device(one).at_voltages(voltage)
@@ -266,8 +272,10 @@ def test_a_run_with_a_voltage_that_changes(changes):
             device.moving_leads(m).response((0.1 * np.pi / 2 * np.sin(0.2 * np.pi), 0.0)),
         )
         assert voltage[0] == pytest.approx(0.1 * np.sin(0.1 * np.pi) ** 2)
-        np.testing.assert_allclose(found["spin_surface"][-1], spin.surface + leads.surface[:, 1:], atol=1e-4)
-        assert abs(leads.surface[:, 1:]).max() > 2e-3
+        np.testing.assert_allclose(found["spin_surface"][-1], spin.surface + leads.surface[..., 1:], atol=1e-4)
+        assert abs(leads.surface[..., 1:]).max() > 2e-3
+        into = device.lead_currents(m, velocity)[0] + leads.into_leads[:, 0]
+        np.testing.assert_allclose(found["current_charge"][-1], into, atol=1e-4)
 
 
 def test_a_precession_about_the_axis_of_the_bonds():

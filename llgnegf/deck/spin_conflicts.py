@@ -85,7 +85,13 @@ def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str
 
 _with_spin_bias = _those(lambda told: "spin_bias" in told)
 _but_spin_biases = _those(lambda told: "spin_bias" not in told)  # which `spin_bias_conflicts` judges
-_widths = _those(lambda told: ".width" in told)
+
+
+def _widths_beside_bands(deck: Any) -> Iterator[tuple[str, str]]:
+    """Widths of leads, where there is a lead with a band too."""
+    leads = [lead.__dict__ for lead in deck.electrons.lead]
+    if any(lead.get("width") is None and lead.get("coupling", 1.0) for lead in leads):
+        yield from _those(lambda told: ".width" in told)(deck)
 
 
 def _without_bath(deck: Any) -> Iterator[tuple[str, str]]:
@@ -189,9 +195,10 @@ _EXCLUDED = (
     ),
     _beside(
         _has_moving_voltages,
-        _widths,
-        "not available at first order in the rate of a voltage that changes; allowed beside electrons.lead.voltage = "
-        "{{amplitude = ..., profile = {{...}}}}: {without}, or electrons.order = 0",
+        _widths_beside_bands,
+        "not available beside a lead with a band at first order in the rate of a voltage that changes; allowed beside "
+        "electrons.lead.voltage = {{amplitude = ..., profile = {{...}}}}: {without}, a width of all leads, or "
+        "electrons.order = 0",
     ),
     _beside(
         lambda deck: deck.electrons.noise,

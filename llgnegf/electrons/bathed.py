@@ -28,6 +28,7 @@ from llgnegf.once import cached_property
 
 from .bath import filled_level, level_potential
 from .bathed_energy import BandedLU, BathedEnergy, Layout
+from .bathed_few_sites import MOST_SITES, FewSites
 from .bathed_motion import LeadModes, MotionAtBias
 from .bathed_surface import BathedSurface, nearest
 from .bond_flows import Bonds, of_layers
@@ -398,6 +399,8 @@ class BathedSweeps:
     def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]:
         """What (-df/dE)/2pi multiplies at real energies (n,), see `BathedEnergy.moved`, and all states (n, N, 4)."""
         blocks = rate.reshape(-1, 2, 2)
+        if self._few_sites is not None and not with_bonds:
+            return self._few_sites.moved(energies, blocks)
 
         def at(energy: float) -> tuple[Floats, ...]:
             one = self.keep(energy)
@@ -409,6 +412,8 @@ class BathedSweeps:
         """Parts of `MotionAtBias` at real energies (n,): density, into leads and bath, energy into leads, or the flows
         over the bonds."""
         blocks = rate.reshape(-1, 2, 2)
+        if self._few_sites is not None and not with_bonds:
+            return self._few_sites.moved_at_bias(energies, blocks)
 
         def at(energy: float) -> tuple[Floats, ...]:
             found = self.motion_at_bias(self.keep(energy), energy, blocks)
@@ -420,6 +425,12 @@ class BathedSweeps:
         # Without energies the shapes are those of any other.
         found = each(at, energies.tolist() or [self.device.fermi_energy])
         return tuple(np.array(part)[: len(energies)] for part in zip(*found, strict=True))
+
+    @cached_property
+    def _few_sites(self) -> FewSites | None:
+        """What is faster for few sites; None for others, and with probes."""
+        bath = self.device.bath
+        return FewSites(self) if self.device.n_sites <= MOST_SITES and not (bath and bath.zero_current) else None
 
     def motion_at_bias(self, one: BathedEnergy, energy: float, blocks: Blocks) -> MotionAtBias:
         """Of dH/dt = `blocks` (N, 2, 2) at this energy, of which `one` is."""
@@ -457,7 +468,7 @@ class BathedSweeps:
             lu = BandedLU(self._banded(level, energy), self._band[0])
         except ToleranceError:  # it is a level to the last digit
             return level
-        x = np.random.default_rng(0).normal(size=(2 * self.device.n_sites, 1)) + 0j
+        x = np.random.default_rng(0).normal(size=(2 * self.device.n_sites, 1)).astype(complex)
         found = complex(np.inf)
         for _ in range(_MOST_ITERATIONS):
             y = lu.solve(x)

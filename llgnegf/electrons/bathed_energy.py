@@ -19,6 +19,11 @@ from .bond_flows import Bonds
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
 
+NO_WIDTH = (
+    "a level without any width lies at an energy where the response of the electrons is asked for: use "
+    "temperature > 0, another fermi_energy, or a bath on more sites"
+)
+
 
 class Layout(NamedTuple):
     """Where things are in a system with a bath.
@@ -44,10 +49,7 @@ class BandedLU:
         self.b = b
         self.factors, self.rows, info = zgbtrf(matrix, b, b, overwrite_ab=True)
         if info > 0:
-            raise ToleranceError(
-                "a level without any width lies at an energy where the response of the electrons is asked for: use "
-                "temperature > 0, another fermi_energy, or a bath on more sites"
-            )
+            raise ToleranceError(NO_WIDTH)
 
     def solve(self, rhs: Blocks, transposed: bool = False) -> Blocks:
         """Of right-hand sides (N, k); transposed: with the transposed matrix."""

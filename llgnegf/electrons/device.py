@@ -25,6 +25,7 @@ from .general.device import GeneralDevice
 from .leads import Occupation
 from .leads_beside_bath import LeadsBesideBath
 from .moving_leads import MovingLeads
+from .moving_wide_leads import MovingWideLeads
 from .probed_response import response_of
 from .response import LinearResponse
 from .scattering_matrix import ScatteringMatrix, scattering_matrix
@@ -99,13 +100,14 @@ class Device(System):
         counter: Counter | None = None,
         *,
         energy: bool = False,
-    ) -> MovingLeads | LeadsBesideBath:
+    ) -> MovingLeads | MovingWideLeads | LeadsBesideBath:
         """The first order in the rates of the leads' voltages, levels and occupation of a lead moving together.
 
         m, potential, counter: as `freeze`.  `MovingLeads.response((dV_left/dt, dV_right/dt))` has densities by origin
         and flows into the leads, to be added to those of moments and gates that move; equations in `moving_leads.py`.
         energy: whether also the energy of the leads, at the cost of another site (column) of each.
-        Beside a bath, whose levels and occupation stay (those of probes follow the leads), also flows into it.
+        Beside a bath, whose levels and occupation stay (those of probes follow the leads), also flows into it.  Of
+        wide-band leads the occupation moves alone (`moving_wide_leads.py`); both leads are of one kind, without a bath.
         Raises ValueError for a wrong shape and with probes of zero_current="net", ToleranceError where the accuracy
         cannot be reached.
         """
@@ -116,10 +118,13 @@ class Device(System):
                 self, "moving_leads beside a bath" if self.bath is not None else "moving_leads with energy=True"
             )
         if self.has_wide_leads:
-            raise ValueError(
-                f"moving_leads: not available with {[lead for lead in self.leads if lead.width]!r}, wide-band leads; "
-                "use voltages at rest, or leads with a coupling"
-            )
+            if self.bath is not None or not all(lead.is_wide for lead in self.ends if lead.coupling):
+                beside = "a bath" if self.bath is not None else "a lead with a band"
+                raise ValueError(
+                    f"moving_leads: {[lead for lead in self.leads if lead.width]!r}, wide-band leads, beside {beside} "
+                    "are not available; use voltages at rest, or leads of one kind and no bath"
+                )
+            return MovingWideLeads(self.freeze(m, potential, counter))
         depth = 2 if energy else 1
         extended = Extended(self, depth)
         frozen = extended.freeze(m, potential, counter)

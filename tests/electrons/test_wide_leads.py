@@ -165,7 +165,15 @@ def test_tensors_are_the_response_to_a_motion(kT):
             lambda: wide().changed(leads=[Lead("left", width=1.0), Lead("right", polarization=ALONG_Z)]),
             "beside a polarization",
         ),
-        (lambda: wide().moving_leads(np.eye(3)[:2]), "moving_leads"),
+        (
+            lambda: wide().changed(leads=[Lead("left", width=1.0), Lead("right")]).moving_leads(np.eye(3)[:2]),
+            "moving_leads.*beside a lead with a band",
+        ),
+        (
+            lambda: wide().changed(bath=Bath([1], 0.2, zero_current=False)).moving_leads(np.eye(3)[:2]),
+            "moving_leads.*beside a bath",
+        ),
+        (lambda: wide().moving_leads(np.eye(3)[:2], energy=True), "moving_leads with energy=True"),
         (lambda: wide().spin_noise(np.eye(3)[:2]), "spin_noise"),
         (lambda: wide().lead_energies(np.eye(3)[:2], np.eye(3)[1:]), "lead_energies"),
         (lambda: wide().spin_density(np.eye(3)[:2], np.cross(AXES[2], np.eye(3)[:2]), split="precession"), "steady"),

@@ -251,6 +251,49 @@ def test_the_width_of_a_level_is_that_of_both_leads():
     assert device.freeze(np.zeros((1, 1, 3))).level_width() == pytest.approx(1.1, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ["vacancies", "by site", pytest.param("warm", marks=pytest.mark.slow)])
+def test_voltages_that_change(name):
+    """Density and flows of a rate of all leads and sites are zero: a change of gauge.  What flows in is missing."""
+    _, device, (m, _, V, _) = both(**(CASES | WARM)[name])
+    leads = [Lead(one.side, width=one.width, voltage=v) for one, v in zip(device.leads, (0.2, -0.1), strict=True)]
+    device = device.changed(leads=leads)
+    still, everywhere = np.zeros_like(m), np.ones(device.shape)
+    moving, frozen = device.moving_leads(m, V), device.freeze(m, V)
+    leads, sites = moving.response((0.7, 0.7)), frozen.respond(still, 0.7 * everywhere)
+    assert leads.density + sites.sea + sites.surface + sites.bias == pytest.approx(0.0 * leads.density, abs=1e-8)
+    assert abs(leads.surface).max() > 0.1
+    at_rest = frozen.lead_currents(still, 0.0 * V)
+    driven = frozen.lead_currents(still, 0.7 * everywhere)
+    assert leads.into_leads[:, 0] == pytest.approx(at_rest[0] - driven[0], abs=1e-8)
+    assert leads.into_leads[:, 1:] / 2 == pytest.approx(at_rest[1] - driven[1], abs=1e-8)
+    found, h = moving.response((1.0, 0.0)), 1e-3
+    ahead, back, far, farther = (
+        device.at_voltages((0.2 + k * h, -0.1)).freeze(m, V).at_rest[..., 0].sum() for k in (1, -1, 2, -2)
+    )
+    assert found.into_leads[:, 0].sum() == pytest.approx((far - farther - 8 * (ahead - back)) / (12 * h), abs=1e-6)
+    assert abs(found.into_leads[:, 1:]).max() > 1e-3
+
+
+@pytest.mark.parametrize("bath", [None, Bath([(1, 0), (0, 1)], 0.3, zero_current=False)])
+def test_many_energies_at_once_are_those_one_by_one(monkeypatch, bath):
+    """Inside and outside of a band, with voltages: densities, flows of particles, spin and energy."""
+    case = {"widths": (0.7, 0.0), "couplings": (0.0, 0.9), "voltages": (0.3, -0.1), "bonds": TURNING}
+    _, device, (m, mdot, V, rate) = both((2, 2), **case)
+    device = device.changed(bath=bath)
+    driven, energies = device.coupling_blocks(mdot, rate), np.array([-7.0, -0.4, 0.3, 5.0])
+    found = []
+    for most in (0, 32):
+        monkeypatch.setattr(bathed, "MOST_SITES", most)
+        sweeps = device.freeze(m, V).sweeps
+        assert (sweeps._few_sites is None) == (most == 0)
+        found.append((*sweeps.moved(energies, driven), *sweeps.moved_at_bias(energies, driven)))
+        assert [len(part) for part in sweeps.moved_at_bias(np.empty(0), driven)] == [0, 0, 0, 0]
+    for one, other in zip(*found, strict=True):
+        assert one.shape == other.shape
+        assert one == pytest.approx(other, abs=1e-12)
+    assert all(abs(part).max(initial=1.0) > 1e-2 for part in found[0])
+
+
 def test_levels_are_followed_one_by_one(monkeypatch):
     """Beside a lead with a band, as by all eigenvalues; with and without vacancies, which have none."""
     for name in ("vacancies", "hopping"):
@@ -282,7 +325,7 @@ def test_a_small_unit_of_energy():
 @pytest.mark.parametrize(
     ("ask", "told"),
     [
-        (lambda device, m: device.moving_leads(m), "moving_leads"),
+        (lambda device, m: device.changed(bath=Bath([(0, 0)], 0.2)).moving_leads(m), "moving_leads"),
         (lambda device, m: device.spin_noise(m), "spin_noise"),
         (lambda device, m: device.lead_energies(m, np.roll(m, 1, axis=-1)), "lead_energies"),
         (lambda device, m: device.to_kwant(m), "to_kwant"),
