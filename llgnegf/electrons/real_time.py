@@ -238,6 +238,8 @@ class RealTime:
         constants = np.array([one.constant for one in self.rules_of_bath])
         filling = self.widths * constants / 2
         self._of_bath = self.bath, bath_poles, bath_filled, self.widths / 2, filling, following
+        self._has_bath = bool(len(self.bath))
+        self._moved_by = np.array([*self.sides, *(self.in_probes * [2]), *self.wide], np.int64)
         self._k: Real | None = None
         self._dims = len(system.shape) + 1
         self._felt_as_given = self.given.frame is None and isinstance(system.sd_exchange, float)
@@ -524,17 +526,16 @@ class RealTime:
             m.reshape(*sites, 3) if self._felt_as_given else self.felt(m),
             self.system.on_sites(potential).reshape(sites),
             *self._constants,
-            self._shifts(voltages),
+            self._shifts(voltages) if self._has_bath else voltages[self.sides],
             out,
         )
         return out
 
     def _shifts(self, voltages: Real) -> Real:
         """Voltages (..., 2) of the left and the right lead as kernels take them, (..., leads + b)."""
-        if not len(self.bath):
-            return voltages[..., self.sides]
-        none = np.zeros((*voltages.shape[:-1], self.in_probes))
-        return np.concatenate([voltages[..., self.sides], none, voltages[..., self.wide]], axis=-1)
+        given = np.zeros((*voltages.shape[:-1], 3))  # and none
+        given[..., :2] = voltages
+        return np.asarray(given[..., self._moved_by])
 
     def stage(
         self,
