@@ -126,17 +126,16 @@ def _no_tensors_with_probes(deck: Any) -> Iterator[str]:
     bath = None if table is None else table.__dict__.get("bath")
     if table is None or bath is None:
         return
-    if deck.motion.kind == "kernel":
-        yield 'motion.kind = "kernel": memory of electrons is not available with electrons.bath; remove one of the two'
     if bath.zero_current is False:
         return
     for key, asks in (
+        ('motion.kind = "kernel"', deck.motion.kind == "kernel"),
         ('motion.kind = "tensor"', deck.motion.kind == "tensor"),
         ("electrons.response_tensors = true", table.response_tensors),
     ):
         if asks:
             yield (
-                f"{key}: response tensors are not available with probes, electrons.bath.zero_current = "
+                f"{key}: response tensors and memory are not available with probes, electrons.bath.zero_current = "
                 f"{show(bath.zero_current)}; use zero_current = false, or remove one of the two"
             )
 
