@@ -113,7 +113,7 @@ def _with_exchange(deck: Any) -> Iterator[tuple[str, str]]:
 def _without_memory(deck: Any) -> Iterator[tuple[str, str]]:
     """Those of these that electrons with a memory have not."""
     for told, without in _with_exchange(deck):
-        if any(key in told for key in ("vacancies", "sd_exchange", "spin_bias", ".width")):
+        if any(key in told for key in ("vacancies", "sd_exchange", "spin_bias")):
             yield told, without
 
 

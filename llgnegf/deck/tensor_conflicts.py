@@ -138,8 +138,11 @@ def _no_tensors_with_probes(deck: Any) -> Iterator[str]:
     bath = None if table is None else table.__dict__.get("bath")
     if table is None or bath is None:
         return
-    if deck.motion.kind == "kernel":
-        yield 'motion.kind = "kernel": memory of electrons is not available with electrons.bath; remove one of the two'
+    if deck.motion.kind == "kernel" and bath.zero_current is not False:
+        yield (
+            f'motion.kind = "kernel": memory is not available with probes, electrons.bath.zero_current = '
+            f"{show(bath.zero_current)}; use zero_current = false, or remove one of the two"
+        )
     sites = math.prod(deck.lattice.shape)
     asked = [
         key

@@ -67,14 +67,16 @@ class DeviceMemory:
         """Of a device at moments m (n, 3) or (nx, ny, 3); duration: how long chi is needed, 1/energy.
 
         RunWarning where its error may grow beyond the tolerance within `duration`.  Raises ToleranceError where the
-        tolerance of the device cannot be had, ValueError for a bath, a spin bias, a wide-band lead, vacancies, or a
-        J_sd of each site.
+        tolerance of the device cannot be had, ValueError for probes on sites, a spin bias, vacancies, or a J_sd of each
+        site.
         """
-        if system.bath is not None:
-            raise ValueError(f"memory of a device: not available with a bath on sites, {system.bath!r}; use bath=None")
-        if system.vacancies or system.fills_spins or system.has_wide_leads or not isinstance(system.sd_exchange, float):
+        if system.bath is not None and system.bath.zero_current is not False:
             raise ValueError(
-                "memory of a device: known for one J_sd, without vacancies, between leads without width and spin_bias"
+                f"memory of a device: not available with probes on sites, {system.bath!r}; use zero_current=False"
+            )
+        if system.vacancies or system.fills_spins or not isinstance(system.sd_exchange, float):
+            raise ValueError(
+                "memory of a device: known for one J_sd, without vacancies, between leads without spin_bias"
             )
         moments = np.asarray(m, float).reshape(*system.shape, 3)
         still = np.zeros(system.shape)
@@ -222,6 +224,12 @@ def _matrix(electrons: RealTime, m: Floats) -> Complex:
             rows = slice(D + (lead * electrons.n_poles + p) * n, D + (lead * electrons.n_poles + p + 1) * n)
             A[:N, rows] = channels
             A[rows, rows] = np.diag(-1j * np.repeat(electrons.poles[lead, p], n // 2))
+    for q, width in enumerate(electrons.widths.tolist()):
+        at = electrons.bath[q]
+        A[at, at] -= width / 2
+        for p, pole in enumerate(electrons.bath_poles[q].tolist()):
+            rows_of_pole = electrons.rows_of_pole(q, p)
+            A[at, rows_of_pole], A[rows_of_pole, rows_of_pole] = 1.0, -1j * pole
     return A
 
 

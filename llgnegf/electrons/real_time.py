@@ -138,7 +138,7 @@ class RealTime:
     matrices of the spin, (nx - 1, 2, 2), where no frame makes them numbers, else (0, 2, 2); periodic: whether the last
     y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a bath,
     and after them of each wide-band lead, (b, 2); wide: sides of these leads; widths: of each, (b,), and rules_of_bath
-    their Fermi functions; floats: whether it is one of floating probes.
+    their Fermi functions, bath_poles: conj(zeta) of these, (b, p); floats: whether it is one of floating probes.
     """
 
     def __init__(
@@ -210,17 +210,19 @@ class RealTime:
             lead = system.ends[side]
             assert isinstance(lead, AttachedWideLead)
             self.widths[k] = lead.width
-        bath_poles, bath_filled = np.zeros((2, len(at), poles), complex)
+        self.bath_poles, bath_filled = np.zeros((2, len(at), poles), complex)
         for k, one in enumerate(self.rules_of_bath):
             spare = poles - len(one.nodes)
-            bath_poles[k] = np.pad(one.nodes.conj(), (0, spare), "edge")
+            self.bath_poles[k] = np.pad(one.nodes.conj(), (0, spare), "edge")
             bath_filled[k] = np.pad(-1j * self.widths[k] * one.weights.conj(), (0, spare))
         following = np.zeros(len(at))
         if self.floats:
             following[: self.in_probes] = FOLLOWING * system.hopping**2 / self.widths[: self.in_probes]
         constants = np.array([one.constant for one in self.rules_of_bath])
         filling = self.widths * constants / 2
-        self._of_bath = self.bath, bath_poles, bath_filled, self.widths / 2, filling, following
+        self._of_bath = self.bath, self.bath_poles, bath_filled, self.widths / 2, filling, following
+        self._has_bath = bool(len(self.bath))
+        self._moved_by = np.array([*self.sides, *(self.in_probes * [2]), *self.wide], np.int64)
         self._k: Real | None = None
         self._dims = len(system.shape) + 1
         self._felt_as_given = self.given.frame is None and isinstance(system.sd_exchange, float)
@@ -428,9 +430,12 @@ class RealTime:
 
     def _put_pole_of_bath(self, Y: Complex, C: Complex, q: int, p: int, on_site: Complex) -> None:
         """The same of one of `bath`; on_site: columns of G, (orbitals, 2)."""
-        columns = self.D + self.in_bath + (2 * q + np.arange(2)) * self.n_poles + p
-        zeta, a = self._of_bath[1][q, p].conjugate(), self._of_bath[2][q, p].conjugate()
-        self._put_pole(Y, C, zeta, 1j * a * on_site, columns)
+        zeta, a = self.bath_poles[q, p].conjugate(), self._of_bath[2][q, p].conjugate()
+        self._put_pole(Y, C, zeta, 1j * a * on_site, self.rows_of_pole(q, p))
+
+    def rows_of_pole(self, q: int, p: int) -> NDArray[np.int64]:
+        """Columns of Y, for spin up and down, of the pole p of one of `bath`."""
+        return np.asarray(self.D + self.in_bath + (2 * q + np.arange(2)) * self.n_poles + p)
 
     def _put_pole(self, Y: Complex, C: Complex, zeta: complex, X: Complex, columns: slice | NDArray[np.intp]) -> None:
         """Columns of X of one pole into a state at rest, from their rows of the sites."""
@@ -507,17 +512,16 @@ class RealTime:
             m.reshape(*sites, 3) if self._felt_as_given else self.felt(m),
             self.system.on_sites(potential).reshape(sites),
             *self._constants,
-            self._shifts(voltages),
+            self._shifts(voltages) if self._has_bath else voltages[self.sides],
             out,
         )
         return out
 
     def _shifts(self, voltages: Real) -> Real:
         """Voltages (..., 2) of the left and the right lead as kernels take them, (..., leads + b)."""
-        if not len(self.bath):
-            return voltages[..., self.sides]
-        none = np.zeros((*voltages.shape[:-1], self.in_probes))
-        return np.concatenate([voltages[..., self.sides], none, voltages[..., self.wide]], axis=-1)
+        given = np.zeros((*voltages.shape[:-1], 3))  # and none
+        given[..., :2] = voltages
+        return np.asarray(given[..., self._moved_by])
 
     def stage(
         self,

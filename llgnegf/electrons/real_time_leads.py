@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .frozen import Frozen
-from .leads import Occupation
+from .leads import AttachedLead, Occupation
 from .memory import SHARPEST, Exponentials, semicircle
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
@@ -108,7 +108,7 @@ def exponentials(
                 kT = smeared(one, system, duration, sharper)
                 known[one] = filled_by(one.fermi_energy, kT, depth if lead.is_wide else None)
     of_leads = tuple((known[lead.occupations[0]], known[lead.occupations[1]]) for lead in system.ends)
-    if _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
+    if _banded(system) and _FIT_SHARE_WITHIN * tolerance / _strength(system) < SHARPEST:
         raise ToleranceError(
             f"the memory of a lead as a sum of exponentials cannot be had to this tolerance ({tolerance:g}): use a "
             "larger electrons.tolerance"
@@ -127,13 +127,19 @@ def _beside_bath(system: System, low: float, high: float, gates: Gating) -> tupl
 
 def error_near_edges(system: System, fit: Exponentials, duration: float) -> float:
     """What the error of `fit` may become in the density matrix within `duration`, where levels lie near band edges."""
+    if not _banded(system):
+        return 0.0
     return fit.error * _strength(system) * max(duration * _fastest_hopping(system), 1.0) / _FIT_SHARE
+
+
+def _banded(system: System) -> list[AttachedLead]:
+    """Leads with a band, whose memory is exponentials; others have none but that of their Fermi function."""
+    return [lead for lead in system.ends if lead.coupling and not lead.is_wide]
 
 
 def _strength(system: System) -> float:
     """By how much the error of the memory counts more: bonds to the leads over hoppings of either side."""
-    bonds = [one for one in system.ends if one.coupling and not one.is_wide]
-    return max(1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in bonds), 0.0)
+    return max(1.0, *(lead.coupling / min(system.hopping, lead.modes.hopping) for lead in _banded(system)), 0.0)
 
 
 def _fastest_hopping(system: System) -> float:
