@@ -91,6 +91,7 @@ class BathedSweeps:
         at_fermi_energy: bool = False,
     ) -> None:
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
+        self.narrow: dict[Any, Any] = {}
         bath = device.bath
         self.width, self.probes = (0.0, False) if bath is None else (bath.width, bath.elastic)
         self.where = np.empty(0, np.intp) if bath is None else bath.on(device.shape)

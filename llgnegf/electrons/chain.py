@@ -52,6 +52,7 @@ class ChainSweeps:
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
+        self.narrow: dict[Any, Any] = {}
         # rho_ad, (n, 4), and ln det G^-1 at the nodes of the contour, (k,).
         self._equilibrium: tuple[NDArray[np.float64], NDArray[np.complex128]] | None = None
         # -(1/pi) int f Im dG/dE by the pole rule, a by-product of the sea term; None until that is evaluated.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,7 @@ class LatticeSweeps:
     ) -> None:
         self._at_fermi_energy = at_fermi_energy
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
+        self.narrow: dict[Any, Any] = {}
         self.nested = NestedDissection.of(device, blocks, counter, nested)
         self._wanted = nested
         if self.nested is None:

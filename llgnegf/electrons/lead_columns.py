@@ -227,31 +227,35 @@ class Columns:
 
     def _eliminated(self, a: Blocks, da: Blocks, with_rows: bool, across: Blocks) -> tuple[tuple[Blocks, ...], Floats]:
         """What `_from_end` returns, and the largest element of g of any partial system, (k,), 1/energy."""
-        n = self.nx
-        # Numbers, where they are.
-        scalar = across.shape[-1] == 1
-        Ts = across[:, 0, 0].real.tolist() if scalar else list(across)
-        backs = Ts if scalar else list(adjoint(across))
+        n, scalar = self.nx, across.shape[-1] == 1
+        squares, backs = across[:, 0, 0].real ** 2, adjoint(across)
         g, dg = np.empty_like(a), np.empty_like(a)
         for i in range(n - 1, -1, -1):
             e, de = a[:, i], da[:, i]
-            if i < n - 1:
-                e, de = e - _around(Ts[i], g[:, i + 1], backs[i]), de - _around(Ts[i], dg[:, i + 1], backs[i])
-            g[:, i] = _inverse(e)
-            dg[:, i] = -g[:, i] @ de @ g[:, i]
+            if i < n - 1 and scalar:
+                e, de = e - squares[i] * g[:, i + 1], de - squares[i] * dg[:, i + 1]
+            elif i < n - 1:
+                T, back = across[i], backs[i]
+                e, de = e - T @ g[:, i + 1] @ back, de - T @ dg[:, i + 1] @ back
+            g[:, i] = one = _inverse(e)
+            dg[:, i] = -one @ de @ one
         growth = abs(g).max(axis=(1, 2, 3))
         column, slope = np.empty_like(a), np.empty_like(a)
         column[:, 0], slope[:, 0] = g[:, 0], dg[:, 0]
-        row, row_slope = (np.empty_like(a), np.empty_like(a)) if with_rows else (a[:, :1], a[:, :1])
-        if with_rows:
-            row[:, 0], row_slope[:, 0] = g[:, 0], dg[:, 0]
+        # For all slices at once: g of the next slice with the bond to it, and its derivative.
+        next_g, next_dg = g[:, 1:], dg[:, 1:]
+        after, d_after = (next_g * across, next_dg * across) if scalar else (next_g @ backs, next_dg @ backs)
         for i in range(n - 1):
-            ahead, d_ahead, T, back = g[:, i + 1], dg[:, i + 1], Ts[i], backs[i]
-            column[:, i + 1] = _between(ahead, back, column[:, i])
-            slope[:, i + 1] = _between(d_ahead, back, column[:, i]) + _between(ahead, back, slope[:, i])
-            if with_rows:
-                row[:, i + 1] = _between(row[:, i], T, ahead)
-                row_slope[:, i + 1] = _between(row_slope[:, i], T, ahead) + _between(row[:, i], T, d_ahead)
+            column[:, i + 1] = after[:, i] @ column[:, i]
+            slope[:, i + 1] = d_after[:, i] @ column[:, i] + after[:, i] @ slope[:, i]
+        if not with_rows:
+            return (column, slope, a[:, :1], a[:, :1]), growth
+        row, row_slope = np.empty_like(a), np.empty_like(a)
+        row[:, 0], row_slope[:, 0] = g[:, 0], dg[:, 0]
+        before, d_before = (after, d_after) if scalar else (across @ next_g, across @ next_dg)
+        for i in range(n - 1):
+            row[:, i + 1] = row[:, i] @ before[:, i]
+            row_slope[:, i + 1] = row_slope[:, i] @ before[:, i] + row[:, i] @ d_before[:, i]
         return (column, slope, row, row_slope), growth
 
     def observed(self, left: Blocks, right: Blocks) -> Floats:
@@ -376,14 +380,6 @@ def _slices(sweeps: Sweeps) -> Blocks:
     if isinstance(sweeps, BathedSweeps):
         return sweeps.damped_slices
     return sweeps.slices.h if isinstance(sweeps, LatticeSweeps) else sweeps.blocks
-
-
-def _between(a: Blocks, T: float | Blocks, c: Blocks) -> Blocks:
-    return np.asarray((T * a) @ c if isinstance(T, float) else a @ T @ c)
-
-
-def _around(T: float | Blocks, g: Blocks, back: float | Blocks) -> Blocks:
-    return np.asarray(T * T * g if isinstance(T, float) else T @ g @ back)
 
 
 def adjoint(blocks: Blocks) -> Blocks:

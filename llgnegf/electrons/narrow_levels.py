@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .quadrature import ToleranceError
 from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
-from .system import System
+from .system import BIAS_TAILS, System
 from .window import Stretch
 
 # Levels narrower than this (half-width over the hopping) have no width but by rounding: no lead fills them.
@@ -61,8 +61,30 @@ def may_be_narrow(sweeps: Sweeps, edges: Sequence[tuple[Stretch, Sequence[float]
 def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable[[float, float], bool]) -> list[Level]:
     """Levels on these stretches for which `counts`(energy, half-width) holds, if they are narrow.
 
+    Each texture is searched once: lattices under a bias, where two integrals ask, over the wider window of these.
     Raises ToleranceError where the device is too large for it.
     """
+    searched = _widest(sweeps.device, tuple(stretches))
+    if searched not in sweeps.narrow:
+        sweeps.narrow[searched] = _all_narrow(sweeps, searched)
+    return [
+        one
+        for one in sweeps.narrow[searched]
+        if any(stretch.low <= one.energy <= stretch.high for stretch in stretches) and counts(one.energy, one.width)
+    ]
+
+
+def _widest(device: System, stretches: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
+    """For a lattice the stretches of the window of the bias, which asks in any case, if these lie within."""
+    if not stretches or not device.is_biased or not device.is_lattice:
+        return stretches
+    wide = tuple(device.bias_window(BIAS_TAILS).stretches)
+    inside = wide and wide[0].low <= stretches[0].low and stretches[-1].high <= wide[-1].high
+    return wide if inside else stretches
+
+
+def _all_narrow(sweeps: Sweeps, stretches: Sequence[Stretch]) -> list[Level]:
+    """All narrow levels on these stretches, whatever they count."""
     device = sweeps.device
     if 2 * device.n_sites > MOST_ORBITALS:
         raise ToleranceError(
@@ -80,7 +102,7 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
             continue
         for zero, state in zeros:
             width = max(-zero.imag, 1e-14 * device.hopping)
-            if stretch.low <= zero.real <= stretch.high and counts(zero.real, width):
+            if stretch.low <= zero.real <= stretch.high:
                 found.append(Level(zero.real, width, state))
     if not rest:
         return found
@@ -102,7 +124,7 @@ def narrow_levels(sweeps: Sweeps, stretches: Sequence[Stretch], counts: Callable
                 vector /= np.linalg.norm(vector)
                 level, state = _refined(effective, complex(value), vector, device.hopping, solve)
                 width = max(-level.imag, 1e-14 * device.hopping)
-                if low <= level.real <= high and counts(level.real, width):
+                if low <= level.real <= high:
                     found.append(Level(level.real, width, state))
     return found
 

@@ -6,6 +6,8 @@ The kernels of `green.py` know scalar bonds, and for real energies leads that tr
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,7 @@ class SlicedChainSweeps:
         at_fermi_energy: bool = False,
     ) -> None:
         self.device, self.blocks, self.bounds, self.counter = device, blocks, bounds, counter
+        self.narrow: dict[Any, Any] = {}
         self._lattice = LatticeSweeps(device.one_row, blocks[:, None], bounds, counter, at_fermi_energy)
 
     @property

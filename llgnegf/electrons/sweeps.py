@@ -7,7 +7,7 @@ axis of densities holds traces with 1, sigma_x, sigma_y and sigma_z; Hd = dH/dt 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,7 @@ class Sweeps(Protocol):
     counter: Counter  # counts every Green's function evaluated
     leads_need_response: bool  # whether `into_leads` needs the argument `response`
     surface_is_cheap: bool  # whether the surface part costs much less than the sea part at kT = 0
+    narrow: dict[Any, Any]  # what `narrow_levels.py` has found of this texture
 
     @property
     def rule(self) -> FermiPoles:

@@ -169,6 +169,31 @@ def test_levels_by_band_matrices_are_those_by_dense_ones(shape, monkeypatch):
         assert abs(abs(np.vdot(one.state, other.state)) - 1) < 1e-9
 
 
+def test_a_lattice_is_searched_once_for_the_surface_and_for_the_bias(monkeypatch):
+    rng, searches = np.random.default_rng(1), []
+    search = narrow_levels._all_narrow
+
+    def counted(sweeps, stretches):
+        searches.append(stretches)
+        return search(sweeps, stretches)
+
+    monkeypatch.setattr(narrow_levels, "_all_narrow", counted)
+    leads = [Lead("left", 0.05, voltage=0.3), Lead("right", 0.1, voltage=-0.3)]
+    device = Device((3, 2), sd_exchange=0.6, temperature=0.02, tolerance=1e-6, leads=leads)
+    m = moments(rng, (3, 2))
+    frozen = device.freeze(m)
+    frozen.respond(np.cross(m, rng.normal(size=m.shape)), np.zeros((3, 2)))
+    assert len(searches) == 1
+    # A narrower window has those of the wider one that lie within, and that count.
+    thermal = device.thermal_window.stretches
+    assert thermal[0].low > searches[0][0].low
+    found = narrow_levels.narrow_levels(frozen.sweeps, thermal, lambda energy, width: width < 0.01)
+    expected = [one for one in search(frozen.sweeps, thermal) if one.width < 0.01]
+    assert len(searches) == 1
+    assert len(expected) > 1
+    assert [one.energy for one in found] == pytest.approx([one.energy for one in expected], abs=1e-10)
+
+
 def test_where_no_level_is_found_next_to_a_band_edge_none_has_lost_its_contact():
     """Newton's steps go back and forth over the edge at -1.7."""
     rng = np.random.default_rng(107)
