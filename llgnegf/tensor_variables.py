@@ -206,6 +206,12 @@ def _of_reference(deck: Deck) -> bool:
 # Of `motion.kind = "kernel"`, from a `KernelInstant` or a `DeviceKernelInstant`.
 KERNEL = (*_BY_TENSORS, *_tensors(_of_reference))
 
+
+def _answers_motion(deck: Deck) -> bool:
+    """Whether the electrons of a molecule answer to dm/dt."""
+    return deck.molecule is not None and deck.molecule.order == 1
+
+
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (
     *_BY_TENSORS,
@@ -225,6 +231,24 @@ MOLECULE = (
         "Tr[sigma/2 ...] into the lead at rest",
         _always,
         lambda i: i.lead_currents[:, 1:],
+        coordinates=_lead_numbers,
+    ),
+    Variable(
+        "current_charge_motion",
+        ("time", "molecule_lead"),
+        "energy/hbar",
+        "particles into the lead to first order in dm/dt, beside current_charge",
+        _answers_motion,
+        lambda i: i.pumped_currents[:, 0],
+        coordinates=_lead_numbers,
+    ),
+    Variable(
+        "current_spin_motion",
+        ("time", "molecule_lead", "component"),
+        "energy/hbar",
+        "Tr[sigma/2 ...] into the lead to first order in dm/dt, beside current_spin",
+        _answers_motion,
+        lambda i: i.pumped_currents[:, 1:],
         coordinates=_lead_numbers,
     ),
     Variable(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
+from llgnegf.build import build_molecule
 from llgnegf.cli import main
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
@@ -215,6 +216,21 @@ ONE_SITE = ONE_SITE.replace('kind = "bloch_wall"\nwidth = 0.9\n', 'kind = "unifo
 KERNEL = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.02, 0.0, 1.0]").replace(
     "[integrator]\n", '[motion]\nkind = "kernel"\n[integrator]\nmethod = "heun"\n'
 )
+
+
+def test_what_a_molecule_gets_of_spin_flows_out_or_is_carried_along(tmp_path):
+    """J_sd s x m = flow at rest + what the motion pumps + eta dm/dt, with eta of (B5) of Xu et al."""
+    biased = {"molecule__lead__0__polarization": 0.4, "molecule__lead__0__voltage": 0.3}
+    with run(deck(MOLECULE, **biased), tmp_path / "a.h5") as found:
+        m, v = found.moment[-1, 0], found.velocity[-1, 0]
+        spin = found.spin_density[-1, 0]
+        pumped, still = found.current_spin_motion[-1].sum(axis=0), found.current_spin[-1].sum(axis=0)
+        eta = build_molecule(found.deck).freeze(m).linear_response.tensors.gyromagnetic[0, 0]
+        np.testing.assert_allclose(0.6 * np.cross(spin, m), still + pumped + eta @ v, atol=1e-7)
+        assert min(abs(pumped).max(), abs(still).max(), abs(eta @ v).max()) > 1e-3
+        assert abs(found.current_charge_motion[-1]).max() > 1e-4
+    with run(deck(MOLECULE, molecule__order=0), tmp_path / "b.h5") as found:
+        assert "current_spin_motion" not in found.names
 
 
 @pytest.mark.filterwarnings("ignore:motion.kernel = .weak.")

@@ -359,6 +359,12 @@ class TensorInstant(Instant):
         assert isinstance(self.answer, _OfMolecule)
         return self.answer.frozen.currents
 
+    @cached_property
+    def pumped_currents(self) -> np.ndarray:
+        """What the motion adds to them to first order, (leads, 4), 1/time."""
+        assert isinstance(self.answer, _OfMolecule)
+        return self.answer.frozen.pumped(self.velocity.reshape(3))
+
     @property
     def torque_spin_orbit(self) -> np.ndarray:
         """Torque of spin-orbit coupling on the electrons of a molecule at rest, (3,), energy."""
