@@ -16,21 +16,27 @@ Xu et al., Phys. Rev. B 108, 144409 (2023), Appendix A; theirs are out of the le
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from .pairs import PAULI
-from .propagators import Floats, Matrices
+from .propagators import Floats, Matrices, Propagators
 
-if TYPE_CHECKING:
-    from .molecule import FrozenMolecule
+
+class OfWideBands(Propagators, Protocol):
+    """`Propagators` of levels between wide bands."""
+
+    @property
+    def widths(self) -> list[tuple[int, Matrices]]:
+        """Lead and Gamma (2 levels, 2 levels), energy, of each of `reservoirs`."""
+        ...
 
 
 class Pumping:
     """electrons: of a moment at rest; Hd: (2 levels, 2 levels), energy/time."""
 
-    def __init__(self, electrons: FrozenMolecule, Hd: Matrices) -> None:
+    def __init__(self, electrons: OfWideBands, Hd: Matrices) -> None:
         self._electrons, self._Hd = electrons, Hd
         rule = electrons.rule()
         G, slope = electrons.at(rule.nodes, 1)
@@ -47,7 +53,7 @@ class Pumping:
     def into_leads(self) -> Floats:
         """Flow into each lead, of particles and of the spin sigma/2, (leads, 4), 1/time."""
         electrons, n = self._electrons, len(self._Hd) // 2
-        out = np.zeros((len(electrons.molecule.leads), 4))
+        out = np.zeros((1 + max(lead for lead, _ in electrons.widths), 4))
         for r, (lead, gamma) in enumerate(electrons.widths):
             driven = 2j * np.pi * self._driven
             if self._more is not None:
