@@ -338,6 +338,16 @@ class TensorInstant(Instant):
         return self._coupling.response_frequencies
 
     @property
+    def reference(self) -> np.ndarray | None:
+        """Beside which the torque at rest is asked for, (3,)."""
+        return self._coupling.reference
+
+    @property
+    def spin_at_rest(self) -> np.ndarray:
+        """Tr[rho sigma] of moments that stand still, shaped as m."""
+        return self.answer.spin_at_rest
+
+    @property
     def linear_response(self) -> LinearResponse:
         """Of the electrons at these moments, or at the reference."""
         return self.answer.linear_response
