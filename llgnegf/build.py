@@ -69,7 +69,7 @@ from llgnegf.observables import (
 )
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
-from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS, response_frequencies
+from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS, reference_of, response_frequencies
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run
@@ -500,7 +500,7 @@ def build_coupling(deck: Deck, magnet: Magnet, field: Field | None = None) -> Co
         thermal=build_thermal(deck, magnet),
         electron_noise=_electron_noise(deck, magnet),
     )
-    coupling.response_frequencies = response_frequencies(deck)
+    coupling.response_frequencies, coupling.reference = response_frequencies(deck), reference_of(deck)
     return coupling
 
 
@@ -618,7 +618,7 @@ def _by_tensors(deck: Deck, magnet: Magnet, start: np.ndarray, field: Field | No
         back_action, J = electrons.back_action, device.sd_exchange
     drives = build_drives(deck, magnet)
     coupling = TensorCoupling(magnet, of, back_action=back_action, sd_exchange=J, field=field, drives=drives)
-    coupling.response_frequencies = response_frequencies(deck)
+    coupling.response_frequencies, coupling.reference = response_frequencies(deck), reference_of(deck)
     return TensorStage(coupling, integrators.get(deck.integrator.method).step, deck.integrator.step)
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.deck import Deck
 from llgnegf.electrons import Device, Frozen, FrozenMolecule, ToleranceError, in_plane_and_out_of_plane
 
 
@@ -120,17 +119,3 @@ def beside(found: AtRest, m: np.ndarray, reference: np.ndarray | None) -> AtRest
         return found
     along, across = in_plane_and_out_of_plane(found.torque, m, reference)
     return replace(found, reference=reference, damping_like=along, field_like=across)
-
-
-def reference_of(deck: Deck) -> np.ndarray | None:
-    """The direction of the first lead of a deck that has one: of its polarization or its spin bias."""
-    if deck.molecule is not None:
-        for lead in deck.molecule.lead:
-            if lead.polarization or lead.spin_bias:
-                return np.array(lead.direction, float)
-    for one in deck.electrons.lead if deck.electrons is not None else ():
-        if one.polarization is not None and one.polarization.splitting:
-            return np.array(one.polarization.direction, float)
-        if one.spin_bias is not None and one.spin_bias.difference:
-            return np.array(one.spin_bias.direction, float)
-    return None

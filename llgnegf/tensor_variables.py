@@ -13,7 +13,7 @@ import numpy as np
 from llgnegf.deck import Deck
 from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.torques import torque
-from llgnegf.electrons import ExchangeConstants, ToleranceError
+from llgnegf.electrons import ExchangeConstants, ToleranceError, in_plane_and_out_of_plane
 from llgnegf.errors import RunWarning
 from llgnegf.observables import Variable
 
@@ -66,6 +66,31 @@ def _alpha(instant: Any, part: Callable[[Any], np.ndarray]) -> np.ndarray:
     return np.array([as_sites(one, instant.m.shape[:-1]) for one in found])
 
 
+def reference_of(deck: Deck) -> np.ndarray | None:
+    """The direction of the first lead of a deck that has one: of its polarization or its spin bias."""
+    if deck.molecule is not None:
+        for lead in deck.molecule.lead:
+            if lead.polarization or lead.spin_bias:
+                return np.array(lead.direction, float)
+    for one in deck.electrons.lead if deck.electrons is not None else ():
+        if one.polarization is not None and one.polarization.splitting:
+            return np.array(one.polarization.direction, float)
+        if one.spin_bias is not None and one.spin_bias.difference:
+            return np.array(one.spin_bias.direction, float)
+    return None
+
+
+def _has_reference(deck: Deck) -> bool:
+    """Whether a lead has a direction beside which torques can be taken apart."""
+    return reference_of(deck) is not None and not is_closed_lattice(deck)
+
+
+def _beside_reference(instant: Any, part: int) -> np.ndarray:
+    """Damping-like or field-like part of the torque of moments at rest, shaped as the lattice."""
+    acting = torque(instant.spin_at_rest, instant.m, instant.sd_exchange)
+    return np.asarray(in_plane_and_out_of_plane(acting, instant.m, instant.reference)[part])
+
+
 # Name in the run file, attribute of `Tensors`, unit, meaning.
 NAMES = (
     ("damping_tensor", "gilbert", "hbar", "alpha_ij of S dm_i/dt = ... + m_i x sum_j alpha_ij dm_j/dt"),
@@ -112,6 +137,22 @@ def _tensors(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
     )
 
 
+def _at_rest(applies: Callable[[Deck], bool]) -> tuple[Variable, ...]:
+    """The torque at rest beside the direction of a lead."""
+    return tuple(
+        Variable(
+            f"torque_{name}_like",
+            ("site",),
+            "energy",
+            f"of J_sd s x m at rest beside the first lead with a polarization or spin bias p, {words}; nan along p; at "
+            "the first texture",
+            lambda deck: applies(deck) and _has_reference(deck),
+            partial(_beside_reference, part=k),
+        )
+        for k, (name, words) in enumerate((("damping", "in the plane of m and p"), ("field", "out of it, along p x m")))
+    )
+
+
 def _constant(instant: Any, name: str) -> np.ndarray:
     """J_ij or D_ij, (*shape, *shape[, 3])."""
     found = getattr(ExchangeConstants.of(instant.linear_response.tensors.stiffness), name)
@@ -152,7 +193,7 @@ def _lead_numbers(deck: Deck) -> dict[str, Sequence[Any]]:
 
 
 # Of frozen electrons, on request.
-ON_REQUEST = (*_tensors(_asked), *_exchange(_asked))
+ON_REQUEST = (*_tensors(_asked), *_exchange(_asked), *_at_rest(_asked))
 
 _VECTOR = ("time", "site", "component")
 _BY_TENSORS = (
@@ -186,6 +227,7 @@ TENSORS = (
     *_BY_TENSORS,
     *_tensors(_always),
     *_exchange(_always),
+    *_at_rest(_always),
     Variable(
         "grand_potential",
         ("time",),
@@ -205,6 +247,12 @@ def _of_reference(deck: Deck) -> bool:
 
 # Of `motion.kind = "kernel"`, from a `KernelInstant` or a `DeviceKernelInstant`.
 KERNEL = (*_BY_TENSORS, *_tensors(_of_reference))
+
+
+def _answers_motion(deck: Deck) -> bool:
+    """Whether the electrons of a molecule answer to dm/dt."""
+    return deck.molecule is not None and deck.molecule.order == 1
+
 
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (
@@ -228,6 +276,24 @@ MOLECULE = (
         coordinates=_lead_numbers,
     ),
     Variable(
+        "current_charge_motion",
+        ("time", "molecule_lead"),
+        "energy/hbar",
+        "particles into the lead to first order in dm/dt, beside current_charge",
+        _answers_motion,
+        lambda i: i.pumped_currents[:, 0],
+        coordinates=_lead_numbers,
+    ),
+    Variable(
+        "current_spin_motion",
+        ("time", "molecule_lead", "component"),
+        "energy/hbar",
+        "Tr[sigma/2 ...] into the lead to first order in dm/dt, beside current_spin",
+        _answers_motion,
+        lambda i: i.pumped_currents[:, 1:],
+        coordinates=_lead_numbers,
+    ),
+    Variable(
         "torque_spin_orbit",
         ("time", "component"),
         "energy",
@@ -244,4 +310,5 @@ MOLECULE = (
         lambda i: i.linear_response.tensors.gilbert[0, 0],
     ),
     *_tensors(_always),
+    *_at_rest(_always),
 )

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
+from llgnegf.build import build_molecule
 from llgnegf.cli import main
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
+from llgnegf.response_report import response_of, save_response
 from tests.test_simulation import assert_same
 
 WALL = """
@@ -217,6 +219,21 @@ KERNEL = MOLECULE.replace("direction = [0.6, 0.3, 1.0]", "direction = [0.02, 0.0
 )
 
 
+def test_what_a_molecule_gets_of_spin_flows_out_or_is_carried_along(tmp_path):
+    """J_sd s x m = flow at rest + what the motion pumps + eta dm/dt, with eta of (B5) of Xu et al."""
+    biased = {"molecule__lead__0__polarization": 0.4, "molecule__lead__0__voltage": 0.3}
+    with run(deck(MOLECULE, **biased), tmp_path / "a.h5") as found:
+        m, v = found.moment[-1, 0], found.velocity[-1, 0]
+        spin = found.spin_density[-1, 0]
+        pumped, still = found.current_spin_motion[-1].sum(axis=0), found.current_spin[-1].sum(axis=0)
+        eta = build_molecule(found.deck).freeze(m).linear_response.tensors.gyromagnetic[0, 0]
+        np.testing.assert_allclose(0.6 * np.cross(spin, m), still + pumped + eta @ v, atol=1e-7)
+        assert min(abs(pumped).max(), abs(still).max(), abs(eta @ v).max()) > 1e-3
+        assert abs(found.current_charge_motion[-1]).max() > 1e-4
+    with run(deck(MOLECULE, molecule__order=0), tmp_path / "b.h5") as found:
+        assert "current_spin_motion" not in found.names
+
+
 @pytest.mark.filterwarnings("ignore:motion.kernel = .weak.")
 def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path):
     """u = m_x + i m_y ~ exp(i Omega t): Omega [S - i int a exp(-i Omega tau) dtau] = B, after what the start left."""
@@ -393,6 +410,26 @@ def test_command_prints_and_saves(tmp_path, capsys):
     molecule.write_text(MOLECULE)
     assert main(["response", str(molecule)]) == 0
     assert "damping tensor, hbar" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["llg", "tensor", "molecule"])
+def test_the_torque_at_rest_is_saved_by_its_parts(kind, tmp_path):
+    """Beside the first lead with a direction, as `response` tells it; nothing without one."""
+    one = {"electrons__lead__0__polarization": {"direction": [0.0, 1.0, 0.5], "splitting": 0.4}}
+    one |= {"electrons__lead__1__chemical_potential": 0.5, "motion__kind": kind, "run__duration": 0.0}
+    text = WALL
+    if kind == "molecule":
+        one, text = {"molecule__lead__0__polarization": 0.4, "molecule__lead__0__voltage": 0.3}, MOLECULE
+    save_response(deck(text, **one), tmp_path / "a.h5")
+    rest = response_of(deck(text, **one)).rest
+    with open_run(tmp_path / "a.h5") as found:
+        for name, expected in (("damping", rest.damping_like), ("field", rest.field_like)):
+            np.testing.assert_allclose(found[f"torque_{name}_like"][:], expected, atol=1e-9)
+            assert abs(expected).max() > 1e-4
+    if kind == "llg":
+        save_response(deck(WALL, motion__kind=kind, run__duration=0.0), tmp_path / "b.h5")
+        with open_run(tmp_path / "b.h5") as found:
+            assert "torque_field_like" not in found.names
 
 
 def test_what_stands_still_is_told_with_its_balance(tmp_path, capsys):

@@ -99,6 +99,7 @@ class Coupling:
         self.strength = back_action * (J if isinstance(J, float) else J[..., None])
         self.acts = bool(np.any(self.strength))  # whether the moments feel the electrons
         self.response_frequencies: tuple[float, ...] = ()  # at which run files have alpha(omega)
+        self.reference: np.ndarray | None = None  # p, (3,), beside which run files have the torque at rest
         self._counter = Counter()
 
     @property

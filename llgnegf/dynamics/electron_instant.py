@@ -117,6 +117,16 @@ class ElectronInstant(Instant):
         """At which alpha(omega) is asked for, energy/hbar."""
         return self._coupling.response_frequencies
 
+    @property
+    def reference(self) -> np.ndarray | None:
+        """Beside which the torque at rest is asked for, (3,)."""
+        return self._coupling.reference
+
+    @property
+    def spin_at_rest(self) -> np.ndarray:
+        """Tr[rho sigma] of moments and gates that stand still, shaped as m."""
+        return self.frozen.at_rest[..., 1:]
+
     @cached_property
     def linear_response(self) -> LinearResponse | ClosedResponse:
         """Of the electrons at rest here."""

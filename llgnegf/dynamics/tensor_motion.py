@@ -338,6 +338,16 @@ class TensorInstant(Instant):
         return self._coupling.response_frequencies
 
     @property
+    def reference(self) -> np.ndarray | None:
+        """Beside which the torque at rest is asked for, (3,)."""
+        return self._coupling.reference
+
+    @property
+    def spin_at_rest(self) -> np.ndarray:
+        """Tr[rho sigma] of moments that stand still, shaped as m."""
+        return self.answer.spin_at_rest
+
+    @property
     def linear_response(self) -> LinearResponse:
         """Of the electrons at these moments, or at the reference."""
         return self.answer.linear_response
@@ -358,6 +368,12 @@ class TensorInstant(Instant):
         """Particles and spin into the leads of a molecule at rest, (leads, 4), 1/time."""
         assert isinstance(self.answer, _OfMolecule)
         return self.answer.frozen.currents
+
+    @cached_property
+    def pumped_currents(self) -> np.ndarray:
+        """What the motion adds to them to first order, (leads, 4), 1/time."""
+        assert isinstance(self.answer, _OfMolecule)
+        return self.answer.frozen.pumped(self.velocity.reshape(3))
 
     @property
     def torque_spin_orbit(self) -> np.ndarray:

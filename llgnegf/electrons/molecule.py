@@ -26,6 +26,7 @@ from llgnegf.once import cached_property
 from .arguments import finite_array, number
 from .leads import Occupation
 from .line_rule import line_rule
+from .molecule_pumping import Pumping
 from .pairs import PAULI
 from .propagators import Integrand, slope_rule
 from .quadrature import FermiPoles
@@ -359,6 +360,21 @@ class FrozenMolecule:
                 out[lead, a] += found
         out[:, 1:] /= 2
         return out
+
+    @property
+    def widths(self) -> list[tuple[int, Matrices]]:
+        """Lead and Gamma (2 levels, 2 levels), energy, of each of `reservoirs`."""
+        return list(zip(self._lead_of.tolist(), self._gammas, strict=True))
+
+    def pumped(self, velocity: ArrayLike) -> Floats:
+        """What `currents` have of first order in dm/dt (3,): (leads, 4), 1/time.  See `molecule_pumping.py`."""
+        v = finite_array("velocity", velocity, (3,))
+        if not (v.any() and self.molecule.sd_exchange):
+            return np.zeros((len(self.molecule.leads), 4))
+        # Rules over energy are judged by a motion of about one energy/time.
+        unit = float(abs(v).max()) * abs(self.molecule.sd_exchange) / self.scale**2
+        moving = -self.molecule.sd_exchange * np.einsum("a,apq->pq", v / unit, PAULI[1:])
+        return unit * Pumping(self, np.kron(np.eye(len(self.molecule.levels)), moving)).into_leads()
 
     @cached_property
     def linear_response(self) -> LinearResponse:

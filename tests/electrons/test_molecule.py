@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from llgnegf.electrons import Molecule, MoleculeLead, memory_kernel
 from llgnegf.electrons.line_rule import line_rule
+from llgnegf.electrons.molecule_pumping import Pumping
 from tests.oracles import linear_response
 from tests.oracles.linear_response import SIGMA
 
@@ -86,6 +88,56 @@ def test_susceptibility_taylor_coefficients_and_balance_of_spin(name):
     assert abs(electrons.torque_spin_orbit).max() > (1e-3 if "bias" in name else -1)
     if "bias" in name:
         assert abs(electrons.currents[:, 0]).min() > 0.01
+
+
+def printed_currents(name, v, step=1e-4):
+    """(A3) of Xu et al. to first order in dm/dt = v, with (A4) for G and differences for its derivative: (2, 4)."""
+    dense, ahead, back = (oracle(name, M + s * step * v) for s in (0, 1, -1))
+    operators = [np.eye(4), *(np.kron(np.eye(2), one) / 2 for one in SIGMA)]
+
+    def at(E):
+        G = dense.green(E)
+        first = -1j * G @ (ahead.green(E) - back.green(E)) / (2 * step)
+        filled = [(mu > E) if not kT else expit(-(E - mu) / kT) for mu, kT in dense.fillings]
+        gammas = [2j * one for one in dense.sigmas(E)]
+        less = sum(1j * f * one for f, one in zip(filled, gammas, strict=True))
+        lesser = first @ less @ G.conj().T + G @ less @ first.conj().T
+        out = np.zeros((2, 4))
+        for r, (f, gamma) in enumerate(zip(filled, gammas, strict=True)):
+            current = -0.5j * gamma @ lesser + 1j * f * gamma @ first.conj().T
+            out[r // 2] += [2 * np.trace(one @ current).real for one in operators]
+        return out / (2 * np.pi)
+
+    return dense._integral(at)
+
+
+@pytest.mark.parametrize("name", ["warm", "bias"])
+@pytest.mark.parametrize("v", np.eye(3).tolist())
+def test_what_a_motion_pumps_into_each_lead(name, v):
+    found = molecule(**CASES[name]).freeze(M).pumped(v)
+    np.testing.assert_allclose(found, printed_currents(name, np.array(v)), atol=2e-8)
+    assert abs(found).min() > 1e-6
+    assert abs(found[:, 1:]).max() > 0.02
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_spin_that_a_motion_gives_to_the_electrons_flows_into_the_leads_or_is_carried_along(name):
+    """(B1), (B4) and (B5) of Xu et al. to first order: J s_1 x m + tau_so = I_1 + eta dm/dt; and of particles."""
+    v, step, made = np.array([0.3, 0.2, -0.4]), 1e-3, molecule(**CASES[name])
+    electrons = made.freeze(M)
+    found, pumped = electrons.linear_response.tensors, electrons.pumped(v)
+    moving = Pumping(electrons, np.kron(np.eye(2), -0.6 * np.einsum("a,apq->pq", v, SIGMA)))
+    H, spins = -1j * np.kron(made.spin_orbit, SIGMA[1]), [np.kron(np.eye(2), one) / 2 for one in SIGMA]
+    tau = [np.trace(moving.density_matrix @ (1j * (H @ s - s @ H))).real for s in spins]
+    given = 0.6 * np.cross(found.drag[0, 0] @ v, M) + tau
+    np.testing.assert_allclose(given, pumped[:, 1:].sum(axis=0) + found.gyromagnetic[0, 0] @ v, atol=1e-9)
+    ahead, back = (made.freeze(M + s * step * v).charge for s in (1, -1))
+    assert pumped[:, 0].sum() == pytest.approx(-(ahead - back) / (2 * step), abs=1e-6)
+    assert abs(found.gyromagnetic[0, 0] @ v).max() > 1e-3
+    np.testing.assert_array_equal(electrons.pumped(np.zeros(3)), 0.0)
+    np.testing.assert_allclose(electrons.pumped(1e-9 * v), 1e-9 * pumped, rtol=1e-6, atol=1e-20)
+    with pytest.raises(ValueError, match="velocity"):
+        electrons.pumped([0.0, 1.0])
 
 
 @pytest.mark.parametrize("kT", [0.0, 0.3, 2.0])
