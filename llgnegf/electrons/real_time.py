@@ -137,8 +137,9 @@ class RealTime:
     its channels; spins: these in the columns, (leads, 2, 2).  hops: of the bonds along x, (nx - 1,); along_x: these as
     matrices of the spin, (nx - 1, 2, 2), where no frame makes them numbers, else (0, 2, 2); periodic: whether the last
     y is bound to the first; is_plain: whether tiles can hold it.  bath: rows of up and down of each site of a bath,
-    and after them of each wide-band lead, (b, 2); wide: sides of these leads; widths: of each, (b,), and rules_of_bath
-    their Fermi functions, bath_poles: conj(zeta) of these, (b, p); floats: whether it is one of floating probes.
+    and after them of each end site of a wide-band lead, (b, 2); wide: the side of each of these; widths: of each, (b,),
+    and rules_of_bath their Fermi functions, bath_poles: conj(zeta) of these, (b, p); floats: whether it is one of
+    floating probes.
     """
 
     def __init__(
@@ -155,7 +156,9 @@ class RealTime:
         sites = 0, self.nx - 1
         is_wide = np.array([lead.is_wide for lead in system.ends])
         self.sides = np.flatnonzero(np.array(system.couplings, bool) & ~is_wide)
-        self.wide = np.flatnonzero(is_wide)
+        vacant = np.zeros((self.nx, self.ny), bool) if system.holes is None else system.holes.reshape(self.nx, self.ny)
+        wide = [(side, y) for side in np.flatnonzero(is_wide) for y in np.flatnonzero(~vacant[sites[side]])]
+        self.wide = np.array([side for side, _ in wide], np.int64)
         self.lead_rules: list[tuple[FermiPoles, FermiPoles]] = [
             (rule, rule) if lead_rules is None else lead_rules[int(side)] for side in self.sides
         ]
@@ -176,7 +179,7 @@ class RealTime:
         self.orbitals = n * self.nx
         self.D = self.orbitals + leads * kept * n
         self.in_bath = leads * poles * n  # columns of X before those of the bath
-        at = np.concatenate([at, np.array(sites)[self.wide] * self.ny])
+        at = np.concatenate([at, np.array([sites[side] * self.ny + y for side, y in wide], np.int64)])
         # Rows of up and down.
         self.bath = (at // self.ny * n + at % self.ny)[:, None] + self.ny * np.arange(2)
         self.floats = bath is not None and bath.floats
@@ -189,7 +192,6 @@ class RealTime:
             np.zeros((0, 2, 2), complex) if one is None else np.ascontiguousarray(one, complex)
             for one in (system.bonds_along_y, system.bonds_along_x)
         )
-        vacant = np.zeros((self.nx, self.ny), bool) if system.holes is None else system.holes.reshape(self.nx, self.ny)
         x, y = np.nonzero(vacant)
         self.holes = np.concatenate([x * n + y, x * n + self.ny + y]).astype(np.int64)
         scalar = not len(self._bonds) and not len(self.along_x)
@@ -321,7 +323,7 @@ class RealTime:
         voltage: the largest of any gate, lead_voltage: the largest of a lead, energy.
         """
         low, high = self.system.spectrum_bounds(np.ones((*self.system.shape, 3)) / 3**0.5, np.zeros(self.system.shape))
-        of_bath = float(self.widths.sum()) if len(self.wide) else float(self.widths.max(initial=0.0))
+        of_bath = float(np.bincount(self.bath[:, 0], self.widths).max(initial=0.0))
         width = high - low + 2 * voltage + of_bath
         if not (self.reservoirs or of_bath):
             return width
@@ -562,8 +564,7 @@ class RealTime:
         particles in the left and the right lead, work (of gates, voltages, and of the motion).
         """
         shape = *voltages.shape[:2], self.nx, self.ny
-        kept = [*self.sides, *(self.in_probes * [None]), *self.wide]  # where particles are counted
-        own = np.array([sums[0], sums[3], *(0.0 if side is None else sums[1 + side] for side in kept)])
+        own = np.array([sums[0], sums[3], *sums[1:3], 0.0])
         fractions, weights = (np.array(one) for one in coefficients)
         m, turning = (self.felt(one) for one in moments)
         potential, rate = self.system.on_sites(gates[0]).reshape(shape), gates[1].reshape(shape)
@@ -580,14 +581,12 @@ class RealTime:
             own,
             *self._constants,
             np.ascontiguousarray(self._shifts(voltages)),
+            self._moved_by,
             self.orbitals,
             begun,
         )
         found = sums.copy()
-        found[0], found[3] = own[:2]
-        for k, side in enumerate(kept):
-            if side is not None:
-                found[1 + side] = own[2 + k]
+        found[0], found[3], found[1:3] = own[0], own[1], own[2:4]
         return new, found, self._outside(begun.reshape(len(voltages), 2, *self.system.shape, 4))
 
     def _outside(self, traced: Real) -> Real:
@@ -624,7 +623,7 @@ class RealTime:
         )
         found = Flows.of(self.sides, self._turned_back(exchanged, self.ends), weighted)
         if len(self.wide):
-            found.exchanged[self.wide] = self._exchanged_with_bath(Y)[self.in_probes :]
+            np.add.at(found.exchanged, self.wide, self._exchanged_with_bath(Y)[self.in_probes :])
             found.energy[self.wide] = np.nan  # a band without a bottom
         return found
 

@@ -62,7 +62,7 @@ class _Electrons(Protocol):
 
     @property
     def in_probes(self) -> int:
-        """How many of `bath` are sites of a bath, before the wide-band leads."""
+        """How many of `bath` are sites of a bath, before those of wide-band leads."""
 
     @property
     def filled(self) -> list[tuple[int, slice, FermiPoles]]:
@@ -113,16 +113,7 @@ class BiasedStart:
             for lead, channels, rule in electrons.filled
             if rule is not electrons.rule
         ]
-        self.biased += [
-            _Source((0, electrons.nx - 1)[side], np.eye(electrons.n, dtype=complex), rule, None, slice(None), w)
-            for side, rule, w in zip(
-                electrons.wide.tolist(),
-                electrons.rules_of_bath[electrons.in_probes :],
-                electrons.widths[electrons.in_probes :].tolist(),
-                strict=True,
-            )
-            if rule is not electrons.rule
-        ]
+        self.biased += _wide_sources(electrons)
         ends = [self.system.ends[side] for side in electrons.sides]
         self.levels = [np.concatenate([modes.energies for modes in one.by_spin]) for one in ends]
         self.reach = [2 * one.modes.hopping for one in ends]
@@ -243,7 +234,7 @@ class BiasedStart:
         """G sqrt(Gamma) of a source at real energies, (energies, orbitals, channels); zero where they are closed."""
         z = energies.astype(np.complex128)
         if source.lead is None:
-            return np.asarray(self._columns_at(source.end, z) * source.width**0.5)
+            return np.asarray(self._columns_at(source.end, z) @ source.columns * source.width**0.5)
         sigma = self._self_energy(source.lead, z)[:, source.channels]
         is_open = abs(energies[:, None] - self.levels[source.lead][source.channels]) < self.reach[source.lead]
         roots = np.sqrt(np.where(is_open, np.maximum(-2 * sigma.imag, 0.0), 0.0))
@@ -289,6 +280,19 @@ class BiasedStart:
                 found[:, x] = -hops[x - 1] * (found[:, x] @ found[:, x - 1])
         found = found if begins else found[:, ::-1]
         return found.reshape(k, nx * n, n)
+
+
+def _wide_sources(electrons: _Electrons) -> list[_Source]:
+    """Of each wide-band lead with a Fermi function of its own: all orbitals of its end that are there."""
+    found, first = [], electrons.in_probes
+    for side in np.unique(electrons.wide):
+        of_side = first + np.flatnonzero(electrons.wide == side)
+        rule = electrons.rules_of_bath[of_side[0]]
+        if rule is not electrons.rule:
+            columns = np.eye(electrons.n, dtype=complex)[:, np.sort(electrons.bath[of_side].ravel() % electrons.n)]
+            end, width = (0, electrons.nx - 1)[int(side)], float(electrons.widths[of_side[0]])
+            found.append(_Source(end, columns, rule, None, slice(None), width))
+    return found
 
 
 def _step(rule: FermiPoles) -> tuple[float, float]:

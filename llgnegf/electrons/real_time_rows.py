@@ -454,17 +454,18 @@ def steps(
     along_x,
     holes,
     voltages,
+    kept,
     orbitals,
     begun,
 ):
     """Steps of length h of a method whose stages are at `fractions` of it, where the moments are known beforehand.
 
     m, turning: moments and dm/dt at all stages of all steps, (steps, stages, nx, ny, 3); potential, rate: gates and
-    dV/dt, (steps, stages, nx, ny); voltages: `shifts` of `derivative`, (steps, stages, leads + b).  sums (2 + leads +
-    b,): energy of the leads, work, particles in each lead and in the bath at each of its sites; what the steps add is
-    added.  begun: gets the density and spin density at the
-    first two stages of each step, (steps, 2, nx, ny, 4).  The others as in `derivative`.  Returns the state at the end;
-    Y stays as it is.
+    dV/dt, (steps, stages, nx, ny); voltages: `shifts` of `derivative`, (steps, stages, leads + b).  sums (5,):
+    energy of the leads, work, and particles in three places; what the steps add is added.  kept: in which of these is
+    counted what flows into each lead, and into the bath on each of its sites, (leads + b,).  begun: gets the density
+    and spin density at the first two stages of each step, (steps, 2, nx, ny, 4).  The others as in `derivative`.
+    Returns the state at the end; Y stays as it is.
     """
     k, base, total, stage = np.empty_like(Y), Y.copy(), np.empty_like(Y), np.empty_like(Y)
     stages, leads = fractions.size, z.shape[0]
@@ -516,12 +517,12 @@ def steps(
                 charge = -2 * (P[lead, 0, 0].real + P[lead, 1, 1].real)
                 work -= voltages[step, i, lead] * charge
                 sums[0] += weights[i] * h * -2 * weighted[lead].real
-                sums[2 + lead] += weights[i] * h * charge
+                sums[2 + kept[lead]] += weights[i] * h * charge
             for q in range(bath.shape[0]):
                 first = Y.shape[0] + leads * poles.shape[1] * 2 * ny
                 charge = into_site(at, bath[q], q, poles.shape[1], first, damping, filling)
                 work -= voltages[step, i, leads + q] * charge
-                sums[2 + leads + q] += weights[i] * h * charge
+                sums[2 + kept[leads + q]] += weights[i] * h * charge
             sums[1] += weights[i] * h * work
             is_last = i == stages - 1
             advance(base, k, total, weights[i] * h, i == 0, stage, 0.0 if is_last else fractions[i + 1] * h)

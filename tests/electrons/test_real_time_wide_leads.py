@@ -13,14 +13,12 @@ from tests.oracles.spin_lattice import SpinLattice
 from tests.oracles.wide_jump import jumped
 
 WIDTHS = 0.6, 1.1
+SIDES = "left", "right"
 
 
 def device(n, left=None, right=None, **options):
     """Between two wide-band leads, with these keys more."""
-    leads = [
-        Lead(side, width=w, **(one or {}))
-        for side, w, one in zip(("left", "right"), WIDTHS, (left, right), strict=True)
-    ]
+    leads = [Lead(side, width=w, **(one or {})) for side, w, one in zip(SIDES, WIDTHS, (left, right), strict=True)]
     options = {"sd_exchange": 0.8, "fermi_energy": 0.2, "temperature": 0.1, "tolerance": 1e-5, "leads": leads} | options
     return Device(n, **options)
 
@@ -63,6 +61,39 @@ def test_what_follows_a_jump_is_its_closed_form(name):
         assert abs(own - rho).max() < 2e-5
         assert abs(found["current"][k] - currents).max() < 4e-5
     assert abs(found["spin"][-1] - found["spin"][0]).max() > 0.05
+
+
+@pytest.mark.parametrize("vacancies", [(), [(0, 1)]], ids=["all sites", "one of the end is vacant"])
+def test_what_follows_a_jump_on_a_lattice(vacancies):
+    """Of a lattice of 2 x 2 sites, beside leads with a bias and a voltage: what each site holds, and the currents."""
+    shape, widths, voltages, mu = (2, 2), (0.6, 1.1), (0.5, -0.4), (0.8, -0.3)
+    leads = [Lead(side, width=w, chemical_potential=one) for side, w, one in zip(SIDES, widths, mu, strict=True)]
+    options = {"sd_exchange": 0.8, "temperature": 0.1, "tolerance": 1e-5, "vacancies": vacancies}
+    system = Device(shape, leads=leads, spin_orbit=SpinOrbit(0.4, -0.2), **options)
+    rng = np.random.default_rng(3)
+    m, V = unit_vectors(rng, (2, *shape)), rng.uniform(-0.3, 0.3, (2, *shape))
+    zero = np.zeros(shape)
+    dense = [
+        SpinLattice(m[k], np.zeros((*shape, 3)), V[k], zero, 0.8, rashba=0.4, dresselhaus=-0.2, vacancies=vacancies)
+        for k in (0, 1)
+    ]
+    there = np.flatnonzero(dense[0].kept)
+    H = [one.H[np.ix_(there, there)] for one in dense]
+    ends = [np.diag(w * (there // 4 == x)) for x, w in enumerate(widths)]
+    gates = Gating(0.8, 2.0)
+    electrons, carried, state = adjusted(system, m[0], V[0], 2.0, rows, gates)
+    found = evolved(electrons, carried, state, [1e-9, 1.7], m[1], V[1], voltages)
+    sigma = np.array([np.eye(2), [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+    for k, t in enumerate([1e-9, 1.7]):
+        rho, currents = jumped(t, *H, np.array(ends), [(one, 0.1) for one in mu], voltages)
+        whole = np.zeros((8, 8), complex)
+        whole[np.ix_(there, there)] = rho
+        blocks = np.einsum("iaib->iab", whole.reshape(4, 2, 4, 2))
+        traced = np.einsum("iab,sba->is", blocks, sigma).real.reshape(*shape, 4)
+        assert abs(found["density"][k] - traced[..., 0]).max() < 2e-5
+        assert abs(found["spin"][k] - traced[..., 1:]).max() < 2e-5
+        assert abs(found["current"][k] - currents).max() < 8e-5
+    assert abs(found["spin"][1] - found["spin"][0]).max() > 0.05
 
 
 def test_in_equilibrium_it_is_a_bath_on_its_site():
