@@ -17,7 +17,8 @@ from llgnegf.dynamics.gates import Voltages
 from llgnegf.dynamics.imposed import Imposed
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.step_error import Trail
-from llgnegf.electrons.real_time import Carrier, RealTime
+from llgnegf.electrons.real_time import RealTime
+from llgnegf.electrons.real_time_carrier import Carrier
 from llgnegf.electrons.real_time_step import StagedStep, arrays_for
 
 # What is added up along the run: energy of the leads, particles in the left and the right one, work on the electrons;

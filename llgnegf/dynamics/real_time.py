@@ -20,7 +20,8 @@ from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 from llgnegf.electrons import Device
 from llgnegf.electrons.leads import Occupation
 from llgnegf.electrons.quadrature import ToleranceError
-from llgnegf.electrons.real_time import Carrier, Flows, RealTime
+from llgnegf.electrons.real_time import RealTime
+from llgnegf.electrons.real_time_carrier import Carrier, Flows
 from llgnegf.electrons.real_time_layout import TileLayout
 from llgnegf.electrons.real_time_leads import Gating, adjusted, error_near_edges, exponentials, smeared
 from llgnegf.electrons.real_time_rows import farthest_outside

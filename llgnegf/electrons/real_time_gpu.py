@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from llgnegf.errors import RunError
 
-from .real_time import Flows, RealTime
+from .real_time import RealTime
+from .real_time_carrier import Flows
 from .real_time_cuda import SOURCE
 from .real_time_step import Weights
 from .real_time_tiles import Tiles

@@ -18,7 +18,8 @@ from .leads import AttachedLead, Occupation
 from .memory import SHARPEST, Exponentials, semicircle
 from .near_poles import near_poles
 from .quadrature import FermiPoles, ToleranceError
-from .real_time import Carrier, RealTime
+from .real_time import RealTime
+from .real_time_carrier import Carrier
 from .system import System
 
 Real = NDArray[np.float64]

@@ -18,7 +18,7 @@ from llgnegf.once import cached_property
 
 from . import real_time_gather, real_time_stage
 from . import real_time_sums as sums
-from .real_time import Flows
+from .real_time_carrier import Flows
 from .real_time_layout import TileLayout
 from .real_time_start import at_rest
 from .real_time_step import Weights
