@@ -53,8 +53,8 @@ _SMALLEST_GAP = 1e-14
 _TAIL_SHARE = 1 / 8
 # Scattering states of one texture that are kept for further motions.
 _KEPT_BYTES = 200e6
-# From so many sites on a level is followed by inverse iteration, at most so many times.
-_FEW_SITES, _MOST_ITERATIONS = 12, 12
+# From so many sites on a level is followed by inverse iteration, at most so often from one shift, with so many shifts.
+_FEW_SITES, _MOST_ITERATIONS, _MOST_SHIFTS = 12, 8, 4
 
 
 @dataclass(frozen=True)
@@ -462,21 +462,23 @@ class BathedSweeps:
         return self._levels_at(energy)
 
     def level_near(self, energy: float, level: complex) -> complex:
-        """Of `levels_near` the one that is nearest to this; by inverse iteration, which takes one LU."""
+        """Of `levels_near` the one that is nearest to this; by inverse iteration."""
         if all(lead.is_wide for lead in self.device.ends if lead.coupling) or self.device.n_sites < _FEW_SITES:
             return nearest(self.levels_near(energy), level)
-        try:
-            lu = BandedLU(self._banded(level, energy), self._band[0])
-        except ToleranceError:  # it is a level to the last digit
-            return level
         x = np.random.default_rng(0).normal(size=(2 * self.device.n_sites, 1)).astype(complex)
-        found = complex(np.inf)
-        for _ in range(_MOST_ITERATIONS):
-            y = lu.solve(x)
-            before, found = found, level - complex(np.vdot(x, x) / np.vdot(x, y))
-            x = y / np.linalg.norm(y)
-            if abs(found - before) <= max(0.01 * abs(found.imag), 1e-13 * self.device.hopping):
-                return found
+        shift, found = level, complex(np.inf)
+        for _ in range(_MOST_SHIFTS):
+            try:
+                lu = BandedLU(self._banded(shift, energy), self._band[0])
+            except ToleranceError:  # it is a level to the last digit
+                return shift
+            for _ in range(_MOST_ITERATIONS):
+                y = lu.solve(x)
+                before, found = found, shift - complex(np.vdot(x, x) / np.vdot(x, y))
+                x = y / np.linalg.norm(y)
+                if abs(found - before) <= max(0.01 * abs(found.imag), 1e-13 * self.device.hopping):
+                    return found
+            shift = found  # others are about as near: no matter which, for none of them is narrow
         return nearest(self.levels_near(energy), level)
 
     @cached_property

@@ -94,7 +94,7 @@ def test_next_to_levels_of_parts_the_whole_matrix_is_solved(monkeypatch):
     assert found.density == pytest.approx(expected.density, abs=1e-11)
 
 
-def test_refused_between_wide_band_leads():
+def test_refused_between_a_wide_band_lead_and_another():
     device = device_of(system(3, (3, 1)), leads=[Lead("left", width=0.3), Lead("right")])
-    with pytest.raises(ValueError, match=r"moving_leads: not available with .*width=0\.3"):
+    with pytest.raises(ValueError, match=r"moving_leads: .*width=0\.3.*beside a lead with a band"):
         device.moving_leads(np.eye(3))
