@@ -311,16 +311,17 @@ class LatticeSweeps:
 
         That is done once for each energy and device, and not counted: a resumed run would count it again.
         """
-        device, known = self.device, dict(self.device.bare_logdets)
+        device, kept = self.device, self.device.bare_logdets()
+        known = dict(kept)
         new_ones = np.array([e for e in z.tolist() if e not in known])
         if len(new_ones):
             bare = device.bare_blocks
             nested = None if self.nested is None else NestedDissection(device, bare, Counter())
             found = self._log_determinants(nested, lambda: self._slices_of(bare, Counter()), new_ones)
             known |= zip(new_ones.tolist(), found.tolist(), strict=True)
-            if len(device.bare_logdets) > _MOST_BARE:
-                device.bare_logdets.clear()
-            device.bare_logdets.update(zip(new_ones.tolist(), found.tolist(), strict=True))
+            if len(kept) > _MOST_BARE:
+                kept.clear()
+            kept.update(zip(new_ones.tolist(), found.tolist(), strict=True))
         return np.array([known[e] for e in z.tolist()])
 
     # --- first order in the velocities ------------------------------------------------------------

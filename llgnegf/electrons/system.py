@@ -180,8 +180,8 @@ class System:
         self.thermal_rule = functools.lru_cache(maxsize=8)(self._make_thermal_rule)
         self.probed_self_energy = functools.lru_cache(maxsize=16)(self._make_probed_self_energy)
         self.bare_logdet = functools.lru_cache(maxsize=8)(self._make_bare_logdet)
-        # Of a lattice, by energy, as far as it has been asked for; see `LatticeSweeps`.
-        self.bare_logdets: dict[complex, complex] = {}
+        # A dictionary of those of a lattice, by energy, as far as they were asked for; see `LatticeSweeps`.
+        self.bare_logdets = functools.lru_cache(maxsize=1)(_no_logdets)
         self._filled_by = functools.lru_cache(maxsize=4)(self._make_filled)
         self._bias_window = functools.lru_cache(maxsize=2)(self._make_bias_window)
         self._at_voltages = functools.lru_cache(maxsize=4)(self._make_at_voltages)
@@ -936,6 +936,11 @@ class System:
         """Gauss rules of these lengths for the weight -df/dE, concatenated; cached as `thermal_rule`."""
         x, weights = (np.concatenate(part) for part in zip(*map(thermal_gauss, lengths), strict=True))
         return self.real_rule(self.fermi_energy + self.temperature * x, weights)
+
+
+def _no_logdets() -> dict[complex, complex]:
+    """Nothing known yet."""
+    return {}
 
 
 # Python tells a call with too few, too many or unknown arguments by this name: users call `Device`.
