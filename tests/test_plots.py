@@ -24,6 +24,7 @@ KINDS = {
     "precession, one moment": ("precessing_moment", {"run.duration": 80.0}),
     "macrospin": ("macrospin_in_wire", {"run.duration": 40.0}),
     "chain": ("wall_in_wire", {"run.duration": 4.0, "magnet.dmi": 0.05}),
+    "chain under a bias": ("wall_in_wire", {"run.duration": 4.0, "electrons.lead.0.voltage": 0.2}),
     "classical chain": ("wall_classical", {"run.duration": 20.0}),
     "square": ("skyrmion_classical", {"run.duration": 1.0}),
     "gates": (BASE, {}),
@@ -118,6 +119,19 @@ def test_macrospin_shows_its_components_and_energies_from_zero(tmp_path, monkeyp
         energy = np.asarray(r["energy_classical"])
         np.testing.assert_allclose(lines["classical"].get_ydata(), energy - energy[0], atol=1e-15)
         assert {"sea", "surface", "electrons"} <= set(lines)
+
+
+def test_chains_under_a_bias_show_its_torque_and_currents(tmp_path, monkeypatch):
+    figures = drawn(monkeypatch)
+    with result_of("chain under a bias", tmp_path / "a.h5") as r:
+        plots.plot(r, tmp_path / "a.png")
+        (ax,) = (ax for ax in figures[0].axes if r"\sum_i" in ax.get_ylabel())
+        lines = curves(figures[0]) | {line.get_label(): line for line in ax.get_lines()}
+        for name, label in (("bias", "bias"), ("bias_motion", "bias, motion"), ("surface", "surface")):
+            T = r.deck.electrons.sd_exchange * np.cross(r[f"spin_{name}"], r["moment"]).sum(axis=1)
+            np.testing.assert_allclose(lines[label].get_ydata(), np.linalg.norm(T, axis=-1), rtol=1e-9)
+        np.testing.assert_array_equal(lines["particles, right"].get_ydata(), r["current_charge"][:, 1])
+        assert r["current_charge"][0, 1] > 0.01
 
 
 def test_classical_runs_have_no_electrons_in_their_picture(tmp_path, monkeypatch):

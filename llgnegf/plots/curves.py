@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.axes import least_span, settle
+from llgnegf.axes import least_span, legend_above, settle
 from llgnegf.pictures import Axes
 from llgnegf.runfile.reader import Run
 
@@ -92,3 +92,16 @@ def energies(ax: Axes, run: Run) -> None:
         curve(ax, time, sizes[-1] - sizes[-1][0], color="#0072B2", linestyle=(0, (1, 1)), label="electrons")
     ax.set_ylabel(f"$E - E(0)$ ({deck.units.label})")
     settle(ax, span)
+
+
+def currents(ax: Axes, run: Run) -> None:
+    """Particles and spin that flow into the leads: at half filling moving moments pump spin alone."""
+    electrons = run.deck.electrons
+    assert electrons is not None
+    charge, spin = np.asarray(run["current_charge"]), np.linalg.norm(np.asarray(run["current_spin"]), axis=-1)
+    for k, (lead, colour) in enumerate((("left", "#0072B2"), ("right", "#D55E00"))):
+        curve(ax, run.times, charge[:, k], color=colour, linestyle=(":", "--")[k], label=f"particles, {lead}")
+        curve(ax, run.times, spin[:, k], color=colour, linestyle=("-", "-.")[k], label=f"|spin|, {lead}")
+    ax.set_ylabel(rf"into the leads ({run.deck.units.label}/$\hbar$)")
+    settle(ax, least_span([*charge.T, *spin.T], sizes=[electrons.nearest_hopping], error=electrons.tolerance))
+    legend_above(ax, columns=4)

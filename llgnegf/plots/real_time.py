@@ -9,7 +9,7 @@ from llgnegf.dynamics.torques import torque
 from llgnegf.judged import Judgement, judge
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots import flat_wall
-from llgnegf.plots.curves import curve, energies
+from llgnegf.plots.curves import currents, curve, energies
 from llgnegf.plots.trajectory import moments_or_one
 from llgnegf.runfile.reader import Run
 from llgnegf.spin_transfer import exchange_of
@@ -34,7 +34,7 @@ def picture(run: Run) -> Figure:
     legend_above(axes[1])
     _torque(axes[2], run, beside)
     if has_leads:
-        _currents(axes[3], run)
+        currents(axes[3], run)
     if beside is not None:
         deviations(axes[-1], beside)
     time_axis(axes[-1], run.times, deck.units.label, deck.units_energy_ev)
@@ -70,16 +70,3 @@ def _torque(ax: Axes, run: Run, found: Judgement | None) -> None:
     largest = float(np.abs(J).max())
     settle(ax, least_span(sums.values(), sizes=[largest], error=largest * electrons.tolerance))
     legend_above(ax, columns=3)
-
-
-def _currents(ax: Axes, run: Run) -> None:
-    """Particles and spin that flow into the leads: at half filling moving moments pump spin alone."""
-    electrons = run.deck.electrons
-    assert electrons is not None
-    charge, spin = np.asarray(run["current_charge"]), np.linalg.norm(np.asarray(run["current_spin"]), axis=-1)
-    for k, (lead, colour) in enumerate((("left", _ZERO), ("right", _ONE))):
-        curve(ax, run.times, charge[:, k], color=colour, linestyle=(":", "--")[k], label=f"particles, {lead}")
-        curve(ax, run.times, spin[:, k], color=colour, linestyle=("-", "-.")[k], label=f"|spin|, {lead}")
-    ax.set_ylabel(rf"into the leads ({run.deck.units.label}/$\hbar$)")
-    settle(ax, least_span([*charge.T, *spin.T], sizes=[electrons.nearest_hopping], error=electrons.tolerance))
-    legend_above(ax, columns=4)

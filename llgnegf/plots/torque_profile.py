@@ -11,7 +11,7 @@ from llgnegf.pictures import Axes
 from llgnegf.plots.curves import STYLES
 from llgnegf.runfile.reader import Run
 
-_ORIGINS = ("sea", "surface", "bias", "bias_motion")
+ORIGINS = ("sea", "surface", "bias", "bias_motion")
 # Of more sites, markers would hide each other.
 _MOST_MARKERS = 24
 # `torque` is read in blocks of so many bytes.
@@ -21,7 +21,7 @@ _BLOCK = 8 << 20
 def has_profile(run: Run) -> bool:
     """Whether a run has moments that move and electrons that act on them, beyond their equilibrium."""
     moves = run.deck.motion.kind != "frozen"
-    return moves and "torque" in run.names and any(f"spin_{name}" in run.names for name in _ORIGINS)
+    return moves and "torque" in run.names and any(f"spin_{name}" in run.names for name in ORIGINS)
 
 
 def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
@@ -31,7 +31,7 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
     J = electrons.sd_exchange if isinstance(electrons.sd_exchange, float) else np.asarray(run[SD_EXCHANGE])
     m, velocity = run["moment"][k], run["velocity"][k]
     largest = float(np.abs(J).max())
-    names = [name for name in _ORIGINS if f"spin_{name}" in run.names]
+    names = [name for name in ORIGINS if f"spin_{name}" in run.names]
     torques = {name: torque(run[f"spin_{name}"][k], m, J) for name in names}
     if len(names) > 1:
         torques["sum"] = np.asarray(run["torque"][k])

@@ -1,4 +1,5 @@
-"""A chain or one moment against time: moments; wall position, tilt, velocity; energies; torque of the electrons.
+"""A chain or one moment against time: moments; wall position, tilt, velocity; energies; torque of the electrons; of a
+bias the currents.
 
 Of one moment its path on the sphere and its response tensors, of a wall the torque on each moment stands beside them.
 """
@@ -13,7 +14,7 @@ from llgnegf.axes import count_sites, least_span, legend_above, settle, time_axi
 from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots import flat_wall, tensors, torque_profile
-from llgnegf.plots.curves import MOST_POINTS, STYLES, curve, edges, energies
+from llgnegf.plots.curves import MOST_POINTS, STYLES, currents, curve, edges, energies
 from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
@@ -37,7 +38,8 @@ def picture(run: Run) -> Figure:
     has_wall = "wall_position" in run.names
     of_flat_wall = flat_wall.panels_of(run)
     has_velocity = has_wall and not of_flat_wall and run.n_frames > 1
-    panels = 2 + bool(torques) + has_wall + has_velocity + of_flat_wall
+    is_driven = "spin_bias" in run.names and "current_charge" in run.names
+    panels = 2 + bool(torques) + is_driven + has_wall + has_velocity + of_flat_wall
     on_sphere = run["moment"].size == 3 * run.n_frames and run.n_frames > 1
     with_profile = has_wall and torque_profile.has_profile(run)
     beside = on_sphere or with_profile
@@ -77,7 +79,9 @@ def picture(run: Run) -> Figure:
             curve(ax, time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
         ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
         settle(ax, least_span(torques.values(), sizes=[J], error=J * deck.electrons.tolerance))
-        legend_above(ax)
+        legend_above(ax, columns=4)
+    if is_driven:
+        currents(axes.pop(0), run)
     time_axis(last, time, unit, deck.units_energy_ev)
     figure.suptitle(as_label(deck.title or deck.name), fontsize=9)
     return figure
@@ -174,8 +178,8 @@ def _velocity(ax: Axes, run: Run) -> None:
 
 
 def _torque_norms(run: Run) -> dict[str, np.ndarray]:
-    """|sum over sites of the torque| by origin, where the run has first-order electrons."""
-    names = [name for name in ("sea", "surface") if f"spin_{name}" in run.names]
+    """|sum over sites of the torque| by origin, where electrons do more than follow the moments."""
+    names = [name for name in torque_profile.ORIGINS if f"spin_{name}" in run.names]
     if not names:
         return {}
     J = exchange_of(run)
