@@ -497,6 +497,8 @@ class _Projection:
             return None
         return energies, right, left
 
+    # At the very edge of a mode dSigma/dE is infinite: there is no zero then, which is seen below.
+    @np.errstate(divide="ignore", invalid="ignore")
     def _zero(self, energy: complex) -> tuple[Vectors, Vectors, Vectors] | None:
         """`zeros` for a single vector, where W^+ K V is a number."""
         system, open_modes = self.system, self.segment.open_modes
