@@ -56,7 +56,8 @@ def _along_the_polarization(deck: Any) -> Iterator[str]:
         if apart > 1e-9:
             yield (
                 f"electrons.lead[{i}].spin_bias.direction = {show(list(d))}: spins across the polarization of the lead "
-                f"do not stay in it; allowed: its direction, {show(list(e))} (with a difference of either sign)"
+                f"do not stay in it, and those against it have the other sign of the difference; allowed: its "
+                f"direction, {show(list(e))} (with a difference of either sign)"
             )
 
 

@@ -191,7 +191,8 @@ class Lead:
         polarized = self.polarization if self.splitting else None
         if polarized is not None and np.linalg.norm(polarized.unit - bias.unit) > _PARALLEL:
             raise ValueError(
-                f"spin_bias = {bias!r} of the {self.side} lead: spins across its polarization do not stay in it; "
+                f"spin_bias = {bias!r} of the {self.side} lead: spins across its polarization do not stay in it, and "
+                "against it is a difference < 0; "
                 f"use the direction {polarized.direction}"
             )
 

@@ -160,10 +160,10 @@ class System:
             given = {key: getattr(lead, key) for key in keys if key != "coupling" or lead.width is None}
             told = {f"{key} of the {lead.side} lead": value for key, value in given.items() if value is not None}
             in_scale(self.hopping, **told)
+        self.vacancies = site_list("vacancies", vacancies, self.shape)
         self._check_wide_leads()
         self._check_overlap()
         self._check_spin_biases()
-        self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.bonds_along_y = None if bonds_along_y is None else self._matrices("bonds_along_y", bonds_along_y)
         self.bonds_along_x = None if bonds_along_x is None else self._matrices("bonds_along_x", bonds_along_x)
         self.spin_orbit = self._of_bonds(spin_orbit)
@@ -604,6 +604,11 @@ class System:
                     f"width = {lead.width!r} of the {lead.side} lead: must be at least {LEAST_WIDTH:g} times the "
                     f"hopping, which is {self.hopping:g}; below, levels would be told from sharp ones by rounding "
                     "errors; leave the lead out"
+                )
+            if self.holes is not None and self.holes[-SIDES.index(lead.side)].all():
+                raise ValueError(
+                    f"width = {lead.width!r} of the {lead.side} lead: there is no site for it, its end of the device "
+                    f"is vacant; vacancies = {list(self.vacancies)}; leave one of the two out"
                 )
             for other in self.leads:
                 if other.splitting:

@@ -26,24 +26,27 @@ J_BY_SITE = np.array([[0.8, -0.5], [0.3, 0.0], [1.1, 0.6]])
 
 def both(
     shape, widths, couplings=(0.0, 0.0), kT=0.0, mus=(0.2, -0.3), J=0.8, bonds=PLAIN, periodic=False, missing=(),
-    voltages=(0.0, 0.0), moving=True, tolerance=1e-9,
+    voltages=(0.0, 0.0), moving=True, tolerance=1e-9, warmer=0.0,
 ):  # fmt: skip
-    """The dense calculation, the device, and m, mdot, V and dV/dt."""
+    """The dense calculation, the device, and m, mdot, V and dV/dt; warmer: by how much the right lead is."""
     rng = np.random.default_rng(1)
     m = rng.normal(size=(*shape, 3))
     m /= np.linalg.norm(m, axis=-1, keepdims=True)
     mdot = moving * 0.5 * np.cross(m, rng.normal(size=m.shape))
     V, rate, static = 0.3 * rng.normal(size=(3, *shape))
     # The levels of a wide-band lead are the same with any voltage.
-    left, right = (Reservoir(c, v if c else 0.0, mu, kT) for c, v, mu in zip(couplings, voltages, mus, strict=True))
+    kTs = kT, kT + warmer
+    left, right = (
+        Reservoir(c, v if c else 0.0, mu, one) for c, v, mu, one in zip(couplings, voltages, mus, kTs, strict=True)
+    )
     arguments, along_x, along_y = bonds
     oracle = Bonded(
         m, mdot, V + static, moving * rate, J, left, right, Reservoir(mu=0.1, kT=kT), widths=widths,
         along_x=along_x, along_y=along_y, periodic=periodic, missing=missing, onsite=0.2,
     )  # fmt: skip
     leads = [
-        Lead(side, 1.0 if w else c, voltage=v, width=w or None, chemical_potential=mu)
-        for side, w, c, v, mu in zip(("left", "right"), widths, couplings, voltages, mus, strict=True)
+        Lead(side, 1.0 if w else c, voltage=v, width=w or None, chemical_potential=mu, temperature=one)
+        for side, w, c, v, mu, one in zip(("left", "right"), widths, couplings, voltages, mus, kTs, strict=True)
         if w or c
     ]
     device = Device(
@@ -73,10 +76,21 @@ WARM = {
         "shape": (3, 2), "widths": (0.7, 0.0), "couplings": (0.0, 0.9), "kT": 0.05, "bonds": HOPPING,
         "missing": ((0, 1),),
     },
+    "another temperature, with vacancies": {
+        "shape": (2, 2), "widths": (0.7, 0.4), "mus": (0.1, 0.1), "kT": 0.05, "warmer": 0.03, "missing": ((0, 1),),
+    },
 }  # fmt: skip
 
 
-QUICK = "one column", "by site", "turning bonds", "hopping", "vacancies", "voltages"
+QUICK = (
+    "one column",
+    "by site",
+    "turning bonds",
+    "hopping",
+    "vacancies",
+    "voltages",
+    "another temperature, with vacancies",
+)
 
 
 @pytest.mark.parametrize(
@@ -336,3 +350,10 @@ def test_refused(ask, told):
     _, device, (m, _, _, _) = both((2, 2), (0.7, 0.4))
     with pytest.raises(ValueError, match=told):
         ask(device, m)
+
+
+@pytest.mark.parametrize(("shape", "missing"), [(3, [2]), ((2, 2), [(1, 0), (1, 1)])])
+def test_a_lead_without_a_site_is_refused(shape, missing):
+    leads = [Lead("left"), Lead("right", width=0.4)]
+    with pytest.raises(ValueError, match=r"width = 0\.4 of the right lead: .* vacant; vacancies = \[\(.*leave one"):
+        Device(shape, leads=leads, vacancies=missing)
