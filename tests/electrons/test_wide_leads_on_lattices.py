@@ -356,4 +356,4 @@ def test_refused(ask, told):
 def test_a_lead_without_a_site_is_refused(shape, missing):
     leads = [Lead("left"), Lead("right", width=0.4)]
     with pytest.raises(ValueError, match=r"width = 0\.4 of the right lead: .* vacant; vacancies = \[\(.*leave one"):
-        Device(shape, leads=leads, vacancies=missing)
+        Device(shape, sd_exchange=0.5, leads=leads, vacancies=missing)
