@@ -72,7 +72,7 @@ def plain(stepper, steps):
         axis=1,
     )
     n = electrons.n
-    z = np.concatenate([electrons.z.reshape(-1), np.repeat(electrons.poles.reshape(-1), n)])
+    z = np.concatenate([electrons.z.reshape(-1), np.repeat(electrons.poles.reshape(-1), electrons.ny)])
     g = np.concatenate([np.repeat(electrons.g.reshape(-1), n), np.zeros(E)])
     a = np.concatenate([electrons.a.reshape(-1), electrons.b.reshape(-1)])
     A, S = np.zeros((size, size), complex), np.zeros((size, size), complex)
