@@ -254,45 +254,35 @@ def _answers_motion(deck: Deck) -> bool:
     return deck.molecule is not None and deck.molecule.order == 1
 
 
+def _into_leads(
+    ending: str, words: str, applies: Callable[[Deck], bool], of: Callable[[Any], np.ndarray]
+) -> tuple[Variable, ...]:
+    """Particles and spin into each lead of a molecule.
+
+    words: what of them, where {} stands for the name without the ending; of: both, traced, (leads, 4).
+    """
+    return tuple(
+        Variable(
+            f"{name}{ending}",
+            ("time", "molecule_lead", *axes),
+            "energy/hbar",
+            f"{what} into the lead {words.format(name)}",
+            applies,
+            part,
+            coordinates=_lead_numbers,
+        )
+        for name, axes, what, part in (
+            ("current_charge", (), "particles", lambda i: of(i)[:, 0]),
+            ("current_spin", ("component",), "Tr[sigma/2 ...]", lambda i: of(i)[:, 1:]),
+        )
+    )
+
+
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (
     *_BY_TENSORS,
-    Variable(
-        "current_charge",
-        ("time", "molecule_lead"),
-        "energy/hbar",
-        "particles into the lead at rest",
-        _always,
-        lambda i: i.lead_currents[:, 0],
-        coordinates=_lead_numbers,
-    ),
-    Variable(
-        "current_spin",
-        ("time", "molecule_lead", "component"),
-        "energy/hbar",
-        "Tr[sigma/2 ...] into the lead at rest",
-        _always,
-        lambda i: i.lead_currents[:, 1:],
-        coordinates=_lead_numbers,
-    ),
-    Variable(
-        "current_charge_motion",
-        ("time", "molecule_lead"),
-        "energy/hbar",
-        "particles into the lead to first order in dm/dt, beside current_charge",
-        _answers_motion,
-        lambda i: i.pumped_currents[:, 0],
-        coordinates=_lead_numbers,
-    ),
-    Variable(
-        "current_spin_motion",
-        ("time", "molecule_lead", "component"),
-        "energy/hbar",
-        "Tr[sigma/2 ...] into the lead to first order in dm/dt, beside current_spin",
-        _answers_motion,
-        lambda i: i.pumped_currents[:, 1:],
-        coordinates=_lead_numbers,
-    ),
+    *_into_leads("", "at rest", _always, lambda i: i.lead_currents),
+    *_into_leads("_motion", "to first order in dm/dt, beside {}", _answers_motion, lambda i: i.pumped_currents),
     Variable(
         "torque_spin_orbit",
         ("time", "component"),

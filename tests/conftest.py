@@ -1,6 +1,7 @@
 """Shared settings of the suite: floating-point errors raise, so that a silent NaN is a failure."""
 
 import os
+import warnings
 
 # One BLAS thread each, before NumPy is imported: parallel tests would fight over the cores otherwise.
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -30,3 +31,11 @@ def floating_point_errors_raise():
 @pytest.fixture
 def rng():
     return np.random.default_rng(20201030)
+
+
+@pytest.fixture(scope="session")
+def kwant():
+    """The other program, where it is installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that MUMPS is missing
+        return pytest.importorskip("kwant")

@@ -83,7 +83,6 @@ def _those(of: Callable[[str], bool]) -> Callable[[Any], Iterator[tuple[str, str
     return lambda deck: ((told, without) for told, without in _given(deck) if of(told))
 
 
-_with_spin_bias = _those(lambda told: "spin_bias" in told)
 _but_spin_biases = _those(lambda told: "spin_bias" not in told)  # which `spin_bias_conflicts` judges
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import abc
+import functools
 import math
 from collections.abc import Callable, Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +16,21 @@ from .leads import SIDES, Lead, real_number
 
 # Energies may be so many times the hopping.
 MOST_HOPPINGS = 1e10
+
+
+class Rebuilt(abc.ABC):
+    """What is the same again from its arguments: a copy or a pickle starts with empty caches."""
+
+    @abc.abstractmethod
+    def _arguments(self) -> dict[str, Any]:
+        """Those of the constructor, by name."""
+
+    def changed(self, **changes: Any) -> Self:
+        """A new device with these constructor arguments changed and all others as here."""
+        return type(self)(**(self._arguments() | changes))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), **self._arguments()), ()
 
 
 def number(name: str, value: Any, allowed: str, fine: Callable[[float], bool] = lambda _: True) -> float:

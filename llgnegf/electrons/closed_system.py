@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
-from .arguments import exchange, finite_array, in_scale, lattice_shape, number, site_list
+from .arguments import Rebuilt, exchange, finite_array, in_scale, lattice_shape, number, site_list
 from .spin_orbit import PAULI, SpinHopping, SpinOrbit, bond_matrix
 
 # More sites than this have matrices that no run can diagonalise at every step.
@@ -30,7 +30,7 @@ _ALONG_CHAIN = (((1,),), ((2,),), ((3,),))
 _ON_LATTICE = (((1, 0), (0, 1)), ((1, 1), (1, -1)), ((2, 0), (0, 2)))
 
 
-class ClosedSystem:
+class ClosedSystem(Rebuilt):
     """Parameters and H; arguments as `closed_device.ClosedDevice`, which adds what users ask."""
 
     def __init__(
@@ -107,13 +107,6 @@ class ClosedSystem:
             "spin_hopping": self.spin_hopping,
             "vacancies": self.vacancies,
         }
-
-    def changed(self, **changes: Any) -> Self:
-        """A new device with these arguments changed and all others as here."""
-        return type(self)(**(self._arguments() | changes))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(type(self), **self._arguments()), ()
 
     # --- H ----------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ A bath of constant width on a site (`bath.py`) remembers nothing: g(tau) = width
 adds -width/2 to A on its site.  What it sends in is n(tau) = width [c delta(tau) + poles of f], f = c + poles: a source
 width c of rho, and columns of X with a_p = -i width w_p^*.
 
-So does a wide-band lead, on the site at its end, with a Fermi function of its own; a voltage moves its poles.
+So does a wide-band lead, on each site of its end, with a Fermi function of its own; a voltage moves its poles.
 
 A probe floats (`zero_current = "net"`): its levels and their occupation are at a voltage V that what flows into it
 charges, dV/dt = `FOLLOWING` hopping^2/width times the flow, so that after some hbar/hopping little flows.  V is kept in

@@ -25,7 +25,17 @@ from numpy.typing import ArrayLike, NDArray
 from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
-from .arguments import bond_array, exchange, finite_array, in_scale, lattice_shape, lead_tuple, number, site_list
+from .arguments import (
+    Rebuilt,
+    bond_array,
+    exchange,
+    finite_array,
+    in_scale,
+    lattice_shape,
+    lead_tuple,
+    number,
+    site_list,
+)
 from .bath import Bath
 from .leads import SIDES, AttachedLead, AttachedWideLead, Lead, Occupation
 from .modes import Modes, transverse_modes
@@ -101,7 +111,7 @@ class WidthSamples:
     largest: NDArray[np.float64]
 
 
-class System:
+class System(Rebuilt):
     """What a device is: parameters, blocks of H, leads, and the rules for integrals over energy.
 
     Arguments, errors and `changed` as `device.Device`, which adds what users ask.
@@ -222,14 +232,6 @@ class System:
             "bonds_along_x": self.bonds_along_x,
             "vacancies": self.vacancies,
         }
-
-    def changed(self, **changes: Any) -> Self:
-        """A new device with these constructor arguments changed and all others as here."""
-        return type(self)(**(self._arguments() | changes))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Rebuilt from its arguments, a copy or a pickle starts with empty caches.
-        return functools.partial(type(self), **self._arguments()), ()
 
     # --- Hamiltonian ------------------------------------------------------------------------------
 

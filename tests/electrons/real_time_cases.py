@@ -22,6 +22,15 @@ def turning(m, axis, frequency):
     return lambda t: m @ finite_chain.rotation(axis, frequency * t).T
 
 
+def softly_turning(m, axis, frequency):
+    """m(t), rotated rigidly from rest, with the whole frequency from t = 5 on."""
+
+    def angle(t):
+        return frequency * ((t - 5 / np.pi * np.sin(np.pi * t / 5)) / 2 if t < 5 else t - 2.5)
+
+    return lambda t: turning(m, axis, angle(t))(1.0)
+
+
 def in_time(given):
     return given if callable(given) else lambda t: given
 

@@ -6,7 +6,6 @@ calculation; where Kwant is installed, its own systems, scattering matrices and 
 
 import re
 import sys
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -477,13 +476,6 @@ def test_arguments_that_cannot_be(rng):
 
 
 # --- Kwant itself ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def kwant():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that MUMPS is missing
-        return pytest.importorskip("kwant")
 
 
 def kwant_transmission(kwant, system, energy, leads=(0, 1), **options):

@@ -7,7 +7,7 @@ from llgnegf.electrons import Bath, Device, Lead
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time import RealTime
 from llgnegf.electrons.real_time_leads import adjusted
-from tests.electrons.real_time_cases import errors, evolved, follow, rows, tiles, turning, unit_vectors
+from tests.electrons.real_time_cases import errors, evolved, follow, rows, softly_turning, tiles, turning, unit_vectors
 from tests.oracles.biased_long import BiasedLongSystem
 from tests.oracles.unitary import evolve
 
@@ -183,14 +183,10 @@ def test_a_slow_motion_is_that_of_frozen_electrons_to_first_order(axis, kT):
     m = unit_vectors(np.random.default_rng(5), (2,))
     left = []
     for w in (0.1, 0.05):
-
-        def angle(t, w=w):
-            # From rest, softly.
-            return w * (t - 5 / np.pi * np.sin(np.pi * t / 5)) / 2 if t < 5 else w * (t - 2.5)
-
         until = 30.0
-        found = follow(system, [until], lambda t, angle=angle: turning(m, axis, angle(t))(1.0), np.zeros(2))
-        now = turning(m, axis, angle(until))(1.0)
+        moments = softly_turning(m, axis, w)
+        found = follow(system, [until], moments, np.zeros(2))
+        now = moments(until)
         parts = Frozen(system, now, np.zeros(2)).spin_density(w * np.cross(axis, now), np.zeros(2))
         left.append(np.linalg.norm(found["spin"][-1] - parts.total))
         first = np.linalg.norm(parts.first_order)

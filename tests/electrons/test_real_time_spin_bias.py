@@ -9,7 +9,7 @@ from llgnegf.electrons import Device, Lead, Polarization, SpinBias, SpinHopping,
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time import RealTime
 from llgnegf.electrons.real_time_leads import adjusted
-from tests.electrons.real_time_cases import evolved, follow, rows, turning, unit_vectors
+from tests.electrons.real_time_cases import evolved, follow, rows, softly_turning, unit_vectors
 from tests.electrons.test_real_time_spins import FILLED, ORBIT, device_of, moves_of, shape_of
 from tests.oracles.spin_long import SpinLong
 
@@ -118,12 +118,9 @@ def test_a_slow_motion_is_that_of_frozen_electrons_to_first_order(axis):
     system = Device((2,), sd_exchange=0.5, fermi_energy=0.2, temperature=0.1, tolerance=1e-6, leads=leads)
     m, left = unit_vectors(np.random.default_rng(5), (2,)), []
     for w in (0.025, 0.0125):
-
-        def angle(t, w=w):
-            return w * (t - 5 / np.pi * np.sin(np.pi * t / 5)) / 2 if t < 5 else w * (t - 2.5)
-
-        found = follow(system, [30.0], lambda t, angle=angle: turning(m, axis, angle(t))(1.0), np.zeros(2))
-        now = turning(m, axis, angle(30.0))(1.0)
+        moments = softly_turning(m, axis, w)
+        found = follow(system, [30.0], moments, np.zeros(2))
+        now = moments(30.0)
         parts = Frozen(system, now, np.zeros(2)).spin_density(w * np.cross(axis, now), np.zeros(2))
         left.append(np.linalg.norm(found["spin"][-1] - parts.total))
         assert left[-1] < 0.02 * np.linalg.norm(parts.first_order)

@@ -7,7 +7,7 @@ from llgnegf.electrons import Bath, Device, Lead, Polarization, SpinHopping, Spi
 from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time_leads import adjusted
 from llgnegf.electrons.real_time_torque import torque_of_bonds
-from tests.electrons.real_time_cases import density_matrix, evolved, follow, rows, turning, unit_vectors
+from tests.electrons.real_time_cases import density_matrix, evolved, follow, rows, softly_turning, unit_vectors
 from tests.electrons.test_real_time_spins import FILLED, MAGNETS, ORBIT, SITES, device_of, moves_of, shape_of
 from tests.oracles.spin_lattice import SIGMA, SpinLattice
 from tests.oracles.spin_long import SpinLong
@@ -164,12 +164,9 @@ def test_a_slow_motion_is_that_of_frozen_electrons_to_first_order(axis):
     )  # fmt: skip
     m, left = unit_vectors(np.random.default_rng(5), (2,)), []
     for w in (0.025, 0.0125):
-
-        def angle(t, w=w):
-            return w * (t - 5 / np.pi * np.sin(np.pi * t / 5)) / 2 if t < 5 else w * (t - 2.5)
-
-        found = follow(system, [30.0], lambda t, angle=angle: turning(m, axis, angle(t))(1.0), np.zeros(2))
-        now = turning(m, axis, angle(30.0))(1.0)
+        moments = softly_turning(m, axis, w)
+        found = follow(system, [30.0], moments, np.zeros(2))
+        now = moments(30.0)
         rate = w * np.cross(axis, now)
         parts = Frozen(system, now, np.zeros(2)).spin_density(rate, np.zeros(2))
         torque = sum(system.currents(now, rate).torque_spin_orbit.values())

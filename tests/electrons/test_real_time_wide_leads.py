@@ -8,7 +8,7 @@ from llgnegf.electrons.frozen import Frozen
 from llgnegf.electrons.real_time import RealTime
 from llgnegf.electrons.real_time_leads import Gating, adjusted
 from llgnegf.electrons.real_time_torque import torque_of_bonds
-from tests.electrons.real_time_cases import density_matrix, evolved, follow, rows, turning, unit_vectors
+from tests.electrons.real_time_cases import density_matrix, evolved, follow, rows, softly_turning, turning, unit_vectors
 from tests.oracles.spin_lattice import SpinLattice
 from tests.oracles.wide_jump import jumped
 
@@ -181,12 +181,9 @@ def test_a_slow_motion_is_that_of_frozen_electrons_to_first_order(axis):
     system = device(2, {"chemical_potential": 0.7}, tolerance=1e-6)
     m, left = unit_vectors(np.random.default_rng(5), (2,)), []
     for w in (0.03, 0.015):
-
-        def angle(t, w=w):
-            return w * (t - 5 / np.pi * np.sin(np.pi * t / 5)) / 2 if t < 5 else w * (t - 2.5)
-
-        found = follow(system, [20.0], lambda t, angle=angle: turning(m, axis, angle(t))(1.0), np.zeros(2))
-        now = turning(m, axis, angle(20.0))(1.0)
+        moments = softly_turning(m, axis, w)
+        found = follow(system, [20.0], moments, np.zeros(2))
+        now = moments(20.0)
         rate, frozen = w * np.cross(axis, now), Frozen(system, now, np.zeros(2))
         parts, charge = frozen.spin_density(rate, np.zeros(2)), frozen.lead_currents(rate, np.zeros(2))[0]
         left.append([np.linalg.norm(found["spin"][-1] - parts.total), np.linalg.norm(found["current"][-1] - charge)])

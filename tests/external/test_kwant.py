@@ -4,7 +4,6 @@ Kwant finds scattering states and scattering matrices of the same Hamiltonian by
 it finds by itself.  What is made of them here are formulas of scattering theory, not those of the package.
 """
 
-import warnings
 from functools import cache
 
 import numpy as np
@@ -14,13 +13,6 @@ from llgnegf.beside import textures
 from llgnegf.electrons import Device, Lead
 
 SIGMA = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=complex)
-
-
-@pytest.fixture(scope="module")
-def kwant():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that MUMPS is missing
-        return pytest.importorskip("kwant")
 
 
 @cache

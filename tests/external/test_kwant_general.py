@@ -1,7 +1,5 @@
 """Kwant systems of any shape as general devices, against Kwant's scattering matrices and states of the same systems."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -10,13 +8,6 @@ from tests.external.test_kwant import SIGMA, window
 
 UNIT = SIGMA[0]
 ENERGIES = [-1.31, -0.42, 0.37, 1.12]
-
-
-@pytest.fixture(scope="module")
-def kwant():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that MUMPS is missing
-        return pytest.importorskip("kwant")
 
 
 def of_site(site, what):

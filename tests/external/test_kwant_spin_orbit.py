@@ -1,7 +1,5 @@
 """Bonds that turn spins, and ferromagnetic leads, against Kwant: scattering matrices and states of the same H."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -13,13 +11,6 @@ RASHBA, DRESSELHAUS = 0.35, -0.2
 POLARIZATIONS = (Polarization((0.3, -0.5, 0.8), 0.6), Polarization((1.0, 0.4, 0.0), 0.3))
 SHAPES = [(6, 1), (5, 4)]
 ENERGIES = [-1.13, 0.29, 1.41]
-
-
-@pytest.fixture(scope="module")
-def kwant():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that MUMPS is missing
-        return pytest.importorskip("kwant")
 
 
 def bonds(t, rashba, dresselhaus):
