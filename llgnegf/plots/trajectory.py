@@ -78,6 +78,9 @@ def picture(run: Run) -> Figure:
         for name, values in torques.items():
             curve(ax, time, values, **{**STYLES[name], "marker": "o" if len(time) == 1 else ""})
         ax.set_ylabel(rf"$|\sum_i\mathbf{{T}}_i|$ ({unit})")
+        low, high = ax.get_ylim()
+        # A length: a change of its last digits alone is seen to be small.
+        ax.set_ylim(min(low, -0.05 * high), 1.05 * high)
         settle(ax, least_span(torques.values(), sizes=[J], error=J * deck.electrons.tolerance))
         legend_above(ax, columns=4)
     if is_driven:
