@@ -82,7 +82,7 @@ def measure(size, memory, rounds):
     start = time.perf_counter()
     y = tiles.at_rest(m, potential)
     line("equilibrium", f"{time.perf_counter() - start:.1f} s")
-    arrays = [np.zeros(tiles.shape) for _ in range(3)]
+    arrays = [tiles.put(np.zeros(tiles.shape)) for _ in range(3)]
     m = np.ascontiguousarray(m[::-1])
     step(tiles, y, arrays, m, potential)
     pairs, passes = [], PASSES + 4 * (1 - tiles.nx * (tiles.nx + 1) / 2 / tiles.count)

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import event
+from llvmlite import ir
+from numba.core import event, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, NullCache
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.runtime import rtsys
+from numba.extending import intrinsic, overload
 
 from llgnegf.compiling import watch
 from llgnegf.errors import RunWarning
@@ -73,6 +75,36 @@ def njit(signature: Any = None, *, cache: Any = True, noalias: Any = False, **op
         return dispatcher
 
     return compiled
+
+
+def fetch(array: Any, index: Any) -> None:
+    """In a kernel: have the line of the cache with number `index` of a contiguous array brought, and do not wait.
+
+    It changes how long the next loads take, nothing else; the index must be one of the array.
+    """
+
+
+@intrinsic
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        held = context.make_array(signature.args[0])(context, builder, arguments[0])
+        pointer = builder.bitcast(builder.gep(held.data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        # For reading, into all levels, of data.
+        builder.call(function, [pointer, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+@overload(fetch)
+def _fetch(array: Any, index: Any) -> Any:
+    def in_kernel(array: Any, index: Any) -> Any:
+        return _prefetch(array, index)
+
+    return in_kernel
 
 
 def _cache_of(function: Callable) -> Any:

@@ -34,22 +34,40 @@ def diagonal(m, potential, onsite, sd_exchange, zeta, mixed):
 
 
 @njit(cache=True, nogil=True, fastmath=True, noalias=True)
-def add_flat(total, row):
-    """total += row, (n,)."""
+def add_four(total, one, two, three, four):
+    """total += one + two + three + four, (m,)."""
     for j in range(len(total)):
-        total[j] += row[j]
+        total[j] += (one[j] + two[j]) + (three[j] + four[j])
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def add_adjoint(total, tile):
-    """total += tile^+."""
-    ny = total.shape[3]
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def add_one(total, one):
+    """total += one, (m,)."""
+    for j in range(len(total)):
+        total[j] += one[j]
+
+
+@njit(cache=True, nogil=True)
+def sum_tiles(numbers, which, total):
+    """total = the sum of these tiles; numbers: (tiles, m), total: (m,)."""
+    total[:] = 0.0
+    first = len(which) % 4
+    for k in range(first):
+        add_one(total, numbers[which[k]])
+    for k in range(first, len(which), 4):
+        add_four(total, numbers[which[k]], numbers[which[k + 1]], numbers[which[k + 2]], numbers[which[k + 3]])
+
+
+@njit(cache=True, nogil=True, fastmath=True, noalias=True)
+def put_adjoint(to, tile):
+    """to = tile^+."""
+    ny = to.shape[3]
     for sa in range(2):
         for ya in range(ny):
             for s in range(2):
                 for y in range(ny):
-                    total[sa * ny + ya, 0, s, y] += tile[s * ny + y, 0, sa, ya]
-                    total[sa * ny + ya, 1, s, y] -= tile[s * ny + y, 1, sa, ya]
+                    to[sa * ny + ya, 0, s, y] = tile[s * ny + y, 0, sa, ya]
+                    to[sa * ny + ya, 1, s, y] = -tile[s * ny + y, 1, sa, ya]
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -63,25 +81,36 @@ def gather(first, last, state, T, nx, ends, kept, n_poles, a, b, modes, V, W):
     leads = len(ends)
     n, ny = state.shape[1], state.shape[4]
     rows = T + leads * n_poles
+    numbers = state.reshape(len(state), -1)
     total = np.empty((n, 2, 2, ny))
     flipped = np.empty((n, 2, 2, ny))
+    which = np.empty(kept + n_poles, np.int64)
     for item in range(first, last):
         lead, i = item // rows, item % rows
         end, start = ends[lead], nx + lead * kept
         poles = T + lead * n_poles
-        # the sum over the exponents
-        flipped[:] = 0.0
-        total[:] = 0.0
+        # The sum over the exponents: of the tiles below the row first, since the others are adjoints.
         if i < T:
+            count = 0
             for k in range(kept):
                 if start + k >= i:
-                    add_flat(flipped.reshape(-1), state[tile_index(start + k, i, T)].reshape(-1))
+                    which[count] = tile_index(start + k, i, T)
+                    count += 1
             for p in range(n_poles):
-                add_flat(flipped.reshape(-1), state[tile_index(poles + p, i, T)].reshape(-1))
-            add_adjoint(total, flipped)
+                which[count] = tile_index(poles + p, i, T)
+                count += 1
+            sum_tiles(numbers, which[:count], flipped.reshape(-1))
+            put_adjoint(total, flipped)
+        else:
+            total[:] = 0.0
+        count = 0
         for k in range(kept):
             if start + k < i:
-                add_flat(total.reshape(-1), state[tile_index(i, start + k, T)].reshape(-1))
+                which[count] = tile_index(i, start + k, T)
+                count += 1
+        if count > 0:
+            sum_tiles(numbers, which[:count], flipped.reshape(-1))
+            add_one(total.reshape(-1), flipped.reshape(-1))
         if start <= i < start + kept:
             for s in range(2):
                 for y in range(ny):
@@ -95,19 +124,16 @@ def gather(first, last, state, T, nx, ends, kept, n_poles, a, b, modes, V, W):
         product = V[0, lead, i]
         np.dot(total.reshape(4 * n, ny), modes[0], product.reshape(4 * n, ny))
         if i <= end:
-            W[0, lead, i] = 0.0
-            add_adjoint(W[0, lead, i], product)
+            put_adjoint(W[0, lead, i], product)
         # the slice at the end
-        if i < end:
-            total[:] = 0.0
-            add_adjoint(total, state[tile_index(end, i, T)])
-        else:
-            total[:] = state[tile_index(i, end, T)]
         product = V[1, lead, i]
-        np.dot(total.reshape(4 * n, ny), modes[1], product.reshape(4 * n, ny))
+        if i < end:
+            put_adjoint(total, state[tile_index(end, i, T)])
+            np.dot(total.reshape(4 * n, ny), modes[1], product.reshape(4 * n, ny))
+        else:
+            np.dot(state[tile_index(i, end, T)].reshape(4 * n, ny), modes[1], product.reshape(4 * n, ny))
         if i < start + kept:
-            W[1, lead, i] = 0.0
-            add_adjoint(W[1, lead, i], product)
+            put_adjoint(W[1, lead, i], product)
 
 
 @njit(cache=True, nogil=True, fastmath=True)

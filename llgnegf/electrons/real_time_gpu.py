@@ -194,7 +194,7 @@ class GpuTiles(Tiles):
         launch, leads, rows, n = self.machine.launch, self.leads, self.rows, self.n
         size = n * 2 * n
         zeta, mixed = self._diagonal(m, potential, voltages)
-        changing = self.machine.put(np.concatenate([zeta[:-1].reshape(-1), mixed.reshape(-1)]))
+        changing = self.machine.put(np.concatenate([zeta.reshape(-1), mixed.reshape(-1)]))
         if leads:
             V = self._sums
             launch("gather", 2 * leads * rows * size, stage, self._sums)

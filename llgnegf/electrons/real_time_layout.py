@@ -16,6 +16,9 @@ from .real_time_gather import tile_index
 
 Real = NDArray[np.float64]
 
+# Bytes of a line of the cache.
+_LINE = 64
+
 
 class TileLayout:
     """Sizes, and what does not change in the equation of `electrons`.
@@ -97,3 +100,11 @@ class TileLayout:
         """View of the tile rows of X^+: (tile row, tile column, n, 2, n)."""
         n, T = self.n, self.columns
         return state[T * (T + 1) // 2 :].reshape(self.rows - T, T, n, 2, n)
+
+
+def aligned(shape: tuple[int, ...]) -> Real:
+    """An array, not initialised, that begins with a line of the cache, so that few loads reach over two lines."""
+    numbers = int(np.prod(shape))
+    memory = np.empty(numbers + _LINE // 8)
+    first = -memory.ctypes.data % _LINE // 8
+    return memory[first : first + numbers].reshape(shape)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .real_time_bias import BiasedStart
 from .real_time_gather import add_green, tile_index
-from .real_time_layout import TileLayout
+from .real_time_layout import TileLayout, aligned
 from .threads import each
 
 Complex = NDArray[np.complex128]
@@ -33,7 +33,8 @@ class _Start:
 
     def __init__(self, tiles: TileLayout, m: Real, potential: Real) -> None:
         self.tiles, self.rule = tiles, tiles.electrons.rule
-        self.state = np.zeros(tiles.shape)
+        self.state = aligned(tiles.shape)
+        self.state[...] = 0.0
         self.H = tiles.electrons.slices(m, potential)
         leads, nx, n = tiles.leads, tiles.nx, tiles.n
         # Of each lead with its slice e: G[j, e]^+ and G[e, j], in the transverse modes of the rows.

@@ -19,7 +19,7 @@ from llgnegf.once import cached_property
 from . import real_time_gather, real_time_stage
 from . import real_time_sums as sums
 from .real_time_carrier import Flows
-from .real_time_layout import TileLayout
+from .real_time_layout import TileLayout, aligned
 from .real_time_start import at_rest
 from .real_time_step import Weights
 from .threads import each
@@ -40,15 +40,24 @@ class Tiles(TileLayout):
     def _products(self) -> tuple[Real, Real]:
         """V and W of `real_time_gather.gather`, work arrays."""
         one = self.n, 2, self.n
-        return np.empty((2, self.leads, self.rows, *one)), np.empty((2, self.leads, self.columns, *one))
+        return aligned((2, self.leads, self.rows, *one)), aligned((2, self.leads, self.columns, *one))
+
+    @cached_property
+    def _bonds(self) -> Real:
+        """Hopping of each column of a slice to that before and that after it, (2, n)."""
+        bonds = np.full((2, 2, self.ny), self.electrons.system.hopping)
+        bonds[0, :, 0] = bonds[1, :, -1] = 0.0
+        return bonds.reshape(2, self.n)
 
     def empty(self) -> Any:
         """An array for a state, not initialised."""
-        return np.empty(self.shape)
+        return aligned(self.shape)
 
     def put(self, state: Real) -> Any:
         """A NumPy array (*shape,) as an array that `stage` takes: a copy."""
-        return state.copy()
+        out = self.empty()
+        out[...] = state
+        return out
 
     def get(self, state: Any) -> Real:
         """An array that `stage` takes as a NumPy array: a copy."""
@@ -112,16 +121,19 @@ class Tiles(TileLayout):
                 )
 
             self._spread(self.leads * self.rows, self.count / self.rows, gather)
-        split_zeta = self._split(zeta)
+        mixed = np.concatenate([mixed, mixed * [[1.0], [-1.0]]], axis=2)
+        before, after = self._beside(stage)
 
         def pass_over(first: int, last: int) -> None:
-            halves = np.empty((self.n, 2, self.n))
+            q, exchanged = aligned(self.shape[1:]), aligned(self.shape[1:])
             real_time_stage.pass_over(
                 first,
                 last,
                 y,
                 stage,
                 split,
+                before,
+                after,
                 new,
                 third,
                 weights,
@@ -132,16 +144,18 @@ class Tiles(TileLayout):
                 self.ends,
                 self.kept,
                 zeta,
-                split_zeta,
                 mixed,
+                self._bonds,
                 self.hops,
                 self.electrons.system.hopping,
                 self.periodic,
                 self.g,
                 V,
                 W,
-                halves,
-                self._split(halves),
+                q,
+                self._split(q),
+                exchanged,
+                self._split(exchanged),
             )
 
         self._spread(self.count, 1, pass_over)
@@ -163,14 +177,21 @@ class Tiles(TileLayout):
     def _shares_memory(self, one: Any, other: Any) -> bool:
         return np.may_share_memory(one, other)
 
+    def _beside(self, state: Real) -> tuple[Real, Real]:
+        """The state of all tiles but one, shifted by a number: `before` and `after` of `real_time_stage.pass_over`."""
+        numbers, shape = state.reshape(-1), (self.count - 1, *self.shape[1:])
+        size = numbers.size - numbers.size // self.count
+        first = numbers.size - size - 1
+        return numbers[first : first + size].reshape(shape), numbers[1 : 1 + size].reshape(shape)
+
     def _split(self, array: Real) -> Real:
         """The same array with the last axis as (spin, y)."""
         return array.reshape(*array.shape[:-1], 2, self.ny)
 
     def _diagonal(self, m: Real, potential: Real, voltages: Real) -> tuple[Real, Real]:
-        """zeta (rows + 1, 2, n), the last row zero, and mixed (nx, 2, ny) of `real_time_stage.pass_over`."""
+        """zeta (rows, 2, n) of `real_time_stage.pass_over`, and <up|H|down> of each site, (nx, 2, ny)."""
         T, ny, system = self.columns, self.ny, self.electrons.system
-        zeta, mixed = np.zeros((self.rows + 1, 2, 2, ny)), np.empty((self.nx, 2, ny))
+        zeta, mixed = np.zeros((self.rows, 2, 2, ny)), np.empty((self.nx, 2, ny))
         sites = self.nx, ny
         moments, on_sites = self.electrons.felt(m), system.on_sites(potential).reshape(sites)
         real_time_gather.diagonal(moments, on_sites, system.onsite, self.electrons.exchange, zeta, mixed)
@@ -178,7 +199,7 @@ class Tiles(TileLayout):
         z = (self.z + shifts).reshape(-1, 1, ny)
         poles = np.broadcast_to(self.poles[:, :, None] + shifts, (self.leads, self.n_poles, ny)).reshape(-1, 1, ny)
         zeta[self.nx : T, 0], zeta[self.nx : T, 1] = z.real, z.imag
-        zeta[T:-1, 0], zeta[T:-1, 1] = poles.real, poles.imag
+        zeta[T:, 0], zeta[T:, 1] = poles.real, poles.imag
         return zeta.reshape(-1, 2, self.n), mixed
 
     def _spread(self, items: int, tiles_each: float, kernel: Callable[[int, int], None]) -> None:
