@@ -22,12 +22,12 @@ from .real_time_carrier import Flows
 from .real_time_layout import TileLayout, aligned
 from .real_time_start import at_rest
 from .real_time_step import Weights
-from .threads import each
+from .threads import each, worker_count
 
 Real = NDArray[np.float64]
 
-# Bytes of the state that a thread passes over at a time.
-_TASK = 4_000_000
+# Bytes of the state that a thread passes over at a time: more, threads wait for the last one; fewer, for Python.
+_LARGEST, _LEAST = 16e6, 1e6
 
 
 class Tiles(TileLayout):
@@ -204,7 +204,8 @@ class Tiles(TileLayout):
 
     def _spread(self, items: int, tiles_each: float, kernel: Callable[[int, int], None]) -> None:
         """kernel(first, last) for parts of the items, in threads; tiles_each: how many tiles an item reads."""
-        parts = int(items * tiles_each * self.n**2 * 16 / _TASK) + 1
+        size = items * tiles_each * self.n**2 * 16
+        parts = int(max(1, size / _LARGEST, min(2 * worker_count(), size / _LEAST)))
         cuts = np.linspace(0, items, min(parts, items) + 1).astype(int).tolist()
         each(lambda part: kernel(*part), list(itertools.pairwise(cuts)))
 

@@ -174,7 +174,7 @@ def test_bits_do_not_depend_on_threads(monkeypatch):
     found = []
     for workers, task in ((1, 10**9), (1, 2000), (3, 5000)):
         monkeypatch.setenv("LLGNEGF_NUM_THREADS", str(workers))
-        monkeypatch.setattr(real_time_tiles, "_TASK", task)
+        monkeypatch.setattr(real_time_tiles, "_LARGEST", task)
         threads._pool.cache_clear()
         start = tiles.at_rest(*given[0])
         found.append((start, steps_of(tiles, "rk4")(state, 0.1, given, np.zeros((4, 2)))))
