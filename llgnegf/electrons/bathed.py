@@ -34,14 +34,16 @@ from .bathed_surface import BathedSurface, nearest
 from .bond_flows import Bonds, of_layers
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
+from .chain_rules import IDENTITY
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds, slice_hamiltonians
 from .leads import Occupation
-from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
+from .pole_rules import DERIVATIVE_ERROR, POLE_SHARE, moved_poles
+from .quadrature import FermiPoles, ToleranceError, step_poles
 from .scattering import pauli_traces
 from .sea import traced
 from .sweeps import Blocks, Floats, Response, Sea
-from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
+from .system import System
 from .threads import each, one_blas_thread
 
 NOT_TO_FIRST_ORDER = (
@@ -122,7 +124,7 @@ class BathedSweeps:
         mu, share = device.fermi_energy, POLE_SHARE * device.tolerance
         if device.temperature == 0:
             return step_poles(mu, self._gap, self._reach, share)
-        return _moved_poles(self._reach, mu, device.temperature, share)
+        return moved_poles(self._reach, mu, device.temperature, share)
 
     @cached_property
     @one_blas_thread
@@ -133,7 +135,7 @@ class BathedSweeps:
             return rule
         share = 0.1 * POLE_SHARE * device.tolerance * min(1.0, device.temperature / device.hopping) / DERIVATIVE_ERROR
         found = _sharpest(self._reach, device.temperature, max(1e-13, share), rule.bound)
-        return rule if found is None else _moved_poles(self._reach, device.fermi_energy, device.temperature, found)
+        return rule if found is None else moved_poles(self._reach, device.fermi_energy, device.temperature, found)
 
     @cached_property
     def _reach(self) -> float:
@@ -157,7 +159,7 @@ class BathedSweeps:
         A share p of states within g of E_F makes -Im G(E_F + ig) at least p/(2g).
         """
         device = self.device
-        gap = 0.1 * device.tolerance * device.hopping
+        gap = device.pole_rules.least_gap
         while gap > _SMALLEST_GAP * device.hopping:
             found, _ = self._summed(np.array([device.fermi_energy + 1j * gap]), np.array([-1j]))
             if gap * float(found[..., 0].max()) / 2 <= device.tolerance / 4:
@@ -240,7 +242,7 @@ class BathedSweeps:
     def _sea(self, rate: Blocks, with_bonds: bool) -> tuple[Sea, Floats]:
         """Of a chain, with its flows over the bonds."""
         rule, device = self.sharp_rule, self.device
-        contour = device.contour_of(rule)
+        contour = device.chain_rules.contour_of(rule)
         wire = self._damped, device.hops, contour.sigma
         perturbed = 2, identity_blocks(device.n_sites), rate, contour.derivative_ends, None
         where = rule.nodes, rule.weights, *wire, *perturbed, with_bonds
@@ -275,14 +277,14 @@ class BathedSweeps:
         flow = self.surface.into_leads(rate)
         if response is None or response.driven_ends is None:
             return flow
-        return flow + sea_into_leads(self.device.contour_of(self.sharp_rule), response.driven_ends)
+        return flow + sea_into_leads(self.device.chain_rules.contour_of(self.sharp_rule), response.driven_ends)
 
     def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
         """See `Sweeps`; what probes send on is part of it."""
         energy = self.surface.energy_into_leads(rate)
         if response is None or response.driven_ends is None:
             return energy
-        contour = self.device.contour_of(self.sharp_rule)
+        contour = self.device.chain_rules.contour_of(self.sharp_rule)
         return energy + energy_of_sea_into_leads(contour, response.driven_ends, self.device.voltages)
 
     def adiabatic_rate(self, rate: Blocks) -> Floats:
@@ -291,7 +293,7 @@ class BathedSweeps:
         if self._lattice is not None:
             found = self._lattice.driven_sum(rule, rate)
         else:
-            contour = device.contour_of(rule)
+            contour = device.chain_rules.contour_of(rule)
             wire = self._damped, device.hops, contour
             found = contour_integral(*wire, 1, None, rate, counter=self.counter)[0][2]
         found = found.reshape(-1, 4).copy()
@@ -577,19 +579,13 @@ class _DampedLattice(LatticeSweeps):
 
 @functools.lru_cache(maxsize=32)
 def _sharpest(reach: float, temperature: float, share: float, bound: float) -> float | None:
-    """The least error of `_moved_poles` from `share` on, in powers of ten, that can be had; None if none below `bound`.
+    """The least error of `moved_poles` from `share` on, in powers of ten, that can be had; None if none below `bound`.
 
     What cannot be had is tried once for all textures.
     """
     while share < bound:
         with contextlib.suppress(ToleranceError):
-            _moved_poles(reach, 0.0, temperature, share)
+            moved_poles(reach, 0.0, temperature, share)
             return share
         share *= 10
     return None
-
-
-def _moved_poles(reach: float, mu: float, temperature: float, share: float) -> FermiPoles:
-    """Poles for energies within `reach` of mu: one rule for all mu."""
-    rule = fermi_poles(-reach, reach, 0.0, temperature, share)
-    return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)

@@ -20,8 +20,8 @@ from ..arguments import energies, finite_array, number
 from ..counter import Counter
 from ..fermi_step import narrowed
 from ..frozen import SpinDensity
+from ..pole_rules import POLE_SHARE
 from ..quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
-from ..system import POLE_SHARE
 from ..threads import each
 from .elimination import Block, Elimination
 from .leads import GeneralLead, gershgorin
