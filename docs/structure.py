@@ -53,14 +53,13 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "run": (
         (
             "llgnegf.build",
-            "llgnegf.flat_walls",
             "llgnegf.interrupts",
             "llgnegf.observables",
             "llgnegf.progress",
             "llgnegf.simulation",
-            "llgnegf.tensor_variables",
             "llgnegf.continuing",
             "llgnegf.together",
+            "llgnegf.variables",
             "llgnegf.watch",
         ),
         PHYSICS | {"deck", "runfile"},

@@ -55,21 +55,15 @@ from llgnegf.errors import DeckError, FileError, RunError, RunWarning
 from llgnegf.machine import memory_of_machine
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
-from llgnegf.observables import (
-    ELECTRONS,
-    INERTIA,
-    REAL_TIME,
-    SD_EXCHANGE,
-    STATIC_POTENTIAL,
-    VACANCY,
-    Variable,
-    coordinates,
-    layouts,
-    variables_of,
-)
+from llgnegf.observables import coordinates, layouts, variables_of
 from llgnegf.runfile.layout import scales_of
 from llgnegf.runfile.reader import open_run
-from llgnegf.tensor_variables import KERNEL, MOLECULE, ON_REQUEST, TENSORS, reference_of, response_frequencies
+from llgnegf.variables.device import SD_EXCHANGE, STATIC_POTENTIAL, VACANCY
+from llgnegf.variables.electrons import ELECTRONS
+from llgnegf.variables.moments import INERTIA
+from llgnegf.variables.real_time import REAL_TIME
+from llgnegf.variables.tensors import KERNEL, MOLECULE, ON_REQUEST, TENSORS, reference_of, response_frequencies
+from llgnegf.variables.variable import Variable
 
 if TYPE_CHECKING:
     from llgnegf.runfile.reader import Run

@@ -26,7 +26,7 @@ from llgnegf.electrons import (
 from llgnegf.errors import DeckError, RunError
 from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule
 from llgnegf.simulation import run
-from llgnegf.tensor_variables import reference_of
+from llgnegf.variables.tensors import reference_of
 
 # Pairs of moments named with their exchange constants.
 _PAIRS = 5

@@ -21,9 +21,9 @@ def variables() -> str:
     }
     text = """# Variables of a run file
 
-Made from the table of variables (`llgnegf/observables.py`). A run has those that mean something for its deck;
-`llgnegf show RUN.h5` and `llgnegf.open_run(path).names` tell which. "energy" stands for `units.energy`, "site" for the
-axes x, or x and y. Signs are on the page of [units and signs](../conventions.md).
+Made from the table of variables (`llgnegf/observables.py`, `llgnegf/variables/`). A run has those that mean something
+for its deck; `llgnegf show RUN.h5` and `llgnegf.open_run(path).names` tell which. "energy" stands for `units.energy`,
+"site" for the axes x, or x and y. Signs are on the page of [units and signs](../conventions.md).
 """
     for title, table in tables.items():
         text += f"\n## {title}\n\n| name | dimensions | unit | meaning |\n|---|---|---|---|\n"
