@@ -55,6 +55,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
             "llgnegf.build",
             "llgnegf.interrupts",
             "llgnegf.observables",
+            "llgnegf.parts",
             "llgnegf.progress",
             "llgnegf.simulation",
             "llgnegf.continuing",

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import numpy as np
 
 from llgnegf.beside import textures
-from llgnegf.build import initial_moments
 from llgnegf.deck import Deck
 from llgnegf.errors import DeckError, RunError
 from llgnegf.magnet.collective import CollectiveWall, WallMotion, wall_width
+from llgnegf.parts.moments import initial_moments
 from llgnegf.runfile.reader import Run
 from llgnegf.variables.flat_walls import has_flat_wall, is_along
 
