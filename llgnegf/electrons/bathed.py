@@ -34,13 +34,12 @@ from .bathed_surface import BathedSurface, nearest
 from .bond_flows import Bonds, of_layers
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
-from .chain_rules import IDENTITY
 from .counter import Counter
 from .lattice import LatticeSweeps, lattice_bonds, slice_hamiltonians
 from .leads import Occupation
+from .pauli import IDENTITY, pauli_traces
 from .pole_rules import DERIVATIVE_ERROR, POLE_SHARE, moved_poles
 from .quadrature import FermiPoles, ToleranceError, step_poles
-from .scattering import pauli_traces
 from .sea import traced
 from .sweeps import Blocks, Floats, Response, Sea
 from .system import System

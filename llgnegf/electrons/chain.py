@@ -18,16 +18,16 @@ from .chain_rows import (
     identity_blocks,
     surface_rows,
 )
-from .chain_rules import IDENTITY, Contour, RealRule
+from .chain_rules import Contour, RealRule
 from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
 from .leads import Occupation
 from .long_wires import LongChainSurface, LongShiftedSurface, is_long
+from .pauli import IDENTITY, pauli_traces
 from .pole_rules import DERIVATIVE_ERROR
 from .quadrature import FermiPoles
-from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
 from .sweeps import Response, Sea
 from .system import System

@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from .chain_rules import IDENTITY, Contour
+from .chain_rules import Contour
 from .counter import Counter
 from .green import biased_terms, contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
+from .pauli import IDENTITY
 from .slice_blocks import backwards
 from .threads import spread
 

@@ -12,10 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from llgnegf.once import cached_property
 
 from .leads import AttachedLead
+from .pauli import IDENTITY
 from .pole_rules import PoleRules
 from .quadrature import FermiPoles, thermal_gauss
-
-IDENTITY = np.eye(2, dtype=complex)
 
 # Number of energies in the thermal window at which the smallest width is estimated.
 _WIDTH_SAMPLES = 7

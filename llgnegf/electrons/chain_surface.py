@@ -19,14 +19,14 @@ from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .chain_rows import SurfaceRows
-from .chain_rules import IDENTITY, RealRule
+from .chain_rules import RealRule
 from .counter import Counter
 from .fermi_step import Distances, Step, check_surface
 from .green import between_terms, smallest_widths
 from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, mode_self_energies
+from .pauli import IDENTITY, pauli_traces
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
-from .scattering import pauli_traces
 from .system import System
 from .thermal_surface import ThermalSurface
 from .threads import spread

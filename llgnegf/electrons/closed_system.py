@@ -28,8 +28,9 @@ from .arguments import (
     spin_hopping_or_none,
     spin_orbit_or_none,
 )
+from .pauli import SIGMA
 from .sites import Sites
-from .spin_orbit import PAULI, SpinHopping, SpinOrbit, bond_matrix
+from .spin_orbit import SpinHopping, SpinOrbit, bond_matrix
 
 # More sites than this have matrices that no run can diagonalise at every step.
 MOST_SITES = 2500
@@ -115,7 +116,7 @@ class ClosedSystem(Sites):
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
         """-J_sd sigma.v_i + u_i on the sites of `kept`, (k, 2, 2): the part of H (or of dH/dt) due to moments and U."""
         v, u = (-self._exchange * vectors).reshape(-1, 3)[self.kept], scalars.ravel()[self.kept]
-        return np.einsum("ic,cab->iab", v, PAULI) + u[:, None, None] * np.eye(2)
+        return np.einsum("ic,cab->iab", v, SIGMA) + u[:, None, None] * np.eye(2)
 
     def hamiltonian(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> NDArray[np.complex128]:
         """H on the sites of `kept`, (2 k, 2 k), index 2 site + spin, energy."""

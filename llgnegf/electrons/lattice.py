@@ -26,10 +26,11 @@ from .modes import cross_section
 from .nested_dissection import NestedDissection
 from .nested_sea import NestedFirstOrder
 from .open_system import segments
+from .pauli import pauli_traces
 from .pole_rules import DERIVATIVE_ERROR
 from .quadrature import FermiPoles
 from .ranks import are_several, each_energy
-from .scattering import RealEnergy, pauli_traces
+from .scattering import RealEnergy
 from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
 from .shifted_surface import ShiftedLatticeSurface
 from .slice_blocks import Allocator, Slices, Stack

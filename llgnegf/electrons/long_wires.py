@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .chain_surface import ChainSurface
 from .outside_levels import tails, thermal_states
+from .pauli import pauli_traces
 from .quadrature import ToleranceError
-from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS, System

@@ -29,11 +29,12 @@ from numpy.typing import ArrayLike, NDArray
 from .bound_states import Shares
 from .chain import dense_hamiltonian
 from .chain_rows import contour_integral, surface_rows
-from .chain_rules import IDENTITY, Contour
+from .chain_rules import Contour
 from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
 from .frozen import Frozen, rotation_generator
+from .pauli import IDENTITY
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes
 from .system import System
 from .turning import refuse_precession

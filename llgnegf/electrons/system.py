@@ -25,7 +25,7 @@ from llgnegf.once import cached_property
 
 from .arguments import bond_array, exchange, finite_array, in_scale, lattice_shape, lead_tuple, number, site_list
 from .bath import Bath
-from .chain_rules import IDENTITY, ChainRules
+from .chain_rules import ChainRules
 from .fitting import (
     bond_matrices,
     check_overlap,
@@ -38,6 +38,7 @@ from .fitting import (
 )
 from .leads import SIDES, AttachedLead, AttachedWideLead, Lead, Occupation, spin_states
 from .modes import Modes, transverse_modes
+from .pauli import IDENTITY
 from .pole_rules import MovedPoleRules, PoleRules
 from .scratch import Scratch
 from .sites import Sites, read_only
