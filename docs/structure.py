@@ -92,7 +92,15 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
-        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.completion", "llgnegf.__main__"),
+        (
+            "llgnegf",
+            "llgnegf.arguments",
+            "llgnegf.cli",
+            "llgnegf.commands",
+            "llgnegf.completion",
+            "llgnegf.options",
+            "llgnegf.__main__",
+        ),
         PHYSICS | {"deck", "runfile", "run", "results"},
     ),
 }

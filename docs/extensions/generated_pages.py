@@ -10,7 +10,7 @@ from deck_reference import deck_reference
 from outside_links import GENERATED, PAGES, ROOT, rewritten
 
 from llgnegf import build, observables
-from llgnegf.cli import _parser
+from llgnegf.options import command_line
 
 
 def variables() -> str:
@@ -37,7 +37,7 @@ for its deck; `llgnegf show RUN.h5` and `llgnegf.open_run(path).names` tell whic
 
 def commands() -> str:
     """Every command with its options, as `--help` prints them."""
-    parser = _parser()
+    parser = command_line()
     text = "# Commands\n\nWhat `llgnegf COMMAND --help` prints; exit codes are explained in [running](../running.md).\n"
     for name, command in parser.commands.items():
         text += f"\n## {name}\n\n```text\n{command.format_help().strip()}\n```\n"
