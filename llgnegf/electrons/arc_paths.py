@@ -16,7 +16,8 @@ from llgnegf.once import cached_property
 
 from .arcs import Gate, Panel, clear_height, complex_fermi_derivative
 from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
-from .resonances import Residue, ResonanceSearch
+from .residues import Residue
+from .resonances import ResonanceSearch
 
 # Resonances are followed up to this multiple of the arc height, because first guesses of their widths are inaccurate.
 _SEARCHED_HEIGHTS = 1.5

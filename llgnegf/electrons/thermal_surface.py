@@ -9,7 +9,7 @@ arc above that segment, where it is smooth, and the poles of A between the arc a
 
     int f' G Y G^+ dE = int_arc f' G Y A dz + 2 pi i sum_p f'(z_p) G(z_p) Y l_p r_p^+,        z_p = E_p^*
 
-(`resonances.py`).  A pole about as high as the arc would need a very fine quadrature.  Instead the quadrature error of
+(`residues.py`).  A pole about as high as the arc would need a very fine quadrature.  Instead the quadrature error of
 1/(z - z_p), which is known exactly, is added to the weight of the residue of that pole.  A discrete level is a pole on
 the axis itself: it keeps its occupation while the moments move, so that its diagonal response is left out.  Where all
 modes are closed, A equals G and both terms cancel except for such levels.
@@ -37,7 +37,7 @@ from .bound_states import NO_LEVELS, BoundStates
 from .open_system import Segment, Vectors
 from .pauli import PAULI, state_traces
 from .quadrature import ToleranceError
-from .resonances import Residue
+from .residues import Residue
 
 # Points on a circle for the residue of a pole of f, whose radius is this share of the distance to the next pole.
 _CIRCLE, _RADIUS = 8, 0.04

@@ -306,7 +306,7 @@ def test_narrow_widths_are_accurate_to_their_last_digits(x, monkeypatch):
         return np.sort([pole.residue.block.half_widths[pole.p] for pole in poles])
 
     usual = half_widths()
-    monkeypatch.setattr(resonances_module, "_CONVERGED", 0.0)
+    monkeypatch.setattr("llgnegf.electrons.zeros._CONVERGED", 0.0)
     assert usual.min() < 1e-4
     assert np.allclose(half_widths(), usual, rtol=3e-14, atol=0)
 
@@ -549,13 +549,13 @@ def skyrmion_search(accuracy):
 
 
 def test_levels_folded_into_the_ends_give_the_same_resonances(monkeypatch):
-    found, polish, directly_polished = [], resonances_module._polished, []
+    found, polish, directly_polished = [], resonances_module.polished, []
 
     def counted(*arguments):
         directly_polished.append(accuracy)
         return polish(*arguments)
 
-    monkeypatch.setattr(resonances_module, "_polished", counted)
+    monkeypatch.setattr(resonances_module, "polished", counted)
     for accuracy in (1e-6, 0.0):
         search, pieces = skyrmion_search(accuracy)
         assert (search._folded is None) == (accuracy == 0)
