@@ -76,7 +76,7 @@ def main():
     from real_time_chain import cpu_seconds, deck_of, without_none
 
     from llgnegf import open_run
-    from llgnegf.build import initial_moments
+    from llgnegf.parts.moments import initial_moments
 
     deck, _ = deck_of(options.frequency, options.tolerance, frames=4)
     with tempfile.TemporaryDirectory() as folder:

@@ -53,14 +53,14 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "run": (
         (
             "llgnegf.build",
-            "llgnegf.flat_walls",
             "llgnegf.interrupts",
             "llgnegf.observables",
+            "llgnegf.parts",
             "llgnegf.progress",
             "llgnegf.simulation",
-            "llgnegf.tensor_variables",
             "llgnegf.continuing",
             "llgnegf.together",
+            "llgnegf.variables",
             "llgnegf.watch",
         ),
         PHYSICS | {"deck", "runfile"},
@@ -92,7 +92,15 @@ ROOMS: dict[str, tuple[tuple[str, ...], set[str]]] = {
         PHYSICS | {"deck", "runfile", "run"},
     ),
     "doors": (
-        ("llgnegf", "llgnegf.arguments", "llgnegf.cli", "llgnegf.completion", "llgnegf.__main__"),
+        (
+            "llgnegf",
+            "llgnegf.arguments",
+            "llgnegf.cli",
+            "llgnegf.commands",
+            "llgnegf.completion",
+            "llgnegf.options",
+            "llgnegf.__main__",
+        ),
         PHYSICS | {"deck", "runfile", "run", "results"},
     ),
 }

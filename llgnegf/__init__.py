@@ -25,9 +25,10 @@ from llgnegf._version import __version__
 
 if TYPE_CHECKING:
     from llgnegf import electrons, errors
-    from llgnegf.build import build_device, initial_moments
     from llgnegf.deck import Deck, deck_from, load_deck
     from llgnegf.electrons import Device, Lead
+    from llgnegf.parts.electrons import build_device
+    from llgnegf.parts.moments import initial_moments
     from llgnegf.plots import plot
     from llgnegf.runfile.accept import accept_changes
     from llgnegf.runfile.reader import Run, open_run
@@ -64,8 +65,8 @@ _HOMES = {
     "plot": "plots",
     "Run": "runfile.reader",
     "open_run": "runfile.reader",
-    "build_device": "build",
-    "initial_moments": "build",
+    "build_device": "parts.electrons",
+    "initial_moments": "parts.moments",
     "resume": "simulation",
     "run": "simulation",
     "sweep_results": "sweep.summary",

@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_drives, build_gates, build_magnet, build_open_device, refuse_misfit
+from llgnegf.build import refuse_misfit
 from llgnegf.deck import Deck
 from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
+from llgnegf.parts.driven import build_drives, build_gates
+from llgnegf.parts.electrons import build_open_device
+from llgnegf.parts.moments import build_magnet
 from llgnegf.runfile.reader import Run
 from llgnegf.spin_transfer import exchange_of
 

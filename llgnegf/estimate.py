@@ -7,11 +7,12 @@ import warnings
 import numpy as np
 
 from llgnegf.beside import integrators
-from llgnegf.build import build, build_coupling, initial_moments
+from llgnegf.build import build, build_coupling
 from llgnegf.deck import Deck
 from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.electrons import ClosedFrozen, Frozen
 from llgnegf.errors import DeckError, RunWarning
+from llgnegf.parts.moments import initial_moments
 from llgnegf.streams import visible
 from llgnegf.trial import Forecast, forecast
 from llgnegf.units import counted, readable_time

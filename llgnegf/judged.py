@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_coupling, build_magnet, refuse_misfit
+from llgnegf.build import build_coupling, refuse_misfit
 from llgnegf.compare import NothingToCompare
 from llgnegf.deck import Deck
 from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import RunError
+from llgnegf.parts.moments import build_magnet
 from llgnegf.runfile.reader import Run
 
 # Spin densities of frozen electrons in a run file, by order.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_coupling, build_magnet, build_molecule, initial_moments
+from llgnegf.build import build_coupling
 from llgnegf.deck import Deck
 from llgnegf.deck.deck import with_changes
 from llgnegf.deck.messages import show
@@ -24,9 +24,11 @@ from llgnegf.electrons import (
     ToleranceError,
 )
 from llgnegf.errors import DeckError, RunError
+from llgnegf.parts.electrons import build_molecule
+from llgnegf.parts.moments import build_magnet, initial_moments
 from llgnegf.response_at_rest import AtRest, beside, of_device, of_molecule
 from llgnegf.simulation import run
-from llgnegf.tensor_variables import reference_of
+from llgnegf.variables.tensors import reference_of
 
 # Pairs of moments named with their exchange constants.
 _PAIRS = 5

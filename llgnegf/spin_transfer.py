@@ -11,8 +11,8 @@ from llgnegf.deck import Deck
 from llgnegf.dynamics.torques import fixed_direction, on_free_layer, torque
 from llgnegf.electrons import in_plane_and_out_of_plane
 from llgnegf.errors import RunError
-from llgnegf.observables import SD_EXCHANGE
 from llgnegf.runfile.reader import Run
+from llgnegf.variables.device import SD_EXCHANGE
 
 Floats = NDArray[np.float64]
 

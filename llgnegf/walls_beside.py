@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from llgnegf.beside import textures
-from llgnegf.build import initial_moments
 from llgnegf.deck import Deck
 from llgnegf.errors import DeckError, RunError
-from llgnegf.flat_walls import has_flat_wall, is_along
 from llgnegf.magnet.collective import CollectiveWall, WallMotion, wall_width
+from llgnegf.parts.moments import initial_moments
 from llgnegf.runfile.reader import Run
+from llgnegf.variables.flat_walls import has_flat_wall, is_along
 
 _OF_ELECTRONS = ("torque_perpendicular", "spin_parallel", "spin_out_of_plane")
 # What acts on the wall at a time, as fields: J_sd T, J_sd P, J_sd Q, energy per lattice constant and energies.

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llgnegf.beside import integrators
-from llgnegf.build import build_drives, inertia_of, profile_of, sd_exchange
 from llgnegf.deck.drive_conflicts import given_profiles
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.energy import TERMS
+from llgnegf.parts.driven import build_drives, profile_of
+from llgnegf.parts.moments import inertia_of
+from llgnegf.parts.sites import sd_exchange
 from llgnegf.runfile.frames import DamagedFrames
 from llgnegf.units import readable_temperature
 

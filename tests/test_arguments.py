@@ -9,9 +9,10 @@ import jsonschema
 import pytest
 
 from llgnegf.arguments import COMMANDS
-from llgnegf.cli import _parser, main
+from llgnegf.cli import main
 from llgnegf.deck import shipped_decks
 from llgnegf.deck.schema import deck_schema
+from llgnegf.options import command_line
 from tests.test_cli import answer
 from tests.test_simulation import CLASSICAL
 
@@ -87,7 +88,7 @@ def test_slips_are_told_below_the_usage_of_their_command(told, words, message):
     assert (code, out) == (2, "")
     assert err[-1].startswith("llgnegf: ")
     assert message in err[-1]
-    command = next((word for word in words if word in _parser().commands), None)
+    command = next((word for word in words if word in command_line().commands), None)
     assert err[0].startswith(f"usage: llgnegf {command} [-h]" if command else "usage: llgnegf [-h]")
 
 
@@ -106,7 +107,7 @@ def test_a_path_that_cannot_be_is_told_in_a_line(told, text):
 
 
 def test_other_names_lead_to_commands_that_there_are():
-    commands = _parser().commands
+    commands = command_line().commands
     assert set(COMMANDS.values()) <= set(commands)
     assert not set(COMMANDS) & set(commands)
 
@@ -115,7 +116,7 @@ def test_other_names_lead_to_commands_that_there_are():
 def test_help_lists_the_commands(told, words):
     code, out, err = told(*words)
     assert (code, err) == (0, [])
-    assert {line.split()[0] for line in out.splitlines() if line.startswith("    ")} >= set(_parser().commands)
+    assert {line.split()[0] for line in out.splitlines() if line.startswith("    ")} >= set(command_line().commands)
 
 
 def test_help_of_a_command(told):

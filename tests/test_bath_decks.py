@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build, build_device, build_magnet
+from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError
+from llgnegf.parts.electrons import build_device
+from llgnegf.parts.moments import build_magnet
 from llgnegf.watch import EnergyWatch
 from tests.test_simulation import BASE, assert_same
 

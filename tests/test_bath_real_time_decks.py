@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build, build_device
+from llgnegf.build import build
 from llgnegf.compare import NothingToCompare
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError
 from llgnegf.judged import judge
+from llgnegf.parts.electrons import build_device
 from llgnegf.summary import summary
 from tests.test_simulation import BASE, assert_same
 

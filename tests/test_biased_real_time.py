@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build_device
 from llgnegf.cli import main
 from llgnegf.errors import DeckError
 from llgnegf.judged import judge
+from llgnegf.parts.electrons import build_device
 from tests.test_real_time_runs import CHAIN, LATTICE, deck
 from tests.test_simulation import assert_same
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build_device, build_magnet
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError
+from llgnegf.parts.electrons import build_device
+from llgnegf.parts.moments import build_magnet
 from llgnegf.summary import summary
 from llgnegf.watch import EnergyWatch
 from tests.test_simulation import BASE, assert_same

@@ -413,7 +413,7 @@ def test_debug_shows_where_an_error_comes_from(tmp_path, monkeypatch):
 
 def test_a_bug_is_told_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("llgnegf.deck.shipped_decks", lambda: 1 / 0)
-    monkeypatch.setattr("llgnegf.cli.shipped_decks", lambda: 1 / 0)
+    monkeypatch.setattr("llgnegf.commands.shipped_decks", lambda: 1 / 0)
     assert main(["list"]) == 1
     err = capsys.readouterr().err
     assert err == "llgnegf: ZeroDivisionError: division by zero (a bug: please report it with --debug)\n"
@@ -423,7 +423,7 @@ def test_any_trouble_of_the_system_gives_74(command, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("llgnegf.cli.shipped_decks", full)
+    monkeypatch.setattr("llgnegf.commands.shipped_decks", full)
     code, out, err = command("list")
     assert (code, out) == (74, "")
     assert "No space left on device" in err

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from llgnegf import load_deck, open_run, resume, run
-from llgnegf.build import build_device, build_magnet
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import closed_conflicts, parse_deck
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.estimate import estimate
+from llgnegf.parts.electrons import build_device
+from llgnegf.parts.moments import build_magnet
 from llgnegf.response_report import response_of
 from llgnegf.summary import summary
 from llgnegf.unit_table import units_of

@@ -8,10 +8,11 @@ import pytest
 
 import llgnegf
 from llgnegf.arguments import Parser
-from llgnegf.cli import _parser, main
+from llgnegf.cli import main
 from llgnegf.deck import parse_deck
 from llgnegf.deck.table import kinds_of
 from llgnegf.deck.tables import METHOD_TABLES, Gate, Root, method_table, rule_of, table_of
+from llgnegf.options import command_line
 from tests.test_cli import ROOT
 
 DOCS = sorted(page for page in (ROOT / "docs").rglob("*.md") if "generated" not in page.parts)
@@ -101,7 +102,7 @@ def commands():
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(commands())))
 def test_commands_and_options_are_there(page, line):
-    parser = _parser()
+    parser = command_line()
     words = shlex.split(line.replace(" or --continue", "").replace("...", "").replace("[", " ").replace("]", " "))[1:]
     command = next(word for word in words if not word.startswith("-"))
     assert isinstance(parser.commands[command], Parser)

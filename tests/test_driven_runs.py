@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build, build_device, build_gates, build_voltages
+from llgnegf.build import build
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import load_deck, parse_deck
 from llgnegf.dynamics.profiles import make
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.judged import judge
+from llgnegf.parts.driven import build_gates, build_voltages
+from llgnegf.parts.electrons import build_device
 from llgnegf.pictures import Figure
 from llgnegf.plots.curves import energies
 from llgnegf.summary import summary

@@ -5,8 +5,8 @@ import pytest
 
 from llgnegf import deck_from, plot, run
 from llgnegf.errors import DeckError, RunError
-from llgnegf.flat_walls import has_flat_wall
 from llgnegf.magnet.collective import CollectiveWall
+from llgnegf.variables.flat_walls import has_flat_wall
 from llgnegf.walls_beside import beside, equations
 from textures import flat_wall, spin_on_wall
 

@@ -162,7 +162,7 @@ def test_at_rest_nothing_moves_and_tensors_come_on_request(tmp_path):
         np.testing.assert_array_equal(found.moment[-1], found.moment[0])
         assert "damping_tensor" not in found.names
     with run(deck(**rest, electrons__response_tensors=True), tmp_path / "asked.h5") as found:
-        from llgnegf.build import build_device
+        from llgnegf.parts.electrons import build_device
 
         expected = build_device(deck()).linear_response(found.moment[0]).tensors.gilbert
         np.testing.assert_allclose(found["damping_tensor"][:], expected, atol=1e-9)

@@ -19,9 +19,10 @@ from llgnegf.deck.rules import NON_NEGATIVE, NUMBER
 from llgnegf.deck.tables import METHOD_TABLES, Table
 from llgnegf.dynamics.stepper import Instant
 from llgnegf.errors import DeckError
-from llgnegf.observables import Variable
 from llgnegf.runfile import checkpoint
 from llgnegf.summary import summary
+from llgnegf.variables.electrons import ELECTRONS
+from llgnegf.variables.variable import Variable
 from tests.test_simulation import assert_same
 
 
@@ -277,7 +278,7 @@ def test_nothing_is_evaluated_before_it_is_asked_for():
 
 def test_the_run_file_has_units_and_dimensions_of_the_table(tmp_path):
     with run("precessing_wall", tmp_path / "run.h5", until=0.0) as result:
-        one = {v.name: v for v in observables.variables_of(result.deck, observables.ELECTRONS)}
+        one = {v.name: v for v in observables.variables_of(result.deck, ELECTRONS)}
         assert [name for name in result.names if name != "time"] == list(one)
     with h5py.File(tmp_path / "run.h5") as file:
         assert file["torque"].attrs["units"] == "eV"

@@ -6,9 +6,11 @@ import pytest
 
 from llgnegf import open_run, resume, run
 from llgnegf.beside import integrators
-from llgnegf.build import build, build_device, build_magnet
+from llgnegf.build import build
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
+from llgnegf.parts.electrons import build_device
+from llgnegf.parts.moments import build_magnet
 from llgnegf.summary import summary
 from llgnegf.sweep.slurm import anywhere
 from llgnegf.walls_beside import beside

@@ -9,11 +9,11 @@ from llgnegf import load_deck, movie, open_run, plots, run
 from llgnegf.axes import fit
 from llgnegf.build import METHODS
 from llgnegf.cli import main
-from llgnegf.observables import Variable
 from llgnegf.pictures import Figure, with_unit
 from llgnegf.plots import tensors, variable
 from llgnegf.plots.vacant import vacant
 from llgnegf.response_report import save_response
+from llgnegf.variables.variable import Variable
 
 SHEET = {
     "lattice": {"shape": [6, 4], "vacancies": [[2, 1], [5, 3]]},

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build_coupling, build_magnet, initial_moments
+from llgnegf.build import build_coupling
 from llgnegf.cli import main
 from llgnegf.deck import deck_from, parse_deck
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.judged import judge
+from llgnegf.parts.moments import build_magnet, initial_moments
 from llgnegf.runfile import checkpoint
 from llgnegf.summary import summary
 from tests.test_cli import ENVIRONMENT, shell

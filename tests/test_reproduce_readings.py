@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from integrators import METHODS
-from llgnegf.build import build_device
 from llgnegf.cli import main
 from llgnegf.deck import load_deck
 from llgnegf.dynamics.gates import Gates
 from llgnegf.electrons.quadrature import ToleranceError
 from llgnegf.magnet import Magnet
+from llgnegf.parts.electrons import build_device
 from llgnegf.reproduce import TARGETS, choose, pump_readings, skyrmion_pump
 from llgnegf.reproduce.pump_readings import (
     Cycle,

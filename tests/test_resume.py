@@ -15,6 +15,7 @@ from llgnegf.dynamics.coupling import may_be_same_field
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
 from llgnegf.runfile import checkpoint, layout, provenance, seal, sound, writer
+from llgnegf.variables.variable import Variable
 from tests.runfile.test_seal import edited
 from tests.test_simulation import BASE, CLASSICAL, assert_same, datasets, deck
 
@@ -459,7 +460,7 @@ def test_a_run_begun_before_a_variable_was_known_goes_on_without_it(tmp_path, mo
     whole, path, one = tmp_path / "whole.h5", tmp_path / "run.h5", deck(CLASSICAL)
     run(one, whole).close()
     run(one, path, until=one.run.duration / 2).close()
-    later = observables.Variable("length", ("time",), "1", "sum", lambda deck: True, lambda instant: instant.m.sum())
+    later = Variable("length", ("time",), "1", "sum", lambda deck: True, lambda instant: instant.m.sum())
     monkeypatch.setattr(observables, "MOMENTS", [*observables.MOMENTS, later])
     with resume(path) as result:
         assert "length" not in result.names

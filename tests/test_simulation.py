@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import integrators
-from llgnegf import build, load_deck, open_run, resume, run, simulation
+from llgnegf import load_deck, open_run, resume, run, simulation
 from llgnegf.deck import parse_deck
 from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
@@ -559,7 +559,7 @@ def test_relax_starts_from_a_minimum(path):
         np.testing.assert_allclose(moments[-1], moments[0], atol=1e-7)
         assert abs(np.asarray(result["velocity"])).max() < 1e-8
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "relax", lambda magnet, m: relax(magnet, m, max_steps=1))
+        patch.setattr("llgnegf.parts.moments.relax", lambda magnet, m: relax(magnet, m, max_steps=1))
         with pytest.raises(RunError, match=r"texture\.relax: a torque of .* was left"):
             run(start, path, overwrite=True)
 

@@ -11,11 +11,11 @@ import pytest
 
 import llgnegf
 from llgnegf import build, observables
-from llgnegf.cli import _parser
 from llgnegf.deck import shipped_decks
 from llgnegf.deck.profiles import Chirp
 from llgnegf.deck.table import Table, kinds_of
 from llgnegf.deck.tables import Gate, Root, root
+from llgnegf.options import command_line
 from tests.test_cli import ROOT
 from tests.test_docs import keys_of
 
@@ -96,7 +96,7 @@ def test_every_variable_is_on_its_page(site):
 
 def test_every_command_and_deck_is_on_its_page(site):
     commands, decks = site["generated_pages"].commands(), site["generated_pages"].decks()
-    for name, command in _parser().commands.items():
+    for name, command in command_line().commands.items():
         assert f"\n## {name}\n" in commands
         assert all(option in commands for option in command.option_names if option.startswith("--"))
     assert all(f"\n## {name}\n\n```toml\n" in decks for name in shipped_decks())

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from llgnegf import load_deck, open_run, run
-from llgnegf.build import build_device, initial_moments
 from llgnegf.cli import main
 from llgnegf.dynamics.gates import Gates
+from llgnegf.parts.electrons import build_device
+from llgnegf.parts.moments import initial_moments
 from tests.oracles.lattice_dense import Lattice
 
 DECK = "skyrmion_pump_slow"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build_device
 from llgnegf.cli import main
 from llgnegf.compare import NothingToCompare
 from llgnegf.deck import parse_deck
 from llgnegf.judged import judge
+from llgnegf.parts.electrons import build_device
 from tests.test_real_time_runs import CHAIN
 from tests.test_simulation import assert_same
 

@@ -5,10 +5,10 @@ import pytest
 from scipy.optimize import brentq
 
 from llgnegf import build_device, deck_from, load_deck, plot, run
-from llgnegf.build import initial_moments
 from llgnegf.deck import parse_deck
 from llgnegf.dynamics.torques import on_free_layer
 from llgnegf.errors import DeckError, RunError
+from llgnegf.parts.moments import initial_moments
 from llgnegf.spin_transfer import spin_transfer
 from llgnegf.summary import summary
 from tests.test_simulation import CLASSICAL

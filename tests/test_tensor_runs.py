@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from llgnegf import open_run, resume, run
-from llgnegf.build import build_molecule
 from llgnegf.cli import main
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, RunWarning
+from llgnegf.parts.electrons import build_molecule
 from llgnegf.response_report import response_of, save_response
 from tests.test_simulation import assert_same
 
@@ -155,9 +155,9 @@ def test_bonds_and_leads_that_know_the_spin_act_by_tensors_too(vacancies, tmp_pa
 def test_about_a_reference_the_error_is_of_second_order_in_the_way(tmp_path):
     def velocity_error(tilt):
         """Of the velocity of a texture that differs from the reference by about `tilt`, against the tensors there."""
-        from llgnegf.build import build_device
         from llgnegf.dynamics.tensor_motion import OfDevice, OfReference
         from llgnegf.electrons.counter import Counter
+        from llgnegf.parts.electrons import build_device
 
         device = build_device(deck(WALL))
         rng = np.random.default_rng(0)
@@ -239,8 +239,8 @@ def test_a_moment_that_is_remembered_precesses_at_its_complex_frequency(tmp_path
     """u = m_x + i m_y ~ exp(i Omega t): Omega [S - i int a exp(-i Omega tau) dtau] = B, after what the start left."""
     B, J = 0.8, 0.15
     changes = {"magnet__field": [0, 0, B], "molecule__sd_exchange": J, "run__duration": 40.0, "run__save_every": 20.0}
-    from llgnegf.build import build_molecule
     from llgnegf.electrons import memory_kernel
+    from llgnegf.parts.electrons import build_molecule
 
     a = memory_kernel(build_molecule(deck(KERNEL, **changes)).freeze(np.zeros(3)), 0.005)
     np.testing.assert_allclose(a, a[:, :1, :1] * np.eye(3), atol=1e-9)
@@ -279,7 +279,7 @@ def test_memory_goes_on_bit_for_bit_and_starts_from_rest(kind, tmp_path):
     resume(path).close()
     assert_same(path, whole)
     if kind == "reference":
-        from llgnegf.build import build_molecule
+        from llgnegf.parts.electrons import build_molecule
 
         with open_run(whole) as found:
             rest = build_molecule(made).freeze(found.moment[0, 0]).spin
@@ -316,7 +316,7 @@ def test_tensors_stand_in_the_file_without_a_time(tmp_path):
         tensor = found["damping_tensor"]
         assert tensor.dims == ("x", "motion_x", "component", "motion_component")
         assert tensor.shape == (4, 4, 3, 3)
-        from llgnegf.build import build_device
+        from llgnegf.parts.electrons import build_device
 
         expected = build_device(deck(text)).linear_response(found.moment[0]).tensors
         np.testing.assert_allclose(tensor[:], expected.gilbert, atol=1e-9)
@@ -337,7 +337,7 @@ SLOW_LLG = pytest.param("llg", marks=pytest.mark.slow)
 
 @pytest.mark.parametrize("kind", [SLOW_LLG, "tensor", "molecule", "kernel"])
 def test_alpha_at_frequencies_stands_in_the_file(kind, tmp_path):
-    from llgnegf.build import build_device, build_molecule
+    from llgnegf.parts.electrons import build_device, build_molecule
 
     if kind in ("llg", "tensor"):
         given = {"motion__kind": kind, "electrons__response_tensors": kind == "llg"}
@@ -358,7 +358,7 @@ def test_alpha_at_frequencies_stands_in_the_file(kind, tmp_path):
 
 @pytest.mark.parametrize("text", [MOLECULE, ONE_SITE], ids=["molecule", "one site"])
 def test_second_order_of_a_single_moment_stands_in_the_file(text, tmp_path):
-    from llgnegf.build import build_device, build_molecule
+    from llgnegf.parts.electrons import build_device, build_molecule
 
     made = deck(text, run__duration=0.0, **{"texture__kind": "uniform", "texture__direction": [0.3, -0.5, 1.0]})
     with run(made, tmp_path / "run.h5") as found:
@@ -450,7 +450,7 @@ def test_what_stands_still_is_told_with_its_balance(tmp_path, capsys):
     assert sum(rest["current_charge"]) == pytest.approx(0, abs=1e-8)
     assert rest["reference"] == [0.0, 1.0, 0.5]
     # Slonczewski's parts along p - (m.p) m and p x m, of moments on which they are not NaN
-    from llgnegf.build import build_magnet, initial_moments
+    from llgnegf.parts.moments import build_magnet, initial_moments
 
     made, p = deck(WALL), np.array([0.3, -0.2, 0.5]) / np.linalg.norm([0.3, -0.2, 0.5])
     m = initial_moments(made, build_magnet(made))

@@ -12,7 +12,6 @@ import pytest
 
 import llgnegf
 import textures
-from llgnegf.build import build_magnet
 from llgnegf.compare import compare
 from llgnegf.deck import load_deck, parse_deck, shipped_decks
 from llgnegf.electrons import Device, Lead, bound_states, steady, steady_precession
@@ -20,6 +19,7 @@ from llgnegf.electrons.quadrature import adaptive_nodes
 from llgnegf.estimate import estimate
 from llgnegf.magnet import Magnet
 from llgnegf.magnet.relax import relax
+from llgnegf.parts.moments import build_magnet
 from llgnegf.summary import summary
 
 JOULE = 1.602176634e-19  # per eV

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from llgnegf import deck_from, open_run, plot, resume, run
-from llgnegf.build import build_device
 from llgnegf.cli import main
 from llgnegf.errors import DeckError
 from llgnegf.judged import judge
+from llgnegf.parts.electrons import build_device
 from llgnegf.spin_transfer import spin_transfer
 from llgnegf.summary import summary
 

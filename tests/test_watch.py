@@ -12,6 +12,7 @@ from llgnegf.dynamics.coupling import Coupling
 from llgnegf.electrons import ToleranceError
 from llgnegf.errors import DeckError, RunError, RunWarning
 from llgnegf.magnet import Magnet
+from llgnegf.parts.moments import build_magnet, initial_moments
 from llgnegf.runfile import checkpoint
 from llgnegf.watch import EnergyRises, EnergyWatch, check_step
 from tests.test_simulation import BASE, CLASSICAL, assert_same, deck
@@ -58,8 +59,8 @@ def test_the_stability_of_a_method_is_where_damped_motion_begins_to_grow(method)
 def growth(method, step):
     """By how much transverse noise on a ferromagnetic chain grows in 300 steps."""
     one = deck(CHAIN, integrator__method=method)
-    magnet = build.build_magnet(one)
-    y = magnet.pack(noisy(build.initial_moments(one)))
+    magnet = build_magnet(one)
+    y = magnet.pack(noisy(initial_moments(one)))
     before = abs(y[:2]).max()
     for n in range(300):
         y = magnet.normalize(integrators.get(method).step(lambda t, y: magnet.velocity(y), n * step, y, step))
@@ -304,7 +305,7 @@ def test_no_false_alarm(path, name, monkeypatch):
 )
 def test_what_is_driven_may_gain_energy(path, changes):
     one = deck(**changes)
-    assert not EnergyWatch(one, build.build_magnet(one)).applies
+    assert not EnergyWatch(one, build_magnet(one)).applies
     run(deck(**changes), path).close()
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from llgnegf import resume, run
-from llgnegf.build import build_device
 from llgnegf.cli import main
 from llgnegf.deck import parse_deck
 from llgnegf.judged import judge
+from llgnegf.parts.electrons import build_device
 from tests.oracles.spin_lattice import SpinLattice
 from tests.oracles.wide_jump import jumped
 from tests.test_real_time_runs import CHAIN

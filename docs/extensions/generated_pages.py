@@ -10,7 +10,7 @@ from deck_reference import deck_reference
 from outside_links import GENERATED, PAGES, ROOT, rewritten
 
 from llgnegf import build, observables
-from llgnegf.cli import _parser
+from llgnegf.options import command_line
 
 
 def variables() -> str:
@@ -21,9 +21,9 @@ def variables() -> str:
     }
     text = """# Variables of a run file
 
-Made from the table of variables (`llgnegf/observables.py`). A run has those that mean something for its deck;
-`llgnegf show RUN.h5` and `llgnegf.open_run(path).names` tell which. "energy" stands for `units.energy`, "site" for the
-axes x, or x and y. Signs are on the page of [units and signs](../conventions.md).
+Made from the table of variables (`llgnegf/observables.py`, `llgnegf/variables/`). A run has those that mean something
+for its deck; `llgnegf show RUN.h5` and `llgnegf.open_run(path).names` tell which. "energy" stands for `units.energy`,
+"site" for the axes x, or x and y. Signs are on the page of [units and signs](../conventions.md).
 """
     for title, table in tables.items():
         text += f"\n## {title}\n\n| name | dimensions | unit | meaning |\n|---|---|---|---|\n"
@@ -37,7 +37,7 @@ axes x, or x and y. Signs are on the page of [units and signs](../conventions.md
 
 def commands() -> str:
     """Every command with its options, as `--help` prints them."""
-    parser = _parser()
+    parser = command_line()
     text = "# Commands\n\nWhat `llgnegf COMMAND --help` prints; exit codes are explained in [running](../running.md).\n"
     for name, command in parser.commands.items():
         text += f"\n## {name}\n\n```text\n{command.format_help().strip()}\n```\n"

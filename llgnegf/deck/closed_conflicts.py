@@ -102,7 +102,8 @@ def _excluded(deck: Any) -> Iterator[str]:
             yield f"{told}: not available without leads, {beside}; allowed there: {allowed}"
 
 
-# Keys of [electrons] that `build.build_device` and the runs of such electrons use, or that `_excluded` judges.
+# Keys of [electrons] that `build_device` (`parts/electrons.py`) and the runs of such electrons use, or that `_excluded`
+# judges.
 _USED = {
     *("method", "hopping", "onsite", "potential", "disorder", "bath", "spin_orbit", "spin_hopping"),
     *("sd_exchange", "fermi_energy"),

@@ -67,7 +67,7 @@ class Gates:
 
 
 def _profile(gate: Gate) -> Profile:
-    """TypeError for a profile that is none, such as the table of a deck (`build.build_gates` makes gates of a deck)."""
+    """TypeError for a profile that is none, such as the table of a deck (`build_gates` makes gates of a deck)."""
     profile = getattr(gate, "profile", None)
     if profile is None:
         assert gate.frequency is not None

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .leads import SIDES, Lead, real_number
+from .spin_orbit import SpinHopping, SpinOrbit
 
 # Energies may be so many times the hopping.
 MOST_HOPPINGS = 1e10
@@ -118,6 +119,28 @@ def exchange(values: ArrayLike, shape: tuple[int, ...]) -> float | NDArray[np.fl
         return number("sd_exchange", values, allowed)
     array.flags.writeable = False
     return array
+
+
+def spin_orbit_or_none(given: Any) -> SpinOrbit | None:
+    """`given`, if it is one of the two; ValueError otherwise."""
+    if given is None or isinstance(given, SpinOrbit):
+        return given
+    raise ValueError(f"spin_orbit = {given!r}: use None, or for example SpinOrbit(rashba=0.1) of llgnegf.electrons")
+
+
+def spin_hopping_or_none(given: Any) -> SpinHopping | None:
+    """`given`, if it is one of the two; ValueError otherwise."""
+    if given is None or isinstance(given, SpinHopping):
+        return given
+    raise ValueError(
+        f"spin_hopping = {given!r}: use None, or for example SpinHopping(along_x=(0, 0, 0.2)) of llgnegf.electrons"
+    )
+
+
+def no_along_y(spin_hopping: SpinHopping, shape: tuple[int, ...]) -> None:
+    """ValueError for a spin-dependent hopping along y on a chain."""
+    if len(shape) == 1 and any(spin_hopping.along_y):
+        raise ValueError(f"along_y = {spin_hopping.along_y!r} of spin_hopping: a chain has no y; leave it out")
 
 
 def site_list(name: str, sites: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:

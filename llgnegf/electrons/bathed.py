@@ -15,33 +15,31 @@ filled further; what a bias adds to it is in `bathed_motion.py`.
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llgnegf.once import cached_property
 
 from .bath import filled_level, level_potential
+from .bathed_band import BathedBand
 from .bathed_energy import BandedLU, BathedEnergy, Layout
 from .bathed_few_sites import MOST_SITES, FewSites
 from .bathed_motion import LeadModes, MotionAtBias
-from .bathed_surface import BathedSurface, nearest
+from .bathed_surface import BathedSurface
 from .bond_flows import Bonds, of_layers
 from .chain import energy_of_sea_into_leads, sea_into_leads
 from .chain_rows import BiasedRows, contour_integral, contour_rows, identity_blocks
 from .counter import Counter
-from .lattice import LatticeSweeps, lattice_bonds, slice_hamiltonians
+from .lattice import LatticeSweeps, lattice_bonds
 from .leads import Occupation
-from .quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
-from .scattering import pauli_traces
+from .pauli import IDENTITY, pauli_traces
+from .quadrature import FermiPoles, ToleranceError
 from .sea import traced
 from .sweeps import Blocks, Floats, Response, Sea
-from .system import DERIVATIVE_ERROR, IDENTITY, POLE_SHARE, System
+from .system import System
+from .tail_rules import TailRules
 from .threads import each, one_blas_thread
 
 NOT_TO_FIRST_ORDER = (
@@ -49,12 +47,8 @@ NOT_TO_FIRST_ORDER = (
 )
 # Half-widths, in units of the hopping, down to which states at E_F are told apart at kT = 0.
 _SMALLEST_GAP = 1e-14
-# Of the tolerance, for states beyond the poles.
-_TAIL_SHARE = 1 / 8
 # Scattering states of one texture that are kept for further motions.
 _KEPT_BYTES = 200e6
-# From so many sites on a level is followed by inverse iteration, at most so often from one shift, with so many shifts.
-_FEW_SITES, _MOST_ITERATIONS, _MOST_SHIFTS = 12, 8, 4
 
 
 @dataclass(frozen=True)
@@ -118,37 +112,17 @@ class BathedSweeps:
 
         At kT = 0 no more than a quarter of the tolerance of any density lies so close to E_F that the rule is blind.
         """
-        device = self.device
-        mu, share = device.fermi_energy, POLE_SHARE * device.tolerance
-        if device.temperature == 0:
-            return step_poles(mu, self._gap, self._reach, share)
-        return _moved_poles(self._reach, mu, device.temperature, share)
+        return self._rules.rule(self._gap if self.device.temperature == 0 else 0.0)
 
     @cached_property
     @one_blas_thread
     def sharp_rule(self) -> FermiPoles:
         """The rule for the sea term, which contains its energy derivative; at kT = 0 the same one."""
-        device, rule = self.device, self.rule
-        if device.temperature == 0:
-            return rule
-        share = 0.1 * POLE_SHARE * device.tolerance * min(1.0, device.temperature / device.hopping) / DERIVATIVE_ERROR
-        found = _sharpest(self._reach, device.temperature, max(1e-13, share), rule.bound)
-        return rule if found is None else _moved_poles(self._reach, device.fermi_energy, device.temperature, found)
+        return self.rule if self.device.temperature == 0 else self._rules.sharp(self.rule)
 
     @cached_property
-    def _reach(self) -> float:
-        """How far from E_F states are told from local levels, energy."""
-        device = self.device
-        widest = float(self._widths.max())
-        scale = max(abs(device.fermi_energy - end) for end in self.bounds) + widest
-        # Less the local level, the states of both spins beyond E are width hops^2/(pi E^3), about.
-        along_y = [] if device.bonds_along_y is None else np.linalg.norm(device.bonds_along_y, 2, axis=(1, 2))
-        neighbours = 2 * max([device.hopping, *device.couplings, *device.hops, *along_y]) ** 2 * (1 + device.is_lattice)
-        beyond = (widest * (neighbours + widest**2) / (_TAIL_SHARE * device.tolerance)) ** (1 / 3)
-        fraction, exponent = math.frexp(max(4 * scale, beyond) / device.hopping)
-        return device.hopping * math.ldexp(
-            math.ceil(16 * fraction) / 16, exponent
-        )  # few different ones for all textures
+    def _rules(self) -> TailRules:
+        return TailRules(self.device, self.bounds, float(self._widths.max()))
 
     @property
     def _gap(self) -> float:
@@ -157,7 +131,7 @@ class BathedSweeps:
         A share p of states within g of E_F makes -Im G(E_F + ig) at least p/(2g).
         """
         device = self.device
-        gap = 0.1 * device.tolerance * device.hopping
+        gap = device.pole_rules.least_gap
         while gap > _SMALLEST_GAP * device.hopping:
             found, _ = self._summed(np.array([device.fermi_energy + 1j * gap]), np.array([-1j]))
             if gap * float(found[..., 0].max()) / 2 <= device.tolerance / 4:
@@ -240,7 +214,7 @@ class BathedSweeps:
     def _sea(self, rate: Blocks, with_bonds: bool) -> tuple[Sea, Floats]:
         """Of a chain, with its flows over the bonds."""
         rule, device = self.sharp_rule, self.device
-        contour = device.contour_of(rule)
+        contour = device.chain_rules.contour_of(rule)
         wire = self._damped, device.hops, contour.sigma
         perturbed = 2, identity_blocks(device.n_sites), rate, contour.derivative_ends, None
         where = rule.nodes, rule.weights, *wire, *perturbed, with_bonds
@@ -275,14 +249,14 @@ class BathedSweeps:
         flow = self.surface.into_leads(rate)
         if response is None or response.driven_ends is None:
             return flow
-        return flow + sea_into_leads(self.device.contour_of(self.sharp_rule), response.driven_ends)
+        return flow + sea_into_leads(self.device.chain_rules.contour_of(self.sharp_rule), response.driven_ends)
 
     def energy_into_leads(self, rate: Blocks, response: Response | None) -> Floats:
         """See `Sweeps`; what probes send on is part of it."""
         energy = self.surface.energy_into_leads(rate)
         if response is None or response.driven_ends is None:
             return energy
-        contour = self.device.contour_of(self.sharp_rule)
+        contour = self.device.chain_rules.contour_of(self.sharp_rule)
         return energy + energy_of_sea_into_leads(contour, response.driven_ends, self.device.voltages)
 
     def adiabatic_rate(self, rate: Blocks) -> Floats:
@@ -291,7 +265,7 @@ class BathedSweeps:
         if self._lattice is not None:
             found = self._lattice.driven_sum(rule, rate)
         else:
-            contour = device.contour_of(rule)
+            contour = device.chain_rules.contour_of(rule)
             wire = self._damped, device.hops, contour
             found = contour_integral(*wire, 1, None, rate, counter=self.counter)[0][2]
         found = found.reshape(-1, 4).copy()
@@ -315,32 +289,6 @@ class BathedSweeps:
     # --- real energies ----------------------------------------------------------------------------
 
     @cached_property
-    def _band(self) -> tuple[int, Blocks]:
-        """Bandwidth b and the bands (2 b + 1, 2 N) of -(H + Sigma of the bath)."""
-        device, N = self.device, 2 * self.device.n_sites
-        ny = device.shape[1] if device.is_lattice else 1
-        T = -device.hops[:, None, None] * IDENTITY if device.bonds_along_x is None else device.bonds_along_x
-        b = 2 * ny + (device.bonds_along_x is not None)
-        bands = np.zeros((2 * b + 1, N), complex)
-
-        def put(i: NDArray[np.intp], j: NDArray[np.intp], value: Any) -> None:
-            bands[b + i - j, j] -= value
-
-        sites = np.arange(device.n_sites)
-        ahead = sites[:-ny].reshape(-1, ny)
-        for s in range(2):
-            for r in range(2):
-                put(2 * sites + s, 2 * sites + r, self._damped.reshape(-1, 2, 2)[:, s, r])
-                if s == r or device.bonds_along_x is not None:
-                    put(2 * ahead + s, 2 * (ahead + ny) + r, T[:, None, s, r])
-                    put(2 * (ahead + ny) + r, 2 * ahead + s, T[:, None, s, r].conj())
-        if device.is_lattice:
-            across = slice_hamiltonians(device, np.zeros((*device.shape, 2, 2), complex))
-            x, row, column = np.nonzero(across)
-            put(2 * ny * x + row, 2 * ny * x + column, across[x, row, column])
-        return b, bands
-
-    @cached_property
     def layout(self) -> Layout:
         """Where bath, leads and bonds are."""
         device = self.device
@@ -349,6 +297,11 @@ class BathedSweeps:
         bonds = lattice_bonds(device) if device.is_lattice else Bonds(sites[:-1], sites[1:], device.hops)
         ends = orbitals[:width], orbitals[-width:]
         return Layout(device.n_sites, self.where, self.width, self.probes, ends, bonds)
+
+    @cached_property
+    def matrix(self) -> BathedBand:
+        """z - H - Sigma at any energy, and its levels."""
+        return BathedBand(self.device, self._damped, self.where, self.width, self.layout.ends)
 
     def at_energy(self, energy: float) -> BathedEnergy:
         """Scattering states at a real energy."""
@@ -363,20 +316,8 @@ class BathedSweeps:
         orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
         rhs[orbitals, first + np.arange(len(orbitals))] = np.sqrt(self.width)
         self.counter.add(1)
-        lu = BandedLU(self._banded(energy, energy), self._band[0])
+        lu = BandedLU(self.matrix.at(energy, energy), self.matrix.bandwidth)
         return BathedEnergy(self.layout, lu, rhs, sources, device.ends[1].spin)
-
-    def _banded(self, z: complex, energy: float) -> Blocks:
-        """z - H - Sigma(E) in LAPACK's layout, (3 b + 1, 2 N)."""
-        b, bands = self._band
-        matrix = np.zeros((3 * b + 1, 2 * self.device.n_sites), complex)
-        matrix[b:] = bands
-        matrix[2 * b] += z
-        for lead, orbitals in zip(self.device.ends, self.layout.ends, strict=True):
-            sigma = lead.self_energy(np.array([energy], complex))[0]
-            i, j = np.repeat(orbitals, len(orbitals)), np.tile(orbitals, len(orbitals))
-            matrix[2 * b + i - j, j] -= sigma.ravel()
-        return matrix
 
     def mixed(self, energies: Floats, with_bonds: bool = False) -> Mixed:
         """What either lead fills at these real energies (n,)."""
@@ -455,48 +396,6 @@ class BathedSweeps:
             found.append(LeadModes(modes.vectors, gamma, d_gamma, sigma, slope, energy - voltage))
         return found[0], found[1]
 
-    def levels_near(self, energy: float) -> Blocks:
-        """Eigenvalues of H + Sigma(E) at a real energy, those of the bath included: levels e - i half-width."""
-        if all(lead.is_wide for lead in self.device.ends if lead.coupling):
-            return self._constant_levels
-        return self._levels_at(energy)
-
-    def level_near(self, energy: float, level: complex) -> complex:
-        """Of `levels_near` the one that is nearest to this; by inverse iteration."""
-        if all(lead.is_wide for lead in self.device.ends if lead.coupling) or self.device.n_sites < _FEW_SITES:
-            return nearest(self.levels_near(energy), level)
-        x = np.random.default_rng(0).normal(size=(2 * self.device.n_sites, 1)).astype(complex)
-        shift, found = level, complex(np.inf)
-        for _ in range(_MOST_SHIFTS):
-            try:
-                lu = BandedLU(self._banded(shift, energy), self._band[0])
-            except ToleranceError:  # it is a level to the last digit
-                return shift
-            for _ in range(_MOST_ITERATIONS):
-                y = lu.solve(x)
-                before, found = found, shift - complex(np.vdot(x, x) / np.vdot(x, y))
-                x = y / np.linalg.norm(y)
-                if abs(found - before) <= max(0.01 * abs(found.imag), 1e-13 * self.device.hopping):
-                    return found
-            shift = found  # others are about as near: no matter which, for none of them is narrow
-        return nearest(self.levels_near(energy), level)
-
-    @cached_property
-    def _constant_levels(self) -> Blocks:
-        """Those of a system whose leads are the same at all energies."""
-        return self._levels_at(self.device.fermi_energy)
-
-    def _levels_at(self, energy: float) -> Blocks:
-        dense = self.dense_hamiltonian()
-        orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
-        dense[orbitals, orbitals] -= 0.5j * self.width
-        for part, sigma, _ in self.device.end_self_energies(energy):
-            dense[part, part] += sigma
-        if self.device.holes is not None:  # beside levels so far away others would lose digits
-            kept = np.repeat(~self.device.holes.ravel(), 2)
-            dense = dense[np.ix_(kept, kept)]
-        return np.asarray(np.linalg.eigvals(dense))
-
     def filled_by(self, occupation: Occupation) -> Floats:
         """rho_ad of the same texture with another Fermi function, traced, (*s, 4)."""
         return BathedSweeps(self.device.filled_by(occupation), self.blocks, self.bounds, self.counter, False).adiabatic
@@ -520,14 +419,7 @@ class BathedSweeps:
 
     def dense_hamiltonian(self) -> Blocks:
         """H without the bath, (2 N, 2 N), index 2 site + spin."""
-        b, bands = self._band
-        N = bands.shape[1]
-        dense = np.zeros((N, N), complex)
-        i, j = np.nonzero(abs(np.subtract.outer(np.arange(N), np.arange(N))) <= b)
-        dense[i, j] = -bands[b + i - j, j]
-        orbitals = (2 * self.where[:, None] + np.arange(2)).ravel()
-        dense[orbitals, orbitals] += 0.5j * self.width
-        return dense
+        return self.matrix.dense_hamiltonian()
 
     def working_bytes(self, order: int) -> int:
         """See `Sweeps`."""
@@ -573,23 +465,3 @@ class _DampedLattice(LatticeSweeps):
             for chunk in self.chunks(len(rule.nodes)):
                 found += traced(rule.weights[chunk], self.driven_blocks(rule.nodes[chunk], rate))[:, 0]
         return found
-
-
-@functools.lru_cache(maxsize=32)
-def _sharpest(reach: float, temperature: float, share: float, bound: float) -> float | None:
-    """The least error of `_moved_poles` from `share` on, in powers of ten, that can be had; None if none below `bound`.
-
-    What cannot be had is tried once for all textures.
-    """
-    while share < bound:
-        with contextlib.suppress(ToleranceError):
-            _moved_poles(reach, 0.0, temperature, share)
-            return share
-        share *= 10
-    return None
-
-
-def _moved_poles(reach: float, mu: float, temperature: float, share: float) -> FermiPoles:
-    """Poles for energies within `reach` of mu: one rule for all mu."""
-    rule = fermi_poles(-reach, reach, 0.0, temperature, share)
-    return FermiPoles(rule.nodes + mu, rule.weights, rule.constant, rule.bound)

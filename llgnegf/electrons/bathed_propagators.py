@@ -88,7 +88,7 @@ class BathedPropagators(DevicePropagators):
     def rule(self, wider: float = 0.0) -> FermiPoles:
         """See `Propagators`."""
         mu = self.occupation.fermi_energy
-        singular = np.concatenate([self._sweeps.levels_near(mu), self.thresholds.astype(complex)])
+        singular = np.concatenate([self._sweeps.matrix.levels_near(mu), self.thresholds.astype(complex)])
         singular = np.concatenate([singular, singular + wider]) if wider else singular
         return line_rule(mu, self.occupation.temperature, singular)
 

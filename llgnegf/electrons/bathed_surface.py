@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .bathed_band import BathedBand
 from .leads import Occupation
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats
@@ -32,9 +33,8 @@ class _Moved(Protocol):
 
     def moved(self, energies: Floats, rate: Blocks, with_bonds: bool = False) -> tuple[Floats, ...]: ...
 
-    def levels_near(self, energy: float) -> Blocks: ...
-
-    def level_near(self, energy: float, level: complex) -> complex: ...
+    @property
+    def matrix(self) -> BathedBand: ...
 
     def filled_by(self, occupation: Occupation) -> Floats: ...
 
@@ -178,7 +178,7 @@ def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     width = window.high - window.low
     for energy in np.linspace(window.low, window.high, _SEARCHES):
-        for level in sweeps.levels_near(float(energy)):
+        for level in sweeps.matrix.levels_near(float(energy)):
             # A level is sharp where Sigma is taken at its own energy.
             if abs(level.real - energy) > 2 * width / (_SEARCHES - 1) or -level.imag > 4 * _NARROW * width:
                 continue
@@ -191,17 +191,12 @@ def narrow_levels(sweeps: _Moved, window: Window) -> list[tuple[float, float]]:
 def _settled(sweeps: _Moved, level: complex) -> complex:
     """The level whose Sigma is taken at its own energy: levels move with the energy at which the leads are taken."""
     for _ in range(_STEPS):
-        following = sweeps.level_near(level.real, level)
+        following = sweeps.matrix.level_near(level.real, level)
         moved = abs(following.real - level.real)
         level = following
         if moved <= max(0.1 * abs(level.imag), 1e-13 * sweeps.device.hopping):
             break
     return level
-
-
-def nearest(levels: Blocks, level: complex) -> complex:
-    """Of these levels the nearest to that one."""
-    return complex(levels[abs(levels - level).argmin()])
 
 
 def _distinct(levels: list[tuple[float, float]]) -> list[tuple[float, float]]:

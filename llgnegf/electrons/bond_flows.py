@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .scattering import pauli_traces
-from .spin_orbit import PAULI, SpinFrame
+from .pauli import SIGMA, pauli_traces
+from .spin_orbit import SpinFrame
 
-_ONE_AND_PAULI = np.concatenate([np.eye(2)[None], PAULI])
+_ONE_AND_PAULI = np.concatenate([np.eye(2)[None], SIGMA])
 
 
 @dataclass(frozen=True)

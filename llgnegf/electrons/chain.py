@@ -18,17 +18,19 @@ from .chain_rows import (
     identity_blocks,
     surface_rows,
 )
+from .chain_rules import Contour, RealRule
 from .chain_surface import ESTIMATE_MARGIN, ChainSurface
 from .counter import Counter
 from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
 from .leads import Occupation
 from .long_wires import LongChainSurface, LongShiftedSurface, is_long
+from .pauli import IDENTITY, pauli_traces
+from .pole_rules import DERIVATIVE_ERROR
 from .quadrature import FermiPoles
-from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
 from .sweeps import Response, Sea
-from .system import DERIVATIVE_ERROR, IDENTITY, Contour, RealRule, System, dense_hamiltonian
+from .system import System
 
 _NO_TURN = np.zeros((2, 2), complex)
 
@@ -66,12 +68,13 @@ class ChainSweeps:
     def contour(self) -> Contour:
         """The pole rule of this texture, with the self-energies at its nodes."""
         device, step = self.device, self.step
+        rules = device.chain_rules
         if step is None:
-            gap = 0.1 * device.tolerance * device.hopping
-            return self._sharp_contour if self.surface.needs_arcs else device.contour(self.bounds, gap)
+            gap = device.pole_rules.least_gap
+            return self._sharp_contour if self.surface.needs_arcs else rules.contour(self.bounds, gap)
         if step.places == (device.fermi_energy,):
-            return device.contour(self.bounds, step.gap, sharpness=step.sharpness)
-        return device.contour_of(step.rule(device, self.bounds))
+            return rules.contour(self.bounds, step.gap, step.sharpness)
+        return rules.contour_of(step.rule(device, self.bounds))
 
     @cached_property
     def step(self) -> Step | None:
@@ -85,9 +88,9 @@ class ChainSweeps:
 
     def probe(self, z: complex) -> NDArray[np.complex128]:
         """G on the sites at z, traced with 1, sigma_x, sigma_y, sigma_z: (n, 4), 1/energy."""
-        device = self.device
+        device, sigma = self.device, self.device.chain_rules.probed_self_energy(z)
         # The kernel returns only the real part of -2 w Tr[sigma G]; two weights give real and imaginary part of G.
-        where = np.full(2, z), np.array([-0.5, 0.5j]), self.blocks, device.hops, device.probed_self_energy(z)
+        where = np.full(2, z), np.array([-0.5, 0.5j]), self.blocks, device.hops, sigma
         found = contour_rows(*where, counter=self.counter).rows
         return np.asarray(found[0, 0] + 1j * found[1, 0])
 
@@ -122,7 +125,7 @@ class ChainSweeps:
         """rho_ad with another Fermi function, of kT > 0, traced: (n, 4)."""
         device = self.device
         # The error of a density is that of the rule; only derivatives of Fermi functions need a sharper one.
-        contour = device.filled_by(occupation).contour(self.bounds, 0.1 * device.tolerance * device.hopping)
+        contour = device.filled_by(occupation).chain_rules.contour(self.bounds, device.pole_rules.least_gap)
         traced = contour_integral(self.blocks, device.hops, contour, counter=self.counter)[0][0]
         traced[:, 0] += 2 * contour.rule.constant
         if device.holes is not None:
@@ -136,7 +139,7 @@ class ChainSweeps:
         assert self._equilibrium is not None
         device, rule = self.device, self.contour.rule
         # The difference at every node first: weights of nodes far from the spectrum are large and cancel in the sum.
-        logdet = self._equilibrium[1] - device.bare_logdet(self.contour)
+        logdet = self._equilibrium[1] - device.chain_rules.bare_logdet(self.contour)
         if device.holes is None:
             trace = float((self.blocks[:, 0, 0] + self.blocks[:, 1, 1]).real.sum()) - 2 * device.n_sites * device.onsite
         else:
@@ -256,8 +259,8 @@ class ChainSweeps:
 
     @property
     def _sharp_contour(self) -> Contour:
-        device = self.device
-        return device.contour(self.bounds, device.hopping, sharpness=device.sharpness(self.bounds))
+        device, sharpness = self.device, self.device.pole_rules.sharpness(self.bounds)
+        return device.chain_rules.contour(self.bounds, device.hopping, sharpness)
 
     def dense_hamiltonian(self) -> NDArray[np.complex128]:
         """H of the wire, (2 n, 2 n), index 2 i + spin; for short ones."""
@@ -275,20 +278,20 @@ class ChainSweeps:
         self, energies: NDArray[np.float64], rate: NDArray[np.complex128] | None, with_bonds: bool = False
     ) -> BiasedRows:
         """See `Sweeps`."""
-        sigma, slopes = self.device.ends_at(energies)
+        sigma, slopes = self.device.chain_rules.ends_at(energies)
         wire = self.blocks, self.device.hops, sigma, slopes
         return biased_rows(energies, *wire, rate, with_bonds, counter=self.counter)
 
     def smallest_width(self, energies: NDArray[np.float64]) -> float:
         """See `Sweeps`; an estimate by `green.smallest_widths`, divided by its margin."""
         widths = np.empty(len(energies))
-        smallest_widths(energies, self.blocks, self.device.hops, self.device.ends_at(energies)[0], widths)
+        smallest_widths(energies, self.blocks, self.device.hops, self.device.chain_rules.ends_at(energies)[0], widths)
         return float(widths.min()) / ESTIMATE_MARGIN
 
     # --- real energies, for users -----------------------------------------------------------------
 
     def _at_energy(self, energy: float):
-        rule = self.device.real_rule(np.array([energy]), np.ones(1))
+        rule = self.device.chain_rules.real_rule(np.array([energy]), np.ones(1))
         return self.real_rows(rule, np.zeros_like(self.blocks))
 
     def transmission(self, energy: float) -> NDArray[np.float64]:
@@ -340,3 +343,15 @@ def energy_of_sea_into_leads(
     change = (nodes[:, None] - levels) * slopes + sigma
     traced = np.einsum("kpaa->kp", driven_ends)
     return 2 * np.real(np.einsum("k,kp,kp->p", contour.rule.weights, change, traced))
+
+
+def dense_hamiltonian(blocks: NDArray[np.complex128], hops: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """The (2n, 2n) Hamiltonian of the device; for short wires and discrete levels."""
+    n = len(blocks)
+    matrix = np.zeros((n, 2, n, 2), complex)
+    i = np.arange(n)
+    matrix[i, :, i, :] = blocks
+    for spin in range(2):
+        matrix[i[:-1], spin, i[1:], spin] = -hops
+        matrix[i[1:], spin, i[:-1], spin] = -hops
+    return matrix.reshape(2 * n, 2 * n)

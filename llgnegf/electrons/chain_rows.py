@@ -9,10 +9,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .chain_rules import Contour
 from .counter import Counter
 from .green import biased_terms, contour_sums, contour_sums_near_levels, ends_near_levels, surface_terms
+from .pauli import IDENTITY
 from .slice_blocks import backwards
-from .system import IDENTITY, Contour
 from .threads import spread
 
 # Relative rounding error of a few operations on 2 x 2 blocks.

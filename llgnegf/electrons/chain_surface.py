@@ -19,14 +19,15 @@ from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .chain_rows import SurfaceRows
+from .chain_rules import RealRule
 from .counter import Counter
 from .fermi_step import Distances, Step, check_surface
 from .green import between_terms, smallest_widths
 from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, mode_self_energies
+from .pauli import IDENTITY, pauli_traces
 from .quadrature import fermi_derivative
 from .resonances import ResonanceSearch
-from .scattering import pauli_traces
-from .system import IDENTITY, RealRule, System
+from .system import System
 from .thermal_surface import ThermalSurface
 from .threads import spread
 
@@ -267,7 +268,7 @@ class ChainSurface:
         bound = self._width_bound() if short else 0.0
         if bound >= device.temperature:
             return bound
-        samples = device.width_samples
+        samples = device.chain_rules.width_samples
         widths = np.empty(len(samples.energies))
         smallest_widths(samples.energies, self.blocks, device.hops, samples.retarded, widths)
         response = samples.largest / np.maximum(widths, 1e-300)
@@ -287,13 +288,13 @@ class ChainSurface:
         The integrals for dH/dt and for the generator K of `drive` both meet it.
         """
         device = self.device
-        nothing = device.no_rule
+        nothing = device.chain_rules.no_rule
         low, high = device.band
         mu, kT = device.fermi_energy, device.temperature
         if device.is_closed:
             return nothing
         if kT == 0:
-            return device.fermi_rule if low < mu < high else nothing
+            return device.chain_rules.fermi_rule if low < mu < high else nothing
         size = max(abs(drive[0]).max() / device.hopping, abs(drive[1]).max()) / device.hopping
         target = _SURFACE_SHARE * device.tolerance * 2 * np.pi * min(1.0, size)
         if target == 0:
@@ -314,14 +315,14 @@ class ChainSurface:
         device = self.device
         sums = []
         for lengths in (_GAUSS_LADDER[:2], _GAUSS_LADDER[2:]):
-            both = device.thermal_rule(lengths)
+            both = device.chain_rules.thermal_rule(lengths)
             terms = self._rows(both, *drive).rows
             end = 0
             for n in lengths:
                 start, end = end, end + n
                 sums.append(_weighted_sum(both.weights[start:end], terms[start:end]))
             if abs(sums[-1][1:] - sums[-2][1:]).max() < target:
-                rule = device.thermal_rule(lengths[-1:])
+                rule = device.chain_rules.thermal_rule(lengths[-1:])
                 self._known = rule, drive[0], sums[-1]
                 return rule if self._sees_all_states(sums[-1][0]) else None
         return None
@@ -344,7 +345,7 @@ class ChainSurface:
             half = int(np.ceil((self.device.thermal_range[1] - device.fermi_energy) / (2 * spacing)))
             energies = np.asarray(device.fermi_energy + spacing * (np.arange(-2 * half, 2 * half) + 0.5), dtype=float)
             weights = -spacing * fermi_derivative(energies, device.fermi_energy, device.temperature)
-            rule = device.real_rule(energies, weights)
+            rule = device.chain_rules.real_rule(energies, weights)
             rows = self._rows(rule, *drive).rows
             even, odd = (_weighted_sum(weights[first::2], rows[first::2]) for first in range(2))
             del rows
@@ -418,7 +419,7 @@ class ChainSurface:
         departure += abs(self.blocks - device.onsite * IDENTITY).sum(axis=2).max()
         growth = np.exp(min(0.5 * device.n_sites * departure / (t * np.sin(k)), 700.0))
         mismatch = (1 + abs(np.cos(k))) / (1 - abs(np.cos(k))) * (1 + max(device.couplings) ** 4 / t**4)
-        gamma = min(-2 * sigma.imag for sigma in device.sigma_at_fermi_energy)
+        gamma = min(-2 * sigma.imag for sigma in device.chain_rules.sigma_at_fermi_energy)
         return float(gamma / (device.n_sites * mismatch * growth))
 
     # --- Green's functions --------------------------------------------------------------------------

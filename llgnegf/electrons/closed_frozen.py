@@ -23,8 +23,8 @@ from llgnegf.once import cached_property
 from .closed_system import ClosedSystem
 from .counter import Counter
 from .frozen import SpinDensity
+from .pauli import SIGMA
 from .quadrature import ToleranceError, fermi
-from .spin_orbit import PAULI
 from .sweeps import LeadResponse, Response
 
 # Levels are as exact as this, in units of the largest energy; closer ones, or one so near to E_F, are not told apart.
@@ -254,5 +254,5 @@ class ClosedFrozen:
         blocks = np.einsum("ian,ibn->iab", a, b.conj())
         found = np.zeros((self.device.n_sites, 4))
         found[self.device.kept, 0] = np.trace(blocks, axis1=1, axis2=2).real
-        found[self.device.kept, 1:] = np.einsum("iab,cba->ic", blocks, PAULI).real
+        found[self.device.kept, 1:] = np.einsum("iab,cba->ic", blocks, SIGMA).real
         return found.reshape(*self.device.shape, 4)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .closed_frozen import ClosedFrozen
+from .pauli import SIGMA
 from .quadrature import ToleranceError, fermi_derivative
 from .response import Tensors
-from .spin_orbit import PAULI
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +86,7 @@ class ClosedResponse:
         """<n|sigma_a|m> at each site that has an orbital, (3 k, levels^2)."""
         U = self._frozen.states
         u = U.reshape(-1, 2, len(U))
-        return np.einsum("kin,cij,kjm->kcnm", u.conj(), PAULI, u, optimize=True).reshape(-1, len(U) ** 2)
+        return np.einsum("kin,cij,kjm->kcnm", u.conj(), SIGMA, u, optimize=True).reshape(-1, len(U) ** 2)
 
     @cached_property
     def _exchange(self) -> Floats:

@@ -9,19 +9,28 @@ nearest neighbours.  H is one dense matrix, which `closed_frozen.py` diagonalise
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from llgnegf.errors import RunWarning
 from llgnegf.once import cached_property
 
-from .arguments import Rebuilt, exchange, finite_array, in_scale, lattice_shape, number, site_list
-from .spin_orbit import PAULI, SpinHopping, SpinOrbit, bond_matrix
+from .arguments import (
+    exchange,
+    finite_array,
+    in_scale,
+    lattice_shape,
+    no_along_y,
+    number,
+    site_list,
+    spin_hopping_or_none,
+    spin_orbit_or_none,
+)
+from .pauli import SIGMA
+from .sites import Sites
+from .spin_orbit import SpinHopping, SpinOrbit, bond_matrix
 
 # More sites than this have matrices that no run can diagonalise at every step.
 MOST_SITES = 2500
@@ -30,7 +39,7 @@ _ALONG_CHAIN = (((1,),), ((2,),), ((3,),))
 _ON_LATTICE = (((1, 0), (0, 1)), ((1, 1), (1, -1)), ((2, 0), (0, 2)))
 
 
-class ClosedSystem(Rebuilt):
+class ClosedSystem(Sites):
     """Parameters and H; arguments as `closed_device.ClosedDevice`, which adds what users ask."""
 
     def __init__(
@@ -49,7 +58,6 @@ class ClosedSystem(Rebuilt):
         vacancies: Sequence[int] | Sequence[tuple[int, ...]] = (),
     ) -> None:
         self.shape = lattice_shape(shape)
-        self.n_sites = int(np.prod(self.shape))
         if self.n_sites > MOST_SITES:
             raise ValueError(
                 f"shape = {self.shape!r}: {self.n_sites} sites; up to {MOST_SITES} are allowed without leads, whose H "
@@ -65,19 +73,10 @@ class ClosedSystem(Rebuilt):
         self.fermi_energy = number("fermi_energy", fermi_energy, "finite")
         self.temperature = number("temperature", temperature, ">= 0", lambda x: x >= 0)
         self.potential = None if potential is None else finite_array("potential", potential, self.shape)
-        if spin_orbit is not None and not isinstance(spin_orbit, SpinOrbit):
-            raise ValueError(
-                f"spin_orbit = {spin_orbit!r}: use None, or for example SpinOrbit(rashba=0.1) of llgnegf.electrons"
-            )
-        self.spin_orbit = spin_orbit
-        if spin_hopping is not None and not isinstance(spin_hopping, SpinHopping):
-            raise ValueError(
-                f"spin_hopping = {spin_hopping!r}: use None, or for example SpinHopping((0, 0, 0.2)) of "
-                "llgnegf.electrons"
-            )
-        self.spin_hopping = spin_hopping
-        if len(self.shape) == 1 and spin_hopping is not None and any(spin_hopping.along_y):
-            raise ValueError(f"along_y = {spin_hopping.along_y!r} of spin_hopping: a chain has no y; leave it out")
+        self.spin_orbit = spin_orbit_or_none(spin_orbit)
+        self.spin_hopping = spin_hopping_or_none(spin_hopping)
+        if self.spin_hopping is not None:
+            no_along_y(self.spin_hopping, self.shape)
         self.vacancies = site_list("vacancies", vacancies, self.shape)
         self.voltages = (0.0, 0.0)
         sizes = {"onsite": self.onsite, "fermi_energy": self.fermi_energy, "temperature": self.temperature}
@@ -91,7 +90,6 @@ class ClosedSystem(Rebuilt):
             sizes["spin_hopping"] = float(abs(along).max())
         in_scale(self.hoppings[0], **sizes)
         self.known: dict[str, float] = {}  # of the bare system, evaluated once
-        self.tell_once = functools.lru_cache(maxsize=8)(_tell)
 
     def _arguments(self) -> dict[str, Any]:
         return {
@@ -110,23 +108,6 @@ class ClosedSystem(Rebuilt):
 
     # --- H ----------------------------------------------------------------------------------------
 
-    def vectors(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
-        """`values` as finite (n, 3) or (nx, ny, 3) floats, or a ValueError naming the argument."""
-        return finite_array(name, values, (*self.shape, 3))
-
-    def scalars(self, name: str, values: ArrayLike | None) -> NDArray[np.float64]:
-        """`values` as finite (n,) or (nx, ny) floats (None: zeros), or a ValueError naming the argument."""
-        return np.zeros(self.shape) if values is None else finite_array(name, values, self.shape)
-
-    @cached_property
-    def holes(self) -> NDArray[np.bool_] | None:
-        """Mask (*s,) of the sites without an orbital; None where all have one."""
-        if not self.vacancies:
-            return None
-        mask = np.zeros(self.shape, bool)
-        mask[tuple(np.array(self.vacancies).T)] = True
-        return mask
-
     @cached_property
     def kept(self) -> NDArray[np.int64]:
         """Numbers of the sites that have an orbital, counted along the last axis first."""
@@ -134,15 +115,13 @@ class ClosedSystem(Rebuilt):
 
     def coupling_blocks(self, vectors: NDArray[np.float64], scalars: NDArray[np.float64]) -> NDArray[np.complex128]:
         """-J_sd sigma.v_i + u_i on the sites of `kept`, (k, 2, 2): the part of H (or of dH/dt) due to moments and U."""
-        J = self.sd_exchange if isinstance(self.sd_exchange, float) else self.sd_exchange[..., None]
-        v, u = (-J * vectors).reshape(-1, 3)[self.kept], scalars.ravel()[self.kept]
-        return np.einsum("ic,cab->iab", v, PAULI) + u[:, None, None] * np.eye(2)
+        v, u = (-self._exchange * vectors).reshape(-1, 3)[self.kept], scalars.ravel()[self.kept]
+        return np.einsum("ic,cab->iab", v, SIGMA) + u[:, None, None] * np.eye(2)
 
     def hamiltonian(self, m: NDArray[np.float64], gates: NDArray[np.float64]) -> NDArray[np.complex128]:
         """H on the sites of `kept`, (2 k, 2 k), index 2 site + spin, energy."""
         H = self._bonds.copy()
-        on_sites = gates if self.potential is None else gates + self.potential
-        blocks = self.coupling_blocks(m, on_sites + self.onsite)
+        blocks = self.coupling_blocks(m, self.on_sites(gates) + self.onsite)
         rows = 2 * np.arange(len(blocks))
         for a, b in np.ndindex(2, 2):
             H[rows + a, rows + b] += blocks[:, a, b]
@@ -190,8 +169,3 @@ def _hoppings(hopping: Any) -> tuple[float, ...]:
         raise ValueError(f"hopping = {hopping!r}: use a number > 0, or up to three: nearest, next, third neighbours")
     first = number("hopping", given[0], "> 0 between nearest neighbours", lambda x: x > 0)
     return (first, *(number(f"hopping[{k + 1}]", t, "finite") for k, t in enumerate(given[1:])))
-
-
-def _tell(text: str) -> None:
-    """Warns with RunWarning; `ClosedDevice.tell_once` does so once for each text and device."""
-    warnings.warn(text, RunWarning, stacklevel=2)

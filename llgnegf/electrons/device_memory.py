@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from llgnegf.errors import RunWarning
 
-from .pairs import PAULI
+from .pauli import PAULI
 from .real_time import RealTime
 from .real_time_leads import adjusted, error_near_edges
 from .system import System

@@ -165,7 +165,7 @@ class DevicePropagators:
         bounds, step = (low - wider, high + wider), self._frozen.step
         if step is not None:
             return step.rule(device, bounds)
-        return device.pole_rule(*bounds, 0.1 * device.tolerance * device.hopping, device.fermi_energy, 0)
+        return device.pole_rules.rule(bounds, device.pole_rules.least_gap)
 
     def thermal(self, integrand: Integrand) -> Rule:
         """See `Propagators`; the rule finds all thermal states, or ToleranceError says that it does not."""

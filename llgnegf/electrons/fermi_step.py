@@ -123,7 +123,7 @@ class Step:
 
     def rule(self, device: System, bounds: tuple[float, float]) -> FermiPoles:
         """The pole rule for one step, or the mean of the rules for two steps."""
-        rules = [device.pole_rule(*bounds, self.gap, place, self.sharpness) for place in self.places]
+        rules = [device.pole_rules.rule(bounds, self.gap, place, self.sharpness) for place in self.places]
         if len(rules) == 1:
             return rules[0]
         return FermiPoles(

@@ -26,16 +26,18 @@ from .modes import cross_section
 from .nested_dissection import NestedDissection
 from .nested_sea import NestedFirstOrder
 from .open_system import segments
+from .pauli import pauli_traces
+from .pole_rules import DERIVATIVE_ERROR
 from .quadrature import FermiPoles
 from .ranks import are_several, each_energy
-from .scattering import RealEnergy, pauli_traces
+from .scattering import RealEnergy
 from .sea import FOURTH_ORDER, SECOND_ORDER, FirstOrder, WeightedLogarithms, traced
 from .shifted_surface import ShiftedLatticeSurface
 from .slice_blocks import Allocator, Slices, Stack
 from .slices import Sweep, eliminate, new, two_point
 from .slices import sweep as run_sweep
 from .sweeps import Response, Sea
-from .system import DERIVATIVE_ERROR, System
+from .system import System
 from .threads import one_blas_thread
 
 # Number of energies swept in one call times the number of matrix elements of a slice, (2 ny)^2.  For narrow lattices
@@ -113,7 +115,7 @@ class LatticeSweeps:
         """The pole rule of this texture."""
         device, step = self.device, self.step
         if step is None:
-            return device.pole_rule(*self.bounds, 0.1 * device.tolerance * device.hopping, device.fermi_energy, 0)
+            return device.pole_rules.rule(self.bounds, device.pole_rules.least_gap)
         return step.rule(device, self.bounds)
 
     @cached_property
@@ -311,7 +313,7 @@ class LatticeSweeps:
 
         That is done once for each energy and device, and not counted: a resumed run would count it again.
         """
-        device, kept = self.device, self.device.bare_logdets()
+        device, kept = self.device, self.device.bare_logdets
         known = dict(kept)
         new_ones = np.array([e for e in z.tolist() if e not in known])
         if len(new_ones):
@@ -484,7 +486,7 @@ class LatticeSweeps:
     def thermal_states(self) -> tuple[NDArray[np.float64], float]:
         """See `Sweeps`."""
         device, d = self.device, self.difference
-        rule = device.sharp_pole_rule(self.bounds)
+        rule = device.pole_rules.sharp_rule(self.bounds)
         steps = self._steps(rule)
 
         def part(chunk: slice) -> NDArray[np.float64]:

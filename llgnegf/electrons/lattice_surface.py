@@ -21,10 +21,11 @@ from .bound_states import NO_LEVELS, BoundStates, closed_levels
 from .fermi_step import Distances, check_surface
 from .lattice_parts import LatticeParts
 from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, segments
+from .pauli import pauli_traces
 from .quadrature import ToleranceError, thermal_gauss
 from .ranks import each_energy
 from .resonances import ResonanceSearch
-from .scattering import RealEnergy, pauli_traces
+from .scattering import RealEnergy
 from .slices_on_arcs import FromOneEnd, Jump, Sheets
 from .thermal_surface import ThermalSurface
 from .threads import one_blas_thread

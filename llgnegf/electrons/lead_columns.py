@@ -19,9 +19,9 @@ from .bathed_energy import BandedLU
 from .bond_flows import Bonds
 from .lattice import LatticeSweeps
 from .modes import cross_section
+from .pauli import pauli_traces
 from .quadrature import FermiPoles, ToleranceError
 from .ranks import each_energy
-from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
 from .system import System
 

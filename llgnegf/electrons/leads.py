@@ -84,6 +84,16 @@ class SpinBias:
         return _unit(self.direction)
 
 
+def spin_states(direction: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Spinors along, [:, 0], and against, [:, 1], a unit vector (3,): (2, 2), unitary."""
+    x, y, z = direction.tolist()
+    if z < 0:  # the other column is the accurate one there
+        against = spin_states(-direction)
+        return np.ascontiguousarray(against[:, ::-1])
+    up = np.array([1 + z, x + 1j * y]) / math.sqrt(2 * (1 + z))
+    return np.array([[up[0], -up[1].conjugate()], [up[1], up[0].conjugate()]])
+
+
 def _direction(given: Any, what: str) -> tuple[float, ...]:
     """Three finite numbers, not all zero; ValueError otherwise."""
     values = [real_number(x) for x in given] if isinstance(given, tuple | list | np.ndarray) else []

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from .chain_surface import ChainSurface
 from .outside_levels import tails, thermal_states
+from .pauli import pauli_traces
 from .quadrature import ToleranceError
-from .scattering import pauli_traces
 from .shifted_surface import ShiftedChainSurface
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS, System
@@ -111,7 +111,7 @@ def _into_leads(tree: WireBlocks) -> tuple[Floats, Floats | None, Floats | None]
     And (n, from, into) what their first bonds give to the leads' energy, times dE/dx.  As in `green.biased_terms`.
     """
     top = tree.top
-    sigma, slopes = tree.device.ends_at(top.energies)
+    sigma, slopes = tree.device.chain_rules.ends_at(top.energies)
     roots = np.sqrt(np.maximum(-2 * sigma.imag, 0.0))
     n = len(roots)
     # [energy, word, from, into, spin, spin]
@@ -268,7 +268,7 @@ class _ByBlocks(ChainSurface):
             return super()._into_leads(rate, K, energy)
         assert self._tree is not None
         top = self._tree.top
-        sigma, _ = self.device.ends_at(top.energies)
+        sigma, _ = self.device.chain_rules.ends_at(top.energies)
         gamma = np.maximum(-2 * sigma.imag, 0.0)
         n = len(gamma)
         # [energy, word, into, spin, from, spin]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .molecule import FrozenMolecule
-from .pairs import PAULI
+from .pauli import PAULI
 from .quadrature import ToleranceError
 
 Floats = NDArray[np.float64]

@@ -27,11 +27,10 @@ from .arguments import finite_array, number
 from .leads import Occupation
 from .line_rule import line_rule
 from .molecule_pumping import Pumping
-from .pairs import PAULI
+from .pauli import PAULI, pauli_traces
 from .propagators import Integrand, slope_rule
 from .quadrature import FermiPoles
 from .response import LinearResponse
-from .scattering import pauli_traces
 from .scattering_matrix import ScatteringMatrix, Waves, scattering_matrix
 from .window import Factor, Rule, Window
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .pairs import PAULI
+from .pauli import PAULI
 from .propagators import Floats, Matrices, Propagators
 
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .pauli import pauli_traces
 from .quadrature import ToleranceError
-from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
 from .system import BIAS_TAILS, System
 from .window import Stretch

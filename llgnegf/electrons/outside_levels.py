@@ -17,8 +17,8 @@ import numpy as np
 from .bound_states import NO_LEVELS, BoundStates
 from .dragged_levels import Levels, discrete_levels
 from .narrow_levels import MOST_ORBITALS, effective_hamiltonian, shares
+from .pauli import pauli_traces
 from .quadrature import ToleranceError
-from .scattering import pauli_traces
 from .sweeps import Blocks, Floats, Sweeps
 from .system import System
 from .window import ThermalWindow, Window

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from llgnegf.kernels import njit
 
-from .scattering import pauli_traces
+from .pauli import PAULI, pauli_traces
 
 Matrices = NDArray[np.complex128]
 
-PAULI = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 # Tr[sigma_a sigma_c sigma_b sigma_d] as (4 c, 4 d, 3 a, 3 b).
 SPIN = np.einsum("apq,cqr,brs,dsp->cdab", PAULI[1:], PAULI, PAULI[1:], PAULI)
 

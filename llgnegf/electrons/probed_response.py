@@ -30,7 +30,8 @@ from llgnegf.once import cached_property
 from .bath import Bath, fillings
 from .bathed_propagators import NO_NET_PROBES, BathedPropagators, propagators_of
 from .frozen import Frozen
-from .pairs import PAULI, local_traces
+from .pairs import local_traces
+from .pauli import PAULI
 from .propagators import Floats, Integrand, Matrices, chunks
 from .response import LinearResponse, Tensors, Terms
 from .threads import total_of

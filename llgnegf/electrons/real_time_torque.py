@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from .bond_flows import Bonds, outside
 from .lattice import lattice_bonds
+from .pauli import pauli_traces
 from .real_time import RealTime
-from .scattering import pauli_traces
 
 
 def torque_of_bonds(electrons: RealTime, Y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,16 +12,10 @@ from llgnegf.once import cached_property
 
 from .lattice_parts import LatticeParts
 from .nested_dissection import Factors
+from .pauli import pauli_traces
 from .slice_blocks import Slices, Stack
 from .slices import eliminate, new, solve, solve_adjoint
 from .slices_near_levels import BandFactors, growth
-
-
-def pauli_traces(blocks: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Tr[sigma_a F] for a = identity, x, y, z: (..., 2, 2) -> (..., 4)."""
-    f00, f01, f10, f11 = blocks[..., 0, 0], blocks[..., 0, 1], blocks[..., 1, 0], blocks[..., 1, 1]
-    return np.stack([f00 + f11, f01 + f10, 1j * (f01 - f10), f00 - f11], axis=-1)
-
 
 # If an element of g of a partial lattice exceeds this value times 1/hopping, the whole band matrix is factorized with
 # row pivoting.

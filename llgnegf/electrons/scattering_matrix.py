@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .pairs import PAULI
+from .pauli import PAULI
 
 Matrices = NDArray[np.complex128]
 

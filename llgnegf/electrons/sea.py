@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .lattice_parts import Difference, LatticeParts
+from .pauli import pauli_traces
 from .ranks import each_energy
-from .scattering import pauli_traces
 from .scratch import KEPT_BYTES
 from .slice_blocks import Allocator, Stack
 from .slices import Sweep, log_determinant, two_point

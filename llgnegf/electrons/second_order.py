@@ -21,7 +21,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .pairs import PAULI, local_traces
+from .pairs import local_traces
+from .pauli import PAULI
 from .propagators import Floats, Integrand, Matrices, Propagators, chunks
 from .threads import total_of
 from .window import Rule

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bound_states import BoundStates
+from .chain_rules import RealRule
 from .chain_surface import ChainSurface
 from .lattice_surface import LatticeSurface
 from .narrow_levels import may_be_narrow, narrow_levels
 from .outside_levels import tails, thermal_levels, thermal_states
 from .quadrature import ToleranceError
 from .sweeps import Blocks, Floats, Sweeps
-from .system import BIAS_TAILS, RealRule
+from .system import BIAS_TAILS
 from .window import Rule
 
 
@@ -49,12 +50,12 @@ class ShiftedChainSurface(ChainSurface):
             device = self.device
 
             def integrand(energies: Floats) -> Floats:
-                rows = self.sweeps.real_rows(device.unit_rule(energies), rate, _NO_TURN).rows
+                rows = self.sweeps.real_rows(device.chain_rules.unit_rule(energies), rate, _NO_TURN).rows
                 return rows[:, None, :2].reshape(len(energies), 1, 8 * device.n_sites)
 
             # The sea term has found the thermal density of states already, with the sharp rule.
             chosen = _chosen(cast(Sweeps, self.sweeps), rate, integrand, self.levels, lambda: self._sharp_states)
-            self._rule = replace(device.unit_rule(chosen.energies), weights=chosen.weights[0])
+            self._rule = replace(device.chain_rules.unit_rule(chosen.energies), weights=chosen.weights[0])
             sums = (chosen.weights[0] @ chosen.values[:, 0]).reshape(2, device.n_sites, 4)
             self._known = self._rule, rate, sums
         return self._rule

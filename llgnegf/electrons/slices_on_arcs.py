@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from llgnegf.kernels import njit
 
 from .open_system import Mask, OpenSystem, Solver, Vectors, mode_self_energies
+from .pauli import pauli_traces
 from .ranks import each_energy
-from .scattering import pauli_traces
 from .slice_blocks import Slices, Stack
 from .slices import eliminate, solve
 from .slices_near_levels import growth

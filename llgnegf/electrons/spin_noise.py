@@ -30,6 +30,7 @@ from .block_columns import BlockColumns
 from .counter import Counter
 from .leads import Occupation
 from .narrow_levels import MOST_ORBITALS, may_be_narrow, narrow_levels
+from .pauli import SIGMA
 from .quadrature import ToleranceError
 from .sweeps import Sweeps
 from .system import BIAS_TAILS, System
@@ -42,7 +43,6 @@ Matrix = NDArray[np.complex128]
 MOST_SITES = 64
 # Samples: narrow levels are found by dense eigenvalue solvers.
 MOST_SITES_OF_SAMPLES = MOST_ORBITALS // 2
-_PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], complex)
 # Levels narrower than this over the hopping have no contact to a lead.
 _NO_WIDTH = 1e-11
 # Levels wider than this over the hopping are seen by any rule.
@@ -184,7 +184,7 @@ class SpinNoise:
         left, right = self._states(energies)
 
         def between(bra: Matrix, ket: Matrix) -> Matrix:
-            return np.asarray(np.einsum("eisp,ast,eitq->eiapq", bra.conj(), _PAULI, ket, optimize=True))
+            return np.asarray(np.einsum("eisp,ast,eitq->eiapq", bra.conj(), SIGMA, ket, optimize=True))
 
         return [between(left, left), between(right, right), between(left, right)]
 

@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .leads import real_number
-
-PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+from .pauli import SIGMA
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def frame_along(v: NDArray[np.float64], hops: NDArray[np.float64]) -> SpinFrame:
     axis = v / size if size else np.array([0.0, 0.0, 1.0])
     angles = np.concatenate([[0.0], np.cumsum(np.arctan2(size, hops))])
     turns = np.array([_rotation(axis, 2 * angle) for angle in angles])
-    n = np.einsum("a,aij->ij", axis, PAULI)
+    n = np.einsum("a,aij->ij", axis, SIGMA)
     spinors = np.cos(angles)[:, None, None] * np.eye(2) + 1j * np.sin(angles)[:, None, None] * n
     return SpinFrame(np.hypot(hops, size), turns, spinors, axis)
 
@@ -146,4 +145,4 @@ def _rotation(axis: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
 def bond_matrix(hopping: NDArray[np.float64] | float, vector: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """-t + a.sigma for hoppings t (...) and vectors a (..., 3): (..., 2, 2), energy."""
     scalar = -np.asarray(hopping)[..., None, None] * np.eye(2)
-    return np.asarray(scalar + np.einsum("...a,aij->...ij", vector, PAULI))
+    return np.asarray(scalar + np.einsum("...a,aij->...ij", vector, SIGMA))

@@ -27,13 +27,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .bound_states import Shares
+from .chain import dense_hamiltonian
 from .chain_rows import contour_integral, surface_rows
+from .chain_rules import Contour
 from .currents import Extended
 from .dragged_levels import Levels, discrete_levels, partners
 from .fermi_step import rounding_of
 from .frozen import Frozen, rotation_generator
+from .pauli import IDENTITY
 from .quadrature import FermiPoles, ToleranceError, adaptive_nodes
-from .system import IDENTITY, Contour, System, dense_hamiltonian
+from .system import System
 from .turning import refuse_precession
 from .turning_leads import LeadsInMotion
 
@@ -202,8 +205,8 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
 
     leads = LeadsInMotion(device, up, down, half)
     low, high = frozen.bounds
-    gap = 0.1 * device.tolerance * device.hopping
-    rule = device.pole_rule(low - half, high + half, gap, device.fermi_energy - half, 0)
+    poles = device.pole_rules
+    rule = poles.rule((low - half, high + half), poles.least_gap, device.fermi_energy - half)
     left, right = leads.matrices(rule.nodes)
     zero = np.zeros_like(left)
     contour, counter = Contour(rule, (left, right), (zero, zero)), frozen.counter

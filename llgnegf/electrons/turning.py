@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from .scattering import pauli_traces
+from .pauli import pauli_traces
 from .sweeps import Blocks, Floats, Sea, Sweeps
 from .system import System
 

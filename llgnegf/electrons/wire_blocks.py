@@ -314,7 +314,7 @@ class WireBlocks:
 
     def _given(self, energies: Floats, slopes: Floats):
         """Energies, dE/dx, and Sigma and dSigma/dx of the leads there, (n, 2) each."""
-        sigma, by_energy = self.device.ends_at(energies)
+        sigma, by_energy = self.device.chain_rules.ends_at(energies)
         return energies, slopes, sigma, by_energy * slopes[:, None]
 
     def _between(self, below: _Level, places: Sequence[Place]) -> tuple[Blocks, Floats]:
@@ -359,7 +359,7 @@ class WireBlocks:
         first order, times dx/dE for 4 words.
         """
         device, top = self.device, self.top
-        gamma = np.maximum(-2 * device.ends_at(top.energies)[0].imag, 0.0)
+        gamma = np.maximum(-2 * device.chain_rules.ends_at(top.energies)[0].imag, 0.0)
         plain, more = len(weights), 0 if first is None else {2: 2, 4: 3}[self.words]
         sums = np.zeros((len(top.energies), 1, plain + more, 4, 4), complex)
         for q in range(plain + (first is not None)):
@@ -437,7 +437,7 @@ def _widths(device: System, blocks: Blocks, window: Window) -> list[tuple[Floats
         margin = min(1e-3 * device.hopping, (stretch.high - stretch.low) / 4)
         energies = np.linspace(stretch.low + margin, stretch.high - margin, _WIDTH_SAMPLES)
         widths = np.empty(len(energies))
-        smallest_widths(energies, blocks, device.hops, device.ends_at(energies)[0], widths)
+        smallest_widths(energies, blocks, device.hops, device.chain_rules.ends_at(energies)[0], widths)
         found.append((energies, np.maximum(widths / _MARGIN, 1e-14 * device.hopping)))
     return found
 

@@ -11,7 +11,7 @@ from llgnegf.axes import ROUNDING, count_sites, least_span, legend_above, settle
 from llgnegf.pictures import Axes, Figure, as_label, with_unit
 from llgnegf.plots.vacant import colours, hatch, vacant
 from llgnegf.runfile.reader import Run
-from llgnegf.tensor_variables import NAMES
+from llgnegf.variables.tensors import NAMES
 
 _COMPONENTS = ("x", "y", "z")
 # Okabe and Ito, with markers and lines for print.

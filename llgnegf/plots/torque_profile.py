@@ -6,10 +6,10 @@ import numpy as np
 
 from llgnegf.axes import count_sites, least_span, settle
 from llgnegf.dynamics.torques import field_and_damping_like, torque
-from llgnegf.observables import SD_EXCHANGE
 from llgnegf.pictures import Axes
 from llgnegf.plots.curves import STYLES
 from llgnegf.runfile.reader import Run
+from llgnegf.variables.device import SD_EXCHANGE
 
 ORIGINS = ("sea", "surface", "bias", "bias_motion")
 # Of more sites, markers would hide each other.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.observables import VACANCY
 from llgnegf.pictures import Axes
 from llgnegf.runfile.reader import Run
+from llgnegf.variables.device import VACANCY
 
 # What a site without a moment has none of; its orbital, if it has one, has all else.
 _OF_MOMENTS = ("moment", "velocity", "torque")

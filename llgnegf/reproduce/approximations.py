@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device
 from llgnegf.deck import Deck, load_deck
 from llgnegf.electrons import Device, steady_precession
 from llgnegf.electrons.device_memory import DeviceMemory, Steps
+from llgnegf.parts.electrons import build_device
 from llgnegf.reproduce.geometric_torque import Track
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.simulation import run

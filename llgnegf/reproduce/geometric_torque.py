@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_open_device, initial_moments
 from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import Device, chain_self_energy, steady_precession
 from llgnegf.electrons.currents import Currents, precession_currents
+from llgnegf.parts.electrons import build_open_device
+from llgnegf.parts.moments import initial_moments
 from llgnegf.plots.curves import STYLES
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from llgnegf.beside import textures
-from llgnegf.build import initial_moments
 from llgnegf.deck import Deck, deck_from
 from llgnegf.magnet.collective import CollectiveWall, boltzmann_torque
+from llgnegf.parts.moments import initial_moments
 from llgnegf.reproduce.geometric_torque import Track
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.simulation import run

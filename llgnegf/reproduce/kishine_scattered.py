@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from llgnegf.beside import textures
-from llgnegf.build import build_device
 from llgnegf.deck import Deck, deck_from, load_deck
+from llgnegf.parts.electrons import build_device
 from llgnegf.reproduce.geometric_torque import Track
 from llgnegf.reproduce.kishine import EXACT, FOURTH, OTHER, PRINTED
 from llgnegf.reproduce.kishine_driven import TIME, Found, reached, settled, tilt_panel, velocity_panel

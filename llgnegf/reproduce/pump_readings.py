@@ -23,12 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llgnegf.beside import integrators, textures
-from llgnegf.build import build_gates, build_magnet, build_open_device, initial_moments
 from llgnegf.deck import Deck
 from llgnegf.electrons import Device, LatticeCurrents
 from llgnegf.electrons.quadrature import ToleranceError, adaptive_nodes
 from llgnegf.electrons.threads import each
 from llgnegf.magnet import Magnet
+from llgnegf.parts.driven import build_gates
+from llgnegf.parts.electrons import build_open_device
+from llgnegf.parts.moments import build_magnet, initial_moments
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.reproduce.skyrmion_pump import (
     BLUE,

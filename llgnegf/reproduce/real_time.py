@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_open_device
 from llgnegf.deck import Deck, load_deck
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import steady_precession
+from llgnegf.parts.electrons import build_open_device
 from llgnegf.reproduce.geometric_torque import EXACT_LINE, LINES, SMF, Track, both_couplings, phase_shift_torque
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.seams import path_of

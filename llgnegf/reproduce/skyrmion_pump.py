@@ -27,11 +27,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llgnegf.build import build_gates, build_open_device, initial_moments
 from llgnegf.deck import Deck, changes_past, load_deck
 from llgnegf.electrons import Device
 from llgnegf.electrons.threads import each
 from llgnegf.errors import DeckError, FileError
+from llgnegf.parts.driven import build_gates
+from llgnegf.parts.electrons import build_open_device
+from llgnegf.parts.moments import initial_moments
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.runfile.reader import Run, open_run
 from llgnegf.simulation import resume, run

@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from llgnegf.build import build_device, initial_moments
 from llgnegf.deck import Deck, load_deck
 from llgnegf.electrons import Device
 from llgnegf.errors import RunWarning
+from llgnegf.parts.electrons import build_device
+from llgnegf.parts.moments import initial_moments
 from llgnegf.reproduce.geometric_torque import Track
 from llgnegf.reproduce.panels import Curve, Figure, Panel
 from llgnegf.simulation import run

@@ -165,16 +165,16 @@ def _judge(base: Deck, axes: Sequence[Axis], count: int) -> None:
 
 def _judge_start(deck: Deck) -> None:
     """DeckError where a run could not begin: files that are not there or do not fit, a step too long."""
-    from llgnegf import build  # numba, not needed for a wrong key
+    from llgnegf.parts import moments, sites  # numba, not needed for a wrong key
     from llgnegf.watch import check_step
 
     unrelaxed = with_changes(deck, {"texture.relax": False}) if deck.texture.relax else deck
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RunWarning)  # of the runs themselves
-        check_step(deck, build.build_magnet(deck), build.initial_moments(unrelaxed))
-        build.static_potential(deck)
+        check_step(deck, moments.build_magnet(deck), moments.initial_moments(unrelaxed))
+        sites.static_potential(deck)
         if deck.electrons is not None:
-            build.sd_exchange(deck)
+            sites.sd_exchange(deck)
 
 
 def _point(base: Deck, axes: Sequence[Axis], chosen: Sequence[int]) -> Point:

@@ -41,7 +41,7 @@ def test_no_attribute_can_be_set_or_deleted(rng, arguments):
     device = Device(**arguments)
     everything(device, motion(rng, device))  # caches are there
     names = {*vars(device), *(name for name in dir(Device) if not name.startswith("__")), "something_new"}
-    assert {"hops", "sd_exchange", "leads", "_contour", "band", "freeze"} < names
+    assert {"hops", "sd_exchange", "leads", "pole_rules", "band", "freeze"} < names
     for name in names:
         with pytest.raises(AttributeError, match=rf"{name} of a Device cannot be set.*`changed\({name}="):
             setattr(device, name, getattr(device, name, 1.0))
@@ -52,7 +52,7 @@ def test_no_attribute_can_be_set_or_deleted(rng, arguments):
 @pytest.mark.parametrize("arguments", [CHAIN, UNEVEN, LATTICE], ids=["chain", "uneven", "lattice"])
 def test_no_array_can_be_written_to(arguments):
     device = Device(**arguments)
-    _ = device.modes, device.no_rule
+    _ = device.modes, device.chain_rules.no_rule
     arrays = {name: value for name, value in vars(device).items() if isinstance(value, np.ndarray)}
     arrays |= {name: value for name, value in vars(device.modes).items() if isinstance(value, np.ndarray)}
     assert {"hops", "vectors"} <= arrays.keys()

@@ -9,11 +9,13 @@ import pytest
 import textures
 from llgnegf.electrons import Device, Lead, ToleranceError, chain_surface
 from llgnegf.electrons import resonances as resonances_module
-from llgnegf.electrons import thermal_surface as arcs
+from llgnegf.electrons.arc_paths import ArcPaths
+from llgnegf.electrons.arcs import Gate, complex_fermi_derivative
 from llgnegf.electrons.chain_surface import ChainSurface
 from llgnegf.electrons.lattice_surface import LatticeSurface
 from llgnegf.electrons.open_system import Segment, segments
 from llgnegf.electrons.resonances import ResonanceSearch
+from llgnegf.electrons.thermal_surface import ThermalSurface
 from tests.oracles import thermal_lattice
 from tests.oracles.electrons_dense import Wire, hermitian_imaginary, traced
 from tests.oracles.lattice_dense import Lattice
@@ -270,13 +272,13 @@ def a_level_near_the_first_pole(monkeypatch, error):
         tolerance=1e-6,
         leads=[Lead("left", coupling), Lead("right", coupling)],
     )
-    estimate = arcs.ThermalSurface._error_of_circle
+    estimate = ThermalSurface._error_of_circle
     with monkeypatch.context() as patch:
-        patch.setattr(arcs.ThermalSurface, "_error_of_circle", lambda self, one: error * estimate(self, one))
-        patch.setattr(arcs.ThermalSurface, "_check_rounding", lambda self, allowed: None)
+        patch.setattr(ThermalSurface, "_error_of_circle", lambda self, one: error * estimate(self, one))
+        patch.setattr(ThermalSurface, "_check_rounding", lambda self, allowed: None)
         found = device.spin_density(m, mdot).surface
     with monkeypatch.context() as patch:
-        patch.setattr(arcs.ThermalSurface, "_crossing", lambda self, segment, highest: False)
+        patch.setattr(ArcPaths, "_crossing", lambda self, segment, highest: False)
         below = device.changed(tolerance=6e-7).spin_density(m, mdot).surface
     return abs(found - below).max() / device.tolerance
 
@@ -300,11 +302,11 @@ def test_narrow_widths_are_accurate_to_their_last_digits(x, monkeypatch):
 
     def half_widths():
         surface = device.freeze(m).sweeps
-        poles = surface.surface._along_arcs(device.coupling_blocks(np.cross(m[::-1], m), np.zeros(11))).poles
+        poles = surface.surface._along_arcs(device.coupling_blocks(np.cross(m[::-1], m), np.zeros(11))).paths.poles
         return np.sort([pole.residue.block.half_widths[pole.p] for pole in poles])
 
     usual = half_widths()
-    monkeypatch.setattr(resonances_module, "_CONVERGED", 0.0)
+    monkeypatch.setattr("llgnegf.electrons.zeros._CONVERGED", 0.0)
     assert usual.min() < 1e-4
     assert np.allclose(half_widths(), usual, rtol=3e-14, atol=0)
 
@@ -547,13 +549,13 @@ def skyrmion_search(accuracy):
 
 
 def test_levels_folded_into_the_ends_give_the_same_resonances(monkeypatch):
-    found, polish, directly_polished = [], resonances_module._polished, []
+    found, polish, directly_polished = [], resonances_module.polished, []
 
     def counted(*arguments):
         directly_polished.append(accuracy)
         return polish(*arguments)
 
-    monkeypatch.setattr(resonances_module, "_polished", counted)
+    monkeypatch.setattr(resonances_module, "polished", counted)
     for accuracy in (1e-6, 0.0):
         search, pieces = skyrmion_search(accuracy)
         assert (search._folded is None) == (accuracy == 0)
@@ -592,7 +594,7 @@ def test_levels_are_looked_for_wherever_leads_may_shift_them(rng, shape, couplin
 def test_what_quadrature_misses_of_a_pole_near_the_path_is_known():
     """Against Gauss' rule on panels graded towards the pole, which lies below, above and beside the path."""
     segment = Segment(1.0, 1.6, np.array([True]), (True, True))
-    gate = arcs._Gate(segment, 0.1)
+    gate = Gate(segment, 0.1)
     x, w = np.polynomial.legendre.leggauss(40)
     for pole in (1.3 + 0.09j, 1.21 + 0.11j, 1.02 + 0.015j, 1.59 + 0.03j):
         total, panels = 0j, gate.panels(0, 0.05)
@@ -600,7 +602,7 @@ def test_what_quadrature_misses_of_a_pole_near_the_path_is_known():
             panel = panels.pop()
             z, dz = panel.at(x)
             if abs(z - pole).min() > abs(panel.c1):
-                values = arcs.complex_fermi_derivative(z, 1.35, 0.08) / (z - pole)
+                values = complex_fermi_derivative(z, 1.35, 0.08) / (z - pole)
                 total += (w * dz * values).sum()
             else:
                 panels += panel.halves()
@@ -636,17 +638,17 @@ def test_a_missed_resonance_shows_in_the_thermal_states(a_missed_resonance):
 
 def without_the_largest_pole(monkeypatch):
     """The search overlooks the resonance with the largest weight."""
-    search = arcs.ThermalSurface._search
+    search = ArcPaths.search
 
     def with_a_gap(self, height):
         search(self, height)
         del self.poles[int(np.argmax([abs(pole.weight) for pole in self.poles]))]
 
-    monkeypatch.setattr(arcs.ThermalSurface, "_search", with_a_gap)
+    monkeypatch.setattr(ArcPaths, "search", with_a_gap)
 
 
 def test_a_missed_resonance_of_a_lattice_breaks_its_agreement(monkeypatch):
-    monkeypatch.setattr(arcs.ThermalSurface, "states", lambda self: self.thermal_states)
+    monkeypatch.setattr(ThermalSurface, "states", lambda self: self.thermal_states)
     lattice, tolerance = random_dense_lattice(33)
     assert dense_lattice_holds(lattice, tolerance)
     without_the_largest_pole(monkeypatch)
@@ -662,7 +664,7 @@ def test_a_missed_resonance_of_a_lattice_shows_in_the_thermal_states(monkeypatch
 
 def test_a_missed_resonance_breaks_the_spin_balance(a_missed_resonance, monkeypatch):
     # The other check sleeps.
-    monkeypatch.setattr(arcs.ThermalSurface, "states", lambda self: self.thermal_states)
+    monkeypatch.setattr(ThermalSurface, "states", lambda self: self.thermal_states)
     device, m, mdot = narrow_wire()
     assert abs(device.spin_balance(m, mdot)).max() > 1e-4
 

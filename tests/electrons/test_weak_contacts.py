@@ -8,6 +8,7 @@ import pytest
 
 from llgnegf.electrons import Device, Lead
 from llgnegf.electrons.chain_rows import contour_integral, surface_rows
+from llgnegf.electrons.chain_rules import Contour
 from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.currents import precession_currents
 from llgnegf.electrons.green import contour_sums, contour_sums_near_levels, ends_near_levels
@@ -15,7 +16,6 @@ from llgnegf.electrons.quadrature import FermiPoles, ToleranceError
 from llgnegf.electrons.slice_blocks import Slices
 from llgnegf.electrons.slices import sweep as run_sweep
 from llgnegf.electrons.slices_near_levels import two_point_near_levels
-from llgnegf.electrons.system import Contour
 from tests.electrons.systems import device_of, moving, wall
 from tests.electrons.test_lattice import device_of as lattice_device
 from tests.electrons.test_lattice import motion, stacked
@@ -48,7 +48,7 @@ def at_level_of_a_part(rng, n, sites, offset=0.0):
 def real_terms(wire):
     """G Gamma G^+ and Im[G Hd G Gamma G^+] traced, transmission amplitudes: of the package."""
     device = device_of(wire, 1e-8)
-    rule = device.real_rule(np.array([wire.fermi_energy]), np.ones(1))
+    rule = device.chain_rules.real_rule(np.array([wire.fermi_energy]), np.ones(1))
     blocks = device.hamiltonian_blocks(wire.m, wire.potential)
     rate = device.coupling_blocks(wire.mdot, wire.potential_rate)
     found = surface_rows(

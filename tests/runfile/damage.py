@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llgnegf import build, open_run
+from llgnegf import initial_moments, open_run
 from llgnegf.cli import main
 from llgnegf.deck import parse_deck
 from llgnegf.errors import DeckError, FileError
@@ -153,7 +153,7 @@ def of_texture():
         'lattice.shape = [2]\ntexture = {kind = "file", path = "run.h5"}\nintegrator.step = 0.1\nrun.duration = 1.0\n'
     )
     try:
-        return build.initial_moments(deck).tolist()
+        return initial_moments(deck).tolist()
     except DeckError:
         return None
 

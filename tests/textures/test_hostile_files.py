@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llgnegf.build import initial_moments
 from llgnegf.deck import parse_deck
 from llgnegf.errors import RunWarning
+from llgnegf.parts.moments import initial_moments
 
 ROOT = Path(__file__).parents[2]
 

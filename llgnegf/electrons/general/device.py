@@ -20,14 +20,14 @@ from ..arguments import energies, finite_array, number
 from ..counter import Counter
 from ..fermi_step import narrowed
 from ..frozen import SpinDensity
+from ..pauli import SIGMA
+from ..pole_rules import POLE_SHARE
 from ..quadrature import FermiPoles, ToleranceError, fermi_poles, step_poles
-from ..system import POLE_SHARE
 from ..threads import each
 from .elimination import Block, Elimination
 from .leads import GeneralLead, gershgorin
 from .slicing import cut
 
-_SIGMA = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=complex)
 # At kT = 0 no level is told from the Fermi energy within this times the largest energy of H.
 _SHARPEST_GAP = 1e-13
 
@@ -195,7 +195,7 @@ class GeneralDevice:
                     "orbitals; moments are on sites with two, spin up and down"
                 )
             where = self._first[:-1][self.has_spin]
-            change = -self.sd_exchange * np.einsum("ic,cab->iab", (moments - self.m)[self.has_spin], _SIGMA)
+            change = -self.sd_exchange * np.einsum("ic,cab->iab", (moments - self.m)[self.has_spin], SIGMA)
             rows = np.broadcast_to(where[:, None, None] + np.arange(2)[:, None], change.shape)
             H = H + sparse.csr_array((change.ravel(), (rows.ravel(), rows.swapaxes(1, 2).ravel())), shape=H.shape)
         if potential is not None:

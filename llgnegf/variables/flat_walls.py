@@ -1,7 +1,8 @@
-"""Which decks have the flat wall of Kishine and Ovchinnikov, and its variables in their run files."""
+"""The flat wall of Kishine and Ovchinnikov: which decks have it, and its variables in their run files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from llgnegf.beside import textures
 from llgnegf.deck import Deck
 from llgnegf.dynamics.stepper import Instant
+
+from .variable import NUMBER, Variable
 
 # Axes count as x or z within this (sine of the angle).
 _ALIGNED = 1e-9
@@ -59,3 +62,51 @@ def is_along(axis: tuple[float, float, float], component: int) -> bool:
     k = np.array(axis)
     across = np.delete(k, component)
     return bool(np.linalg.norm(across) <= _ALIGNED * np.linalg.norm(k))
+
+
+FLAT_WALL = (
+    Variable(
+        "wall_position_projected",
+        NUMBER,
+        "lattice constant",
+        "X of a flat wall, by projection on its zero mode",
+        has_flat_wall,
+        position,
+    ),
+    Variable(
+        "wall_velocity",
+        NUMBER,
+        "lattice constant energy/hbar",
+        "d/dt of wall_position_projected",
+        has_flat_wall,
+        velocity,
+    ),
+    Variable(
+        "out_of_plane",
+        NUMBER,
+        "1",
+        "xi_0, zero mode of a flat wall out of its plane; positive to -z",
+        has_flat_wall,
+        out_of_plane,
+    ),
+)
+
+# What a spin density does to a flat wall, from an `Instant` with electrons and their spin density.
+_ON_WALL = (
+    (
+        "torque_perpendicular",
+        "torque_perpendicular",
+        "1/lattice constant",
+        "T = sum d(phi0)/dx s.(z x n0)",
+    ),
+    ("spin_parallel", "parallel", "1", "P = sum Phi_0^2 s.n0"),
+    ("spin_out_of_plane", "out_of_plane", "1", "Q = sum Phi_0 s.z"),
+)
+
+
+def on_wall(spin_density: Callable[[Any], np.ndarray]) -> tuple[Variable, ...]:
+    def one(name: str, part: str, unit: str, meaning: str) -> Variable:
+        meaning = f"{meaning} on a flat wall, s = Tr[rho sigma]"
+        return Variable(name, NUMBER, unit, meaning, has_flat_wall, lambda i: spin(part, i, spin_density(i)))
+
+    return tuple(one(*line) for line in _ON_WALL)

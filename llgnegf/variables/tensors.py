@@ -15,7 +15,9 @@ from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.torques import torque
 from llgnegf.electrons import ExchangeConstants, ToleranceError, in_plane_and_out_of_plane
 from llgnegf.errors import RunWarning
-from llgnegf.observables import Variable
+
+from .conditions import always
+from .variable import VECTOR, Variable
 
 _OF_MOTION = ("site", "motion_site", "component", "motion_component")
 
@@ -23,10 +25,6 @@ _OF_MOTION = ("site", "motion_site", "component", "motion_component")
 def _asked(deck: Deck) -> bool:
     """Whether a run of frozen electrons is to have the tensors of its first texture."""
     return deck.electrons is not None and deck.electrons.response_tensors
-
-
-def _always(_deck: Deck) -> bool:
-    return True
 
 
 def as_sites(tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -195,26 +193,25 @@ def _lead_numbers(deck: Deck) -> dict[str, Sequence[Any]]:
 # Of frozen electrons, on request.
 ON_REQUEST = (*_tensors(_asked), *_exchange(_asked), *_at_rest(_asked))
 
-_VECTOR = ("time", "site", "component")
 _BY_TENSORS = (
     Variable(
         "spin_density",
-        _VECTOR,
+        VECTOR,
         "1",
         "Tr[rho sigma] at rest and to first order in the velocities, by response tensors",
-        _always,
+        always,
         lambda i: i.spin_density,
     ),
     Variable(
         "torque",
-        _VECTOR,
+        VECTOR,
         "energy",
         "J_sd s x m of the whole spin density",
-        _always,
+        always,
         lambda i: torque(i.spin_density, i.m, i.sd_exchange),
     ),
 )
-_SOLVES = Variable("solves", ("time",), "1", "Green's functions evaluated so far", _always, lambda i: i.solves)
+_SOLVES = Variable("solves", ("time",), "1", "Green's functions evaluated so far", always, lambda i: i.solves)
 
 
 def _has_energy(deck: Deck) -> bool:
@@ -225,9 +222,9 @@ def _has_energy(deck: Deck) -> bool:
 # Of `motion.kind = "tensor"`, from a `TensorInstant`.
 TENSORS = (
     *_BY_TENSORS,
-    *_tensors(_always),
-    *_exchange(_always),
-    *_at_rest(_always),
+    *_tensors(always),
+    *_exchange(always),
+    *_at_rest(always),
     Variable(
         "grand_potential",
         ("time",),
@@ -281,7 +278,7 @@ def _into_leads(
 # Of a [molecule], from a `TensorInstant`.
 MOLECULE = (
     *_BY_TENSORS,
-    *_into_leads("", "at rest", _always, lambda i: i.lead_currents),
+    *_into_leads("", "at rest", always, lambda i: i.lead_currents),
     *_into_leads("_motion", "to first order in dm/dt, beside {}", _answers_motion, lambda i: i.pumped_currents),
     Variable(
         "torque_spin_orbit",
@@ -296,9 +293,9 @@ MOLECULE = (
         ("time", "component", "motion_component"),
         "hbar",
         "Gilbert tensor at this instant",
-        _always,
+        always,
         lambda i: i.linear_response.tensors.gilbert[0, 0],
     ),
-    *_tensors(_always),
-    *_at_rest(_always),
+    *_tensors(always),
+    *_at_rest(always),
 )
