@@ -18,8 +18,8 @@ Where G Y (A - G) costs less than G Y A, as on a lattice (`slices_on_arcs.py`), 
 over G Y G does not depend on the path.
 
 A resonance that was missed would change the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which is known
-independently from the poles of f.  If the two values disagree, the arcs are lowered; if they still disagree after
-several attempts, ToleranceError is raised.
+independently from the poles of f.  If the two values disagree, levels are looked for more thoroughly, then the arcs are
+lowered; if they still disagree after several attempts, ToleranceError is raised.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _FAR = 60.0
 # response is not amplified by a small width.
 _BOUND = 45.0
 # The arcs are tried at this many heights; each is the previous height times this factor.
-_ATTEMPTS, _LOWER = 4, 0.3
+_ATTEMPTS, _LOWER = 5, 0.3
 _MOST_PANELS = 2000
 # Panels are not halved below this (half-length over the hopping): a level at a threshold makes the response diverge.
 _SHORTEST_PANEL = 1e-10
@@ -313,6 +313,7 @@ class ThermalSurface:
     missed: float = field(init=False)
 
     _may_cross: bool = field(init=False, default=True)
+    _thorough: bool = field(init=False, default=False)
     _circle_error: float = field(init=False, default=0.0)
     _known: dict[int, tuple[Vectors, Vectors]] = field(init=False, default_factory=dict)
     _at_poles: dict[int, tuple[Vectors, Vectors, Vectors]] = field(init=False, default_factory=dict)
@@ -322,7 +323,8 @@ class ThermalSurface:
         self.hopping = self.system.modes.hopping
         height = self._highest
         allowed = min(1.0, self.size) * self.tolerance
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            self._thorough = attempt > 0
             self._search(height)
             self._lay_arcs(allowed)
             if self._circle_error > 0.1 * allowed:
@@ -334,7 +336,8 @@ class ThermalSurface:
                 self._check_rounding(allowed)
                 self._check_widths(self.rate)
                 return
-            height *= _LOWER
+            if attempt:  # the second attempt looks for levels again, at the same height
+                height *= _LOWER
         raise ToleranceError(
             f"the Fermi-surface term at temperature = {self.temperature:g} finds other thermal states than the poles "
             f"of the Fermi function do ({self.missed:.1e} a site and unit of energy, {self.known_to:.1e} are allowed) "
@@ -392,7 +395,9 @@ class ThermalSurface:
         raised = height == self._highest and any(self._crossing(piece, self._harmless) for piece in pieces)
         height = 2 * np.pi * kT if raised else height
         guesses = [
-            search.first_guesses(piece, *far, partial(self._wanted, height)) if piece.open_modes.any() else []
+            search.first_guesses(piece, *far, partial(self._wanted, height), self._thorough)
+            if piece.open_modes.any()
+            else []
             for piece in pieces
         ]
         energies = [np.concatenate([np.empty(0, complex), *(g.energies for g in one)]) for one in guesses]
