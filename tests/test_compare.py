@@ -186,9 +186,11 @@ RAMP = {"amplitude": 0.2, "profile": {"kind": "ramp", "duration": 2.0}}
 def test_what_has_no_exact_result_is_told(tmp_path, capsys, changes, told):
     """One moment alone: not "a bug", and not the equilibrium without what drives the current."""
     path = tmp_path / "a.h5"
-    with result_of(path, "macrospin_in_wire", run__duration=0, **changes) as r:
-        with pytest.raises(NothingToCompare, match=told):
-            compare(r)
+    with (
+        result_of(path, "macrospin_in_wire", run__duration=0, **changes) as r,
+        pytest.raises(NothingToCompare, match=told),
+    ):
+        compare(r)
     assert main(["compare", str(path)]) == 2
     assert "a bug" not in capsys.readouterr().err
 
