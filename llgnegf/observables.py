@@ -715,7 +715,7 @@ REAL_TIME = (
         "work",
         _NUMBER,
         "energy",
-        "done by gates, voltages, driven fields and an imposed motion so far",
+        "done so far by gates, voltages and driven fields, and by an imposed motion on the electrons alone",
         _always,
         lambda i: i.work,
     ),
