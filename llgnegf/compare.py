@@ -18,7 +18,7 @@ from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.dynamics.torques import field_and_damping_like, torque
 from llgnegf.electrons import ToleranceError, steady_precession
 from llgnegf.errors import LLGNEGFError, RunError
-from llgnegf.parts.driven import build_drives, build_gates
+from llgnegf.parts.driven import build_drives, build_gates, build_voltages
 from llgnegf.parts.electrons import build_open_device
 from llgnegf.parts.moments import build_magnet
 from llgnegf.runfile.reader import Run
@@ -40,7 +40,7 @@ class Comparison:
     time; m, velocity: (n, 3) moments and dm/dt (1/time); parts: contribution -> Tr[rho sigma] (n, 3); exact: (n, 3),
     exact spin density minus its adiabatic part; frequency (1/time), axis (3,): rotation of the exact result;
     sd_exchange: energy, a number or that of each site (n,), for torques; pumped_spin: (2,), exact spin current along
-    the axis into the left and the right lead, 1/time.
+    the axis into the left and the right lead, 1/time; tolerance: on the parts, below which they say nothing.
     """
 
     time: float
@@ -52,6 +52,7 @@ class Comparison:
     axis: np.ndarray
     sd_exchange: float | np.ndarray
     pumped_spin: np.ndarray
+    tolerance: float = 0.0
 
     @property
     def total(self) -> np.ndarray:
@@ -65,14 +66,21 @@ class Comparison:
 
     @property
     def relative_error(self) -> np.ndarray:
-        """|sum - exact|/|exact|, (n,); NaN where the exact spin density is zero."""
+        """|sum - exact|/|exact|, (n,); NaN where the exact spin density is zero, or both are below the tolerance."""
         size = np.linalg.norm(self.exact, axis=1)
-        return np.divide(self.absolute_error, size, out=np.full(len(size), np.nan), where=size > 0)
+        told = (size > 0) & (np.maximum(size, self.absolute_error) > self.tolerance)
+        return np.divide(self.absolute_error, size, out=np.full(len(size), np.nan), where=told)
+
+    @property
+    def whole_error(self) -> float:
+        """|sum - exact|/|exact| over all sites together; NaN where that of each site is."""
+        ratio = _norm_ratio(self.total - self.exact, self.exact)
+        return float("nan") if np.isnan(self.relative_error).all() else ratio
 
     @property
     def share_missed(self) -> float:
-        """|sum - exact|/|exact| over all sites together; 0 where both vanish, infinite where the exact one does."""
-        ratio, missed = _norm_ratio(self.total - self.exact, self.exact), self.absolute_error.any()
+        """`whole_error`; 0 where sum and exact result are below the tolerance, infinite where the latter vanishes."""
+        ratio, missed = self.whole_error, (self.absolute_error > self.tolerance).any()
         return ratio if np.isfinite(ratio) else float("inf") if missed else 0.0
 
     def torques(self) -> dict[str, np.ndarray]:
@@ -111,7 +119,7 @@ class Comparison:
             "total_torque": {name: T.sum(axis=0).tolist() for name, T in torques.items()},
             "pumped_spin_current": self.pumped_spin.tolist(),
             "max_absolute_error": float(self.absolute_error.max()),
-            "relative_error": _number(_norm_ratio(self.total - self.exact, self.exact)),
+            "relative_error": _number(self.whole_error),
         }
 
 
@@ -167,6 +175,19 @@ def _check_comparable(deck: Deck) -> None:
             "vacancies, between leads without a width or a spin_bias, and with a polarization in "
             'motion.kind = "precession" alone'
         )
+    device = build_open_device(deck)
+    if device.is_biased or any(device.voltages) or build_voltages(deck):
+        raise NothingToCompare(
+            "leads with a voltage, chemical_potential or temperature of their own: the exact steady precession is "
+            "between leads in equilibrium with the device"
+        )
+    if electrons.bath is not None:
+        raise NothingToCompare("electrons.bath: the exact steady precession is without a bath on sites")
+    if len(deck.lattice.shape) == 2:
+        raise NothingToCompare(
+            f"lattice.shape = {list(deck.lattice.shape)}: the exact steady precession is that of a chain, "
+            "lattice.shape = [n]"
+        )
     if any(profile.frequency or np.isfinite(profile.next_jump(0.0)) for profile in build_gates(deck).profiles):
         raise NothingToCompare("moving gates: the exact steady precession needs a potential that stands still")
     if motion.kind == "precession":
@@ -212,6 +233,7 @@ def _at_frame(run: Run, deck: Deck, index: int) -> Comparison:
         axis=axis,
         sd_exchange=J,
         pumped_spin=exact.pumped_spin,
+        tolerance=electrons.tolerance,
     )
 
 
@@ -260,22 +282,35 @@ def _site_tables(c: Comparison, energy_unit: str) -> str:
         lines += ["", label, f"{'site':>5}" + "".join(f"{name:>14}" for name in names) + f"{'sum - exact':>14}"]
         for i in range(len(c.m)):
             values = [components[name][k][i] for name in names]
-            lines.append(f"{i:>5}" + "".join(f"{v:>14.5e}" for v in values) + f"{values[-2] - values[-1]:>14.2e}")
+            lines.append(
+                f"{i:>5}" + "".join(_cell(v, 14, ".5e") for v in values) + _cell(values[-2] - values[-1], 14, ".2e")
+            )
     head = f"{'site':>5}{'|sum|':>14}{'|exact|':>14}{'abs. error':>14}{'rel.':>10}"
     lines += ["", "spin density Tr[rho sigma]", head]
     for i in range(len(c.m)):
         sizes = np.linalg.norm(c.total[i]), np.linalg.norm(c.exact[i])
         lines.append(
-            f"{i:>5}{sizes[0]:>14.5e}{sizes[1]:>14.5e}{c.absolute_error[i]:>14.2e}{c.relative_error[i]:>10.1e}"
+            f"{i:>5}{sizes[0]:>14.5e}{sizes[1]:>14.5e}{c.absolute_error[i]:>14.2e}"
+            f"{_cell(c.relative_error[i], 10, '.1e')}"
         )
     lines += [
         "",
-        f"largest error {c.absolute_error.max():.2e}, of the whole profile "
-        f"{_norm_ratio(c.total - c.exact, c.exact):.2e} (frozen is first order: the absolute error falls as omega^2)",
+        f"largest error {c.absolute_error.max():.2e}, of the whole profile {_whole(c)}",
         f"total torque along the axis {(c.torques()['exact'] @ c.axis).sum():.6e} {energy_unit}, spin current pumped "
         f"into the leads {c.pumped_spin.sum():.6e} {energy_unit} (exact; equal in a steady state)",
     ]
     return "\n".join(lines)
+
+
+def _cell(value: float, width: int, how: str) -> str:
+    """A number of a table; "-" where there is none: of a moment at rest, or of what is below the tolerance."""
+    return f"{value:>{width}{how}}" if np.isfinite(value) else f"{'-':>{width}}"
+
+
+def _whole(c: Comparison) -> str:
+    if np.isnan(c.whole_error):
+        return f"none (nothing is above electrons.tolerance = {c.tolerance:g})"
+    return f"{c.whole_error:.2e} (frozen is first order: the absolute error falls as omega^2)"
 
 
 def _frame_table(comparisons: list[Comparison], energy_unit: str) -> str:
@@ -290,8 +325,9 @@ def _frame_table(comparisons: list[Comparison], energy_unit: str) -> str:
         (fl,), (dl,) = c.components()["sum"]
         (fl_exact,), (dl_exact,) = c.components()["exact"]
         lines.append(
-            f"{c.time:>10g}{c.frequency:>14.6e}{fl:>14.5e}{fl_exact:>14.5e}{dl:>14.5e}{dl_exact:>14.5e}"
-            f"{c.absolute_error[0]:>12.2e}{c.relative_error[0]:>10.1e}"
+            f"{c.time:>10g}{c.frequency:>14.6e}"
+            + "".join(_cell(v, 14, ".5e") for v in (fl, fl_exact, dl, dl_exact))
+            + f"{c.absolute_error[0]:>12.2e}{_cell(c.relative_error[0], 10, '.1e')}"
         )
     worst = max(c.absolute_error.max() for c in comparisons)
     return "\n".join([*lines, "", f"largest error of the spin density {worst:.2e}"])

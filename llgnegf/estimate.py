@@ -10,6 +10,7 @@ from llgnegf.beside import integrators
 from llgnegf.build import build, build_coupling
 from llgnegf.deck import Deck
 from llgnegf.deck.closed_conflicts import is_closed_lattice
+from llgnegf.deck.unused import unused_keys
 from llgnegf.electrons import ClosedFrozen, Frozen
 from llgnegf.errors import DeckError, RunWarning
 from llgnegf.parts.moments import initial_moments
@@ -73,6 +74,7 @@ def estimate(deck: Deck) -> str:
         lines.append(f"  solves       {_solves(deck, found)}")
     lines.append(f"  run file     {found.bytes_frame * deck.n_frames / 1e6:.3g} MB")
     lines.append(f"  memory       about {_memory(deck, frozen, in_real_time):.0f} MB")
+    lines += [f"  not used     {', '.join(keys)}: {reason}" for reason, keys in unused_keys(deck).items()]
     return "\n".join(map(visible, lines))
 
 

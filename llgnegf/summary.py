@@ -90,7 +90,8 @@ def summary(run: Run) -> str:
             share, moments = deck.back_action, np.asarray(run["energy_classical"])
         work = np.asarray(run["work"]) - driven
         total = moments - driven + share * (np.asarray(run["energy_electrons"]) - work)
-        name, unknown = "all energies - work", _unrecorded_work(run)
+        name = "electrons - work" if deck.is_imposed else "all energies - work"
+        unknown = _unrecorded_work(run)
         lines.append(f"  {name:24}left out: {unknown}" if unknown else _scalar_row(name, run.times, total, energy))
     for name, digits in (
         ("skyrmion_center", "+.5f"),

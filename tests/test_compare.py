@@ -168,3 +168,42 @@ def test_exit_codes_of_the_command(tmp_path, capsys):
         assert "a classical run" in capsys.readouterr().err
     (tmp_path / "c.h5").write_bytes(b"no run")
     assert main(["compare", str(tmp_path / "c.h5")]) == 74
+
+
+RAMP = {"amplitude": 0.2, "profile": {"kind": "ramp", "duration": 2.0}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"electrons__lead": [{"side": "left", "voltage": 0.3}, {"side": "right"}]}, "in equilibrium"),
+        ({"electrons__lead": [{"side": "left", "voltage": RAMP}, {"side": "right"}]}, "in equilibrium"),
+        ({"electrons__lead": [{"side": "left"}, {"side": "right", "chemical_potential": 0.3}]}, "in equilibrium"),
+        ({"electrons__bath": {"sites": [0], "width": 0.2}}, "without a bath"),
+        ({"lattice__shape": [1, 1]}, r"lattice.shape = \[1, 1\]: the exact steady precession is that of a chain"),
+    ],
+)
+def test_what_has_no_exact_result_is_told(tmp_path, capsys, changes, told):
+    """One moment alone: not "a bug", and not the equilibrium without what drives the current."""
+    path = tmp_path / "a.h5"
+    with (
+        result_of(path, "macrospin_in_wire", run__duration=0, **changes) as r,
+        pytest.raises(NothingToCompare, match=told),
+    ):
+        compare(r)
+    assert main(["compare", str(path)]) == 2
+    assert "a bug" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "changes", [{"motion__frequency": 0.0}, {"texture__direction": [0, 0, 2.0]}, {"electrons__sd_exchange": 0.0}]
+)
+def test_nothing_above_the_tolerance_is_no_share_missed(tmp_path, capsys, changes):
+    path = tmp_path / "a.h5"
+    with result_of(path, "precessing_moment", run__duration=0, electrons__fermi_energy=0.3, **changes) as r:
+        (c,) = compare(r)
+    assert c.share_missed == 0
+    assert main(["compare", str(path), "--within", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "nothing is above electrons.tolerance" in out
+    assert "nan" not in out

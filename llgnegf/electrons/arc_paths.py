@@ -71,6 +71,8 @@ class ArcPaths:
 
     temperature kT > 0, fermi_energy: energies; tolerance: bound on the error of the density.
     with_analytic: whether G Y G is integrated along a path of its own, `analytic_gate`.
+    may_cross: whether a path may pass above the first pole of f; thorough: whether levels are looked for among all that
+    leads may mix, as in `ResonanceSearch.first_guesses`.
     gates: the path above each segment; near_pole: distance of the nearest pole of A from the first pole of f, energy.
     """
 
@@ -80,6 +82,7 @@ class ArcPaths:
     tolerance: float
     with_analytic: bool
     may_cross: bool = True
+    thorough: bool = False
     gates: list[Gate] = field(init=False, default_factory=list)
     poles: list[Pole] = field(init=False, default_factory=list)
     near_pole: float = field(init=False)
@@ -130,7 +133,9 @@ class ArcPaths:
         raised = height == self.highest and any(self._crossing(piece, self._harmless) for piece in pieces)
         height = 2 * np.pi * kT if raised else height
         guesses = [
-            search.first_guesses(piece, *far, partial(self._wanted, height)) if piece.open_modes.any() else []
+            search.first_guesses(piece, *far, partial(self._wanted, height), self.thorough)
+            if piece.open_modes.any()
+            else []
             for piece in pieces
         ]
         energies = [np.concatenate([np.empty(0, complex), *(g.energies for g in one)]) for one in guesses]

@@ -84,14 +84,24 @@ class ResonanceSearch:
             self._folded = FoldedLevels(system, self.levels, self.states, self.ends, self._at_reference)
 
     def first_guesses(
-        self, segment: Segment, low: float, high: float, wanted: Callable[[Floats, Floats], Mask] | None = None
+        self,
+        segment: Segment,
+        low: float,
+        high: float,
+        wanted: Callable[[Floats, Floats], Mask] | None = None,
+        thorough: bool = False,
     ) -> list[FirstGuess]:
         """Eigenvectors of H + Sigma from Hermitian levels, for energies of a segment between `low` and `high`.
 
         The energies are divided into pieces, and Sigma is expanded about the middle of each; a guess belongs to the
         piece that contains its energy.  wanted(energies, half-widths): which levels are needed (None: all); pieces
         without any such Hermitian level are skipped.
+        thorough: no piece is skipped for what the leads do to Hermitian levels to first order.  Where these are
+        degenerate, or nearly so, the leads choose other states among them, with other shifts and widths.  That is
+        always so for one wide slice: with both couplings equal to the hopping all its modes are degenerate.
         """
+        slices, orbitals, _ = self.system.h.shape
+        thorough |= slices == 1 and orbitals > 2
         hopping = self.system.modes.hopping
         a, b = max(low, segment.low), min(high, segment.high)
         if b - a <= 1e-12 * hopping:  # at a threshold Sigma has no slope
@@ -110,17 +120,24 @@ class ResonanceSearch:
         reached = (cuts[1:] > lowest) & (cuts[:-1] < highest)
         pieces = []
         for start, stop in zip(cuts[:-1][reached].tolist(), cuts[1:][reached].tolist(), strict=True):
-            if (self._near(segment, start, stop, 0.2 * hopping) & promising).any():
+            if thorough:
+                reachable = self._may_reach(segment, start, stop)
+            else:
+                reachable = self._near(segment, start, stop, 0.2 * hopping) & promising
+            if reachable.any():
                 pieces.append((start, stop))
         if self._folded is None:
             return [self._first_guess(segment, *piece) for piece in pieces]
-        return each(lambda piece: self._folded_guess(segment, *piece), pieces)
+        return each(lambda piece: self._folded_guess(segment, *piece, thorough), pieces)
 
-    def _folded_guess(self, segment: Segment, low: float, high: float) -> FirstGuess:
+    def _folded_guess(self, segment: Segment, low: float, high: float, thorough: bool) -> FirstGuess:
         """First guesses between `low` and `high` (energies) from nearby levels; all others are folded."""
         assert self._folded is not None
         t = self.system.modes.hopping
-        piece = Piece(self._folded, segment, low, high, self._near(segment, low, high, _FOLDED_MARGIN * t))
+        near = self._near(segment, low, high, _FOLDED_MARGIN * t)
+        if thorough:
+            near |= self._may_reach(segment, low, high)
+        piece = Piece(self._folded, segment, low, high, near)
         energies, right, left, errors = piece.guesses()
         overlap = np.minimum(_OVERLAP * t, 1e-3 * t + 3 * errors)
         mine = (energies.real > low - overlap) & (energies.real < high + overlap)
@@ -144,6 +161,11 @@ class ResonanceSearch:
         there = self.system.self_energy(0.5 * (low + high), segment.open_modes).real - self._at_reference
         shifts = there @ self._end_weights
         return np.any([(e > low - margin) & (e < high + margin) for e in (self.levels, self.levels + shifts)], axis=0)
+
+    def _may_reach(self, segment: Segment, low: float, high: float) -> Mask:
+        """Which Hermitian levels Sigma(E) - Sigma(E_F) may bring to the piece, whichever states it mixes."""
+        margin = self._shift(0.5 * (low + high), segment) + 0.2 * self.system.modes.hopping
+        return (self.levels > low - margin) & (self.levels < high + margin)
 
     def _all_levels_between(self, margin: float) -> tuple[float, float]:
         """Energies outside of which `_near` holds for no level, whatever the leads do to it; margin: energy."""

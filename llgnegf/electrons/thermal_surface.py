@@ -18,8 +18,8 @@ Where G Y (A - G) costs less than G Y A, as on a lattice (`slices_on_arcs.py`), 
 over G Y G does not depend on the path.
 
 A resonance that was missed would change the thermal density of states, -(1/2pi) int f' i (G - G^+) dE, which is known
-independently from the poles of f.  If the two values disagree, the arcs are lowered; if they still disagree after
-several attempts, ToleranceError is raised.
+independently from the poles of f.  If the two values disagree, levels are looked for more thoroughly, then the arcs are
+lowered; if they still disagree after several attempts, ToleranceError is raised.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from .residues import Residue
 # Points on a circle for the residue of a pole of f, whose radius is this share of the distance to the next pole.
 _CIRCLE, _RADIUS = 8, 0.04
 # The arcs are tried at this many heights; each is the previous height times this factor.
-_ATTEMPTS, _LOWER = 4, 0.3
+_ATTEMPTS, _LOWER = 5, 0.3
 _MOST_PANELS = 2000
 # Panels are not halved below this (half-length over the hopping): a level at a threshold makes the response diverge.
 _SHORTEST_PANEL = 1e-10
@@ -125,7 +125,8 @@ class ThermalSurface:
         self.paths = ArcPaths(self.backend, self.fermi_energy, self.temperature, self.tolerance, with_analytic)
         height = self.paths.highest
         allowed = min(1.0, self.size) * self.tolerance
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            self.paths.thorough = attempt > 0
             self.paths.search(height)
             self._lay_arcs(allowed)
             if self._circle_error > 0.1 * allowed:
@@ -137,7 +138,8 @@ class ThermalSurface:
                 self._check_rounding(allowed)
                 self._check_widths(self.rate)
                 return
-            height *= _LOWER
+            if attempt:  # the second attempt looks for levels again, at the same height
+                height *= _LOWER
         raise ToleranceError(
             f"the Fermi-surface term at temperature = {self.temperature:g} finds other thermal states than the poles "
             f"of the Fermi function do ({self.missed:.1e} a site and unit of energy, {self.known_to:.1e} are allowed) "

@@ -9,8 +9,9 @@ from llgnegf.deck import Deck
 from llgnegf.judged import judge
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots.curves import curve, energies
+from llgnegf.plots.moment_colours import colours_of
 from llgnegf.plots.real_time import deviations
-from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant, without
+from llgnegf.plots.vacant import hatch, legend_of_vacant, vacant, without
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.units import readable_time
@@ -65,11 +66,13 @@ def charges_in_words(first: float, last: float) -> str:
 def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
     """m_z as colour and the in-plane components as arrows, of the first and the last frame."""
     deck = run.deck
-    missing = vacant(run)
-    for ax, index, label in zip(both, (0, run.n_frames - 1), ("first", "last"), strict=True):
-        m, t = without(run["moment"][index], missing), run.times[index]
+    missing, chosen = vacant(run), (0, run.n_frames - 1)
+    frames = [without(run["moment"][index], missing) for index in chosen]
+    shown_in = colours_of([m[..., 2] for m in frames], "$m_z$")
+    for ax, index, m, label in zip(both, chosen, frames, ("first", "last"), strict=True):
+        t = run.times[index]
         nx, ny = m.shape[:2]
-        image = ax.imshow(m[..., 2].T, origin="lower", cmap=colours("PuOr"), vmin=-1, vmax=1, interpolation="nearest")
+        image = ax.imshow(m[..., 2].T, origin="lower", **shown_in.limits, interpolation="nearest")
         stride = max(1, max(nx, ny) // 20)
         x, y = np.arange(0, nx, stride), np.arange(0, ny, stride)
         ax.quiver(
@@ -87,7 +90,7 @@ def _maps(run: Run, figure: Figure, both: list[Axes]) -> None:
     if "skyrmion_center" in run.names and run.n_frames > 1:
         path = np.asarray(run["skyrmion_center"])  # not unwrapped: it is drawn on the lattice
         both[1].plot(*path.T, color=_RED, linewidth=1.1, marker=".", markersize=1.5, linestyle="")
-    figure.colorbar(image, ax=both[1], label="$m_z$", pad=0.02)
+    figure.colorbar(image, ax=both[1], label=shown_in.label, pad=0.02)
     legend_of_vacant(both[0], missing, loc="upper left", bbox_to_anchor=(0.0, -0.16), borderaxespad=0.0)
 
 

@@ -29,12 +29,14 @@ def draw(field_like: Axes, damping_like: Axes, run: Run) -> None:
     k, electrons = _frame(run), run.deck.electrons
     assert electrons is not None
     J = electrons.sd_exchange if isinstance(electrons.sd_exchange, float) else np.asarray(run[SD_EXCHANGE])
-    m, velocity = run["moment"][k], run["velocity"][k]
+    # A lattice with one column or one row is a line of sites as well.
+    m, velocity = run["moment"][k].reshape(-1, 3), run["velocity"][k].reshape(-1, 3)
+    J = np.ravel(J) if np.ndim(J) else J
     largest = float(np.abs(J).max())
     names = [name for name in ORIGINS if f"spin_{name}" in run.names]
-    torques = {name: torque(run[f"spin_{name}"][k], m, J) for name in names}
+    torques = {name: torque(run[f"spin_{name}"][k].reshape(-1, 3), m, J) for name in names}
     if len(names) > 1:
-        torques["sum"] = np.asarray(run["torque"][k])
+        torques["sum"] = np.asarray(run["torque"][k]).reshape(-1, 3)
     parts = {name: field_and_damping_like(each, m, velocity) for name, each in torques.items()}
     span = least_span(parts.values(), sizes=[largest], error=largest * electrons.tolerance)
     sites = np.arange(len(m))

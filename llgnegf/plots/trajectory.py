@@ -15,7 +15,8 @@ from llgnegf.dynamics.torques import torque
 from llgnegf.pictures import Axes, Figure, as_label
 from llgnegf.plots import flat_wall, tensors, torque_profile
 from llgnegf.plots.curves import MOST_POINTS, STYLES, currents, curve, edges, energies
-from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant
+from llgnegf.plots.moment_colours import colours_of
+from llgnegf.plots.vacant import hatch, legend_of_vacant, vacant
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
 from llgnegf.spin_transfer import exchange_of
@@ -35,13 +36,14 @@ def picture(run: Run) -> Figure:
     deck, time = run.deck, run.times
     unit = deck.units.label
     torques = _torque_norms(run)
-    has_wall = "wall_position" in run.names
+    follows_wall = "wall_position" in run.names
+    has_wall = follows_wall and bool(np.isfinite(run["wall_position"]).any())
     of_flat_wall = flat_wall.panels_of(run)
     has_velocity = has_wall and not of_flat_wall and run.n_frames > 1
     is_driven = "spin_bias" in run.names and "current_charge" in run.names
     panels = 2 + bool(torques) + is_driven + has_wall + has_velocity + of_flat_wall
     on_sphere = run["moment"].size == 3 * run.n_frames and run.n_frames > 1
-    with_profile = has_wall and torque_profile.has_profile(run)
+    with_profile = follows_wall and torque_profile.has_profile(run)
     beside = on_sphere or with_profile
     matrices = tensors.tensors_of(run)[:2] if on_sphere else []
     width = 2.9 + 0.7 * bool(matrices)
@@ -151,9 +153,10 @@ def _all_moments(ax: Axes, run: Run, figure: Figure) -> None:
     grid = edges(time[shown]), np.arange(m_k.shape[1] + 1) - 0.5
     hatch(ax, missing)
     legend_of_vacant(ax, missing)
-    mesh = ax.pcolormesh(*grid, m_k.T, cmap=colours("PuOr"), vmin=-1, vmax=1, rasterized=True)
+    shown_in = colours_of(m_k, f"$m_{'xyz'[k]}$")
+    mesh = ax.pcolormesh(*grid, m_k.T, **shown_in.limits, rasterized=True)
     # In the axes' own frame: beside all axes it would stand behind the second scale of the wall.
-    figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=f"$m_{'xyz'[k]}$")
+    figure.colorbar(mesh, cax=ax.inset_axes((1.015, 0, 0.02, 1)), label=shown_in.label)
     ax.set_ylabel("site $i$")
     count_sites(ax.yaxis)
 

@@ -16,6 +16,7 @@ from llgnegf.export.selection import SITES, chosen_variables
 from llgnegf.pictures import Axes, Figure, as_label, with_unit
 from llgnegf.plots import tensors
 from llgnegf.plots.curves import curve, edges
+from llgnegf.plots.moment_colours import MomentColours, colours_of, moment_colours
 from llgnegf.plots.vacant import colours, hatch, legend_of_vacant, vacant, without
 from llgnegf.runfile.reader import Run
 from llgnegf.seams import path_of
@@ -81,13 +82,14 @@ class Scale:
     """What all frames of a variable have in common.
 
     low, high: least and largest value; in_plane: longest in-plane vector; missing: sites without a value, as `vacant`
-    has them.
+    has them; along_z: least and largest z component of a vector.
     """
 
     low: float
     high: float
     in_plane: float
     missing: np.ndarray | None = None
+    along_z: tuple[float, float] = (np.inf, -np.inf)
 
 
 def scale_of(run: Run, name: str, frames: Sequence[int] | None = None) -> Scale:
@@ -97,6 +99,7 @@ def scale_of(run: Run, name: str, frames: Sequence[int] | None = None) -> Scale:
     step = max(1, _BLOCK // (8 * max(1, int(np.prod(variable.shape[1:])))))
     missing = vacant(run, name)
     low, high, plane = np.inf, -np.inf, 0.0
+    along_z = np.inf, -np.inf
     for first in range(int(wanted.min()), int(wanted.max()) + 1, step):
         chosen = wanted[(wanted >= first) & (wanted < first + step)]
         if not len(chosen):
@@ -109,9 +112,11 @@ def scale_of(run: Run, name: str, frames: Sequence[int] | None = None) -> Scale:
         low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
         if is_vector:
             plane = max(plane, float(np.nanmax(np.hypot(values[..., 0], values[..., 1]))))
+            z = values[..., 2]
+            along_z = min(along_z[0], float(np.nanmin(z))), max(along_z[1], float(np.nanmax(z)))
     if low > high:
         low, high = 0.0, 0.0
-    return Scale(low, high, plane, missing)
+    return Scale(low, high, plane, missing, along_z)
 
 
 def at_frame(figure: Figure, run: Run, name: str, index: int, scale: Scale) -> None:
@@ -203,10 +208,14 @@ def _space_and_time(run: Run, name: str) -> Figure:
     low, high = _limits(whole, len(parts) > 1, float(np.nanmax(abs(values))))
     for ax, part, component in zip(axes, parts, ("x", "y", "z"), strict=False):
         hatch(ax, missing)
-        cmap = colours("PuOr" if len(parts) > 1 else "cividis")
-        mesh = ax.pcolormesh(*grid, part.T, cmap=cmap, vmin=low, vmax=high, rasterized=True)
         label = f"{as_label(name)} {component}" if len(parts) > 1 else as_label(name)
-        figure.colorbar(mesh, ax=ax, pad=0.01, label=with_unit(label, run[name].unit))
+        if name == "moment":
+            shown_in = colours_of(part, label)
+        else:
+            cmap = colours("PuOr" if len(parts) > 1 else "cividis")
+            shown_in = MomentColours(low, high, cmap, with_unit(label, run[name].unit))
+        mesh = ax.pcolormesh(*grid, part.T, **shown_in.limits, rasterized=True)
+        figure.colorbar(mesh, ax=ax, pad=0.01, label=shown_in.label)
         ax.set_ylabel("site $i$")
         count_sites(ax.yaxis)
     legend_of_vacant(axes[0], missing)
@@ -233,9 +242,13 @@ def _profile(ax: Axes, run: Run, name: str, values: np.ndarray, scale: Scale) ->
 def _map(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray, scale: Scale) -> None:
     is_vector = values.ndim == 3
     shown = values[..., 2] if is_vector else values
-    low, high = _limits(scale, is_vector, 1.0)
-    cmap = colours("PuOr" if is_vector else "cividis")
-    image = ax.imshow(shown.T, origin="lower", cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+    label = f"{as_label(name)} z" if is_vector else as_label(name)
+    if name == "moment":
+        shown_in = moment_colours(*scale.along_z, label)
+    else:
+        cmap = colours("PuOr" if is_vector else "cividis")
+        shown_in = MomentColours(*_limits(scale, is_vector, 1.0), cmap, with_unit(label, run[name].unit))
+    image = ax.imshow(shown.T, origin="lower", **shown_in.limits, interpolation="nearest")
     hatch(ax, scale.missing)
     legend_of_vacant(ax, scale.missing)
     nx, ny = values.shape[:2]
@@ -247,8 +260,7 @@ def _map(figure: Figure, ax: Axes, run: Run, name: str, values: np.ndarray, scal
             x, y, arrows[..., 0].T, arrows[..., 1].T, pivot="mid", scale=1.25 / stride, scale_units="xy", angles="xy",
             width=0.005,
         )  # fmt: skip
-    label = f"{as_label(name)} z" if is_vector else as_label(name)
-    figure.colorbar(image, ax=ax, pad=0.02, label=with_unit(label, run[name].unit))
+    figure.colorbar(image, ax=ax, pad=0.02, label=shown_in.label)
     ax.set_xlabel("site $x$ ($a$)")
     ax.set_ylabel("site $y$ ($a$)")
     count_sites(ax.xaxis, nx)

@@ -27,6 +27,7 @@ from llgnegf._version import __version__
 from llgnegf.deck import Deck
 from llgnegf.deck.messages import show
 from llgnegf.deck.rules import MAX_INTEGER
+from llgnegf.deck.unused import depends_on_seed
 from llgnegf.errors import DeckError, RunError
 from llgnegf.runfile.disk import disk_errors, take_name, temporary_name
 from llgnegf.runfile.layout import OPEN, set_attributes
@@ -64,8 +65,7 @@ def seeds(base: Deck, paths: int) -> Axis:
     """The key and the values in which the paths differ.  DeckError for an impossible number, or for equal paths."""
     if paths < 1:
         raise DeckError(f"--paths {paths}: must be at least 1")
-    electrons = base.electrons is not None and base.electrons.noise
-    if not (base.magnet.temperature or electrons or base.texture.kind == "random"):
+    if not depends_on_seed(base):
         raise DeckError(
             f"--paths {paths}: every path would be the same, since nothing in {base.name} depends on run.seed; "
             'allowed: magnet.temperature > 0, electrons.noise or texture.kind = "random"; over other keys, such as '

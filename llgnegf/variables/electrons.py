@@ -202,7 +202,7 @@ ELECTRONS = (
             "current_energy",
             ("time", "lead"),
             "energy^2/hbar",
-            f"energy into the lead, counted from its levels, {what}",
+            f"energy into the lead, E less its voltage for each particle, {what}",
             all_of(is_biased, applies),
             lambda i: i.energy_currents,
         )

@@ -111,7 +111,7 @@ REAL_TIME = (
         "work",
         NUMBER,
         "energy",
-        "done by gates, voltages, driven fields and an imposed motion so far",
+        "done so far by gates, voltages and driven fields, and by an imposed motion on the electrons alone",
         always,
         lambda i: i.work,
     ),

@@ -725,3 +725,37 @@ def test_a_response_whose_rounding_exceeds_the_tolerance_is_refused(level, coupl
             found = device.spin_density(np.zeros((1, 3)), potential=[level], potential_rate=[1.0])
     if found is not None:
         assert abs(found.density_surface[0] - expected) <= 1e-2
+
+
+@pytest.mark.parametrize(
+    ("rows", "fermi_energy"), [(4, 0.3), (4, -0.44), pytest.param(33, 0.2, marks=pytest.mark.slow)]
+)
+def test_one_wide_slice_has_the_levels_of_its_modes(rows, fermi_energy):
+    """Moments all alike: each mode is a chain of one site, and what is bound beside its band lies in other modes'.
+
+    With both couplings equal to the hopping the levels of H + Re Sigma(E_F) are degenerate: their first-order shifts
+    and widths say nothing of the modes.
+    """
+    m, mdot = np.array([1, -2, 2]) / 3, np.array([0.2, 0.1, 0.0])
+    common = {"sd_exchange": 0.5, "temperature": 0.05, "leads": [Lead("left"), Lead("right")]}
+    whole = Device((1, rows), fermi_energy=fermi_energy, **common)
+    found = whole.spin_density(np.tile(m, (1, rows, 1)), np.tile(mdot, (1, rows, 1))).surface[0]
+    q, expected = np.arange(1, rows + 1), 0.0
+    for mode in q:
+        level = -2 * np.cos(mode * np.pi / (rows + 1))
+        chain = Device(1, fermi_energy=fermi_energy - level, **common).spin_density(m[None], mdot[None])
+        share = 2 / (rows + 1) * np.sin(q * mode * np.pi / (rows + 1)) ** 2
+        expected = expected + share[:, None] * chain.surface
+    assert abs(expected).max() > 1e-3
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_levels_without_width_between_the_modes_of_one_slice_are_found_under_a_bias():
+    """Both spins of each mode have the same |G|^2 there: the current leaves no spin behind."""
+    m = np.tile(np.array([1, -2, 2]) / 3, (1, 4, 1))
+    leads = [Lead("left", chemical_potential=0.55), Lead("right")]
+    device = Device((1, 4), sd_exchange=0.5, fermi_energy=0.3, leads=leads)
+    with pytest.warns(UserWarning, match="no lead fills it"):
+        spin = device.spin_density(m)
+    assert spin.bias == pytest.approx(np.zeros((1, 4, 3)), abs=1e-6)
+    assert abs(spin.density_bias).min() > 0.01
