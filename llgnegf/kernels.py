@@ -8,6 +8,7 @@ compute something else.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pickle
 import warnings
@@ -35,12 +36,36 @@ class _Listener(event.Listener):
 
     def on_start(self, event: Any) -> None:
         watch.begins()
+        _shorten_shape_errors()
 
     def on_end(self, event: Any) -> None:
         watch.ends()
 
 
 event.register("numba:compile", _Listener())
+
+
+@functools.cache
+def _shorten_shape_errors() -> None:
+    """An array that does not fit the slice which it is assigned to raises the same error, in fewer words.
+
+    numba's own words name both shapes; to make strings of them costs seconds of compiling for each number of axes, and
+    is put into every kernel with such an assignment.  numba has them in a function so that others can take its place.
+    """
+    from numba.np import arrayobj  # here, because only few processes compile
+
+    def differ(source: Any, target: Any) -> Any:
+        raise NotImplementedError
+
+    @overload(differ)
+    def _(source: Any, target: Any) -> Any:
+        def words(source: Any, target: Any) -> Any:
+            raise ValueError("cannot assign slice from input of different size")
+
+        return words
+
+    if hasattr(arrayobj, "raise_with_shape_context"):
+        arrayobj.raise_with_shape_context = differ
 
 
 class _Apart(CompilerBase):

@@ -230,3 +230,16 @@ def test_promise_of_arrays_apart_reaches_the_compiler():
         found.append(head.count("noalias"))
     # Where results go has the attribute in any case.
     assert found[0] > found[1]
+
+
+def test_an_array_that_does_not_fit_a_slice_is_an_error_without_strings():
+    @kernels.njit(cache=False)
+    def put(target, source):
+        target[1:] = source
+
+    target = np.zeros((3, 2))
+    put(target, np.array([5.0, 7.0]))
+    assert target.tolist() == [[0, 0], [5, 7], [5, 7]]
+    with pytest.raises(ValueError, match="cannot assign slice"):
+        put(target, np.ones((3, 2)))
+    assert "unicode" not in "".join(put.inspect_llvm().values())

@@ -25,7 +25,7 @@ from .fermi_step import Distances, Step, choose_step, distances_of
 from .green import smallest_widths
 from .leads import Occupation
 from .long_wires import LongChainSurface, LongShiftedSurface, is_long
-from .pauli import IDENTITY, pauli_traces
+from .pauli import pauli_traces
 from .pole_rules import DERIVATIVE_ERROR
 from .quadrature import FermiPoles
 from .shifted_surface import ShiftedChainSurface
@@ -175,7 +175,7 @@ class ChainSweeps:
 
     def flows(self, rate: NDArray[np.complex128]) -> dict[str, NDArray[np.float64]]:
         """See `Sweeps`."""
-        identity = np.ascontiguousarray(np.broadcast_to(IDENTITY, rate.shape))
+        identity = identity_blocks(self.device.n_sites)
         wire = self.blocks, self.device.hops, self.contour
         ends = self.contour.derivative_ends
         bonds = contour_integral(*wire, 2, identity, rate, ends, with_bonds=True, counter=self.counter)[2]
@@ -203,7 +203,7 @@ class ChainSweeps:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """See `Sweeps`."""
         contour = self.contour
-        K_sites = np.ascontiguousarray(np.broadcast_to(K, (self.device.n_sites, 2, 2)))
+        K_sites = np.tile(K, (self.device.n_sites, 1, 1))
         y_ends = np.stack([d @ K for d in contour.derivative], axis=1)
         sums, ends = self._over_contour(1, K_sites, None, None, y_ends)
         # The flow over the bond to a lead is that of [dSigma/dE K, G]; the geometric part, [Sigma, G K G], adds none.

@@ -27,7 +27,7 @@ def _no_perturbation(n_sites: int, n_energies: int) -> tuple[NDArray[np.complex1
 
 @lru_cache(maxsize=8)
 def identity_blocks(n_sites: int) -> NDArray[np.complex128]:
-    return np.ascontiguousarray(np.broadcast_to(IDENTITY, (n_sites, 2, 2)))
+    return np.tile(IDENTITY, (n_sites, 1, 1))
 
 
 @dataclass(frozen=True)

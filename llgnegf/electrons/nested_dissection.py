@@ -111,7 +111,7 @@ class NestedDissection:
         self.tree = dissect(*_key(device))
         hops, self._matrices = hops_and_matrices(device)
         self.hop = self._hop(hops.ravel())
-        self._blocks = np.ascontiguousarray(blocks.reshape(-1, 2, 2))
+        self._blocks = np.array(blocks.reshape(-1, 2, 2), order="C")
         self.gains_for_motion = bool(wanted) or self.tree.cost < _GAIN_FOR_MOTION * _sweep_cost(device)
 
     @classmethod

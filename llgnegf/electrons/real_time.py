@@ -117,7 +117,7 @@ class RealTime:
         self.spins = np.array([np.eye(2) if one is None else one for one in of_spins], complex).reshape(leads, 2, 2)
         self._turned = np.array([one is not None for one in of_spins], bool)
         self._bonds, self.along_x = (
-            np.zeros((0, 2, 2), complex) if one is None else np.ascontiguousarray(one, complex)
+            np.zeros((0, 2, 2), complex) if one is None else np.array(one, complex, order="C")
             for one in (system.bonds_along_y, system.bonds_along_x)
         )
         x, y = np.nonzero(vacant)

@@ -11,6 +11,7 @@ from llgnegf.electrons.counter import Counter
 from llgnegf.electrons.slice_blocks import Slices
 from llgnegf.electrons.slices import eliminate, solve, solve_adjoint, sweep, two_point
 from llgnegf.electrons.slices_near_levels import BandFactors, two_point_near_levels
+from llgnegf.electrons.system import read_only
 from tests.electrons.spin_systems import FERROMAGNETS, ORBIT, device_of, errors, motion, row, system
 
 CHAIN, LATTICE = (4, 1), (3, 2)
@@ -200,7 +201,7 @@ def test_slices_with_bonds_of_any_kind(flipped):
     h, bonds = some(nx, n, n), some(nx - 1, 2, 2)
     h = h + np.conj(np.swapaxes(h, 1, 2))
     bonds[1] = np.outer([1, 0.5j], [0.3, 1])
-    slices = Slices(h, np.linalg.norm(bonds, 2, axis=(1, 2)), Counter(), None, bonds, True)
+    slices = Slices(h, read_only(np.linalg.norm(bonds, 2, axis=(1, 2))), Counter(), None, bonds, True)
     slices = slices.reversed() if flipped else slices
     z, sigma = np.array([0.3 + 0.5j, -0.8 + 0.2j]), tuple(-0.3j * np.array([np.eye(n)] * 2) for _ in range(2))
     H = slices.dense()
@@ -214,7 +215,7 @@ def test_slices_with_bonds_of_any_kind(flipped):
     Y_dense = np.zeros_like(H)
     for i, block in enumerate(Y.reshape(-1, 2, 2)):
         Y_dense[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = block
-    b = sweep(slices, z[::-1], sigma, 2)
+    b = sweep(slices, z[::-1].copy(), sigma, 2)
     found = {
         "G": (a.blocks, G),
         "G Y G": (two_point(a, b, slices, Y, 2, with_bonds=True), G @ Y_dense @ G[::-1]),
