@@ -5,7 +5,8 @@ import pytest
 
 from llgnegf import open_run, resume, run
 from llgnegf.build import build
-from llgnegf.deck import parse_deck
+from llgnegf.deck import conflicts, parse_deck, spin_conflicts
+from llgnegf.electrons import fitting
 from llgnegf.errors import DeckError
 from llgnegf.parts.electrons import build_device
 from llgnegf.parts.moments import build_magnet
@@ -162,3 +163,9 @@ def test_too_many_sites_are_told():
     bath = {"sites": "all", "width": 0.1}
     with pytest.raises(DeckError, match=r"a bath on 1200 of 1200 sites; allowed: a product of the two up to 1000000"):
         deck(BASE.replace("shape = [3]", "shape = [1200]"), electrons__bath=bath)
+
+
+def test_decks_and_devices_have_the_same_bounds():
+    """Decks do not import the device, whose bounds these are."""
+    assert spin_conflicts.LEAST_WIDTH == fitting.LEAST_WIDTH
+    assert (conflicts.MOST_PAIRS, conflicts.MOST_NET_PAIRS) == (fitting.MOST_PAIRS, fitting.MOST_NET_PAIRS)

@@ -6,7 +6,7 @@ import pytest
 from llgnegf import build_device, open_run, resume, run
 from llgnegf.compare import NothingToCompare, compare
 from llgnegf.deck import parse_deck, spin_bias_conflicts
-from llgnegf.electrons import Device, Lead, SpinBias, system
+from llgnegf.electrons import Device, Lead, SpinBias, fitting
 from llgnegf.errors import DeckError
 from llgnegf.judged import judge
 from llgnegf.response_report import response_of
@@ -170,7 +170,7 @@ def test_keys_that_nobody_thought_of(monkeypatch):
     monkeypatch.setattr(spin_bias_conflicts, "_KNOWN", spin_bias_conflicts._KNOWN - {"coupling"})
     with pytest.raises(DeckError, match=r"electrons.lead\[0\].coupling: not available beside a spin_bias"):
         deck()
-    monkeypatch.setattr(system, "_BESIDE_SPIN_BIAS", system._BESIDE_SPIN_BIAS - {"hopping"})
+    monkeypatch.setattr(fitting, "_BESIDE_SPIN_BIAS", fitting._BESIDE_SPIN_BIAS - {"hopping"})
     leads = [Lead("left", spin_bias=SpinBias((0, 0, 1), 0.1)), Lead("right", hopping=1.2)]
     with pytest.raises(ValueError, match=r"hopping = 1.2 of the right lead: not available beside a spin_bias"):
         Device(3, sd_exchange=0.1, leads=leads)

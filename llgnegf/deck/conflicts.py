@@ -24,6 +24,7 @@ from llgnegf.deck import (
 from llgnegf.deck.drive_conflicts import MOST_STEPS
 from llgnegf.deck.messages import close_to, show
 from llgnegf.deck.rules import nearest
+from llgnegf.deck.spin_conflicts import LEAST_WIDTH
 from llgnegf.deck.tables import METHOD_TABLES, UNUSED, method_table, root, rule_of, table_of
 
 
@@ -138,8 +139,8 @@ def _biased_in_real_time(lead: _Known, key: str, told: str) -> Iterator[str]:
         )
 
 
-# As `electrons.system` has them, which decks do not import.
-_LEAST_WIDTH, _MOST_PAIRS, _MOST_NET_PAIRS = 1e-9, 1_000_000, 40_000
+# As `electrons.fitting` has them, which decks do not import.
+MOST_PAIRS, MOST_NET_PAIRS = 1_000_000, 40_000
 
 
 def _bath(deck: _Known) -> Iterator[str]:
@@ -172,14 +173,14 @@ def _bath(deck: _Known) -> Iterator[str]:
             "electrons.order = 0, or electrons.bath.zero_current = false"
         )
     width = electrons.bath.__dict__.get("width")
-    if width is not None and not _LEAST_WIDTH <= width / nearest(electrons.hopping) <= 1e10:
+    if width is not None and not LEAST_WIDTH <= width / nearest(electrons.hopping) <= 1e10:
         yield (
-            f"electrons.bath.width = {show(width)}: is far out of scale; allowed: {_LEAST_WIDTH:g} to 1e10 times "
+            f"electrons.bath.width = {show(width)}: is far out of scale; allowed: {LEAST_WIDTH:g} to 1e10 times "
             f"electrons.hopping = {show(electrons.hopping)}"
         )
     n, sites = math.prod(deck.lattice.shape), electrons.bath.sites
     b = n if sites == "all" else len(sites)
-    most = _MOST_NET_PAIRS if kind == "net" else _MOST_PAIRS
+    most = MOST_NET_PAIRS if kind == "net" else MOST_PAIRS
     if electrons.method == "frozen" and n * b > most:
         yield (
             f"electrons.bath.sites: a bath on {b} of {n} sites; allowed: a product of the two up to {most}, for "

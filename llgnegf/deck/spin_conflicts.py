@@ -14,8 +14,8 @@ from llgnegf.deck.rules import nearest
 
 _LEADS = ("hopping", "polarization", "spin_bias")
 HOPPINGS = ("along_x", "along_y", "imaginary_x", "imaginary_y")  # of electrons.spin_hopping
-# As `electrons.system` has it, which decks do not import.
-_LEAST_WIDTH = 1e-9
+# As `electrons.fitting` has it, which decks do not import.
+LEAST_WIDTH = 1e-9
 
 
 def _given(deck: Any) -> Iterator[tuple[str, str]]:
@@ -256,10 +256,9 @@ def _wide_leads(deck: Any) -> Iterator[str]:
                     "a coupling"
                 )
         hopping = nearest(deck.electrons.hopping)
-        if not _LEAST_WIDTH <= width / hopping <= 1e10:
+        if not LEAST_WIDTH <= width / hopping <= 1e10:
             yield (
-                f"{told}is far out of scale; allowed: {_LEAST_WIDTH:g} to 1e10 times electrons.hopping = "
-                f"{show(hopping)}"
+                f"{told}is far out of scale; allowed: {LEAST_WIDTH:g} to 1e10 times electrons.hopping = {show(hopping)}"
             )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from llgnegf.dynamics.counted import Counted
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.external import Drives, External
 from llgnegf.dynamics.profiles import inside
@@ -127,21 +128,14 @@ class DeviceKernelInstant(Instant):
         return self._coupling.response_frequencies
 
 
-class DeviceKernelStepper:
+class DeviceKernelStepper(Counted):
     """Heun steps; the state is what the electrons remember, and as what they do."""
+
+    coupling: DeviceKernelCoupling
 
     def __init__(self, coupling: DeviceKernelCoupling) -> None:
         self.coupling, self.dt = coupling, coupling.dt
         self._past, self._planned_for = coupling.steps.nothing, coupling.duration
-
-    @property
-    def solves(self) -> int:
-        """See `Stepper`: no Green's functions are evaluated on the way."""
-        return self.coupling.solves
-
-    @solves.setter
-    def solves(self, count: int) -> None:
-        self.coupling.solves = count
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         """See `Stepper`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from llgnegf.dynamics.counted import Counted
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.profiles import inside
@@ -13,7 +14,7 @@ from llgnegf.electrons import SpinDensity
 from llgnegf.once import cached_property
 
 
-class Imposed:
+class Imposed(Counted):
     """A `Stepper` of moments known at every time: m(t) = R(axis, frequency t) m(0), dm/dt = frequency axis x m.
 
     start: m(0), (nx[, ny], 3); dt: the step; axis: (3,), of any length; frequency: 1/time, right-handed, 0 for moments
@@ -37,15 +38,6 @@ class Imposed:
         self.axis = vector / np.linalg.norm(vector)
         self._along = (start @ self.axis)[..., None] * self.axis
         self._across, self._turned = start - self._along, np.cross(self.axis, start)
-
-    @property
-    def solves(self) -> int:
-        """Green's functions evaluated so far."""
-        return self.coupling.solves
-
-    @solves.setter
-    def solves(self, count: int) -> None:
-        self.coupling.solves = count
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         """Goes to `limit` at once: nothing is integrated."""

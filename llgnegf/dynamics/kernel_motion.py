@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from llgnegf.dynamics.counted import Counted
 from llgnegf.dynamics.coupling import Motion
 from llgnegf.dynamics.external import Drives, External
 from llgnegf.dynamics.profiles import inside
@@ -161,21 +162,14 @@ class KernelInstant(Instant):
         return self._coupling.solves
 
 
-class KernelStepper:
+class KernelStepper(Counted):
     """Heun steps; the state is the velocities of the steps that are remembered."""
+
+    coupling: KernelCoupling
 
     def __init__(self, coupling: KernelCoupling) -> None:
         self.coupling, self.dt = coupling, coupling.dt
         self._past = np.empty((0, 3))
-
-    @property
-    def solves(self) -> int:
-        """See `Stepper`."""
-        return self.coupling.solves
-
-    @solves.setter
-    def solves(self, count: int) -> None:
-        self.coupling.solves = count
 
     def _motion(self, n: int, y: np.ndarray, past: np.ndarray, step: int) -> Motion:
         return self.coupling.at(n * self.dt, y, past, n, inside(step, self.dt))

@@ -12,26 +12,18 @@ from functools import partial
 import numpy as np
 
 from llgnegf.beside import integrators
+from llgnegf.dynamics.counted import Counted
 from llgnegf.dynamics.coupling import Coupling, Motion
 from llgnegf.dynamics.electron_instant import ElectronInstant
 from llgnegf.dynamics.profiles import inside
 from llgnegf.dynamics.stepper import Instant, Remembered, check_moments
 
 
-class Classical:
+class Classical(Counted):
     """No electrons act on the moments.  Base of the others: one step dt of a method from `integrators`."""
 
     def __init__(self, coupling: Coupling, method: integrators.Step, dt: float) -> None:
         self.coupling, self.method, self.dt = coupling, method, dt
-
-    @property
-    def solves(self) -> int:
-        """Green's functions evaluated so far."""
-        return self.coupling.solves
-
-    @solves.setter
-    def solves(self, count: int) -> None:
-        self.coupling.solves = count
 
     def advance(self, n: int, y: np.ndarray, limit: int) -> tuple[int, np.ndarray]:
         y = self._step(n, y)

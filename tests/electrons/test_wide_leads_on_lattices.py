@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llgnegf.electrons import Bath, Device, Lead, SpinHopping, SpinOrbit, bathed
+from llgnegf.electrons import Bath, Device, Lead, SpinHopping, SpinOrbit, bathed, bathed_band
 from llgnegf.electrons.bathed_surface import narrow_levels
 from tests.oracles.biased_dense import Reservoir
 from tests.oracles.wide_dense import Bonded
@@ -315,7 +315,7 @@ def test_levels_are_followed_one_by_one(monkeypatch):
         _, device, (m, _, V, _) = both(**case)
         found = []
         for few in (0, 1000):
-            monkeypatch.setattr(bathed, "_FEW_SITES", few)
+            monkeypatch.setattr(bathed_band, "_FEW_SITES", few)
             found.append(np.array(narrow_levels(device.freeze(m, V).sweeps, device.thermal_window)))
         assert len(found[0]) > 4
         assert found[0] == pytest.approx(found[1], rel=0.1, abs=1e-3)
