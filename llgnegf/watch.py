@@ -140,8 +140,10 @@ def _check_drives(deck: Deck) -> None:
 def _check_noise(deck: Deck) -> None:
     """RunWarning where the thermal field turns a moment so far in one step that the method sees little of the way."""
     magnet, step = deck.magnet, deck.integrator.step
+    if not magnet.temperature:
+        return
     # Diffusion on the sphere: <angle^2> = 2 D dt about each axis across the moment.
-    rate = 2.0 * magnet.damping * magnet.temperature / (magnet.spin * (1.0 + magnet.damping**2))
+    rate = 2.0 * magnet.damping * magnet.temperature / (magnet.spin * (1.0 + magnet.damping * magnet.damping))
     turn = math.sqrt(rate * step)
     if turn > _MOST_NOISE:
         warnings.warn(

@@ -501,6 +501,8 @@ def test_what_cannot_be_known_is_told(tmp_path, capsys):
         (MOLECULE, {"molecule__lead__0__widths": [-0.4]}, "numbers >= 0"),
         (MOLECULE, {"molecule__lead__0__polarization": 1.5}, "from -1 to 1"),
         (MOLECULE, {"molecule__lead__0__widths": [0.0], "molecule__lead__1__widths": [0.0]}, "broadens level 0"),
+        (MOLECULE, {"molecule__sd_exchange": 1e300}, "molecule.sd_exchange = 1e+300: is far out of scale"),
+        (MOLECULE, {"molecule__levels": [1e11]}, "molecule.levels[0] = 100000000000.0: is far out of scale"),
         (MOLECULE, {"lattice__shape": [2]}, "single moment"),
         (MOLECULE, {"electrons__sd_exchange": 0.1}, "takes the place"),
         (MOLECULE, {"motion__kind": "tensor"}, 'allowed with a [molecule]: "llg"'),

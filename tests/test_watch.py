@@ -44,6 +44,12 @@ def noisy(m, size=1e-6):
     return m / np.linalg.norm(m, axis=-1, keepdims=True)
 
 
+def test_any_damping_leaves_moments_on_the_sphere(path):
+    """alpha^2 is beyond the range of numbers: moments stand still, and that is no bug."""
+    with run(deck(CLASSICAL, magnet__damping=1e300, run__duration=0.5), path) as found:
+        np.testing.assert_array_equal(found.moment[-1], found.moment[0])
+
+
 # --- the step against the precession --------------------------------------------------------------------------------
 
 

@@ -65,6 +65,24 @@ def _molecule_lengths(deck: Any) -> Iterator[str]:
         )
 
 
+def _molecule_in_scale(deck: Any) -> Iterator[str]:
+    """Beyond this double precision loses the widths, as with the hopping of [electrons]."""
+    if deck.molecule is None:
+        return
+    widest = max((width for lead in deck.molecule.lead for width in lead.widths), default=0.0)
+    t = deck.molecule.__dict__.get("spin_orbit") or ()
+    found = [("sd_exchange", deck.molecule.__dict__.get("sd_exchange", 0.0))]
+    found += [("fermi_energy", deck.molecule.__dict__.get("fermi_energy", 0.0))]
+    found += [(f"levels[{n}]", level) for n, level in enumerate(deck.molecule.levels)]
+    found += [(f"spin_orbit[{n}][{m}]", value) for n, row in enumerate(t) for m, value in enumerate(row)]
+    for key, value in found:
+        if widest and abs(value) > 1e10 * widest:
+            yield (
+                f"molecule.{key} = {show(value)}: is far out of scale; allowed: up to 1e10 times the largest of "
+                f"molecule.lead.widths, {show(widest)}"
+            )
+
+
 def _tensor_motion(deck: Any) -> Iterator[str]:
     """What electrons that act by their tensors, or remember, cannot have."""
     if deck.motion.kind not in ("tensor", "kernel"):
@@ -221,6 +239,7 @@ def _every_stage(deck: Any) -> Iterator[str]:
 CHECKS: tuple[Callable[[Any], Iterator[str]], ...] = (
     _molecule_alone,
     _molecule_lengths,
+    _molecule_in_scale,
     _tensor_motion,
     _kernel_motion,
     _no_tensors_with_probes,

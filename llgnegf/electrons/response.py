@@ -53,6 +53,7 @@ from llgnegf.once import cached_property
 from .arguments import finite_array
 from .pairs import SPIN, exchanged, local_traces, pair_sum, pauli_components
 from .propagators import Floats, Integrand, Matrices, Propagators, chunks
+from .quadrature import ToleranceError
 from .second_order import second_order
 from .threads import total_of
 from .window import Factor, Rule
@@ -67,6 +68,9 @@ _NEXT_TO_IT = 1e-8
 _LOGARITHM = 30.0
 # Random contractions by which rules over real energies are judged.
 _PROBES = 5
+# alpha(omega) is a series below this (over `scale`), if its next terms at this omega are at most such a share of alpha;
+# where there is none the difference of forces has no digits below the last one.
+_SERIES, _NEXT, _SMALLEST = 1e-4, 1e-2, 1e-8
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,9 @@ class LinearResponse:
     def alpha(self, omega: float) -> NDArray[np.complex128]:
         """alpha(omega) = i [K(omega) - K(0)]/omega, (moments, moments, 3, 3), complex, hbar; `gilbert` at omega = 0.
 
-        Its Taylor series is `gilbert` - i omega `inertia` + ...; its error is about the tolerance over omega.
+        Its Taylor series is `gilbert` - i omega `inertia` + ..., which is used below 1e-4 hopping/hbar; above its error
+        is at most about the tolerance over omega.  Raises ToleranceError for an omega so small that rounding decides,
+        where there is no inertia.
         """
         if not math.isfinite(omega):
             raise ValueError(f"omega = {omega!r}: a finite number, energy/hbar")
@@ -194,7 +200,31 @@ class LinearResponse:
             return self.tensors.gilbert.astype(complex)
         if omega < 0:  # K(-omega) = K(omega)^*
             return np.conj(self.alpha(-omega))
+        if omega < _SERIES * self._source.scale and (found := self._by_series(omega)) is not None:
+            return found
+        if omega < _SMALLEST * self._source.scale:
+            raise ToleranceError(
+                f"alpha(omega = {omega:g}): a difference that rounding of the energies decides at so small a "
+                f"frequency; use omega = 0, or at least {_SMALLEST * self._source.scale:g}"
+            )
         return 1j * (self._forces(omega) - self._forces_at_rest(omega)) / omega
+
+    def _by_series(self, omega: float) -> NDArray[np.complex128] | None:
+        """alpha(omega) at small omega > 0, from `tensors` and the next terms by alpha where the series is left.
+
+        The difference of forces over omega has no digits left there.  None where there is no inertia, or where levels
+        or modes change within this frequency, so that the next terms are not small.
+        """
+        end, tensors = _SERIES * self._source.scale, self.tensors
+
+        def series(w: float) -> NDArray[np.complex128]:
+            return tensors.gilbert - 1j * w * tensors.inertia
+
+        rest = self.alpha(end) - series(end)
+        if not abs(rest).max() <= max(_NEXT * abs(tensors.gilbert).max(), self._source.tolerance):  # nan: no inertia
+            return None
+        share = omega / end
+        return series(omega) + share**2 * rest.real + 1j * share**3 * rest.imag
 
     def second_order(self, velocity: ArrayLike, acceleration: ArrayLike) -> Floats:
         """Spin density Tr[rho sigma] of second order in the rate of a motion, (moments, 3); see `second_order.py`.

@@ -247,6 +247,8 @@ def _open(frozen: Frozen, blocks: np.ndarray, K: np.ndarray, half: float, axis):
         return traced, bonds, np.zeros(2), np.zeros(2)
     points = np.unique([e for e in (*edges, *limits) if limits[0] <= e <= limits[1]])
     points = points[np.concatenate([[True], np.diff(points) > 1e-14 * device.hopping])]
+    if len(points) < 2:  # the frequency is lost beside the energies
+        return traced, bonds, np.zeros(2), np.zeros(2)
     nodes, weights, _ = adaptive_nodes(window_terms, points, device.tolerance / 4, unit=device.hopping)
     integral = weights @ window_terms(nodes)
     traced += integral[: traced.size].reshape(traced.shape)

@@ -198,3 +198,11 @@ def test_an_axis_without_direction_is_refused(axis):
     device = Device(7, sd_exchange=0.3)
     with pytest.raises(ValueError, match="a finite vector of three components, not zero"):
         steady_precession(device, wall(), axis, 0.1)
+
+
+@pytest.mark.parametrize("frequency", [1e-15, -1e-15, 1e-300])
+def test_a_frequency_that_rounding_swallows_changes_nothing(frequency):
+    device = Device(2, sd_exchange=0.5, fermi_energy=0.3, leads=[Lead("left"), Lead("right")])
+    found = steady_precession(device, np.array([[0, 0.6, 0.8], [1, 0, 0]]), (0, 0, 1), frequency)
+    assert abs(found.spin_nonadiabatic).max() < 1e-13
+    assert abs(found.pumped_spin).max() < 1e-14

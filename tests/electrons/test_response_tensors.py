@@ -394,3 +394,30 @@ def test_where_a_mode_opens_between_chemical_potentials_alpha_has_no_slope(edge)
     missed = [abs(one - expected).max() / abs(expected).max() for one in slopes]
     assert missed[1] < 0.2
     assert missed[1] < 0.75 * missed[0]
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+def test_alpha_at_the_smallest_frequencies_is_its_series(bias):
+    """By a difference over omega the error was 2e-5 at omega = 1e-7, where omega I is 1e-9, and 200 at 1e-14."""
+    leads = [Lead("left", voltage=bias), Lead("right")]
+    device = Device(2, sd_exchange=0.5, fermi_energy=MU, temperature=0.05, leads=leads)
+    response = device.linear_response(moments((2,), 3))
+    tensors = response.tensors
+    assert abs(tensors.inertia).max() > 1e-3
+    for omega in (1e-5, 1e-7, 1e-14):
+        found = response.alpha(omega)
+        np.testing.assert_allclose(found.real, tensors.gilbert, atol=1e-9)
+        np.testing.assert_allclose(-found.imag / omega, tensors.inertia, atol=1e-5)
+        np.testing.assert_array_equal(response.alpha(-omega), found.conj())
+    above, below = response.alpha(1.01e-4), response.alpha(0.99e-4)
+    np.testing.assert_allclose(above, below, atol=1e-6)
+
+
+def test_without_inertia_the_smallest_frequencies_are_told():
+    """A mode opens at 2, which the leads fill differently."""
+    leads = [Lead("left", 0.5, chemical_potential=2.2), Lead("right", 0.5)]
+    response = Device(1, sd_exchange=0.2, fermi_energy=1.5, leads=leads).linear_response(moments((1,)))
+    assert np.isnan(response.tensors.inertia).all()
+    assert np.isfinite(response.alpha(1e-6)).all()
+    with pytest.raises(ToleranceError, match="use omega = 0, or at least 1e-08"):
+        response.alpha(1e-12)
