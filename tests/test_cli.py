@@ -707,8 +707,10 @@ def test_two_processes_cannot_write_one_run(deck, tmp_path):
 
 
 # A frame at every step of these.
-COSTLY = ("skyrmion_pump_small", "skyrmion_pump_slow")
-SLOW = ("skyrmion_pump_slow", "skyrmion_pump_real_time")
+COSTLY = ("skyrmion_pump_small", "skyrmion_pump_slow", "wall_with_probes", "wall_with_probes_real_time")
+COSTLY = (*COSTLY, "current_driven_wall")
+# Smaller ones run everywhere else: `SHORT` in tests/test_units.py.
+SLOW = ("skyrmion_pump_small", "skyrmion_pump_slow", "skyrmion_pump_real_time")
 # Half a minute a step: tests/test_first_run.py runs it for a few seconds.
 DEAR = "skyrmion_pump"
 

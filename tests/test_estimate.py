@@ -33,7 +33,7 @@ SHORT = {
     "nutation": {"run.duration": 2.0},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [30], "texture.center": 14.0, "run.duration": 30.0},
-    "wall_with_probes": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 30.0},
+    "wall_with_probes": {"lattice.shape": [10], "texture.center": 4.0, "run.duration": 30.0},
     "wall_with_probes_real_time": {"lattice.shape": [12], "texture.center": 5.0, "run.duration": 20.0},
     "current_switching": {"run.duration": 100.0},
     "molecular_magnet": {"run.duration": 10.0},
