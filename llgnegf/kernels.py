@@ -85,6 +85,7 @@ def njit(signature: Any = None, *, cache: Any = True, noalias: Any = False, **op
     promise that arrays which the function writes to share no memory with its other arguments: loops over many arrays
     otherwise check that first, or stay scalar.  The other options are numba's.
     """
+    options.setdefault("no_cfunc_wrapper", True)  # an entry for programs in C, which costs a tenth of the compiling
     if noalias:
         options["pipeline_class"] = _Apart
 

@@ -9,5 +9,6 @@ use_environment test
 if [ $# -eq 0 ]; then
     set -- -m "not slow"
 fi
-# Groups (pytest.mark.xdist_group) are tests that share a costly run: one worker makes it and has them all.
-exec python -m pytest -q -n auto --dist loadgroup "$@"
+# Each worker begins with its own share of the files, in their order, and takes from the others' when it is done: what the
+# tests of a file share is made once, and seldom do two compile the same kernel.
+exec python -m pytest -q -n auto --dist worksteal "$@"

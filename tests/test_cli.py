@@ -707,8 +707,9 @@ def test_two_processes_cannot_write_one_run(deck, tmp_path):
 
 
 # A frame at every step of these.
-COSTLY = ("skyrmion_pump_small", "skyrmion_pump_slow")
-SLOW = ("skyrmion_pump_slow", "skyrmion_pump_real_time")
+COSTLY = ("skyrmion_pump_small", "skyrmion_pump_slow", "current_driven_wall", "wall_with_probes_real_time")
+# Smaller ones run in tests/test_units.py and tests/test_estimate.py.
+SLOW = ("skyrmion_pump_small", "skyrmion_pump_slow", "skyrmion_pump_real_time", "wall_with_probes")
 # Half a minute a step: tests/test_first_run.py runs it for a few seconds.
 DEAR = "skyrmion_pump"
 

@@ -12,6 +12,7 @@ from llgnegf.errors import RunError, RunWarning
 
 SMALL = {"lattice.shape": [5, 4], "texture.center": [2.0, 1.5], "texture.radius": 1.5, "run.duration": 6.0}
 FRAMES = {"run.duration": 800.0}
+PROBES = {"lattice.shape": [6], "texture.center": 2.0, "run.duration": 20.0, "electrons.tolerance": 1e-4}
 # Shipped decks, shortened to seconds; each is longer than the trial.
 SHORT = {
     "closed_wall": FRAMES,
@@ -33,7 +34,7 @@ SHORT = {
     "nutation": {"run.duration": 2.0},
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [30], "texture.center": 14.0, "run.duration": 30.0},
-    "wall_with_probes": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 30.0},
+    "wall_with_probes": PROBES,
     "wall_with_probes_real_time": {"lattice.shape": [12], "texture.center": 5.0, "run.duration": 20.0},
     "current_switching": {"run.duration": 100.0},
     "molecular_magnet": {"run.duration": 10.0},

@@ -21,9 +21,6 @@ def read(path):
     return {key: (np.array(x), np.array(y)) for key, (x, y) in data.items()}
 
 
-FIGURES = pytest.mark.xdist_group("figures of the geometric-torque paper")
-
-
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("figures")
@@ -33,7 +30,6 @@ def figures(tmp_path_factory):
     return {name: read(folder / f"{name}.csv") for name in ("fig2", "fig3", "fig4", "figS1")}
 
 
-@FIGURES
 def test_single_moment_follows_the_phase_shift_formula(figures):
     """Sum against (2D - sin 2D)/4pi and (1 - cos 2D)/4pi; geo at gamma_c = t against J/(2 sqrt(J^2 + 4t^2))."""
     data = figures["fig2"]
@@ -47,7 +43,6 @@ def test_single_moment_follows_the_phase_shift_formula(figures):
     assert ratio == pytest.approx(-0.363, abs=1e-3)
 
 
-@FIGURES
 def test_closed_wall_feels_the_geometric_torque_alone(figures):
     for name in ("fig3", "figS1"):
         for panel in "abcd":
@@ -56,7 +51,6 @@ def test_closed_wall_feels_the_geometric_torque_alone(figures):
                 assert abs(figures[name][panel, part][1]).max() < 1e-8
 
 
-@FIGURES
 def test_open_wall_profiles(figures):
     """Surface damping-like torque dominates at J = 0.1; the Neel wall's geometric torque is field-like only."""
     bloch, neel = figures["fig3"], figures["figS1"]
@@ -66,7 +60,6 @@ def test_open_wall_profiles(figures):
         assert abs(neel[panel, "geometric"][1]).max() < 1e-8
 
 
-@FIGURES
 def test_total_damping_is_the_pumped_spin_current(figures):
     data = figures["fig4"]
     assert data["a", "surface"][1] == pytest.approx(data["a", "pumped (leads)"][1], abs=1e-10)

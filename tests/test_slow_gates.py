@@ -55,7 +55,6 @@ def start(tmp_path_factory):
     return path
 
 
-@pytest.mark.xdist_group("slow gates")
 def test_it_is_slow_and_show_has_nothing_to_warn_of(start, capsys):
     with open_run(start) as result:
         assert 0 < np.max(result["rate_over_width"]) < 0.25
@@ -65,7 +64,6 @@ def test_it_is_slow_and_show_has_nothing_to_warn_of(start, capsys):
     assert "WARNING" not in capsys.readouterr().out
 
 
-@pytest.mark.xdist_group("slow gates")
 def test_currents_of_the_run_are_those_of_the_scattering_matrix(start):
     """Moments and gates both move: their S a little later less that a little earlier."""
     with open_run(start) as result:

@@ -96,7 +96,7 @@ def test_a_module_without_a_room_is_named(structure, tmp_path, monkeypatch):
     assert judged(structure, tmp_path) == ["llgnegf.attic: belongs to no room; add it to ROOMS"]
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".png"])
+@pytest.mark.parametrize("suffix", [pytest.param(".svg", marks=pytest.mark.slow), ".png"])
 def test_the_picture_is_drawn(structure, tmp_path, suffix):
     known = structure.modules()
     structure.draw(known, structure.imports(known), tmp_path / f"structure{suffix}")

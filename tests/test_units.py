@@ -26,11 +26,8 @@ JOULE = 1.602176634e-19  # per eV
 POWERS_OF_TWO = (2.0**-62, 2.0**20)
 # The others change mantissas as well, and are held to a tolerance.
 FACTORS = (*POWERS_OF_TWO, *(pytest.param(s, marks=pytest.mark.slow) for s in (JOULE, 1e6)))
-
-
-def grouped(names):
-    """As parameters: all tests of one name are for one worker, which has what it is in its own units."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(f"units {name}")) for name in names]
+# Of whole runs: small energies, beside which an absolute threshold is large; the electrons by themselves have both.
+FACTORS_OF_RUNS = (POWERS_OF_TWO[0], *(pytest.param(s, marks=pytest.mark.slow) for s in (POWERS_OF_TWO[1], JOULE, 1e6)))
 
 
 ENERGIES = [
@@ -204,8 +201,8 @@ def floors(run):
     return {label: energy * np.prod(deck.lattice.shape), f"{label}/hbar": speed, f"{label}^2/hbar": speed * energy}
 
 
-@pytest.mark.parametrize("factor", FACTORS)
-@pytest.mark.parametrize("name", grouped(shipped_decks()))
+@pytest.mark.parametrize("factor", FACTORS_OF_RUNS)
+@pytest.mark.parametrize("name", shipped_decks())
 def test_every_deck_in_other_units(name, factor, own_units, tmp_path):
     run = own_units(name)
     with run_in_other_units(name, factor, tmp_path) as other:
@@ -313,7 +310,7 @@ def worst(system, factor):
     return {name: value for name, value in found.items() if value}
 
 
-@pytest.mark.parametrize("system", grouped(SYSTEMS))
+@pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("factor", FACTORS)
 def test_electrons_in_other_units(system, factor):
     found = worst(system, factor)

@@ -242,7 +242,7 @@ def test_divided_steps_keep_the_error_below_the_tolerance(frequency, method):
     tolerance, gates = 1e-4, gate(frequency)
     options = {"gates": gates, "damping": 0.1, "tolerance": tolerance}
     divided = follower((2,), 0.5, method, stepper={"tolerance": tolerance}, **options)
-    found, exact = end_of(divided, 12.0), end_of(follower((2,), 0.0125, **options), 12.0)
+    found, exact = end_of(divided, 6.0), end_of(follower((2,), 0.0125, **options), 6.0)
     assert abs(found[:-2] - exact[:-2]).max() < tolerance
     assert divided.steps.parts > 1
 

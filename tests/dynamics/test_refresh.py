@@ -98,7 +98,6 @@ def error(followed, exact):
 # --- accuracy and cost ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xdist_group("refresh beside exact electrons")
 def test_far_fewer_evaluations_for_the_same_accuracy(exact):
     assert PERIOD < 15.8
     stage = Followed(15.8, integrator__electrons="stage")
@@ -112,7 +111,6 @@ def test_far_fewer_evaluations_for_the_same_accuracy(exact):
     assert abs(exact[-1] - exact[0]).max() > 0.5
 
 
-@pytest.mark.xdist_group("refresh beside exact electrons")
 def test_a_smaller_tolerance_gives_a_smaller_error(exact):
     runs = [Followed(15.8, electrons__tolerance=tolerance) for tolerance in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)]
     errors = [error(one, exact) for one in runs]

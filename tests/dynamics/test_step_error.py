@@ -163,13 +163,13 @@ SUDDEN = {
 
 def error_of(dt, options, turning, method="rk4"):
     """Largest difference of moments and densities to whole steps that are many times shorter."""
-    options = {"damping": 0.1, "gates": (), "turning": turning, "duration": 28 * dt} | options
+    options = {"damping": 0.1, "gates": (), "turning": turning, "duration": 20 * dt} | options
     own = options.pop("stepper", {})
     seen = []
     for step, more, by in ((dt, {"tolerance": TOLERANCE}, method), (dt / 200, {}, "rk4")):
         stepper = follower((2,), step, by, stepper=own | more, tolerance=TOLERANCE, **options)
         y, n, every, found = stepper.coupling.magnet.pack(stepper.start), 0, round(dt / step), []
-        while n < 28 * every:
+        while n < 20 * every:
             n, y = stepper.advance(n, y, (n // every + 1) * every)
             if n % every == 0:
                 one = stepper.instant(n, y)
