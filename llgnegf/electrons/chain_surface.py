@@ -18,24 +18,21 @@ from numpy.typing import NDArray
 from llgnegf.once import cached_property
 
 from .bound_states import NO_LEVELS, BoundStates, closed_levels
+from .chain_arcs import ChainArcs, TurningLeads
 from .chain_rows import SurfaceRows
 from .chain_rules import RealRule
 from .counter import Counter
 from .fermi_step import Distances, Step, check_surface
-from .green import between_terms, smallest_widths
-from .open_system import Mask, OpenSystem, Segment, Solver, Vectors, mode_self_energies
+from .green import smallest_widths
 from .pauli import IDENTITY, pauli_traces
 from .quadrature import fermi_derivative
-from .resonances import ResonanceSearch
 from .system import System
 from .thermal_surface import ThermalSurface
-from .threads import spread
 
 # Part of the tolerance that the rule over energy may use.
 _SURFACE_SHARE = 1 / 4
 _NO_TURN = np.zeros((2, 2), complex)
 Floats = NDArray[np.float64]
-_NO_ENDS = np.empty((0, 2, 2, 2), complex)
 # dH/dt (n, 2, 2) and the generator K (2, 2) of a rigid rotation.
 Drive = tuple[np.ndarray, np.ndarray]
 # Lengths of the Gauss rules that are tried in turn.
@@ -223,16 +220,21 @@ class ChainSurface:
         device = self.device
         states, known_to = self._sharp_states
         return ThermalSurface(
-            weakref.proxy(self),
+            self.on_arcs,
             device.fermi_energy,
             device.temperature,
             device.tolerance,
             states,
             known_to,
             rate,
-            None if K is None else TurningLeads(self.open_system, K),
+            None if K is None else TurningLeads(self.on_arcs.open_system, K),
             size=float(abs(rate).max() / device.hopping if K is None else abs(K).max()) / device.hopping,
         )
+
+    @cached_property
+    def on_arcs(self) -> ChainArcs:
+        """Green's functions of this texture above the real axis."""
+        return ChainArcs(self.device, self.blocks, self.sweeps.counter)
 
     @cached_property
     def _sharp_states(self) -> tuple[NDArray[np.float64], float]:
@@ -422,7 +424,7 @@ class ChainSurface:
         gamma = min(-2 * sigma.imag for sigma in device.chain_rules.sigma_at_fermi_energy)
         return float(gamma / (device.n_sites * mismatch * growth))
 
-    # --- Green's functions --------------------------------------------------------------------------
+    # --- integrals on the real axis -----------------------------------------------------------------
 
     def _rows(self, rule: RealRule, rate, K=None, with_bonds: bool = False) -> SurfaceRows:
         """Integrands at the energies of `rule`; ToleranceError if rounding makes them too inaccurate."""
@@ -440,70 +442,6 @@ class ChainSurface:
             return self._known[2][term]
         found = self._rows(rule, rate, K, with_bonds)
         return _weighted_sum(rule.weights, found.bonds if with_bonds else found.rows)[term]
-
-    @cached_property
-    def open_system(self) -> OpenSystem:
-        """The wire as slices of one site."""
-        return OpenSystem(
-            self.blocks, self.device.hops, self.device.modes, (self.device.couplings[0], self.device.couplings[1])
-        )
-
-    gives_jump = False
-
-    def between(
-        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None = None, with_bonds: bool = False
-    ) -> tuple[Vectors, Vectors, Vectors]:
-        """See `thermal_surface.Backend`."""
-        device, n, k = self.device, self.device.n_sites, len(z)
-        strengths = np.array(device.couplings) ** 2 / device.hopping
-        z = np.ascontiguousarray(z)
-        retarded, advanced = (
-            np.ascontiguousarray(strengths * mode_self_energies(z, device.modes, segment.open_modes, side))
-            for side in (False, True)
-        )
-        states, response = np.empty((k, n, 4), complex), np.empty((k, n, 4), complex)
-        bonds = np.empty((k if with_bonds else 0, n - 1, 4), complex)
-        y_ends = _NO_ENDS if ends is None else np.ascontiguousarray(ends)
-
-        def kernel(s: slice) -> None:
-            given = z[s], self.blocks, device.hops, retarded[s], advanced[s], rate, y_ends[s]
-            between_terms(*given, states[s], response[s], bonds[s])
-
-        self.sweeps.counter.add(k * (2 if segment.open_modes.any() else 1))
-        spread(k, 2 * n, kernel)
-        return states, response, bonds
-
-    def at_ends(
-        self, z: Vectors, segment: Segment, rate: Vectors, ends: Vectors | None, response: Vectors | None
-    ) -> Vectors:
-        """See `thermal_surface.Backend`."""
-        found = self.between(z, segment, rate, ends)[1] if response is None else response
-        return found[:, [0, -1], None]
-
-    def search(self, low: float, high: float) -> ResonanceSearch:
-        """A search for the resonances between the energies `low` and `high`."""
-        return ResonanceSearch(self.open_system, low, high, self.device.fermi_energy)
-
-    def solver(self, z: complex, open_modes: Mask) -> Solver:
-        """See `thermal_surface.Backend`."""
-        return self.open_system.factorized(z, open_modes)
-
-    def over_bonds(self, a: Vectors, b: Vectors) -> Vectors:
-        """See `thermal_surface.Backend`."""
-        a, b = a.reshape(-1, 2), b.reshape(-1, 2).conj()
-        blocks = a[1:, :, None] * b[:-1, None, :] - a[:-1, :, None] * b[1:, None, :]
-        return np.asarray(pauli_traces(blocks))
-
-
-class TurningLeads:
-    """The term -K Gamma on the end sites: with it as Y, G Y A is the surface part of Bajpai and Nikolic's split."""
-
-    def __init__(self, system: OpenSystem, K: NDArray[np.complex128]) -> None:
-        self.system, self.K = system, K
-
-    def __call__(self, z: Vectors, segment: Segment) -> Vectors:
-        """-K Gamma at energies z (k,) above a segment: (k, 2, 2, 2) [energy, left or right, spin, spin]."""
-        return np.asarray(-self.system.widths(z, segment.open_modes)[:, :, 0, None, None] * self.K)
 
 
 def _weighted_sum(weights: NDArray[np.float64], terms: NDArray[np.float64]) -> NDArray[np.float64]:

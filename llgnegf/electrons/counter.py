@@ -22,7 +22,7 @@ in_every_child(_after_fork)
 class Counter:
     """Number of Green's functions evaluated: for each sweep through the system, its number of energies.
 
-    Counted where the kernels are called (`chain_rows`, `ChainSurface.between`, `slices.eliminate`).  What is computed
+    Counted where the kernels are called (`chain_rows`, `ChainArcs.between`, `slices.eliminate`).  What is computed
     from the results of a sweep (responses, scattering states, flows) is not counted again, nor are scalar recursions
     and dense eigenvalue problems, nor the lattice without moments, to which grand potentials are relative.
 

@@ -579,7 +579,9 @@ def test_levels_are_looked_for_wherever_leads_may_shift_them(rng, shape, couplin
     leads = [Lead(side, c) for side, c in zip(("left", "right"), couplings, strict=True)]
     device = Device(shape, sd_exchange=1.5, fermi_energy=0.4, temperature=0.1, leads=leads)
     frozen = device.freeze(random_unit(rng, shape), rng.uniform(-3, 3, shape))
-    search = ResonanceSearch(frozen.sweeps.surface.open_system, -np.inf, np.inf, 0.4)
+    surface = frozen.sweeps.surface
+    system = (surface if device.is_lattice else surface.on_arcs).open_system
+    search = ResonanceSearch(system, -np.inf, np.inf, 0.4)
     lowest, highest = search._all_levels_between(0.3)
     near = []
     for segment in segments(device.modes, -60.0, 60.0):
