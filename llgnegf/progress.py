@@ -67,7 +67,7 @@ class Progress:
             rate = (step - first) / max(clock() - began, 1e-9)
             speed = f"  {rate:.3g} steps/s  {(self.deck.n_steps - step) / rate:.0f} s left"
         extra = "".join(
-            f"  {label} = {float(frame[name]):.6g}"
+            f"  {label} = {float(frame[name]):.6g}".replace("nan", "none")  # a wall that is not there
             for name, label in [
                 ("energy_classical", "E"),
                 ("grand_potential", "Omega"),

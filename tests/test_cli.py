@@ -151,6 +151,15 @@ def test_run_logs_one_line_per_save_without_a_terminal(command, deck, tmp_path):
     assert not (tmp_path / "mine.h5.lock").exists()
 
 
+def test_the_log_has_no_number_for_a_wall_that_is_not_there(command, deck, tmp_path):
+    np.save(tmp_path / "m.npy", np.tile([0.6, 0.0, 0.8], (3, 1)))
+    lattice = ["--set", "lattice.shape=[3]", "--set", 'texture={kind="file", path="m.npy"}']
+    code, _, err = command("run", "wall_classical", "-o", "a.h5", *lattice, "--set", "run.duration=1.0")
+    assert code == 0, err
+    assert "wall = none" in err
+    assert "nan" not in err
+
+
 def test_run_refuses_to_overwrite_and_names_resume(command, bare, tmp_path):
     assert command("run", bare, "-o", "a.h5")[0] == 0
     before = (tmp_path / "a.h5").read_bytes()

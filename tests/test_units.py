@@ -132,7 +132,7 @@ def power_of_energy(unit, label):
         label: 1,
         f"{label}/hbar": 1,
         f"{label}^2/hbar": 2,
-        "hbar/energy": -1,
+        f"hbar/{label}": -1,
         "hbar": 0,
         f"hbar^2/{label}": -1,
         f"hbar^2/{label}^2": -2,
@@ -148,7 +148,7 @@ def differences(run, other, factor, floors):
     found = {}
     assert run.names == other.names
     for name in ("time", *run.names):
-        unit, theirs = (r[name].unit if name != "time" else "hbar/energy" for r in (run, other))
+        unit, theirs = (r[name].unit for r in (run, other))
         power = power_of_energy(unit, run.deck.units.label)
         assert power_of_energy(theirs, other.deck.units.label) == power
         a, b = (np.asarray(r[name] if name != "time" else r.times, float) for r in (run, other))

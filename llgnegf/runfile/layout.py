@@ -111,10 +111,12 @@ def create(
     variables: Mapping[str, Layout],
     attrs: Mapping[str, Any],
     given_up: Sequence[Path] = (),
+    time_unit: str = "hbar/energy",
 ) -> None:
     """The file, complete but for its frames; it takes its name only when all of it is on the disk.
 
     given_up: files, or links to them, that are removed just before that: checkpoints of a run that it replaces.
+    time_unit: that of `time`, as layouts have those of all else.
     """
     temporary = temporary_name(path)
     fresh_file(temporary, path)
@@ -125,7 +127,7 @@ def create(
         set_attributes(file, attrs)
         time = _dataset(file, TIME, (n_frames,), "<f8", np.nan)
         time.make_scale(TIME)
-        time.attrs.update({"units": "hbar/energy", "long_name": "time"})
+        time.attrs.update({"units": time_unit, "long_name": "time"})
         for dim, values in scales.items():
             file.create_dataset(dim, data=values).make_scale(dim)
             if dim in "xy":

@@ -121,7 +121,8 @@ class Writer:
                 # Old checkpoints go before the new file has its name, since they must not continue a new run; and not
                 # before all of it is there, since they may be needed if it cannot be made.
                 old = checkpoint_paths(path)
-                create(path, room, scales, variables, {**attributes(deck), **(attrs or {})}, given_up=old)
+                whole, unit = {**attributes(deck), **(attrs or {})}, f"hbar/{deck.units.label}"
+                create(path, room, scales, variables, whole, given_up=old, time_unit=unit)
                 file = h5py.File(path, "r+", **OPEN)
         except BaseException:
             lock.release()
