@@ -6,8 +6,10 @@ named.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from llgnegf.deck.closed_conflicts import is_closed_lattice
 from llgnegf.deck.deck import Deck
 from llgnegf.deck.messages import show
 from llgnegf.deck.table import Table
@@ -15,8 +17,15 @@ from llgnegf.deck.table import Table
 
 def depends_on_seed(deck: Deck) -> bool:
     """Whether random numbers of `run.seed` enter."""
-    noisy = deck.electrons is not None and deck.electrons.noise
-    return bool(deck.magnet.temperature) or noisy or deck.texture.kind == "random"
+    return bool(deck.magnet.temperature) or _is_noisy(deck) or deck.texture.kind == "random"
+
+
+def _is_noisy(deck: Deck) -> bool:
+    """Whether electrons fluctuate: by their temperature, or by what leads are filled with beside it."""
+    electrons = deck.electrons
+    if electrons is None or not electrons.noise:
+        return False
+    return bool(electrons.temperature) or electrons.is_biased
 
 
 def unused_keys(deck: Deck) -> dict[str, list[str]]:
@@ -34,7 +43,8 @@ def _unused(deck: Deck) -> Iterator[tuple[str, str]]:
         yield from _said(kind, deck.motion, "motion", "axis", "frequency")
     if deck.motion.is_imposed:
         yield from _said(kind, deck.magnet, "magnet", "damping", "zhang_li")
-        if deck.electrons is None:  # the torque of a bias is summed over moments that are free
+        # The torque of a bias is summed over moments that are free.
+        if deck.electrons is None or not deck.electrons.is_biased:
             yield from _said(kind, deck.magnet, "magnet", "fixed")
     if deck.is_known_beforehand:
         yield from _said(kind, deck.integrator, "integrator", "method", "electrons")
@@ -61,9 +71,15 @@ def _of_electrons(deck: Deck, kind: str) -> Iterator[tuple[str, str]]:
             order, said = kind, ["velocity_feedback", "velocity_tolerance"]
         elif electrons.order == 0:
             said = ["velocity_feedback", "velocity_tolerance"]
+        elif deck.motion.kind in ("tensor", "kernel"):
+            order, said = kind, ["velocity_tolerance"]  # its equation is linear
         elif not electrons.velocity_feedback:
             order, said = "electrons.velocity_feedback = false", ["velocity_tolerance"]
         yield from _said(order, electrons, "electrons", *said)
+    if is_closed_lattice(deck):
+        yield from _said("electrons without leads, diagonalised", electrons, "electrons", "tolerance")
+    if not _is_noisy(deck):
+        yield from _said("electrons.temperature = 0 without a bias", electrons, "electrons", "noise")
     if electrons.disorder is not None and electrons.disorder.amplitude == 0:
         yield from _said("electrons.disorder.amplitude = 0", electrons.disorder, "electrons.disorder", "seed")
 
@@ -73,6 +89,8 @@ def _of_magnet(deck: Deck) -> Iterator[tuple[str, str]]:
     for strength, *keys in (("dmi", "dmi_kind"), ("hard_anisotropy", "hard_axis")):
         if getattr(magnet, strength) == 0:
             yield from _said(f"magnet.{strength} = 0", magnet, "magnet", *keys)
+    if math.prod(deck.lattice.shape) == 1:
+        yield from _said("a single moment", magnet, "magnet", "exchange", "dmi")
     # Walls are followed along the easy axis also without an anisotropy.
     if magnet.anisotropy == 0 and deck.texture.kind in ("uniform", "columns", "random", "skyrmion", "spiral"):
         yield from _said("magnet.anisotropy = 0", magnet, "magnet", "easy_axis")

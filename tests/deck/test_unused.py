@@ -29,6 +29,17 @@ CASES = {  # of a deck and what is added: what is named beside what the deck its
         MOTION,
         {"magnet.dmi_kind": "interfacial", "magnet.hard_axis": [0, 1, 0], "magnet.easy_axis": [1, 0, 0], "run.seed": 3},
     ),
+    "nothing fluctuates": (MOTION, {"electrons.noise": True, "run.seed": 3}),
+    "tensor": ({"motion.kind": "tensor"}, {"electrons.velocity_tolerance": 1e-3}),
+    "one site": (
+        MOTION | {"lattice.shape": [1], "texture": {"kind": "uniform"}, "magnet.exchange": 0.0},
+        {"magnet.exchange": 0.2, "magnet.dmi": 0.1},
+    ),
+    "no leads": (
+        MOTION | {"electrons.lead": [], "lattice.periodic": "x", "electrons.temperature": 0.1},
+        {"electrons.tolerance": 1e-3},
+    ),
+    "fixed": (IMPOSED, {"magnet.fixed": [0]}),
     "strengths": (MOTION, {"electrons.disorder.seed": 2, "magnet.zhang_li.beta": 0.2}),
 }
 
@@ -63,6 +74,9 @@ def test_keys_that_change_nothing_are_named(case, tmp_path):
     [
         PRECESSION,
         {"magnet.damping": 0.3},
+        {"electrons.noise": True, "electrons.temperature": 0.05, "run.seed": 3},
+        {"electrons.noise": True, "electrons.lead.0.voltage": 0.1, "run.seed": 3},
+        {"electrons.velocity_tolerance": 1e-3},
         {"electrons.back_action": 0.5},
         {"texture": {"kind": "random"}, "run.seed": 3},
         {"magnet.dmi": 0.1, "magnet.dmi_kind": "interfacial", "magnet.anisotropy": 0.1, "magnet.easy_axis": [1, 0, 0]},
