@@ -78,13 +78,17 @@ class _Apart(CompilerBase):
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
-def njit(signature: Any = None, *, cache: Any = True, noalias: Any = False, **options: Any) -> Any:
+def njit(
+    signature: Any = None, *, cache: Any = True, noalias: Any = False, inline: Any = "never", **options: Any
+) -> Any:
     """numba.njit, whose compiled code is kept if that is possible.
 
     signature: compile at once for these types, and for no others.  cache: keep the code on the disk.  noalias: a
     promise that arrays which the function writes to share no memory with its other arguments: loops over many arrays
-    otherwise check that first, or stay scalar.  The other options are numba's.
+    otherwise check that first, or stay scalar.  inline: "always" puts the function into those that call it, by LLVM;
+    numba's own way, before types are inferred, gives the same code in twice the time.  The other options are numba's.
     """
+    options["forceinline"] = inline == "always"
     options.setdefault("no_cfunc_wrapper", True)  # an entry for programs in C, which costs a tenth of the compiling
     if noalias:
         options["pipeline_class"] = _Apart

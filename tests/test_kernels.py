@@ -3,6 +3,7 @@
 import errno
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -243,3 +244,18 @@ def test_an_array_that_does_not_fit_a_slice_is_an_error_without_strings():
     with pytest.raises(ValueError, match="cannot assign slice"):
         put(target, np.ones((3, 2)))
     assert "unicode" not in "".join(put.inspect_llvm().values())
+
+
+def test_functions_that_are_inlined_are_so_by_the_compiler_of_machine_code():
+    @kernels.njit(cache=False, inline="always")
+    def square(x):
+        return x * x
+
+    @kernels.njit(cache=False)
+    def fourth(x):
+        return square(square(x))
+
+    assert fourth(3.0) == 81.0
+    assert len(square.signatures) == 1  # numba itself would have no types for it
+    assert "alwaysinline" in "".join(square.inspect_llvm().values())
+    assert not re.search("call .*square", "".join(fourth.inspect_llvm().values()))

@@ -36,9 +36,7 @@ _LARGEST_GROWTH = 100.0
 _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": False, "fastmath": {"contract", "nsz"}}
 
 
-# forceinline: LLVM puts small functions into the kernels.  inline="always" would do so before types are inferred: the
-# same code, compiled in twice the time.
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _mul(a, b):
     return (
         a[0] * b[0] + a[1] * b[2],
@@ -48,28 +46,28 @@ def _mul(a, b):
     )
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _add(a, b):
     return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _sub(a, b):
     return a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _commutator(a, b):
     return _sub(_mul(a, b), _mul(b, a))
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _inv(a):
     r = 1.0 / (a[0] * a[3] - a[1] * a[2])
     return r * a[3], -r * a[1], -r * a[2], r * a[0]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _size2(a):
     """Sum of the squared elements."""
     return (
@@ -84,17 +82,17 @@ def _size2(a):
     )
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _load(m, i):
     return m[i, 0, 0], m[i, 0, 1], m[i, 1, 0], m[i, 1, 1]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _get(store, c, i):
     return store[c, i, 0], store[c, i, 1], store[c, i, 2], store[c, i, 3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _put(store, c, i, a):
     store[c, i, 0] = a[0]
     store[c, i, 1] = a[1]
@@ -102,7 +100,7 @@ def _put(store, c, i, a):
     store[c, i, 3] = a[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _gather(out, c, i, r, f):
     """out[c, i] -= 2 Re(r Tr[sigma_a f]) for a = 0 (identity), x, y, z: contribution of one pole to -(r F + h.c.)."""
     out[c, i, 0] -= 2 * (r * (f[0] + f[3])).real
@@ -428,7 +426,7 @@ def contour_sums_near_levels(
                         _put(left, c, i, n[c])
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _bilinear(o, c, i, a, b, scale):
     """o[c, i] += scale Re Tr[sigma_a A B^+] for blocks A, B (a = identity, x, y, z)."""
     p00 = a[0] * b[0].conjugate() + a[1] * b[1].conjugate()
@@ -795,7 +793,7 @@ def biased_terms(energies, h, hops, sigma, slopes, roots, Y, order, out, bonds, 
                     stored[k, p, 0, q] = -2 * (s * overlap).real
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _trace(out, k, i, f):
     """out[k, i] = Tr[sigma_a f] for a = identity, x, y, z."""
     out[k, i, 0] = f[0] + f[3]

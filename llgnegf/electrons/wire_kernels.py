@@ -26,9 +26,7 @@ _options = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck":
 _LARGEST_GROWTH = 100.0
 
 
-# forceinline: LLVM puts small functions into the kernels.  inline="always" would do so before types are inferred: the
-# same code, compiled in twice the time.
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _mul(a, b):
     return (
         a[0] * b[0] + a[1] * b[2],
@@ -38,22 +36,22 @@ def _mul(a, b):
     )
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _add(a, b):
     return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _times(s, a):
     return s * a[0], s * a[1], s * a[2], s * a[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _get(store, c, i):
     return store[c, i, 0], store[c, i, 1], store[c, i, 2], store[c, i, 3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _put(store, c, i, a):
     store[c, i, 0] = a[0]
     store[c, i, 1] = a[1]
@@ -61,13 +59,13 @@ def _put(store, c, i, a):
     store[c, i, 3] = a[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _quarter(m, r, c):
     """The 2 x 2 block of a 4 x 4 matrix at rows 2 r and columns 2 c."""
     return m[2 * r, 2 * c], m[2 * r, 2 * c + 1], m[2 * r + 1, 2 * c], m[2 * r + 1, 2 * c + 1]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _put_quarter(m, r, c, a):
     m[2 * r, 2 * c] = a[0]
     m[2 * r, 2 * c + 1] = a[1]
@@ -75,7 +73,7 @@ def _put_quarter(m, r, c, a):
     m[2 * r + 1, 2 * c + 1] = a[3]
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _bilinear(o, i, a, b, scale):
     """o[i] += scale Re Tr[sigma_a A B^+] for blocks A, B (a = identity, x, y, z)."""
     p00 = a[0] * b[0].conjugate() + a[1] * b[1].conjugate()
@@ -438,7 +436,7 @@ def hand_down(inner, sums, plain, of_pairs):
                 _put_quarter(right, 0, 0, _quarter(product, 1, 1))
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _driven(states, word, i, C, column):
     """Columns of P_word C on site i that belong to the left (0) or the right (1) end."""
     return _add(
@@ -447,7 +445,7 @@ def _driven(states, word, i, C, column):
     )
 
 
-@njit(forceinline=True, **_options)
+@njit(inline="always", **_options)
 def _response(states, words, i, sums, plain, column):
     """Columns of P_Y a a^+ + P a_Y a^+ on site i (words 2) or P_XY a a^+ + P_X a_Y a^+ + P a_XY a^+ (words 4)."""
     if words == 2:
