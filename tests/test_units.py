@@ -78,11 +78,11 @@ SHORT = {
     "pulsed_switching": {"run.duration": 20.0},
     "current_driven_wall": {"lattice.shape": [20], "texture.center": 9.0, "run.duration": 10.0, "run.save_every": 5.0},
     "wall_with_probes": {
-        "lattice.shape": [12],
-        "texture.center": 5.0,
+        "lattice.shape": [6],
+        "texture.center": 2.0,
         "texture.width": 2.0,
-        "run.duration": 10.0,
-        "run.save_every": 5.0,
+        "run.duration": 6.0,
+        "run.save_every": 3.0,
     },
     "wall_with_probes_real_time": {
         "lattice.shape": [8],
