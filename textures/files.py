@@ -175,11 +175,11 @@ def _unit_moments(m: NDArray[np.float64], sizes: tuple[int, ...], file: Path, no
     _refuse_shape(m.shape, (*sizes, 3), file)
     lengths = np.array([math.hypot(*v) for v in m.reshape(-1, 3)]).reshape(sizes)  # never overflows, as squares may
     vacant = lengths == 0.0
+    finite, without_direction = np.isfinite(lengths), "such a vector has no direction: write exact zeros for vacancies"
     if normalize:
-        finite = np.isfinite(lengths)
         wrong = ~(vacant | (finite & (lengths >= _SHORTEST * lengths.max(where=finite, initial=0.0))))
         what = f"neither zero nor finite and at least {_SHORTEST:g} times as long as the longest"
-        remedy = "such a vector has no direction: write exact zeros for vacancies"
+        remedy = without_direction
     else:
         wrong = ~(vacant | (np.abs(lengths - 1.0) <= LENGTH_TOLERANCE))  # True for NaN and infinity
         what = "not unit vectors"
@@ -191,6 +191,6 @@ def _unit_moments(m: NDArray[np.float64], sizes: tuple[int, ...], file: Path, no
         site = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
             f"{file}: {int(wrong.sum())} of {lengths.size} moments are {what}, first at site {site}: "
-            f"{m[site].tolist()} of length {lengths[site]:.9g}; {remedy}"
+            f"{m[site].tolist()} of length {lengths[site]:.9g}; {remedy if finite[site] else without_direction}"
         )
     return m / np.where(vacant, 1.0, lengths)[..., None]

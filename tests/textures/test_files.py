@@ -140,7 +140,7 @@ UP = np.array([[0.0, 0, 1], [0, 0, 1]])
         (np.zeros((3, 3)), r"m\.npy: expected moments of shape \(2, 3\), got \(3, 3\); set the lattice's shape"),
         (
             UP * [[1], [np.nan]],
-            r"m\.npy: 1 of 2 moments .*site \(1,\): \[nan, nan, nan\] of length nan; set normalize = true",
+            r"m\.npy: 1 of 2 moments .*site \(1,\): \[nan, nan, nan\] of length nan; such a vector has no direction",
         ),
         (np.array([[0.0, 0, 1], [0, 0, np.inf]]), r"site \(1,\): \[0\.0, 0\.0, inf\] of length inf"),
         (
