@@ -249,7 +249,7 @@ LEAD = {"side": "left", "coupling": 1.0}
             (CLASSICAL, ("texture", f'{{kind = "file", path = "{name}"}}'), [f'texture.path = "{name}"', *words])
             for name, words in [
                 ("shape.npy", ["expected moments of shape (3, 3), got (4, 3)", "set the lattice's shape"]),
-                ("nan.npy", ["1 of 3 moments are not unit vectors", "site (1,)", "nan; such a vector has no direction"]),
+                ("nan.npy", ["1 of 3 moments are not unit vectors", "site (1,)", "such a vector has no direction"]),
                 ("inf.npy", ["1 of 3 moments are not unit vectors", "site (2,)"]),
                 (
                     "long.npy",
