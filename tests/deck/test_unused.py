@@ -83,6 +83,15 @@ def test_keys_that_change_nothing_are_named(case, tmp_path):
         {"texture": {"kind": "bloch", "width": 1.0}, "magnet.easy_axis": [0, 1, 0]},
         {"motion.kind": "frozen", "magnet.fixed": [0], "electrons.lead.0.voltage": 0.1},
         {"electrons.disorder": {"amplitude": 0.1, "seed": 2}, "magnet.zhang_li": {"velocity": [0.1, 0], "beta": 0.1}},
+        {"motion.kind": "frozen", "magnet.fixed": [0], "texture.relax": True},
+        IMPOSED | {"electrons.method": "real-time", "magnet.fixed": [0], "electrons.lead.0.voltage": 0.1},
+        {
+            "electrons.lead": [],
+            "lattice.periodic": "x",
+            "electrons.temperature": 0.1,
+            "electrons.tolerance": 1e-3,
+            "integrator.electrons": "adaptive",
+        },
         {
             "motion.kind": "frozen",
             "electrons.order": 0,
