@@ -8,6 +8,7 @@ from llgnegf import deck_from, run
 from llgnegf.cli import main
 from llgnegf.deck import with_changes
 from llgnegf.deck.unused import unused_keys
+from llgnegf.summary import summary
 
 WIRE = {
     "lattice": {"shape": [3]},
@@ -108,3 +109,12 @@ def test_check_says_that_the_keys_of_a_precession_are_not_used_beside_llg(capsys
     words = ["--set", "motion.axis=[0,0,1]", "--set", "motion.frequency=0.001", "--set", "run.duration=1.0"]
     assert main(["check", "wall_classical", *words]) == 0
     assert '  not used     motion.axis, motion.frequency: motion.kind = "llg"\n' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("changes", "words"), [(PRECESSION, "a first order"), (MOTION, "order 0")])
+def test_show_says_what_the_electrons_of_a_motion_are_whatever_order_says(changes, words, tmp_path):
+    steps = {"integrator.step": 0.02, "run.duration": 0.02}
+    fast = {"motion.frequency": 2.0, "electrons.order": 0, "magnet.field": [4.0, 0, 0]} | steps
+    with run(changed(changes | fast), tmp_path / "run.h5") as found:
+        (line,) = (line for line in summary(found).splitlines() if "sharpest level" in line)
+    assert f": {words} " in line
