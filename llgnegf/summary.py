@@ -189,7 +189,8 @@ def _place(place: np.ndarray, digits: str = ".4f") -> str:
 
 def _adiabaticity(run: Run) -> list[str]:
     """Where the motion is too fast for an expansion in it."""
-    found, zeroth = [], run.outline.order == 0
+    # A precession is to first order, whatever `electrons.order` says.
+    found, zeroth = [], run.outline.order == 0 and run.outline.motion != "precession"
     used = "order 0 (frozen electrons that follow at once)" if zeroth else "a first order in the velocities"
     for name, limit, words in (
         ("rate_over_width", MOST_RATE_OVER_WIDTH, "the motion is {0:.2g} times as fast as the sharpest level is wide"),

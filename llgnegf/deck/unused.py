@@ -43,8 +43,8 @@ def _unused(deck: Deck) -> Iterator[tuple[str, str]]:
         yield from _said(kind, deck.motion, "motion", "axis", "frequency")
     if deck.motion.is_imposed:
         yield from _said(kind, deck.magnet, "magnet", "damping", "zhang_li")
-        # The torque of a bias is summed over moments that are free.
-        if deck.electrons is None or not deck.electrons.is_biased:
+        # The torque of a bias is summed over moments that are free, and a texture relaxes beside those that are not.
+        if not deck.texture.relax and (deck.electrons is None or not deck.electrons.leads_differ):
             yield from _said(kind, deck.magnet, "magnet", "fixed")
     if deck.is_known_beforehand:
         yield from _said(kind, deck.integrator, "integrator", "method", "electrons")
@@ -76,7 +76,8 @@ def _of_electrons(deck: Deck, kind: str) -> Iterator[tuple[str, str]]:
         elif not electrons.velocity_feedback:
             order, said = "electrons.velocity_feedback = false", ["velocity_tolerance"]
         yield from _said(order, electrons, "electrons", *said)
-    if is_closed_lattice(deck):
+    # Otherwise the tolerance says how seldom the electrons are asked.
+    if is_closed_lattice(deck) and (deck.motion.is_imposed or deck.integrator.electrons != "adaptive"):
         yield from _said("electrons without leads, diagonalised", electrons, "electrons", "tolerance")
     if not _is_noisy(deck):
         yield from _said("electrons.temperature = 0 without a bias", electrons, "electrons", "noise")

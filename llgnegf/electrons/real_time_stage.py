@@ -2,11 +2,11 @@
 
 The state and its tiles are those of `real_time_tiles`.  With the matrix A of `real_time`, a tile (i, j) changes by
 
-    dR[i, j]/dt = i Q,    Q = conj(zeta) R - R zeta' + (what other rows and columns of A give),
+    dR[i, j]/dt = i Q,    Q = R conj(zeta_j) - zeta_i R + (what other rows and columns of A give),
 
-where zeta are the diagonal elements of iA: those of H on a site, z + voltage of an exponent.  All else in Q comes from
-the spin at the same site, from the four neighbours of a site, and, at the ends of the device and for the exponents,
-from the products V and W with all exponents of a lead:
+where zeta_i are the diagonal elements of iA: those of H on a site, z + voltage of an exponent.  All else in Q comes
+from the spin at the same site, from the four neighbours of a site, and, at the ends of the device and for the
+exponents, from the products V and W with all exponents of a lead:
 
     V[0, l, i] = sum_k R[i, (l, k)] U^T + source,    V[1, l, i] = R[i, end of l] U,    W[., l, j] = V[., l, j]^+,
 

@@ -22,7 +22,7 @@ from .real_time_carrier import Flows
 from .real_time_layout import TileLayout, aligned
 from .real_time_start import at_rest
 from .real_time_step import Weights
-from .threads import each, worker_count
+from .threads import each, pool_size
 
 Real = NDArray[np.float64]
 
@@ -205,7 +205,7 @@ class Tiles(TileLayout):
     def _spread(self, items: int, tiles_each: float, kernel: Callable[[int, int], None]) -> None:
         """kernel(first, last) for parts of the items, in threads; tiles_each: how many tiles an item reads."""
         size = items * tiles_each * self.n**2 * 16
-        parts = int(max(1, size / _LARGEST, min(2 * worker_count(), size / _LEAST)))
+        parts = int(max(1, size / _LARGEST, min(2 * pool_size(), size / _LEAST)))
         cuts = np.linspace(0, items, min(parts, items) + 1).astype(int).tolist()
         each(lambda part: kernel(*part), list(itertools.pairwise(cuts)))
 

@@ -66,6 +66,11 @@ def _pool() -> tuple[ThreadPoolExecutor, int]:
     return ThreadPoolExecutor(workers, thread_name_prefix="energies", initializer=_enter), workers
 
 
+def pool_size() -> int:
+    """Number of threads of the pool: `worker_count` at the first call, which takes as long as a small kernel."""
+    return _pool()[1]
+
+
 def is_worker() -> bool:
     """Whether this is a thread of the pool, which must not wait for other tasks of the pool: that could deadlock."""
     return getattr(_place, "is_worker", False)
@@ -171,7 +176,7 @@ def total_of(function: Callable[[Item], Sequence[Any]], items: Sequence[Item]) -
 
     As `each`, but no more results at once than there are threads.  Added up in the order of the items.
     """
-    workers = worker_count()
+    workers = pool_size()
     total: list[Any] = []
     for first in range(0, len(items), workers):
         for found in each(function, items[first : first + workers]):

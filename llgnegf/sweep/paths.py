@@ -68,8 +68,8 @@ def seeds(base: Deck, paths: int) -> Axis:
     if not depends_on_seed(base):
         raise DeckError(
             f"--paths {paths}: every path would be the same, since nothing in {base.name} depends on run.seed; "
-            'allowed: magnet.temperature > 0, electrons.noise or texture.kind = "random"; over other keys, such as '
-            "electrons.disorder.seed: llgnegf sweep"
+            "allowed: magnet.temperature > 0, electrons.noise with electrons.temperature > 0 or a bias, or "
+            'texture.kind = "random"; over other keys, such as electrons.disorder.seed: llgnegf sweep'
         )
     first = base.run.seed
     if first + paths - 1 > MAX_INTEGER:

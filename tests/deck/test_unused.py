@@ -8,6 +8,7 @@ from llgnegf import deck_from, run
 from llgnegf.cli import main
 from llgnegf.deck import with_changes
 from llgnegf.deck.unused import unused_keys
+from llgnegf.summary import summary
 
 WIRE = {
     "lattice": {"shape": [3]},
@@ -83,6 +84,15 @@ def test_keys_that_change_nothing_are_named(case, tmp_path):
         {"texture": {"kind": "bloch", "width": 1.0}, "magnet.easy_axis": [0, 1, 0]},
         {"motion.kind": "frozen", "magnet.fixed": [0], "electrons.lead.0.voltage": 0.1},
         {"electrons.disorder": {"amplitude": 0.1, "seed": 2}, "magnet.zhang_li": {"velocity": [0.1, 0], "beta": 0.1}},
+        {"motion.kind": "frozen", "magnet.fixed": [0], "texture.relax": True},
+        IMPOSED | {"electrons.method": "real-time", "magnet.fixed": [0], "electrons.lead.0.voltage": 0.1},
+        {
+            "electrons.lead": [],
+            "lattice.periodic": "x",
+            "electrons.temperature": 0.1,
+            "electrons.tolerance": 1e-3,
+            "integrator.electrons": "adaptive",
+        },
         {
             "motion.kind": "frozen",
             "electrons.order": 0,
@@ -99,3 +109,12 @@ def test_check_says_that_the_keys_of_a_precession_are_not_used_beside_llg(capsys
     words = ["--set", "motion.axis=[0,0,1]", "--set", "motion.frequency=0.001", "--set", "run.duration=1.0"]
     assert main(["check", "wall_classical", *words]) == 0
     assert '  not used     motion.axis, motion.frequency: motion.kind = "llg"\n' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("changes", "words"), [(PRECESSION, "a first order"), (MOTION, "order 0")])
+def test_show_says_what_the_electrons_of_a_motion_are_whatever_order_says(changes, words, tmp_path):
+    steps = {"integrator.step": 0.02, "run.duration": 0.02}
+    fast = {"motion.frequency": 2.0, "electrons.order": 0, "magnet.field": [4.0, 0, 0]} | steps
+    with run(changed(changes | fast), tmp_path / "run.h5") as found:
+        (line,) = (line for line in summary(found).splitlines() if "sharpest level" in line)
+    assert f": {words} " in line

@@ -143,7 +143,7 @@ def field(amplitude, **profile):
     return {"fields": (DrivenField((1, 2, 0), amplitude, make(**profile)),)}
 
 
-# The steps that are halved begin at 0, 8, 16, 24 of dt; between them, at 12.3 dt, there is what no other step knows of.
+# The steps that are halved begin at 0, 8, 16 of dt; between them, at 12.3 dt, there is what no other step knows of.
 SUDDEN = {
     "gate, 4 steps wide": lambda dt: gate(kind="pulse", center=12.3 * dt, width=4 * dt),
     "gate, a third of a step wide": lambda dt: gate(kind="pulse", center=12.3 * dt, width=0.3 * dt),
