@@ -42,7 +42,9 @@ def _unused(deck: Deck) -> Iterator[tuple[str, str]]:
     if deck.motion.kind != "precession":
         yield from _said(kind, deck.motion, "motion", "axis", "frequency")
     if deck.motion.is_imposed:
-        yield from _said(kind, deck.magnet, "magnet", "damping", "zhang_li")
+        yield from _said(kind, deck.magnet, "magnet", "damping")
+        if deck.magnet.zhang_li is None or deck.magnet.zhang_li.profile is None:  # a profile is recorded
+            yield from _said(kind, deck.magnet, "magnet", "zhang_li")
         # The torque of a bias is summed over moments that are free, and a texture relaxes beside those that are not.
         if not deck.texture.relax and (deck.electrons is None or not deck.electrons.leads_differ):
             yield from _said(kind, deck.magnet, "magnet", "fixed")
@@ -69,8 +71,8 @@ def _of_electrons(deck: Deck, kind: str) -> Iterator[tuple[str, str]]:
             order, said = kind, ["order", "velocity_feedback", "velocity_tolerance"]
         elif deck.motion.kind == "frozen":
             order, said = kind, ["velocity_feedback", "velocity_tolerance"]
-        elif electrons.order == 0:
-            said = ["velocity_feedback", "velocity_tolerance"]
+        elif electrons.order == 0:  # which velocity_feedback = false agrees with
+            said = ["velocity_tolerance"]
         elif deck.motion.kind in ("tensor", "kernel"):
             order, said = kind, ["velocity_tolerance"]  # its equation is linear
         elif not electrons.velocity_feedback:

@@ -23,7 +23,7 @@ PRECESSION = {"motion.kind": "precession", "motion.axis": [0, 0, 1], "motion.fre
 MOTION = {"motion.kind": "llg"}
 CASES = {  # of a deck and what is added: what is named beside what the deck itself names
     "llg": (MOTION, {"motion.axis": [1, 0, 0], "motion.frequency": 0.3}),
-    "order 0": (MOTION | {"electrons.order": 0}, {"electrons.velocity_feedback": False}),
+    "order 0": (MOTION | {"electrons.order": 0}, {"electrons.velocity_tolerance": 1e-9}),
     "at rest": (IMPOSED, {"magnet.damping": 0.3, "electrons.back_action": 0.5, "integrator.electrons": "step"}),
     "turning": (PRECESSION, {"electrons.order": 0, "electrons.back_action": 0.5, "magnet.damping": 0.1}),
     "axes": (
