@@ -8,11 +8,12 @@ compute something else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,6 @@ class _Listener(event.Listener):
 
     def on_start(self, event: Any) -> None:
         watch.begins()
-        _shorten_shape_errors()
 
     def on_end(self, event: Any) -> None:
         watch.ends()
@@ -46,13 +46,8 @@ event.register("numba:compile", _Listener())
 
 
 @functools.cache
-def _shorten_shape_errors() -> None:
-    """An array that does not fit the slice which it is assigned to raises the same error, in fewer words.
-
-    numba's own words name both shapes; to make strings of them costs seconds of compiling for each number of axes, and
-    is put into every kernel with such an assignment.  numba has them in a function so that others can take its place.
-    """
-    from numba.np import arrayobj  # here, because only few processes compile
+def _few_words() -> Any:
+    """What takes the place of numba's function that raises where an array does not fit a slice."""
 
     def differ(source: Any, target: Any) -> Any:
         raise NotImplementedError
@@ -64,18 +59,49 @@ def _shorten_shape_errors() -> None:
 
         return words
 
-    if hasattr(arrayobj, "raise_with_shape_context"):
-        arrayobj.raise_with_shape_context = differ
+    return differ
 
 
-class _Apart(CompilerBase):
-    """numba's compiler for functions that are promised to get arrays without common memory."""
+@contextlib.contextmanager
+def _short_shape_errors() -> Iterator[None]:
+    """An array that does not fit the slice which it is assigned to raises the same error, in fewer words.
+
+    numba's own words name both shapes; to make strings of them costs seconds of compiling for each number of axes, and
+    is put into every kernel with such an assignment.  numba has them in a function so that others can take its place;
+    kernels of others keep it.  One thread compiles at a time.
+    """
+    from numba.np import arrayobj  # here, because only few processes compile
+
+    own = getattr(arrayobj, "raise_with_shape_context", None)
+    if own is None:
+        yield
+        return
+    arrayobj.raise_with_shape_context = _few_words()
+    try:
+        yield
+    finally:
+        arrayobj.raise_with_shape_context = own
+
+
+class _Kernel(CompilerBase):
+    """numba's compiler for the kernels of this project."""
+
+    def define_pipelines(self) -> list[Any]:
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+    def compile_extra(self, func: Callable) -> Any:
+        with _short_shape_errors():
+            return super().compile_extra(func)
+
+
+class _Apart(_Kernel):
+    """The same for functions that are promised to get arrays without common memory."""
 
     def define_pipelines(self) -> list[Any]:
         # Without the promise the code is slower and otherwise the same.
         if hasattr(self.state.flags, "noalias"):
             self.state.flags.noalias = True
-        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+        return super().define_pipelines()
 
 
 def njit(
@@ -90,8 +116,7 @@ def njit(
     """
     options["forceinline"] = inline == "always"
     options.setdefault("no_cfunc_wrapper", True)  # an entry for programs in C, which costs a tenth of the compiling
-    if noalias:
-        options["pipeline_class"] = _Apart
+    options["pipeline_class"] = _Apart if noalias else _Kernel
 
     def compiled(function: Callable) -> Any:
         dispatcher = numba.njit(**options)(function)

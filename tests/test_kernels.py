@@ -246,6 +246,21 @@ def test_an_array_that_does_not_fit_a_slice_is_an_error_without_strings():
     assert "unicode" not in "".join(put.inspect_llvm().values())
 
 
+def test_kernels_of_others_keep_the_words_of_numba():
+    @kernels.njit(cache=False)
+    def put(target, source):
+        target[1:] = source
+
+    put(np.zeros((3, 2, 1)), np.ones((2, 2, 1)))
+
+    @numba.njit
+    def of_others(target, source):
+        target[2:] = source
+
+    with pytest.raises(ValueError, match=r"\(3, 2, 1, 1\)"):
+        of_others(np.zeros((3, 2, 1, 1)), np.ones((3, 2, 1, 1)))
+
+
 def test_functions_that_are_inlined_are_so_by_the_compiler_of_machine_code():
     @kernels.njit(cache=False, inline="always")
     def square(x):
