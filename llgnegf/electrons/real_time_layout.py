@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from .real_time import RealTime
 from .real_time_gather import tile_index
+from .real_time_stage import LINE
 
 Real = NDArray[np.float64]
-
-# Bytes of a line of the cache.
-_LINE = 64
 
 
 class TileLayout:
@@ -105,6 +103,6 @@ class TileLayout:
 def aligned(shape: tuple[int, ...]) -> Real:
     """An array, not initialised, that begins with a line of the cache, so that few loads reach over two lines."""
     numbers = int(np.prod(shape))
-    memory = np.empty(numbers + _LINE // 8)
-    first = -memory.ctypes.data % _LINE // 8
+    memory = np.empty(numbers + LINE)
+    first = -(memory.ctypes.data // memory.itemsize) % LINE
     return memory[first : first + numbers].reshape(shape)

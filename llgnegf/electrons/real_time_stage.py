@@ -14,8 +14,8 @@ U the transverse modes.  These are made first (`real_time_gather`), then each ti
 of the next stage, or that after the step.  Each tile is made on its own, so that the bits do not depend on how tiles
 are spread over threads.
 
-Loops are over the columns of a tile and write one array each, to which they add one row of it at a time: only so does
-the compiler take eight numbers at once.
+Loops are over the columns of a tile.  One that adds to an array does so to real parts alone, or to imaginary ones: of
+both in one loop the compiler cannot tell that they do not overlap, and takes one number at a time instead of eight.
 """
 
 from __future__ import annotations
